@@ -1,0 +1,69 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+const secondsOfACall = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const secondsOfAChange = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
+
+/** Every metric that the operator exports, under the prefix `keyferry_`; docs/metrics.md lists them for users. */
+export class Metrics {
+  readonly registry = new Registry();
+
+  readonly buildInfo = this.#gauge("build_info", "1, with the operator's version", ["version"]);
+  readonly ready = this.#gauge("syncedsecret_ready", "1 where the condition Ready is True, else 0", [
+    "namespace",
+    "name",
+  ]);
+  readonly lastSuccess = this.#gauge(
+    "syncedsecret_last_success_timestamp_seconds",
+    "When the SyncedSecret was last found to be current",
+    ["namespace", "name"],
+  );
+  readonly syncs = this.#counter("syncs_total", "Finished reconciles of SyncedSecrets", ["result", "reason"]);
+  readonly syncDuration = this.#histogram("sync_duration_seconds", "Time of one reconcile", [], secondsOfACall);
+  readonly changePropagation = this.#histogram(
+    "change_propagation_seconds",
+    "From a parameter's LastModifiedDate to its Secret written",
+    [],
+    secondsOfAChange,
+  );
+  readonly awsRequests = this.#counter("aws_requests_total", "Calls to AWS", ["service", "operation", "result"]);
+  readonly awsRequestDuration = this.#histogram(
+    "aws_request_duration_seconds",
+    "Time of one call to AWS",
+    ["service", "operation"],
+    secondsOfACall,
+  );
+  readonly awsThrottles = this.#counter("aws_throttles_total", "Calls that AWS throttled", ["service", "operation"]);
+  readonly parametersPerCall = this.#histogram(
+    "aws_parameters_per_call",
+    "Names in one GetParameters call",
+    [],
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  );
+  readonly kmsDecrypts = this.#counter("kms_decrypts_total", "Decryptions of ciphertexts by KMS", ["result"]);
+  readonly secretWrites = this.#counter("secret_writes_total", "Writes of Secrets", ["action"]);
+  readonly driftRepairs = this.#counter("drift_repairs_total", "Secrets put back after an edit or a deletion");
+  readonly queueDepth = this.#gauge("queue_depth", "Keys and reads that wait", ["lane"]);
+  readonly watchedParameters = this.#gauge("watched_parameters", "Distinct parameters and paths that are watched");
+  readonly kubernetesRequests = this.#counter("kubernetes_requests_total", "Requests to the Kubernetes API", [
+    "verb",
+    "code",
+  ]);
+  readonly watchRestarts = this.#counter("watch_restarts_total", "Watches that ended and were begun again", ["cause"]);
+
+  /** With `withProcess`, Node's own metrics (heap, event loop, garbage collection) are exported too. */
+  constructor(options: { withProcess?: boolean } = {}) {
+    if (options.withProcess) collectDefaultMetrics({ register: this.registry });
+  }
+
+  #gauge(name: string, help: string, labelNames: string[] = []): Gauge {
+    return new Gauge({ name: `keyferry_${name}`, help, labelNames, registers: [this.registry] });
+  }
+
+  #counter(name: string, help: string, labelNames: string[] = []): Counter {
+    return new Counter({ name: `keyferry_${name}`, help, labelNames, registers: [this.registry] });
+  }
+
+  #histogram(name: string, help: string, labelNames: string[], buckets: number[]): Histogram {
+    return new Histogram({ name: `keyferry_${name}`, help, labelNames, buckets, registers: [this.registry] });
+  }
+}

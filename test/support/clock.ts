@@ -1,0 +1,60 @@
+import type { Clock, Timer } from "../../src/runtime/clock.ts";
+
+interface Pending {
+  at: number;
+  order: number;
+  fire: () => void;
+}
+
+/** A clock that moves only when told to. Timers fire in the order of their instants, then of their setting. */
+export class FakeClock implements Clock {
+  #now: number;
+  #order = 0;
+  #pending = new Set<Pending>();
+  #start: number;
+
+  constructor(start = Date.UTC(2026, 0, 1)) {
+    this.#now = start;
+    this.#start = start;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  monotonic(): number {
+    return this.#now - this.#start;
+  }
+
+  /** How many timers wait. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  setTimer(fire: () => void, ms: number): Timer {
+    const timer = { at: this.#now + Math.max(ms, 0), order: this.#order++, fire };
+    this.#pending.add(timer);
+    return { cancel: () => void this.#pending.delete(timer) };
+  }
+
+  /** Moves `ms` milliseconds on, firing what falls due on the way, and lets promises settle after each. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    await settle();
+    for (;;) {
+      const due = [...this.#pending].filter((t) => t.at <= end).sort((a, b) => a.at - b.at || a.order - b.order)[0];
+      if (!due) break;
+      this.#pending.delete(due);
+      this.#now = Math.max(this.#now, due.at);
+      due.fire();
+      await settle();
+    }
+    this.#now = end;
+    await settle();
+  }
+}
+
+/** Lets everything that is ready to run, run: some turns of the event loop. */
+export async function settle(turns = 3): Promise<void> {
+  for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+}
