@@ -1,0 +1,102 @@
+import type { Failure } from "../runtime/failure.ts";
+import type { Reference } from "./reference.ts";
+
+/** What was seen of a parameter. Two sights are the same parameter unchanged where version and modified are equal. */
+export interface Sight {
+  version: number;
+  /** Milliseconds since the epoch. */
+  modified: number;
+}
+
+/**
+ * How far it is believed that something is missing:
+ * - `absent`: it was never served to this identity, so there is nothing to lose;
+ * - `suspect`: it was served, and is missing now; a replaced parameter is away for half a minute in every pipeline;
+ * - `held`: missing twice, but so much went missing at once that nothing is deleted;
+ * - `gone`: missing twice, the grace apart, the second time by GetParameter.
+ */
+export type Stage = "absent" | "suspect" | "held" | "gone";
+
+export interface Missing {
+  reason: "ParameterNotFound" | "VersionNotFound";
+  stage: Stage;
+  /** Milliseconds since the epoch when it was first missed. */
+  since: number;
+}
+
+/** A parameter, or one member of a path: what was last seen, and whether it is missing since. */
+export interface Spot {
+  sight?: Sight;
+  missing?: Missing;
+}
+
+/** What is known of a reference. */
+export interface Entry {
+  readonly reference: Reference;
+  readonly key: string;
+  /** The parameter itself, where the reference is one. */
+  readonly spot: Spot;
+  /** The members by name, where the reference is a path. */
+  readonly members: Map<string, Spot>;
+  /** Whether AWS has answered in this process; what was known before comes from a status. */
+  looked: boolean;
+  /** Why the last look failed. */
+  failure?: Failure;
+  /** Milliseconds since the epoch of AWS's last answer, a missing parameter being one. */
+  heardAt?: number;
+  /** SyncedSecrets that depend on it, with the poll interval that each asks for, in milliseconds. */
+  readonly dependents: Map<string, number>;
+  /** Milliseconds since the epoch of the next look. */
+  dueAt: number;
+}
+
+/** Makes the entry of a reference that nobody has looked at. */
+export function newEntry(reference: Reference, key: string): Entry {
+  return { reference, key, spot: {}, members: new Map(), looked: false, dependents: new Map(), dueAt: Infinity };
+}
+
+/**
+ * Notes that AWS served a parameter. An answer that is older than what was seen is a stale read of an eventually
+ * consistent store and changes nothing, unless the reference can rightly go back (a label that moved).
+ */
+export function serve(spot: Spot, sight: Sight, mayGoBack: boolean): void {
+  delete spot.missing;
+  const { sight: before } = spot;
+  if (before && !mayGoBack && sight.modified < before.modified && sight.version < before.version) return;
+  spot.sight = { version: sight.version, modified: sight.modified };
+}
+
+/** Notes that AWS says that a parameter is missing; what was served before is only suspected to be gone. */
+export function miss(spot: Spot, reason: Missing["reason"], now: number): void {
+  if (spot.missing) spot.missing.reason = reason;
+  else spot.missing = { reason, since: now, stage: spot.sight ? "suspect" : "absent" };
+}
+
+/** Whether the grace of a suspect is over, so that it is time for a second opinion. */
+export function isRipe(spot: Spot, graceMs: number, now: number): boolean {
+  const { missing } = spot;
+  return (missing?.stage === "suspect" || missing?.stage === "held") && now - missing.since >= graceMs;
+}
+
+/** Names that must be missing at once before the share that they are means anything. */
+const breakerFloor = 5;
+
+/**
+ * Whether so many of an identity's names went missing at once that none is believed to be deleted: over a tenth of
+ * them, and at least five.
+ */
+export function isMassLoss(missing: number, total: number): boolean {
+  return missing >= breakerFloor && missing * 10 > total;
+}
+
+/** What dependants act upon: they are told when it changes. */
+export function fingerprint(entry: Entry): string {
+  const failure = entry.failure && entry.failure.next !== "retry" ? entry.failure.message : "";
+  if (entry.reference.kind === "parameter") return `${spotprint(entry.spot)}\n${failure}`;
+  const members = [...entry.members].map(([name, spot]) => `${name}\t${spotprint(spot)}`).sort();
+  return `${members.join("\n")}\n${failure}`;
+}
+
+function spotprint({ sight, missing }: Spot): string {
+  return `${sight?.version ?? ""} ${sight?.modified ?? ""} ${missing?.stage ?? ""} ${missing?.reason ?? ""}`;
+}

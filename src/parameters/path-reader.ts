@@ -1,0 +1,85 @@
+import type { ParameterRecord } from "../aws/ssm.ts";
+import { Failure } from "../runtime/failure.ts";
+import type { Lane, Lanes } from "./lanes.ts";
+import { type PathReference, referenceKey } from "./reference.ts";
+
+/** What a path holds: a listing is whole, or it is a failure. */
+export type Listing = { state: "found"; records: Map<string, ParameterRecord> } | { state: "failed"; failure: Failure };
+
+/** Pages of one listing, at most: 10 parameters each. More is taken for an answer that never ends. */
+const pagesAtMost = 2_000;
+
+/** Lists paths page by page; equal listings that run at the same time are one. */
+export class PathReader {
+  readonly #lanes: Lanes;
+  readonly #underWay = new Map<string, Promise<Listing>>();
+
+  constructor(lanes: Lanes) {
+    this.#lanes = lanes;
+  }
+
+  /**
+   * Lists what is below a path, every page of it.
+   *
+   * @param options.decrypt false leaves the values out and uses no KMS
+   * @returns the parameters by name; never rejects: a failure is a state
+   */
+  list(reference: PathReference, options: { decrypt: boolean; lane: Lane }): Promise<Listing> {
+    const key = `${options.decrypt}\n${referenceKey(reference)}`;
+    const running = this.#underWay.get(key);
+    if (running) return running;
+    const listing = this.#pages(reference, options).finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, listing);
+    return listing;
+  }
+
+  async #pages(reference: PathReference, options: { decrypt: boolean; lane: Lane }): Promise<Listing> {
+    const { identity, path, recursive, label, types } = reference;
+    const records = new Map<string, ParameterRecord>();
+    const tokens = new Set<string>();
+    let nextToken: string | undefined;
+    try {
+      do {
+        const token = nextToken;
+        const page = await this.#lanes.run(identity, options.lane, () =>
+          identity.ssm.getParametersByPath({
+            path,
+            recursive,
+            decrypt: options.decrypt,
+            ...(label === "" ? {} : { label }),
+            ...(types.length === 0 ? {} : { types: [...types] }),
+            ...(token === undefined ? {} : { nextToken: token }),
+          }),
+        );
+        for (const record of page.found) {
+          const before = records.get(record.name);
+          if (isBelow(record.name, path) && !(before && before.modified > record.modified)) {
+            records.set(record.name, record);
+          }
+        }
+        nextToken = page.nextToken;
+        if (nextToken !== undefined && (tokens.has(nextToken) || tokens.size >= pagesAtMost)) {
+          return { state: "failed", failure: endless(reference) };
+        }
+        if (nextToken !== undefined) tokens.add(nextToken);
+      } while (nextToken !== undefined);
+      return { state: "found", records };
+    } catch (error) {
+      if (error instanceof Failure) return { state: "failed", failure: error };
+      return { state: "failed", failure: endless(reference) };
+    }
+  }
+}
+
+/** Whether a name that a listing returned lies below the path that was asked for. */
+function isBelow(name: string, path: string): boolean {
+  return name.startsWith(path.endsWith("/") ? path : `${path}/`);
+}
+
+function endless(reference: PathReference): Failure {
+  return new Failure(
+    "Unreachable",
+    "retry",
+    `the list of ${reference.path} in ${reference.identity.region} did not come to an end; it is asked for again`,
+  );
+}
