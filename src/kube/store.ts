@@ -1,0 +1,99 @@
+import type { KubeObject } from "./resource.ts";
+
+/** What happened to one object: added (no `before`), deleted (no `after`), or changed. */
+export interface Change<T> {
+  /** `namespace/name`, or `name` where the resource has no namespaces. */
+  key: string;
+  before: T | undefined;
+  after: T | undefined;
+}
+
+/** What can be read from a store, or from several as one. Objects are shared: do not change them. */
+export interface View<T> {
+  /** The object under `namespace/name`, or under `name` where the resource has no namespaces. */
+  get(key: string): T | undefined;
+  has(key: string): boolean;
+  keys(): Iterable<string>;
+  values(): Iterable<T>;
+  readonly size: number;
+}
+
+/** The key of an object: `namespace/name`, or `name` where it has no namespace. */
+export function keyOf(object: KubeObject): string {
+  const { namespace, name } = object.metadata;
+  return namespace ? `${namespace}/${name}` : `${name}`;
+}
+
+/**
+ * The objects of one resource as last heard from the API server. Only its reflector writes to it. Each write says what
+ * it changed; an object that comes again under its name with another uid is a deletion and an addition, and one that
+ * comes again with its uid and resourceVersion is no change.
+ */
+export class Store<T extends KubeObject> implements View<T> {
+  #objects = new Map<string, T>();
+
+  get(key: string): T | undefined {
+    return this.#objects.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#objects.has(key);
+  }
+
+  keys(): Iterable<string> {
+    return this.#objects.keys();
+  }
+
+  values(): Iterable<T> {
+    return this.#objects.values();
+  }
+
+  get size(): number {
+    return this.#objects.size;
+  }
+
+  /** Puts one object in the place of the one of its name. */
+  put(object: T): Change<T>[] {
+    const key = keyOf(object);
+    const before = this.#objects.get(key);
+    this.#objects.set(key, object);
+    return difference(key, before, object);
+  }
+
+  /** Takes the object out; one that has since come again under its name with another uid stays. */
+  remove(object: T): Change<T>[] {
+    const key = keyOf(object);
+    const before = this.#objects.get(key);
+    if (!before || !sameUid(before, object)) return [];
+    this.#objects.delete(key);
+    return [{ key, before, after: undefined }];
+  }
+
+  /** Swaps the whole content at once: who reads sees all of the old or all of the new. Deletions come first. */
+  replace(objects: Iterable<T>): Change<T>[] {
+    const old = this.#objects;
+    const fresh = new Map<string, T>();
+    for (const object of objects) fresh.set(keyOf(object), object);
+    this.#objects = fresh;
+    const changes: Change<T>[] = [];
+    for (const [key, before] of old) if (!fresh.has(key)) changes.push({ key, before, after: undefined });
+    for (const [key, after] of fresh) changes.push(...difference(key, old.get(key), after));
+    return changes;
+  }
+}
+
+function difference<T extends KubeObject>(key: string, before: T | undefined, after: T): Change<T>[] {
+  if (!before) return [{ key, before, after }];
+  if (!sameUid(before, after)) {
+    return [
+      { key, before, after: undefined },
+      { key, before: undefined, after },
+    ];
+  }
+  const version = after.metadata.resourceVersion;
+  return version && version === before.metadata.resourceVersion ? [] : [{ key, before, after }];
+}
+
+function sameUid(a: KubeObject, b: KubeObject): boolean {
+  return a.metadata.uid === b.metadata.uid;
+}
