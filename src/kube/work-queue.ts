@@ -67,7 +67,10 @@ export class WorkQueue {
 
   /** Adds the key `ms` milliseconds from now. Of several delayed adds of one key, the earliest instant counts. */
   addAfter(key: string, ms: number, priority = 0): void {
-    if (!(ms > 0)) return this.add(key, priority);
+    if (!(ms > 0)) {
+      this.add(key, priority);
+      return;
+    }
     const at = this.#clock.monotonic() + ms;
     const known = this.#later.get(key);
     if (known && known.at <= at && known.priority >= priority) return;
