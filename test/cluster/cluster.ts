@@ -61,6 +61,12 @@ export class Cluster extends ClusterHandle {
     this.#layout = { dir, ports, audit };
   }
 
+  /** Process ids of what runs now, by name: for measurements. */
+  get pids(): Record<"etcd" | "apiserver" | "controllerManager", number | undefined> {
+    const pids = { etcd: this.#etcd?.pid, apiserver: this.#apiserver?.pid };
+    return { ...pids, controllerManager: this.#controllers?.pid };
+  }
+
   /** Starts what startCluster promises; the CRDs as in ClusterOptions. */
   async start(crds?: string): Promise<void> {
     this.#etcd = await startSupervised(etcd(this.#programs, this.#layout));

@@ -1,0 +1,135 @@
+import { afterAll, describe, expect, test } from "vitest";
+import { AuditReader, countRequests } from "./audit.ts";
+import { type Cluster, startCluster } from "./cluster.ts";
+import { sharedCluster } from "./shared.ts";
+
+const cluster = await sharedCluster();
+
+const secretNames = async (namespace: string) =>
+  (await cluster.run(["get", "secrets", "--namespace", namespace, "--output", "name"])).trim().split("\n");
+
+describe("the cluster that test files share", () => {
+  test("serves the version that is pinned, not v0.0.0-master", async () => {
+    const { serverVersion } = JSON.parse(await cluster.run(["version", "--output", "json"]));
+    expect(serverVersion).toMatchObject({
+      gitVersion: expect.stringMatching(/^v1\.36\.\d+$/),
+      major: "1",
+      minor: "36",
+    });
+  });
+
+  test("is one cluster, however often it is asked for", async () => {
+    expect((await sharedCluster()).details).toEqual(cluster.details);
+  });
+
+  test("gives each caller of freshNamespace a namespace of its own", async () => {
+    const [one, other] = await Promise.all([cluster.freshNamespace("same"), cluster.freshNamespace("same")]);
+    expect(one).toMatch(/^same-[0-9a-f]{8}$/);
+    expect(other).not.toBe(one);
+    expect((await cluster.kubectl(["get", "namespace", one, other])).code).toBe(0);
+  });
+
+  test("lets a ServiceAccount do what its Role allows and nothing else", async () => {
+    const namespace = await cluster.freshNamespace("rbac");
+    const inNamespace = ["--namespace", namespace];
+    await cluster.run(["create", "serviceaccount", "reader", ...inNamespace]);
+    await cluster.run(["create", "role", "reader", "--verb=list", "--resource=configmaps", ...inNamespace]);
+    const binding = ["create", "rolebinding", "reader", "--role=reader", `--serviceaccount=${namespace}:reader`];
+    await cluster.run([...binding, ...inNamespace]);
+
+    const as = ["--kubeconfig", await cluster.kubeconfigFor(namespace, "reader")];
+    expect(await cluster.run([...as, "auth", "whoami", "--output", "jsonpath={.status.userInfo.username}"])).toBe(
+      `system:serviceaccount:${namespace}:reader`,
+    );
+    await expect.poll(async () => (await cluster.kubectl([...as, "get", "configmaps"])).code).toBe(0);
+    expect((await cluster.kubectl([...as, "get", "secrets"])).stderr).toContain("Forbidden");
+    expect((await cluster.kubectl([...as, "get", "configmaps", "--namespace", "default"])).stderr).toContain(
+      "Forbidden",
+    );
+  });
+
+  test("refuses who shows no token", async () => {
+    const { stderr, code } = await cluster.kubectl(["--token", "made-up", "get", "secrets"]);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain("Unauthorized");
+  });
+
+  test("collects a Secret after its owner, and leaves one that has no owner", async () => {
+    const namespace = await cluster.freshNamespace("gc");
+    const inNamespace = ["--namespace", namespace];
+    await cluster.run(["create", "configmap", "owner", ...inNamespace]);
+    const uid = await cluster.run([
+      "get",
+      "configmap",
+      "owner",
+      ...inNamespace,
+      "--output",
+      "jsonpath={.metadata.uid}",
+    ]);
+    const ownerReferences = [{ apiVersion: "v1", kind: "ConfigMap", name: "owner", uid }];
+    for (const metadata of [{ name: "owned", ownerReferences }, { name: "free" }]) {
+      await cluster.run(
+        ["create", "-f", "-", ...inNamespace],
+        JSON.stringify({ apiVersion: "v1", kind: "Secret", metadata }),
+      );
+    }
+    expect(await secretNames(namespace)).toEqual(["secret/free", "secret/owned"]);
+
+    await cluster.run(["delete", "configmap", "owner", ...inNamespace]);
+    await expect.poll(() => secretNames(namespace), { timeout: 20_000 }).toEqual(["secret/free"]);
+  });
+
+  test("removes a namespace with all that is in it", async () => {
+    const namespace = await cluster.freshNamespace("going");
+    await cluster.run(["create", "secret", "generic", "inside", "--namespace", namespace]);
+    await cluster.run(["delete", "namespace", namespace, "--timeout", "20s"]);
+    expect((await cluster.kubectl(["get", "namespace", namespace])).stderr).toContain("NotFound");
+  });
+
+  test("counts requests by verb and resource in its audit log, and who made them", async () => {
+    const namespace = await cluster.freshNamespace("audit");
+    const audit = await AuditReader.from(cluster.auditLogPath);
+    await cluster.run(["create", "secret", "generic", "one", "--namespace", namespace]);
+    await cluster.run(["create", "secret", "generic", "two", "--namespace", namespace]);
+    await cluster.run(["get", "secrets", "--namespace", namespace]);
+    await cluster.run(["create", "token", "default", "--namespace", namespace]);
+
+    const requests = (await audit.take()).filter(
+      (request) => request.namespace === namespace && request.user === "admin",
+    );
+    expect(countRequests(requests)).toEqual({
+      "create secrets": 2,
+      "list secrets": 1,
+      "create serviceaccounts/token": 1,
+    });
+    expect(requests[0]).toMatchObject({
+      name: "one",
+      code: 201,
+      userAgent: expect.stringMatching(/^kubectl\/v1\.36\./),
+    });
+    const again = await audit.take();
+    expect(again.filter((request) => request.namespace === namespace && request.user === "admin")).toEqual([]);
+  });
+});
+
+describe("a cluster of one's own", () => {
+  let own: Cluster | undefined;
+  afterAll(() => own?.stop());
+
+  test("keeps its data, its port and its certificate when the API server is killed and comes back", async () => {
+    own = await startCluster();
+    expect(own.url).not.toBe(cluster.url);
+    await own.run(["create", "configmap", "kept"]);
+    const before = own.pids.apiserver;
+
+    await own.stopApiServer();
+    const { stderr, code } = await own.kubectl(["get", "configmap", "kept"]);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain("refused");
+
+    await own.startApiServer();
+    expect(own.pids.apiserver).not.toBe(before);
+    expect((await own.kubectl(["get", "configmap", "kept"])).code).toBe(0);
+    expect(() => own?.auditLogPath).toThrow("without { audit: true }");
+  });
+});
