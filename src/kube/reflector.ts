@@ -315,7 +315,13 @@ export class Reflector<T extends KubeObject> {
     const kept = metadataOnly
       ? ({ apiVersion: apiVersionOf(resource), kind: resource.kind, metadata } as object as T)
       : object;
-    return trim ? trim(kept) : kept;
+    try {
+      return trim ? trim(kept) : kept;
+    } catch (error) {
+      this.#say("error", { error: nameOf(error) }, "an object could not be trimmed");
+      this.#skip("bad-object");
+      return undefined;
+    }
   }
 
   #skip(cause: SkipCause): void {

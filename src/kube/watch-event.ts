@@ -33,7 +33,7 @@ export function parseEvent(line: Line, resource: Resource): WatchEvent {
       if (!isOfKind(object, resource)) return skipped("wrong-kind");
       const metadata = isRecord(object.metadata) ? object.metadata : {};
       const { resourceVersion, annotations } = metadata;
-      if (typeof resourceVersion !== "string") return skipped("bad-object");
+      if (!isText(resourceVersion)) return skipped("bad-object");
       const end = isRecord(annotations) && annotations[initialEventsEnd] === "true";
       return { type, resourceVersion, initialEventsEnd: end };
     }
@@ -52,7 +52,7 @@ export function parseEvent(line: Line, resource: Resource): WatchEvent {
 export function isObjectOf(object: unknown, resource: Resource): object is KubeObject {
   if (!isRecord(object) || !isRecord(object.metadata)) return false;
   const { name, namespace, resourceVersion } = object.metadata;
-  return isText(name) && typeof resourceVersion === "string" && isText(namespace) === resource.namespaced;
+  return isText(name) && isText(resourceVersion) && isText(namespace) === resource.namespaced;
 }
 
 /** The kind that was asked for, or its metadata alone. */

@@ -110,16 +110,19 @@ class Watchdog {
   }
 
   #look(): void {
-    const left = this.#heardAt + this.#silenceMs - this.#clock.monotonic();
-    this.#timer = this.#clock.setTimer(
-      () => (left > 0 ? this.#look() : this.#decide(this.#heardAt)),
-      left > 0 ? left : graceMs,
-    );
-  }
-
-  #decide(heardAt: number): void {
-    if (this.#heardAt !== heardAt) return this.#look();
-    this.barked = true;
-    this.#bark();
+    const heardAt = this.#heardAt;
+    const left = heardAt + this.#silenceMs - this.#clock.monotonic();
+    if (left > 0) {
+      this.#timer = this.#clock.setTimer(() => this.#look(), left);
+      return;
+    }
+    this.#timer = this.#clock.setTimer(() => {
+      if (this.#heardAt !== heardAt) {
+        this.#look();
+        return;
+      }
+      this.barked = true;
+      this.#bark();
+    }, graceMs);
   }
 }
