@@ -76,8 +76,8 @@ async function build(names: string[], version: string, into: string): Promise<vo
   const env = { CGO_ENABLED: "0", GOFLAGS: "", GOWORK: "off", GOTOOLCHAIN: process.env.GOTOOLCHAIN ?? "auto" };
   const go = await startSupervised({ name: "go", command: "go", args, env, cwd: MODULE, logFile }).catch((error) => {
     throw new Error(
-      `Go is needed, once, to build ${names.join(", ")} ${version}, and could not be started (${error.message}). ` +
-        "Install Go 1.26 or later (https://go.dev/dl/), or set KUBEBUILDER_ASSETS to a folder that holds them.",
+      `${error.message}. It is needed once, to build ${names.join(", ")} ${version}: ` +
+        "install Go 1.26 or later (https://go.dev/dl/), or set KUBEBUILDER_ASSETS to a folder that holds them.",
     );
   });
   let done = "";

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isAlive } from "../support/alive.ts";
 import { startSupervised } from "../support/supervise.ts";
 
 let scratch: string;
@@ -27,19 +28,10 @@ async function runner<T>(code: string): Promise<{ process: ChildProcess; said: T
   return { process: child, said };
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 const alive = (pids: number[]) => pids.filter(isAlive);
 
 /** Starts a shell with a child of its own, and a folder that goes with the run. */
-const shellRunner = (then: string) => `
+const shellRunner = (waits: string) => `
   import { mkdtempSync, existsSync, readFileSync } from "node:fs";
   import { setTimeout as sleep } from "node:timers/promises";
   import { removeAtEnd, startSupervised } from "../support/supervise.ts";
@@ -49,28 +41,28 @@ const shellRunner = (then: string) => `
   const shell = await startSupervised({ name: "shell", command: "sh", args, cwd: folder, logFile: folder + "/log" });
   while (!existsSync(folder + "/child") || readFileSync(folder + "/child").length === 0) await sleep(10);
   console.log(JSON.stringify({ pids: [shell.pid, Number(readFileSync(folder + "/child", "utf8"))], folder }));
-  ${then}
+  ${waits}
 `;
 
 describe("what a runner started is gone", () => {
-  const ends: Record<string, { then: string; end?: (pid: number) => void }> = {
+  const ends: Record<string, { waits: string; end?: (pid: number) => void }> = {
     "when the runner is killed with SIGKILL": {
-      then: "setInterval(() => {}, 1000);",
+      waits: "setInterval(() => {}, 1000);",
       end: (pid) => process.kill(pid, "SIGKILL"),
     },
     "when Ctrl-C interrupts the runner's process group": {
-      then: "setInterval(() => {}, 1000);",
+      waits: "setInterval(() => {}, 1000);",
       end: (pid) => process.kill(-pid, "SIGINT"),
     },
     "when the runner's whole process group is killed": {
-      then: "setInterval(() => {}, 1000);",
+      waits: "setInterval(() => {}, 1000);",
       end: (pid) => process.kill(-pid, "SIGKILL"),
     },
-    "when the runner crashes": { then: "await sleep(500); throw new Error('a crash');" },
-    "when the runner has nothing more to do and forgets to stop it": { then: "await sleep(500);" },
+    "when the runner crashes": { waits: "await sleep(500); throw new Error('a crash');" },
+    "when the runner has nothing more to do and forgets to stop it": { waits: "await sleep(500);" },
   };
-  test.each(Object.entries(ends))("%s", async (_, { then, end }) => {
-    const { process: child, said } = await runner<{ pids: number[]; folder: string }>(shellRunner(then));
+  test.each(Object.entries(ends))("%s", async (_, { waits, end }) => {
+    const { process: child, said } = await runner<{ pids: number[]; folder: string }>(shellRunner(waits));
     expect(alive(said.pids)).toEqual(said.pids);
     end?.(child.pid!);
     await expect.poll(() => alive(said.pids), { timeout: 10_000 }).toEqual([]);
