@@ -18,6 +18,11 @@ const methods = [
   "flushEvents",
   "tick",
   "direct",
+  "putParameter",
+  "deleteParameter",
+  "labelParameterVersion",
+  "createKey",
+  "encrypt",
 ] as const;
 
 /**

@@ -19,6 +19,8 @@ import { Identities, scopeOf } from "./identities.ts";
 import { Kms } from "./kms/service.ts";
 import { hopByHop, type Moto } from "./moto.ts";
 import { metered, Quota } from "./quota.ts";
+import { MemoryStore } from "./ssm/memory-store.ts";
+import { MotoStore } from "./ssm/moto-store.ts";
 import { namesOf, Ssm } from "./ssm/service.ts";
 import { Sts } from "./sts.ts";
 
@@ -45,14 +47,23 @@ export class Door {
   readonly #moto: () => Promise<Moto>;
   readonly #clock: Clock;
 
-  constructor({ clock, random, quota, moto }: DoorOptions) {
+  constructor({ clock, random, reads, quota, moto }: DoorOptions) {
     this.#clock = clock;
     this.#moto = moto;
     this.faults = new Faults(clock, random);
     this.quota = new Quota(clock, quota);
     this.events = new Events(clock, moto);
-    this.kms = new Kms();
-    this.ssm = new Ssm();
+    this.kms = new Kms(clock, this.denials);
+    const publicStore = new MotoStore(moto);
+    this.ssm = new Ssm({
+      store: reads === "memory" ? new MemoryStore(clock) : publicStore,
+      publicStore,
+      kms: this.kms.use,
+      denials: this.denials,
+      events: this.events,
+      clock,
+      calls: this.calls,
+    });
     this.#sts = new Sts(this.identities);
   }
 
@@ -92,9 +103,6 @@ export class Door {
     if (!answer) throw new Error(`The door does not know ${service}:${operation}`);
     return answer;
   }
-
-  async tick(): Promise<void> {}
-  stop(): void {}
 
   #read(request: IncomingMessage, body: Buffer): Call {
     const scope = scopeOf(request.headers);

@@ -9,6 +9,7 @@ import type { Fault } from "./faults.ts";
 import type { Json } from "./http.ts";
 import { defaultAccount } from "./identities.ts";
 import { type Moto, startMoto } from "./moto.ts";
+import { type Preparations, preparations } from "./preparations.ts";
 
 /** How the emulator is to be; everything has a default. */
 export interface EmulatorOptions {
@@ -40,7 +41,7 @@ export interface ClientConfig {
 }
 
 /** A running emulator of SSM, KMS, STS and SQS. */
-export interface Emulator {
+export interface Emulator extends Preparations {
   /** The one endpoint of all services. */
   readonly url: string;
   /** moto itself, past the door; empty while it has not started. */
@@ -104,6 +105,8 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
+  const direct: Emulator["direct"] = (service, operation, input, scope) =>
+    door.direct(service, operation, input, scope);
   const emulator: Emulator = {
     url,
     get motoUrl() {
@@ -123,8 +126,9 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     eventsTo: (queueUrl, { account = defaultAccount, region = "eu-west-1" } = {}) =>
       door.events.to(queueUrl, { account, region }),
     flushEvents: () => door.events.flush(),
-    tick: () => door.tick(),
-    direct: (service, operation, input, scope) => door.direct(service, operation, input, scope),
+    tick: () => door.ssm.policies.tick(),
+    direct,
+    ...preparations(direct),
     config: ({ region = "eu-west-1", accessKeyId = "AKIAKEYFERRYTEST", maxAttempts = 1 } = {}) => ({
       endpoint: url,
       region,
@@ -132,7 +136,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
       maxAttempts,
     }),
     async stop() {
-      door.stop();
+      door.ssm.policies.stop();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       if (moto) await (await moto).stop();
