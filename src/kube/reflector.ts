@@ -124,8 +124,7 @@ export class Reflector<T extends KubeObject> {
       const retryAfterMs = run.fault?.retryAfterMs;
       this.#options.metrics.watchRestarts.inc({ cause });
       this.#say(next === "delay-list" && cause !== "gone" ? "warn" : "debug", { cause, next }, "a watch ended");
-      if (cause !== "internal" || run.events > 0) this.#internalSince = undefined;
-      if (cause === "internal") this.#internalSince ??= this.#options.clock.monotonic();
+      this.#internalSince = cause === "internal" ? (this.#internalSince ?? this.#options.clock.monotonic()) : undefined;
       if (cause === "unsupported") this.#useWatchList = false;
       collecting = run.collecting;
       switch (next) {
@@ -228,6 +227,7 @@ export class Reflector<T extends KubeObject> {
       signal,
     });
     if (end.how === "stopped") return undefined;
+    if (watch.events > 0) this.#internalSince = undefined;
     const fault = end.how === "unopened" ? faultOf(end.error) : end.how === "left" ? end.verdict.fault : undefined;
     return {
       how: fault ? "fault" : end.how === "left" || end.how === "unopened" ? "incapable" : end.how,

@@ -1,0 +1,123 @@
+import { onTestFinished } from "vitest";
+import { Reflector, type ReflectorOptions } from "../../src/kube/reflector.ts";
+import type { Change } from "../../src/kube/store.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import type { Timer } from "../../src/runtime/clock.ts";
+import { FakeClock } from "../support/clock.ts";
+import { httpSource } from "../support/http-source.ts";
+import { ScriptedServer, until } from "../support/scripted-server.ts";
+import { type widget, widgets } from "../support/widgets.ts";
+
+export type Widget = ReturnType<typeof widget>;
+
+/** A fake clock that knows which delays are being waited for. */
+export class WatchedClock extends FakeClock {
+  /** Milliseconds of every timer that has been set and has neither fired nor been cancelled. */
+  readonly waits: number[] = [];
+  /** Added to now(), never to monotonic(). */
+  jump = 0;
+
+  override now(): number {
+    return super.now() + this.jump;
+  }
+
+  override setTimer(fire: () => void, ms: number): Timer {
+    this.waits.push(ms);
+    const forget = () => {
+      const at = this.waits.indexOf(ms);
+      if (at >= 0) this.waits.splice(at, 1);
+    };
+    let over = false;
+    const once = () => {
+      if (!over) forget();
+      over = true;
+    };
+    const timer = super.setTimer(() => {
+      once();
+      fire();
+    }, ms);
+    return {
+      cancel() {
+        once();
+        timer.cancel();
+      },
+    };
+  }
+}
+
+/** A reflector of widgets in front of a scripted server; all of it is gone when the test ends. */
+export async function rig(options: Partial<ReflectorOptions<Widget>> & { server?: ScriptedServer } = {}) {
+  const server = options.server ?? (await ScriptedServer.start());
+  const clock = new WatchedClock();
+  const stop = new AbortController();
+  const metrics = new Metrics();
+  const changes: Change<Widget>[] = [];
+  const lines: { level: string; fields: object; message: string }[] = [];
+  const line = (level: string) => (fields: object, message: string) => void lines.push({ level, fields, message });
+  const reflector = new Reflector<Widget>({
+    source: httpSource(server.url),
+    resource: widgets,
+    onChange: (change) => void changes.push(change),
+    clock,
+    random: () => 0,
+    metrics,
+    log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
+    ...options,
+  });
+  const ended = reflector.run(stop.signal);
+  onTestFinished(async () => {
+    stop.abort();
+    await ended;
+    await server.close();
+  });
+  return {
+    server,
+    clock,
+    reflector,
+    stop,
+    ended,
+    changes,
+    lines,
+    /** The changes so far, as `key: resourceVersion before→after`; forgets them. */
+    told(): string[] {
+      return changes.splice(0).map(({ key, before, after }) => {
+        return `${key} ${before?.metadata.resourceVersion ?? "-"}→${after?.metadata.resourceVersion ?? "-"}`;
+      });
+    },
+    /** Resolves when `count` changes have been told since the last `told`. */
+    heard: (count: number) => until(() => changes.length >= count, `${count} changes`),
+    /** Answers the first list and gives the watch that follows. */
+    async synced(items: object[] = [], resourceVersion = "10") {
+      (await server.nextList()).list(items, { resourceVersion });
+      await reflector.synced;
+      return server.nextWatch();
+    },
+    /** Waits until the reflector waits `ms`, sees that it asks for nothing before, and lets the time pass. */
+    async pass(ms: number): Promise<void> {
+      await until(() => clock.waits.includes(ms), `a wait of ${ms} ms among ${clock.waits}`);
+      await clock.advance(ms - 1);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      if (server.unseen > 0) throw new Error("a request came before the delay was over");
+      await clock.advance(1);
+    },
+    /** watch_restarts_total by cause. */
+    async restarts(): Promise<Record<string, number>> {
+      const { values } = await metrics.watchRestarts.get();
+      return Object.fromEntries(values.map(({ labels, value }) => [labels.cause, value]));
+    },
+  };
+}
+
+/** Watch events of widgets. */
+export const added = (object: object) => ({ type: "ADDED", object });
+export const modified = (object: object) => ({ type: "MODIFIED", object });
+export const deleted = (object: object) => ({ type: "DELETED", object });
+export const bookmark = (resourceVersion: string, annotations?: Record<string, string>) => ({
+  type: "BOOKMARK",
+  object: {
+    apiVersion: "example.test/v1",
+    kind: "Widget",
+    metadata: { resourceVersion, ...(annotations && { annotations }) },
+  },
+});
+export const failure = (object: object) => ({ type: "ERROR", object });

@@ -1,0 +1,417 @@
+import { describe, expect, test } from "vitest";
+import { settle } from "../support/clock.ts";
+import { type Exchange, ScriptedServer, status, until } from "../support/scripted-server.ts";
+import { widget } from "../support/widgets.ts";
+import { added, bookmark, deleted, failure, modified, rig } from "./reflector-rig.ts";
+
+describe("a reflector's watch", () => {
+  test.each([
+    [0, "300"],
+    [0.5, "450"],
+    [0.999999, "599"],
+  ])("asks for bookmarks and a random end in 300 to 600 s (random %s: %s)", async (random, timeoutSeconds) => {
+    const { synced } = await rig({ random: () => random, labelSelector: "a=b", namespace: "shop" });
+    const watch = await synced([], "10");
+    expect(watch.path).toBe("/apis/example.test/v1/namespaces/shop/widgets");
+    expect(watch.query).toEqual({
+      watch: "true",
+      labelSelector: "a=b",
+      resourceVersion: "10",
+      timeoutSeconds,
+      allowWatchBookmarks: "true",
+    });
+  });
+
+  test("takes in what was added, modified and deleted, and tells it in that order", async () => {
+    const { reflector, synced, heard, told } = await rig();
+    const watch = await synced([widget("a", { resourceVersion: "5" })]);
+    watch.send(
+      added(widget("b", { resourceVersion: "11" })),
+      modified(widget("a", { resourceVersion: "12" })),
+      deleted(widget("b", { resourceVersion: "13" })),
+    );
+    await heard(4);
+    expect(told()).toEqual(["shop/a -→5", "shop/b -→11", "shop/a 5→12", "shop/b 11→-"]);
+    expect([...reflector.store.keys()]).toEqual(["shop/a"]);
+  });
+
+  test("tells a deletion and an addition when a name comes again with another uid", async () => {
+    const { synced, heard, changes } = await rig();
+    (await synced([widget("a", { uid: "old" })])).send(modified(widget("a", { uid: "new", resourceVersion: "2" })));
+    await heard(3);
+    expect(changes.slice(1).map(({ before, after }) => [before?.metadata.uid, after?.metadata.uid])).toEqual([
+      ["old", undefined],
+      [undefined, "new"],
+    ]);
+  });
+
+  test("goes on when a listener throws", async () => {
+    const seen: string[] = [];
+    const { synced, lines } = await rig({
+      onChange: ({ key }) => {
+        seen.push(key);
+        throw new Error("hunter2");
+      },
+    });
+    (await synced([widget("a")])).send(added(widget("b")));
+    await until(() => seen.length === 2);
+    expect(lines.filter(({ level }) => level === "error")).toHaveLength(2);
+    expect(JSON.stringify(lines)).not.toContain("hunter2");
+  });
+});
+
+describe("a watch that cannot begin", () => {
+  test("because of a 429 is tried again from the same version after a delay, without a list", async () => {
+    const { server, pass, synced, restarts } = await rig();
+    (await synced([], "10")).status(429, "TooManyRequests");
+    await pass(800);
+    const second = await server.nextWatch();
+    expect(second.query.resourceVersion).toBe("10");
+    second.status(429, "TooManyRequests", { retryAfterSeconds: 5 });
+    await pass(5000);
+    expect((await server.nextWatch()).query.resourceVersion).toBe("10");
+    expect(await restarts()).toEqual({ throttled: 2 });
+  });
+
+  test("because nobody listens is tried again from the same version after a delay, without a list", async () => {
+    const first = await ScriptedServer.start();
+    const { pass, synced, restarts, clock } = await rig({ server: first });
+    const watch = (await synced([], "10")).send(bookmark("11"));
+    await until(() => clock.waits.includes(150_000));
+    await settle(20);
+    await first.close();
+    await watch.closed;
+    await clock.advance(1000);
+    await pass(800);
+    await until(() => clock.waits.includes(1600));
+    const again = await ScriptedServer.start(first.port);
+    try {
+      await clock.advance(1600);
+      expect((await again.nextWatch()).query.resourceVersion).toBe("11");
+      expect(await restarts()).toEqual({ broken: 1, refused: 2 });
+    } finally {
+      await again.close();
+    }
+  });
+
+  test.each([
+    [400, "BadRequest", "unsupported"],
+    [401, "Unauthorized", "failed"],
+    [403, "Forbidden", "failed"],
+    [500, "InternalError", "internal"],
+    [503, "ServiceUnavailable", "failed"],
+    [504, "Timeout", "failed"],
+  ])("because of a %s %s ends the round: a delay, then a list", async (code, reason, cause) => {
+    const { server, pass, synced, restarts } = await rig();
+    (await synced([], "10")).status(code, reason);
+    await pass(800);
+    expect((await server.nextList()).query.resourceVersion).toBe("10");
+    expect(await restarts()).toEqual({ [cause]: 1 });
+  });
+
+  test("because the connection was reset ends the round: a delay, then a list", async () => {
+    const { server, pass, synced } = await rig();
+    (await synced([], "10")).reset();
+    await pass(800);
+    await server.nextList();
+  });
+
+  test("because the token has expired goes on with its store as soon as the token is good again", async () => {
+    const { server, pass, synced, reflector, told, heard } = await rig();
+    (await synced([widget("a")], "10")).status(401, "Unauthorized");
+    await pass(800);
+    (await server.nextList()).status(401, "Unauthorized");
+    await pass(1600);
+    told();
+    expect(reflector.store.has("shop/a")).toBe(true);
+    (await server.nextList()).list([widget("a"), widget("b")], { resourceVersion: "12" });
+    await heard(1);
+    expect(told()).toEqual(["shop/b -→1"]);
+  });
+});
+
+describe("the resourceVersion of a reflector", () => {
+  test("comes from every event, bookmarks included, and is never compared but for equality", async () => {
+    const { reflector, synced } = await rig();
+    const watch = await synced([], "zebra");
+    for (const [event, version] of [
+      [added(widget("a", { resourceVersion: "900" })), "900"],
+      [modified(widget("a", { resourceVersion: "7" })), "7"],
+      [bookmark("abc"), "abc"],
+      [deleted(widget("a", { resourceVersion: "10000000000000000000000001" })), "10000000000000000000000001"],
+    ] as const) {
+      watch.send(event);
+      await until(() => reflector.lastResourceVersion === version, version);
+    }
+    expect(reflector.store.size).toBe(0);
+  });
+
+  test("is not taken from what was passed over, nor is the watch ended by it: each is counted", async () => {
+    const { reflector, synced, lines } = await rig();
+    const watch = await synced([widget("a", { resourceVersion: "5" })], "10");
+    watch.send(
+      { type: "RENAMED", object: widget("a", { resourceVersion: "91" }) },
+      added({ ...widget("b", { resourceVersion: "92" }), kind: "Gadget" }),
+      added({ ...widget("b", { resourceVersion: "93" }), apiVersion: "example.test/v2" }),
+      { type: "BOOKMARK", object: { kind: "Gadget", apiVersion: "v1", metadata: { resourceVersion: "94" } } },
+      bookmark(""),
+      added(widget("", { resourceVersion: "95" })),
+      added({ ...widget("b"), metadata: null }),
+      { type: "ADDED" },
+      { object: widget("b", { resourceVersion: "96" }) },
+      [],
+    );
+    watch.raw('{"type":"ADDED","object":{"data":{"password":"hunter2\n');
+    watch.raw(Buffer.from([0x22, 0xff, 0xfe, 0x22, 0x0a]));
+    watch.raw("\n");
+    await settle(20);
+    watch.send(added(widget("c", { resourceVersion: "11" })));
+    await until(() => reflector.store.has("shop/c"));
+    expect(reflector.lastResourceVersion).toBe("11");
+    expect([...reflector.store.keys()]).toEqual(["shop/a", "shop/c"]);
+    expect(reflector.skipped).toEqual({
+      "bad-line": 5,
+      "unknown-type": 2,
+      "wrong-kind": 3,
+      "bad-object": 3,
+      "too-long": 0,
+    });
+    expect(JSON.stringify(lines)).not.toContain("hunter2");
+  });
+
+  test.each(["", "0"])("of a watch from %j is kept from the first event that is no addition", async (version) => {
+    const { synced, reflector, heard } = await rig();
+    const watch = await synced([], version);
+    expect(watch.query.resourceVersion ?? "").toBe(version);
+    watch.send(added(widget("b", { resourceVersion: "9" })), added(widget("a", { resourceVersion: "4" })));
+    await heard(2);
+    expect(reflector.lastResourceVersion).toBe(version);
+    watch.send(modified(widget("a", { resourceVersion: "10" })), added(widget("c", { resourceVersion: "11" })));
+    await heard(4);
+    expect(reflector.lastResourceVersion).toBe("11");
+  });
+
+  test.each(["", "0"])("%j is none to go on from: after such a watch comes a list", async (version) => {
+    const { server, pass, synced, heard } = await rig();
+    const watch = await synced([], version);
+    watch.send(added(widget("b", { resourceVersion: "9" })));
+    await heard(1);
+    watch.end();
+    await pass(800);
+    expect((await server.nextList()).query.resourceVersion).toBe("0");
+  });
+});
+
+describe("an ERROR event", () => {
+  test("of 429 is followed by a delay and a watch from the last version", async () => {
+    const { server, pass, synced, restarts } = await rig();
+    (await synced()).send(bookmark("11"), failure(status(429, "TooManyRequests", { retryAfterSeconds: 3 })));
+    await pass(3000);
+    expect((await server.nextWatch()).query.resourceVersion).toBe("11");
+    expect(await restarts()).toEqual({ throttled: 1 });
+  });
+
+  test("of 500 is followed by watches from the last version for a minute, and then by a list", async () => {
+    const { server, pass, synced, restarts } = await rig();
+    let watch = await synced([], "10");
+    // 0.8 + 1.6 + 3.2 + 6.4 + 12.8 + 25.6 s are within the minute, 30 s more are not.
+    for (const ms of [800, 1600, 3200, 6400, 12_800, 25_600, 30_000]) {
+      watch.send(failure(status(500, "InternalError")));
+      await pass(ms);
+      watch = await server.nextWatch();
+      expect(watch.query.resourceVersion).toBe("10");
+    }
+    watch.send(failure(status(500, "InternalError")));
+    await pass(30_000);
+    await server.nextList();
+    expect(await restarts()).toEqual({ internal: 8 });
+  });
+
+  test("of 500 begins a new minute after an event in between", async () => {
+    const { server, pass, clock, synced } = await rig();
+    let watch = await synced([], "10");
+    watch.send(failure(status(500, "InternalError")));
+    await pass(800);
+    watch = await server.nextWatch();
+    watch.open();
+    await clock.advance(61_000);
+    watch.send(bookmark("11"), failure(status(500, "InternalError")));
+    await pass(1600);
+    expect((await server.nextWatch()).query.resourceVersion).toBe("11");
+  });
+
+  test.each([
+    [403, "Forbidden"],
+    [504, "Timeout"],
+    [0, ""],
+  ])("of %s %s is followed by a delay and a list", async (code, reason) => {
+    const { server, pass, synced } = await rig();
+    (await synced([], "10")).send(failure(status(code, reason)));
+    await pass(800);
+    expect((await server.nextList()).query.resourceVersion).toBe("10");
+  });
+});
+
+describe("the end of a watch", () => {
+  test("in good order is followed at once by a watch from the last version, without a list", async () => {
+    const { server, clock, synced, restarts, reflector } = await rig();
+    const watch = (await synced()).send(bookmark("11"));
+    await until(() => reflector.lastResourceVersion === "11");
+    await clock.advance(1000);
+    watch.end();
+    expect((await server.nextWatch()).query.resourceVersion).toBe("11");
+    expect(await restarts()).toEqual({ ended: 1 });
+  });
+
+  test("by a reset is followed by a watch from the last version, without a list", async () => {
+    const { server, clock, synced, restarts, reflector } = await rig();
+    const watch = (await synced()).send(bookmark("11"));
+    await until(() => reflector.lastResourceVersion === "11");
+    await clock.advance(1000);
+    watch.reset();
+    expect((await server.nextWatch()).query.resourceVersion).toBe("11");
+    expect(await restarts()).toEqual({ broken: 1 });
+  });
+
+  test("within a second of its start waits for that second, so that nobody is asked in a loop", async () => {
+    const { server, pass, synced } = await rig();
+    (await synced()).send(bookmark("11")).end();
+    await pass(1000);
+    (await server.nextWatch()).send(bookmark("12")).end();
+    await pass(1000);
+    expect((await server.nextWatch()).query.resourceVersion).toBe("12");
+  });
+
+  test.each([
+    ["in good order", (watch: Exchange) => watch.end()],
+    ["by a reset", (watch: Exchange) => void watch.open().reset()],
+  ])("%s within a second and without an event is a failure: delays that double, and lists", async (_, finish) => {
+    const { server, pass, synced, restarts } = await rig();
+    finish(await synced([], "10"));
+    await pass(800);
+    (await server.nextList()).list([], { resourceVersion: "10" });
+    finish(await server.nextWatch());
+    await pass(1600);
+    await server.nextList();
+    expect(await restarts()).toEqual({ short: 2 });
+  });
+
+  test("without an event but after a second is none", async () => {
+    const { server, clock, synced } = await rig();
+    const watch = (await synced([], "10")).open();
+    await clock.advance(1000);
+    watch.end();
+    expect((await server.nextWatch()).query.resourceVersion).toBe("10");
+  });
+});
+
+describe("a watch that falls silent", () => {
+  test("for 150 s is cut, and followed by one from the last version", async () => {
+    const { server, clock, synced, restarts, reflector } = await rig();
+    const watch = (await synced()).send(bookmark("11"));
+    await until(() => reflector.lastResourceVersion === "11");
+    await clock.advance(150_999);
+    expect(server.unseen).toBe(0);
+    await clock.advance(1);
+    await watch.closed;
+    expect((await server.nextWatch()).query.resourceVersion).toBe("11");
+    expect(await restarts()).toEqual({ silent: 1 });
+  });
+
+  test("before its first byte is cut too", async () => {
+    const { server, clock, synced } = await rig({ silenceMs: 1000 });
+    const watch = await synced([], "10");
+    await clock.advance(2000);
+    await watch.closed;
+    expect((await server.nextWatch()).query.resourceVersion).toBe("10");
+  });
+
+  test("is kept as long as bytes come, be it half a line", async () => {
+    const { server, clock, synced, reflector } = await rig();
+    const watch = await synced();
+    const line = JSON.stringify(bookmark("11"));
+    for (const piece of [line.slice(0, 5), line.slice(5, 20), line.slice(20)]) {
+      watch.raw(piece);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await clock.advance(140_000);
+    }
+    watch.raw("\n");
+    await until(() => reflector.lastResourceVersion === "11");
+    expect(server.unseen).toBe(0);
+  });
+
+  test("only because this process slept is kept: what came meanwhile is read first", async () => {
+    const { server, clock, synced, reflector } = await rig();
+    const watch = await synced();
+    await clock.advance(150_500);
+    watch.send(bookmark("11"));
+    await until(() => reflector.lastResourceVersion === "11");
+    await clock.advance(150_000);
+    expect(server.unseen).toBe(0);
+    watch.send(bookmark("12"));
+    await until(() => reflector.lastResourceVersion === "12");
+  });
+
+  test("only by the wall clock, because somebody set it, is kept, and delays are not changed by it", async () => {
+    const { server, clock, synced, pass, reflector } = await rig();
+    const watch = (await synced()).send(bookmark("11"));
+    await until(() => reflector.lastResourceVersion === "11");
+    clock.jump = 365 * 24 * 3_600_000;
+    await clock.advance(1000);
+    expect(server.unseen).toBe(0);
+    watch.send(failure(status(410, "Expired")));
+    await until(() => clock.waits.includes(800));
+    clock.jump = -clock.jump;
+    await pass(800);
+    (await server.nextList()).status(500, "InternalError");
+    await pass(1600);
+    await server.nextList();
+  });
+});
+
+describe("a reflector of metadata only", () => {
+  test("asks for metadata, and keeps nothing else even where the server sends it", async () => {
+    const { server, reflector, heard } = await rig({ metadataOnly: true });
+    const secret = { data: { password: "aHVudGVyMg==" }, spec: {} };
+    const list = await server.nextList();
+    expect(list.accept).toContain("PartialObjectMetadata");
+    list.list([widget("a", {}, secret)], { resourceVersion: "10" });
+    const watch = await server.nextWatch();
+    expect(watch.accept).toContain("PartialObjectMetadata");
+    const partial = { apiVersion: "meta.k8s.io/v1", kind: "PartialObjectMetadata", metadata: widget("b").metadata };
+    watch.send(added(partial), added(widget("c", {}, secret)));
+    watch.send({ type: "BOOKMARK", object: { ...partial, metadata: { resourceVersion: "99" } } });
+    await heard(3);
+    await until(() => reflector.lastResourceVersion === "99");
+    for (const name of ["a", "b", "c"]) {
+      const { metadata } = widget(name);
+      expect(reflector.store.get(`shop/${name}`)).toEqual({ apiVersion: "example.test/v1", kind: "Widget", metadata });
+    }
+  });
+});
+
+describe("what a reflector shows", () => {
+  test("is whether it has synced, where it stands, and when it last heard", async () => {
+    const { server, clock, reflector } = await rig();
+    expect([reflector.hasSynced, reflector.lastResourceVersion, reflector.lastEventAt]).toEqual([false, "", undefined]);
+    await clock.advance(5000);
+    (await server.nextList()).list([], { resourceVersion: "10" });
+    await reflector.synced;
+    expect([reflector.hasSynced, reflector.lastResourceVersion, reflector.lastEventAt]).toEqual([
+      true,
+      "10",
+      clock.now(),
+    ]);
+    const watch = await server.nextWatch();
+    await clock.advance(7000);
+    watch.send(bookmark("11"));
+    await until(() => reflector.lastResourceVersion === "11");
+    expect(reflector.lastEventAt).toBe(clock.now());
+    const heardAt = reflector.lastEventAt;
+    await clock.advance(1000);
+    watch.end();
+    (await server.nextWatch()).status(403, "Forbidden");
+    await until(() => clock.waits.includes(800));
+    expect([reflector.hasSynced, reflector.lastEventAt]).toEqual([true, heardAt]);
+  });
+});
