@@ -3,7 +3,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /** One request that the API server answered, or a watch that it began, as its audit log has it. */
 export interface AuditedRequest {
-  auditID: string;
   /** get, list, watch, create, update, patch, delete, deletecollection. */
   verb: string;
   /** `secrets`, or `secrets/status` where a subresource was meant; empty for a path without a resource. */
@@ -27,6 +26,8 @@ export interface AuditedRequest {
 export class AuditReader {
   #path: string;
   #offset: number;
+  /** Watches that began: they have a second line when they end. */
+  #begun = new Set<string>();
 
   private constructor(path: string, offset: number) {
     this.#path = path;
@@ -50,13 +51,15 @@ export class AuditReader {
     // A line that is being written stays for the next call.
     const whole = bytes.subarray(0, bytes.lastIndexOf("\n") + 1);
     this.#offset += whole.length;
-    const requests = new Map<string, AuditedRequest>();
+    const requests: AuditedRequest[] = [];
     for (const line of whole.toString().split("\n")) {
       if (line === "") continue;
-      const request = parse(line);
-      requests.set(request.auditID, request);
+      const event = JSON.parse(line) as AuditEvent;
+      if (this.#begun.has(event.auditID)) continue;
+      if (event.stage === "ResponseStarted") this.#begun.add(event.auditID);
+      requests.push(requestOf(event));
     }
-    return [...requests.values()];
+    return requests;
   }
 }
 
@@ -70,6 +73,7 @@ export function countRequests(requests: AuditedRequest[]): Record<string, number
 /** audit.k8s.io/v1 Event: https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/ */
 interface AuditEvent {
   auditID: string;
+  stage: string;
   verb: string;
   requestURI: string;
   user: { username: string };
@@ -79,11 +83,9 @@ interface AuditEvent {
   requestReceivedTimestamp: string;
 }
 
-function parse(line: string): AuditedRequest {
-  const event = JSON.parse(line) as AuditEvent;
+function requestOf(event: AuditEvent): AuditedRequest {
   const { resource = "", subresource, namespace = "", name = "" } = event.objectRef ?? {};
   return {
-    auditID: event.auditID,
     verb: event.verb,
     resource: subresource ? `${resource}/${subresource}` : resource,
     namespace,

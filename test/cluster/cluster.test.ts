@@ -1,5 +1,10 @@
-import { afterAll, describe, expect, test } from "vitest";
+import { existsSync } from "node:fs";
+import { mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { AuditReader, countRequests } from "./audit.ts";
+import { ensureControlPlane } from "./build.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { sharedCluster } from "./shared.ts";
 
@@ -112,12 +117,49 @@ describe("the cluster that test files share", () => {
   });
 });
 
+test("a watch is counted when it begins, and not again when it ends", async () => {
+  const namespace = await cluster.freshNamespace("watch");
+  const audit = await AuditReader.from(cluster.auditLogPath);
+  const take = async () =>
+    countRequests(
+      (await audit.take()).filter((request) => request.namespace === namespace && request.user === "admin"),
+    );
+  const args = ["get", "secrets", "--namespace", namespace, "--watch-only", "--request-timeout", "2s"];
+  const watching = cluster.kubectl(args);
+  await expect.poll(take, { timeout: 1_500 }).toHaveProperty("watch secrets", 1);
+  await watching;
+  expect(await take()).toEqual({});
+});
+
 describe("a cluster of one's own", () => {
-  let own: Cluster | undefined;
-  afterAll(() => own?.stop());
+  let own: Cluster;
+  let scratch: string;
+  beforeAll(async () => {
+    scratch = await mkdtemp(join(tmpdir(), "keyferry-crds-"));
+    await writeFile(join(scratch, "widgets.yaml"), JSON.stringify(WIDGETS));
+    own = await startCluster({ crds: scratch });
+  });
+  afterAll(async () => {
+    await own?.stop();
+    await rm(scratch, { recursive: true });
+  });
+
+  test("follows owners of the kinds that it was started with", async () => {
+    await own.run(
+      ["create", "-f", "-"],
+      JSON.stringify({ apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "owner" } }),
+    );
+    const uid = await own.run(["get", "widget", "owner", "--output", "jsonpath={.metadata.uid}"]);
+    const ownerReferences = [{ apiVersion: "example.com/v1", kind: "Widget", name: "owner", uid }];
+    const secret = { apiVersion: "v1", kind: "Secret", metadata: { name: "owned", ownerReferences } };
+    await own.run(["create", "-f", "-"], JSON.stringify(secret));
+    await own.run(["delete", "widget", "owner"]);
+    await expect
+      .poll(async () => (await own.kubectl(["get", "secret", "owned"])).stderr, { timeout: 10_000 })
+      .toContain("NotFound");
+  });
 
   test("keeps its data, its port and its certificate when the API server is killed and comes back", async () => {
-    own = await startCluster();
     expect(own.url).not.toBe(cluster.url);
     await own.run(["create", "configmap", "kept"]);
     const before = own.pids.apiserver;
@@ -130,6 +172,51 @@ describe("a cluster of one's own", () => {
     await own.startApiServer();
     expect(own.pids.apiserver).not.toBe(before);
     expect((await own.kubectl(["get", "configmap", "kept"])).code).toBe(0);
-    expect(() => own?.auditLogPath).toThrow("without { audit: true }");
+    expect(() => own.auditLogPath).toThrow("without { audit: true }");
   });
 });
+
+describe("starting a cluster", () => {
+  let assets: string;
+  beforeEach(async () => {
+    const real = await ensureControlPlane();
+    assets = await mkdtemp(join(tmpdir(), "keyferry-assets-"));
+    for (const path of Object.values(real)) await symlink(path, join(assets, basename(path)));
+    await rename(join(assets, "etcd"), join(assets, "real-etcd"));
+    vi.stubEnv("KUBEBUILDER_ASSETS", assets);
+  });
+  afterEach(async () => {
+    vi.unstubAllEnvs();
+    await rm(assets, { recursive: true });
+  });
+
+  test("that a program cannot follow is an error with the end of that program's log", async () => {
+    await writeFile(join(assets, "etcd"), "#!/bin/sh\necho 'disk full' >&2; exit 1\n", { mode: 0o755 });
+    await expect(startCluster()).rejects.toThrow(/^etcd ended before it was ready\. Its last lines:\ndisk full$/);
+  });
+
+  test("is tried again on other ports when another process took one", async () => {
+    const script = `#!/bin/sh
+if mkdir ${assets}/first 2>/dev/null; then echo 'listen tcp: bind: address already in use'; exit 1; fi
+exec ${assets}/real-etcd "$@"
+`;
+    await writeFile(join(assets, "etcd"), script, { mode: 0o755 });
+    const started = await startCluster();
+    expect((await started.kubectl(["get", "namespaces"])).code).toBe(0);
+    await started.stop();
+    expect(existsSync(started.dir)).toBe(false);
+  });
+});
+
+/** A kind to own things. */
+const WIDGETS = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "widgets.example.com" },
+  spec: {
+    group: "example.com",
+    scope: "Namespaced",
+    names: { kind: "Widget", plural: "widgets", singular: "widget" },
+    versions: [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object" } } }],
+  },
+};

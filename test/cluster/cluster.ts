@@ -1,6 +1,8 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { get } from "node:https";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -69,8 +71,10 @@ export class Cluster extends ClusterHandle {
 
   /** Starts what startCluster promises; the CRDs as in ClusterOptions. */
   async start(crds?: string): Promise<void> {
-    this.#etcd = await startSupervised(etcd(this.#programs, this.#layout));
-    await this.startApiServer();
+    const store = etcd(this.#programs, this.#layout);
+    this.#etcd = await startSupervised(store);
+    // Both at once: the API server waits for etcd by itself, but only etcd's log tells why etcd is not there.
+    await Promise.all([untilReady(store, this.#etcd, () => accepts(this.#layout.ports.etcd)), this.startApiServer()]);
     if (crds) await this.applyCrds(crds);
     const program = controllerManager(this.#programs, this.#layout);
     this.#controllers = await startSupervised(program);
@@ -134,6 +138,12 @@ async function layOut(audit: boolean): Promise<Layout & { token: string }> {
 
 function urlOf({ ports }: Layout): string {
   return `https://127.0.0.1:${ports.apiserver}`;
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  await once(socket, "connect").finally(() => socket.destroy());
+  return true;
 }
 
 /** Asks until the answer is true; an exception means not yet. Rejects when the program ends or READY_MS pass. */

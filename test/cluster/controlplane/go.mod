@@ -1,3 +1,5 @@
+// To move to another Kubernetes 1.x.y: set its version and that of etcd (the one that Kubernetes' own go.mod lists)
+// below, every replacement to v0.x.y (adding what its go.mod lists under staging), and run `go mod tidy`.
 module keyferry.io/test/controlplane
 
 go 1.26.0
