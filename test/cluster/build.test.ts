@@ -78,7 +78,7 @@ describe("building the control plane", () => {
   test("is taken over from a builder that dies, whose go dies with it", async () => {
     const path = await fakeGo(`if mkdir ${scratch}/first 2>/dev/null; then sleep 600; fi`);
     const first = builder(path);
-    await expect.poll(calls).toHaveLength(1);
+    await expect.poll(calls, { timeout: 15_000 }).toHaveLength(1);
     const second = builder(path);
     first.process.kill("SIGKILL");
 
@@ -87,7 +87,7 @@ describe("building the control plane", () => {
     expect(code).toBe(0);
     expect(await calls()).toHaveLength(2);
     const goPid = Number((await calls())[0]?.split(" ")[0]);
-    await expect.poll(() => isAlive(goPid)).toBe(false);
+    await expect.poll(() => isAlive(goPid), { timeout: 15_000 }).toBe(false);
     const left = await readdir(join(cache, "keyferry"));
     expect(left.filter((name) => name.includes("partial"))).toEqual([]);
   });

@@ -124,9 +124,9 @@ test("a watch is counted when it begins, and not again when it ends", async () =
     countRequests(
       (await audit.take()).filter((request) => request.namespace === namespace && request.user === "admin"),
     );
-  const args = ["get", "secrets", "--namespace", namespace, "--watch-only", "--request-timeout", "2s"];
+  const args = ["get", "secrets", "--namespace", namespace, "--watch-only", "--request-timeout", "4s"];
   const watching = cluster.kubectl(args);
-  await expect.poll(take, { timeout: 1_500 }).toHaveProperty("watch secrets", 1);
+  await expect.poll(take, { timeout: 15_000 }).toHaveProperty("watch secrets", 1);
   await watching;
   expect(await take()).toEqual({});
 });

@@ -132,6 +132,8 @@ describe("a supervised program", () => {
   });
 
   async function untilLogged(line: string): Promise<void> {
-    await expect.poll(async () => (await readFile(join(scratch, "log"), "utf8")).split("\n")).toContain(line);
+    await expect
+      .poll(async () => (await readFile(join(scratch, "log"), "utf8")).split("\n"), { timeout: 15_000 })
+      .toContain(line);
   }
 });
