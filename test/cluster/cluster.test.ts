@@ -46,7 +46,9 @@ describe("the cluster that test files share", () => {
     expect(await cluster.run([...as, "auth", "whoami", "--output", "jsonpath={.status.userInfo.username}"])).toBe(
       `system:serviceaccount:${namespace}:reader`,
     );
-    await expect.poll(async () => (await cluster.kubectl([...as, "get", "configmaps"])).code).toBe(0);
+    await expect
+      .poll(async () => (await cluster.kubectl([...as, "get", "configmaps"])).code, { timeout: 15_000 })
+      .toBe(0);
     expect((await cluster.kubectl([...as, "get", "secrets"])).stderr).toContain("Forbidden");
     expect((await cluster.kubectl([...as, "get", "configmaps", "--namespace", "default"])).stderr).toContain(
       "Forbidden",
