@@ -113,8 +113,13 @@ describe("a work queue", () => {
     await clock.advance(1);
     expect([queue.depth, queue.delayed]).toEqual([2, 0]);
     expect(queue.take()).toBe("a/x");
+    queue.done("a/x");
     await clock.advance(10_000);
     expect(queue.depth).toBe(1);
+    queue.addAfter("a/y", 1000, 7);
+    queue.addAfter("a/y", 500);
+    await clock.advance(500);
+    expect(queue.take()).toBe("a/y");
   });
 
   test.each([0, -5, Number.NaN])("adds a key now when the delay is %s", (ms) => {
