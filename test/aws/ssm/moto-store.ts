@@ -11,6 +11,8 @@ const namesACall = 10;
  */
 export class MotoStore implements Store {
   #moto: () => Promise<Moto>;
+  /** moto gives policies back in Python's notation: the latest ones of each parameter are remembered here. */
+  #policies = new Map<string, string | undefined>();
 
   constructor(moto: () => Promise<Moto>) {
     this.#moto = moto;
@@ -29,6 +31,7 @@ export class MotoStore implements Store {
       Policies: next.policies,
       Overwrite: overwrite,
     });
+    this.#policies.set(placeOf(scope, next.name), next.policies);
     return answer.Version as number;
   }
 
@@ -60,7 +63,8 @@ export class MotoStore implements Store {
     const filters = names ? [{ Key: "Name", Option: "Equals", Values: names }] : [];
     const all = await this.#pages(scope, "DescribeParameters", { ParameterFilters: filters });
     // To moto's filter a name with and one without the slash in front are the same.
-    return names ? all.filter(({ name }) => names.includes(name)) : all;
+    const wanted = names ? all.filter(({ name }) => names.includes(name)) : all;
+    return wanted.map((one) => ({ ...one, policies: this.#policies.get(placeOf(scope, one.name)) }));
   }
 
   async history(scope: Scope, name: string): Promise<Version[]> {
@@ -73,6 +77,7 @@ export class MotoStore implements Store {
   }
 
   async remove(scope: Scope, name: string): Promise<boolean> {
+    this.#policies.delete(placeOf(scope, name));
     const answer = await this.#call(scope, "DeleteParameters", { Names: [name] });
     return (answer.DeletedParameters as unknown[]).length > 0;
   }
@@ -135,7 +140,6 @@ function versions(answer: Json, plain: boolean): Version[] {
     const secure = type === "SecureString" && !plain;
     // A key's ARN has colons; base64 has none.
     const end = secure ? value.lastIndexOf(":") : -1;
-    const policies = (one.Policies as { PolicyText: unknown }[] | undefined)?.map(({ PolicyText }) => PolicyText);
     return {
       name: String(one.Name),
       version: Number(one.Version),
@@ -149,10 +153,13 @@ function versions(answer: Json, plain: boolean): Version[] {
       labels: (one.Labels as string[] | undefined) ?? [],
       description: one.Description as string | undefined,
       allowedPattern: one.AllowedPattern as string | undefined,
-      policies: policies && JSON.stringify(policies),
       sourceResult: one.SourceResult === undefined ? undefined : asText(one.SourceResult),
     };
   });
+}
+
+function placeOf({ account, region }: Scope, name: string): string {
+  return `${account}/${region}/${name}`;
 }
 
 function asText(value: unknown): string {

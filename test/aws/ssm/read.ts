@@ -115,13 +115,20 @@ export class Reads {
     for (const group of groups.values()) {
       const { scope, name } = group[0]!;
       const versions = await this.#storeOf(name).find(scope, group.map(lookupOf));
+      const shared = scope.account === call.account ? undefined : await this.#shared(group);
       for (const reference of group) {
         const version = versions.get(lookupOf(reference));
-        // Only advanced parameters can be shared with another account; every one of them counts as shared.
-        if (version && (scope.account === call.account || version.tier === "Advanced")) found.set(reference, version);
+        if (version && (!shared || shared.has(reference.name))) found.set(reference, version);
       }
     }
     return references.filter((one) => found.has(one)).map((one) => [one, found.get(one)!]);
+  }
+
+  /** Only advanced parameters can be shared with other accounts; here every one of them is. */
+  async #shared(group: readonly Reference[]): Promise<Set<string>> {
+    const { scope } = group[0]!;
+    const latest = await this.#storeOf(group[0]!.name).all(scope, group.map(({ name }) => name));
+    return new Set(latest.filter(({ tier }) => tier === "Advanced").map(({ name }) => name));
   }
 
   #wire(call: Call, { scope, selector }: Reference, version: Version): Json {

@@ -1,0 +1,235 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { KMS } from "@aws-sdk/client-kms";
+import { SSM } from "@aws-sdk/client-ssm";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { FakeClock, settle } from "../support/clock.ts";
+import { type Emulator, startEmulator } from "./emulator.ts";
+
+let emulator: Emulator;
+let ssm: SSM;
+const clock = new FakeClock();
+const Names = ["/a", "/b"];
+
+beforeAll(async () => {
+  emulator = await startEmulator({ reads: "memory", clock, random: () => 0.5 });
+  ssm = new SSM(emulator.config());
+  for (const name of Names) await emulator.putParameter({ name, value: name });
+});
+afterAll(() => emulator.stop());
+beforeEach(async () => {
+  emulator.quota("none");
+  emulator.resetCalls();
+});
+afterEach(() => {
+  emulator.clearFaults();
+  emulator.allowAll();
+});
+
+const read = () => ssm.getParameters({ Names });
+const values = async () => (await read()).Parameters!.map(({ Value }) => Value);
+const throttled = { name: "ThrottlingException", $metadata: { httpStatusCode: 400 } };
+
+test("calls are counted by service, operation, account and region", async () => {
+  await read();
+  await read();
+  await ssm.getParameter({ Name: "/none" }).catch(() => {});
+  await new SSM(emulator.config({ region: "us-east-1" })).getParameters({ Names });
+  const [account, region] = ["123456789012", "eu-west-1"];
+  expect(emulator.calls()).toEqual([
+    { service: "ssm", operation: "GetParameters", account, region, count: 2 },
+    { service: "ssm", operation: "GetParameter", account, region, count: 1 },
+    { service: "ssm", operation: "GetParameters", account, region: "us-east-1", count: 1 },
+  ]);
+  expect(emulator.log({ operation: "GetParameter" })).toEqual([
+    {
+      ...{ service: "ssm", operation: "GetParameter", account, region, via: "client", names: ["/none"] },
+      ...{ accessKeyId: "AKIAKEYFERRYTEST", status: 400, error: "ParameterNotFound", at: clock.now() },
+    },
+  ]);
+  expect(emulator.count({ operation: "GetParameters", region })).toBe(2);
+});
+
+test("a test's own preparations are neither counted nor metered nor denied", async () => {
+  emulator.quota(1);
+  emulator.deny({ action: "*" });
+  for (let i = 0; i < 3; i++) await emulator.putParameter({ name: "/x", value: "v", type: "SecureString" });
+  await emulator.encrypt({ keyId: await emulator.createKey(), plaintext: "x" });
+  expect(emulator.calls()).toEqual([]);
+});
+
+test("the quota throttles the 41st call of a second, over all three reads, and gives 40 more a second later", async () => {
+  emulator.quota(40);
+  for (let i = 0; i < 20; i++) await read();
+  for (let i = 0; i < 10; i++) await ssm.getParameter({ Name: "/a" });
+  for (let i = 0; i < 10; i++) await ssm.getParametersByPath({ Path: "/" });
+  await expect(read()).rejects.toMatchObject(throttled);
+  await expect(ssm.getParameter({ Name: "/a" })).rejects.toMatchObject(throttled);
+  await clock.advance(25);
+  await read();
+  await expect(read()).rejects.toMatchObject(throttled);
+  await clock.advance(5_000);
+  for (let i = 0; i < 40; i++) await read();
+  await expect(read()).rejects.toMatchObject(throttled);
+});
+
+test("the quota is an account's and region's own, and other operations do not count", async () => {
+  emulator.quota(1);
+  await read();
+  await ssm.describeParameters({});
+  await ssm.getParameterHistory({ Name: "/a" });
+  await expect(read()).rejects.toMatchObject(throttled);
+  emulator.identity("AKIASAME", { account: "123456789012", arn: "arn:aws:iam::123456789012:user/same" });
+  const same = new SSM(emulator.config({ accessKeyId: "AKIASAME" }));
+  await expect(same.getParameters({ Names })).rejects.toMatchObject(throttled);
+  await new SSM(emulator.config({ region: "us-east-1" })).getParameters({ Names });
+});
+
+test.each([
+  ["throttle", "ThrottlingException", 400],
+  ["500", "InternalServerError", 500],
+  ["503", "ServiceUnavailable", 503],
+] as const)("the fault %s is answered as many times as it was asked for", async (kind, name, httpStatusCode) => {
+  emulator.fault({ operation: "GetParameters", kind, times: 2 });
+  await ssm.getParameter({ Name: "/a" });
+  for (let i = 0; i < 2; i++) await expect(read()).rejects.toMatchObject({ name, $metadata: { httpStatusCode } });
+  await expect(values()).resolves.toEqual(Names);
+});
+
+test("a fault can be kept to names and to a share of the calls", async () => {
+  emulator.fault({ kind: "500", names: ["/b*"] });
+  await ssm.getParameter({ Name: "/a" });
+  await expect(ssm.getParameter({ Name: "/b" })).rejects.toMatchObject({ name: "InternalServerError" });
+  emulator.clearFaults();
+  emulator.fault({ kind: "500", probability: 0.5 });
+  await read();
+  emulator.fault({ kind: "500", probability: 0.51 });
+  await expect(read()).rejects.toMatchObject({ name: "InternalServerError" });
+});
+
+test("a reset breaks the connection, and the call stands in the log without a status", async () => {
+  emulator.fault({ kind: "reset", times: 1 });
+  await expect(read()).rejects.toMatchObject({ code: "ECONNRESET" });
+  expect(emulator.log()).toMatchObject([{ operation: "GetParameters", status: 0 }]);
+  await expect(values()).resolves.toEqual(Names);
+});
+
+test("a hanging call is never answered", async () => {
+  emulator.fault({ kind: "hang", times: 1 });
+  const impatient = new AbortController();
+  const hanging = ssm.getParameters({ Names }, { abortSignal: impatient.signal });
+  hanging.catch(() => {});
+  await vi.waitUntil(() => emulator.count() === 1);
+  await expect(values()).resolves.toEqual(Names);
+  impatient.abort();
+  await expect(hanging).rejects.toMatchObject({ name: "AbortError" });
+  expect(emulator.log()[0]).toMatchObject({ status: 0 });
+});
+
+test("a delayed call is answered after its delay by the clock", async () => {
+  emulator.fault({ kind: "delay", delayMs: 3_000, times: 1 });
+  let answered = false;
+  const slow = read().then(() => {
+    answered = true;
+  });
+  await vi.waitUntil(() => clock.pending === 1);
+  await settle();
+  expect(answered).toBe(false);
+  await clock.advance(3_000);
+  await slow;
+});
+
+test("an empty page carries a NextToken that leads to what it held back", async () => {
+  emulator.fault({ operation: "GetParametersByPath", kind: "emptyPage", times: 1 });
+  const empty = await ssm.getParametersByPath({ Path: "/", MaxResults: 1 });
+  expect(empty.Parameters).toEqual([]);
+  const next = await ssm.getParametersByPath({ Path: "/", MaxResults: 1, NextToken: empty.NextToken });
+  expect(next.Parameters).toMatchObject([{ Name: "/a" }]);
+});
+
+test("answers come reordered, doubled, or with a token that leads nowhere, on request", async () => {
+  emulator.fault({ kind: "reorder", times: 1 });
+  await expect(values()).resolves.toEqual(["/b", "/a"]);
+  emulator.fault({ kind: "duplicate", times: 1 });
+  await expect(values()).resolves.toEqual(["/a", "/a", "/b"]);
+  emulator.fault({ kind: "repeatToken" });
+  const first = await ssm.getParametersByPath({ Path: "/", MaxResults: 1 });
+  const again = await ssm.getParametersByPath({ Path: "/", MaxResults: 1, NextToken: first.NextToken });
+  expect(again.Parameters).toEqual(first.Parameters);
+  expect(again.NextToken).toBe(first.NextToken);
+});
+
+test("a denial can be kept to one caller", async () => {
+  emulator.deny({ action: "ssm:*", principal: "AKIAOTHER" });
+  await read();
+  const other = new SSM(emulator.config({ accessKeyId: "AKIAOTHER" }));
+  await expect(other.getParameters({ Names })).rejects.toMatchObject({ name: "AccessDeniedException" });
+});
+
+test("policies are carried out at their instants: notices first, then the parameter is gone", async () => {
+  const at = clock.now() + 48 * 3_600_000;
+  const policies = JSON.stringify([
+    { Type: "Expiration", Version: "1.0", Attributes: { Timestamp: new Date(at).toISOString() } },
+    { Type: "ExpirationNotification", Version: "1.0", Attributes: { Before: "1", Unit: "Days" } },
+  ]);
+  await emulator.putParameter({ name: "/expires", value: "v", tier: "Advanced", policies });
+  await clock.advance(48 * 3_600_000 - 1);
+  await expect(ssm.getParameter({ Name: "/expires" })).resolves.toBeDefined();
+  await clock.advance(1);
+  await expect(ssm.getParameter({ Name: "/expires" })).rejects.toMatchObject({ name: "ParameterNotFound" });
+});
+
+test("a new version without the policies' end is not deleted by the old one's", async () => {
+  const soon = new Date(clock.now() + 60_000).toISOString();
+  const policies = JSON.stringify([{ Type: "Expiration", Version: "1.0", Attributes: { Timestamp: soon } }]);
+  await emulator.putParameter({ name: "/kept", value: "v", tier: "Advanced", policies });
+  await emulator.putParameter({ name: "/kept", value: "w", policies: "[{}]" }).catch(() => {});
+  await emulator.putParameter({ name: "/kept", value: "w", policies: "{}" });
+  await clock.advance(60_000);
+  await expect(ssm.getParameter({ Name: "/kept" })).resolves.toBeDefined();
+});
+
+test("an error has its shape's name in the body and in a header, and a request id", async () => {
+  const answer = await fetch(emulator.url, {
+    method: "POST",
+    headers: { "content-type": "application/x-amz-json-1.1", "x-amz-target": "AmazonSSM.GetParameter" },
+    body: JSON.stringify({ Name: "/none" }),
+  });
+  expect(answer.status).toBe(400);
+  expect(answer.headers.get("x-amzn-errortype")).toBe("ParameterNotFound");
+  expect(answer.headers.get("x-amzn-requestid")).toMatch(/^[0-9a-f-]{36}$/);
+  expect(await answer.json()).toEqual({ __type: "ParameterNotFound", message: "Parameter /none not found." });
+});
+
+test("another process drives the emulator over HTTP", async () => {
+  const ask = async (method: string, ...args: unknown[]) => {
+    const answer = await fetch(`${emulator.url}/__door/${method}`, { method: "POST", body: JSON.stringify(args) });
+    return [answer.status, await answer.json()];
+  };
+  expect(await ask("putParameter", { name: "/remote", value: "v" })).toEqual([200, 1]);
+  expect(await ask("deny", { parameter: "/remote" })).toEqual([200, null]);
+  await expect(ssm.getParameter({ Name: "/remote" })).rejects.toMatchObject({ name: "AccessDeniedException" });
+  expect(await ask("count", { operation: "GetParameter" })).toEqual([200, 1]);
+  expect(await ask("deleteParameter", "/none")).toEqual([400, { error: "Parameter /none not found." }]);
+  expect((await ask("stop"))[0]).toBe(400);
+});
+
+test("the door runs as a process of its own, prints where it is, and ends on SIGTERM", async () => {
+  const child = spawn(process.execPath, [fileURLToPath(new URL("main.ts", import.meta.url)), "--memory", "--quota", "1"]);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { url } = JSON.parse((await lines.next()).value!) as { url: string };
+  const remote = new SSM({ ...emulator.config(), endpoint: url });
+  await remote.getParameters({ Names });
+  await expect(remote.getParameters({ Names })).rejects.toMatchObject(throttled);
+  const code = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  expect(await code).toBe(0);
+});
+
+test("keys are an account's own", async () => {
+  emulator.identity("AKIATENANT", { account: "999999999999", arn: "arn:aws:iam::999999999999:user/tenant" });
+  const kms = new KMS(emulator.config({ accessKeyId: "AKIATENANT" }));
+  const { KeyMetadata } = await kms.describeKey({ KeyId: "alias/aws/ssm" });
+  expect(KeyMetadata).toMatchObject({ AWSAccountId: "999999999999", KeyManager: "AWS" });
+});
