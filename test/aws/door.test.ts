@@ -216,7 +216,12 @@ test("another process drives the emulator over HTTP", async () => {
 });
 
 test("the door runs as a process of its own, prints where it is, and ends on SIGTERM", async () => {
-  const child = spawn(process.execPath, [fileURLToPath(new URL("main.ts", import.meta.url)), "--memory", "--quota", "1"]);
+  const child = spawn(process.execPath, [
+    fileURLToPath(new URL("main.ts", import.meta.url)),
+    "--memory",
+    "--quota",
+    "1",
+  ]);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const { url } = JSON.parse((await lines.next()).value!) as { url: string };
   const remote = new SSM({ ...emulator.config(), endpoint: url });

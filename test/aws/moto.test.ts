@@ -54,11 +54,15 @@ test("an expiry that is past is carried out, and told as a policy's action and a
   const { QueueUrl } = await sqs.createQueue({ QueueName: "policies" });
   const scope = { region: "eu-central-1" };
   emulator.eventsTo(QueueUrl!, scope);
-  const policies = JSON.stringify([{ Type: "Expiration", Version: "1.0", Attributes: { Timestamp: "2020-01-01T00:00:00Z" } }]);
+  const policies = JSON.stringify([
+    { Type: "Expiration", Version: "1.0", Attributes: { Timestamp: "2020-01-01T00:00:00Z" } },
+  ]);
   await emulator.putParameter({ name: "/expired", value: "v", tier: "Advanced", policies }, scope);
   await emulator.tick();
   const ssm = new SSM(emulator.config(scope));
-  await vi.waitFor(() => expect(ssm.getParameter({ Name: "/expired" })).rejects.toMatchObject({ name: "ParameterNotFound" }));
+  await vi.waitFor(() =>
+    expect(ssm.getParameter({ Name: "/expired" })).rejects.toMatchObject({ name: "ParameterNotFound" }),
+  );
   const events = await received(sqs, QueueUrl!);
   expect(events.map((event) => [event["detail-type"], event.detail])).toEqual([
     ["Parameter Store Change", { operation: "Create", name: "/expired", type: "String" }],
@@ -73,8 +77,12 @@ test("an expiry that is past is carried out, and told as a policy's action and a
 test("a static key is a user of 123456789012, and of another account where that was said", async () => {
   const identity = { account: "999999999999", arn: "arn:aws:iam::999999999999:user/ann" };
   emulator.identity("AKIAANN", identity);
-  const who = (accessKeyId?: string) => new STS(emulator.config(accessKeyId ? { accessKeyId } : {})).getCallerIdentity({});
-  await expect(who()).resolves.toMatchObject({ Account: "123456789012", Arn: "arn:aws:iam::123456789012:user/AKIAKEYFERRYTEST" });
+  const who = (accessKeyId?: string) =>
+    new STS(emulator.config(accessKeyId ? { accessKeyId } : {})).getCallerIdentity({});
+  await expect(who()).resolves.toMatchObject({
+    Account: "123456789012",
+    Arn: "arn:aws:iam::123456789012:user/AKIAKEYFERRYTEST",
+  });
   await expect(who("AKIAANN")).resolves.toMatchObject({ Account: identity.account, Arn: identity.arn });
 });
 

@@ -127,7 +127,10 @@ export class Reads {
   /** Only advanced parameters can be shared with other accounts; here every one of them is. */
   async #shared(group: readonly Reference[]): Promise<Set<string>> {
     const { scope } = group[0]!;
-    const latest = await this.#storeOf(group[0]!.name).all(scope, group.map(({ name }) => name));
+    const latest = await this.#storeOf(group[0]!.name).all(
+      scope,
+      group.map(({ name }) => name),
+    );
     return new Set(latest.filter(({ tier }) => tier === "Advanced").map(({ name }) => name));
   }
 
