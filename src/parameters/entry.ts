@@ -1,4 +1,5 @@
 import type { Failure } from "../runtime/failure.ts";
+import type { Sealed } from "../runtime/sealed.ts";
 import type { Reference } from "./reference.ts";
 
 /** What was seen of a parameter. Two sights are the same parameter unchanged where version and modified are equal. */
@@ -6,6 +7,11 @@ export interface Sight {
   version: number;
   /** Milliseconds since the epoch. */
   modified: number;
+}
+
+/** A value with the sight that it belongs to: a revision must name the versions that its bytes came from. */
+export interface Sighted extends Sight {
+  value: Sealed;
 }
 
 /**

@@ -1,0 +1,59 @@
+import type { Condition } from "../api/conditions.ts";
+
+/** A condition as a controller asks for it; the transition time follows from what was there before. */
+export interface Asked {
+  type: string;
+  status: "True" | "False" | "Unknown";
+  reason: string;
+  message: string;
+}
+
+/** Characters in a condition's message, at most: the API server refuses more than 32,768. */
+const messageAtMost = 8_192;
+
+/**
+ * The conditions that follow: `lastTransitionTime` moves only where the status does, as the API conventions ask
+ * (kubernetes/community, api-conventions.md, "Typical status properties").
+ *
+ * @param now milliseconds since the epoch
+ */
+export function conditionsAfter(
+  before: readonly Condition[] | undefined,
+  asked: readonly Asked[],
+  generation: number,
+  now: number,
+): Condition[] {
+  return asked.map(({ type, status, reason, message }) => {
+    const old = before?.find((condition) => condition.type === type);
+    const sameStatus = old?.status === status;
+    return {
+      type,
+      status,
+      reason,
+      message: message.length > messageAtMost ? `${message.slice(0, messageAtMost)}…` : message,
+      observedGeneration: generation,
+      lastTransitionTime: sameStatus ? old.lastTransitionTime : secondsOf(now),
+    };
+  });
+}
+
+/** An instant as Kubernetes writes it, to the second. */
+export function secondsOf(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.[0-9]{3}Z$/, "Z");
+}
+
+/** Whether two pieces of plain data are equal, whatever the order of their keys. */
+export function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, v]) => v !== undefined)
+      .sort(([x], [y]) => (x < y ? -1 : 1))
+      .map(([k, v]) => [k, sorted(v)]),
+  );
+}

@@ -1,0 +1,94 @@
+import type { SyncedSecret } from "../../api/types.ts";
+import type { Identity } from "../../aws/identity.ts";
+import { Failure } from "../../runtime/failure.ts";
+import type { Grant } from "../syncedsecret/plan.ts";
+import { type AnyConnection, allowsNamespace, connectionKey } from "./resolve.ts";
+
+/** What a connection's own reconcile found. */
+export type Resolved =
+  | { state: "ready"; connection: AnyConnection; identity: Identity; account: string; pollIntervalMs: number }
+  | { state: "failed"; connection: AnyConnection; failure: Failure };
+
+/** What a SyncedSecret gets of its connection. */
+export interface Granted extends Grant {
+  /** The floor and the default of poll intervals, in milliseconds. */
+  pollIntervalMs: number;
+}
+
+/** The connections as they were last resolved, and who may use them. */
+export class Connections {
+  readonly #resolved = new Map<string, Resolved>();
+  readonly #namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
+  readonly #default: { kind: "AWSConnection" | "ClusterAWSConnection"; namespace: string; name: string };
+
+  /**
+   * @param options.namespaceLabels labels of a namespace, undefined where they cannot be known
+   * @param options.fallback the AWSConnection that plays the part of the ClusterAWSConnections, where these cannot be
+   *   seen: `--default-connection`
+   */
+  constructor(options: {
+    namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
+    fallback?: { namespace: string; name: string };
+  }) {
+    this.#namespaceLabels = options.namespaceLabels;
+    this.#default = options.fallback
+      ? { kind: "AWSConnection", ...options.fallback }
+      : { kind: "ClusterAWSConnection", namespace: "", name: "default" };
+  }
+
+  set(key: string, resolved: Resolved): void {
+    this.#resolved.set(key, resolved);
+  }
+
+  get(key: string): Resolved | undefined {
+    return this.#resolved.get(key);
+  }
+
+  remove(key: string): void {
+    this.#resolved.delete(key);
+  }
+
+  /** The key of the connection that a SyncedSecret names, or of the default one. */
+  keyFor(resource: SyncedSecret): string {
+    const { kind, namespace, name } = this.#named(resource);
+    return connectionKey(kind, namespace, name);
+  }
+
+  #named(resource: SyncedSecret) {
+    const ref = resource.spec.connectionRef;
+    if (!ref) return this.#default;
+    return { kind: ref.kind ?? "ClusterAWSConnection", namespace: resource.metadata.namespace!, name: ref.name };
+  }
+
+  /** What a SyncedSecret may ask of AWS, or why it may not. A default that stands in allows nothing that it does not list. */
+  grant(resource: SyncedSecret): { state: "granted"; granted: Granted } | { state: "refused"; failure: Failure } {
+    const namespace = resource.metadata.namespace!;
+    const { kind, name } = this.#named(resource);
+    const resolved = this.#resolved.get(this.keyFor(resource));
+    if (!resolved) {
+      const message = `there is no ${kind} ${name}${kind === "AWSConnection" ? ` in namespace ${namespace}` : ""}: create it, or correct spec.connectionRef`;
+      return { state: "refused", failure: new Failure("ConnectionNotReady", "wait", message) };
+    }
+    const standsIn = this.#default.kind === "AWSConnection" && !resource.spec.connectionRef;
+    if (!standsIn && !allowsNamespace(resolved.connection, namespace, this.#namespaceLabels(namespace))) {
+      const message = `${kind} ${name} does not allow namespace ${namespace}: add it to the connection's spec.allow.namespaces`;
+      return { state: "refused", failure: new Failure("NotAllowed", "wait", message) };
+    }
+    if (resolved.state === "failed") {
+      const message = `${kind} ${name} is not ready: ${resolved.failure.message}`;
+      return { state: "refused", failure: new Failure("ConnectionNotReady", resolved.failure.next, message) };
+    }
+    const { allow } = resolved.connection.spec;
+    return {
+      state: "granted",
+      granted: {
+        identity: resolved.identity,
+        account: resolved.account,
+        parameters: allow?.parameters,
+        keyIds: allow?.keyIds,
+        closed: standsIn || resolved.connection.kind === "ClusterAWSConnection",
+        pollIntervalMs: resolved.pollIntervalMs,
+      },
+    };
+  }
+}

@@ -1,0 +1,75 @@
+import type { KubeObject } from "../../kube/resource.ts";
+import type { Change } from "../../kube/store.ts";
+import type { WorkQueue } from "../../kube/work-queue.ts";
+import { type Clock, sleep } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import type { ConnectionReconciler } from "./reconcile.ts";
+import { type AnyConnection, connectionKey, credentialsSecret } from "./resolve.ts";
+
+const firstRoundMs = 2_000;
+
+/** Says when connections are reconciled: on a change of spec, of their credentials, and once an interval. */
+export class ConnectionController {
+  readonly #reconciler: ConnectionReconciler;
+  readonly #queue: WorkQueue;
+  readonly #log: Log;
+  /** Connections by the Secret that holds their credentials, namespace/name. */
+  readonly #bySecret = new Map<string, Set<string>>();
+
+  constructor(reconciler: ConnectionReconciler, queue: WorkQueue, log: Log) {
+    this.#reconciler = reconciler;
+    this.#queue = queue;
+    this.#log = log;
+  }
+
+  /** Takes a change from the watch of either kind. */
+  changed(kind: "AWSConnection" | "ClusterAWSConnection", change: Change<AnyConnection & KubeObject>): void {
+    const { before, after } = change;
+    const { namespace = "", name } = (after ?? before)!.metadata;
+    const key = connectionKey(kind, namespace, name!);
+    if (before && after && before.metadata.generation === after.metadata.generation) return;
+    for (const connection of [before, after]) {
+      const secret = connection && credentialsSecret(connection);
+      if (!secret) continue;
+      const where = `${secret.namespace}/${secret.name}`;
+      const users = this.#bySecret.get(where) ?? new Set();
+      if (connection === after) users.add(key);
+      else users.delete(key);
+      if (users.size > 0) this.#bySecret.set(where, users);
+      else this.#bySecret.delete(where);
+    }
+    this.#queue.add(key);
+  }
+
+  /** Takes word that a Secret has changed: credentials may themselves be a SyncedSecret's target. */
+  secretChanged(namespace: string, name: string): void {
+    for (const key of this.#bySecret.get(`${namespace}/${name}`) ?? []) this.#queue.add(key);
+  }
+
+  /** Reconciles one connection and says when to look again. */
+  async handle(key: string): Promise<void> {
+    try {
+      const { retry, afterMs } = await this.#reconciler.reconcile(key);
+      if (retry) {
+        this.#queue.retry(key);
+        return;
+      }
+      this.#queue.forget(key);
+      if (Number.isFinite(afterMs)) this.#queue.addAfter(key, afterMs);
+    } catch (error) {
+      const name = error instanceof Error ? error.message : "unknown error";
+      this.#log.warn({ connection: key, error: name }, "a connection could not be reconciled; it is tried again");
+      this.#queue.retry(key);
+    }
+  }
+
+  /**
+   * Returns when the connections that were there at the start have been looked at once, when `signal` aborts, or after
+   * two seconds: one that hangs must not keep the others waiting.
+   */
+  async firstRound(clock: Clock, signal: AbortSignal): Promise<void> {
+    const cancel = new AbortController();
+    await Promise.race([this.#queue.whenIdle(), sleep(clock, firstRoundMs, AbortSignal.any([signal, cancel.signal]))]);
+    cancel.abort();
+  }
+}

@@ -1,0 +1,161 @@
+import { fieldManager } from "../../api/annotations.ts";
+import type { Identities } from "../../aws/identity.ts";
+import type { KubeClient } from "../../kube/client.ts";
+import { KubeError } from "../../kube/errors.ts";
+import type { EventRecorder } from "../../kube/recorder.ts";
+import { awsConnections, clusterAWSConnections, type KubeObject, secrets } from "../../kube/resource.ts";
+import type { View } from "../../kube/store.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { formatDuration, parseDuration } from "../../runtime/duration.ts";
+import { Failure } from "../../runtime/failure.ts";
+import type { Log } from "../../runtime/log.ts";
+import { conditionsAfter, isSame } from "../conditions.ts";
+import type { Connections, Resolved } from "./connections.ts";
+import { type AnyConnection, credentialsSecret, identitySpec, type SecretData } from "./resolve.ts";
+
+export interface ConnectionReconcilerOptions {
+  views: { AWSConnection: View<AnyConnection & KubeObject>; ClusterAWSConnection: View<AnyConnection & KubeObject> };
+  connections: Connections;
+  identities: Identities;
+  client: KubeClient;
+  recorder: EventRecorder;
+  clock: Clock;
+  log: Log;
+  /** Called with a connection's key when what it grants may have changed. */
+  changed: (key: string) => void;
+}
+
+/** When a connection is looked at again. */
+export interface Again {
+  retry: boolean;
+  /** Milliseconds. */
+  afterMs: number;
+}
+
+/** Milliseconds between polls where neither connection nor resource says so. */
+export const defaultPollIntervalMs = 300_000;
+
+/**
+ * Reconciles both kinds of connection: credentials to an identity, the identity to an account. A connection that was
+ * ready stays so while AWS cannot be reached.
+ */
+export class ConnectionReconciler {
+  readonly #options: ConnectionReconcilerOptions;
+
+  constructor(options: ConnectionReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /** Brings what is known of the connection `key` (see `connectionKey`) up to date, and its status. */
+  async reconcile(key: string): Promise<Again> {
+    const { connections, changed } = this.#options;
+    const [kind, namespace, name] = key.split("/") as ["AWSConnection" | "ClusterAWSConnection", string, string];
+    const connection = this.#options.views[kind].get(namespace === "" ? name : `${namespace}/${name}`);
+    const before = connections.get(key);
+    if (!connection || connection.metadata.deletionTimestamp) {
+      connections.remove(key);
+      if (before) changed(key);
+      return { retry: false, afterMs: Infinity };
+    }
+    const resolved = await this.#resolve(connection, before);
+    connections.set(key, resolved);
+    if (isDifferent(before, resolved)) changed(key);
+    await this.#report(connection, resolved);
+    if (resolved.state === "failed") return { retry: resolved.failure.next === "retry", afterMs: 60_000 };
+    return { retry: false, afterMs: resolved.pollIntervalMs };
+  }
+
+  async #resolve(connection: AnyConnection, before: Resolved | undefined): Promise<Resolved> {
+    const interval = connection.spec.pollInterval;
+    const pollIntervalMs = (interval === undefined ? undefined : parseDuration(interval)) ?? defaultPollIntervalMs;
+    try {
+      const identity = this.#options.identities.get(identitySpec(connection, await this.#credentials(connection)));
+      try {
+        const { account } = await identity.caller();
+        return { state: "ready", connection, identity, account, pollIntervalMs };
+      } catch (error) {
+        const isSilence = error instanceof Failure && error.next === "retry";
+        if (isSilence && before?.state === "ready" && before.identity.key === identity.key) {
+          return { ...before, connection, pollIntervalMs };
+        }
+        throw error;
+      }
+    } catch (error) {
+      if (error instanceof Failure) return { state: "failed", connection, failure: error };
+      throw error;
+    }
+  }
+
+  async #credentials(connection: AnyConnection): Promise<SecretData | undefined> {
+    const ref = credentialsSecret(connection);
+    if (!ref) return undefined;
+    const where = `${ref.namespace}/${ref.name}`;
+    try {
+      const secret = await this.#options.client.get<KubeObject & { data?: SecretData }>(secrets, ref.namespace, ref.name);
+      return secret.data ?? {};
+    } catch (error) {
+      if (error instanceof KubeError && error.kind === "notFound") {
+        const message = `Secret ${where}, which spec.auth.secretRef names, does not exist: create it with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`;
+        throw new Failure("ConnectionNotReady", "wait", message);
+      }
+      if (error instanceof KubeError && error.kind === "forbidden") {
+        throw new Failure("AccessDenied", "wait", `the operator may not get Secret ${where}: allow it by a Role`);
+      }
+      throw error;
+    }
+  }
+
+  async #report(connection: AnyConnection, resolved: Resolved): Promise<void> {
+    const { client, clock, recorder } = this.#options;
+    const generation = connection.metadata.generation ?? 1;
+    const ready = resolved.state === "ready";
+    const caller = ready ? await resolved.identity.caller().catch(() => undefined) : undefined;
+    const condition = ready
+      ? {
+          type: "Ready",
+          status: "True" as const,
+          reason: "Synced",
+          message: `calls AWS account ${resolved.account} in ${resolved.identity.region}`,
+        }
+      : { type: "Ready", status: "False" as const, reason: resolved.failure.reason, message: resolved.failure.message };
+    const stalled = !ready && resolved.failure.next === "stalled" ? [{ ...condition, type: "Stalled", status: "True" as const }] : [];
+    const before = connection.status;
+    const status = {
+      observedGeneration: generation,
+      conditions: conditionsAfter(before?.conditions, [condition, ...stalled], generation, clock.now()),
+      ...(ready ? { accountID: resolved.account, pollInterval: formatDuration(resolved.pollIntervalMs) } : {}),
+      ...(caller ? { callerARN: caller.arn } : {}),
+    };
+    if (isSame(before, status)) return;
+    const { apiVersion, kind, metadata } = connection;
+    const { name, namespace, uid } = metadata;
+    const was = before?.conditions?.find(({ type }) => type === "Ready");
+    if (!ready && was?.reason !== condition.reason) {
+      const regarding = { apiVersion: apiVersion!, kind: kind!, name: name!, uid: uid!, ...(namespace ? { namespace } : {}) };
+      recorder.record(regarding, { type: "Warning", reason: condition.reason, action: "Resolve", note: condition.message });
+    }
+    try {
+      await client.apply(
+        kind === "AWSConnection" ? awsConnections : clusterAWSConnections,
+        { apiVersion, kind, metadata: { name, ...(namespace ? { namespace } : {}) }, status } as unknown as KubeObject,
+        { fieldManager, force: true, subresource: "status" },
+      );
+    } catch (error) {
+      // Deleted meanwhile: there is nobody to tell.
+      if (!(error instanceof KubeError && error.kind === "notFound")) throw error;
+    }
+  }
+}
+
+function isDifferent(before: Resolved | undefined, after: Resolved): boolean {
+  if (before?.state !== after.state) return true;
+  if (before.state === "failed" || after.state === "failed") {
+    return !(before.state === "failed" && after.state === "failed" && before.failure.message === after.failure.message);
+  }
+  const same =
+    before.identity.key === after.identity.key &&
+    before.account === after.account &&
+    before.pollIntervalMs === after.pollIntervalMs &&
+    isSame(before.connection.spec, after.connection.spec);
+  return !same;
+}

@@ -1,0 +1,79 @@
+import type { KubeClient } from "../kube/client.ts";
+import { KubeError } from "../kube/errors.ts";
+import { type KubeObject, type ObjectMeta, secrets } from "../kube/resource.ts";
+import type { Change, View } from "../kube/store.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { reindex } from "./index-of.ts";
+import { Overlay } from "./overlay.ts";
+
+/**
+ * The metadata of Secrets as far as it is known: the watch's cache, over it what this process has just written and the
+ * cache has yet to see, and behind it one live look. No Secret's data is ever in here.
+ */
+export class SecretView {
+  readonly #cache: View<KubeObject>;
+  readonly #client: KubeClient;
+  readonly #written: Overlay<ObjectMeta>;
+  readonly #byController = new Map<string, Set<string>>();
+
+  constructor(cache: View<KubeObject>, client: KubeClient, clock: Clock) {
+    this.#cache = cache;
+    this.#client = client;
+    this.#written = new Overlay(clock);
+  }
+
+  /** What is known without asking. */
+  known(namespace: string, name: string): ObjectMeta | undefined {
+    const key = `${namespace}/${name}`;
+    const written = this.#written.get(key);
+    return written ? written.value : this.#cache.get(key)?.metadata;
+  }
+
+  /** Asks the API server: for a Secret without our label, which the cache cannot know. */
+  async look(namespace: string, name: string): Promise<ObjectMeta | undefined> {
+    try {
+      const found = await this.#client.get<KubeObject>(secrets, namespace, name, { metadataOnly: true });
+      return found.metadata;
+    } catch (error) {
+      if (error instanceof KubeError && error.kind === "notFound") return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Notes what was written, until the watch shows it.
+   *
+   * @param metadata what the API server answered; undefined for a deletion
+   * @param base the version that the write was made upon, undefined for a creation
+   */
+  wrote(namespace: string, name: string, metadata: ObjectMeta | undefined, base: string | undefined): void {
+    const key = `${namespace}/${name}`;
+    const cached = this.#cache.get(key)?.metadata.resourceVersion;
+    this.#written.note(key, metadata, { version: metadata?.resourceVersion, base, cached });
+  }
+
+  /** Forgets what was noted: a write was refused, so the note is no better than the cache. */
+  doubt(namespace: string, name: string): void {
+    this.#written.doubt(`${namespace}/${name}`);
+  }
+
+  /**
+   * Takes a change from the watch.
+   *
+   * @returns whether it tells something new: our own write coming back does not
+   */
+  changed({ key, before, after }: Change<KubeObject>): boolean {
+    reindex(this.#byController, key, controllerOf(before?.metadata), controllerOf(after?.metadata));
+    return this.#written.isNews(key, after?.metadata.resourceVersion);
+  }
+
+  /** Secrets whose controller reference has this uid: namespace/name. */
+  controlledBy(uid: string): Iterable<string> {
+    return this.#byController.get(uid) ?? [];
+  }
+}
+
+/** The uid of the owner that controls an object. */
+export function controllerOf(metadata: ObjectMeta | undefined): string | undefined {
+  return metadata?.ownerReferences?.find((owner) => owner.controller)?.uid;
+}

@@ -1,0 +1,162 @@
+import type { Entry, Missing, Spot } from "../../parameters/entry.ts";
+import type { Reference } from "../../parameters/reference.ts";
+import { Failure } from "../../runtime/failure.ts";
+import { selectMembers } from "../../values/assemble.ts";
+import { type Grant, type ManyFromDocument, type ManyFromPath, type Plan, type Planned, refusedMembers } from "./plan.ts";
+import type { RevisionSource } from "./revision.ts";
+
+export type WhenMissing = "Retain" | "DeleteKeys" | "DeleteSecret";
+
+/** A source that the Secret was made from and that is missing since. Its keys keep their bytes. */
+export interface Lost {
+  entry: Planned;
+  /** The parameter's full name. */
+  name: string;
+  missing: Missing;
+}
+
+/** What the sources of a SyncedSecret are, as far as they have been looked at. */
+export interface Assessment {
+  /** References that nobody has looked at yet. */
+  unknown: Reference[];
+  problems: Failure[];
+  /** What the revision is made of; whole only without `unknown` and `problems`. */
+  sources: RevisionSource[];
+  lost: Lost[];
+  /** Names of parameters that the policy lets the Secret go without, because they are gone. */
+  left: string[];
+  /** Whether the policy asks for the Secret to be deleted. */
+  deleteSecret: boolean;
+  /** Milliseconds since the epoch when AWS was last heard of the source that has been silent for longest. */
+  heardAt: number | undefined;
+  /** Why a source has not been heard of since. */
+  unheard: Failure | undefined;
+}
+
+/**
+ * Puts together what is known of every source. Pure: `known` gives the observer's entry of a reference.
+ */
+export function assess(
+  plan: Plan,
+  known: (reference: Reference) => Readonly<Entry> | undefined,
+  grant: Grant,
+  namespace: string,
+  whenMissing: WhenMissing,
+): Assessment {
+  const result: Assessment = {
+    unknown: [],
+    problems: [],
+    sources: [],
+    lost: [],
+    left: [],
+    deleteSecret: false,
+    heardAt: undefined,
+    unheard: undefined,
+  };
+  for (const planned of plan.entries) {
+    if (planned.kind === "blob") continue;
+    const entry = known(planned.reference);
+    const isKnown = entry && (entry.looked || entry.failure || entry.spot.sight || entry.members.size > 0);
+    if (!isKnown) {
+      result.unknown.push(planned.reference);
+      continue;
+    }
+    if (entry.failure) {
+      const hasSight = entry.spot.sight !== undefined || entry.members.size > 0;
+      if (entry.failure.next !== "retry" || !hasSight) {
+        result.problems.push(labelled(planned, entry.failure));
+        continue;
+      }
+      result.unheard = entry.failure;
+    }
+    if (entry.heardAt !== undefined) result.heardAt = Math.min(result.heardAt ?? Infinity, entry.heardAt);
+    if (planned.kind === "path") assessPath(planned, entry, result, grant, namespace, whenMissing);
+    else assessParameter(planned, entry.spot, result, grant, whenMissing);
+  }
+  return result;
+}
+
+function assessParameter(
+  planned: Exclude<Planned, { kind: "path" | "blob" }>,
+  spot: Spot,
+  result: Assessment,
+  grant: Grant,
+  whenMissing: WhenMissing,
+): void {
+  const { name, selector } = planned.reference;
+  const { sight, missing } = spot;
+  const canBeLeft = planned.kind === "parameter" && (planned.optional || planned.fallback !== undefined);
+  if (missing && canBeLeft && (missing.stage === "absent" || missing.stage === "gone")) {
+    result.sources.push({ name, selector, left: true });
+  } else if (missing?.stage === "absent") {
+    result.problems.push(notFound(planned, missing.reason, grant));
+  } else if (missing?.stage === "gone" && whenMissing === "DeleteKeys") {
+    result.sources.push({ name, selector, left: true });
+    result.left.push(name);
+  } else {
+    if (missing) {
+      result.lost.push({ entry: planned, name, missing });
+      if (missing.stage === "gone" && whenMissing === "DeleteSecret") result.deleteSecret = true;
+    }
+    if (sight) result.sources.push({ name, selector, ...sight });
+  }
+}
+
+function assessPath(
+  planned: ManyFromPath,
+  entry: Readonly<Entry>,
+  result: Assessment,
+  grant: Grant,
+  namespace: string,
+  whenMissing: WhenMissing,
+): void {
+  const names = membersOf(planned, entry.members.keys());
+  const refused = refusedMembers(names, grant, namespace);
+  if (refused.length > 0) {
+    const message = `${planned.label}: the path returned what is not allowed: ${refused.join(", ")}; exclude it, or allow it in the connection's spec.allow.parameters`;
+    result.problems.push(new Failure("NotAllowed", "wait", message));
+    return;
+  }
+  const selector = planned.reference.label === "" ? "" : `:${planned.reference.label}`;
+  for (const name of names) {
+    const { sight, missing } = entry.members.get(name)!;
+    if (missing?.stage === "gone" && whenMissing === "DeleteKeys") {
+      result.left.push(name);
+      continue;
+    }
+    if (missing) {
+      result.lost.push({ entry: planned, name, missing });
+      if (missing.stage === "gone" && whenMissing === "DeleteSecret") result.deleteSecret = true;
+    }
+    if (sight) result.sources.push({ name, selector, ...sight });
+  }
+}
+
+/** A path's members after `include` and `exclude`, sorted. */
+export function membersOf(planned: ManyFromPath, names: Iterable<string>): string[] {
+  return selectMembers([...names], { include: planned.include, exclude: planned.exclude }).sort();
+}
+
+/** A failure with the entry that it concerns. */
+export function labelled(planned: Planned, failure: Failure): Failure {
+  return new Failure(failure.reason, failure.next, `${planned.label}: ${failure.message}`, failure.retryAfterMs);
+}
+
+function notFound(
+  planned: Exclude<Planned, { kind: "path" | "blob" }>,
+  reason: Missing["reason"],
+  grant: Grant,
+): Failure {
+  const { name, selector } = planned.reference;
+  const where = `in account ${grant.account}, region ${grant.identity.region}`;
+  const remedy = optionalHint(planned);
+  if (reason === "VersionNotFound") {
+    const what = /^:[0-9]+$/.test(selector) ? `version ${selector.slice(1)}` : `label ${selector.slice(1)}`;
+    return new Failure(reason, "wait", `${planned.label}: parameter ${name} has no ${what} ${where}${remedy}`);
+  }
+  return new Failure(reason, "wait", `${planned.label}: parameter ${name} does not exist ${where}${remedy}`);
+}
+
+function optionalHint(planned: Planned | ManyFromDocument): string {
+  return planned.kind === "parameter" ? ": create it, or set optional or default" : ": create it";
+}

@@ -1,0 +1,145 @@
+import type { Sighted } from "../../parameters/entry.ts";
+import { type Reference, referenceKey } from "../../parameters/reference.ts";
+import { Failure } from "../../runtime/failure.ts";
+import type { Sealed } from "../../runtime/sealed.ts";
+import { type AssembleInput, assemble, keyOfMember, type SourceValue } from "../../values/assemble.ts";
+import type { SyncedSecret } from "../../api/types.ts";
+import { type Assessment, type Lost, membersOf } from "./assess.ts";
+import type { Plan, Planned } from "./plan.ts";
+import type { RevisionSource } from "./revision.ts";
+
+/** What was read for one write. */
+export interface Material {
+  /** By the key of the reference, then by parameter name. */
+  values: ReadonlyMap<string, ReadonlyMap<string, Sighted>>;
+  /** Plaintexts of blobs, by the key that they are for. */
+  blobs: ReadonlyMap<string, Sealed>;
+  /** The Secret's present data; read only where something is lost and has to keep its bytes. */
+  live: ReadonlyMap<string, Uint8Array> | undefined;
+}
+
+export type Built =
+  | { ok: true; data: Map<string, Uint8Array>; sources: RevisionSource[]; modified: number }
+  | { ok: false; problems: Failure[] };
+
+/**
+ * Makes a Secret's data from what was read, whole or not at all.
+ *
+ * @returns the data, and the sources with the very versions that the bytes came from
+ */
+export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assessment, material: Material): Built {
+  const lost = new Set(assessment.lost.map(({ entry, name }) => `${entry.label}\n${name}`));
+  const input: AssembleInput = { data: [], dataFrom: [] };
+  const sources: RevisionSource[] = [];
+  const problems: Failure[] = [];
+  let modified = 0;
+
+  const valuesOf = (reference: Reference) => material.values.get(referenceKey(reference)) ?? new Map<string, Sighted>();
+  const seen = (name: string, selector: string, { version, modified: at }: Sighted) => {
+    sources.push({ name, selector, version, modified: at });
+    modified = Math.max(modified, at);
+  };
+  const asAssessed = (name: string, selector: string) => {
+    const source = assessment.sources.find((s) => s.name === name && s.selector === selector);
+    if (source) sources.push(source);
+  };
+  const one = (planned: Exclude<Planned, { kind: "path" | "blob" }>, fallback?: string): SourceValue => {
+    const { name, selector } = planned.reference;
+    const sighted = valuesOf(planned.reference).get(name);
+    const isLost = lost.has(`${planned.label}\n${name}`);
+    if (sighted && !isLost) {
+      seen(name, selector, sighted);
+      return { state: "value", bytes: sighted.value.reveal() };
+    }
+    const isLeft = assessment.sources.some((s) => s.name === name && s.selector === selector && "left" in s);
+    if (!isLost && !isLeft) problems.push(unsettled(planned));
+    asAssessed(name, selector);
+    if (isLeft && fallback !== undefined) return { state: "value", bytes: Buffer.from(fallback, "utf8") };
+    return { state: "missing" };
+  };
+
+  for (const planned of plan.entries) {
+    if (planned.kind === "path") {
+      const values = valuesOf(planned.reference);
+      const selector = planned.reference.label === "" ? "" : `:${planned.reference.label}`;
+      const members = membersOf(planned, values.keys()).map((name) => {
+        const sighted = values.get(name)!;
+        seen(name, selector, sighted);
+        return { name, bytes: sighted.value.reveal() };
+      });
+      for (const { entry, name } of assessment.lost) if (entry === planned && !values.has(name)) asAssessed(name, selector);
+      const { keys, onConflict } = planned;
+      input.dataFrom.push({
+        kind: "path",
+        entry: planned.label,
+        path: planned.reference.path,
+        members,
+        allowEmpty: planned.allowEmpty || assessment.left.length + assessment.lost.length > 0,
+        ...(keys ? { keys } : {}),
+        ...(onConflict ? { onConflict } : {}),
+      });
+    } else if (planned.kind === "document") {
+      const { keys, onConflict, format, label, allowEmpty } = planned;
+      input.dataFrom.push({
+        kind: "document",
+        entry: label,
+        source: one(planned),
+        format,
+        allowEmpty,
+        ...(keys ? { keys } : {}),
+        ...(onConflict ? { onConflict } : {}),
+      });
+    } else {
+      let source: SourceValue;
+      let processing: Pick<typeof planned, "jmesPath" | "decode"> = planned;
+      if (planned.kind === "blob") source = { state: "value", bytes: material.blobs.get(planned.key)!.reveal() };
+      else {
+        const isFallback = planned.fallback !== undefined && !valuesOf(planned.reference).has(planned.reference.name);
+        source = one(planned, planned.fallback);
+        // A default stands for the key's value as it is, not for the parameter's.
+        if (isFallback) processing = {};
+      }
+      input.data.push({
+        key: planned.key,
+        entry: planned.label,
+        source,
+        ...(processing.jmesPath === undefined ? {} : { jmesPath: processing.jmesPath }),
+        ...(processing.decode ? { decode: processing.decode } : {}),
+      });
+    }
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  if (spec.target?.template) input.template = spec.target.template as NonNullable<AssembleInput["template"]>;
+
+  const assembled = assemble(input);
+  if (!assembled.ok) {
+    const next = plan.references.length > 0 ? "wait" : "stalled";
+    return { ok: false, problems: assembled.problems.map(({ reason, message }) => new Failure(reason, next, message)) };
+  }
+  if (material.live) retain(assembled.data, assessment.lost, material.live);
+  return { ok: true, data: assembled.data, sources, modified };
+}
+
+/** Keeps the bytes of what is lost, under the keys that it had, where nothing else has them now. */
+function retain(data: Map<string, Uint8Array>, lost: readonly Lost[], live: ReadonlyMap<string, Uint8Array>): void {
+  const keep = (key: string) => {
+    const bytes = live.get(key);
+    if (bytes && !data.has(key)) data.set(key, bytes);
+  };
+  for (const { entry, name } of lost) {
+    if (entry.kind === "parameter") keep(entry.key);
+    else if (entry.kind === "path") {
+      const key = keyOfMember(name, entry.keys, entry.reference.path);
+      if (typeof key === "string") keep(key);
+    } else {
+      // Which keys a document had cannot be known without it: all that nothing else explains.
+      for (const key of live.keys()) keep(key);
+    }
+  }
+}
+
+/** AWS answered with less than it had shown before: its replicas do not agree yet. */
+function unsettled(planned: Exclude<Planned, { kind: "path" | "blob" }>): Failure {
+  const message = `${planned.label}: AWS answered for ${planned.reference.name} with an older version than before; it is asked again`;
+  return new Failure("Unreachable", "retry", message);
+}

@@ -1,0 +1,44 @@
+import type { Failure } from "../../runtime/failure.ts";
+import type { RevisionSource } from "./revision.ts";
+
+/** How one reconcile came out; summarize turns it into status, event, metrics and the next look. */
+export type Outcome = Common &
+  (
+    | {
+        kind: "current";
+        secret: string;
+        revision: string;
+        keyCount: number;
+        sources: RevisionSource[];
+        /** Names of parameters that the Secret goes without, because they are gone. */
+        left: string[];
+        /** What was done to the Secret, if anything was. */
+        wrote?: "created" | "updated" | "repaired" | "adopted";
+        /** Milliseconds since the epoch of the newest source that was written. */
+        modified?: number;
+      }
+    | {
+        kind: "failed";
+        problems: Failure[];
+        /** Whether the Secret that is there was made from the present spec, so that it is still good. */
+        hasGoodSecret: boolean;
+        /** What was done to the Secret, if anything was. */
+        wrote?: "deleted" | "updated";
+        /** What the Secret was made from, where that is known. */
+        made?: { secret: string; revision: string; keyCount: number; sources: RevisionSource[] };
+      }
+    | { kind: "suspended" }
+    /** A write was refused, or a cache is behind: the same again in a moment. */
+    | { kind: "again" }
+    /** There is nothing to say: the resource or its namespace is going away. */
+    | { kind: "nothing" }
+  );
+
+interface Common {
+  /** Milliseconds since the epoch when AWS was last heard of the source that has been silent for longest. */
+  heardAt?: number;
+  /** Why a source has not been heard of since. */
+  unheard?: Failure;
+  /** The value of the refresh annotation that this reconcile honoured. */
+  handledRefresh?: string;
+}

@@ -1,0 +1,149 @@
+import type { SyncedSecret } from "../../api/types.ts";
+import { allowsParameter, allowsPath } from "../../aws/allow.ts";
+import type { Identity } from "../../aws/identity.ts";
+import type { ParameterReference, PathReference, Reference } from "../../parameters/reference.ts";
+import { Failure } from "../../runtime/failure.ts";
+import type { KeyRules } from "../../values/assemble.ts";
+
+/** What a connection lets a SyncedSecret use, and as whom. */
+export interface Grant {
+  identity: Identity;
+  /** AWS account that the identity calls; part of every revision. */
+  account: string;
+  /** `spec.allow.parameters`; undefined allows nothing where `closed`, everything else where not. */
+  parameters: readonly string[] | undefined;
+  keyIds: readonly string[] | undefined;
+  /** Whether a left-out `allow.parameters` means nothing (a cluster connection) or everything. */
+  closed: boolean;
+}
+
+interface Labelled {
+  /** How messages call it: `data[2] (DB_PASSWORD)`. */
+  label: string;
+}
+
+export interface DataFromParameter extends Labelled {
+  kind: "parameter";
+  key: string;
+  reference: ParameterReference;
+  optional: boolean;
+  fallback?: string;
+  jmesPath?: string;
+  decode?: "None" | "Base64" | "Base64URL";
+}
+
+export interface DataFromBlob extends Labelled {
+  kind: "blob";
+  key: string;
+  blob: { ciphertext: string; keyId?: string; encryptionContext?: Record<string, string> };
+  jmesPath?: string;
+  decode?: "None" | "Base64" | "Base64URL";
+}
+
+export interface ManyFromPath extends Labelled {
+  kind: "path";
+  reference: PathReference;
+  include: readonly string[];
+  exclude: readonly string[];
+  keys?: KeyRules;
+  onConflict?: "Fail" | "Override";
+  allowEmpty: boolean;
+}
+
+export interface ManyFromDocument extends Labelled {
+  kind: "document";
+  reference: ParameterReference;
+  format: "JSON" | "YAML" | "Dotenv" | "StringList";
+  keys?: KeyRules;
+  onConflict?: "Fail" | "Override";
+  allowEmpty: boolean;
+}
+
+export type Planned = DataFromParameter | DataFromBlob | ManyFromPath | ManyFromDocument;
+
+/** The entries of a SyncedSecret as reads to make: `dataFrom` in order, then `data`. */
+export interface Plan {
+  entries: Planned[];
+  /** Every distinct reference, once. */
+  references: Reference[];
+  /** What the connection does not allow; with any, nothing is asked of AWS. */
+  refused: Failure[];
+}
+
+/**
+ * Turns a spec into reads, and checks each against the connection before AWS hears of any of them.
+ *
+ * @param namespace the SyncedSecret's own, which `{namespace}` stands for
+ */
+export function plan(spec: SyncedSecret["spec"], grant: Grant, namespace: string): Plan {
+  const { identity } = grant;
+  const refused: Failure[] = [];
+  const references = new Map<string, Reference>();
+
+  const check = (label: string, what: string, verdict: { allowed: true } | { allowed: false; rule: string }) => {
+    if (!verdict.allowed) {
+      refused.push(new Failure("NotAllowed", "wait", `${label}: ${what} is not allowed: ${verdict.rule}`));
+    }
+  };
+  const patterns = grant.parameters ?? (grant.closed ? [] : undefined);
+  const parameter = (label: string, source: { name: string; version?: number; label?: string }): ParameterReference => {
+    const selector =
+      source.version !== undefined ? `:${source.version}` : source.label !== undefined ? `:${source.label}` : "";
+    check(label, `parameter ${source.name}`, allowsParameter(patterns, source.name, namespace));
+    const reference: ParameterReference = { kind: "parameter", identity, name: source.name, selector };
+    references.set(source.name + selector, reference);
+    return reference;
+  };
+
+  const many = (spec.dataFrom ?? []).map((entry, index): Planned => {
+    const label = `dataFrom[${index}]`;
+    const shared = {
+      label,
+      allowEmpty: entry.allowEmpty ?? false,
+      ...(entry.keys ? { keys: entry.keys as KeyRules } : {}),
+      ...(entry.onConflict ? { onConflict: entry.onConflict } : {}),
+    };
+    if (entry.path) {
+      const { name, recursive = false, label: asked = "", types = [], include = [], exclude = [] } = entry.path;
+      check(label, `path ${name}`, allowsPath(patterns, name, recursive, namespace));
+      const path = name.length > 1 && name.endsWith("/") ? name.slice(0, -1) : name;
+      const reference: PathReference = {
+        kind: "path",
+        identity,
+        path,
+        recursive,
+        label: asked,
+        types: [...types].sort(),
+      };
+      references.set(`${label} path`, reference);
+      return { kind: "path", ...shared, reference, include, exclude };
+    }
+    return { kind: "document", ...shared, reference: parameter(label, entry.parameter!), format: entry.format! };
+  });
+
+  const one = (spec.data ?? []).map((entry, index): Planned => {
+    const label = `data[${index}] (${entry.key})`;
+    const shared = {
+      label,
+      key: entry.key,
+      ...(entry.jmesPath === undefined ? {} : { jmesPath: entry.jmesPath }),
+      ...(entry.decode ? { decode: entry.decode } : {}),
+    };
+    if (entry.kms) return { kind: "blob", ...shared, blob: entry.kms };
+    return {
+      kind: "parameter",
+      ...shared,
+      reference: parameter(label, entry.parameter!),
+      optional: entry.optional ?? false,
+      ...(entry.default === undefined ? {} : { fallback: entry.default }),
+    };
+  });
+
+  return { entries: [...many, ...one], references: [...references.values()], refused };
+}
+
+/** Of a path's members, those that the connection allows: a listing may return what the path alone did not tell. */
+export function refusedMembers(names: Iterable<string>, grant: Grant, namespace: string): string[] {
+  const patterns = grant.parameters ?? (grant.closed ? [] : undefined);
+  return [...names].filter((name) => !allowsParameter(patterns, name, namespace).allowed);
+}

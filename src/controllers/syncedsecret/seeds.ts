@@ -1,0 +1,35 @@
+import type { SyncedSecret } from "../../api/types.ts";
+import type { Sight } from "../../parameters/entry.ts";
+import { referenceKey } from "../../parameters/reference.ts";
+import { belongs, pinnedAssessment } from "./pin.ts";
+import type { Grant, Plan } from "./plan.ts";
+import { revision } from "./revision.ts";
+
+/**
+ * What an earlier process saw of the sources, by the key of each reference. A status can be edited, so it counts only
+ * where the Secret vouches for it: where the revision that follows from it, for this account and region, is the one
+ * that the Secret carries.
+ *
+ * @param inSecret the Secret's revision
+ */
+export function seedsOf(
+  resource: SyncedSecret,
+  plan: Plan,
+  grant: Grant,
+  inSecret: string | undefined,
+): Map<string, ReadonlyMap<string, Sight>> | undefined {
+  const { sources, sourcesOmitted } = resource.status ?? {};
+  if (inSecret === undefined || !sources || (sourcesOmitted ?? 0) > 0) return undefined;
+  const assessed = pinnedAssessment(plan, sources).sources;
+  if (revision(resource.spec, grant.account, grant.identity.region, assessed) !== inSecret) return undefined;
+  const seeds = new Map<string, ReadonlyMap<string, Sight>>();
+  for (const reference of plan.references) {
+    const sights = new Map<string, Sight>();
+    for (const source of sources) {
+      if (!belongs(source, reference)) continue;
+      sights.set(source.name, { version: source.version, modified: Date.parse(source.lastModified) });
+    }
+    if (sights.size > 0) seeds.set(referenceKey(reference), sights);
+  }
+  return seeds;
+}

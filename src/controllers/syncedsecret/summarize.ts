@@ -1,0 +1,192 @@
+import type { SyncedSecret } from "../../api/types.ts";
+import type { Reason } from "../../api/reasons.ts";
+import type { Failure } from "../../runtime/failure.ts";
+import { type Asked, conditionsAfter, isSame, secondsOf } from "../conditions.ts";
+import type { Outcome } from "./outcome.ts";
+import type { RevisionSource } from "./revision.ts";
+
+type Status = NonNullable<SyncedSecret["status"]>;
+
+/** What follows from an outcome. */
+export interface Summary {
+  status: Status;
+  /** Whether the status differs from the one that is there. */
+  statusChanged: boolean;
+  event?: { type: "Normal" | "Warning"; reason: Reason; note: string };
+  ready: "True" | "False" | "Unknown";
+  reason: Reason;
+  /** Milliseconds after which it has to be looked at again, whatever happens meanwhile. */
+  againAfterMs?: number;
+  /** Whether to try again with backoff. */
+  retry: boolean;
+}
+
+export interface SummarizeInput {
+  resource: SyncedSecret;
+  outcome: Exclude<Outcome, { kind: "again" | "nothing" }>;
+  /** Milliseconds since the epoch. */
+  now: number;
+  /** Milliseconds without a word from AWS after which Ready turns False; Infinity where AWS is not asked any more. */
+  staleAfterMs: number;
+  /** Milliseconds since the epoch when this process began to listen. */
+  startedAt: number;
+  /** Milliseconds after which a cause that nothing announces is looked at again. */
+  slowRetryMs: number;
+}
+
+/** Sources that a status lists, at most: a status is read by people and kept in etcd. */
+const sourcesAtMost = 100;
+/** Milliseconds after which a Secret that stands in the way is looked at again: it is not watched. */
+const foreignAgainMs = 30_000;
+
+/** The one place where an outcome becomes conditions, status, an event and the next look. Pure. */
+export function summarize(input: SummarizeInput): Summary {
+  const { resource, outcome, now } = input;
+  const before: Status = resource.status ?? {};
+  const verdict = judge(input);
+  const generation = resource.metadata.generation ?? 1;
+  const status: Status = {
+    ...kept(before),
+    ...(outcome.kind === "suspended" ? {} : { observedGeneration: generation }),
+    conditions: conditionsAfter(before.conditions, verdict.conditions, generation, now),
+    ...(outcome.handledRefresh === undefined ? {} : { lastHandledRefresh: outcome.handledRefresh }),
+  };
+  const made = outcome.kind === "current" ? outcome : outcome.kind === "failed" ? outcome.made : undefined;
+  if (made) {
+    status.secretRef = { name: made.secret };
+    status.revision = made.revision;
+    status.keyCount = made.keyCount;
+    Object.assign(status, listed(made.sources));
+  }
+  if (outcome.kind === "failed" && outcome.wrote === "deleted") {
+    for (const field of ["secretRef", "revision", "keyCount", "sources", "sourcesOmitted"] as const) delete status[field];
+  }
+  const wrote = outcome.kind === "suspended" ? undefined : outcome.wrote;
+  if (wrote && before.revision !== status.revision) status.lastChangeTime = secondsOf(now);
+  const ready = verdict.conditions.find(({ type }) => type === "Ready")!;
+  const event = eventOf(before, ready, outcome);
+  return {
+    status,
+    statusChanged: !isSame(before, status),
+    ready: ready.status,
+    reason: ready.reason as Reason,
+    retry: verdict.retry,
+    ...(verdict.againAfterMs === undefined ? {} : { againAfterMs: verdict.againAfterMs }),
+    ...(event ? { event } : {}),
+  };
+}
+
+interface Verdict {
+  conditions: Asked[];
+  retry: boolean;
+  againAfterMs?: number;
+}
+
+function judge({ resource, outcome, now, staleAfterMs, startedAt, slowRetryMs }: SummarizeInput): Verdict {
+  if (outcome.kind === "suspended") {
+    const message = "spec.suspend is set: nothing is looked at and nothing is written";
+    return { conditions: [ready("Unknown", "Suspended", message)], retry: false };
+  }
+  const staleAt = (outcome.heardAt ?? startedAt) + staleAfterMs;
+  const untilStale = Number.isFinite(staleAt) ? Math.max(staleAt - now, 0) : undefined;
+  if (outcome.kind === "current") {
+    if (outcome.unheard && now >= staleAt) {
+      return { conditions: stale(outcome.unheard, staleAfterMs), retry: true };
+    }
+    const left = outcome.left.length > 0 ? `; left out, since they are gone: ${outcome.left.sort().join(", ")}` : "";
+    const message = `Secret ${outcome.secret} is current with ${count(outcome.keyCount, "key")}${left}`;
+    // Without a failure, silence is only noticed when its time is over; half of that is soon enough to look.
+    const againAfterMs = untilStale === undefined ? undefined : Math.max(untilStale, 1_000);
+    return {
+      conditions: [ready("True", "Synced", message)],
+      retry: false,
+      ...(againAfterMs === undefined ? {} : { againAfterMs }),
+    };
+  }
+  const problems = outcome.problems;
+  const first = gravest(problems);
+  const retry = problems.some(({ next }) => next === "retry");
+  const onlyUnheard = problems.every(({ next }) => next === "retry");
+  const wasReady = resource.status?.conditions?.find(({ type }) => type === "Ready");
+  const staysReady =
+    onlyUnheard &&
+    outcome.hasGoodSecret &&
+    wasReady?.status === "True" &&
+    wasReady.observedGeneration === resource.metadata.generation &&
+    now < staleAt;
+  if (staysReady) {
+    return { conditions: [ready("True", "Synced", wasReady.message)], retry, ...(untilStale ? { againAfterMs: untilStale } : {}) };
+  }
+  const message = messageOf(problems);
+  const conditions = [ready("False", first.reason, message)];
+  if (first.next === "stalled") conditions.push({ type: "Stalled", status: "True", reason: first.reason, message });
+  if (first.next === "retry") conditions.push({ type: "Reconciling", status: "True", reason: first.reason, message });
+  if (first.next === "stalled") return { conditions, retry };
+  return { conditions, retry, againAfterMs: first.reason === "SecretConflict" ? foreignAgainMs : slowRetryMs };
+}
+
+function ready(status: Asked["status"], reason: Reason, message: string): Asked {
+  return { type: "Ready", status, reason, message };
+}
+
+function stale(unheard: Failure, staleAfterMs: number): Asked[] {
+  const minutes = Math.round(staleAfterMs / 60_000);
+  const silence = minutes > 0 ? count(minutes, "minute") : count(Math.round(staleAfterMs / 1_000), "second");
+  const message = `nothing was heard from AWS for ${silence}; the last good Secret stays: ${unheard.message}`;
+  return [
+    ready("False", unheard.reason, message),
+    { type: "Reconciling", status: "True", reason: unheard.reason, message },
+  ];
+}
+
+/** What names the condition where there are several problems: what a person must mend before what mends itself. */
+function gravest(problems: readonly Failure[]): Failure {
+  const rank = { stalled: 0, wait: 1, retry: 2 };
+  return [...problems].sort((a, b) => rank[a.next] - rank[b.next])[0]!;
+}
+
+/** Every problem, each once, in the order of the entries. */
+export function messageOf(problems: readonly Failure[]): string {
+  return [...new Set(problems.map(({ message }) => message))].join("; ");
+}
+
+/** What an outcome that does not know better leaves as it was. */
+function kept(before: Status): Status {
+  const { conditions: _conditions, ...rest } = before;
+  return structuredClone(rest);
+}
+
+function listed(sources: readonly RevisionSource[]): Pick<Status, "sources" | "sourcesOmitted"> {
+  const distinct = new Map<string, NonNullable<Status["sources"]>[number]>();
+  for (const source of sources) {
+    if ("left" in source) continue;
+    const { name, selector, version, modified } = source;
+    distinct.set(name + selector, {
+      name,
+      ...(selector === "" ? {} : { selector: selector.slice(1) }),
+      version,
+      lastModified: new Date(modified).toISOString(),
+    });
+  }
+  const all = [...distinct.values()];
+  return { sources: all.slice(0, sourcesAtMost), sourcesOmitted: Math.max(all.length - sourcesAtMost, 0) };
+}
+
+/** First syncs and changes of a version are no news; what goes wrong, mends, or was put back is. */
+function eventOf(before: Status, now: Asked, outcome: SummarizeInput["outcome"]): Summary["event"] {
+  const was = before.conditions?.find(({ type }) => type === "Ready");
+  const reason = now.reason as Reason;
+  if (outcome.kind === "current" && outcome.wrote === "repaired") {
+    const note = `Secret ${outcome.secret} was edited or deleted, and has been put back`;
+    return { type: "Normal", reason, note };
+  }
+  if (outcome.kind === "failed" && outcome.wrote === "deleted") return { type: "Warning", reason, note: now.message };
+  const isNews = was?.status !== now.status || was.reason !== now.reason;
+  if (now.status === "False" && isNews) return { type: "Warning", reason, note: now.message };
+  if (now.status === "True" && was?.status === "False") return { type: "Normal", reason, note: now.message };
+  return undefined;
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,150 @@
+import { annotations as names, fieldManager, labels as labelNames } from "../../api/annotations.ts";
+import type { SyncedSecret } from "../../api/types.ts";
+import { ownedBy } from "../../kube/managed-fields.ts";
+import type { ObjectMeta } from "../../kube/resource.ts";
+import { keysDigest } from "./revision.ts";
+
+export type CreationPolicy = "Owner" | "Merge" | "Orphan";
+
+/** The Secret that a SyncedSecret writes, and how it marks what it wrote. */
+export interface Target {
+  namespace: string;
+  name: string;
+  policy: CreationPolicy;
+  /** Field manager of the apply; under Merge it carries the uid, so that two writers do not undo each other. */
+  manager: string;
+  revisionAnnotation: string;
+  keysAnnotation: string;
+}
+
+/** The target of a SyncedSecret, its own name where the spec names none. */
+export function targetOf(resource: SyncedSecret): Target {
+  const { metadata, spec } = resource;
+  const policy = spec.target?.creationPolicy ?? "Owner";
+  const mark = policy === "Merge" ? `-${metadata.uid}` : "";
+  return {
+    namespace: metadata.namespace!,
+    name: spec.target?.name ?? metadata.name!,
+    policy,
+    manager: fieldManager + mark,
+    revisionAnnotation: names.revision + mark,
+    keysAnnotation: names.keys + mark,
+  };
+}
+
+/**
+ * Whose the Secret under the target's name is:
+ * - `absent`: nobody's;
+ * - `ours`: made by this SyncedSecret; under Merge, one that it may write into;
+ * - `adoptable`: a person handed it over;
+ * - `passing`: its owner was an earlier SyncedSecret of this name, and the garbage collector has yet to take it;
+ * - `foreign`: somebody else's, never touched.
+ */
+export type Standing =
+  | { state: "absent" }
+  | { state: "ours" | "adoptable" | "passing"; metadata: ObjectMeta }
+  | { state: "foreign"; metadata: ObjectMeta; why: string };
+
+/**
+ * Decides whose a Secret is. Ownership is the controller reference's uid: labels and annotations are copied by tools.
+ * An Orphan has no owner; it is ours where the field manager that wrote it, and nobody else, owns the mark with our uid.
+ */
+export function standing(resource: SyncedSecret, target: Target, metadata: ObjectMeta | undefined): Standing {
+  if (!metadata) return { state: "absent" };
+  const { uid, name } = resource.metadata;
+  const controller = metadata.ownerReferences?.find((owner) => owner.controller);
+  const annotation = (key: string) => (metadata.annotations && Object.hasOwn(metadata.annotations, key) ? metadata.annotations[key] : undefined);
+  if (target.policy === "Merge") {
+    if (annotation(names.allowMerge) === name) return { state: "ours", metadata };
+    return { state: "foreign", metadata, why: `it does not carry the annotation ${names.allowMerge}: ${name}` };
+  }
+  if (controller?.uid === uid) return { state: "ours", metadata };
+  if (!controller && annotation(names.orphanOf) === uid) {
+    if (ownedBy(metadata.managedFields, target.manager)?.annotations.has(names.orphanOf)) return { state: "ours", metadata };
+  }
+  const isOfOurName = controller?.kind === "SyncedSecret" && controller.name === name;
+  if (isOfOurName && controller.apiVersion.startsWith("keyferry.io/")) return { state: "passing", metadata };
+  if (controller) return { state: "foreign", metadata, why: `its controller is ${controller.kind} ${controller.name}` };
+  if (annotation(names.adopt) === name) return { state: "adoptable", metadata };
+  return { state: "foreign", metadata, why: `it was not made by this SyncedSecret; ${names.adopt}: ${name} hands it over` };
+}
+
+/** What is no longer as it was applied; `data` also where keys were edited or removed. */
+export interface Damage {
+  data: boolean;
+  metadata: boolean;
+  /** The server's record of who set what has been emptied. */
+  unrecorded: boolean;
+}
+
+/**
+ * Compares the managedFields of a Secret of ours with what was applied, without a value: an edit by another manager
+ * takes a field out of our set. Who else owns a field does not matter: a co-owner has the same value.
+ */
+export function damage(resource: SyncedSecret, target: Target, metadata: ObjectMeta): Damage {
+  const owned = ownedBy(metadata.managedFields, target.manager);
+  if (!owned) return { data: true, metadata: true, unrecorded: true };
+  const recorded = metadata.annotations?.[target.keysAnnotation];
+  const wanted = metadataOf(resource, target);
+  const intact =
+    Object.keys(wanted.labels).every((key) => owned.labels.has(key) && metadata.labels?.[key] === wanted.labels[key]) &&
+    Object.keys(wanted.annotations).every(
+      (key) => owned.annotations.has(key) && metadata.annotations?.[key] === wanted.annotations[key],
+    ) &&
+    owned.annotations.has(target.revisionAnnotation) &&
+    owned.annotations.has(target.keysAnnotation) &&
+    (target.policy !== "Owner" || owned.ownerReferenceUids.has(resource.metadata.uid!));
+  return { data: keysDigest(owned.data) !== recorded, metadata: !intact, unrecorded: false };
+}
+
+/** The metadata that we apply, but for the revision and the digest of keys, which depend on what was read. */
+export function metadataOf(resource: SyncedSecret, target: Target) {
+  const { spec, metadata } = resource;
+  const owned: Record<string, string> = target.policy === "Orphan" ? { [names.orphanOf]: metadata.uid! } : {};
+  return {
+    labels: { ...spec.target?.labels, [labelNames.managed]: labelNames.managedValue } as Record<string, string>,
+    annotations: { ...spec.target?.annotations, ...owned } as Record<string, string>,
+  };
+}
+
+/** The whole Secret as it is applied. */
+export function intent(
+  resource: SyncedSecret,
+  target: Target,
+  data: ReadonlyMap<string, Uint8Array>,
+  revision: string,
+) {
+  const { spec, metadata } = resource;
+  const { labels, annotations } = metadataOf(resource, target);
+  return {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: {
+      namespace: target.namespace,
+      name: target.name,
+      labels,
+      annotations: {
+        ...annotations,
+        [target.revisionAnnotation]: revision,
+        [target.keysAnnotation]: keysDigest(data.keys()),
+      },
+      ...(target.policy === "Owner"
+        ? {
+            ownerReferences: [
+              {
+                apiVersion: resource.apiVersion,
+                kind: resource.kind,
+                name: metadata.name!,
+                uid: metadata.uid!,
+                controller: true,
+                blockOwnerDeletion: false,
+              },
+            ],
+          }
+        : {}),
+    },
+    ...(target.policy === "Merge" ? {} : { type: spec.target?.type ?? "Opaque" }),
+    ...(spec.target?.immutable ? { immutable: true } : {}),
+    data: Object.fromEntries([...data].map(([key, bytes]) => [key, Buffer.from(bytes).toString("base64")])),
+  };
+}

@@ -1,0 +1,153 @@
+import type PQueue from "p-queue";
+import type { SyncedSecret } from "../../api/types.ts";
+import type { KubeClient } from "../../kube/client.ts";
+import { KubeError } from "../../kube/errors.ts";
+import { type KubeObject, type ObjectMeta, secrets } from "../../kube/resource.ts";
+import { applySecret, deleteSecret, sweepSecret } from "../../kube/secret.ts";
+import { type Lane, priorityOf } from "../../parameters/lanes.ts";
+import { Failure } from "../../runtime/failure.ts";
+import type { SecretView } from "../secret-view.ts";
+import { recordOf } from "./record.ts";
+import { keysDigest } from "./revision.ts";
+import { intent, type Standing, type Target } from "./target.ts";
+
+/** How a write came out; `again` where what it was decided upon has changed meanwhile. */
+export type Write = { outcome: "written" } | { outcome: "again" } | { outcome: "refused"; failure: Failure };
+
+/** Writes Secrets, each write upon the version that it was decided upon. */
+export class SecretWriter {
+  readonly #client: KubeClient;
+  readonly #view: SecretView;
+  readonly #writes: PQueue;
+
+  /** @param writes the places for writes, which status writes share */
+  constructor(client: KubeClient, view: SecretView, writes: PQueue) {
+    this.#client = client;
+    this.#view = view;
+    this.#writes = writes;
+  }
+
+  /** Applies the whole Secret: creates it where there is none, and never anything else then. */
+  async apply(
+    resource: SyncedSecret,
+    target: Target,
+    standing: Exclude<Standing, { state: "foreign" | "passing" }>,
+    data: ReadonlyMap<string, Uint8Array>,
+    revision: string,
+    lane: Lane,
+  ): Promise<Write> {
+    const { namespace, name, manager, policy } = target;
+    const present = standing.state === "absent" ? undefined : standing.metadata;
+    try {
+      const object = intent(resource, target, data, revision);
+      const expect = present
+        ? ({ state: "present", resourceVersion: present.resourceVersion!, uid: present.uid! } as const)
+        : ({ state: "absent" } as const);
+      const result = await this.#writes.add(
+        () => applySecret(this.#client, { object, expect, fieldManager: manager, force: policy !== "Merge" }),
+        { priority: priorityOf(lane) },
+      );
+      if (result.outcome === "written") {
+        this.#view.wrote(namespace, name, result.metadata, present?.resourceVersion);
+        return { outcome: "written" };
+      }
+      this.#view.doubt(namespace, name);
+      if (result.outcome === "lookAgain") return { outcome: "again" };
+      const others = [...new Set(result.conflicts.map(({ manager: other, field }) => `${field} (${other})`))].sort();
+      const message = `Secret ${name}: other field managers have set ${others.join(", ")}: remove these fields there, or use other keys`;
+      return { outcome: "refused", failure: new Failure("SecretConflict", "wait", message) };
+    } catch (error) {
+      this.#view.doubt(namespace, name);
+      return { outcome: "refused", failure: writeFailure(error, `Secret ${namespace}/${name}`) };
+    }
+  }
+
+  /**
+   * Gives the record of who set what back to a Secret of ours from which it was wiped. Without it the API server would
+   * take every key for somebody else's, and a key that is dropped later would stay.
+   */
+  async restoreRecord(target: Target, metadata: ObjectMeta): Promise<ObjectMeta | undefined> {
+    const { namespace, name } = target;
+    const live = await this.#client.get<KubeObject & { data?: Record<string, string> }>(secrets, namespace, name);
+    const keys = Object.keys(live.data ?? {});
+    const isAllOurs = keysDigest(keys) === metadata.annotations?.[target.keysAnnotation];
+    if (!isAllOurs || live.metadata.uid !== metadata.uid) return undefined;
+    const restored = await this.#client.mergePatch<KubeObject>(
+      secrets,
+      namespace,
+      name,
+      {
+        metadata: {
+          uid: metadata.uid,
+          resourceVersion: live.metadata.resourceVersion,
+          managedFields: [recordOf(target.manager, keys, live.metadata)],
+        },
+      },
+      { fieldManager: target.manager },
+    );
+    const { managedFields: _, ...rest } = restored.metadata;
+    const kept = { ...rest, ...(restored.metadata.managedFields ? { managedFields: restored.metadata.managedFields } : {}) };
+    this.#view.wrote(namespace, name, kept, live.metadata.resourceVersion);
+    return kept;
+  }
+
+  /** Deletes a Secret of ours, if it is still the one that was looked at. */
+  async remove(namespace: string, name: string, metadata: ObjectMeta): Promise<Write> {
+    try {
+      const expect = { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! };
+      const result = await deleteSecret(this.#client, namespace, name, expect);
+      if (result.outcome === "lookAgain") {
+        this.#view.doubt(namespace, name);
+        return { outcome: "again" };
+      }
+      this.#view.wrote(namespace, name, undefined, metadata.resourceVersion);
+      return { outcome: "written" };
+    } catch (error) {
+      this.#view.doubt(namespace, name);
+      return { outcome: "refused", failure: writeFailure(error, `Secret ${namespace}/${name}`) };
+    }
+  }
+
+  /** Takes back what a field manager of ours set in somebody else's Secret. */
+  async sweep(namespace: string, name: string, manager: string): Promise<void> {
+    const metadata = await this.#view.look(namespace, name);
+    if (!metadata) return;
+    await sweepSecret(this.#client, namespace, name, { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! }, manager);
+    this.#view.doubt(namespace, name);
+  }
+
+  /** The data of a Secret as it is now; undefined where there is none. */
+  async read(namespace: string, name: string): Promise<Map<string, Uint8Array> | undefined> {
+    try {
+      const live = await this.#client.get<KubeObject & { data?: Record<string, string> }>(secrets, namespace, name);
+      return new Map(Object.entries(live.data ?? {}).map(([key, text]) => [key, Buffer.from(text, "base64")]));
+    } catch (error) {
+      if (error instanceof KubeError && error.kind === "notFound") return undefined;
+      throw error;
+    }
+  }
+}
+
+/** A refusal of the API server in the words of a condition. */
+export function writeFailure(error: unknown, what: string): Failure {
+  if (!(error instanceof KubeError)) throw error;
+  const fields = error.causes.map(({ field }) => field ?? "");
+  if (error.kind === "invalid" && fields.includes("type")) {
+    const message = `${what}: the type of a Secret cannot be changed: set a new target.name`;
+    return new Failure("SecretConflict", "stalled", message);
+  }
+  if (error.kind === "invalid" && fields.some((field) => field === "immutable" || field === "data")) {
+    const message = `${what} is immutable, or its data does not fit its type: set a new target.name, or supply the keys that the type asks for`;
+    return new Failure("SecretConflict", "stalled", message);
+  }
+  if (error.kind === "invalid") {
+    const named = fields.filter((field) => /^[\w.[\]-]{1,253}$/.test(field));
+    const which = named.length > 0 ? ` because of ${[...new Set(named)].sort().join(", ")}` : "";
+    return new Failure("InvalidData", "stalled", `the API server refuses ${what}${which}: supply the keys that its type asks for`);
+  }
+  if (error.kind === "tooLarge") return new Failure("TooLarge", "wait", `the API server refuses ${what}: it is too large`);
+  if (error.kind === "forbidden") {
+    return new Failure("AccessDenied", "wait", `the operator may not write ${what}: its Role must allow it, and no quota or admission policy may forbid it`);
+  }
+  return new Failure("Unreachable", "retry", `the API server did not take ${what}; it is tried again`, error.retryAfterMs);
+}

@@ -1,0 +1,25 @@
+const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/**
+ * Reads a duration as Kubernetes' users write it (Go's time.ParseDuration, whole numbers only): `30s`, `5m`, `1h30m`.
+ *
+ * @returns milliseconds, or undefined where the text is not a duration
+ */
+export function parseDuration(text: string): number | undefined {
+  if (!/^([0-9]{1,9}(ms|s|m|h)){1,4}$/.test(text)) return undefined;
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/([0-9]{1,9})(ms|s|m|h)/g)) total += Number(amount) * units[unit!]!;
+  return total;
+}
+
+/** A duration in the same notation, of whole seconds. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.round(ms / 1_000);
+  const parts = [
+    [Math.floor(seconds / 3_600), "h"],
+    [Math.floor(seconds / 60) % 60, "m"],
+    [seconds % 60, "s"],
+  ] as const;
+  const text = parts.filter(([amount]) => amount > 0).map(([amount, unit]) => `${amount}${unit}`);
+  return text.join("") || "0s";
+}
