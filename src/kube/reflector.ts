@@ -3,11 +3,12 @@ import { type Clock, type Random, sleep } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { listAll, type PageRequest } from "./list.ts";
 import type { ListPage, ListWatch } from "./list-watch.ts";
+import { type Feed, Mirror, type Verdict } from "./mirror.ts";
 import { Pace } from "./pace.ts";
 import type { KubeObject, Resource } from "./resource.ts";
 import { restart, type WatchRun } from "./restart.ts";
-import { type Change, keyOf, Store } from "./store.ts";
-import { apiVersionOf, isObjectOf, parseEvent, type SkipCause, type WatchEvent } from "./watch-event.ts";
+import type { Change, Store } from "./store.ts";
+import { parseEvent, type SkipCause } from "./watch-event.ts";
 import { type Fault, faultOf } from "./watch-fault.ts";
 import { abortable, readStream, type StreamEnd } from "./watch-stream.ts";
 
@@ -55,51 +56,49 @@ const listLimitMs = 90_000;
  * before another watch after a 500) the comment says so.
  */
 export class Reflector<T extends KubeObject> {
-  readonly store = new Store<T>();
-  /** Resolves at the first full state; never, when the run ends before. */
-  readonly synced: Promise<void>;
-  /** How many objects and lines were passed over, by cause. */
-  readonly skipped: Record<SkipCause, number> = {
-    "too-long": 0,
-    "bad-line": 0,
-    "unknown-type": 0,
-    "wrong-kind": 0,
-    "bad-object": 0,
-  };
   #options: ReflectorOptions<T>;
+  #mirror: Mirror<T>;
   #pace: Pace;
   #useWatchList: boolean;
-  #lastResourceVersion = "";
-  /** The last version was refused as too old or too new by a list: the next one asks for the newest state. */
+  /** The last version was refused as too old or too new: the next list asks for the newest state. */
   #versionUnavailable = false;
-  #lastEventAt: number | undefined;
-  #hasSynced = false;
-  #announceSync: () => void;
   #lastStart: number | undefined;
   #internalSince: number | undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
+    this.#mirror = new Mirror(options);
     this.#pace = new Pace(options.clock, options.random);
     this.#useWatchList = options.useWatchList ?? false;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.synced = promise;
-    this.#announceSync = resolve;
+  }
+
+  get store(): Store<T> {
+    return this.#mirror.store;
+  }
+
+  /** Resolves at the first full state; never, when the run ends before. */
+  get synced(): Promise<void> {
+    return this.#mirror.synced;
   }
 
   /** Whether the store has held a full state; it stays true from then on. */
   get hasSynced(): boolean {
-    return this.#hasSynced;
+    return this.#mirror.hasSynced;
   }
 
   /** The resourceVersion that the store stands at; opaque, empty before the first state. */
   get lastResourceVersion(): string {
-    return this.#lastResourceVersion;
+    return this.#mirror.resourceVersion;
   }
 
   /** When the last list or event came (milliseconds since the epoch). */
   get lastEventAt(): number | undefined {
-    return this.#lastEventAt;
+    return this.#mirror.lastEventAt;
+  }
+
+  /** How many objects and lines were passed over, by cause. */
+  get skipped(): Readonly<Record<SkipCause, number>> {
+    return this.#mirror.skipped;
   }
 
   /** Follows the resource until `signal` aborts; then it resolves, and nothing is called any more. Never rejects. */
@@ -163,9 +162,9 @@ export class Reflector<T extends KubeObject> {
       listAll(
         (request) => this.#ask(request, signal),
         version,
-        (item: T) => this.#admit(item),
+        (item: T) => this.#mirror.admit(item),
       );
-    const version = this.#versionUnavailable ? "" : this.#lastResourceVersion || "0";
+    const version = this.#versionUnavailable ? "" : this.#mirror.resourceVersion || "0";
     try {
       const listed = await list(version).catch((error) => {
         const { kind } = faultOf(error);
@@ -173,7 +172,9 @@ export class Reflector<T extends KubeObject> {
         this.#versionUnavailable = true;
         return list("");
       });
-      if (!signal.aborted) this.#adopt(listed.items, listed.resourceVersion, signal);
+      if (signal.aborted) return undefined;
+      this.#versionUnavailable = false;
+      this.#mirror.adopt(listed.items, listed.resourceVersion, signal);
       return undefined;
     } catch (error) {
       const fault = faultOf(error);
@@ -203,8 +204,8 @@ export class Reflector<T extends KubeObject> {
   /** One watch from beginning to end; undefined when it was stopped. */
   async #watch(collecting: boolean, signal: AbortSignal): Promise<WatchRun | undefined> {
     const { source, resource, clock, random, silenceMs } = this.#options;
-    const from = collecting && this.#versionUnavailable ? "" : this.#lastResourceVersion;
-    const watch: Watch<T> = {
+    const from = collecting && this.#versionUnavailable ? "" : this.#mirror.resourceVersion;
+    const feed: Feed<T> = {
       collected: collecting ? new Map() : undefined,
       unordered: from === "" || from === "0",
       events: 0,
@@ -221,112 +222,26 @@ export class Reflector<T extends KubeObject> {
           ...(collecting && { sendInitialEvents: true, resourceVersionMatch: "NotOlderThan" as const }),
           signal: inner,
         }),
-      onLine: (line) => this.#take(parseEvent(line, resource), watch, signal),
+      onLine: (line) => this.#mirror.take(parseEvent(line, resource), feed, signal),
       silenceMs: silenceMs ?? 150_000,
       clock,
       signal,
     });
     if (end.how === "stopped") return undefined;
-    if (watch.events > 0) this.#internalSince = undefined;
+    if (feed.events > 0) this.#internalSince = undefined;
+    if (collecting && !feed.collected) this.#versionUnavailable = false;
     const fault = end.how === "unopened" ? faultOf(end.error) : end.how === "left" ? end.verdict.fault : undefined;
     return {
       how: fault ? "fault" : end.how === "left" || end.how === "unopened" ? "incapable" : end.how,
       fault,
       atStart: end.how === "unopened",
-      events: watch.events,
+      events: feed.events,
       lastedMs: clock.monotonic() - start,
-      collecting: watch.collected !== undefined,
+      collecting: feed.collected !== undefined,
       from,
-      version: this.#lastResourceVersion,
+      version: this.#mirror.resourceVersion,
       internalForMs: this.#internalSince === undefined ? 0 : clock.monotonic() - this.#internalSince,
     };
-  }
-
-  /** Takes one event in; gives a verdict when the watch is to be left. */
-  #take(event: WatchEvent, watch: Watch<T>, signal: AbortSignal): Verdict | undefined {
-    if (event.type === "ERROR") return { fault: event.fault };
-    if (event.type === "SKIPPED") {
-      this.#skip(event.cause);
-      return undefined;
-    }
-    if (event.type === "BOOKMARK") {
-      watch.events++;
-      this.#lastEventAt = this.#options.clock.now();
-      if (!watch.collected) {
-        watch.unordered = false;
-        this.#lastResourceVersion = event.resourceVersion;
-        return undefined;
-      }
-      // Before the one that ends the initial events, the server sends no other: this one took no notice of the wish.
-      if (!event.initialEventsEnd) return { fault: undefined };
-      const collected = watch.collected;
-      watch.collected = undefined;
-      watch.unordered = false;
-      this.#adopt(collected.values(), event.resourceVersion, signal);
-      return undefined;
-    }
-    const { resourceVersion } = event.object.metadata;
-    const object = this.#admit(event.object as T);
-    if (!object) return undefined;
-    watch.events++;
-    this.#lastEventAt = this.#options.clock.now();
-    const gone = event.type === "DELETED";
-    if (watch.collected) {
-      if (gone) watch.collected.delete(keyOf(object));
-      else watch.collected.set(keyOf(object), object);
-      return undefined;
-    }
-    if (event.type !== "ADDED") watch.unordered = false;
-    if (!watch.unordered) this.#lastResourceVersion = resourceVersion ?? "";
-    this.#tell(gone ? this.store.remove(object) : this.store.put(object), signal);
-    return undefined;
-  }
-
-  /** Makes a full state the store's content. */
-  #adopt(objects: Iterable<T>, resourceVersion: string, signal: AbortSignal): void {
-    const changes = this.store.replace(objects);
-    this.#lastResourceVersion = resourceVersion;
-    this.#versionUnavailable = false;
-    this.#lastEventAt = this.#options.clock.now();
-    this.#hasSynced = true;
-    this.#tell(changes, signal);
-    this.#announceSync();
-  }
-
-  #tell(changes: Change<T>[], signal: AbortSignal): void {
-    for (const change of changes) {
-      if (signal.aborted) return;
-      try {
-        this.#options.onChange(change);
-      } catch (error) {
-        this.#say("error", { key: change.key, error: nameOf(error) }, "a listener failed");
-      }
-    }
-  }
-
-  /** What is kept of an object that the server sent; undefined when it is not one that was asked for. */
-  #admit(object: T): T | undefined {
-    const { resource, namespace, metadataOnly, trim } = this.#options;
-    if (!isObjectOf(object, resource) || (namespace !== undefined && object.metadata.namespace !== namespace)) {
-      this.#skip("bad-object");
-      return undefined;
-    }
-    const { metadata } = object;
-    const kept = metadataOnly
-      ? ({ apiVersion: apiVersionOf(resource), kind: resource.kind, metadata } as object as T)
-      : object;
-    try {
-      return trim ? trim(kept) : kept;
-    } catch (error) {
-      this.#say("error", { error: nameOf(error) }, "an object could not be trimmed");
-      this.#skip("bad-object");
-      return undefined;
-    }
-  }
-
-  #skip(cause: SkipCause): void {
-    this.skipped[cause]++;
-    this.#say("warn", { cause, count: this.skipped[cause] }, "something that the API server sent was passed over");
   }
 
   #scope(): { namespace?: string; labelSelector?: string; metadataOnly?: boolean } {
@@ -338,31 +253,13 @@ export class Reflector<T extends KubeObject> {
     };
   }
 
-  #say(level: "debug" | "warn" | "error", fields: object, message: string): void {
+  #say(level: "debug" | "warn", fields: object, message: string): void {
     const { log, resource, namespace } = this.#options;
     log[level]({ resource: resource.plural, ...(namespace !== undefined && { namespace }), ...fields }, message);
   }
 }
 
-/** One watch under way. */
-interface Watch<T> {
-  /** The initial events of a watch-list, until their end. */
-  collected: Map<string, T> | undefined;
-  /** Begun without a version: what is added comes in no order, so its versions say nothing. */
-  unordered: boolean;
-  events: number;
-}
-
-/** Why a watch is left: an ERROR event's fault, or none when the server cannot stream the first state. */
-interface Verdict {
-  fault: Fault | undefined;
-}
-
 function statusOf(error: unknown): number | undefined {
   const status = (error as { status?: unknown } | undefined)?.status;
   return typeof status === "number" ? status : undefined;
-}
-
-function nameOf(error: unknown): string {
-  return error instanceof Error ? error.name : typeof error;
 }
