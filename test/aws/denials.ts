@@ -32,9 +32,11 @@ export class Denials {
    */
   check(call: Call, resource: string, action = `${call.service}:${call.operation}`): void {
     if (call.direct || !this.#rules.some((rule) => matches(rule, call, resource, action))) return;
+    const json = call.service === "ssm" || call.service === "kms";
     throw new ServiceError(
-      "AccessDeniedException",
+      json ? "AccessDeniedException" : "AccessDenied",
       `User: ${call.arn} is not authorized to perform: ${action} on resource: ${resource} because no identity-based policy allows the ${action} action`,
+      json ? 400 : 403,
     );
   }
 }

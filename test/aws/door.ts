@@ -151,7 +151,7 @@ export class Door {
       const hits = this.faults.hitting(call, names);
       await this.faults.before(hits);
       if (call.service === "ssm" && metered.has(call.operation)) this.quota.spend(call);
-      if (call.service !== "ssm" && call.service !== "kms") this.denials.check(call, "*");
+      if (call.service !== "ssm" && call.service !== "kms") this.denials.check(call, String(call.input.RoleArn ?? "*"));
       const own = await this.#own(call);
       const reply = own ? jsonReply(this.faults.after(hits, call, own)) : await this.#pass(call);
       entry.status = reply.status;

@@ -4,6 +4,7 @@ import { type Moto, motoHeaders } from "../moto.ts";
 import type { Lookup, NewVersion, Store, Version } from "./store.ts";
 
 const namesACall = 10;
+const secretsPath = "/aws/reference/secretsmanager/";
 
 /**
  * Keeps parameters in moto. A SecureString's value there is the door's own ciphertext, around which moto puts
@@ -47,8 +48,12 @@ export class MotoStore implements Store {
       }
       for (const lookup of batch.values()) left.delete(lookup);
       const passed = [...batch.keys()].some((name) => name.startsWith("/aws/"));
-      const answer = await this.#call(scope, "GetParameters", { Names: [...batch.values()], WithDecryption: passed });
-      for (const version of versions(answer, passed)) {
+      const secrets = [...batch.values()].filter((lookup) => lookup.startsWith(secretsPath));
+      const Names = [...batch.values()].filter((lookup) => !lookup.startsWith(secretsPath));
+      const many = Names.length > 0 ? await this.#call(scope, "GetParameters", { Names, WithDecryption: passed }) : {};
+      const Parameters = (many.Parameters as Json[] | undefined) ?? [];
+      for (const Name of secrets) Parameters.push(...(await this.#secret(scope, Name)));
+      for (const version of versions({ Parameters }, passed)) {
         found.set(batch.get(version.name) ?? version.name, version);
       }
     }
@@ -106,6 +111,16 @@ export class MotoStore implements Store {
     await this.#call(scope, "RemoveTagsFromResource", { ResourceType: "Parameter", ResourceId: name, TagKeys: keys });
   }
 
+  /** moto passes GetParameter through to Secrets Manager, and GetParameters not. */
+  async #secret(scope: Scope, Name: string): Promise<Json[]> {
+    try {
+      return [(await this.#call(scope, "GetParameter", { Name, WithDecryption: true })).Parameter as Json];
+    } catch (error) {
+      if (error instanceof ServiceError && error.code === "ParameterNotFound") return [];
+      throw error;
+    }
+  }
+
   async #pages(scope: Scope, operation: string, input: Json): Promise<Version[]> {
     const all: Version[] = [];
     let token: unknown;
@@ -136,7 +151,8 @@ export class MotoStore implements Store {
 function versions(answer: Json, plain: boolean): Version[] {
   return (answer.Parameters as Json[]).map((one) => {
     const type = String(one.Type);
-    const value = String(one.Value);
+    // DescribeParameters gives none, but the key.
+    const value = String(one.Value ?? "");
     const secure = type === "SecureString" && !plain;
     // A key's ARN has colons; base64 has none.
     const end = secure ? value.lastIndexOf(":") : -1;
@@ -146,7 +162,7 @@ function versions(answer: Json, plain: boolean): Version[] {
       type,
       value: value.slice(end + 1),
       plain,
-      keyId: secure ? value.slice("kms:".length, end) : undefined,
+      keyId: secure ? String(one.KeyId ?? value.slice("kms:".length, end)) : undefined,
       modified: Number(one.LastModifiedDate) * 1000,
       dataType: String(one.DataType ?? "text"),
       tier: String(one.Tier ?? "Standard"),
