@@ -98,13 +98,24 @@ describe("a reflector", () => {
   });
 
   test("that is stopped by what it tells does not tell the rest", async () => {
-    const made = await rig({ onChange: () => made.stop.abort() });
-    const stopped: string[] = [];
-    made.stop.signal.addEventListener("abort", () => stopped.push("stopped"));
+    const told: string[] = [];
+    const made = await rig({
+      onChange: ({ key }) => {
+        told.push(key);
+        made.stop.abort();
+      },
+    });
     (await made.server.nextList()).list([widget("a"), widget("b")], { resourceVersion: "1" });
     await made.ended;
-    expect(stopped).toEqual(["stopped"]);
+    expect(told).toEqual(["shop/a"]);
     expect(made.server.unseen).toBe(0);
+  });
+
+  test("that is stopped by what it tells takes in no further event of the chunk", async () => {
+    const made = await rig({ onChange: () => made.stop.abort() });
+    (await made.synced()).send(added(widget("a")), added(widget("b")));
+    await made.ended;
+    expect([...made.reflector.store.keys()]).toEqual(["shop/a"]);
   });
 
   test("ends also where the source pays no heed to signals", async () => {
