@@ -2,8 +2,7 @@ import { startEmulator } from "./emulator.ts";
 
 /**
  * The emulator as a process of its own: `node test/aws/main.ts [--memory] [--quota N|none]`. Prints
- * `{"url", "motoUrl", "account"}` as one line of JSON when it is ready; ends on SIGTERM, SIGINT, or when its stdin,
- * where that is a pipe, ends.
+ * `{"url", "motoUrl", "account"}` as one line of JSON when it is ready; ends on SIGTERM and SIGINT.
  */
 const args = process.argv.slice(2);
 const quota = args.includes("--quota") ? args[args.indexOf("--quota") + 1] : undefined;

@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { access, mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
+import { access, readFile, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { withLock } from "../cluster/lock.ts";
 
 const run = promisify(execFile);
 const requirements = fileURLToPath(new URL("requirements.txt", import.meta.url));
@@ -28,18 +29,14 @@ export async function motoPython(say: (line: string) => void = () => {}): Promis
   const complete = join(folder, ".complete");
   if (await exists(complete)) return python;
 
-  await mkdir(cache, { recursive: true });
-  const release = await lock(`${folder}.lock`);
-  try {
-    if (await exists(complete)) return python;
+  await withLock(`${folder}.lock`, async () => {
+    if (await exists(complete)) return;
     await rm(folder, { recursive: true, force: true });
     say("Installing the AWS emulator (moto) into a Python environment of its own, once: about half a minute");
     await run("python3", ["-m", "venv", folder]);
     await run(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]);
     await writeFile(complete, "");
-  } finally {
-    await release();
-  }
+  });
   return python;
 }
 
@@ -56,31 +53,4 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** Holds `path` as a lock of this process; one whose holder is dead is taken over. */
-async function lock(path: string): Promise<() => Promise<void>> {
-  for (;;) {
-    try {
-      const file = await open(path, "wx");
-      await file.writeFile(String(process.pid));
-      await file.close();
-      return () => rm(path, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-    const holder = Number(await readFile(path, "utf8").catch(() => ""));
-    // Zero is a holder that has not written its id yet.
-    if (holder > 0 && !alive(holder)) await rm(path, { force: true });
-    else await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

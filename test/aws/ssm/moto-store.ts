@@ -114,7 +114,9 @@ export class MotoStore implements Store {
   /** moto passes GetParameter through to Secrets Manager, and GetParameters not. */
   async #secret(scope: Scope, Name: string): Promise<Json[]> {
     try {
-      return [(await this.#call(scope, "GetParameter", { Name, WithDecryption: true })).Parameter as Json];
+      const { Parameter } = await this.#call(scope, "GetParameter", { Name, WithDecryption: true });
+      // moto answers with the secret's own name.
+      return [{ ...(Parameter as Json), Name: Name.split(":")[0] }];
     } catch (error) {
       if (error instanceof ServiceError && error.code === "ParameterNotFound") return [];
       throw error;
