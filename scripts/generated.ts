@@ -1,0 +1,28 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "./crds.ts";
+
+/**
+ * Writes generated files, or with `--check` among the program's arguments only compares them: prints which ones differ
+ * and makes the program exit with 1.
+ *
+ * @param files contents by path from the repository's root
+ * @param script what a person has to run to bring them up to date
+ */
+export function settle(files: ReadonlyMap<string, string>, script: string): void {
+  const stale = [...files].filter(([path, content]) => read(path) !== content);
+  if (process.argv.includes("--check")) {
+    for (const [path] of stale) console.error(`${path} differs from crds/: run node ${script}`);
+    if (stale.length > 0) process.exitCode = 1;
+    return;
+  }
+  for (const [path, content] of stale) writeFileSync(join(root, path), content);
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(join(root, path), "utf8");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,29 @@
+const prefix = "keyferry.io/";
+
+/** Annotations that are read or written. Part of the API. */
+export const annotations = {
+  /** What all names of ours begin with. */
+  prefix,
+  /** On a Secret: what it was made from, never a digest of a value. */
+  revision: `${prefix}revision`,
+  /** On a Secret: a digest of the sorted names of the keys that were written. */
+  keys: `${prefix}keys`,
+  /** On a SyncedSecret, by a person: another text means to look at AWS at once and to apply again. */
+  refresh: `${prefix}refresh`,
+  /** On a Secret, by a person: the name of the SyncedSecret that may write into it with creationPolicy Merge. */
+  allowMerge: `${prefix}allow-merge`,
+  /** On a Secret, by a person: the name of the SyncedSecret that may take it over. */
+  adopt: `${prefix}adopt`,
+  /** On a Secret with creationPolicy Orphan, which has no owner reference: the uid of its SyncedSecret. */
+  orphanOf: `${prefix}orphan-of`,
+} as const;
+
+/** Labels that are written. */
+export const labels = {
+  /** On every Secret that is written, so that a watch need not see the others. Says nothing about whose it is. */
+  managed: `${prefix}synced-secret`,
+  managedValue: "true",
+} as const;
+
+/** Field manager of server-side apply; part of what makes a Secret ours, so it never changes. */
+export const fieldManager = "keyferry";

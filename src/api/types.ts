@@ -1,0 +1,591 @@
+// Generated from crds/ by scripts/generate-types.ts. Do not edit.
+
+import type { ObjectMeta } from "./metadata.ts";
+
+/** An AWS region and the credentials for it, for the SyncedSecrets of one namespace. */
+export interface AWSConnection {
+  apiVersion: "keyferry.io/v1alpha1";
+  kind: "AWSConnection";
+  metadata: ObjectMeta;
+  /** The region, the credentials, and what they may be used for. */
+  spec: AWSConnectionSpec;
+  /** What has been found. Written by the operator, and only when it changes. */
+  status?: AWSConnectionStatus;
+}
+
+/** The region, the credentials, and what they may be used for. */
+export interface AWSConnectionSpec {
+  /** The AWS region whose parameters and KMS keys are used, such as eu-west-1. */
+  region: string;
+  /** The credentials for AWS. Required: a namespaced connection never uses the operator's own AWS identity. */
+  auth?: AWSConnectionSpecAuth;
+  /**
+   * How often the versions of parameters are looked at, such as 30s, 5m or 1h30m, between 10s and 24h. No SyncedSecret
+   * can ask for a shorter interval. Where the account's quota is too small for it, it is stretched; status.pollInterval
+   * says to what. 5m when left out.
+   */
+  pollInterval?: string;
+  /** What this connection may be used for. All that AWS allows when left out. */
+  allow?: AWSConnectionSpecAllow;
+}
+
+/** The credentials for AWS. Required: a namespaced connection never uses the operator's own AWS identity. */
+export interface AWSConnectionSpecAuth {
+  /** A Secret with static keys, in this connection's own namespace. */
+  secretRef?: AWSConnectionSpecAuthSecretRef;
+}
+
+/** A Secret with static keys, in this connection's own namespace. */
+export interface AWSConnectionSpecAuthSecretRef {
+  /**
+   * The Secret's name. It holds AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary keys, AWS_SESSION_TOKEN.
+   */
+  name: string;
+}
+
+/** What this connection may be used for. All that AWS allows when left out. */
+export interface AWSConnectionSpecAllow {
+  /**
+   * Names that may be read, at most 200: /shop/db for one, /shop/* for all that begin so. The * stands for the rest of
+   * a name, at its end only, and {namespace}, as a whole level, for the SyncedSecret's own namespace. Parameters of
+   * other accounts match by ARN only. All that AWS allows when left out.
+   */
+  parameters?: string[];
+  /**
+   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key. The keys of
+   * SecureStrings are for IAM to allow. All that AWS allows when left out.
+   */
+  keyIds?: string[];
+}
+
+/** What has been found. Written by the operator, and only when it changes. */
+export interface AWSConnectionStatus {
+  /** The metadata.generation that this status is about. */
+  observedGeneration?: number;
+  /**
+   * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
+   * change of the spec can help.
+   */
+  conditions?: AWSConnectionStatusConditions[];
+  /** The AWS account that the credentials belong to, as sts:GetCallerIdentity says. */
+  accountID?: string;
+  /** The ARN that AWS knows the credentials by, as sts:GetCallerIdentity says. */
+  callerARN?: string;
+  /** The poll interval in effect. Longer than the one asked for where the account's quota is too small. */
+  pollInterval?: string;
+}
+
+/** One condition, as Kubernetes' API conventions describe it. */
+export interface AWSConnectionStatusConditions {
+  /** The condition: Ready, Reconciling or Stalled. */
+  type: string;
+  /** True, False or Unknown. */
+  status: "True" | "False" | "Unknown";
+  /** Why, in one word for programs, such as Synced or AccessDenied. */
+  reason: string;
+  /** Why, in words for people, and what to do. */
+  message: string;
+  /** The metadata.generation that this condition is about. */
+  observedGeneration?: number;
+  /** When status last changed. */
+  lastTransitionTime: string;
+}
+
+/** An AWS region and an identity there, for the SyncedSecrets of the namespaces that it allows. */
+export interface ClusterAWSConnection {
+  apiVersion: "keyferry.io/v1alpha1";
+  kind: "ClusterAWSConnection";
+  metadata: ObjectMeta;
+  /** The region, the identity, and who may use them for what. */
+  spec: ClusterAWSConnectionSpec;
+  /** What has been found. Written by the operator, and only when it changes. */
+  status?: ClusterAWSConnectionStatus;
+}
+
+/** The region, the identity, and who may use them for what. */
+export interface ClusterAWSConnectionSpec {
+  /** The AWS region whose parameters and KMS keys are used, such as eu-west-1. */
+  region: string;
+  /**
+   * The credentials for AWS. The operator's own AWS identity (IRSA, Pod Identity, instance role, environment) when left
+   * out.
+   */
+  auth?: ClusterAWSConnectionSpecAuth;
+  /**
+   * How often the versions of parameters are looked at, such as 30s, 5m or 1h30m, between 10s and 24h. No SyncedSecret
+   * can ask for a shorter interval. Where the account's quota is too small for it, it is stretched; status.pollInterval
+   * says to what. 5m when left out.
+   */
+  pollInterval?: string;
+  /** Who may use this connection, and for what. allow.namespaces is required. */
+  allow?: ClusterAWSConnectionSpecAllow;
+  /**
+   * Other endpoints than AWS's own: VPC endpoints, or an emulator. Plain http and loopback addresses need the
+   * operator's flag --allow-insecure-endpoints. AWS's own when left out.
+   */
+  endpoints?: ClusterAWSConnectionSpecEndpoints;
+  /** Uses AWS's FIPS 140 endpoints. Not together with endpoints. False when left out. */
+  useFIPS?: boolean;
+  /** Uses AWS's endpoints that have IPv6 addresses too. Not together with endpoints. False when left out. */
+  useDualStack?: boolean;
+}
+
+/**
+ * The credentials for AWS. The operator's own AWS identity (IRSA, Pod Identity, instance role, environment) when left
+ * out.
+ */
+export interface ClusterAWSConnectionSpecAuth {
+  /** A Secret with static keys, for development. */
+  secretRef: ClusterAWSConnectionSpecAuthSecretRef;
+}
+
+/** A Secret with static keys, for development. */
+export interface ClusterAWSConnectionSpecAuthSecretRef {
+  /**
+   * The Secret's name. It holds AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary keys, AWS_SESSION_TOKEN.
+   */
+  name: string;
+  /** The Secret's namespace. */
+  namespace: string;
+}
+
+/** Who may use this connection, and for what. allow.namespaces is required. */
+export interface ClusterAWSConnectionSpecAllow {
+  /** The namespaces whose SyncedSecrets may use this connection, by names or by selector. Required. */
+  namespaces?: ClusterAWSConnectionSpecAllowNamespaces;
+  /**
+   * Names that may be read, at most 200: /shop/db for one, /shop/* for all that begin so. The * stands for the rest of
+   * a name, at its end only, and {namespace}, as a whole level, for the SyncedSecret's own namespace. Parameters of
+   * other accounts match by ARN only. None when left out.
+   */
+  parameters?: string[];
+  /**
+   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key. The keys of
+   * SecureStrings are for IAM to allow. All that AWS allows when left out.
+   */
+  keyIds?: string[];
+}
+
+/** The namespaces whose SyncedSecrets may use this connection, by names or by selector. Required. */
+export interface ClusterAWSConnectionSpecAllowNamespaces {
+  /** The namespaces that carry these labels; all for {}. */
+  selector?: ClusterAWSConnectionSpecAllowNamespacesSelector;
+  /** The namespaces by name, at most 500. */
+  names?: string[];
+}
+
+/** The namespaces that carry these labels; all for {}. */
+export interface ClusterAWSConnectionSpecAllowNamespacesSelector {
+  /** Labels that a namespace must have with these values, at most 32. */
+  matchLabels?: Record<string, string>;
+  /** Requirements that a namespace's labels must all meet, at most 32. */
+  matchExpressions?: ClusterAWSConnectionSpecAllowNamespacesSelectorMatchExpressions[];
+}
+
+/** One requirement. */
+export interface ClusterAWSConnectionSpecAllowNamespacesSelectorMatchExpressions {
+  /** The label's name. */
+  key: string;
+  /** In and NotIn compare the label's value with values; Exists and DoesNotExist ask whether it is there. */
+  operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
+  /** Values for In and NotIn, at most 100. */
+  values?: string[];
+}
+
+/**
+ * Other endpoints than AWS's own: VPC endpoints, or an emulator. Plain http and loopback addresses need the operator's
+ * flag --allow-insecure-endpoints. AWS's own when left out.
+ */
+export interface ClusterAWSConnectionSpecEndpoints {
+  /** The URL for Systems Manager. AWS's own when left out. */
+  ssm?: string;
+  /** The URL for KMS. AWS's own when left out. */
+  kms?: string;
+  /** The URL for STS. AWS's own when left out. */
+  sts?: string;
+}
+
+/** What has been found. Written by the operator, and only when it changes. */
+export interface ClusterAWSConnectionStatus {
+  /** The metadata.generation that this status is about. */
+  observedGeneration?: number;
+  /**
+   * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
+   * change of the spec can help.
+   */
+  conditions?: ClusterAWSConnectionStatusConditions[];
+  /** The AWS account that the credentials belong to, as sts:GetCallerIdentity says. */
+  accountID?: string;
+  /** The ARN that AWS knows the credentials by, as sts:GetCallerIdentity says. */
+  callerARN?: string;
+  /** The poll interval in effect. Longer than the one asked for where the account's quota is too small. */
+  pollInterval?: string;
+}
+
+/** One condition, as Kubernetes' API conventions describe it. */
+export interface ClusterAWSConnectionStatusConditions {
+  /** The condition: Ready, Reconciling or Stalled. */
+  type: string;
+  /** True, False or Unknown. */
+  status: "True" | "False" | "Unknown";
+  /** Why, in one word for programs, such as Synced or AccessDenied. */
+  reason: string;
+  /** Why, in words for people, and what to do. */
+  message: string;
+  /** The metadata.generation that this condition is about. */
+  observedGeneration?: number;
+  /** When status last changed. */
+  lastTransitionTime: string;
+}
+
+/** A Secret that is made from AWS Systems Manager parameters and KMS-encrypted blobs, and kept current. */
+export interface SyncedSecret {
+  apiVersion: "keyferry.io/v1alpha1";
+  kind: "SyncedSecret";
+  metadata: ObjectMeta;
+  /** What the Secret is made from, what it looks like, and how it is kept current. */
+  spec: SyncedSecretSpec;
+  /** What has been found and done. Written by the operator, and only when it changes. */
+  status?: SyncedSecretStatus;
+}
+
+/** What the Secret is made from, what it looks like, and how it is kept current. */
+export interface SyncedSecretSpec {
+  /**
+   * Stops all work on this resource while true: nothing is looked at and nothing is written. The Secret stays as it is.
+   * False when left out.
+   */
+  suspend?: boolean;
+  /**
+   * The connection to AWS that is used. The ClusterAWSConnection named default when left out. The connection must allow
+   * this namespace and every name below, or nothing is read.
+   */
+  connectionRef?: SyncedSecretSpecConnectionRef;
+  /** Keys of the Secret, one an entry. A key that is given here wins over an equal one from dataFrom. At most 200. */
+  data?: SyncedSecretSpecData[];
+  /**
+   * Sources of many keys each, in order: every parameter below a path, or every property of one parameter. At most 50.
+   */
+  dataFrom?: SyncedSecretSpecDataFrom[];
+  /** The Secret that is written. One with this resource's own name, of type Opaque, when left out. */
+  target?: SyncedSecretSpecTarget;
+  /** When the sources are looked at, and what a change there means. */
+  refresh?: SyncedSecretSpecRefresh;
+}
+
+/**
+ * The connection to AWS that is used. The ClusterAWSConnection named default when left out. The connection must allow
+ * this namespace and every name below, or nothing is read.
+ */
+export interface SyncedSecretSpecConnectionRef {
+  /** ClusterAWSConnection, or AWSConnection for one in this resource's own namespace. */
+  kind: "ClusterAWSConnection" | "AWSConnection";
+  /** The connection's name. */
+  name: string;
+}
+
+/** One key of the Secret, and the one source of its value. */
+export interface SyncedSecretSpecData {
+  /** The key in the Secret. Letters, digits, -, _ and ., at most 253 characters. */
+  key: string;
+  /** An SSM parameter, whose value becomes the key's value. */
+  parameter?: SyncedSecretSpecDataParameter;
+  /** A blob that KMS Encrypt made with a symmetric key. Its plaintext becomes the key's value, at most 4,096 bytes. */
+  kms?: SyncedSecretSpecDataKms;
+  /**
+   * Takes a part out of the source, which must then be JSON: a JMESPath expression, such as user.name. A string is
+   * taken as it is, anything else as JSON; numbers keep every digit. A path that leads to nothing is an error. The
+   * whole value when left out.
+   */
+  jmesPath?: string;
+  /**
+   * How the value is decoded before it is stored, after jmesPath. Base64 and Base64URL are for binary values such as
+   * keystores; text that is not of the form is an error. None when left out.
+   */
+  decode?: "None" | "Base64" | "Base64URL";
+  /**
+   * Leaves the key out of the Secret while the parameter, version or label does not exist, instead of failing. Only for
+   * a parameter, and not beside default. False when left out.
+   */
+  optional?: boolean;
+  /**
+   * The value while the parameter, version or label does not exist, as it is, without jmesPath or decode. It stands in
+   * clear in this resource, so it must not be a secret. Only for a parameter, and not beside optional. At most 8,192
+   * characters. A missing parameter is an error when left out.
+   */
+  default?: string;
+}
+
+/** An SSM parameter, whose value becomes the key's value. */
+export interface SyncedSecretSpecDataParameter {
+  /** The parameter's name, such as /shop/checkout/db, or its ARN where another account shares it. At most 15 levels. */
+  name: string;
+  /**
+   * The version to pin. The Secret then never changes by itself. The latest version when both version and label are
+   * left out.
+   */
+  version?: number;
+  /** The label to follow: the version that carries it now. When the label moves, the Secret follows. */
+  label?: string;
+}
+
+/** A blob that KMS Encrypt made with a symmetric key. Its plaintext becomes the key's value, at most 4,096 bytes. */
+export interface SyncedSecretSpecDataKms {
+  /** What KMS Encrypt gave, in base64 on one line. At most 8,192 characters, which are 6,144 bytes. */
+  ciphertext: string;
+  /**
+   * The one KMS key that may have made the blob: an ARN, a key id, or an alias (alias/NAME). A blob under another key
+   * is refused. Any key that AWS allows when left out; required where the connection lists keys in allow.keyIds.
+   */
+  keyId?: string;
+  /**
+   * The encryption context that the blob was made with: all of its pairs, exactly. With another one KMS refuses the
+   * blob. CloudTrail records it in clear, so it must not hold a secret. At most 16 pairs. None when left out.
+   */
+  encryptionContext?: Record<string, string>;
+}
+
+/** One source of many keys. */
+export interface SyncedSecretSpecDataFrom {
+  /**
+   * The parameters below a path, each of which becomes a key. The key is the whole name, with what a key cannot have
+   * replaced, unless keys says otherwise.
+   */
+  path?: SyncedSecretSpecDataFromPath;
+  /** One SSM parameter, each property of which becomes a key. It needs format. */
+  parameter?: SyncedSecretSpecDataFromParameter;
+  /**
+   * How the parameter's value is read into keys. JSON and YAML take the properties of the outermost object, Dotenv
+   * takes lines of NAME=value, StringList takes items of the form name=value between commas. Required with parameter,
+   * and not for a path.
+   */
+  format?: "JSON" | "YAML" | "Dotenv" | "StringList";
+  /**
+   * How names become keys of the Secret, step by step: strip, rewrite, separator, case. Names as they are, with each
+   * character that a key cannot have replaced, when left out.
+   */
+  keys?: SyncedSecretSpecDataFromKeys;
+  /**
+   * What a key means that an earlier entry of dataFrom has made already. Fail is an error that names the key, and
+   * nothing is written; Override lets this entry win. Fail when left out. Keys of data always win.
+   */
+  onConflict?: "Fail" | "Override";
+  /**
+   * Takes a source without any key as it is. An error when false, so that an empty path is not taken for an empty
+   * Secret. False when left out.
+   */
+  allowEmpty?: boolean;
+}
+
+/**
+ * The parameters below a path, each of which becomes a key. The key is the whole name, with what a key cannot have
+ * replaced, unless keys says otherwise.
+ */
+export interface SyncedSecretSpecDataFromPath {
+  /** The path, such as /shop/checkout/; the last / may be left out. At most 15 levels. */
+  name: string;
+  /** Also takes parameters at deeper levels, not only those directly below the path. False when left out. */
+  recursive?: boolean;
+  /**
+   * Takes only parameters of which a version carries this label, and that version. Each one's latest version when left
+   * out.
+   */
+  label?: string;
+  /** Takes only parameters of these types. All types when left out. */
+  types?: ("String" | "StringList" | "SecureString")[];
+  /**
+   * Takes only parameters whose whole name, path included, has a match of one of these RE2 patterns anywhere in it. At
+   * most 20. All when left out.
+   */
+  include?: string[];
+  /**
+   * Leaves out parameters whose whole name, path included, has a match of one of these RE2 patterns anywhere in it,
+   * also where include takes them. At most 20. None when left out.
+   */
+  exclude?: string[];
+}
+
+/** One SSM parameter, each property of which becomes a key. It needs format. */
+export interface SyncedSecretSpecDataFromParameter {
+  /** The parameter's name, such as /shop/checkout/db, or its ARN where another account shares it. At most 15 levels. */
+  name: string;
+  /**
+   * The version to pin. The Secret's keys from it then never change by themselves. The latest version when both version
+   * and label are left out.
+   */
+  version?: number;
+  /** The label to follow: the version that carries it now. When the label moves, the Secret follows. */
+  label?: string;
+}
+
+/**
+ * How names become keys of the Secret, step by step: strip, rewrite, separator, case. Names as they are, with each
+ * character that a key cannot have replaced, when left out.
+ */
+export interface SyncedSecretSpecDataFromKeys {
+  /**
+   * What is taken away from the start of a name that begins with it, such as /shop/checkout/. Nothing when left out.
+   */
+  strip?: string;
+  /** What replaces each / of a name, at most 8 characters. The character _ when left out. */
+  separator?: string;
+  /** Turns keys into upper or lower case. As they are when left out. */
+  case?: "Upper" | "Lower";
+  /** Replacements to make in every name, one after the other, at most 20. None when left out. */
+  rewrite?: SyncedSecretSpecDataFromKeysRewrite[];
+}
+
+/** A replacement of every match of a pattern. */
+export interface SyncedSecretSpecDataFromKeysRewrite {
+  /** An RE2 pattern, at most 512 characters. */
+  pattern: string;
+  /** What a match becomes, at most 512 characters; $1 stands for the first group. May be empty. */
+  replacement: string;
+}
+
+/** The Secret that is written. One with this resource's own name, of type Opaque, when left out. */
+export interface SyncedSecretSpecTarget {
+  /**
+   * The Secret's name, in this resource's own namespace. This resource's name when left out. When it changes, the new
+   * Secret is written first, and the old one removed after.
+   */
+  name?: string;
+  /**
+   * The Secret's type: Opaque, kubernetes.io/tls, kubernetes.io/dockerconfigjson, kubernetes.io/dockercfg,
+   * kubernetes.io/basic-auth, kubernetes.io/ssh-auth, or a type of a domain of your own, such as
+   * example.com/credentials. It cannot change later: use a new target.name then. Not with creationPolicy Merge. Opaque
+   * when left out.
+   */
+  type?: string;
+  /**
+   * Labels of the Secret, at most 32. Not under kubernetes.io (but app.kubernetes.io), k8s.io, keyferry.io,
+   * argocd.argoproj.io and sealedsecrets.bitnami.com, which other programs act on. None when left out.
+   */
+  labels?: Record<string, string>;
+  /**
+   * Annotations of the Secret, at most 32, each at most 4,096 characters. Not under kubernetes.io (but
+   * app.kubernetes.io), k8s.io, keyferry.io, argocd.argoproj.io and sealedsecrets.bitnami.com, which other programs act
+   * on. None when left out.
+   */
+  annotations?: Record<string, string>;
+  /**
+   * Whose the Secret is. Owner makes it, and it goes when this resource goes. Merge writes only its own keys into a
+   * Secret that exists and carries the annotation keyferry.io/allow-merge with this resource's name. Orphan makes it,
+   * and it stays when this resource goes. Owner when left out.
+   */
+  creationPolicy?: "Owner" | "Merge" | "Orphan";
+  /**
+   * Makes the Secret immutable, so that nobody can change its data. Needs refresh.policy Once, and not with
+   * creationPolicy Merge. False when left out.
+   */
+  immutable?: boolean;
+  /** Keys that are made from the others by templates. None when left out. */
+  template?: SyncedSecretSpecTargetTemplate;
+}
+
+/** Keys that are made from the others by templates. None when left out. */
+export interface SyncedSecretSpecTargetTemplate {
+  /**
+   * Liquid templates by key of the Secret, at most 50, each at most 65,536 characters. A key of data or dataFrom is
+   * written {{ DB_USER }}, one with a dot in it {{ data["tls.key"] }}. A key that does not exist is an error.
+   */
+  data: Record<string, string>;
+  /**
+   * Also writes the keys that the templates are made from. Only the templates' keys are in the Secret when false. False
+   * when left out.
+   */
+  keepSources?: boolean;
+}
+
+/** When the sources are looked at, and what a change there means. */
+export interface SyncedSecretSpecRefresh {
+  /**
+   * OnChange follows the sources. Once reads them when the spec is new or has changed, and then never again; the Secret
+   * is still put back when somebody edits it. OnChange when left out.
+   */
+  policy?: "OnChange" | "Once";
+  /**
+   * How often the sources' versions are looked at, such as 30s, 5m or 1h30m, between 10s and 24h. Values are only read
+   * when a version differs. The connection's interval is the shortest that is used, and what is used when left out.
+   */
+  pollInterval?: string;
+  /**
+   * How long Ready stays True while AWS does not answer, such as 50m, between 20s and 168h. The Secret stays as it is
+   * after that too. Longer than pollInterval; ten intervals when left out.
+   */
+  staleAfter?: string;
+  /**
+   * What happens when a source that was there has been deleted, which is believed only after a second look five minutes
+   * later. Retain keeps the Secret with its last value and Ready turns False; DeleteKeys removes the keys that came
+   * from it; DeleteSecret removes the Secret. A denial, a throttle or an outage is never taken for it. Retain when left
+   * out.
+   */
+  whenMissing?: "Retain" | "DeleteKeys" | "DeleteSecret";
+}
+
+/** What has been found and done. Written by the operator, and only when it changes. */
+export interface SyncedSecretStatus {
+  /** The metadata.generation that this status is about. */
+  observedGeneration?: number;
+  /**
+   * Ready is True while the Secret is current. Reconciling is there while work is going on, Stalled while only a change
+   * of the spec can help.
+   */
+  conditions?: SyncedSecretStatusConditions[];
+  /** The Secret that was written last. */
+  secretRef?: SyncedSecretStatusSecretRef;
+  /**
+   * What the Secret was made from: a digest of the spec and of the sources' versions, never of a value. The Secret
+   * carries the same one as the annotation keyferry.io/revision.
+   */
+  revision?: string;
+  /** How many keys the Secret has from this resource. */
+  keyCount?: number;
+  /** What the Secret was made from; at most 100 are listed. */
+  sources?: SyncedSecretStatusSources[];
+  /** How many sources are not listed. */
+  sourcesOmitted?: number;
+  /** When the Secret was last written with something new. */
+  lastChangeTime?: string;
+  /**
+   * The value of the annotation keyferry.io/refresh that has been acted on. Another value means that a look at the
+   * sources is asked for.
+   */
+  lastHandledRefresh?: string;
+}
+
+/** One condition, as Kubernetes' API conventions describe it. */
+export interface SyncedSecretStatusConditions {
+  /** The condition: Ready, Reconciling or Stalled. */
+  type: string;
+  /** True, False or Unknown. */
+  status: "True" | "False" | "Unknown";
+  /** Why, in one word for programs, such as Synced or ParameterNotFound. */
+  reason: string;
+  /** Why, in words for people, which entries, and what to do. Never a value. */
+  message: string;
+  /** The metadata.generation that this condition is about. */
+  observedGeneration?: number;
+  /** When status last changed. */
+  lastTransitionTime: string;
+}
+
+/** The Secret that was written last. */
+export interface SyncedSecretStatusSecretRef {
+  /** The Secret's name, in this resource's namespace. */
+  name: string;
+}
+
+/** A source, and what of it is in the Secret. */
+export interface SyncedSecretStatusSources {
+  /** The parameter's name or ARN; of a blob, data and its key. */
+  name: string;
+  /** The version or label that was asked for, where one was. */
+  selector?: string;
+  /** The parameter's version that is in the Secret. */
+  version?: number;
+  /** When that version was made. */
+  lastModified?: string;
+  /** The ARN of the KMS key that opened a blob. */
+  keyId?: string;
+}
