@@ -5,6 +5,7 @@ import { typesOf } from "./types-of.ts";
 
 const head = `// Generated from crds/ by scripts/generate-types.ts. Do not edit.
 
+import type { Condition } from "./conditions.ts";
 import type { ObjectMeta } from "./metadata.ts";
 `;
 

@@ -33,6 +33,8 @@ function typeOf(schema: Schema, name: string, blocks: string[]): string {
   if (schema.type === "string") return "string";
   if (schema.type === "integer") return "number";
   if (schema.type === "boolean") return "boolean";
+  // One type for every kind: conditions.ts documents it.
+  if (name.endsWith("StatusConditions")) return "Condition[]";
   if (schema.type === "array") {
     const item = typeOf(schema.items!, name, blocks);
     return item.includes("|") ? `(${item})[]` : `${item}[]`;
@@ -46,8 +48,9 @@ function typeOf(schema: Schema, name: string, blocks: string[]): string {
   return name;
 }
 
-function docstring(text: string | undefined, indent: string): string[] {
-  if (!text) return [];
+function docstring(description: string | undefined, indent: string): string[] {
+  if (!description) return [];
+  const text = description.replaceAll("*/", "*\\/");
   const one = `${indent}/** ${text} */`;
   if (one.length <= width) return [one];
   const lines = [""];

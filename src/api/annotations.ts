@@ -1,5 +1,8 @@
 const prefix = "keyferry.io/";
 
+/** The group and version of our kinds, as an object and an owner reference carry it. */
+export const apiVersion = "keyferry.io/v1alpha1";
+
 /** Annotations that are read or written. Part of the API. */
 export const annotations = {
   /** What all names of ours begin with. */

@@ -1,5 +1,6 @@
 // Generated from crds/ by scripts/generate-types.ts. Do not edit.
 
+import type { Condition } from "./conditions.ts";
 import type { ObjectMeta } from "./metadata.ts";
 
 /** An AWS region and the credentials for it, for the SyncedSecrets of one namespace. */
@@ -66,29 +67,13 @@ export interface AWSConnectionStatus {
    * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
    * change of the spec can help.
    */
-  conditions?: AWSConnectionStatusConditions[];
+  conditions?: Condition[];
   /** The AWS account that the credentials belong to, as sts:GetCallerIdentity says. */
   accountID?: string;
   /** The ARN that AWS knows the credentials by, as sts:GetCallerIdentity says. */
   callerARN?: string;
   /** The poll interval in effect. Longer than the one asked for where the account's quota is too small. */
   pollInterval?: string;
-}
-
-/** One condition, as Kubernetes' API conventions describe it. */
-export interface AWSConnectionStatusConditions {
-  /** The condition: Ready, Reconciling or Stalled. */
-  type: string;
-  /** True, False or Unknown. */
-  status: "True" | "False" | "Unknown";
-  /** Why, in one word for programs, such as Synced or AccessDenied. */
-  reason: string;
-  /** Why, in words for people, and what to do. */
-  message: string;
-  /** The metadata.generation that this condition is about. */
-  observedGeneration?: number;
-  /** When status last changed. */
-  lastTransitionTime: string;
 }
 
 /** An AWS region and an identity there, for the SyncedSecrets of the namespaces that it allows. */
@@ -213,29 +198,13 @@ export interface ClusterAWSConnectionStatus {
    * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
    * change of the spec can help.
    */
-  conditions?: ClusterAWSConnectionStatusConditions[];
+  conditions?: Condition[];
   /** The AWS account that the credentials belong to, as sts:GetCallerIdentity says. */
   accountID?: string;
   /** The ARN that AWS knows the credentials by, as sts:GetCallerIdentity says. */
   callerARN?: string;
   /** The poll interval in effect. Longer than the one asked for where the account's quota is too small. */
   pollInterval?: string;
-}
-
-/** One condition, as Kubernetes' API conventions describe it. */
-export interface ClusterAWSConnectionStatusConditions {
-  /** The condition: Ready, Reconciling or Stalled. */
-  type: string;
-  /** True, False or Unknown. */
-  status: "True" | "False" | "Unknown";
-  /** Why, in one word for programs, such as Synced or AccessDenied. */
-  reason: string;
-  /** Why, in words for people, and what to do. */
-  message: string;
-  /** The metadata.generation that this condition is about. */
-  observedGeneration?: number;
-  /** When status last changed. */
-  lastTransitionTime: string;
 }
 
 /** A Secret that is made from AWS Systems Manager parameters and KMS-encrypted blobs, and kept current. */
@@ -531,7 +500,7 @@ export interface SyncedSecretStatus {
    * Ready is True while the Secret is current. Reconciling is there while work is going on, Stalled while only a change
    * of the spec can help.
    */
-  conditions?: SyncedSecretStatusConditions[];
+  conditions?: Condition[];
   /** The Secret that was written last. */
   secretRef?: SyncedSecretStatusSecretRef;
   /**
@@ -554,22 +523,6 @@ export interface SyncedSecretStatus {
   lastHandledRefresh?: string;
 }
 
-/** One condition, as Kubernetes' API conventions describe it. */
-export interface SyncedSecretStatusConditions {
-  /** The condition: Ready, Reconciling or Stalled. */
-  type: string;
-  /** True, False or Unknown. */
-  status: "True" | "False" | "Unknown";
-  /** Why, in one word for programs, such as Synced or ParameterNotFound. */
-  reason: string;
-  /** Why, in words for people, which entries, and what to do. Never a value. */
-  message: string;
-  /** The metadata.generation that this condition is about. */
-  observedGeneration?: number;
-  /** When status last changed. */
-  lastTransitionTime: string;
-}
-
 /** The Secret that was written last. */
 export interface SyncedSecretStatusSecretRef {
   /** The Secret's name, in this resource's namespace. */
@@ -578,14 +531,14 @@ export interface SyncedSecretStatusSecretRef {
 
 /** A source, and what of it is in the Secret. */
 export interface SyncedSecretStatusSources {
-  /** The parameter's name or ARN; of a blob, data and its key. */
+  /** The parameter's name or ARN. */
   name: string;
   /** The version or label that was asked for, where one was. */
   selector?: string;
   /** The parameter's version that is in the Secret. */
-  version?: number;
+  version: number;
   /** When that version was made. */
-  lastModified?: string;
-  /** The ARN of the KMS key that opened a blob. */
+  lastModified: string;
+  /** The ARN of the KMS key that encrypted it, where that is known. */
   keyId?: string;
 }
