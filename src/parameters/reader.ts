@@ -113,6 +113,8 @@ export class Reader {
         await new Promise((resolve) => setImmediate(resolve));
         mailbox.calls[kind] -= 1;
         const batch = takeBatch(asks, mailbox.poison);
+        // A name that has turned out to be poison since wants a call of its own, which nobody has queued.
+        this.#dispatch(identity, mailbox, kind, lane);
         if (batch.length > 0) await this.#call(identity, mailbox, batch);
       });
     }

@@ -1,0 +1,107 @@
+import { hostname } from "node:os";
+import { readFileSync } from "node:fs";
+import { Identities } from "../aws/identity.ts";
+import { Operator } from "../controllers/operator.ts";
+import { KubeClient } from "../kube/client.ts";
+import { loadConnection } from "../kube/config.ts";
+import { serve } from "../metrics/http.ts";
+import { Metrics } from "../metrics/metrics.ts";
+import { systemClock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { ensureDefaultConnection } from "../controllers/connection/default.ts";
+import type { ControllerSettings } from "./flags.ts";
+import { makeLog } from "./log.ts";
+import { version } from "./version.ts";
+
+/** Milliseconds that a stop may take before the process ends all the same. */
+const stopWithinMs = 15_000;
+
+/**
+ * Builds the operator and runs it until SIGTERM or SIGINT.
+ *
+ * @returns the exit code
+ */
+export async function runController(settings: ControllerSettings): Promise<number> {
+  const log = makeLog(settings.logLevel, settings.logFormat);
+  const metrics = new Metrics({ withProcess: true });
+  metrics.buildInfo.set({ version }, 1);
+  const userAgent = `keyferry/${version}`;
+  const clock = systemClock;
+  const stop = new AbortController();
+  try {
+    const connection = loadConnection(settings.kubeconfig);
+    const client = new KubeClient({ connection, metrics, clock, log, userAgent });
+    const { allowInsecureEndpoints } = settings;
+    const identities = new Identities({ clock, metrics, log, allowInsecureEndpoints, userAgent });
+    const own = ownNamespace();
+    const operator = new Operator({
+      client,
+      identities,
+      metrics,
+      clock,
+      random: Math.random,
+      log,
+      settings: {
+        namespaces: settings.namespaces,
+        ...(settings.defaultConnection ? { defaultConnection: settings.defaultConnection } : {}),
+        readOnly: settings.readOnly,
+        protectedNamespaces: new Set([...settings.protectedNamespaces, ...(own === undefined ? [] : [own])]),
+        missingGraceMs: settings.missingGrace,
+        perObjectMetrics: settings.perObjectMetrics,
+        instance: hostname(),
+      },
+    });
+    await serveAll(settings, metrics, operator, log);
+    const end = (signal: NodeJS.Signals) => {
+      log.info({ signal }, "stopping");
+      stop.abort();
+      setTimeout(() => process.exit(1), stopWithinMs).unref();
+    };
+    process.once("SIGTERM", end);
+    process.once("SIGINT", end);
+    log.info({ version, readOnly: settings.readOnly, namespaces: settings.namespaces }, "starting");
+    if (settings.defaultConnectionRegion !== undefined) {
+      await ensureDefaultConnection(client, settings.defaultConnectionRegion, clock, log, stop.signal);
+    }
+    // The operator's timers do not keep the process alive; this does.
+    const alive = setInterval(() => {}, 60_000);
+    await operator.run(stop.signal);
+    clearInterval(alive);
+    identities.close();
+    await client.close();
+    return 0;
+  } catch (error) {
+    log.error({ error: error instanceof Error ? error.message : "unknown" }, "the operator could not run");
+    return 1;
+  }
+}
+
+async function serveAll(settings: ControllerSettings, metrics: Metrics, operator: Operator, log: Log): Promise<void> {
+  const { metricsBindAddress, healthProbeBindAddress } = settings;
+  if (metricsBindAddress) {
+    const { registry } = metrics;
+    const page = async () => ({ status: 200, contentType: registry.contentType, body: await registry.metrics() });
+    const { port } = await serve(metricsBindAddress, new Map([["/metrics", page]]));
+    log.info({ port }, "serving metrics");
+  }
+  if (healthProbeBindAddress) {
+    const paths = new Map([
+      ["/healthz", () => ({ status: 200, body: "ok\n" })],
+      [
+        "/readyz",
+        () => (operator.isReady ? { status: 200, body: "ok\n" } : { status: 503, body: "caches are being filled\n" }),
+      ],
+    ]);
+    const { port } = await serve(healthProbeBindAddress, paths);
+    log.info({ port }, "serving probes");
+  }
+}
+
+/** The namespace that the operator runs in; undefined outside a cluster. */
+function ownNamespace(): string | undefined {
+  try {
+    return readFileSync("/var/run/secrets/kubernetes.io/serviceaccount/namespace", "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}

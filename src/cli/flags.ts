@@ -1,0 +1,142 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { parseDuration } from "../runtime/duration.ts";
+
+/** The flags of `keyferry controller` as commander gives them. */
+export interface ControllerFlags {
+  kubeconfig?: string;
+  metricsBindAddress: Address | undefined;
+  healthProbeBindAddress: Address | undefined;
+  namespaces: string[];
+  protectedNamespaces: string[];
+  defaultConnection?: { namespace: string; name: string };
+  defaultConnectionRegion?: string;
+  missingGrace: number;
+  readOnly?: true;
+  allowInsecureEndpoints?: true;
+  perObjectMetrics: boolean;
+  logLevel: "debug" | "info" | "warn" | "error";
+  logFormat: "auto" | "json" | "text";
+}
+
+/** Where a server listens. */
+export interface Address {
+  /** Undefined for every interface. */
+  host: string | undefined;
+  port: number;
+}
+
+export type ControllerSettings = Omit<ControllerFlags, "readOnly" | "allowInsecureEndpoints"> & {
+  readOnly: boolean;
+  allowInsecureEndpoints: boolean;
+};
+
+/** Declares the flags of `keyferry controller`. */
+export function addControllerOptions(command: Command): void {
+  command
+    .option("--kubeconfig <file>", "kubeconfig to use; KUBECONFIG, or the ServiceAccount of the pod, when left out")
+    .addOption(
+      new Option("--metrics-bind-address <address>", "address of the metrics endpoint; 0 turns it off")
+        .default(parseAddress(":8080"), ":8080")
+        .argParser(parseAddress),
+    )
+    .addOption(
+      new Option("--health-probe-bind-address <address>", "address of /healthz and /readyz; 0 turns them off")
+        .default(parseAddress(":8081"), ":8081")
+        .argParser(parseAddress),
+    )
+    .addOption(
+      new Option("--namespaces <names>", "namespaces to work in, separated by commas; needs no ClusterRole")
+        .default([], "all")
+        .argParser(parseNamespaces),
+    )
+    .addOption(
+      new Option("--protected-namespaces <names>", "namespaces that are left alone; the operator's own always is")
+        .default(["kube-system"], "kube-system")
+        .argParser(parseNamespaces),
+    )
+    .addOption(
+      new Option(
+        "--default-connection <namespace/name>",
+        "AWSConnection that stands in for ClusterAWSConnection default; only with --namespaces",
+      ).argParser(parseReference),
+    )
+    .addOption(
+      new Option(
+        "--default-connection-region <region>",
+        "create ClusterAWSConnection default for this region, allowing /{namespace}/*, where there is none",
+      ).argParser(parseRegion),
+    )
+    .addOption(
+      new Option("--missing-grace <duration>", "how long a parameter must be missing, twice looked at, to be gone")
+        .default(300_000, "5m")
+        .argParser(parseDurationFlag),
+    )
+    .option("--read-only", "look at everything, report in status and events, write no Secret")
+    .option("--allow-insecure-endpoints", "let connections name plain-http and loopback endpoints: for emulators")
+    .addOption(
+      new Option("--per-object-metrics <boolean>", "whether each SyncedSecret has series of its own")
+        .default(true, "true")
+        .argParser(parseBoolean),
+    )
+    .addOption(
+      new Option("--log-level <level>", "least severe lines to log")
+        .choices(["debug", "info", "warn", "error"])
+        .default("info"),
+    )
+    .addOption(
+      new Option("--log-format <format>", "auto is text on a terminal and JSON elsewhere")
+        .choices(["auto", "json", "text"])
+        .default("auto"),
+    );
+}
+
+/** What the flags ask for, with every switch set one way or the other. */
+export function controllerSettings(flags: ControllerFlags): ControllerSettings {
+  return { ...flags, readOnly: flags.readOnly ?? false, allowInsecureEndpoints: flags.allowInsecureEndpoints ?? false };
+}
+
+/** @throws InvalidArgumentError where the text is not `host:port`, `:port` or `0` */
+export function parseAddress(text: string): Address | undefined {
+  if (text === "0") return undefined;
+  const match = /^(\[[0-9a-fA-F:]{2,45}\]|[a-zA-Z0-9.-]{0,253}):([0-9]{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (!match || port > 65_535) throw new InvalidArgumentError("Use HOST:PORT, :PORT, or 0 to turn it off.");
+  const host = match[1]!.replace(/^\[|\]$/g, "");
+  return { host: host === "" ? undefined : host, port };
+}
+
+const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const dnsSubdomain = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+
+function parseNamespaces(text: string): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  const wrong = names.filter((name) => name !== "" && !dnsLabel.test(name));
+  if (wrong.length > 0) throw new InvalidArgumentError("Use names of namespaces, separated by commas.");
+  return [...new Set(names.filter((name) => name !== ""))];
+}
+
+function parseReference(text: string): { namespace: string; name: string } {
+  const [namespace = "", name = "", ...rest] = text.split("/");
+  if (!dnsLabel.test(namespace) || !dnsSubdomain.test(name) || rest.length > 0) {
+    throw new InvalidArgumentError("Use NAMESPACE/NAME.");
+  }
+  return { namespace, name };
+}
+
+function parseRegion(text: string): string {
+  if (!/^[a-z]{2,8}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$/.test(text)) {
+    throw new InvalidArgumentError("Use an AWS region such as eu-west-1.");
+  }
+  return text;
+}
+
+function parseDurationFlag(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new InvalidArgumentError("Use a duration such as 30s, 5m or 1h30m.");
+  return ms;
+}
+
+function parseBoolean(text: string): boolean {
+  if (text !== "true" && text !== "false") throw new InvalidArgumentError("Use true or false.");
+  return text === "true";
+}

@@ -1,0 +1,20 @@
+import pino from "pino";
+import pretty from "pino-pretty";
+import type { Log } from "../runtime/log.ts";
+import type { ControllerFlags } from "./flags.ts";
+
+/**
+ * The log of the program, on standard output: JSON lines with `level`, `time` (RFC 3339) and `msg`, or a form for
+ * people on a terminal. No field ever holds a secret's value: what carries one is sealed, and prints as `[sealed]`.
+ */
+export function makeLog(level: ControllerFlags["logLevel"], format: ControllerFlags["logFormat"]): Log {
+  const isText = format === "text" || (format === "auto" && process.stdout.isTTY === true);
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  if (!isText) return pino(options, pino.destination({ fd: 1, sync: true }));
+  return pino(options, pretty({ sync: true, colorize: process.stdout.isTTY === true && !process.env.NO_COLOR }));
+}

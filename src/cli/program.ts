@@ -1,0 +1,40 @@
+import { Command, CommanderError } from "commander";
+import { addControllerOptions, type ControllerFlags, controllerSettings } from "./flags.ts";
+import { version } from "./version.ts";
+
+/** Exit code of a command line that is not understood. */
+const usageError = 2;
+
+/**
+ * Runs the program.
+ *
+ * @param args the command line, without the interpreter and the script
+ * @returns the exit code: 0 where all went well, 1 where it did not, 2 for a wrong flag or value
+ */
+export async function run(args: string[]): Promise<number> {
+  const program = new Command("keyferry")
+    .description("Carries AWS Systems Manager parameters and KMS-encrypted blobs into Kubernetes Secrets.")
+    .version(version)
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "keyferry: ")) })
+    .showHelpAfterError(false);
+  let exitCode = 0;
+  const controller = program
+    .command("controller")
+    .description("Run the operator: outside a cluster with KUBECONFIG, inside one with its ServiceAccount.")
+    .exitOverride();
+  addControllerOptions(controller);
+  controller.action(async (flags: ControllerFlags) => {
+    const settings = controllerSettings(flags);
+    // Loaded here, so that help and version do not wait for the AWS and Kubernetes clients.
+    const { runController } = await import("./controller.ts");
+    exitCode = await runController(settings);
+  });
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? 0 : usageError;
+  }
+}

@@ -1,0 +1,40 @@
+import { apiVersion, fieldManager } from "../../api/annotations.ts";
+import type { ClusterAWSConnection } from "../../api/types.ts";
+import type { KubeClient } from "../../kube/client.ts";
+import { KubeError } from "../../kube/errors.ts";
+import { clusterAWSConnections, type KubeObject } from "../../kube/resource.ts";
+import { type Clock, sleep } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+
+const retryMs = 2_000;
+
+/**
+ * Creates the ClusterAWSConnection `default` where there is none: a chart cannot bring a custom resource along with
+ * the definition of its kind. One that is there is left as it is. Tries until it succeeds or `signal` aborts.
+ */
+export async function ensureDefaultConnection(
+  client: KubeClient,
+  region: string,
+  clock: Clock,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  const connection: ClusterAWSConnection = {
+    apiVersion,
+    kind: "ClusterAWSConnection",
+    metadata: { name: "default" },
+    spec: { region, allow: { namespaces: { selector: {} }, parameters: ["/{namespace}/*"] } },
+  };
+  while (!signal.aborted) {
+    try {
+      await client.create(clusterAWSConnections, connection as unknown as KubeObject, { fieldManager });
+      log.info({ region }, "ClusterAWSConnection default created");
+      return;
+    } catch (error) {
+      if (!(error instanceof KubeError)) throw error;
+      if (error.kind === "alreadyExists" || error.kind === "conflict") return;
+      log.warn({ error: error.message }, "ClusterAWSConnection default could not be created; it is tried again");
+    }
+    await sleep(clock, retryMs, signal);
+  }
+}

@@ -1,0 +1,325 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Identity } from "../../src/aws/identity.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import { Lanes } from "../../src/parameters/lanes.ts";
+import { Observer } from "../../src/parameters/observer.ts";
+import { PathReader } from "../../src/parameters/path-reader.ts";
+import { Reader } from "../../src/parameters/reader.ts";
+import type { ParameterReference, PathReference } from "../../src/parameters/reference.ts";
+import { Failure } from "../../src/runtime/failure.ts";
+import { FakeClock, settle } from "../support/clock.ts";
+import { FakeAws } from "../support/fake-aws.ts";
+
+const minute = 60_000;
+let clock: FakeClock;
+let aws: FakeAws;
+let identity: Identity;
+let observer: Observer;
+let told: string[];
+
+beforeEach(() => {
+  clock = new FakeClock();
+  aws = new FakeAws(() => clock.now());
+  identity = aws.identity();
+  told = [];
+  const lanes = new Lanes(new Metrics());
+  observer = new Observer({
+    reader: new Reader(lanes),
+    pathReader: new PathReader(lanes),
+    clock,
+    random: () => 0.5,
+    metrics: new Metrics(),
+    missingGraceMs: 5 * minute,
+    notify: (dependent) => told.push(dependent),
+  });
+});
+
+const parameter = (name: string, selector = ""): ParameterReference => ({ kind: "parameter", identity, name, selector });
+const path = (name: string): PathReference => ({ kind: "path", identity, path: name, recursive: true, label: "", types: [] });
+const want = (reference: ParameterReference | PathReference, pollIntervalMs = 5 * minute) => ({ reference, pollIntervalMs });
+const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
+
+async function valueOf(reference: ParameterReference): Promise<string | undefined> {
+  const read = await observer.values(reference, "bulk");
+  const sighted = read.state === "values" ? read.values.get(reference.name) : undefined;
+  return sighted && text(sighted.value.reveal());
+}
+
+describe("polls", () => {
+  it("cost a call for ten parameters each interval, without decryption, and tell nobody where nothing changed", async () => {
+    for (let i = 0; i < 95; i++) {
+      aws.put(`/p${i}`, "v");
+      observer.depend(`ns/s${i}`, [want(parameter(`/p${i}`))]);
+    }
+    await Promise.all(Array.from({ length: 95 }, (_, i) => observer.values(parameter(`/p${i}`), "bulk")));
+    aws.calls.length = 0;
+    await clock.advance(5 * minute);
+    aws.calls.length = 0;
+    await clock.advance(50 * minute);
+    expect(aws.count("GetParameters", false)).toBeGreaterThanOrEqual(95);
+    expect(aws.count("GetParameters", false)).toBeLessThanOrEqual(110);
+    expect(aws.count("GetParameters", true)).toBe(0);
+    expect(told).toEqual([]);
+  });
+
+  it("tell the dependants, and nobody else, when a version differs", async () => {
+    aws.put("/a", "1");
+    aws.put("/b", "1");
+    observer.depend("ns/one", [want(parameter("/a"))]);
+    observer.depend("ns/two", [want(parameter("/a")), want(parameter("/b"))]);
+    observer.depend("ns/three", [want(parameter("/b"))]);
+    await observer.look([parameter("/a"), parameter("/b")], "bulk");
+    aws.put("/a", "2");
+    await clock.advance(5 * minute);
+    expect(told.sort()).toEqual(["ns/one", "ns/two"]);
+  });
+
+  it("notice a parameter that was deleted and made again, though its version is 1 as before", async () => {
+    aws.put("/a", "1");
+    observer.depend("ns/one", [want(parameter("/a"))]);
+    await observer.look([parameter("/a")], "bulk");
+    await clock.advance(1_000);
+    aws.delete("/a");
+    aws.put("/a", "2");
+    await clock.advance(5 * minute);
+    expect(told).toEqual(["ns/one"]);
+    expect(await valueOf(parameter("/a"))).toBe("2");
+  });
+
+  it("follow a label that moves back to an older version", async () => {
+    aws.put("/a", "1");
+    aws.put("/a", "2");
+    aws.label("/a", "prod", 2);
+    observer.depend("ns/one", [want(parameter("/a", ":prod"))]);
+    await observer.look([parameter("/a", ":prod")], "bulk");
+    aws.label("/a", "prod", 1);
+    await clock.advance(5 * minute);
+    expect(told).toEqual(["ns/one"]);
+    expect(await valueOf(parameter("/a", ":prod"))).toBe("1");
+  });
+
+  it("back off while AWS cannot be heard, and tell the dependants when it can be heard again", async () => {
+    aws.put("/a", "1");
+    observer.depend("ns/one", [want(parameter("/a"), minute)]);
+    await observer.look([parameter("/a")], "bulk");
+    aws.fault = () => {
+      throw new Failure("Unreachable", "retry", "no answer");
+    };
+    aws.calls.length = 0;
+    await clock.advance(30 * minute);
+    expect(aws.calls.length).toBeLessThan(20);
+    expect(aws.calls.length).toBeGreaterThan(3);
+    expect(told).toEqual([]);
+    expect(observer.entry(parameter("/a"))!.spot.sight?.version).toBe(1);
+    aws.fault = undefined;
+    await clock.advance(10 * minute);
+    expect(told).toEqual(["ns/one"]);
+  });
+
+  it("of a silent identity do not delay those of another", async () => {
+    const other = aws.identity("other");
+    const theirs: ParameterReference = { kind: "parameter", identity: other, name: "/b", selector: "" };
+    aws.put("/a", "1");
+    aws.put("/b", "1");
+    observer.depend("ns/hanging", [want(parameter("/a"))]);
+    observer.depend("ns/healthy", [want(theirs)]);
+    await observer.look([parameter("/a"), theirs], "bulk");
+    aws.fault = ({ names }) => (names.includes("/a") ? new Promise(() => {}) : undefined);
+    await clock.advance(6 * minute);
+    aws.put("/b", "2");
+    await clock.advance(6 * minute);
+    expect(told).toEqual(["ns/healthy"]);
+  });
+
+  it("end when nobody depends on the parameter any more", async () => {
+    aws.put("/a", "1");
+    observer.depend("ns/one", [want(parameter("/a"))]);
+    await observer.look([parameter("/a")], "bulk");
+    observer.depend("ns/one", []);
+    aws.calls.length = 0;
+    await clock.advance(60 * minute);
+    expect(aws.calls).toEqual([]);
+    expect(observer.entry(parameter("/a"))).toBeUndefined();
+  });
+
+  it("never happen for what is wanted once", async () => {
+    aws.put("/a", "1");
+    observer.depend("ns/one", [want(parameter("/a"), Infinity)]);
+    await observer.look([parameter("/a")], "bulk");
+    aws.calls.length = 0;
+    await clock.advance(600 * minute);
+    expect(aws.calls).toEqual([]);
+  });
+});
+
+describe("values", () => {
+  it("cost one call for a hundred dependants of ten parameters, also those that come after the answer", async () => {
+    const ten = Array.from({ length: 10 }, (_, i) => `/p${i}`);
+    for (const name of ten) aws.put(name, `of ${name}`);
+    for (let i = 0; i < 100; i++) {
+      observer.depend(`ns/s${i}`, ten.map((name) => want(parameter(name))));
+      const reads = Promise.all(ten.map((name) => valueOf(parameter(name))));
+      if (i % 7 === 0) expect(await reads).toEqual(ten.map((name) => `of ${name}`));
+    }
+    await settle();
+    expect(aws.calls).toHaveLength(1);
+  });
+
+  it("are gone from memory when the wave ends, and after a minute in any case", async () => {
+    aws.put("/a", "1");
+    observer.depend("ns/one", [want(parameter("/a"))]);
+    await valueOf(parameter("/a"));
+    expect(observer.valuesHeld).toBe(1);
+    observer.endWave();
+    expect(observer.valuesHeld).toBe(0);
+    await valueOf(parameter("/a"));
+    await clock.advance(minute);
+    expect(observer.valuesHeld).toBe(0);
+  });
+
+  it("are read again once a poll has seen another version", async () => {
+    aws.put("/a", "1");
+    observer.depend("ns/one", [want(parameter("/a"))]);
+    expect(await valueOf(parameter("/a"))).toBe("1");
+    aws.put("/a", "2");
+    await observer.look([parameter("/a")], "bulk");
+    expect(await valueOf(parameter("/a"))).toBe("2");
+  });
+
+  it("of a stale replica are not handed out after a newer version was seen", async () => {
+    aws.put("/a", "1");
+    observer.depend("ns/one", [want(parameter("/a"))]);
+    await observer.look([parameter("/a")], "bulk");
+    const old = structuredClone(aws.parameters.get("/a")!);
+    await clock.advance(1_000);
+    aws.put("/a", "2");
+    await observer.look([parameter("/a")], "bulk");
+    aws.parameters.set("/a", old);
+    expect(await valueOf(parameter("/a"))).toBeUndefined();
+    expect(observer.entry(parameter("/a"))!.spot.sight?.version).toBe(2);
+  });
+
+  it("of a path come with one listing, page by page", async () => {
+    for (let i = 0; i < 25; i++) aws.put(`/app/p${i}`, `v${i}`);
+    observer.depend("ns/one", [want(path("/app"))]);
+    const read = await observer.values(path("/app"), "bulk");
+    expect(read.state === "values" && read.values.size).toBe(25);
+    expect(aws.count("GetParametersByPath")).toBe(3);
+  });
+
+  it("of a path whose pages never end are a failure, and nothing is taken for missing", async () => {
+    aws.put("/app/a", "1");
+    observer.depend("ns/one", [want(path("/app"))]);
+    await observer.look([path("/app")], "bulk");
+    const endless = identity.ssm.getParametersByPath;
+    identity.ssm.getParametersByPath = async () => ({ found: [], nextToken: "again" });
+    const read = await observer.values(path("/app"), "bulk");
+    expect(read.state).toBe("failed");
+    expect(observer.entry(path("/app"))!.members.get("/app/a")!.missing).toBeUndefined();
+    identity.ssm.getParametersByPath = endless;
+  });
+});
+
+describe("what is missing", () => {
+  it("is absent at once where it was never served", async () => {
+    observer.depend("ns/one", [want(parameter("/never"))]);
+    await observer.look([parameter("/never")], "bulk");
+    expect(observer.entry(parameter("/never"))!.spot.missing?.stage).toBe("absent");
+    expect(aws.count("GetParameter")).toBe(1);
+  });
+
+  it("is told when it comes into being", async () => {
+    observer.depend("ns/one", [want(parameter("/late"))]);
+    await observer.look([parameter("/late")], "bulk");
+    aws.put("/late", "1");
+    await clock.advance(5 * minute);
+    expect(told).toEqual(["ns/one"]);
+  });
+
+  it("is only suspected to be gone at first, and gone after a second look by GetParameter the grace later", async () => {
+    aws.put("/a", "1");
+    observer.depend("ns/one", [want(parameter("/a"), minute)]);
+    await observer.look([parameter("/a")], "bulk");
+    aws.delete("/a");
+    await clock.advance(minute);
+    expect(observer.entry(parameter("/a"))!.spot.missing?.stage).toBe("suspect");
+    const asked = aws.count("GetParameter");
+    await clock.advance(6 * minute);
+    expect(observer.entry(parameter("/a"))!.spot.missing?.stage).toBe("gone");
+    expect(aws.count("GetParameter")).toBe(asked + 1);
+  });
+
+  it("was never missing where it is back within the grace: replaced in a pipeline", async () => {
+    aws.put("/a", "1");
+    observer.depend("ns/one", [want(parameter("/a"), minute)]);
+    await observer.look([parameter("/a")], "bulk");
+    aws.delete("/a");
+    await clock.advance(minute);
+    aws.put("/a", "2");
+    await clock.advance(20 * minute);
+    expect(observer.entry(parameter("/a"))!.spot.missing).toBeUndefined();
+    expect(await valueOf(parameter("/a"))).toBe("2");
+  });
+
+  it.each([
+    ["denied", new Failure("AccessDenied", "wait", "denied")],
+    ["throttled", new Failure("Throttled", "retry", "throttled")],
+    ["not answered", new Failure("Unreachable", "retry", "no answer")],
+  ])("is not what is %s", async (_, failure) => {
+    aws.put("/a", "1");
+    observer.depend("ns/one", [want(parameter("/a"), minute)]);
+    await observer.look([parameter("/a")], "bulk");
+    aws.fault = () => {
+      throw failure;
+    };
+    await clock.advance(60 * minute);
+    expect(observer.entry(parameter("/a"))!.spot.missing).toBeUndefined();
+  });
+
+  it("is held, not gone, where over a tenth of the identity's names went missing at once", async () => {
+    const all = Array.from({ length: 40 }, (_, i) => `/p${i}`);
+    for (const name of all) aws.put(name, "v");
+    observer.depend("ns/one", all.map((name) => want(parameter(name), minute)));
+    await observer.look(all.map((name) => parameter(name)), "bulk");
+    for (const name of all.slice(0, 8)) aws.delete(name);
+    await clock.advance(30 * minute);
+    const stages = all.slice(0, 8).map((name) => observer.entry(parameter(name))!.spot.missing?.stage);
+    expect(new Set(stages)).toEqual(new Set(["held"]));
+  });
+
+  it("of a path is suspected, then gone, and the members that stay are not", async () => {
+    for (const name of ["/app/a", "/app/b", "/app/c"]) aws.put(name, "v");
+    observer.depend("ns/one", [want(path("/app"), minute)]);
+    await observer.look([path("/app")], "bulk");
+    aws.delete("/app/b");
+    await clock.advance(minute);
+    expect(observer.entry(path("/app"))!.members.get("/app/b")!.missing?.stage).toBe("suspect");
+    await clock.advance(8 * minute);
+    expect(observer.entry(path("/app"))!.members.get("/app/b")!.missing?.stage).toBe("gone");
+    expect(observer.entry(path("/app"))!.members.get("/app/a")!.missing).toBeUndefined();
+  });
+
+  it("of a path is not what an empty listing leaves out while GetParameter still finds it", async () => {
+    aws.put("/app/a", "1");
+    observer.depend("ns/one", [want(path("/app"), minute)]);
+    await observer.look([path("/app")], "bulk");
+    identity.ssm.getParametersByPath = async () => ({ found: [] });
+    await clock.advance(60 * minute);
+    expect(observer.entry(path("/app"))!.members.get("/app/a")!.missing?.stage).toBe("suspect");
+  });
+});
+
+it("takes over what an earlier process saw, and tells only where the first poll differs", async () => {
+  aws.put("/same", "1");
+  aws.put("/changed", "1");
+  const modified = clock.now();
+  await clock.advance(1_000);
+  aws.put("/changed", "2");
+  const seed = (name: string) => new Map([[name, { version: 1, modified }]]);
+  observer.depend("ns/same", [{ ...want(parameter("/same")), seed: seed("/same") }]);
+  observer.depend("ns/changed", [{ ...want(parameter("/changed")), seed: seed("/changed") }]);
+  expect(aws.calls).toEqual([]);
+  await clock.advance(5 * minute);
+  expect(told).toEqual(["ns/changed"]);
+  expect(aws.calls.every(({ decrypt }) => !decrypt)).toBe(true);
+});

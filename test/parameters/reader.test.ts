@@ -1,0 +1,170 @@
+import fc from "fast-check";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Identity } from "../../src/aws/identity.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import { Lanes } from "../../src/parameters/lanes.ts";
+import { Reader } from "../../src/parameters/reader.ts";
+import { Failure } from "../../src/runtime/failure.ts";
+import { FakeAws } from "../support/fake-aws.ts";
+
+let aws: FakeAws;
+let identity: Identity;
+let reader: Reader;
+
+beforeEach(() => {
+  aws = new FakeAws(() => 1_000);
+  identity = aws.identity();
+  reader = new Reader(new Lanes(new Metrics()));
+});
+
+const read = (name: string, decrypt = true) => reader.read(identity, name, { decrypt, lane: "bulk" });
+const names = (count: number) => Array.from({ length: count }, (_, i) => `/app/p${i}`);
+const denied = () => new Failure("AccessDenied", "wait", "denied");
+
+describe("reading in batches", () => {
+  it("reads 3,000 names in 300 calls of ten, and asks for none alone", async () => {
+    for (const name of names(3_000)) aws.put(name, "v");
+    const reads = await Promise.all(names(3_000).map((name) => read(name)));
+    expect(reads.every(({ state }) => state === "found")).toBe(true);
+    expect(aws.count("GetParameters")).toBe(300);
+    expect(aws.count("GetParameter")).toBe(0);
+  });
+
+  it("fills calls with what is asked while earlier ones are under way", async () => {
+    for (const name of names(40)) aws.put(name, "v");
+    const asked: Promise<unknown>[] = [];
+    for (const name of names(40)) {
+      asked.push(read(name));
+      await Promise.resolve();
+    }
+    await Promise.all(asked);
+    expect(aws.count("GetParameters")).toBe(4);
+  });
+
+  it("answers equal requests by one read", async () => {
+    aws.put("/app/one", "v");
+    const reads = await Promise.all(Array.from({ length: 50 }, () => read("/app/one")));
+    expect(aws.calls.map((call) => call.names)).toEqual([["/app/one"]]);
+    expect(new Set(reads).size).toBe(1);
+  });
+
+  it("never mixes reads with and without decryption, so that a poll uses no KMS", async () => {
+    for (const name of names(4)) aws.put(name, "v");
+    await Promise.all([read("/app/p0"), read("/app/p1", false), read("/app/p2"), read("/app/p3", false)]);
+    const byDecryption = aws.calls.map(({ decrypt, names: asked }) => [decrypt, ...asked]);
+    expect(byDecryption.sort()).toEqual([
+      [false, "/app/p1", "/app/p3"],
+      [true, "/app/p0", "/app/p2"],
+    ]);
+  });
+
+  it("lets the more urgent lane travel first", async () => {
+    for (const name of names(200)) aws.put(name, "v");
+    const bulk = names(190).map((name) => read(name));
+    const urgent = reader.read(identity, "/app/p199", { decrypt: true, lane: "interactive" });
+    await Promise.all([...bulk, urgent]);
+    expect(aws.calls[0]!.names[0]).toBe("/app/p199");
+  });
+
+  it("never mixes identities", async () => {
+    aws.put("/a", "1");
+    const other = aws.identity("other");
+    await Promise.all([read("/a"), reader.read(other, "/a", { decrypt: true, lane: "bulk" })]);
+    expect(aws.count("GetParameters")).toBe(2);
+  });
+});
+
+describe("names that AWS calls invalid", () => {
+  it("finds out by one GetParameter what is missing, and remembers it", async () => {
+    aws.put("/app/there", "v");
+    const first = await Promise.all([read("/app/there"), read("/app/absent"), read("/app/there:9"), read("/app/there:prod")]);
+    expect(first.map((r) => (r.state === "missing" ? r.reason : r.state))).toEqual([
+      "found",
+      "ParameterNotFound",
+      "VersionNotFound",
+      "VersionNotFound",
+    ]);
+    expect(aws.count("GetParameter")).toBe(3);
+    await read("/app/absent");
+    expect(aws.count("GetParameter")).toBe(3);
+  });
+
+  it("sees a parameter that has come into being since", async () => {
+    await read("/app/late");
+    aws.put("/app/late", "v");
+    expect((await read("/app/late")).state).toBe("found");
+    aws.delete("/app/late");
+    await read("/app/late");
+    expect(aws.count("GetParameter")).toBe(2);
+  });
+});
+
+describe("calls that fail as a whole", () => {
+  it("are halved until the poison name stands alone, and the others are answered", async () => {
+    for (const name of names(10)) aws.put(name, "v");
+    aws.fault = ({ names: asked }) => {
+      if (asked.includes("/app/p7")) throw denied();
+    };
+    const reads = await Promise.all(names(10).map((name) => read(name)));
+    expect(reads.filter(({ state }) => state === "failed")).toHaveLength(1);
+    expect(reads[7]!.state).toBe("failed");
+    expect(aws.calls.length).toBeLessThanOrEqual(9);
+  });
+
+  it("leave the poison name to be read alone from then on, and with the others again once it answers", async () => {
+    for (const name of names(10)) aws.put(name, "v");
+    aws.fault = ({ names: asked }) => {
+      if (asked.includes("/app/p7")) throw denied();
+    };
+    await Promise.all(names(10).map((name) => read(name)));
+    aws.calls.length = 0;
+    await Promise.all(names(10).map((name) => read(name)));
+    expect(aws.calls.map((call) => call.names.length).sort()).toEqual([1, 9]);
+    aws.fault = undefined;
+    await read("/app/p7");
+    aws.calls.length = 0;
+    await Promise.all(names(10).map((name) => read(name)));
+    expect(aws.calls.map((call) => call.names.length)).toEqual([10]);
+  });
+
+  it("are not split where AWS throttled or was not reached: no name is to blame", async () => {
+    for (const name of names(10)) aws.put(name, "v");
+    aws.fault = () => {
+      throw new Failure("Throttled", "retry", "throttled");
+    };
+    const reads = await Promise.all(names(10).map((name) => read(name)));
+    expect(reads.every((r) => r.state === "failed" && r.failure.reason === "Throttled")).toBe(true);
+    expect(aws.calls).toHaveLength(1);
+  });
+});
+
+it("answers every ask exactly once with its own parameter, whatever is asked, missing or denied", async () => {
+  const asked = fc.array(
+    fc.record({ id: fc.integer({ min: 0, max: 30 }), decrypt: fc.boolean() }),
+    { minLength: 1, maxLength: 60 },
+  );
+  await fc.assert(
+    fc.asyncProperty(asked, fc.uniqueArray(fc.integer({ min: 0, max: 30 })), async (asks, poison) => {
+      const world = new FakeAws(() => 1_000);
+      for (let i = 0; i < 25; i++) world.put(`/p${i}`, `value ${i}`);
+      world.fault = ({ names: batch }) => {
+        if (poison.some((id) => batch.includes(`/p${id}`))) throw denied();
+      };
+      const own = new Reader(new Lanes(new Metrics()));
+      const me = world.identity();
+      const answers = await Promise.all(
+        asks.map(({ id, decrypt }) => own.read(me, `/p${id}`, { decrypt, lane: "bulk" })),
+      );
+      for (const [index, { id, decrypt }] of asks.entries()) {
+        const answer = answers[index]!;
+        const expected = poison.includes(id) ? "failed" : id < 25 ? "found" : "missing";
+        expect(answer.state).toBe(expected);
+        if (answer.state !== "found") continue;
+        expect(answer.record.name).toBe(`/p${id}`);
+        if (decrypt) expect(Buffer.from(answer.record.value!.reveal()).toString()).toBe(`value ${id}`);
+      }
+      expect(world.calls.every((call) => call.names.length <= 10)).toBe(true);
+    }),
+    { numRuns: 60 },
+  );
+});

@@ -1,0 +1,123 @@
+import type { Identity } from "../../src/aws/identity.ts";
+import type { ParameterRecord } from "../../src/aws/ssm.ts";
+import { Failure } from "../../src/runtime/failure.ts";
+import { Sealed } from "../../src/runtime/sealed.ts";
+
+interface Stored {
+  versions: Map<number, { value: string; modified: number }>;
+  labels: Map<string, number>;
+  latest: number;
+  type: ParameterRecord["type"];
+}
+
+export interface Call {
+  operation: "GetParameter" | "GetParameters" | "GetParametersByPath";
+  names: string[];
+  decrypt: boolean;
+}
+
+/**
+ * Parameter Store in memory, for what is stepped by a fake clock; `test/parameters/fake-aws.test.ts` holds it against
+ * the emulator.
+ */
+export class FakeAws {
+  readonly parameters = new Map<string, Stored>();
+  readonly calls: Call[] = [];
+  /** Called before each answer; what it throws is the answer. */
+  fault: ((call: Call) => void | Promise<void>) | undefined;
+  /** Parameters in one page of a listing. */
+  pageSize = 10;
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  put(name: string, value: string, type: ParameterRecord["type"] = "SecureString"): number {
+    const stored = this.parameters.get(name) ?? { versions: new Map(), labels: new Map(), latest: 0, type };
+    stored.latest += 1;
+    stored.versions.set(stored.latest, { value, modified: this.#now() });
+    this.parameters.set(name, stored);
+    return stored.latest;
+  }
+
+  label(name: string, label: string, version: number): void {
+    this.parameters.get(name)!.labels.set(label, version);
+  }
+
+  delete(name: string): void {
+    this.parameters.delete(name);
+  }
+
+  count(operation: Call["operation"], decrypt?: boolean): number {
+    return this.calls.filter((c) => c.operation === operation && (decrypt === undefined || c.decrypt === decrypt)).length;
+  }
+
+  identity(key = "identity", region = "eu-west-1", account = "123456789012"): Identity {
+    const look = (asked: string, decrypt: boolean): ParameterRecord | "ParameterNotFound" | "VersionNotFound" => {
+      const [name = "", selector] = asked.split(":");
+      const stored = this.parameters.get(name);
+      if (!stored) return "ParameterNotFound";
+      const isNumber = selector !== undefined && /^[0-9]+$/.test(selector);
+      const version =
+        selector === undefined ? stored.latest : isNumber ? Number(selector) : (stored.labels.get(selector) ?? 0);
+      const found = stored.versions.get(version);
+      if (!found) return "VersionNotFound";
+      return {
+        name,
+        selector: selector === undefined ? undefined : `:${selector}`,
+        arn: `arn:aws:ssm:${region}:${account}:parameter${name.startsWith("/") ? "" : "/"}${name}`,
+        type: stored.type,
+        version,
+        modified: found.modified,
+        value: decrypt ? Sealed.text(found.value) : undefined,
+      };
+    };
+    const answer = async (call: Call) => {
+      this.calls.push(call);
+      await this.fault?.(call);
+    };
+    return {
+      key,
+      region,
+      caller: async () => ({ account, arn: `arn:aws:iam::${account}:user/test` }),
+      ssm: {
+        getParameters: async (names, { decrypt }) => {
+          await answer({ operation: "GetParameters", names: [...names], decrypt });
+          const found: ParameterRecord[] = [];
+          const invalid: string[] = [];
+          for (const name of names) {
+            const record = look(name, decrypt);
+            if (typeof record === "string") invalid.push(name);
+            else found.push(record);
+          }
+          return { found: found.sort((a, b) => (a.name < b.name ? -1 : 1)), invalid };
+        },
+        getParameter: async (name, { decrypt }) => {
+          await answer({ operation: "GetParameter", names: [name], decrypt });
+          const record = look(name, decrypt);
+          if (typeof record === "string") throw new Failure(record, "wait", `no such parameter: ${name}`);
+          return record;
+        },
+        getParametersByPath: async ({ path, recursive, decrypt, label, types, nextToken }) => {
+          await answer({ operation: "GetParametersByPath", names: [path], decrypt });
+          const prefix = path.endsWith("/") ? path : `${path}/`;
+          const all: ParameterRecord[] = [];
+          for (const name of [...this.parameters.keys()].sort()) {
+            if (!name.startsWith(prefix) || (!recursive && name.slice(prefix.length).includes("/"))) continue;
+            const record = look(label === undefined ? name : `${name}:${label}`, decrypt);
+            if (typeof record !== "string" && (!types || types.includes(record.type))) all.push(record);
+          }
+          const start = nextToken === undefined ? 0 : Number(nextToken);
+          const end = start + this.pageSize;
+          return { found: all.slice(start, end), ...(end < all.length ? { nextToken: String(end) } : {}) };
+        },
+      },
+      kms: {
+        decrypt: async () => {
+          throw new Failure("DecryptFailed", "stalled", "there is no KMS here");
+        },
+      },
+    };
+  }
+}
