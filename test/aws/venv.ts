@@ -54,3 +54,12 @@ async function exists(path: string): Promise<boolean> {
     () => false,
   );
 }
+
+if (import.meta.main) {
+  try {
+    console.log(await motoPython((text) => console.log(text)));
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,37 @@
+# Node 24 comes with the packages, ahead of the machine's own.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+MODULES := node_modules/.package-lock.json
+
+.PHONY: build demo test lint types clean
+
+# The one bundled file that the image and the npm package run.
+build: $(MODULES)
+	node scripts/build.ts
+
+# Everything, up and running: a control plane, an AWS emulator, the operator, an example. KEEP=1 stays up.
+demo: build
+	node test/cluster/build.ts
+	node test/aws/venv.ts
+	node scripts/demo.ts $(if $(KEEP),--keep)
+
+# Every test, against a real kube-apiserver and the emulator.
+test: build
+	node test/cluster/build.ts
+	node test/aws/venv.ts
+	vitest run $(TESTS)
+
+lint: $(MODULES)
+	biome check --error-on-warnings .
+	node scripts/generate-types.ts --check
+	tsc -p .
+
+# Types and reference tables from crds/.
+types: $(MODULES)
+	node scripts/generate-types.ts
+
+$(MODULES): package.json package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
+clean:
+	rm -rf dist node_modules
