@@ -169,7 +169,7 @@ const step = fc.oneof(
 
 test("a reflector comes to hold what the server holds once faults stop, and its changes say how", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.boolean(), async (steps, useWatchList) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 40, size: "max" }), fc.boolean(), async (steps, useWatchList) => {
       const clock = new FakeClock();
       const server = new ModelServer();
       const stop = new AbortController();

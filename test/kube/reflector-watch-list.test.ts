@@ -79,6 +79,16 @@ describe("a watch-list", () => {
     },
   );
 
+  test("of the newest state that succeeds is followed by ones at the last version again", async () => {
+    const { server, pass } = await rig({ useWatchList: true });
+    (await server.nextWatch()).send(end("12"), failure(status(410, "Expired")));
+    await pass(800);
+    (await server.nextWatch()).status(410, "Expired");
+    (await server.nextWatch()).send(end("20"), failure(status(410, "Expired")));
+    await pass(1600);
+    expect((await server.nextWatch()).query.resourceVersion).toBe("20");
+  });
+
   test.each([
     [422, "Invalid"],
     [400, "BadRequest"],

@@ -109,6 +109,13 @@ describe("a watch that cannot begin", () => {
     expect(await restarts()).toEqual({ [cause]: 1 });
   });
 
+  test("and says when to come again is not asked before", async () => {
+    const { server, pass, synced } = await rig();
+    (await synced()).status(503, "ServiceUnavailable", { retryAfterSeconds: 9 });
+    await pass(9000);
+    await server.nextList();
+  });
+
   test("because the connection was reset ends the round: a delay, then a list", async () => {
     const { server, pass, synced } = await rig();
     (await synced([], "10")).reset();
@@ -188,6 +195,18 @@ describe("the resourceVersion of a reflector", () => {
     expect(reflector.lastResourceVersion).toBe(version);
     watch.send(modified(widget("a", { resourceVersion: "10" })), added(widget("c", { resourceVersion: "11" })));
     await heard(4);
+    expect(reflector.lastResourceVersion).toBe("11");
+  });
+
+  test("of a watch from none is also kept from a bookmark on", async () => {
+    const { synced, reflector, heard } = await rig();
+    const watch = await synced([], "");
+    watch.send(
+      added(widget("b", { resourceVersion: "9" })),
+      bookmark("10"),
+      added(widget("c", { resourceVersion: "11" })),
+    );
+    await heard(2);
     expect(reflector.lastResourceVersion).toBe("11");
   });
 
