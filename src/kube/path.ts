@@ -1,0 +1,50 @@
+import { KubeError } from "./errors.ts";
+import type { Resource } from "./resource.ts";
+
+/**
+ * The path of a collection or of one object in it.
+ *
+ * @param namespace undefined for a resource without namespaces, or for a list across all of them
+ * @param name undefined for the collection
+ * @throws KubeError `badRequest` where a name would lead elsewhere: an empty name in a delete would be the whole
+ *   collection (client-go's rest.IsValidPathSegmentName)
+ */
+export function pathOf(resource: Resource, namespace?: string, name?: string, subresource?: string): string {
+  const root = resource.group ? `/apis/${resource.group}/${resource.version}` : `/api/${resource.version}`;
+  const scope = namespace === undefined ? "" : `/namespaces/${segment(namespace, resource)}`;
+  const item = name === undefined ? "" : `/${segment(name, resource)}`;
+  return `${root}${scope}/${resource.plural}${item}${subresource ? `/${subresource}` : ""}`;
+}
+
+/** As pathOf, for one object: its name, and its namespace where the resource has one, must be there. */
+export function objectPathOf(
+  resource: Resource,
+  namespace: string | undefined,
+  name: string | undefined,
+  subresource?: string,
+): string {
+  const scope = resource.namespaced ? (namespace ?? "") : undefined;
+  return pathOf(resource, scope, name ?? "", subresource);
+}
+
+/** What messages call a request: `PATCH secrets shop/checkout`. */
+export function describe(method: string, resource: Resource, namespace?: string, name?: string): string {
+  const object = [namespace, name].filter((part) => part !== undefined).join("/");
+  return `${method} ${resource.plural}${object ? ` ${object}` : ""}`;
+}
+
+function segment(text: string, resource: Resource): string {
+  if (text === "" || text === "." || text === ".." || /[/%]/.test(text)) {
+    throw new KubeError("badRequest", `${resource.plural}: a name or namespace is empty or cannot be part of a path`);
+  }
+  return encodeURIComponent(text);
+}
+
+/** A query string, with its question mark; entries that are undefined or "" are left out. */
+export function queryOf(entries: Readonly<Record<string, string | number | boolean | undefined>>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(entries)) {
+    if (value !== undefined && value !== "" && value !== false) query.set(name, String(value));
+  }
+  return query.size > 0 ? `?${query}` : "";
+}

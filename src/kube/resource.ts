@@ -1,0 +1,96 @@
+/** A resource of the Kubernetes API: what a path is made from, and what its objects call themselves. */
+export interface Resource {
+  /** `""` for the core group. */
+  group: string;
+  version: string;
+  /** As in a path: lower case. */
+  plural: string;
+  kind: string;
+  namespaced: boolean;
+}
+
+/** Who last set which fields: one entry a field manager, operation, API version and subresource. */
+export interface ManagedFieldsEntry {
+  manager?: string;
+  operation?: string;
+  apiVersion?: string;
+  time?: string;
+  fieldsType?: string;
+  /** A set of field paths as nested objects: `f:` before a field's name, `k:` before a list item's key. */
+  fieldsV1?: object;
+  subresource?: string;
+}
+
+/** An owner: the garbage collector deletes an object whose owners are all gone. */
+export interface OwnerReference {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  uid: string;
+  controller?: boolean;
+  blockOwnerDeletion?: boolean;
+}
+
+/** The part of metav1.ObjectMeta that the operator reads or writes. */
+export interface ObjectMeta {
+  name?: string;
+  namespace?: string;
+  uid?: string;
+  /** Opaque: only equality means something. */
+  resourceVersion?: string;
+  /** Counts changes of the spec. */
+  generation?: number;
+  /** RFC 3339. */
+  creationTimestamp?: string;
+  /** RFC 3339; set while the object is being deleted. */
+  deletionTimestamp?: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  ownerReferences?: OwnerReference[];
+  finalizers?: string[];
+  managedFields?: ManagedFieldsEntry[];
+}
+
+/** Any object of the API. Items of a list of a core resource come without apiVersion and kind. */
+export interface KubeObject {
+  apiVersion?: string;
+  kind?: string;
+  metadata: ObjectMeta;
+}
+
+const core = { group: "", version: "v1" } as const;
+const keyferry = { group: "keyferry.io", version: "v1alpha1" } as const;
+
+export const secrets: Resource = { ...core, plural: "secrets", kind: "Secret", namespaced: true };
+export const namespaces: Resource = { ...core, plural: "namespaces", kind: "Namespace", namespaced: false };
+export const serviceAccounts: Resource = {
+  ...core,
+  plural: "serviceaccounts",
+  kind: "ServiceAccount",
+  namespaced: true,
+};
+export const events: Resource = {
+  group: "events.k8s.io",
+  version: "v1",
+  plural: "events",
+  kind: "Event",
+  namespaced: true,
+};
+export const syncedSecrets: Resource = {
+  ...keyferry,
+  plural: "syncedsecrets",
+  kind: "SyncedSecret",
+  namespaced: true,
+};
+export const awsConnections: Resource = {
+  ...keyferry,
+  plural: "awsconnections",
+  kind: "AWSConnection",
+  namespaced: true,
+};
+export const clusterAWSConnections: Resource = {
+  ...keyferry,
+  plural: "clusterawsconnections",
+  kind: "ClusterAWSConnection",
+  namespaced: false,
+};
