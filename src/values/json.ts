@@ -1,0 +1,113 @@
+import { isLosslessNumber, type LosslessNumber, parse, stringify } from "lossless-json";
+import { maxDepth } from "./limits.ts";
+import { invalid } from "./refusal.ts";
+import { placeOf } from "./text.ts";
+
+/** A JSON value: numbers keep their digits, and objects have no prototype, so that only own keys can be found. */
+export type Json = null | boolean | string | LosslessNumber | Json[] | JsonObject;
+export interface JsonObject {
+  [key: string]: Json;
+}
+
+export function isObject(value: Json): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !isLosslessNumber(value);
+}
+
+/**
+ * Parses JSON (RFC 8259). A key that comes twice in an object is refused, also where both have the same value, and so
+ * is nesting over 100 levels.
+ *
+ * @throws Refusal with the place of the first error
+ */
+export function parseJson(text: string): Json {
+  checkShape(text);
+  let parsed: unknown;
+  try {
+    parsed = parse(text);
+  } catch (error) {
+    // The parser's messages quote the text and end with the offset: only that is passed on.
+    const offset = /at position (\d{1,9})$/.exec(error instanceof Error ? error.message : "")?.[1];
+    throw invalid(`not JSON${offset === undefined ? "" : `: an error at ${placeOf(text, Number(offset))}`}`);
+  }
+  return withoutPrototype(parsed as Json);
+}
+
+/**
+ * Writes a value as a key's text: a string as it is, a number's own digits, `true` or `false`, and an object or array
+ * as compact JSON. Keys keep their order, but those that are whole numbers come first, as in every JavaScript object.
+ *
+ * @returns undefined for null
+ */
+export function textOfJson(value: Json): string | undefined {
+  if (value === null) return undefined;
+  if (typeof value === "string") return value;
+  return stringify(value);
+}
+
+/**
+ * Takes the properties of an object as keys and texts.
+ *
+ * @param what what the document is, for messages: `JSON`
+ * @throws Refusal where the value is not an object, or a property is null
+ */
+export function propertiesOf(value: Json, what: string): Map<string, string> {
+  if (!isObject(value)) throw invalid(`the ${what} is not an object, whose properties could be keys`);
+  const properties = new Map<string, string>();
+  let ordinal = 0;
+  for (const [key, member] of Object.entries(value)) {
+    ordinal++;
+    const text = textOfJson(member);
+    if (text === undefined) throw invalid(`property ${ordinal} of the ${what} is null, which a key cannot be`);
+    properties.set(key, text);
+  }
+  return properties;
+}
+
+/**
+ * Refuses deep nesting before a recursive parser meets it, and keys that come twice. It looks at brackets and strings
+ * alone: whether the rest is JSON is the parser's affair.
+ */
+function checkShape(text: string): void {
+  /** Of each open bracket: the keys so far, or undefined for an array. */
+  const open: (Set<string> | undefined)[] = [];
+  let expectsKey = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === '"') {
+      const start = at;
+      for (at++; at < text.length && text[at] !== '"'; at++) if (text[at] === "\\") at++;
+      const keys = open.at(-1);
+      if (!expectsKey || !keys) continue;
+      expectsKey = false;
+      const key = unquoted(text.slice(start, at + 1));
+      if (keys.has(key))
+        throw invalid(`not usable as JSON: a key that came before comes again at ${placeOf(text, start)}`);
+      keys.add(key);
+    } else if (character === "{" || character === "[") {
+      if (open.length === maxDepth) {
+        throw invalid(`nested over ${maxDepth} levels deep at ${placeOf(text, at)}`);
+      }
+      open.push(character === "{" ? new Set() : undefined);
+      expectsKey = character === "{";
+    } else if (character === "}" || character === "]") {
+      open.pop();
+      expectsKey = false;
+    } else if (character === ",") expectsKey = open.at(-1) !== undefined;
+  }
+}
+
+function unquoted(quoted: string): string {
+  try {
+    return JSON.parse(quoted);
+  } catch {
+    return quoted;
+  }
+}
+
+function withoutPrototype(value: Json): Json {
+  if (Array.isArray(value)) return value.map(withoutPrototype);
+  if (!isObject(value)) return value;
+  const bare: JsonObject = Object.create(null);
+  for (const [key, member] of Object.entries(value)) bare[key] = withoutPrototype(member);
+  return bare;
+}

@@ -1,0 +1,98 @@
+import { RE2JS } from "re2js";
+import { maxNameLength } from "./limits.ts";
+import { invalid, type Problem, Refusal } from "./refusal.ts";
+
+/** How names become keys of the Secret, in this order: strip, rewrite, separator, case. */
+export interface KeyRules {
+  /** Taken away from the start of a name that begins with it. Of a path's members: the path, when left out. */
+  strip?: string;
+  /** RE2 patterns, each replacing all its matches: `$1` or `${name}` stand for groups, `\$` for a dollar sign. */
+  rewrite?: { pattern: string; replacement: string }[];
+  /** What each `/` becomes: `_` when left out. */
+  separator?: string;
+  case?: "Upper" | "Lower";
+}
+
+/** Rules, ready for many names. */
+export type KeyOf = (name: string) => string;
+
+/** Whether a Secret can have a key of this name: `IsConfigMapKey` of k8s.io/apimachinery. */
+export function isSecretKey(key: string): boolean {
+  return /^[-._a-zA-Z0-9]{1,253}$/.test(key) && key !== "." && !key.startsWith("..");
+}
+
+/**
+ * Compiles rules.
+ *
+ * @param path the path that the names are below, with or without its last slash; left out for a document's names
+ * @returns a function that gives a name's key, and throws a Refusal where that is not a Secret's key
+ * @throws Refusal where a pattern is not RE2
+ */
+export function keyRules(rules: KeyRules = {}, path?: string): KeyOf {
+  const strip = rules.strip ?? (path === undefined ? "" : path.endsWith("/") ? path : `${path}/`);
+  const separator = rules.separator ?? "_";
+  const rewrites = (rules.rewrite ?? []).map(({ pattern, replacement }, index) => ({
+    pattern: compilePattern(pattern, `keys.rewrite[${index}].pattern`),
+    replacement,
+    rule: `keys.rewrite[${index}]`,
+  }));
+
+  return (name) => {
+    if (name.length > maxNameLength) throw notAKey();
+    let key = name.startsWith(strip) ? name.slice(strip.length) : name;
+    if (path !== undefined && key.startsWith("/")) key = key.slice(1);
+    for (const { pattern, replacement, rule } of rewrites) {
+      key = replaceAll(pattern, key, replacement, rule);
+      if (key.length > maxNameLength) throw notAKey();
+    }
+    key = key.replaceAll("/", () => separator);
+    if (rules.case === "Upper") key = key.toUpperCase();
+    if (rules.case === "Lower") key = key.toLowerCase();
+    if (!isSecretKey(key)) throw notAKey();
+    return key;
+  };
+}
+
+/**
+ * Tells which key of the Secret a path's member comes to.
+ *
+ * @param name the parameter's full name
+ * @param path the path that it is below
+ */
+export function keyOfMember(name: string, rules?: KeyRules, path?: string): string | Problem {
+  try {
+    return keyRules(rules, path ?? "")(name);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return { reason: error.reason, message: `parameter ${name}: ${error.message}` };
+  }
+}
+
+/**
+ * Compiles a user's pattern on an engine whose cost is linear.
+ *
+ * @param field which pattern it is, for messages
+ * @throws Refusal where it is not RE2 syntax (https://github.com/google/re2/wiki/Syntax)
+ */
+export function compilePattern(pattern: string, field: string): RE2JS {
+  try {
+    return RE2JS.compile(pattern);
+  } catch {
+    throw invalid(`${field} is not an RE2 pattern; RE2 has no look-around and no back references`);
+  }
+}
+
+function replaceAll(pattern: RE2JS, text: string, replacement: string, rule: string): string {
+  try {
+    return pattern.matcher(text).replaceAll(replacement, true);
+  } catch {
+    throw invalid(`${rule}.replacement names a group that its pattern does not have`);
+  }
+}
+
+function notAKey(): Refusal {
+  return invalid(
+    "it does not come to a Secret's key, which has 1 to 253 letters, digits, -, _ and . and does not begin with ..; " +
+      "change it with keys.rewrite",
+  );
+}
