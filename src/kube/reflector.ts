@@ -1,6 +1,7 @@
 import type { Metrics } from "../metrics/metrics.ts";
 import { type Clock, type Random, sleep } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import { KubeError } from "./errors.ts";
 import { listAll, type PageRequest } from "./list.ts";
 import type { ListPage, ListWatch } from "./list-watch.ts";
 import { type Feed, Mirror, type Verdict } from "./mirror.ts";
@@ -178,7 +179,7 @@ export class Reflector<T extends KubeObject> {
       return undefined;
     } catch (error) {
       const fault = faultOf(error);
-      if (!signal.aborted) this.#say("warn", { fault: fault.kind, status: statusOf(error) }, "a list failed");
+      if (!signal.aborted) this.#say("warn", { fault: fault.kind, error: reasonOf(error) }, "a list failed");
       return fault;
     }
   }
@@ -259,7 +260,8 @@ export class Reflector<T extends KubeObject> {
   }
 }
 
-function statusOf(error: unknown): number | undefined {
-  const status = (error as { status?: unknown } | undefined)?.status;
-  return typeof status === "number" ? status : undefined;
+/** A KubeError's message names the request and the answer, and holds nothing of a body; another's may hold anything. */
+function reasonOf(error: unknown): string {
+  if (error instanceof KubeError) return error.message;
+  return error instanceof Error ? error.name : typeof error;
 }

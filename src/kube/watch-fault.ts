@@ -1,3 +1,5 @@
+import { KubeError } from "./errors.ts";
+
 /**
  * What a failed list or watch means to a reflector:
  * - `gone`: the resourceVersion is too old (410, Expired or Gone);
@@ -14,18 +16,18 @@ export interface Fault {
   readonly retryAfterMs?: number | undefined;
 }
 
-/** Sorts what a list or watch rejected with: a KubeError, or anything. */
+/** Sorts what a list or watch rejected with. */
 export function faultOf(error: unknown): Fault {
-  const { kind, status, reason, retryAfterMs } = (error ?? {}) as Record<string, unknown>;
-  if (kind === "network" && isRefused(error)) return { kind: "refused" };
-  const fault = faultOfStatus({ code: status, reason });
-  return typeof retryAfterMs === "number" ? { ...fault, retryAfterMs } : fault;
+  if (!(error instanceof KubeError)) return { kind: "other" };
+  const { kind, status, reason, code, retryAfterMs } = error;
+  if (kind === "network" && code === "ECONNREFUSED") return { kind: "refused" };
+  return { kind: kindOf(status, reason), retryAfterMs };
 }
 
-/** Sorts the Status object of an ERROR event, or the parts of one. */
+/** Sorts the Status object of an ERROR event. */
 export function faultOfStatus(status: { code?: unknown; reason?: unknown; details?: unknown }): Fault {
   const { code, reason } = status;
-  const details = (status.details ?? {}) as { retryAfterSeconds?: unknown; causes?: unknown };
+  const details = (status.details ?? {}) as { retryAfterSeconds?: unknown };
   const seconds = details.retryAfterSeconds;
   const retryAfterMs = typeof seconds === "number" && seconds > 0 ? seconds * 1000 : undefined;
   return { kind: kindOf(code, reason), retryAfterMs };
@@ -40,13 +42,4 @@ function kindOf(code: unknown, reason: unknown): Fault["kind"] {
   if (code === 500 || reason === "InternalError") return "internal";
   if (code === 400 || code === 422 || reason === "Invalid" || reason === "BadRequest") return "unsupported";
   return "other";
-}
-
-/** Looks for ECONNREFUSED along the causes, a few steps deep, also where several addresses were tried. */
-function isRefused(error: unknown, depth = 0): boolean {
-  if (typeof error !== "object" || error === null || depth > 5) return false;
-  const { code, cause, errors } = error as { code?: unknown; cause?: unknown; errors?: unknown };
-  if (code === "ECONNREFUSED") return true;
-  if (Array.isArray(errors) && errors.some((one) => isRefused(one, depth + 1))) return true;
-  return isRefused(cause, depth + 1);
 }

@@ -11,7 +11,7 @@ import { silent } from "../../src/runtime/log.ts";
 import { type Cluster, startCluster } from "../cluster/cluster.ts";
 import type { ClusterHandle } from "../cluster/handle.ts";
 import { sharedCluster } from "../cluster/shared.ts";
-import { httpSource } from "../support/http-source.ts";
+import { clientOf } from "../support/kube-client.ts";
 import { until } from "../support/scripted-server.ts";
 
 const configMaps: Resource = { group: "", version: "v1", plural: "configmaps", kind: "ConfigMap", namespaced: true };
@@ -20,7 +20,10 @@ const secrets: Resource = { ...configMaps, plural: "secrets", kind: "Secret" };
 const cluster = await sharedCluster();
 
 async function sourceOf(handle: ClusterHandle): Promise<ListWatch> {
-  return httpSource(handle.url, { ca: await readFile(handle.caFile, "utf8"), token: handle.token });
+  const ca = await readFile(handle.caFile, "utf8");
+  const { client, close } = clientOf(handle.url, { ca, token: () => handle.token });
+  onTestFinished(close);
+  return client;
 }
 
 async function follow(options: Partial<ReflectorOptions<KubeObject>>) {

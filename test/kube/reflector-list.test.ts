@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { errorOfAnswer } from "../../src/kube/errors.ts";
 import { listAll, type PageRequest } from "../../src/kube/list.ts";
 import { status, until } from "../support/scripted-server.ts";
 import { widget } from "../support/widgets.ts";
@@ -208,7 +209,7 @@ describe("a list of pages", () => {
 
   test("is an error, not a part of the whole, when a list without a limit comes in pages", async () => {
     const ask = async (request: PageRequest) => {
-      if (request.continue) throw { status: 410, reason: "Expired" };
+      if (request.continue) throw errorOfAnswer("LIST", 410, undefined, undefined);
       return { items: [1], resourceVersion: "5", continue: "more" };
     };
     await expect(listAll(ask, "0", (item) => item)).rejects.toThrow("in pages");

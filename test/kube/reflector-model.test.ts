@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { errorOfAnswer } from "../../src/kube/errors.ts";
 import type { ListOptions, ListPage, ListWatch, WatchOptions } from "../../src/kube/list-watch.ts";
 import { Reflector } from "../../src/kube/reflector.ts";
 import type { KubeObject, Resource } from "../../src/kube/resource.ts";
@@ -8,7 +9,7 @@ import { silent } from "../../src/runtime/log.ts";
 import { FakeClock, settle } from "../support/clock.ts";
 import { status } from "../support/scripted-server.ts";
 import { widget, widgets } from "../support/widgets.ts";
-import { bookmark, type Widget } from "./reflector-rig.ts";
+import { bookmark } from "./reflector-rig.ts";
 
 interface Stream {
   chunks: Uint8Array[];
@@ -20,7 +21,7 @@ interface Stream {
 /** An API server in memory, with its history, that fails as it is told to. */
 class ModelServer implements ListWatch {
   /** The state at each resourceVersion, from 1 on. */
-  readonly #states: Map<string, Widget>[] = [new Map(), new Map()];
+  readonly #states: Map<string, KubeObject>[] = [new Map(), new Map()];
   readonly #events: { version: number; line: string }[] = [];
   readonly #streams = new Set<Stream>();
   #oldest = 1;
@@ -34,7 +35,7 @@ class ModelServer implements ListWatch {
     return this.#states.length - 1;
   }
 
-  get state(): Map<string, Widget> {
+  get state(): Map<string, KubeObject> {
     return this.#states[this.version]!;
   }
 
@@ -80,11 +81,11 @@ class ModelServer implements ListWatch {
     let offset = 0;
     if (options.continue) {
       [version, offset] = options.continue.split(":").map(Number) as [number, number];
-      if (version < this.#oldest) throw { kind: "gone", status: 410 };
+      if (version < this.#oldest) throw errorOfAnswer("LIST", 410, undefined, undefined);
     }
     const all = [...this.#states[version]!.values()];
     const end = options.limit ? offset + 2 : all.length;
-    const items = all.slice(offset, end).map((one) => structuredClone(one) as KubeObject as T);
+    const items = all.slice(offset, end).map((one) => structuredClone(one) as T);
     const more = end < all.length ? { continue: `${version}:${end}` } : {};
     return { items, resourceVersion: String(version), ...more };
   }
@@ -98,7 +99,7 @@ class ModelServer implements ListWatch {
       this.#write(stream, `${JSON.stringify(end)}\n`);
     } else {
       const from = Number(options.resourceVersion);
-      if (from < this.#oldest) throw { kind: "gone", status: 410 };
+      if (from < this.#oldest) throw errorOfAnswer("LIST", 410, undefined, undefined);
       for (const { version, line } of this.#events) if (version > from) this.#write(stream, line);
     }
     this.#streams.add(stream);
@@ -127,7 +128,7 @@ class ModelServer implements ListWatch {
     stream.wake();
   }
 
-  #commit(type: string, object: Widget): void {
+  #commit(type: string, object: KubeObject): void {
     const state = new Map(this.state);
     if (type === "DELETED") state.delete(object.metadata.name!);
     else state.set(object.metadata.name!, object);
@@ -139,7 +140,7 @@ class ModelServer implements ListWatch {
 
   #failSometimes(): void {
     const code = this.failures.shift();
-    if (code) throw { kind: "other", status: code };
+    if (code) throw errorOfAnswer("LIST", code, undefined, undefined);
   }
 }
 
@@ -173,8 +174,8 @@ test("a reflector comes to hold what the server holds once faults stop, and its 
       const clock = new FakeClock();
       const server = new ModelServer();
       const stop = new AbortController();
-      const replica = new Map<string, Widget>();
-      const reflector = new Reflector<Widget>({
+      const replica = new Map<string, KubeObject>();
+      const reflector = new Reflector<KubeObject>({
         source: server,
         resource: widgets,
         useWatchList,
@@ -210,7 +211,7 @@ test("a reflector comes to hold what the server holds once faults stop, and its 
       }
       await settle();
       const expected = [...server.state.values()].map(({ metadata }) => metadata);
-      const of = (objects: Iterable<Widget>) => [...objects].map(({ metadata }) => metadata);
+      const of = (objects: Iterable<KubeObject>) => [...objects].map(({ metadata }) => metadata);
       expect(of(reflector.store.values())).toEqual(expect.arrayContaining(expected));
       expect(reflector.store.size).toBe(expected.length);
       expect(of(replica.values())).toEqual(expect.arrayContaining(expected));

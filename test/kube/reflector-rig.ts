@@ -1,14 +1,13 @@
 import { onTestFinished } from "vitest";
 import { Reflector, type ReflectorOptions } from "../../src/kube/reflector.ts";
+import type { KubeObject } from "../../src/kube/resource.ts";
 import type { Change } from "../../src/kube/store.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import type { Timer } from "../../src/runtime/clock.ts";
 import { FakeClock } from "../support/clock.ts";
-import { httpSource } from "../support/http-source.ts";
+import { clientOf } from "../support/kube-client.ts";
 import { ScriptedServer, until } from "../support/scripted-server.ts";
-import { type widget, widgets } from "../support/widgets.ts";
-
-export type Widget = ReturnType<typeof widget>;
+import { widgets } from "../support/widgets.ts";
 
 /** A fake clock that knows which delays are being waited for. */
 export class WatchedClock extends FakeClock {
@@ -46,16 +45,17 @@ export class WatchedClock extends FakeClock {
 }
 
 /** A reflector of widgets in front of a scripted server; all of it is gone when the test ends. */
-export async function rig(options: Partial<ReflectorOptions<Widget>> & { server?: ScriptedServer } = {}) {
+export async function rig(options: Partial<ReflectorOptions<KubeObject>> & { server?: ScriptedServer } = {}) {
   const server = options.server ?? (await ScriptedServer.start());
+  const { client, close } = clientOf(server.url);
   const clock = new WatchedClock();
   const stop = new AbortController();
   const metrics = new Metrics();
-  const changes: Change<Widget>[] = [];
+  const changes: Change<KubeObject>[] = [];
   const lines: { level: string; fields: object; message: string }[] = [];
   const line = (level: string) => (fields: object, message: string) => void lines.push({ level, fields, message });
-  const reflector = new Reflector<Widget>({
-    source: httpSource(server.url),
+  const reflector = new Reflector<KubeObject>({
+    source: client,
     resource: widgets,
     onChange: (change) => void changes.push(change),
     clock,
@@ -68,6 +68,7 @@ export async function rig(options: Partial<ReflectorOptions<Widget>> & { server?
   onTestFinished(async () => {
     stop.abort();
     await ended;
+    await close();
     await server.close();
   });
   return {

@@ -1,5 +1,6 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { settle } from "../support/clock.ts";
+import { clientOf } from "../support/kube-client.ts";
 import { type Exchange, ScriptedServer, status, until } from "../support/scripted-server.ts";
 import { widget } from "../support/widgets.ts";
 import { added, bookmark, deleted, failure, modified, rig } from "./reflector-rig.ts";
@@ -96,7 +97,6 @@ describe("a watch that cannot begin", () => {
 
   test.each([
     [400, "BadRequest", "unsupported"],
-    [401, "Unauthorized", "failed"],
     [403, "Forbidden", "failed"],
     [500, "InternalError", "internal"],
     [503, "ServiceUnavailable", "failed"],
@@ -123,10 +123,29 @@ describe("a watch that cannot begin", () => {
     await server.nextList();
   });
 
-  test("because the token has expired goes on with its store as soon as the token is good again", async () => {
-    const { server, pass, synced, reflector, told, heard } = await rig();
+  test("with its token is begun with the one that has taken its place", async () => {
+    const server = await ScriptedServer.start();
+    let token = "old";
+    const { client, close } = clientOf(server.url, { token: () => token });
+    onTestFinished(close);
+    const { synced, heard, restarts } = await rig({ server, source: client });
+    const watch = await synced([], "10");
+    expect(watch.authorization).toBe("Bearer old");
+    token = "new";
+    watch.status(401, "Unauthorized");
+    const again = await server.nextWatch();
+    expect(again.authorization).toBe("Bearer new");
+    again.send(added(widget("a")));
+    await heard(1);
+    expect(await restarts()).toEqual({});
+  });
+
+  test("with any token goes on with its store as soon as one is good again", async () => {
+    const { server, pass, synced, reflector, told, heard, restarts } = await rig();
     (await synced([widget("a")], "10")).status(401, "Unauthorized");
+    (await server.nextWatch()).status(401, "Unauthorized");
     await pass(800);
+    (await server.nextList()).status(401, "Unauthorized");
     (await server.nextList()).status(401, "Unauthorized");
     await pass(1600);
     told();
@@ -134,6 +153,7 @@ describe("a watch that cannot begin", () => {
     (await server.nextList()).list([widget("a"), widget("b")], { resourceVersion: "12" });
     await heard(1);
     expect(told()).toEqual(["shop/b -→1"]);
+    expect(await restarts()).toEqual({ failed: 1 });
   });
 });
 

@@ -2,13 +2,14 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Caches } from "../../src/kube/caches.ts";
 import { Reflector } from "../../src/kube/reflector.ts";
+import type { KubeObject } from "../../src/kube/resource.ts";
 import { type Change, Store } from "../../src/kube/store.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { silent } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/clock.ts";
 import { widget, widgets } from "../support/widgets.ts";
 
-const told = (changes: Change<ReturnType<typeof widget>>[]) =>
+const told = (changes: Change<KubeObject>[]) =>
   changes.map(({ key, before, after }) => `${key} ${before?.metadata.uid ?? "-"}→${after?.metadata.uid ?? "-"}`);
 
 describe("a store", () => {
@@ -108,6 +109,6 @@ describe("caches of several namespaces", () => {
   });
 });
 
-function byName(a: ReturnType<typeof widget>, b: ReturnType<typeof widget>): number {
+function byName(a: KubeObject, b: KubeObject): number {
   return a.metadata.name! < b.metadata.name! ? -1 : 1;
 }

@@ -10,7 +10,7 @@ export const widgets: Resource = {
 };
 
 /** A widget of the namespace `shop`, with a uid made of its name, unless told otherwise. */
-export function widget(name: string, metadata: Partial<KubeObject["metadata"]> = {}, rest: object = {}) {
+export function widget(name: string, metadata: Partial<KubeObject["metadata"]> = {}, rest: object = {}): KubeObject {
   return {
     apiVersion: "example.test/v1",
     kind: "Widget",
