@@ -317,8 +317,8 @@ export interface SyncedSecretSpecDataKms {
 /** One source of many keys. */
 export interface SyncedSecretSpecDataFrom {
   /**
-   * The parameters below a path, each of which becomes a key. The key is the whole name, with what a key cannot have
-   * replaced, unless keys says otherwise.
+   * The parameters below a path, each of which becomes a key: the rest of its name after the path, with _ for each /,
+   * unless keys says otherwise.
    */
   path?: SyncedSecretSpecDataFromPath;
   /** One SSM parameter, each property of which becomes a key. It needs format. */
@@ -330,8 +330,8 @@ export interface SyncedSecretSpecDataFrom {
    */
   format?: "JSON" | "YAML" | "Dotenv" | "StringList";
   /**
-   * How names become keys of the Secret, step by step: strip, rewrite, separator, case. Names as they are, with each
-   * character that a key cannot have replaced, when left out.
+   * How names become keys of the Secret, in this order: strip, rewrite, separator, case. A name that does not come to a
+   * Secret's key is an error.
    */
   keys?: SyncedSecretSpecDataFromKeys;
   /**
@@ -347,8 +347,8 @@ export interface SyncedSecretSpecDataFrom {
 }
 
 /**
- * The parameters below a path, each of which becomes a key. The key is the whole name, with what a key cannot have
- * replaced, unless keys says otherwise.
+ * The parameters below a path, each of which becomes a key: the rest of its name after the path, with _ for each /,
+ * unless keys says otherwise.
  */
 export interface SyncedSecretSpecDataFromPath {
   /** The path, such as /shop/checkout/; the last / may be left out. At most 15 levels. */
@@ -388,19 +388,20 @@ export interface SyncedSecretSpecDataFromParameter {
 }
 
 /**
- * How names become keys of the Secret, step by step: strip, rewrite, separator, case. Names as they are, with each
- * character that a key cannot have replaced, when left out.
+ * How names become keys of the Secret, in this order: strip, rewrite, separator, case. A name that does not come to a
+ * Secret's key is an error.
  */
 export interface SyncedSecretSpecDataFromKeys {
   /**
-   * What is taken away from the start of a name that begins with it, such as /shop/checkout/. Nothing when left out.
+   * What is taken away from the start of a name that begins with it. The path's own name when left out, and nothing for
+   * a parameter.
    */
   strip?: string;
-  /** What replaces each / of a name, at most 8 characters. The character _ when left out. */
+  /** What each / in a name becomes, at most 8 characters; may be empty. The character _ when left out. */
   separator?: string;
   /** Turns keys into upper or lower case. As they are when left out. */
   case?: "Upper" | "Lower";
-  /** Replacements to make in every name, one after the other, at most 20. None when left out. */
+  /** Replacements to make in every name after strip, one after the other, at most 20. None when left out. */
   rewrite?: SyncedSecretSpecDataFromKeysRewrite[];
 }
 
@@ -408,7 +409,10 @@ export interface SyncedSecretSpecDataFromKeys {
 export interface SyncedSecretSpecDataFromKeysRewrite {
   /** An RE2 pattern, at most 512 characters. */
   pattern: string;
-  /** What a match becomes, at most 512 characters; $1 stands for the first group. May be empty. */
+  /**
+   * What a match becomes, at most 512 characters; may be empty. $1 or ${name} stand for the pattern's groups, \$ for a
+   * dollar sign.
+   */
   replacement: string;
 }
 

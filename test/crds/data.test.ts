@@ -144,7 +144,11 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
     "spec.data[0].default",
     "keep one of them",
   ],
-  "an unknown decoding": [withEntry({ ...db, decode: "Hex" }), "decode", 'supported values: "None", "Base64", "Base64URL"'],
+  "an unknown decoding": [
+    withEntry({ ...db, decode: "Hex" }),
+    "decode",
+    'supported values: "None", "Base64", "Base64URL"',
+  ],
   "an empty jmesPath": [withEntry({ ...db, jmesPath: "" }), "jmesPath", "at least 1"],
   "a jmesPath of 1,025 characters": [withEntry({ ...db, jmesPath: "a".repeat(1_025) }), "jmesPath", "1024"],
   "a blob that is not base64": [withEntry({ kms: { ciphertext: "AQ-_" } }), "kms.ciphertext", "must be base64"],

@@ -33,7 +33,10 @@ export function dryRunner(cluster: ClusterHandle): (manifest: Manifest) => Promi
     const headers = { authorization: `Bearer ${cluster.token}`, "content-type": "application/json" };
     const answer = await new Promise<{ status: number; body: { message: string } }>((resolve, reject) => {
       const call = request(url, { method: "POST", agent, headers }, (response) => {
-        json(response).then((body) => resolve({ status: response.statusCode!, body: body as { message: string } }), reject);
+        json(response).then(
+          (body) => resolve({ status: response.statusCode!, body: body as { message: string } }),
+          reject,
+        );
       });
       call.once("error", reject);
       call.end(JSON.stringify(manifest));
