@@ -1,0 +1,155 @@
+import PQueue from "p-queue";
+import type { SyncedSecret } from "../api/types.ts";
+import type { Identities } from "../aws/identity.ts";
+import type { KubeClient } from "../kube/client.ts";
+import { EventRecorder } from "../kube/recorder.ts";
+import type { KubeObject } from "../kube/resource.ts";
+import type { Change, View } from "../kube/store.ts";
+import { WorkQueue } from "../kube/work-queue.ts";
+import type { Metrics } from "../metrics/metrics.ts";
+import { Lanes } from "../parameters/lanes.ts";
+import { Observer } from "../parameters/observer.ts";
+import { PathReader } from "../parameters/path-reader.ts";
+import { Reader } from "../parameters/reader.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { Connections } from "./connection/connections.ts";
+import { ConnectionController } from "./connection/controller.ts";
+import { ConnectionReconciler } from "./connection/reconcile.ts";
+import type { AnyConnection } from "./connection/resolve.ts";
+import { SecretView } from "./secret-view.ts";
+import { SyncedSecretController } from "./syncedsecret/controller.ts";
+import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
+import { SecretWriter } from "./syncedsecret/write.ts";
+
+export interface Settings {
+  /** Namespaces to work in; empty for all, which takes a ClusterRole. */
+  namespaces: readonly string[];
+  /** The AWSConnection that plays the default's part where cluster connections cannot be seen. */
+  defaultConnection?: { namespace: string; name: string };
+  /** Everything is looked at and reported, and no Secret is written. */
+  readOnly: boolean;
+  /** Namespaces that are left alone, whatever their SyncedSecrets say. */
+  protectedNamespaces: ReadonlySet<string>;
+  /** Milliseconds between the two looks that make a parameter gone. */
+  missingGraceMs: number;
+  /** Whether each SyncedSecret has series of its own. */
+  perObjectMetrics: boolean;
+  /** Name of this process in events. */
+  instance: string;
+}
+
+/** What the engine works with: both outside worlds, clock and randomness. */
+export interface Worlds {
+  client: KubeClient;
+  identities: Identities;
+  metrics: Metrics;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  settings: Settings;
+}
+
+/** What is known of the cluster; whoever fills these tells the engine of each change. */
+export interface Views {
+  syncedSecrets: View<SyncedSecret & KubeObject>;
+  /** Metadata of the Secrets that carry our label. */
+  secrets: View<KubeObject>;
+  connections: View<AnyConnection & KubeObject>;
+  clusterConnections: View<AnyConnection & KubeObject>;
+  /** Metadata. */
+  namespaces: View<KubeObject>;
+}
+
+/** Writes to the API server under way at once. More than the server's own share of a priority level only queue there. */
+const writesAtOnce = 32;
+
+/** Queues, controllers and the observer, put together; nothing in it starts by itself. */
+export class Engine {
+  readonly queues: { syncedSecrets: WorkQueue; connections: WorkQueue };
+  readonly observer: Observer;
+  readonly recorder: EventRecorder;
+  readonly writer: SecretWriter;
+  readonly syncedSecrets: SyncedSecretController;
+  readonly connections: ConnectionController;
+  readonly #view: SecretView;
+
+  constructor(worlds: Worlds, views: Views) {
+    const { client, clock, random, metrics, log, settings } = worlds;
+    this.queues = { syncedSecrets: new WorkQueue({ clock, random }), connections: new WorkQueue({ clock, random }) };
+    this.recorder = new EventRecorder({
+      client,
+      clock,
+      log,
+      reportingController: "keyferry.io/controller",
+      reportingInstance: settings.instance,
+    });
+    const lanes = new Lanes(metrics);
+    this.observer = new Observer({
+      reader: new Reader(lanes),
+      pathReader: new PathReader(lanes),
+      clock,
+      random,
+      metrics,
+      missingGraceMs: settings.missingGraceMs,
+      notify: (key) => this.syncedSecrets.enqueue(key, "bulk"),
+    });
+    const connections = new Connections({
+      namespaceLabels: (name) => views.namespaces.get(name)?.metadata.labels,
+      ...(settings.defaultConnection ? { fallback: settings.defaultConnection } : {}),
+    });
+    const writes = new PQueue({ concurrency: writesAtOnce });
+    this.#view = new SecretView(views.secrets, client, clock);
+    this.writer = new SecretWriter(client, this.#view, writes);
+    const { readOnly, protectedNamespaces, perObjectMetrics } = settings;
+    this.syncedSecrets = new SyncedSecretController({
+      resources: views.syncedSecrets,
+      reconciler: new SyncedSecretReconciler({
+        connections,
+        observer: this.observer,
+        view: this.#view,
+        writer: this.writer,
+        readOnly,
+        protectedNamespaces,
+      }),
+      connections,
+      observer: this.observer,
+      queue: this.queues.syncedSecrets,
+      writer: this.writer,
+      writes,
+      client,
+      recorder: this.recorder,
+      clock,
+      random,
+      metrics,
+      log,
+      perObjectMetrics,
+    });
+    const reconciler = new ConnectionReconciler({
+      views: { AWSConnection: views.connections, ClusterAWSConnection: views.clusterConnections },
+      connections,
+      identities: worlds.identities,
+      client,
+      recorder: this.recorder,
+      clock,
+      log,
+      changed: (key) => this.syncedSecrets.connectionChanged(key),
+    });
+    this.connections = new ConnectionController(reconciler, this.queues.connections, log);
+    this.queues.syncedSecrets.onIdle(() => this.observer.endWave());
+  }
+
+  /** Takes a change of a Secret's metadata. */
+  secretChanged(change: Change<KubeObject>): void {
+    if (!this.#view.changed(change)) return;
+    this.syncedSecrets.secretChanged(change);
+    const { namespace, name } = (change.after ?? change.before)!.metadata;
+    this.connections.secretChanged(namespace!, name!);
+  }
+
+  /** Takes a change of a namespace's metadata: only its labels matter. */
+  namespaceChanged({ key, before, after }: Change<KubeObject>): void {
+    const labelsOf = (object: KubeObject | undefined) => JSON.stringify(object?.metadata.labels ?? {});
+    if (labelsOf(before) !== labelsOf(after)) this.syncedSecrets.namespaceChanged(key);
+  }
+}

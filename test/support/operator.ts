@@ -1,0 +1,98 @@
+import { join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { freePort } from "../cluster/ports.ts";
+import { startSupervised, type Supervised } from "./supervise.ts";
+
+/** The built program, running as its own process against a cluster. */
+export interface RunningOperator {
+  pid: number;
+  metricsUrl: string;
+  probesUrl: string;
+  logFile: string;
+  /** The log so far. */
+  log(): Promise<string>;
+  /** One metric's value, the sum over its series that carry `labels`; 0 where there is none. */
+  metric(name: string, labels?: Record<string, string>): Promise<number>;
+  /** SIGTERM, and waits until it has ended. */
+  stop(): Promise<void>;
+  /** SIGKILL, and waits until it has ended. */
+  kill(): Promise<void>;
+}
+
+let started = 0;
+
+/**
+ * Starts `dist/keyferry.js controller` outside the cluster.
+ *
+ * @param options.ready false returns at once; else when /readyz says ok
+ */
+export async function startOperator(options: {
+  kubeconfig: string;
+  folder: string;
+  args?: string[];
+  env?: Record<string, string>;
+  ready?: boolean;
+}): Promise<RunningOperator> {
+  const [metrics, probes] = [await freePort(), await freePort()];
+  const logFile = join(options.folder, `operator-${process.pid}-${started++}.log`);
+  const flags = ["--metrics-bind-address", `127.0.0.1:${metrics}`, "--health-probe-bind-address", `127.0.0.1:${probes}`];
+  const program: Supervised = await startSupervised({
+    name: "keyferry",
+    command: process.execPath,
+    args: ["dist/keyferry.js", "controller", ...flags, "--allow-insecure-endpoints", ...(options.args ?? [])],
+    env: { KUBECONFIG: options.kubeconfig, ...options.env },
+    logFile,
+  });
+  const log = () => readFile(logFile, "utf8");
+  const operator: RunningOperator = {
+    pid: program.pid,
+    metricsUrl: `http://127.0.0.1:${metrics}/metrics`,
+    probesUrl: `http://127.0.0.1:${probes}`,
+    logFile,
+    log,
+    async metric(name, labels = {}) {
+      const page = await (await fetch(operator.metricsUrl)).text();
+      const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
+      let sum = 0;
+      for (const line of page.split("\n")) {
+        if (!line.startsWith(`${name} `) && !line.startsWith(`${name}{`)) continue;
+        if (wanted.every((pair) => line.includes(pair))) sum += Number(line.slice(line.lastIndexOf(" ") + 1));
+      }
+      return sum;
+    },
+    stop: () => program.stop(),
+    async kill() {
+      process.kill(program.pid, "SIGKILL");
+      await program.exited;
+    },
+  };
+  if (options.ready === false) return operator;
+  let ended = false;
+  void program.exited.then(() => {
+    ended = true;
+  });
+  await until(async () => {
+    if (ended) throw new Error(`the operator ended: ${(await log()).slice(-2_000)}`);
+    return (await fetch(`${operator.probesUrl}/readyz`).catch(() => undefined))?.status === 200;
+  }, 30_000);
+  return operator;
+}
+
+/**
+ * Waits for something that another process brings about, looking every 20 ms.
+ *
+ * @throws after `withinMs` without it
+ */
+export async function until(
+  holds: () => Promise<boolean> | boolean,
+  withinMs = 20_000,
+  what: string | (() => string) = "what was waited for",
+): Promise<void> {
+  const end = performance.now() + withinMs;
+  while (!(await holds())) {
+    if (performance.now() > end) {
+      throw new Error(`${typeof what === "string" ? what : what()} did not come about within ${withinMs} ms`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
