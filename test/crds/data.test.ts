@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { sharedCluster } from "../cluster/shared.ts";
 import { dryRunner, type Manifest } from "./dry-run.ts";
-import { syncedSecret, withEntry, withName, withSource } from "./manifests.ts";
+import { syncedSecret, withEntry, withName } from "./manifests.ts";
+import { refuses, takes } from "./verdicts.ts";
 
 const dryRun = dryRunner(await sharedCluster());
 
@@ -186,20 +187,6 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
 };
 
 describe("data", () => {
-  for (const [sentence, manifest] of Object.entries(accepted)) {
-    test(`takes ${sentence}`, async () => {
-      expect(await dryRun(manifest)).toEqual({ accepted: true });
-    });
-  }
-  for (const [sentence, [manifest, ...says]] of Object.entries(refused)) {
-    test(`refuses ${sentence}`, async () => {
-      const { message } = (await dryRun(manifest)) as { message: string };
-      for (const part of says) expect(message).toContain(part);
-    });
-  }
-  test("takes the same names, versions and labels as dataFrom", async () => {
-    const twoSelectors = { name: "/shop/db", version: 1, label: "a" };
-    const { message } = (await dryRun(withSource({ parameter: twoSelectors, format: "JSON" }))) as { message: string };
-    expect(message).toContain("version and label cannot be given together");
-  });
+  takes(dryRun, accepted);
+  refuses(dryRun, refused);
 });

@@ -1,0 +1,164 @@
+import { describe } from "vitest";
+import { sharedCluster } from "../cluster/shared.ts";
+import { dryRunner } from "./dry-run.ts";
+import { allowing, clusterConnection, connection } from "./manifests.ts";
+import { refuses, takes } from "./verdicts.ts";
+
+const dryRun = dryRunner(await sharedCluster());
+
+const regions = ["eu-west-1", "us-gov-west-1", "cn-north-1", "us-isob-east-1", "eusc-de-east-1", "ap-southeast-10"];
+const noRegions = ["", "eu-west", "EU-WEST-1", "eu-west-1a", "eu_west_1", "eu-west-1.evil.example", "eu-west-1 "];
+const key = "arn:aws:kms:eu-west-1:123456789012:key/0a1b-2c";
+const arn = "arn:aws:ssm:eu-west-1:123456789012:parameter";
+
+const patterns = [
+  "/{namespace}/*",
+  "/shared/*",
+  "/shop/db",
+  "db",
+  "/shop/db-*",
+  "/*",
+  "*",
+  "/a/{namespace}/b/{namespace}",
+];
+const arnPatterns = [`${arn}/shop/*`, `${arn}/{namespace}/*`, `${arn}/db`, `${arn.replace("aws", "aws-us-gov")}/x`];
+const badPatterns: Record<string, [pattern: string, says: string]> = {
+  "an empty entry": ["", "must not have an empty entry"],
+  "a space": ["/sh op/*", "remove the space"],
+  "..": ["/shop/../*", "must not have .. or //"],
+  "//": ["/shop//*", "must not have .. or //"],
+  "a star in the middle": ["/*/db", "only at the end"],
+  "two stars": ["/shop/**", "only at the end"],
+  "{namespace} behind a prefix": ["/team-{namespace}/*", "{namespace} must be a whole level between slashes"],
+  "{namespace} before a suffix": ["/{namespace}-x/*", "{namespace} must be a whole level between slashes"],
+  "{namespace} before a star": ["/{namespace}*", "{namespace} must be a whole level between slashes"],
+  "{namespace} twice in a level": ["/{namespace}{namespace}/*", "{namespace} must be a whole level"],
+  "another placeholder": ["/{name}/*", "the only placeholder is {namespace}"],
+  "half a placeholder": ["/{namespace/*", "the only placeholder is {namespace}"],
+  "a selector": ["/shop/db:3", "allow.parameters must have names of letters"],
+  "an ARN of another service": ["arn:aws:s3:eu-west-1:123456789012:parameter/x", "or ARNs of parameters such as"],
+  "an ARN of any account": ["arn:aws:ssm:eu-west-1:*", "or ARNs of parameters such as"],
+  "a path without a slash in front": ["shop/*", "must begin with /"],
+};
+
+describe("an AWSConnection", () => {
+  takes(dryRun, {
+    "a region and a Secret": connection({}),
+    "limits to names and keys": connection({ allow: { parameters: ["/shop/*"], keyIds: [key] } }),
+    ...Object.fromEntries(regions.map((region) => [`the region ${region}`, connection({ region })])),
+  });
+  refuses(dryRun, {
+    "no auth": [connection({ auth: undefined }), "spec.auth.secretRef is required", "never uses the operator's own"],
+    "an auth without secretRef": [connection({ auth: {} }), "spec.auth.secretRef is required"],
+    "a Secret of another namespace": [
+      connection({ auth: { secretRef: { name: "aws", namespace: "other" } } }),
+      "unknown field",
+      "spec.auth.secretRef.namespace",
+    ],
+    "a Secret's name that is none": [
+      connection({ auth: { secretRef: { name: "a/b" } } }),
+      "auth.secretRef.name must be",
+    ],
+    "no region": [connection({ region: undefined }), "spec.region", "Required value"],
+    "a choice of namespaces": [connection({ allow: { namespaces: { names: ["x"] } } }), "unknown field"],
+    "its own endpoints": [connection({ endpoints: { ssm: "https://localhost" } }), "unknown field", "spec.endpoints"],
+    ...Object.fromEntries(
+      noRegions.map((region) => [
+        `the region ${JSON.stringify(region)}`,
+        [connection({ region }), "region must be the code of an AWS region, such as eu-west-1"] as const,
+      ]),
+    ),
+  });
+});
+
+describe("a ClusterAWSConnection", () => {
+  takes(dryRun, {
+    "the operator's own identity": clusterConnection({}),
+    "a Secret": clusterConnection({ auth: { secretRef: { name: "aws", namespace: "keyferry-system" } } }),
+    "every namespace": clusterConnection({ allow: { namespaces: { selector: {} } } }),
+    "namespaces by label": clusterConnection({
+      allow: {
+        namespaces: {
+          selector: {
+            matchLabels: { team: "shop" },
+            matchExpressions: [{ key: "env", operator: "In", values: ["prod"] }],
+          },
+        },
+      },
+    }),
+    "endpoints of its own": clusterConnection({
+      endpoints: {
+        ssm: "https://vpce-0a.ssm.eu-west-1.vpce.amazonaws.com",
+        kms: "http://127.0.0.1:4566/",
+        sts: "http://[::1]:80",
+      },
+    }),
+    "FIPS and dual stack": clusterConnection({ useFIPS: true, useDualStack: true }),
+    "endpoints without FIPS": clusterConnection({ endpoints: { ssm: "https://localhost" }, useFIPS: false }),
+    ...Object.fromEntries(
+      [...patterns, ...arnPatterns].map((pattern) => [`the name ${pattern}`, allowing({ parameters: [pattern] })]),
+    ),
+  });
+  refuses(dryRun, {
+    "no allow": [
+      clusterConnection({ allow: undefined }),
+      "spec.allow.namespaces is required",
+      "selector ({} selects all)",
+    ],
+    "no choice of namespaces": [clusterConnection({ allow: { parameters: [] } }), "spec.allow.namespaces is required"],
+    "two choices of namespaces": [
+      clusterConnection({ allow: { namespaces: { names: ["x"], selector: {} } } }),
+      "spec.allow.namespaces",
+      "needs exactly one of selector and names",
+    ],
+    "an empty choice of namespaces": [
+      clusterConnection({ allow: { namespaces: {} } }),
+      "needs exactly one of selector and names",
+    ],
+    "a star among the names": [
+      clusterConnection({ allow: { namespaces: { names: ["*"] } } }),
+      "allow.namespaces.names must have names of namespaces",
+      "use selector",
+    ],
+    "In without values": [
+      clusterConnection({ allow: { namespaces: { selector: { matchExpressions: [{ key: "a", operator: "In" }] } } } }),
+      "values must have at least one entry",
+    ],
+    "Exists with values": [
+      clusterConnection({
+        allow: { namespaces: { selector: { matchExpressions: [{ key: "a", operator: "Exists", values: ["x"] }] } } },
+      }),
+      "none with Exists",
+    ],
+    "a label that no namespace can have": [
+      clusterConnection({ allow: { namespaces: { selector: { matchLabels: { "a b": "x" } } } } }),
+      "matchLabels: each name must be",
+    ],
+    "a Secret without its namespace": [
+      clusterConnection({ auth: { secretRef: { name: "aws" } } }),
+      "spec.auth.secretRef.namespace",
+      "Required value",
+    ],
+    "a key id": [allowing({ keyIds: ["0a1b"] }), "spec.allow.keyIds[0]", "must have ARNs of keys"],
+    "an alias": [allowing({ keyIds: [key.replace("key/", "alias/")] }), "aliases, which can be moved to another key"],
+    "an endpoint without a scheme": [
+      clusterConnection({ endpoints: { ssm: "ssm.example.com" } }),
+      "spec.endpoints.ssm",
+      "must be a URL of a host",
+    ],
+    "an endpoint with a password": [
+      clusterConnection({ endpoints: { kms: "https://a:b@kms.example.com" } }),
+      "endpoints.kms must be a URL of a host",
+    ],
+    "FIPS with endpoints": [
+      clusterConnection({ endpoints: { ssm: "https://localhost" }, useFIPS: true }),
+      "spec.endpoints cannot be given with useFIPS",
+    ],
+    ...Object.fromEntries(
+      Object.entries(badPatterns).map(([sentence, [pattern, says]]) => [
+        `a name with ${sentence}`,
+        [allowing({ parameters: [pattern] }), "spec.allow.parameters[0]", says] as const,
+      ]),
+    ),
+  });
+});
