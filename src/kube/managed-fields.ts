@@ -1,0 +1,109 @@
+import type { ManagedFieldsEntry } from "./resource.ts";
+
+/** What one field manager owns of a Secret, by name; no values, which managedFields do not hold. */
+export interface Owned {
+  data: ReadonlySet<string>;
+  labels: ReadonlySet<string>;
+  annotations: ReadonlySet<string>;
+  ownerReferenceUids: ReadonlySet<string>;
+  type: boolean;
+  immutable: boolean;
+}
+
+/** Names that are read of one map; a Secret of 1 MiB has room for fewer keys that are of any use. */
+const mostNames = 20_000;
+
+/**
+ * What a field manager owns of a Secret.
+ *
+ * @param operation `Apply` for server-side apply, `Update` for anything else
+ * @returns undefined where managedFields have no entry of it, or one that cannot be read
+ */
+export function ownedBy(
+  managedFields: readonly ManagedFieldsEntry[] | undefined,
+  manager: string,
+  operation: "Apply" | "Update" = "Apply",
+  subresource = "",
+): Owned | undefined {
+  const entry = (managedFields ?? []).find(
+    (one) => one.manager === manager && one.operation === operation && (one.subresource ?? "") === subresource,
+  );
+  return entry && isReadable(entry) ? ownedIn(entry.fieldsV1) : undefined;
+}
+
+/** Another field manager that owns keys of a Secret's data. */
+export interface CoOwner {
+  manager: string;
+  operation: string;
+  data: ReadonlySet<string>;
+}
+
+/** Everybody but one manager's apply who owns keys of a Secret's data. */
+export function coOwners(managedFields: readonly ManagedFieldsEntry[] | undefined, manager: string): CoOwner[] {
+  const others: CoOwner[] = [];
+  for (const entry of managedFields ?? []) {
+    const { manager: other = "", operation = "" } = entry;
+    if ((other === manager && operation === "Apply" && !entry.subresource) || !isReadable(entry)) continue;
+    const { data } = ownedIn(entry.fieldsV1);
+    if (data.size > 0) others.push({ manager: other, operation, data });
+  }
+  return others;
+}
+
+function isReadable(entry: ManagedFieldsEntry): boolean {
+  return entry.fieldsType === "FieldsV1" && isRecord(entry.fieldsV1);
+}
+
+/**
+ * Reads the form FieldsV1: an object for each set, in which `f:NAME` is a field, `k:{"uid":"..."}` an item of a list
+ * by its key, and `.` the object itself (sigs.k8s.io/structured-merge-diff, fieldpath/serialize.go).
+ */
+function ownedIn(fields: unknown): Owned {
+  const metadata = child(fields, "f:metadata");
+  return {
+    data: namesIn(child(fields, "f:data")),
+    labels: namesIn(child(metadata, "f:labels")),
+    annotations: namesIn(child(metadata, "f:annotations")),
+    ownerReferenceUids: uidsIn(child(metadata, "f:ownerReferences")),
+    type: child(fields, "f:type") !== undefined,
+    immutable: child(fields, "f:immutable") !== undefined,
+  };
+}
+
+function namesIn(set: unknown): Set<string> {
+  const names = new Set<string>();
+  for (const entry of keysOf(set)) if (entry.startsWith("f:")) names.add(entry.slice(2));
+  return names;
+}
+
+function uidsIn(set: unknown): Set<string> {
+  const uids = new Set<string>();
+  for (const entry of keysOf(set)) {
+    const uid = entry.startsWith("k:") ? uidOf(entry.slice(2)) : undefined;
+    if (uid !== undefined) uids.add(uid);
+  }
+  return uids;
+}
+
+/** The uid in a list item's key, `{"uid":"..."}`. */
+function uidOf(key: string): string | undefined {
+  try {
+    const parsed: unknown = JSON.parse(key);
+    const uid = child(parsed, "uid");
+    return typeof uid === "string" ? uid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function keysOf(set: unknown): string[] {
+  return isRecord(set) ? Object.keys(set).slice(0, mostNames) : [];
+}
+
+function child(value: unknown, name: string): unknown {
+  return isRecord(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

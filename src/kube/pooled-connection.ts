@@ -1,0 +1,132 @@
+import { createHash } from "node:crypto";
+import type { KubeConfig } from "@kubernetes/client-node";
+import { Agent, type Dispatcher } from "undici";
+import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { type Credentials, credentialsOf } from "./config.ts";
+import type { Access, Connection } from "./connection.ts";
+import { KubeError } from "./errors.ts";
+
+export interface PooledConnectionOptions {
+  /** Loads the configuration; called again when credentials were refused. */
+  load: () => KubeConfig;
+  clock: Clock;
+  log: Log;
+  /**
+   * Milliseconds after which certificate and token files are looked at again; 10,000 when left out. A rotated token
+   * stays good for minutes after its file has changed.
+   */
+  rereadMs?: number;
+}
+
+/** Connections of the pool for requests: as many requests as can be under way at once; more wait for one to end. */
+const connections = 64;
+/** Milliseconds before the first probe of a silent connection: load balancers drop them after a minute. */
+const keepAliveInitialDelay = 30_000;
+/** Milliseconds for which an unused connection is kept; the API server keeps it for 90 s. */
+const idleMs = 30_000;
+
+/**
+ * A connection by a KubeConfig: one pool for requests and one for watches, kept as long as the certificates are the
+ * same. When these change, new pools take over, and the old ones close as soon as what they carry has ended.
+ */
+export class PooledConnection implements Connection {
+  #options: PooledConnectionOptions;
+  #config: KubeConfig;
+  #current: { access: Access; identity: string; readAt: number } | undefined;
+  #reading: Promise<Access> | undefined;
+
+  /** @throws what `load` throws */
+  constructor(options: PooledConnectionOptions) {
+    this.#options = options;
+    this.#config = options.load();
+  }
+
+  access(): Access | Promise<Access> {
+    const { clock, rereadMs = 10_000 } = this.#options;
+    const current = this.#current;
+    if (current && clock.monotonic() - current.readAt < rereadMs) return current.access;
+    return this.#read();
+  }
+
+  async renew(refused: Access): Promise<void> {
+    if (this.#current && this.#current.access !== refused) return;
+    // A configuration of its own forgets what client-node remembers: tokens, and the answers of plugins.
+    this.#config = this.#options.load();
+    this.#current &&= { ...this.#current, readAt: Number.NEGATIVE_INFINITY };
+    await this.#read();
+  }
+
+  async close(): Promise<void> {
+    const { access } = this.#current ?? {};
+    this.#current = undefined;
+    await Promise.all([access?.requests.destroy(), access?.watches.destroy()]);
+  }
+
+  /** Reads the credentials; several who ask at once share one reading. */
+  #read(): Promise<Access> {
+    this.#reading ??= this.#readOnce().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #readOnce(): Promise<Access> {
+    const { clock, log } = this.#options;
+    const before = this.#current;
+    try {
+      const credentials = await credentialsOf(this.#config);
+      const identity = identityOf(this.#config, credentials);
+      const access = await this.#accessWith(credentials, before?.identity === identity ? before.access : undefined);
+      this.#current = { access, identity, readAt: clock.monotonic() };
+      if (before && before.identity !== identity) {
+        log.info({ server: access.origin }, "certificates of the API server or the client have changed");
+        retire(before.access);
+      }
+      return access;
+    } catch (error) {
+      // What was read before may well be good still; if it is not, the server says so, and renew() fails.
+      if (!before || before.readAt === Number.NEGATIVE_INFINITY) throw error;
+      log.warn({ error: (error as Error).message }, "the credentials for the API server could not be read again");
+      this.#current = { ...before, readAt: clock.monotonic() };
+      return before.access;
+    }
+  }
+
+  async #accessWith({ headers, tls }: Credentials, kept: Access | undefined): Promise<Access> {
+    const { origin, pathname } = new URL(this.#config.getCurrentCluster()!.server);
+    const place = { origin, prefix: pathname.replace(/\/+$/, ""), headers };
+    if (kept) return { ...place, requests: kept.requests, watches: kept.watches };
+    if (this.#config.getCurrentCluster()!.proxyUrl) {
+      return { ...place, requests: await this.#throughProxy(), watches: await this.#throughProxy() };
+    }
+    const options = {
+      connect: { ...tls, keepAlive: true, keepAliveInitialDelay },
+      keepAliveTimeout: idleMs,
+      allowH2: false,
+    };
+    return { ...place, requests: new Agent({ ...options, connections }), watches: new Agent(options) };
+  }
+
+  /** client-node knows how to get through HTTP and SOCKS proxies, and makes a pool of its own for it. */
+  async #throughProxy(): Promise<Dispatcher> {
+    let found: Dispatcher | undefined;
+    const context = { setHeaderParam() {}, setDispatcher: (dispatcher: Dispatcher) => (found = dispatcher) };
+    type Context = Parameters<KubeConfig["applySecurityAuthentication"]>[0];
+    await this.#config.applySecurityAuthentication(context as unknown as Context);
+    if (!found) throw new KubeError("network", "the kubeconfig's proxy-url cannot be used");
+    return found;
+  }
+}
+
+/** Pools serve as long as this stays the same. */
+function identityOf(config: KubeConfig, { tls }: Credentials): string {
+  const { server, proxyUrl } = config.getCurrentCluster()!;
+  const texts = [server, proxyUrl, tls.ca, tls.cert, tls.key, tls.rejectUnauthorized, tls.servername].map(String);
+  return createHash("sha256").update(JSON.stringify(texts)).digest("hex");
+}
+
+/** Lets what is under way end, then closes. */
+function retire({ requests, watches }: Access): void {
+  for (const pool of [requests, watches]) pool.close().catch(() => {});
+}
