@@ -134,6 +134,22 @@ describe("a ClusterAWSConnection", () => {
       clusterConnection({ allow: { namespaces: { selector: { matchLabels: { "a b": "x" } } } } }),
       "matchLabels: each name must be",
     ],
+    "a label value that no namespace can have": [
+      clusterConnection({ allow: { namespaces: { selector: { matchLabels: { a: "x y" } } } } }),
+      "matchLabels: each value must be",
+    ],
+    "an expression on a label that no namespace can have": [
+      clusterConnection({
+        allow: { namespaces: { selector: { matchExpressions: [{ key: "", operator: "Exists" }] } } },
+      }),
+      "matchExpressions: key must be",
+    ],
+    "an expression on a value that no namespace can have": [
+      clusterConnection({
+        allow: { namespaces: { selector: { matchExpressions: [{ key: "a", operator: "In", values: ["x y"] }] } } },
+      }),
+      "matchExpressions: each value must be",
+    ],
     "a Secret without its namespace": [
       clusterConnection({ auth: { secretRef: { name: "aws" } } }),
       "spec.auth.secretRef.namespace",
