@@ -83,13 +83,12 @@ export function microTime(ms: number): string {
   return new Date(ms).toISOString().replace("Z", "000Z");
 }
 
-/** Cuts a text to so many bytes of UTF-8, between characters. */
+/** Cuts a text to so many bytes of UTF-8, between characters, and puts `mark` where something was cut. */
 export function cut(text: string, mostBytes: number, mark = ""): string {
-  if (Buffer.byteLength(text) <= mostBytes) return text;
-  const bytes = Buffer.from(text).subarray(0, mostBytes - Buffer.byteLength(mark));
-  let end = bytes.length;
-  // The first byte that was cut off tells whether a character was cut in two: 10xxxxxx goes on with one.
-  const whole = Buffer.from(text);
-  while (end > 0 && (whole[end]! & 0xc0) === 0x80) end--;
+  const bytes = Buffer.from(text);
+  if (bytes.length <= mostBytes) return text;
+  let end = mostBytes - Buffer.byteLength(mark);
+  // A byte 10xxxxxx goes on with a character that began before it.
+  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end--;
   return bytes.subarray(0, end).toString("utf8") + mark;
 }
