@@ -1,0 +1,82 @@
+import type { Metrics } from "../metrics/metrics.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { classify, deadlinePassed, stopped } from "./classify.ts";
+import type { Clients } from "./clients.ts";
+import { type AwsFailure, actionOf, type CallContext } from "./failure.ts";
+
+/**
+ * Makes one call of an identity. The one place where calls are measured, bounded in time, and their failures classed.
+ *
+ * @param signal ends the call
+ * @param use makes the call, by the clients that it is given and under the signal that it is given
+ * @param size.names of a GetParameters call, for the metric
+ * @returns what `use` returns
+ * @throws AwsFailure and nothing else
+ */
+export type SendCall = <T>(
+  about: CallContext,
+  signal: AbortSignal | undefined,
+  use: (clients: Clients, abortSignal: AbortSignal) => Promise<T>,
+  size?: { names: number },
+) => Promise<T>;
+
+export interface SenderOptions {
+  /** Lends the identity's clients for the time that `use` takes. */
+  borrow: <T>(use: (clients: Clients) => Promise<T>) => Promise<T>;
+  clock: Clock;
+  metrics: Metrics;
+  log: Log;
+  /** Milliseconds of one call, from here to the answer's last byte. */
+  callTimeoutMs: number;
+  /** ARN of the caller, where it is known already. */
+  caller: () => string | undefined;
+}
+
+/** A SendCall over what `borrow` lends. */
+export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller }: SenderOptions): SendCall {
+  return async (about, signal, use, size) => {
+    const { service, operation, region } = about;
+    const start = clock.monotonic();
+    const end = new AbortController();
+    let over: "deadline" | "stopped" | undefined;
+    const finish = (why: "deadline" | "stopped") => {
+      over ??= why;
+      end.abort();
+    };
+    const stop = () => finish("stopped");
+    if (signal?.aborted) throw stopped(about);
+    signal?.addEventListener("abort", stop, { once: true });
+    const timer = clock.setTimer(() => finish("deadline"), callTimeoutMs);
+    if (size) metrics.parametersPerCall.observe(size.names);
+    let result = "ok";
+    try {
+      return await borrow((clients) => use(clients, end.signal));
+    } catch (error) {
+      const failure =
+        over === "deadline"
+          ? deadlinePassed(about)
+          : over === "stopped"
+            ? stopped(about)
+            : classify(error, { ...about, caller: caller() });
+      result = resultOf(failure);
+      if (result === "throttled") metrics.awsThrottles.inc({ service, operation });
+      const { code, requestId } = failure;
+      log.debug({ action: actionOf(about), region, code, requestId }, "call to AWS failed");
+      throw failure;
+    } finally {
+      timer.cancel();
+      signal?.removeEventListener("abort", stop);
+      metrics.awsRequests.inc({ service, operation, result });
+      metrics.awsRequestDuration.observe({ service, operation }, (clock.monotonic() - start) / 1_000);
+      if (operation === "Decrypt") metrics.kmsDecrypts.inc({ result });
+    }
+  };
+}
+
+function resultOf({ reason }: AwsFailure): "throttled" | "denied" | "notFound" | "error" {
+  if (reason === "Throttled") return "throttled";
+  if (reason === "AccessDenied") return "denied";
+  if (reason === "ParameterNotFound" || reason === "VersionNotFound") return "notFound";
+  return "error";
+}

@@ -1,0 +1,155 @@
+import type { Reason } from "../api/reasons.ts";
+import type { Next } from "../runtime/failure.ts";
+import { BodyTooLarge } from "./body.ts";
+import { CredentialsUnavailable } from "./credentials.ts";
+import { denial } from "./denial.ts";
+import { AddressRefused } from "./endpoints.ts";
+import { AwsFailure, actionOf, type CallContext, type FailureScope } from "./failure.ts";
+import { type Row, rows, serviceOf, tryAgain } from "./table.ts";
+
+/** The identities were closed: the operator ends. */
+export class Closed extends Error {}
+
+/** What the SDK hangs on an error, and node on one of the network; all of it may be missing, or be something else. */
+interface Thrown {
+  name?: unknown;
+  code?: unknown;
+  message?: unknown;
+  $metadata?: { httpStatusCode?: unknown; requestId?: unknown };
+  $response?: { statusCode?: unknown };
+}
+
+/**
+ * Classes what a call to AWS was thrown. Nothing of the error's own words gets into the message, but for ARNs that
+ * read as such (see `denial`).
+ *
+ * @param error whatever the SDK threw
+ */
+export function classify(error: unknown, about: CallContext): AwsFailure {
+  if (error instanceof AwsFailure) return error;
+  if (error instanceof CredentialsUnavailable) return credentialsUnavailable(error, about);
+  if (error instanceof Closed) return stopped(about);
+  if (error instanceof AddressRefused) return addressRefused(error, about);
+  if (error instanceof BodyTooLarge) return unreachable("InvalidAnswer", "sent an answer that is too long", about);
+  const thrown = (typeof error === "object" && error !== null ? error : {}) as Thrown;
+  const requestId = requestIdOf(thrown);
+  const name = identifier(thrown.name);
+  const row = rows.get(name) ?? rows.get(name.replace(/Exception$/, ""));
+  if (row === "denied") return denied(thrown, name, requestId, about);
+  if (row) return fromRow(row, name, requestId, about);
+  return fromStatus(thrown, name, requestId, about) ?? fromNetwork(thrown, about) ?? unknown(name, requestId, about);
+}
+
+/** The call took longer than a call may. */
+export function deadlinePassed(about: CallContext): AwsFailure {
+  return unreachable("TimeoutError", "did not answer in time: check the network and the VPC endpoint", about);
+}
+
+/** The caller of the call has ended it. */
+export function stopped(about: CallContext): AwsFailure {
+  const message = `${actionOf(about)} in ${about.region} was given up before AWS answered`;
+  return new AwsFailure({ reason: "Unreachable", next: "retry", code: "AbortError", message });
+}
+
+/** AWS's id of a request, where an answer or an error has one. */
+export function requestIdOf(from: { $metadata?: { requestId?: unknown } }): string | undefined {
+  const id = from.$metadata?.requestId;
+  return typeof id === "string" && /^[a-zA-Z0-9-]{1,64}$/.test(id) ? id : undefined;
+}
+
+function fromRow(row: Row, code: string, requestId: string | undefined, about: CallContext): AwsFailure {
+  const { reason, next, scope = "call", says } = row;
+  return new AwsFailure({ reason, next, scope, code, requestId, message: says(about) });
+}
+
+function denied(thrown: Thrown, code: string, requestId: string | undefined, about: CallContext): AwsFailure {
+  const text = typeof thrown.message === "string" ? thrown.message : "";
+  return new AwsFailure({ reason: "AccessDenied", next: "wait", code, requestId, message: denial(text, about) });
+}
+
+/** An error that the table does not know, by its HTTP status. */
+function fromStatus(
+  thrown: Thrown,
+  name: string,
+  requestId: string | undefined,
+  about: CallContext,
+): AwsFailure | undefined {
+  const status = Number(thrown.$metadata?.httpStatusCode ?? thrown.$response?.statusCode ?? 0);
+  if (status === 429) return fromRow(rows.get("Throttling") as Row, name, requestId, about);
+  if (status >= 500) return fromRow(rows.get("InternalFailure") as Row, name, requestId, about);
+  if (status >= 300 && status < 400) {
+    return unreachable("InvalidAnswer", "answered with a redirect, which is not followed: check the endpoint", about);
+  }
+  return undefined;
+}
+
+const network: ReadonlyMap<string, string> = new Map([
+  ["ECONNREFUSED", "refused the connection: check the network and the VPC endpoint"],
+  ["ECONNRESET", "cut the connection"],
+  ["EPIPE", "cut the connection"],
+  ["ETIMEDOUT", "did not answer in time: check the network and the VPC endpoint"],
+  ["ENOTFOUND", "has no address: check the region, the endpoint and the cluster's DNS"],
+  ["EAI_AGAIN", "has no address: check the cluster's DNS"],
+  ["EHOSTUNREACH", "cannot be reached: check the network and the VPC endpoint"],
+  ["ENETUNREACH", "cannot be reached: check the network and the VPC endpoint"],
+  ["EPROTO", "does not speak TLS there: check the endpoint"],
+]);
+
+/** OpenSSL's and node's words for a certificate that is not trusted. */
+const certificate = /^(CERT_[A-Z_]+|ERR_TLS_[A-Z_]+|[A-Z_]*SELF_SIGNED_CERT[A-Z_]*|UNABLE_TO_[A-Z_]+)$/;
+
+function fromNetwork(thrown: Thrown, about: CallContext): AwsFailure | undefined {
+  const code = identifier(thrown.code);
+  const says = network.get(code);
+  const timedOut = code === "ETIMEDOUT" || (thrown.name === "TimeoutError" && !says);
+  if (timedOut) return deadlinePassed(about);
+  if (says) return unreachable("NetworkError", says, about);
+  if (certificate.test(code) || code.startsWith("ERR_SSL_")) {
+    return unreachable("NetworkError", "shows a TLS certificate that is not trusted: check the endpoint", about);
+  }
+  return undefined;
+}
+
+function unknown(code: string, requestId: string | undefined, about: CallContext): AwsFailure {
+  // `wait`, so that a call about several names is split until what AWS does not like stands alone.
+  const message = `${serviceOf(about)} refused ${actionOf(about)} by an error that is not known here: the operator's log at debug level has its name`;
+  return new AwsFailure({ reason: "Unreachable", next: "wait", code, requestId, message });
+}
+
+function unreachable(code: string, what: string, about: CallContext): AwsFailure {
+  const message = `${serviceOf(about)} ${what}; ${tryAgain}`;
+  return new AwsFailure({ reason: "Unreachable", next: "retry", code, message });
+}
+
+function addressRefused({ kind }: AddressRefused, about: CallContext): AwsFailure {
+  const why =
+    kind === "metadata"
+      ? "the instance's metadata, where no service of AWS is"
+      : "this machine, which is allowed only with --allow-insecure-endpoints";
+  const message = `the host of ${serviceOf(about)} has an address of ${why}: check the endpoint and the cluster's DNS`;
+  return new AwsFailure({ reason: "NotAllowed", next: "wait", scope: "credentials", code: "AddressRefused", message });
+}
+
+/** The chain of credentials failed: by a call to AWS of its own, or because it found nothing. */
+function credentialsUnavailable({ cause }: CredentialsUnavailable, about: CallContext): AwsFailure {
+  const scope: FailureScope = "credentials";
+  const thrown = (typeof cause === "object" && cause !== null ? cause : {}) as Thrown;
+  const inner: CallContext = { service: "sts", operation: "AssumeRoleWithWebIdentity", region: about.region };
+  const known = identifier(thrown.name) === "CredentialsProviderError" ? undefined : classify(thrown, inner);
+  const parts = (reason: Reason, next: Next, code: string, message: string) =>
+    new AwsFailure({ reason, next, code, message, scope, requestId: known?.requestId });
+  if (known?.next === "retry") return parts(known.reason, "retry", known.code, known.message);
+  if (known?.reason === "AccessDenied") {
+    const message =
+      "the operator's ServiceAccount may not sts:AssumeRoleWithWebIdentity: check its role's trust policy and its annotation eks.amazonaws.com/role-arn";
+    return parts("AccessDenied", "wait", known.code, message);
+  }
+  const message =
+    "the operator has no AWS credentials of its own: give its ServiceAccount a role (IRSA or EKS Pod Identity), or use secretRef";
+  return parts("ConnectionNotReady", "retry", known?.code ?? "CredentialsProviderError", message);
+}
+
+/** A name that is fit for a log line and a comparison; AWS's own have no other characters. */
+function identifier(text: unknown): string {
+  return typeof text === "string" && /^[A-Za-z][A-Za-z0-9_.]{0,63}$/.test(text) ? text : "UnknownError";
+}

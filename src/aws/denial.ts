@@ -1,0 +1,71 @@
+import { actionOf, type CallContext } from "./failure.ts";
+import { parseKeyArn, parseParameterRef } from "./names.ts";
+
+/** Characters of AWS's words that are looked at, at most. */
+const lookedAt = 4_096;
+
+/** Where AWS says that a Deny stands, and how we say it (IAM User Guide, "Troubleshoot access denied error messages"). */
+const explicit: readonly (readonly [string, string])[] = [
+  ["explicit deny in a service control policy", "a Deny in a service control policy forbids it"],
+  ["explicit deny in a resource control policy", "a Deny in a resource control policy forbids it"],
+  ["explicit deny in a VPC endpoint policy", "a Deny in the VPC endpoint's policy forbids it"],
+  ["explicit deny in a permissions boundary", "a Deny in the caller's permissions boundary forbids it"],
+  ["explicit deny in a session policy", "a Deny in the session's policy forbids it"],
+  ["explicit deny in a resource-based policy", "a Deny in the resource's own policy forbids it"],
+  ["explicit deny in an identity-based policy", "a Deny in the caller's IAM policy forbids it"],
+  ["no service control policy allows", "allow it in the service control policies"],
+  ["no VPC endpoint policy allows", "allow it in the VPC endpoint's policy"],
+  ["no permissions boundary allows", "allow it in the caller's permissions boundary"],
+  ["no session policy allows", "allow it in the session's policy"],
+  ["no resource-based policy allows", "allow it in the resource's own policy"],
+];
+
+/**
+ * What an access denied error means: who may not do what to which resource, and where to allow it. Of AWS's sentence
+ * `User: ARN is not authorized to perform: ACTION on resource: ARN because …`, only ARNs that read as such are taken,
+ * each where it stands alone, in one pass; what it does not tell is taken from the call.
+ *
+ * @param text AWS's words; may be anything
+ * @returns the message
+ */
+export function denial(text: string, about: CallContext): string {
+  const words = text.slice(0, lookedAt);
+  const throughKms =
+    about.service === "ssm" && (words.includes("(Service: AWSKMS") || words.includes("(Service: Kms,"));
+  const caller = principal(between(words, "User: ", " ")) ?? about.caller ?? "the caller";
+  const action = throughKms ? "kms:Decrypt" : actionOf(about);
+  const told = resource(between(words, " on resource: ", " "));
+  const isOneOfMany = about.resource === undefined && about.service === "ssm";
+  const own = isOneOfMany ? "its parameters" : (about.resource ?? "the key of the ciphertext");
+  let what = told && !isOneOfMany ? told : own;
+  if (throughKms && (isOneOfMany || !told || !parseKeyArn(told))) what = `the key of ${own}`;
+  const found = explicit.find(([theirs]) => words.includes(theirs));
+  const isKms = throughKms || about.service === "kms";
+  const usual = isKms
+    ? "allow it in the key's policy and the caller's IAM policy"
+    : "allow it in the caller's IAM policy";
+  return `${caller} may not ${action} on ${what} in ${about.region}: ${found ? found[1] : usual}`;
+}
+
+/** What stands between the first `before` and the next `after`, or the end. */
+function between(text: string, before: string, after: string): string {
+  const at = text.indexOf(before);
+  if (at < 0) return "";
+  const start = at + before.length;
+  const end = text.indexOf(after, start);
+  return text.slice(start, end < 0 ? undefined : end);
+}
+
+/** The ARN of a user or a role's session, else undefined (IAM User Guide, "IAM identifiers"). */
+function principal(text: string): string | undefined {
+  return /^arn:aws[a-z-]{0,16}:(iam|sts)::[0-9]{12}:[a-z-]{1,32}\/[A-Za-z0-9+=,.@_/-]{1,600}$/.test(text)
+    ? text
+    : undefined;
+}
+
+/** The ARN of a parameter or a key, else undefined. */
+function resource(text: string): string | undefined {
+  if (parseKeyArn(text)) return text;
+  const parameter = parseParameterRef(text);
+  return "ref" in parameter && parameter.ref.kind === "arn" ? text : undefined;
+}

@@ -1,0 +1,59 @@
+import type { Reason } from "../api/reasons.ts";
+import { Failure, type Next } from "../runtime/failure.ts";
+
+/**
+ * Whom a failure concerns: `call`, what this one call asked for; `credentials`, everything that is asked with the same
+ * credentials, so that asking for less at a time finds nothing out.
+ */
+export type FailureScope = "call" | "credentials";
+
+/** What an `AwsFailure` is made of. */
+export interface AwsFailureParts {
+  reason: Reason;
+  next: Next;
+  /** What the user reads: no words of AWS, no request id, no time. */
+  message: string;
+  /** AWS's own name of the error (`ThrottlingException`), or one of `TimeoutError`, `NetworkError`, `InvalidAnswer`. */
+  code: string;
+  scope?: FailureScope;
+  requestId?: string | undefined;
+}
+
+/** A call to AWS that failed, classed by the table of `classify`. */
+export class AwsFailure extends Failure {
+  /** AWS's own name of the error, or one of `TimeoutError`, `NetworkError`, `InvalidAnswer`, `UnknownError`. */
+  readonly code: string;
+  readonly scope: FailureScope;
+  /** AWS's id of the request, for the log and for AWS's support; never part of the message. */
+  readonly requestId: string | undefined;
+
+  constructor(parts: AwsFailureParts) {
+    super(parts.reason, parts.next, parts.message);
+    this.name = "AwsFailure";
+    this.code = parts.code;
+    this.scope = parts.scope ?? "call";
+    this.requestId = parts.requestId;
+  }
+}
+
+/** One call, as far as messages about it need to know. */
+export interface CallContext {
+  service: "ssm" | "kms" | "sts";
+  /** The operation's name in the API, which is the IAM action's too: `GetParameters`. */
+  operation: string;
+  region: string;
+  /**
+   * The one thing that was asked about, as the user wrote it: a parameter, a path, a key. Left out where there were
+   * several: a message about one of ten names must not show the other nine to its reader.
+   */
+  resource?: string;
+  /** The key that the request pinned, where it did. */
+  pinnedKey?: string;
+  /** ARN of the caller, where it is known already. */
+  caller?: string | undefined;
+}
+
+/** The IAM action of a call: `ssm:GetParameters`. */
+export function actionOf(context: CallContext): string {
+  return `${context.service}:${context.operation}`;
+}

@@ -1,0 +1,192 @@
+import { createHash } from "node:crypto";
+import type { Metrics } from "../metrics/metrics.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { Sealed } from "../runtime/sealed.ts";
+import { type Caller, Callers } from "./caller.ts";
+import { type SendCall, sender } from "./calls.ts";
+import { Closed, classify } from "./classify.ts";
+import { type ClientSettings, type Clients, makeClients } from "./clients.ts";
+import { checkEndpoint, type Lookup } from "./endpoints.ts";
+import type { CallContext } from "./failure.ts";
+import { type KmsPort, kmsPort } from "./kms.ts";
+import { type SsmPort, ssmPort } from "./ssm.ts";
+
+/** Where credentials come from: the SDK's own chain (the operator's identity), or keys that do not change. */
+export type CredentialSource =
+  | { kind: "default" }
+  | { kind: "static"; accessKeyId: string; secretAccessKey: Sealed; sessionToken?: Sealed };
+
+/** What makes an identity: who calls, and where. */
+export interface IdentitySpec {
+  region: string;
+  credentials: CredentialSource;
+  /** In the place of AWS's own: a VPC endpoint or an emulator. */
+  endpoints?: { ssm?: string; kms?: string; sts?: string };
+  useFIPS?: boolean;
+  useDualStack?: boolean;
+}
+
+/** Somebody who calls AWS in one region. Stays usable for as long as it is held. */
+export interface Identity {
+  /** Equal for equal specs; a digest, from which no secret can be had. */
+  readonly key: string;
+  readonly region: string;
+  /**
+   * Who AWS says this is, by sts:GetCallerIdentity; remembered until the credentials change.
+   *
+   * @throws AwsFailure which is not remembered
+   */
+  caller(signal?: AbortSignal): Promise<Caller>;
+  readonly ssm: SsmPort;
+  readonly kms: KmsPort;
+}
+
+export interface IdentitiesOptions {
+  clock: Clock;
+  metrics: Metrics;
+  log: Log;
+  /** Whether an endpoint may be plain http, or this machine. */
+  allowInsecureEndpoints: boolean;
+  /** `keyferry/1.2.3`. */
+  userAgent: string;
+  /** Identities that may have clients, and so sockets, at one time; 1,000. */
+  maxIdentities?: number;
+  /** Milliseconds without a call after which an identity's clients are destroyed; 10 minutes. */
+  idleMs?: number;
+  /** Milliseconds to connect; 3 s. */
+  connectTimeoutMs?: number;
+  /** Milliseconds of one call, body and all; 10 s. */
+  callTimeoutMs?: number;
+  /** How host names are looked up; the system's way. */
+  lookup?: Lookup;
+}
+
+/** The identities in use: equal specs are one, each with one set of SDK clients, made at its first call. */
+export class Identities {
+  readonly #options: IdentitiesOptions;
+  readonly #settings: ClientSettings;
+  /** By key, the least recently used first. */
+  readonly #members = new Map<string, Member>();
+  #closed = false;
+
+  constructor(options: IdentitiesOptions) {
+    this.#options = options;
+    const { allowInsecureEndpoints, userAgent, connectTimeoutMs = 3_000, callTimeoutMs = 10_000, lookup } = options;
+    this.#settings = {
+      allowInsecureEndpoints,
+      userAgent,
+      connectTimeoutMs,
+      callTimeoutMs,
+      ...(lookup ? { lookup } : {}),
+    };
+  }
+
+  /** Sockets and clients are there for so many identities. */
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** @throws Failure where an endpoint of the spec is not allowed */
+  get(spec: IdentitySpec): Identity {
+    for (const [service, url] of Object.entries(spec.endpoints ?? {})) {
+      if (url !== undefined) checkEndpoint(service, url, this.#options.allowInsecureEndpoints);
+    }
+    const key = keyOf(spec);
+    const member = this.#members.get(key) ?? this.#make(key, spec);
+    this.#touch(member);
+    return member.identity;
+  }
+
+  /** Destroys every client. Calls that are under way fail, and so do later ones. */
+  close(): void {
+    this.#closed = true;
+    for (const member of this.#members.values()) this.#drop(member, true);
+  }
+
+  #make(key: string, spec: IdentitySpec): Member {
+    const { clock, metrics, log } = this.#options;
+    const { callTimeoutMs } = this.#settings;
+    const borrow = async <T>(use: (clients: Clients) => Promise<T>): Promise<T> => {
+      if (this.#closed) throw new Closed();
+      this.#touch(member);
+      member.clients ??= makeClients(spec, this.#settings);
+      const { clients } = member;
+      member.calls += 1;
+      try {
+        return await use(clients);
+      } finally {
+        member.calls -= 1;
+        if (member.calls === 0 && this.#members.get(key) !== member) this.#drop(member, true);
+      }
+    };
+    const send: SendCall = sender({ borrow, clock, metrics, log, callTimeoutMs, caller: () => callers.known?.arn });
+    const accessKeyId = async (about: CallContext) => {
+      try {
+        return await borrow(async ({ credentials }) => (await credentials()).accessKeyId);
+      } catch (error) {
+        throw classify(error, about);
+      }
+    };
+    const callers = new Callers(spec.region, send, accessKeyId);
+    const identity: Identity = {
+      key,
+      region: spec.region,
+      caller: (signal) => callers.caller(signal),
+      ssm: ssmPort(send, spec.region),
+      kms: kmsPort(send, spec.region),
+    };
+    const member: Member = { key, identity, calls: 0, clients: undefined, idle: undefined };
+    return member;
+  }
+
+  /** Makes a member the most recently used, and the least recently used give way where there are too many. */
+  #touch(member: Member): void {
+    const { clock, maxIdentities = 1_000, idleMs = 600_000 } = this.#options;
+    member.idle?.cancel();
+    const other = this.#members.get(member.key);
+    if (other && other !== member) this.#drop(other, false);
+    this.#members.delete(member.key);
+    this.#members.set(member.key, member);
+    member.idle = clock.setTimer(() => this.#retire(member), idleMs);
+    while (this.#members.size > maxIdentities) this.#drop(this.#members.values().next().value!, false);
+  }
+
+  #retire(member: Member): void {
+    if (member.calls > 0) this.#touch(member);
+    else this.#drop(member, true);
+  }
+
+  /** Lets go of a member's clients: at once with `now`, else when its last call has ended. */
+  #drop(member: Member, now: boolean): void {
+    member.idle?.cancel();
+    if (this.#members.get(member.key) === member) this.#members.delete(member.key);
+    if (!now && member.calls > 0) return;
+    member.clients?.destroy();
+    member.clients = undefined;
+  }
+}
+
+interface Member {
+  key: string;
+  identity: Identity;
+  /** Calls under way. */
+  calls: number;
+  clients: Clients | undefined;
+  idle: Timer | undefined;
+}
+
+/** The digest of everything that distinguishes identities; a JSON array, so that no two specs read alike. */
+function keyOf({ region, credentials, endpoints = {}, useFIPS = false, useDualStack = false }: IdentitySpec): string {
+  const sealed = (value: Sealed | undefined) =>
+    value ? createHash("sha256").update(value.reveal()).digest("hex") : "";
+  const who =
+    credentials.kind === "default"
+      ? ["default"]
+      : ["static", credentials.accessKeyId, sealed(credentials.secretAccessKey), sealed(credentials.sessionToken)];
+  const where = [endpoints.ssm ?? "", endpoints.kms ?? "", endpoints.sts ?? "", useFIPS, useDualStack];
+  return createHash("sha256")
+    .update(JSON.stringify([region, who, where]))
+    .digest("hex")
+    .slice(0, 32);
+}

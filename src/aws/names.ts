@@ -1,0 +1,124 @@
+/** AWS's partitions, whose ARNs are taken (AWS General Reference; botocore's partitions.json). */
+export const partitions: readonly string[] = [
+  "aws",
+  "aws-cn",
+  "aws-us-gov",
+  "aws-iso",
+  "aws-iso-b",
+  "aws-iso-e",
+  "aws-iso-f",
+  "aws-eusc",
+];
+
+/** A parameter as a user refers to it, without its selector. */
+export type ParameterRef =
+  | {
+      kind: "name";
+      /** With its slash in front: to AWS `x` and `/x` are one name. */
+      name: string;
+    }
+  | {
+      kind: "arn";
+      partition: string;
+      region: string;
+      /** 12 digits; empty for the parameters that AWS itself publishes, below `/aws/`. */
+      account: string;
+      /** With its slash in front. */
+      name: string;
+    };
+
+/** What an ARN of a KMS key tells. */
+export interface KeyArn {
+  partition: string;
+  region: string;
+  account: string;
+  /** A UUID, or `mrk-` and 32 digits. */
+  id: string;
+}
+
+/** Characters of a name, at most (SSM API Reference, PutParameter). */
+const nameLength = 1_011;
+
+/** Parts between slashes, at most (the same). */
+const levels = 15;
+
+/**
+ * Says why a text is no full name of a parameter.
+ *
+ * @param name with its slash in front
+ * @returns a clause that says what would be right, or undefined where it is one
+ */
+export function nameProblem(name: string): string | undefined {
+  if (name.length > nameLength) return `a parameter's name has at most ${nameLength} characters`;
+  if (!/^[a-zA-Z0-9_.\-/]+$/.test(name)) return "a parameter's name is made of letters, digits and _ . - /";
+  if (name.includes("..")) return 'a parameter\'s name has no ".."';
+  const parts = name.slice(1).split("/");
+  if (parts.some((part) => part === "")) return "a parameter's name has something between its slashes and at its end";
+  if (parts.length > levels) return `a parameter's name has at most ${levels} levels`;
+  return undefined;
+}
+
+/**
+ * Reads a reference to a parameter, a name or an ARN.
+ *
+ * @param text without selector: one with a colon that is no ARN is refused
+ * @returns the reference, or a clause that says why there is none
+ */
+export function parseParameterRef(text: string): { ref: ParameterRef } | { problem: string } {
+  if (!text.startsWith("arn:")) {
+    const name = text.startsWith("/") ? text : `/${text}`;
+    const problem = nameProblem(name);
+    return problem ? { problem } : { ref: { kind: "name", name } };
+  }
+  const arn = parseArn(text);
+  const wrong = "a parameter's ARN reads arn:aws:ssm:REGION:ACCOUNT:parameter/NAME, without a version or label";
+  if (arn?.service !== "ssm" || !arn.resource.startsWith("parameter/")) return { problem: wrong };
+  const { partition, region, account } = arn;
+  const name = arn.resource.slice("parameter".length);
+  const problem = nameProblem(name);
+  if (problem) return { problem };
+  if (account === "" && !name.startsWith("/aws/")) return { problem: wrong };
+  return { ref: { kind: "arn", partition, region, account, name } };
+}
+
+/** The ARN of an SSM parameter. AWS writes no second slash where the name begins with one. */
+export function parameterArn(at: { partition: string; region: string; account: string; name: string }): string {
+  const { partition, region, account, name } = at;
+  return `arn:${partition}:ssm:${region}:${account}:parameter${name.startsWith("/") ? name : `/${name}`}`;
+}
+
+/**
+ * What GetParameter takes for a reference.
+ *
+ * @param text the reference as the user wrote it: AWS answers to it by the same words
+ * @param selector a version, or a label; at most one
+ */
+export function requestName(text: string, selector: { version?: number; label?: string } = {}): string {
+  if (selector.version !== undefined) return `${text}:${selector.version}`;
+  return selector.label === undefined ? text : `${text}:${selector.label}`;
+}
+
+/** Reads the ARN of a KMS key; undefined for an alias, a bare id and everything else. */
+export function parseKeyArn(text: string): KeyArn | undefined {
+  const arn = parseArn(text);
+  if (arn?.service !== "kms" || arn.account === "") return undefined;
+  const id = arn.resource.startsWith("key/") ? arn.resource.slice("key/".length) : "";
+  if (!/^[a-zA-Z0-9-]{1,64}$/.test(id)) return undefined;
+  return { partition: arn.partition, region: arn.region, account: arn.account, id };
+}
+
+interface Arn {
+  partition: string;
+  service: string;
+  region: string;
+  account: string;
+  resource: string;
+}
+
+function parseArn(text: string): Arn | undefined {
+  if (text.length > 2_048) return undefined;
+  const [prefix, partition = "", service = "", region = "", account = "", ...rest] = text.split(":");
+  if (prefix !== "arn" || rest.length !== 1 || !partitions.includes(partition)) return undefined;
+  if (!/^[a-z0-9-]{1,64}$/.test(region) || !/^([0-9]{12})?$/.test(account)) return undefined;
+  return { partition, service, region, account, resource: rest[0]! };
+}

@@ -1,0 +1,182 @@
+import type { Reason } from "../api/reasons.ts";
+import type { Next } from "../runtime/failure.ts";
+import { actionOf, type CallContext, type FailureScope } from "./failure.ts";
+
+/** What one error of AWS means. */
+export interface Row {
+  reason: Reason;
+  next: Next;
+  scope?: FailureScope;
+  /** The message to the user. */
+  says: (about: CallContext) => string;
+}
+
+/** The end of every message about what mends itself. */
+export const tryAgain = "it is tried again by itself";
+
+const services = { ssm: "AWS Systems Manager", kms: "AWS KMS", sts: "AWS STS" };
+
+/** How messages call the service that a call goes to. */
+export function serviceOf({ service, region }: CallContext): string {
+  return `${services[service]} in ${region}`;
+}
+
+const resourceOf = ({ resource, service }: CallContext) =>
+  resource ?? (service === "kms" ? "the ciphertext" : "the parameters");
+
+const throttled: Row = {
+  reason: "Throttled",
+  next: "retry",
+  says: (about) =>
+    `AWS throttles ${actionOf(about)} in ${about.region}: the account's quota there is spent; ${tryAgain}`,
+};
+
+const broken: Row = {
+  reason: "Unreachable",
+  next: "retry",
+  says: (about) => `${serviceOf(about)} answers ${actionOf(about)} with an error of its own; ${tryAgain}`,
+};
+
+const slow: Row = {
+  reason: "Unreachable",
+  next: "retry",
+  says: (about) => `${serviceOf(about)} did not answer in time: check the network and the VPC endpoint; ${tryAgain}`,
+};
+
+const skewed: Row = {
+  reason: "Unreachable",
+  next: "retry",
+  scope: "credentials",
+  says: (about) =>
+    `${serviceOf(about)} says that the clock of the operator's machine is wrong: set it by NTP; ${tryAgain}`,
+};
+
+const badCredentials = (what: string): Row => ({
+  reason: "AccessDenied",
+  next: "wait",
+  scope: "credentials",
+  says: (about) => `${serviceOf(about)} does not accept the credentials: ${what}`,
+});
+
+const expired = badCredentials("they have expired; where a Secret holds them, put new ones there");
+const unrecognized = badCredentials("the access key or session token is not known; check the Secret that holds them");
+const unsigned = badCredentials("the signature is wrong; check AWS_SECRET_ACCESS_KEY in the Secret that holds them");
+
+const invalid = (what: string): Row => ({
+  reason: "InvalidData",
+  next: "stalled",
+  says: (about) => `${serviceOf(about)} takes ${resourceOf(about)} for invalid: ${what}`,
+});
+
+const keyUnavailable = (what: string, next: Next = "wait"): Row => ({
+  reason: "KeyUnavailable",
+  next,
+  says: (about) => {
+    const key = about.service === "kms" ? (about.pinnedKey ?? "of the ciphertext") : `of ${resourceOf(about)}`;
+    return `the KMS key ${key} in ${about.region} ${what}`;
+  },
+});
+
+const disabled = keyUnavailable("is disabled: enable it");
+const keyTrouble = keyUnavailable(`cannot be used at the moment; ${tryAgain}`, "retry");
+
+const notDecrypted = (what: (about: CallContext) => string): Row => ({
+  reason: "DecryptFailed",
+  next: "stalled",
+  says: (about) => `${serviceOf(about)} does not decrypt it: ${what(about)}`,
+});
+
+/**
+ * Every error that is documented for GetParameter, GetParameters, GetParametersByPath, kms:Decrypt and
+ * sts:GetCallerIdentity (their pages in the API References), and those that every service can answer with (Common
+ * Errors), by AWS's name. `denied`: see denial.ts. Where a name is here without its `Exception`, both forms are meant.
+ */
+export const rows: ReadonlyMap<string, Row | "denied"> = new Map<string, Row | "denied">([
+  ["Throttling", throttled],
+  ["Throttled", throttled],
+  ["TooManyRequests", throttled],
+  ["RequestThrottled", throttled],
+  ["RequestLimitExceeded", throttled],
+  ["LimitExceeded", throttled],
+  ["ProvisionedThroughputExceeded", throttled],
+  ["BandwidthLimitExceeded", throttled],
+  ["PriorRequestNotComplete", throttled],
+  ["SlowDown", throttled],
+
+  ["InternalServerError", broken],
+  ["InternalServer", broken],
+  ["InternalFailure", broken],
+  ["InternalError", broken],
+  ["ServiceUnavailable", broken],
+  ["RequestAborted", broken],
+  ["RequestTimeout", slow],
+
+  ["AccessDenied", "denied"],
+  ["NotAuthorized", "denied"],
+  ["UnauthorizedOperation", "denied"],
+  ["OptInRequired", badCredentials("the account has not opted in to this region or service")],
+  ["ExpiredToken", expired],
+  ["UnrecognizedClient", unrecognized],
+  ["InvalidClientTokenId", unrecognized],
+  ["InvalidAccessKeyId", unrecognized],
+  ["InvalidSignature", unsigned],
+  ["SignatureDoesNotMatch", unsigned],
+  ["IncompleteSignature", unsigned],
+  ["MissingAuthenticationToken", unsigned],
+  ["RequestExpired", skewed],
+  ["RequestTimeTooSkewed", skewed],
+
+  [
+    "ParameterNotFound",
+    {
+      reason: "ParameterNotFound",
+      next: "wait",
+      says: ({ resource = "the parameter", region }) => `${resource} does not exist in ${region}: create it`,
+    },
+  ],
+  [
+    "ParameterVersionNotFound",
+    {
+      reason: "VersionNotFound",
+      next: "wait",
+      says: ({ resource = "the parameter", region }) =>
+        `${resource} does not exist in ${region}: AWS keeps the last 100 versions; check the version or set the label`,
+    },
+  ],
+  ["InvalidKeyId", keyUnavailable("cannot be used: it is disabled, pending deletion or gone; enable it")],
+  ["InvalidFilterKey", invalid("check the types and the label that are asked for")],
+  ["InvalidFilterOption", invalid("check the types and the label that are asked for")],
+  ["InvalidFilterValue", invalid("check the types and the label that are asked for")],
+  ["InvalidNextToken", broken],
+  ["Validation", invalid("check its name and selector")],
+  ["ValidationError", invalid("check its name and selector")],
+  ["RequestEntityTooLarge", invalid("the request is too large")],
+  ["MalformedHttpRequest", broken],
+  [
+    "UnknownOperation",
+    {
+      reason: "Unreachable",
+      next: "wait",
+      scope: "credentials",
+      says: (about) => `${serviceOf(about)} does not know ${actionOf(about)}: check the endpoint`,
+    },
+  ],
+
+  ["Disabled", disabled],
+  ["KMSInvalidState", keyUnavailable("cannot be used in its state: it is pending deletion or import; mend the key")],
+  ["NotFound", keyUnavailable("does not exist: check the ARN, its account and the region")],
+  ["KeyUnavailable", keyTrouble],
+  ["DependencyTimeout", keyTrouble],
+  ["KMSInternal", keyTrouble],
+  [
+    "InvalidCiphertext",
+    notDecrypted(() => "the encryption context is wrong or the ciphertext is damaged: AWS does not tell which"),
+  ],
+  [
+    "IncorrectKey",
+    notDecrypted(({ pinnedKey }) => `it was encrypted by another key than ${pinnedKey ?? "the one"} that keyId names`),
+  ],
+  ["InvalidKeyUsage", notDecrypted(({ pinnedKey }) => `${pinnedKey ?? "its key"} is no key for encryption`)],
+  ["InvalidGrantToken", notDecrypted(() => "the grant token is not valid")],
+  ["UnsupportedOperation", notDecrypted(({ pinnedKey }) => `${pinnedKey ?? "its key"} is no key for encryption`)],
+]);
