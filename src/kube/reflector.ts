@@ -123,7 +123,8 @@ export class Reflector<T extends KubeObject> {
       const { cause, next } = restart(run);
       const retryAfterMs = run.fault?.retryAfterMs;
       this.#options.metrics.watchRestarts.inc({ cause });
-      this.#say(next === "delay-list" && cause !== "gone" ? "warn" : "debug", { cause, next }, "a watch ended");
+      const level = next === "delay-list" && cause !== "gone" ? "warn" : "debug";
+      this.#say(level, { cause, next, ...(run.error && { error: run.error }) }, "a watch ended");
       this.#internalSince = cause === "internal" ? (this.#internalSince ?? this.#options.clock.monotonic()) : undefined;
       if (cause === "unsupported") this.#useWatchList = false;
       collecting = run.collecting;
@@ -235,6 +236,7 @@ export class Reflector<T extends KubeObject> {
     return {
       how: fault ? "fault" : end.how === "left" || end.how === "unopened" ? "incapable" : end.how,
       fault,
+      error: end.how === "unopened" ? reasonOf(end.error) : undefined,
       atStart: end.how === "unopened",
       events: feed.events,
       lastedMs: clock.monotonic() - start,

@@ -28,6 +28,8 @@ export interface WatchRun {
   /** `fault`: refused at the start or ended by an ERROR event. `incapable`: took a watch-list for a plain watch. */
   how: "closed" | "broken" | "silent" | "fault" | "incapable";
   fault?: Fault | undefined;
+  /** For the log: what kept it from beginning. */
+  error?: string | undefined;
   /** Whether the fault came instead of a stream. */
   atStart: boolean;
   /** Events that were taken in, bookmarks included. */
@@ -52,7 +54,7 @@ const internalLimitMs = 60_000;
 /** Decides what comes after a watch, as client-go's Reflector.watch and watchList do. */
 export function restart(run: WatchRun): { cause: RestartCause; next: Next } {
   const cause = causeOf(run);
-  if (cause === "throttled" || (cause === "refused" && run.atStart)) return { cause, next: "delay-watch" };
+  if (cause === "throttled" || cause === "refused") return { cause, next: "delay-watch" };
   if (run.collecting) {
     const stale = run.fault?.kind === "gone" || run.fault?.kind === "too-new";
     return { cause, next: stale && run.from !== "" ? "newest" : "list" };

@@ -46,11 +46,14 @@ describe("a watch that cannot begin", () => {
     [503, "ServiceUnavailable", "failed"],
     [504, "Timeout", "failed"],
   ])("because of a %s %s ends the round: a delay, then a list", async (code, reason, cause) => {
-    const { server, pass, synced, restarts } = await rig();
+    const { server, pass, synced, restarts, lines } = await rig();
     (await synced([], "10")).status(code, reason);
     await pass(800);
     expect((await server.nextList()).query.resourceVersion).toBe("10");
     expect(await restarts()).toEqual({ [cause]: 1 });
+    expect(lines.filter(({ level }) => level === "warn").map(({ fields }) => fields)).toEqual([
+      expect.objectContaining({ resource: "widgets", cause, error: expect.stringContaining(`${code} ${reason}`) }),
+    ]);
   });
 
   test("and says when to come again is not asked before", async () => {
