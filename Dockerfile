@@ -1,0 +1,21 @@
+# The bundle holds every library that it needs, so only the build has packages.
+ARG BASE=node:24-slim
+
+FROM ${BASE} AS build
+WORKDIR /build
+COPY package.json package-lock.json tsconfig.json ./
+# esbuild, which makes the bundle, is whole without its install script.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY scripts/build.ts scripts/
+COPY src/ src/
+RUN node scripts/build.ts
+
+FROM ${BASE}
+WORKDIR /keyferry
+COPY --from=build /build/dist/keyferry.js dist/keyferry.js
+# The heap ends at a share of the memory limit, whatever that is; the rest is for buffers, TLS and code.
+ENV NODE_ENV=production NODE_OPTIONS=--max-old-space-size-percentage=65
+# A number, since a kubelet can tell only of a number that it is not root.
+USER 65532:65532
+ENTRYPOINT ["node", "dist/keyferry.js"]
+CMD ["controller"]
