@@ -1,4 +1,4 @@
-import { Heap } from "./heap.ts";
+import { Heap } from "../runtime/heap.ts";
 
 /** A key that waits for a worker. One that was taken over by a higher priority is `withdrawn` and passed over. */
 export interface Waiting {
