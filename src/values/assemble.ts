@@ -117,7 +117,7 @@ export function assemble(input: AssembleInput): Assembled {
   }
   const own = new Set<string>();
   for (const one of input.data) {
-    const bytes = attempt(one.entry, () => valueOf(one));
+    const bytes = attempt(one.entry, () => oneValue(one));
     if (own.has(one.key)) {
       problems.push({
         reason: "KeyConflict",
@@ -149,7 +149,7 @@ export function sizeOf(data: ReadonlyMap<string, Uint8Array>): number {
   return size;
 }
 
-function valueOf({ key, source, jmesPath, decode: encoding = "None" }: DataInput): Uint8Array | undefined {
+function oneValue({ key, source, jmesPath, decode: encoding = "None" }: DataInput): Uint8Array | undefined {
   if (source.state === "missing") return undefined;
   keyRules()(key);
   let { bytes } = source;
@@ -217,7 +217,7 @@ function parseDocument(format: Format, text: string): Map<string, string> {
     case "JSON":
       return propertiesOf(parseJson(text), format);
     case "YAML":
-      return propertiesOf(parseYaml(text), format);
+      return parseYaml(text);
     case "Dotenv":
       return parseDotenv(text);
     case "StringList":

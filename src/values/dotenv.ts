@@ -33,7 +33,7 @@ export function parseDotenv(source: string): Map<string, string> {
     if (names.length !== 1 || names[0] !== "V")
       throw invalid(`line ${line} can be read in more than one way: check its quotes`);
     if (entries.has(name[1]!)) throw invalid(`line ${line} sets a name that an earlier line sets`);
-    entries.set(name[1]!, parsed["V"]!);
+    entries.set(name[1]!, parsed.V!);
     line += entry.split("\n").length;
     at = stop + 1;
   }

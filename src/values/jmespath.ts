@@ -1,7 +1,37 @@
+import { compile } from "@jmespath-community/jmespath";
+import { Evaluation, type Expression } from "./jmespath-evaluate.ts";
 import type { Json } from "./json.ts";
-import { invalid } from "./refusal.ts";
-/** Placeholder */
+import { maxExpressionLength } from "./limits.ts";
+import { invalid, Refusal } from "./refusal.ts";
+
+/**
+ * Evaluates a JMESPath expression (https://jmespath.org/specification.html, the language of the AWS tools) on a parsed
+ * document. The library parses the expression; the evaluation is ours, because every digit of a number has to stay,
+ * only own keys may be found, and the work has to be bounded. Functions that calculate (abs, avg, ceil, floor, sum) and
+ * the community's extensions (let, ternaries, arithmetic) are left out.
+ *
+ * @returns null where the expression leads to nothing
+ * @throws Refusal where the expression is over 1,024 characters, is not JMESPath, or costs too much
+ */
 export function evaluate(expression: string, document: Json): Json {
-  void document;
-  throw invalid(`jmesPath ${expression} cannot be evaluated`);
+  if (expression.length > maxExpressionLength) {
+    throw invalid(`jmesPath has ${expression.length} characters, and at most ${maxExpressionLength} are allowed`);
+  }
+  try {
+    return new Evaluation(document).run(parsed(expression));
+  } catch (error) {
+    if (error instanceof Refusal) throw new Refusal(error.reason, `jmesPath ${expression}: ${error.message}`);
+    if (error instanceof RangeError) throw invalid(`jmesPath ${expression}: it is nested too deep`);
+    throw error;
+  }
+}
+
+function parsed(expression: string): Expression {
+  try {
+    return compile(expression) as Expression;
+  } catch {
+    throw invalid(
+      "it is not a JMESPath expression; a name with other characters than letters, digits and _ needs double quotes",
+    );
+  }
 }

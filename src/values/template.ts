@@ -1,12 +1,134 @@
-import type { Problem } from "./refusal.ts";
+import { Liquid, type Template, TypeGuards, toValueSync } from "liquidjs";
+import { isSecretKey } from "./keys.ts";
+import { invalid, type Problem, Refusal } from "./refusal.ts";
+import { allowedFilters, allowedTags, Budget, engine, Output, scopeOf } from "./template-engine.ts";
+import { bytesOf, textOf } from "./text.ts";
+
+/** `spec.target.template`. */
 export interface TemplateInput {
+  /** Liquid templates by the key that they make. */
   data: Record<string, string>;
+  /** Whether the keys that templates are made from are in the Secret too: false when left out. */
   keepSources?: boolean;
 }
+
+/**
+ * Renders a Secret's templates over the keys of its sources. Each key is a variable by its own name, and
+ * `data["tls.key"]` for any name; all values are text. Templates do not see each other's results.
+ *
+ * @param sources what `data` and `dataFrom` came to
+ * @returns the Secret's data: the templates' keys alone, or with `keepSources` the sources' too, none of which may be
+ * equal to a template's; and all that is wrong, in the order of the templates
+ */
 export function renderTemplates(
-  input: TemplateInput,
-  sources: Map<string, Uint8Array>,
+  { data: templates, keepSources = false }: TemplateInput,
+  sources: ReadonlyMap<string, Uint8Array>,
 ): { data: Map<string, Uint8Array>; problems: Problem[] } {
-  void input;
-  return { data: sources, problems: [] };
+  const problems: Problem[] = [];
+  const data = new Map(keepSources ? sources : []);
+  const variables = variablesOf(sources);
+  const budget = new Budget();
+  for (const [key, template] of Object.entries(templates)) {
+    try {
+      if (!isSecretKey(key)) throw invalid("its name is not a Secret's key");
+      if (keepSources && sources.has(key)) {
+        throw new Refusal("KeyConflict", "a source makes the same key; rename one of them, or set keepSources: false");
+      }
+      data.set(key, bytesOf(render(template, variables, budget)));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      problems.push({ reason: error.reason, message: `target.template.data (${key}): ${error.message}` });
+    }
+  }
+  return { data, problems };
+}
+
+function render(template: string, variables: object, budget: Budget): string {
+  const names = new Set<string>();
+  try {
+    const parsed = engine.parse(template);
+    inspect(parsed, names);
+    const output = new Output();
+    toValueSync(engine.renderer.renderTemplates(parsed, scopeOf(variables, budget), output));
+    return output.buffer;
+  } catch (error) {
+    throw refusalOf(error, names);
+  }
+}
+
+/**
+ * Looks through a parsed template: refuses ranges, `(1..5)`, which past 2^53 never end, and collects the names that are
+ * written out in it, which alone may be named in a message: `data[PIN]` has the value of PIN in its name.
+ */
+function inspect(parsed: Template[], names: Set<string>): void {
+  const seen = new Set<unknown>();
+  const waiting: unknown[] = [parsed];
+  while (waiting.length > 0) {
+    const part = waiting.pop();
+    if (typeof part !== "object" || part === null || part instanceof Liquid || seen.has(part)) continue;
+    seen.add(part);
+    if (TypeGuards.isRangeToken(part)) throw invalid("it has a range such as (1..5), which templates here cannot have");
+    if (TypeGuards.isPropertyAccessToken(part) && !part.variable) {
+      const path: string[] = [];
+      for (const property of part.props) {
+        if (!("content" in property)) break;
+        path.push(String(property.content));
+        names.add(path.join("."));
+      }
+    }
+    for (const inner of Object.values(part)) waiting.push(inner);
+  }
+}
+
+/** Tells what was wrong, without a word of the library's. */
+function refusalOf(error: unknown, names: ReadonlySet<string>): Refusal {
+  for (let cause = error; cause instanceof Error; cause = "originalError" in cause ? cause.originalError : undefined) {
+    if (cause instanceof Refusal) return cause;
+    if (cause.name === "InternalUndefinedVariableError" && "variableName" in cause) {
+      const name = String(cause.variableName);
+      return invalid(
+        names.has(name)
+          ? `it names ${name}, which is not a key of data or dataFrom${placeIn(error)}`
+          : `it names a key that does not exist${placeIn(error)}`,
+      );
+    }
+    if (cause.name === "ParseError" || cause.name === "TokenizationError") {
+      return invalid(
+        `it is not a template that can be used: an error${placeIn(error)}; ` +
+          `there are the tags ${allowedTags.join(", ")} and the filters ${allowedFilters.join(", ")}`,
+      );
+    }
+  }
+  return invalid(`it cannot be rendered${placeIn(error)}`);
+}
+
+function placeIn(error: unknown): string {
+  const token = error instanceof Error && "token" in error ? error.token : undefined;
+  if (typeof token !== "object" || token === null || !("getPosition" in token)) return "";
+  const [line, column] = (token as { getPosition(): number[] }).getPosition();
+  return ` at line ${line}, column ${column}`;
+}
+
+/** The variables: an object without prototype, on which what is not text refuses to be read. */
+function variablesOf(sources: ReadonlyMap<string, Uint8Array>): object {
+  const own: Record<string, unknown> = Object.create(null);
+  for (const [key, bytes] of sources) {
+    let text: string | undefined;
+    try {
+      text = textOf(bytes);
+    } catch {
+      text = undefined;
+    }
+    const get = () => {
+      if (text === undefined)
+        throw invalid(`the key ${key} is not text in UTF-8, and only text can be put into a template`);
+      return text;
+    };
+    Object.defineProperty(own, key, { get, enumerable: true });
+  }
+  // Liquid takes `size` for the number of keys, where no key has the name.
+  if (!sources.has("size")) Object.defineProperty(own, "size", { value: undefined, enumerable: false });
+  const all: Record<string, unknown> = Object.create(null, Object.getOwnPropertyDescriptors(own));
+  Object.defineProperty(all, "data", { value: own, enumerable: true });
+  return all;
 }

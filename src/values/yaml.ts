@@ -1,6 +1,6 @@
 import { isLosslessNumber, LosslessNumber } from "lossless-json";
-import { isAlias, isMap, isScalar, isSeq, type Node, parseDocument } from "yaml";
-import type { Json, JsonObject } from "./json.ts";
+import { isAlias, isMap, isNode, isScalar, isSeq, type Node, parseDocument, type YAMLMap } from "yaml";
+import { type Json, textOfJson } from "./json.ts";
 import { maxBytes, maxDepth } from "./limits.ts";
 import { invalid } from "./refusal.ts";
 import { placeOf } from "./text.ts";
@@ -9,18 +9,19 @@ import { placeOf } from "./text.ts";
 const maxNodes = 100_000;
 
 /**
- * Parses one YAML 1.2 document under the core schema. Refused are: keys that come twice, tags beyond the core schema's,
+ * Reads the properties of one YAML 1.2 document, a mapping, under the core schema. Refused are: keys that come twice, tags beyond the core schema's,
  * a `%YAML` directive for another version, keys that are not scalars, nesting over 100 levels, and aliases that make
- * more than 100,000 nodes or 1 MiB of text. `<<` is a key like another. Numbers keep the digits that they are written with.
+ * more than 100,000 nodes or 1 MiB of text. `<<` is a key like another. A number is taken as it is
+ * written (`007`, `1.50`, `0x1F`); inside a mapping or list that becomes JSON, as JSON writes it, with every digit.
  *
  * @throws Refusal with the place of the first error
  */
-export function parseYaml(text: string): Json {
+export function parseYaml(text: string): Map<string, string> {
   const document = parseQuietly(text);
   const fault = document.errors[0] ?? document.warnings[0];
   if (fault) throw invalid(`not YAML that can be used: ${fault.code} at ${placeOf(text, fault.pos[0])}`);
   if (document.directives?.yaml.version !== "1.2") throw invalid("only YAML 1.2 is read: remove the %YAML directive");
-  return new Reading(text).read(document.contents, 0);
+  return new Reading(text).properties(document.contents);
 }
 
 function parseQuietly(text: string) {
@@ -46,6 +47,7 @@ function parseQuietly(text: string) {
 class Reading {
   readonly #text: string;
   readonly #anchors = new Map<string, Node>();
+  readonly #sources = new WeakMap<LosslessNumber, string>();
   #nodes = 0;
   #characters = 0;
 
@@ -53,15 +55,28 @@ class Reading {
     this.#text = text;
   }
 
-  read(node: unknown, depth: number): Json {
+  properties(node: unknown): Map<string, string> {
+    if (!isMap(node)) throw invalid("the YAML is not a mapping, whose properties could be keys");
+    const properties = new Map<string, string>();
+    for (const [name, value] of this.#members(node, 0)) {
+      const text = this.#written(value) ?? textOfJson(value);
+      if (text === undefined) {
+        throw invalid(`property ${properties.size + 1} of the YAML is null, which a key cannot be`);
+      }
+      properties.set(name, text);
+    }
+    return properties;
+  }
+
+  #read(node: unknown, depth: number): Json {
     this.#nodes++;
     if (this.#nodes > maxNodes || this.#characters > maxBytes) {
-      throw invalid("not YAML that can be used: its aliases make it too large");
+      throw invalid(`not YAML that can be used: with its aliases it has over ${maxNodes} parts or 1 MiB`);
     }
     if (isAlias(node)) {
       const target = this.#anchors.get(node.source);
       if (!target) throw this.#fault("an alias without its anchor", node);
-      return this.read(target, depth);
+      return this.#read(target, depth);
     }
     if (isScalar(node)) {
       if (node.anchor !== undefined) this.#anchors.set(node.anchor, node);
@@ -70,22 +85,32 @@ class Reading {
     if (!isMap(node) && !isSeq(node)) return null;
     if (depth === maxDepth) throw this.#fault(`nesting over ${maxDepth} levels deep`, node);
     if (node.anchor !== undefined) this.#anchors.set(node.anchor, node);
-    if (isSeq(node)) return node.items.map((item) => this.read(item, depth + 1));
-    const members: JsonObject = Object.create(null);
+    if (isSeq(node)) return node.items.map((item) => this.#read(item, depth + 1));
+    return Object.assign(Object.create(null), Object.fromEntries(this.#members(node, depth)));
+  }
+
+  #members(node: YAMLMap, depth: number): Map<string, Json> {
+    const members = new Map<string, Json>();
     for (const { key, value } of node.items) {
-      const name = this.#key(key as Node | null, node);
-      if (Object.hasOwn(members, name)) throw this.#fault("a key that comes twice", (key as Node | null) ?? node);
-      members[name] = this.read(value, depth + 1);
+      const name = this.#key(key, node);
+      if (members.has(name)) throw this.#fault("a key that comes twice", isNode(key) ? key : node);
+      members.set(name, this.#read(value, depth + 1));
     }
     return members;
   }
 
-  #key(node: Node | null, parent: Node): string {
-    const key = this.read(node, maxDepth);
+  /** A number's text in the document. */
+  #written(value: Json): string | undefined {
+    return isLosslessNumber(value) ? this.#sources.get(value) : undefined;
+  }
+
+  #key(node: unknown, parent: Node): string {
+    const key = this.#read(node, maxDepth);
     if (typeof key === "string") return key;
     if (typeof key === "boolean") return String(key);
-    if (isLosslessNumber(key)) return key.value;
-    throw this.#fault("a key that is not text", node ?? parent);
+    const written = this.#written(key);
+    if (written === undefined) throw this.#fault("a key that is not text", isNode(node) ? node : parent);
+    return written;
   }
 
   #scalar(value: unknown, source: string, node: Node): Json {
@@ -95,10 +120,12 @@ class Reading {
     }
     if (typeof value === "boolean") return value;
     if (typeof value !== "number") return null;
-    if (!Number.isFinite(value) && !/\d/.test(source))
-      throw this.#fault("an infinite number, or one that is not a number", node);
+    const digits = digitsOf(source);
+    if (digits === undefined) throw this.#fault("a number that JSON cannot write, such as .inf,", node);
+    const number = new LosslessNumber(digits);
     this.#characters += source.length;
-    return new LosslessNumber(digitsOf(source));
+    this.#sources.set(number, source);
+    return number;
   }
 
   #fault(what: string, node: Node) {
@@ -106,11 +133,17 @@ class Reading {
   }
 }
 
-/** Writes a number of YAML's core schema (https://yaml.org/spec/1.2.2/#1032-tag-resolution) as JSON would, with every digit. */
-function digitsOf(source: string): string {
-  if (/^0[ox]/.test(source)) return BigInt(source).toString();
-  const [, sign, whole, fraction, exponent] = /^([-+]?)(\d*)(?:\.(\d*))?(?:[eE]([-+]?\d+))?$/.exec(source)!;
-  const digits = whole!.replace(/^0+(?=\d)/, "") || "0";
-  const minus = sign === "-" ? "-" : "";
-  return `${minus}${digits}${fraction ? `.${fraction}` : ""}${exponent === undefined ? "" : `e${exponent}`}`;
+/**
+ * Writes a number of YAML's core schema (https://yaml.org/spec/1.2.2/#1032-tag-resolution) as JSON would, with every
+ * digit.
+ *
+ * @returns undefined for infinity and what is not a number
+ */
+function digitsOf(source: string): string | undefined {
+  if (/^0(?:o[0-7]+|x[0-9a-fA-F]+)$/.test(source)) return BigInt(source).toString();
+  const parts = /^([-+]?)(\d*)(?:\.(\d*))?(?:[eE]([-+]?\d+))?$/.exec(source);
+  if (!parts) return undefined;
+  const [, sign, whole = "", fraction = "", exponent] = parts;
+  const digits = whole.replace(/^0+(?=\d)/, "") || "0";
+  return `${sign === "-" ? "-" : ""}${digits}${fraction && `.${fraction}`}${exponent === undefined ? "" : `e${exponent}`}`;
 }

@@ -1,0 +1,206 @@
+import { compareNumber, isLosslessNumber, LosslessNumber } from "lossless-json";
+import type { Evaluation } from "./jmespath-evaluate.ts";
+import { isObject, type Json, type JsonObject, textOfJson } from "./json.ts";
+import { invalid } from "./refusal.ts";
+
+/** An argument of a function: a value, or an expression (`&name`) to be applied to values. */
+export type Argument = { value: Json } | { apply(item: Json): Json };
+
+type Call = (args: Arguments, evaluation: Evaluation) => Json;
+
+/** The arguments of one call, taken as the types that the function's signature has. */
+class Arguments {
+  readonly #name: string;
+  readonly #args: readonly Argument[];
+
+  constructor(name: string, args: readonly Argument[]) {
+    this.#name = name;
+    this.#args = args;
+  }
+
+  get count(): number {
+    return this.#args.length;
+  }
+
+  wrong(index: number, type: string) {
+    return invalid(`argument ${index + 1} of ${this.#name}() is not ${type}`);
+  }
+
+  any(index: number): Json {
+    const argument = this.#args[index];
+    if (!argument || !("value" in argument)) throw this.wrong(index, "a value");
+    return argument.value;
+  }
+
+  text(index: number): string {
+    const value = this.any(index);
+    if (typeof value !== "string") throw this.wrong(index, "a string");
+    return value;
+  }
+
+  list(index: number): Json[] {
+    const value = this.any(index);
+    if (!Array.isArray(value)) throw this.wrong(index, "an array");
+    return value;
+  }
+
+  object(index: number): JsonObject {
+    const value = this.any(index);
+    if (!isObject(value)) throw this.wrong(index, "an object");
+    return value;
+  }
+
+  expression(index: number): (item: Json) => Json {
+    const argument = this.#args[index];
+    if (!argument || !("apply" in argument)) throw this.wrong(index, "an expression, such as &name");
+    return argument.apply;
+  }
+}
+
+/** Names, numbers of arguments and meanings: https://jmespath.org/specification.html#built-in-functions */
+const functions = new Map<string, { least: number; most: number; call: Call }>([
+  ["contains", { least: 2, most: 2, call: contains }],
+  ["ends_with", { least: 2, most: 2, call: (args) => args.text(0).endsWith(args.text(1)) }],
+  ["join", { least: 2, most: 2, call: join }],
+  ["keys", { least: 1, most: 1, call: (args) => Object.keys(args.object(0)) }],
+  ["length", { least: 1, most: 1, call: length }],
+  ["map", { least: 2, most: 2, call: (args) => args.list(1).map(args.expression(0)) }],
+  ["max", { least: 1, most: 1, call: (args, evaluation) => extreme(args, evaluation, 1) }],
+  ["max_by", { least: 2, most: 2, call: (args, evaluation) => extreme(args, evaluation, 1) }],
+  ["merge", { least: 1, most: Infinity, call: merge }],
+  ["min", { least: 1, most: 1, call: (args, evaluation) => extreme(args, evaluation, -1) }],
+  ["min_by", { least: 2, most: 2, call: (args, evaluation) => extreme(args, evaluation, -1) }],
+  ["not_null", { least: 1, most: Infinity, call: notNull }],
+  ["reverse", { least: 1, most: 1, call: reverse }],
+  ["sort", { least: 1, most: 1, call: sort }],
+  ["sort_by", { least: 2, most: 2, call: sort }],
+  ["starts_with", { least: 2, most: 2, call: (args) => args.text(0).startsWith(args.text(1)) }],
+  ["to_array", { least: 1, most: 1, call: toArray }],
+  ["to_number", { least: 1, most: 1, call: toNumber }],
+  ["to_string", { least: 1, most: 1, call: toText }],
+  ["type", { least: 1, most: 1, call: (args) => typeOf(args.any(0)) }],
+  ["values", { least: 1, most: 1, call: (args) => Object.values(args.object(0)) }],
+]);
+
+/**
+ * Calls a function.
+ *
+ * @throws Refusal where it is not known, or its arguments are not of its types
+ */
+export function call(evaluation: Evaluation, name: string, args: readonly Argument[]): Json {
+  const known = functions.get(name);
+  if (!known) throw invalid(`it calls ${name}(), which there is not: ${[...functions.keys()].join(", ")}`);
+  if (args.length < known.least || args.length > known.most) {
+    throw invalid(`${name}() takes ${known.least === known.most ? "" : "at least "}${known.least} arguments`);
+  }
+  for (const argument of args) if ("value" in argument) evaluation.spend(breadth(argument.value));
+  return known.call(new Arguments(name, args), evaluation);
+}
+
+/** What looking at a value once costs. */
+function breadth(value: Json): number {
+  if (typeof value === "string" || Array.isArray(value)) return value.length;
+  return isObject(value) ? Object.keys(value).length : 1;
+}
+
+function contains(args: Arguments, evaluation: Evaluation): Json {
+  const where = args.any(0);
+  const what = args.any(1);
+  if (Array.isArray(where)) return where.some((item) => evaluation.equals(item, what));
+  return typeof what === "string" && args.text(0).includes(what);
+}
+
+function join(args: Arguments, evaluation: Evaluation): Json {
+  const glue = args.text(0);
+  const parts = args.list(1).map((part) => {
+    if (typeof part !== "string") throw args.wrong(1, "an array of strings");
+    evaluation.spend(part.length + glue.length);
+    return part;
+  });
+  return parts.join(glue);
+}
+
+function length(args: Arguments): Json {
+  const value = args.any(0);
+  if (typeof value === "string") return new LosslessNumber(String([...value].length));
+  return new LosslessNumber(String(Array.isArray(value) ? value.length : Object.keys(args.object(0)).length));
+}
+
+function merge(args: Arguments): Json {
+  const merged: JsonObject = Object.create(null);
+  for (let index = 0; index < args.count; index++) {
+    for (const [name, member] of Object.entries(args.object(index))) merged[name] = member;
+  }
+  return merged;
+}
+
+function notNull(args: Arguments): Json {
+  for (let index = 0; index < args.count; index++) if (args.any(index) !== null) return args.any(index);
+  return null;
+}
+
+function reverse(args: Arguments): Json {
+  const value = args.any(0);
+  return typeof value === "string" ? [...value].reverse().join("") : args.list(0).toReversed();
+}
+
+/** `max`, `max_by` and their opposites: of equals the first. */
+function extreme(args: Arguments, evaluation: Evaluation, sign: 1 | -1): Json {
+  const [first, ...others] = ranked(args, evaluation);
+  if (!first) return null;
+  return others.reduce((best, each) => (sign * order(each.rank, best.rank) > 0 ? each : best), first).item;
+}
+
+/** `sort` and `sort_by`: stable. */
+function sort(args: Arguments, evaluation: Evaluation): Json {
+  const items = ranked(args, evaluation);
+  // A comparison looks at as much as both have in common.
+  const longest = items.reduce((most, { rank }) => Math.max(most, typeof rank === "string" ? rank.length : 1), 1);
+  evaluation.spend(items.length * Math.ceil(Math.log2(items.length + 1)) * Math.min(longest, 64));
+  return items.sort((a, b) => order(a.rank, b.rank)).map(({ item }) => item);
+}
+
+/** Items with what they are ordered by: all strings or all numbers. */
+function ranked(args: Arguments, evaluation: Evaluation): { item: Json; rank: string | LosslessNumber }[] {
+  const by = args.count === 2 ? args.expression(1) : (item: Json) => item;
+  const items = args.list(0).map((item) => {
+    const rank = by(item);
+    if (typeof rank !== "string" && !isLosslessNumber(rank)) throw args.wrong(0, "an array of strings or of numbers");
+    evaluation.spend(1);
+    return { item, rank };
+  });
+  if (new Set(items.map(({ rank }) => typeof rank)).size > 1) throw args.wrong(0, "an array of strings or of numbers");
+  return items;
+}
+
+function order(a: string | LosslessNumber, b: string | LosslessNumber): number {
+  if (typeof a === "string" || typeof b === "string") {
+    // By code points, as UTF-8 has them; UTF-16's units have the astral ones before U+E000.
+    return a === b ? 0 : Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)));
+  }
+  return compareNumber(a.value, b.value);
+}
+
+function toArray(args: Arguments): Json {
+  const value = args.any(0);
+  return Array.isArray(value) ? value : [value];
+}
+
+function toNumber(args: Arguments): Json {
+  const value = args.any(0);
+  if (isLosslessNumber(value)) return value;
+  const isNumber = typeof value === "string" && /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/.test(value);
+  return isNumber ? new LosslessNumber(value) : null;
+}
+
+function toText(args: Arguments, evaluation: Evaluation): Json {
+  const value = args.any(0);
+  evaluation.measure(value);
+  return textOfJson(value) ?? "null";
+}
+
+function typeOf(value: Json): string {
+  if (value === null) return "null";
+  if (isLosslessNumber(value)) return "number";
+  return Array.isArray(value) ? "array" : typeof value;
+}
