@@ -161,9 +161,9 @@ export interface ClusterAWSConnectionSpecAllowNamespaces {
 
 /** The namespaces that carry these labels; all for {}. */
 export interface ClusterAWSConnectionSpecAllowNamespacesSelector {
-  /** Labels that a namespace must have with these values, at most 32. */
+  /** Labels that a namespace must have with these values, at most 32. None when left out. */
   matchLabels?: Record<string, string>;
-  /** Requirements that a namespace's labels must all meet, at most 32. */
+  /** Requirements that a namespace's labels must all meet, at most 32. None when left out. */
   matchExpressions?: ClusterAWSConnectionSpecAllowNamespacesSelectorMatchExpressions[];
 }
 
@@ -294,7 +294,10 @@ export interface SyncedSecretSpecDataParameter {
    * left out.
    */
   version?: number;
-  /** The label to follow: the version that carries it now. When the label moves, the Secret follows. */
+  /**
+   * The label to follow: the version that carries it now. When the label moves, the Secret follows. The latest version
+   * when both version and label are left out.
+   */
   label?: string;
 }
 
@@ -383,7 +386,10 @@ export interface SyncedSecretSpecDataFromParameter {
    * and label are left out.
    */
   version?: number;
-  /** The label to follow: the version that carries it now. When the label moves, the Secret follows. */
+  /**
+   * The label to follow: the version that carries it now. When the label moves, the Secret follows. The latest version
+   * when both version and label are left out.
+   */
   label?: string;
 }
 

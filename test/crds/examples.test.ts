@@ -1,0 +1,43 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parseAllDocuments } from "yaml";
+import { root } from "../../scripts/crds.ts";
+import { sharedCluster } from "../cluster/shared.ts";
+import { dryRunner, type Manifest } from "./dry-run.ts";
+
+const dryRun = dryRunner(await sharedCluster());
+
+/** The objects of our kinds in a text of YAML documents, moved to a namespace that exists. */
+function objectsIn(text: string): Manifest[] {
+  const objects = parseAllDocuments(text).map((document) => document.toJS() as Manifest);
+  return objects
+    .filter(({ apiVersion }) => apiVersion.startsWith("keyferry.io/"))
+    .map((object) => ({ ...object, metadata: { ...object.metadata, namespace: "default" } }));
+}
+
+async function expectAccepted(text: string): Promise<void> {
+  const objects = objectsIn(text);
+  expect(objects).not.toHaveLength(0);
+  for (const object of objects) expect(await dryRun(object)).toEqual({ accepted: true });
+}
+
+const read = (folder: string, ending: string) =>
+  readdirSync(join(root, folder))
+    .filter((file) => file.endsWith(ending))
+    .map((file) => [file, readFileSync(join(root, folder, file), "utf8")] as const);
+
+describe("the API server takes", () => {
+  for (const [file, text] of read("examples", ".yaml")) test(`examples/${file}`, () => expectAccepted(text));
+
+  for (const [file, page] of read("docs/reference", ".md")) {
+    for (const [index, [, text]] of [...page.matchAll(/```yaml\n(.*?)```/gs)].entries()) {
+      test(`manifest ${index + 1} of docs/reference/${file}`, () => expectAccepted(text!));
+    }
+  }
+});
+
+test("examples/README.md names every example", () => {
+  const readme = readFileSync(join(root, "examples/README.md"), "utf8");
+  for (const [file] of read("examples", ".yaml")) expect(readme).toContain(`(${file})`);
+});

@@ -1,0 +1,58 @@
+import { describe, expect, test } from "vitest";
+import { readKinds } from "../../scripts/crds.ts";
+import { sharedCluster } from "../cluster/shared.ts";
+import { rowWith } from "./dry-run.ts";
+import { connection, withSpec } from "./manifests.ts";
+
+const cluster = await sharedCluster();
+const hourAgo = new Date(Date.now() - 3_600_000).toISOString().replace(/\.\d+Z$/, "Z");
+const namespace = await cluster.freshNamespace("crds");
+
+describe("kubectl", () => {
+  for (const { plural } of readKinds()) {
+    test(`explains every field of ${plural}`, async () => {
+      const text = await cluster.run(["explain", plural, "--recursive"]);
+      expect(text).toContain("spec\t<Object> -required-");
+      for (const part of ["spec", "status"]) await cluster.run(["explain", `${plural}.${part}`, "--recursive"]);
+    });
+  }
+
+  test("explains a field with its default and what leaving it out means", async () => {
+    const text = await cluster.run(["explain", "kss.spec.refresh.staleAfter"]);
+    expect(text.replaceAll(/\s+/g, " ")).toContain("Longer than pollInterval; ten intervals when left out.");
+  });
+
+  test("takes every short name, and the category keyferry for all kinds", async () => {
+    const names = await cluster.run(["api-resources", "--api-group", "keyferry.io", "--categories", "keyferry"]);
+    expect(names).toMatch(/^syncedsecrets +kss +keyferry.io\/v1alpha1 +true +SyncedSecret$/m);
+    expect(names).toMatch(/^awsconnections +awsc +keyferry.io\/v1alpha1 +true +AWSConnection$/m);
+    expect(names).toMatch(/^clusterawsconnections +cawsc +keyferry.io\/v1alpha1 +false +ClusterAWSConnection$/m);
+  });
+
+  const seen = [
+    {
+      // Suspended, so that an operator in the same cluster has nothing to do with it.
+      manifest: withSpec({ suspend: true }),
+      columns: ["NAME", "READY", "REASON", "SECRET", "KEYS", "CHANGED", "AGE"],
+      status: { secretRef: { name: "other" }, keyCount: 3, lastChangeTime: hourAgo },
+      cells: { Secret: "other", Keys: 3, Changed: "60m" },
+    },
+    {
+      manifest: connection({ auth: { secretRef: { name: "absent" } } }),
+      columns: ["NAME", "READY", "REASON", "ACCOUNT", "REGION", "AGE"],
+      status: { accountID: "123456789012", callerARN: "arn:aws:iam::123456789012:user/x", pollInterval: "5m" },
+      cells: { Account: "123456789012", Region: "eu-west-1" },
+    },
+  ];
+  for (const { manifest, columns, status, cells } of seen) {
+    test(`shows of ${manifest.kind} the columns ${columns.join(", ")}`, async () => {
+      const own = { ...manifest, metadata: { name: "seen", namespace } };
+      await cluster.run(["create", "-f", "-"], JSON.stringify(own));
+      const [header] = (await cluster.run(["get", manifest.kind, "--namespace", namespace])).split("\n");
+      expect(header!.trim().split(/ +/)).toEqual(columns);
+      const condition = { type: "Ready", status: "True", reason: "Synced", message: "", lastTransitionTime: hourAgo };
+      const row = await rowWith(cluster, own, { conditions: [condition], ...status });
+      expect(Object.fromEntries(row)).toMatchObject({ Name: "seen", Ready: "True", Reason: "Synced", ...cells });
+    });
+  }
+});
