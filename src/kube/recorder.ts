@@ -126,9 +126,11 @@ export class EventRecorder {
 
   async #write(series: Series): Promise<void> {
     const { clock, log } = this.#options;
-    for (let tries = 1; series.count > series.toldCount; tries++) {
+    // What waited twice is written once.
+    if (series.count <= series.toldCount) return;
+    for (let tries = 1; ; tries++) {
       try {
-        await this.#send(series);
+        return await this.#send(series);
       } catch (error) {
         const { namespace, name } = series.event.regarding;
         const said = error instanceof KubeError ? error.message : "unknown error";
@@ -161,7 +163,7 @@ export class EventRecorder {
     try {
       await client.create(events, { ...event, ...progress });
     } catch (error) {
-      // An earlier try arrived, and its answer did not; what has been added to the series since is told with the next.
+      // An earlier try arrived, and its answer did not; what the series has come to since is told later.
       if (!(error instanceof KubeError) || error.kind !== "alreadyExists") throw error;
       series.toldCount = Math.max(toldCount, 1);
       return;

@@ -81,7 +81,7 @@ export async function applySecret(
   try {
     return written(await client.apply<KubeObject>(secrets, conditional(object, expect), { fieldManager, force }));
   } catch (error) {
-    return refusal(error);
+    return refusal(error, expect);
   }
 }
 
@@ -134,10 +134,15 @@ function written({ metadata }: KubeObject): Written {
   return { outcome: "written", uid, resourceVersion, managedFields, metadata };
 }
 
-/** Sorts a refused apply. A wrong uid is 422 on a live object, and 409 where there is none. */
-function refusal(error: unknown): LookAgain | FieldConflict {
+/**
+ * Sorts a refused apply. A wrong uid is 422 on a live object, and 409 where there is none. Without force the server
+ * reports a conflict of managers before it looks at the version, so that one where nothing was seen is news.
+ */
+function refusal(error: unknown, { state }: Expected): LookAgain | FieldConflict {
   if (!(error instanceof KubeError)) throw error;
-  if (error.kind === "fieldManagerConflict") return { outcome: "fieldConflict", conflicts: error.conflicts };
+  if (error.kind === "fieldManagerConflict") {
+    return state === "absent" ? { outcome: "lookAgain" } : { outcome: "fieldConflict", conflicts: error.conflicts };
+  }
   const isOtherUid = error.kind === "invalid" && error.causes.some(({ field }) => field === "metadata.uid");
   if (error.kind === "conflict" || isOtherUid) return { outcome: "lookAgain" };
   throw error;

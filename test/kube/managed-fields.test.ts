@@ -1,0 +1,144 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { coOwners, ownedBy } from "../../src/kube/managed-fields.ts";
+import type { ManagedFieldsEntry } from "../../src/kube/resource.ts";
+
+function entry(manager: string, fieldsV1: unknown, more: Partial<ManagedFieldsEntry> = {}): ManagedFieldsEntry {
+  const base = { manager, operation: "Apply", apiVersion: "v1", fieldsType: "FieldsV1", time: "2026-01-01T00:00:00Z" };
+  return { ...base, fieldsV1: fieldsV1 as object, ...more };
+}
+
+const fields = (names: Iterable<string>, prefix = "f:") =>
+  Object.fromEntries([...names].map((name) => [`${prefix}${name}`, {}]));
+
+/** As the API server wrote it for an apply of a Secret. */
+const applied = {
+  "f:data": { ".": {}, "f:DB_PASSWORD": {}, "f:tls.key": {} },
+  "f:immutable": {},
+  "f:metadata": {
+    "f:annotations": { "f:keyferry.io/revision": {} },
+    "f:labels": { "f:app.kubernetes.io/managed-by": {} },
+    "f:ownerReferences": { 'k:{"uid":"6f4e"}': {} },
+  },
+  "f:type": {},
+};
+
+describe("what a manager owns", () => {
+  test("is read from its entry", () => {
+    expect(ownedBy([entry("kubectl", {}), entry("keyferry", applied)], "keyferry")).toEqual({
+      data: new Set(["DB_PASSWORD", "tls.key"]),
+      labels: new Set(["app.kubernetes.io/managed-by"]),
+      annotations: new Set(["keyferry.io/revision"]),
+      ownerReferenceUids: new Set(["6f4e"]),
+      type: true,
+      immutable: true,
+    });
+  });
+
+  test("is nothing of an entry that owns other fields only", () => {
+    const owned = ownedBy([entry("keyferry", { "f:stringData": fields(["a"]) })], "keyferry");
+    expect(owned).toMatchObject({ data: new Set(), labels: new Set(), type: false, immutable: false });
+  });
+
+  test.each<[string, ManagedFieldsEntry[] | undefined]>([
+    ["are left out", undefined],
+    ["are wiped", [{}]],
+    ["name other managers only", [entry("kubectl", applied)]],
+    ["hold the manager's updates only", [entry("keyferry", applied, { operation: "Update" })]],
+    ["hold a subresource's entry only", [entry("keyferry", applied, { subresource: "status" })]],
+    ["are of a form to come", [entry("keyferry", applied, { fieldsType: "FieldsV2" })]],
+    ["hold text for fields", [entry("keyferry", "f:data")]],
+    ["hold a list for fields", [entry("keyferry", ["f:data"])]],
+    ["hold null for fields", [entry("keyferry", null)]],
+  ])("is not known where managedFields %s", (_, managedFields) => {
+    expect(ownedBy(managedFields, "keyferry")).toBeUndefined();
+  });
+
+  test("is read for an operation and a subresource of its own", () => {
+    const update = entry("keyferry", { "f:data": fields(["u"]) }, { operation: "Update" });
+    const status = entry("keyferry", { "f:data": fields(["s"]) }, { subresource: "status" });
+    expect(ownedBy([status, update], "keyferry", "Update")?.data).toEqual(new Set(["u"]));
+    expect(ownedBy([update, status], "keyferry", "Apply", "status")?.data).toEqual(new Set(["s"]));
+  });
+
+  test.each([
+    ["no JSON", "k:{uid}"],
+    ["a key of another field", 'k:{"name":"x"}'],
+    ["a uid that is no text", 'k:{"uid":1}'],
+    ["a uid on the prototype", 'k:{"__proto__":{"uid":"x"}}'],
+    ["a value of a set", 'v:"x"'],
+  ])("passes over an owner reference whose key is %s", (_, key) => {
+    const owned = ownedBy([entry("keyferry", { "f:metadata": { "f:ownerReferences": { [key]: {} } } })], "keyferry");
+    expect(owned?.ownerReferenceUids).toEqual(new Set());
+  });
+
+  test("bounds what it reads", () => {
+    const many = fields(Array.from({ length: 50_000 }, (_, i) => `k${i}`));
+    expect(ownedBy([entry("keyferry", { "f:data": many })], "keyferry")?.data.size).toBe(20_000);
+  });
+
+  const names = fc.uniqueArray(fc.oneof(fc.string(), fc.constantFrom("__proto__", "constructor", "toString", ".")));
+
+  test("comes back as it was written, whatever the names", () => {
+    fc.assert(
+      fc.property(names, names, names, names, (data, labels, annotations, uids) => {
+        const written = {
+          "f:data": { ".": {}, ...fields(data) },
+          "f:metadata": {
+            "f:labels": fields(labels),
+            "f:annotations": fields(annotations),
+            "f:ownerReferences": Object.fromEntries(uids.map((uid) => [`k:${JSON.stringify({ uid })}`, {}])),
+          },
+        };
+        // Through JSON, as it comes.
+        const parsed = JSON.parse(JSON.stringify([entry("keyferry", written)]));
+        expect(ownedBy(parsed, "keyferry")).toEqual({
+          data: new Set(data),
+          labels: new Set(labels),
+          annotations: new Set(annotations),
+          ownerReferenceUids: new Set(uids),
+          type: false,
+          immutable: false,
+        });
+      }),
+    );
+  });
+
+  test("never throws, whatever stands in the fields", () => {
+    const part = fc.constantFrom("f:data", "f:metadata", "f:labels", "f:ownerReferences", "f:type", 'k:{"uid":"a"}');
+    const tree = fc.letrec((tie) => ({
+      node: fc.oneof({ depthSize: "small" }, fc.jsonValue(), fc.dictionary(part, tie("node"))),
+    })).node;
+    fc.assert(
+      fc.property(tree, (fieldsV1) => {
+        const owned = ownedBy([entry("keyferry", fieldsV1)], "keyferry");
+        const isObject = typeof fieldsV1 === "object" && fieldsV1 !== null && !Array.isArray(fieldsV1);
+        expect(owned !== undefined).toBe(isObject);
+        coOwners([entry("kubectl", fieldsV1)], "keyferry");
+      }),
+    );
+  });
+});
+
+describe("who else owns keys", () => {
+  test("are all but this manager's apply, also its own update", () => {
+    const others = coOwners(
+      [
+        entry("keyferry", { "f:data": fields(["a"]) }),
+        entry("keyferry", { "f:data": fields(["b"]) }, { operation: "Update" }),
+        entry("kubectl-edit", { "f:data": fields(["a", "c"]) }, { operation: "Update" }),
+        entry("labeller", { "f:metadata": { "f:labels": fields(["x"]) } }),
+        {},
+      ],
+      "keyferry",
+    );
+    expect(others).toEqual([
+      { manager: "keyferry", operation: "Update", data: new Set(["b"]) },
+      { manager: "kubectl-edit", operation: "Update", data: new Set(["a", "c"]) },
+    ]);
+  });
+
+  test("are none where there are no managedFields", () => {
+    expect(coOwners(undefined, "keyferry")).toEqual([]);
+  });
+});
