@@ -1,14 +1,15 @@
-import { hostname } from "node:os";
 import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { Identities } from "../aws/identity.ts";
+import { ensureDefaultConnection } from "../controllers/connection/default.ts";
 import { Operator } from "../controllers/operator.ts";
 import { KubeClient } from "../kube/client.ts";
-import { loadConnection } from "../kube/config.ts";
+import { loadKubeConfig } from "../kube/config.ts";
+import { PooledConnection } from "../kube/pooled-connection.ts";
 import { serve } from "../metrics/http.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import { ensureDefaultConnection } from "../controllers/connection/default.ts";
 import type { ControllerSettings } from "./flags.ts";
 import { makeLog } from "./log.ts";
 import { version } from "./version.ts";
@@ -29,7 +30,8 @@ export async function runController(settings: ControllerSettings): Promise<numbe
   const clock = systemClock;
   const stop = new AbortController();
   try {
-    const connection = loadConnection(settings.kubeconfig);
+    const env = settings.kubeconfig === undefined ? process.env : { ...process.env, KUBECONFIG: settings.kubeconfig };
+    const connection = new PooledConnection({ load: () => loadKubeConfig({ env }), clock, log });
     const client = new KubeClient({ connection, metrics, clock, log, userAgent });
     const { allowInsecureEndpoints } = settings;
     const identities = new Identities({ clock, metrics, log, allowInsecureEndpoints, userAgent });
@@ -68,7 +70,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     await operator.run(stop.signal);
     clearInterval(alive);
     identities.close();
-    await client.close();
+    await connection.close();
     return 0;
   } catch (error) {
     log.error({ error: error instanceof Error ? error.message : "unknown" }, "the operator could not run");

@@ -2,7 +2,12 @@
  * Moves `key` in an index from the set under `was` to the set under `is`; undefined stands for no set. Sets that come
  * to be empty are dropped.
  */
-export function reindex(index: Map<string, Set<string>>, key: string, was: string | undefined, is: string | undefined): void {
+export function reindex(
+  index: Map<string, Set<string>>,
+  key: string,
+  was: string | undefined,
+  is: string | undefined,
+): void {
   if (was === is) return;
   if (was !== undefined) {
     const keys = index.get(was);

@@ -15,6 +15,8 @@ export class SecretView {
   readonly #client: KubeClient;
   readonly #written: Overlay<ObjectMeta>;
   readonly #byController = new Map<string, Set<string>>();
+  /** Secrets of which the API server has said that they are not what they were taken for. */
+  readonly #doubted = new Set<string>();
 
   constructor(cache: View<KubeObject>, client: KubeClient, clock: Clock) {
     this.#cache = cache;
@@ -52,9 +54,16 @@ export class SecretView {
     this.#written.note(key, metadata, { version: metadata?.resourceVersion, base, cached });
   }
 
-  /** Forgets what was noted: a write was refused, so the note is no better than the cache. */
+  /** Notes that a write was refused: the next decision asks the API server, and rests on nothing remembered. */
   doubt(namespace: string, name: string): void {
-    this.#written.doubt(`${namespace}/${name}`);
+    const key = `${namespace}/${name}`;
+    this.#written.doubt(key);
+    this.#doubted.add(key);
+  }
+
+  /** Whether a Secret has been doubted since the last time this was asked. */
+  isDoubted(namespace: string, name: string): boolean {
+    return this.#doubted.delete(`${namespace}/${name}`);
   }
 
   /**

@@ -9,6 +9,9 @@ export interface Sight {
   modified: number;
 }
 
+/** What an earlier process knew of a parameter: its sight, or that what depends on it had gone without it. */
+export type Seed = Sight | "left";
+
 /** A value with the sight that it belongs to: a revision must name the versions that its bytes came from. */
 export interface Sighted extends Sight {
   value: Sealed;
@@ -76,6 +79,28 @@ export function serve(spot: Spot, sight: Sight, mayGoBack: boolean): void {
 export function miss(spot: Spot, reason: Missing["reason"], now: number): void {
   if (spot.missing) spot.missing.reason = reason;
   else spot.missing = { reason, since: now, stage: spot.sight ? "suspect" : "absent" };
+}
+
+/** Takes over what an earlier process knew, where this one has not looked yet. */
+export function plant(entry: Entry, seeds: ReadonlyMap<string, Seed>, now: number): void {
+  if (entry.looked) return;
+  const { reference } = entry;
+  for (const [name, seed] of seeds) {
+    if (seed === "left") {
+      if (!entry.spot.sight) entry.spot.missing ??= { reason: "ParameterNotFound", stage: "gone", since: now };
+    } else if (reference.kind === "path") {
+      if (!entry.members.has(name)) entry.members.set(name, { sight: seed });
+    } else if (!entry.spot.sight) {
+      entry.spot.sight = seed;
+      delete entry.spot.missing;
+    }
+  }
+}
+
+/** Whether anything is known of an entry, by a look of this process or by an earlier one. */
+export function isKnown(entry: Readonly<Entry>): boolean {
+  const { looked, failure, spot, members } = entry;
+  return looked || failure !== undefined || spot.sight !== undefined || spot.missing !== undefined || members.size > 0;
 }
 
 /** Whether the grace of a suspect is over, so that it is time for a second opinion. */

@@ -1,7 +1,21 @@
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
-import { type Entry, fingerprint, isMassLoss, isRipe, miss, newEntry, type Sight, type Sighted, type Spot, serve } from "./entry.ts";
+import {
+  type Entry,
+  fingerprint,
+  isKnown,
+  isMassLoss,
+  isRipe,
+  miss,
+  newEntry,
+  plant,
+  type Seed,
+  type Sight,
+  type Sighted,
+  type Spot,
+  serve,
+} from "./entry.ts";
 import type { Lane } from "./lanes.ts";
 import type { PathReader } from "./path-reader.ts";
 import { Poller } from "./poller.ts";
@@ -14,8 +28,8 @@ export interface Want {
   reference: Reference;
   /** Milliseconds between polls; Infinity for a reference that is never polled. */
   pollIntervalMs: number;
-  /** What an earlier process saw, where the Secret itself vouches for it: sights by name. */
-  seed?: ReadonlyMap<string, Sight>;
+  /** What an earlier process knew, where the Secret itself vouches for it; by parameter name. */
+  seed?: ReadonlyMap<string, Seed>;
 }
 
 /** A reference's values, by parameter name. What is missing is not among them. */
@@ -60,7 +74,7 @@ export class Observer {
     const after = new Set<Entry>();
     for (const want of wants) {
       const entry = this.#entry(want.reference);
-      if (want.seed) plant(entry, want.seed);
+      if (want.seed) plant(entry, want.seed, this.#options.clock.now());
       after.add(entry);
       const isNew = entry.dependents.get(dependent) !== want.pollIntervalMs;
       entry.dependents.set(dependent, want.pollIntervalMs);
@@ -107,7 +121,9 @@ export class Observer {
     const read = await this.#options.reader.read(reference.identity, requestName(reference), { decrypt: true, lane });
     if (read.state !== "found") return read;
     const { value, version, modified } = read.record;
-    return value ? { state: "found", sighted: { value, version, modified } } : { state: "missing", reason: "VersionNotFound" };
+    return value
+      ? { state: "found", sighted: { value, version, modified } }
+      : { state: "missing", reason: "VersionNotFound" };
   }
 
   /** Lets go of every value: the reconciles that they were read for are done. */
@@ -198,7 +214,7 @@ export class Observer {
 
   /** Applies an answer, plans the next look, and tells the dependants where it changes what they act upon. */
   async #heard(entry: Entry, apply: () => Promise<void>): Promise<void> {
-    const knew = entry.looked || entry.spot.sight !== undefined || entry.members.size > 0 || entry.failure !== undefined;
+    const knew = isKnown(entry);
     const before = fingerprint(entry);
     const wasUnheard = entry.failure?.next === "retry";
     await apply();
@@ -221,7 +237,10 @@ export class Observer {
   }
 
   #take(entry: Entry, reference: ParameterReference, read: Read): void {
-    if (read.state === "failed") return this.#fail(entry, read.failure);
+    if (read.state === "failed") {
+      this.#fail(entry, read.failure);
+      return;
+    }
     this.#answered(entry);
     if (read.state === "missing") miss(entry.spot, read.reason, this.#options.clock.now());
     else serve(entry.spot, read.record, reference.selector !== "");
@@ -291,7 +310,8 @@ export class Observer {
       });
       if (listing.state === "failed") return listing;
       for (const [name, { value, version, modified }] of listing.records) {
-        if (value && entry.members.get(name)?.sight?.version === version) values.set(name, { value, version, modified });
+        if (value && entry.members.get(name)?.sight?.version === version)
+          values.set(name, { value, version, modified });
       }
     } else {
       const name = requestName(reference);
@@ -305,19 +325,6 @@ export class Observer {
     }
     if (this.#entries.get(entry.key) === entry) this.#wave.hold(entry, values);
     return { state: "values", values };
-  }
-}
-
-/** Takes over what an earlier process saw, where this one has not looked yet. */
-function plant(entry: Entry, seed: ReadonlyMap<string, Sight>): void {
-  if (entry.looked) return;
-  const { reference } = entry;
-  for (const [name, sight] of seed) {
-    if (reference.kind === "path") {
-      if (!entry.members.has(name)) entry.members.set(name, { sight });
-    } else if (name === reference.name && !entry.spot.sight) {
-      entry.spot.sight = sight;
-    }
   }
 }
 

@@ -34,12 +34,27 @@ beforeEach(() => {
   });
 });
 
-const parameter = (name: string, selector = ""): ParameterReference => ({ kind: "parameter", identity, name, selector });
-const path = (name: string): PathReference => ({ kind: "path", identity, path: name, recursive: true, label: "", types: [] });
-const want = (reference: ParameterReference | PathReference, pollIntervalMs = 5 * minute) => ({ reference, pollIntervalMs });
+const parameter = (name: string, selector = ""): ParameterReference => ({
+  kind: "parameter",
+  identity,
+  name,
+  selector,
+});
+const path = (name: string): PathReference => ({
+  kind: "path",
+  identity,
+  path: name,
+  recursive: true,
+  label: "",
+  types: [],
+});
+const want = (reference: ParameterReference | PathReference, pollIntervalMs = 5 * minute) => ({
+  reference,
+  pollIntervalMs,
+});
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
-async function valueOf(reference: ParameterReference): Promise<string | undefined> {
+async function textOf(reference: ParameterReference): Promise<string | undefined> {
   const read = await observer.values(reference, "bulk");
   const sighted = read.state === "values" ? read.values.get(reference.name) : undefined;
   return sighted && text(sighted.value.reveal());
@@ -83,7 +98,7 @@ describe("polls", () => {
     aws.put("/a", "2");
     await clock.advance(5 * minute);
     expect(told).toEqual(["ns/one"]);
-    expect(await valueOf(parameter("/a"))).toBe("2");
+    expect(await textOf(parameter("/a"))).toBe("2");
   });
 
   it("follow a label that moves back to an older version", async () => {
@@ -95,7 +110,7 @@ describe("polls", () => {
     aws.label("/a", "prod", 1);
     await clock.advance(5 * minute);
     expect(told).toEqual(["ns/one"]);
-    expect(await valueOf(parameter("/a", ":prod"))).toBe("1");
+    expect(await textOf(parameter("/a", ":prod"))).toBe("1");
   });
 
   it("back off while AWS cannot be heard, and tell the dependants when it can be heard again", async () => {
@@ -157,8 +172,11 @@ describe("values", () => {
     const ten = Array.from({ length: 10 }, (_, i) => `/p${i}`);
     for (const name of ten) aws.put(name, `of ${name}`);
     for (let i = 0; i < 100; i++) {
-      observer.depend(`ns/s${i}`, ten.map((name) => want(parameter(name))));
-      const reads = Promise.all(ten.map((name) => valueOf(parameter(name))));
+      observer.depend(
+        `ns/s${i}`,
+        ten.map((name) => want(parameter(name))),
+      );
+      const reads = Promise.all(ten.map((name) => textOf(parameter(name))));
       if (i % 7 === 0) expect(await reads).toEqual(ten.map((name) => `of ${name}`));
     }
     await settle();
@@ -168,11 +186,11 @@ describe("values", () => {
   it("are gone from memory when the wave ends, and after a minute in any case", async () => {
     aws.put("/a", "1");
     observer.depend("ns/one", [want(parameter("/a"))]);
-    await valueOf(parameter("/a"));
+    await textOf(parameter("/a"));
     expect(observer.valuesHeld).toBe(1);
     observer.endWave();
     expect(observer.valuesHeld).toBe(0);
-    await valueOf(parameter("/a"));
+    await textOf(parameter("/a"));
     await clock.advance(minute);
     expect(observer.valuesHeld).toBe(0);
   });
@@ -180,10 +198,10 @@ describe("values", () => {
   it("are read again once a poll has seen another version", async () => {
     aws.put("/a", "1");
     observer.depend("ns/one", [want(parameter("/a"))]);
-    expect(await valueOf(parameter("/a"))).toBe("1");
+    expect(await textOf(parameter("/a"))).toBe("1");
     aws.put("/a", "2");
     await observer.look([parameter("/a")], "bulk");
-    expect(await valueOf(parameter("/a"))).toBe("2");
+    expect(await textOf(parameter("/a"))).toBe("2");
   });
 
   it("of a stale replica are not handed out after a newer version was seen", async () => {
@@ -195,7 +213,7 @@ describe("values", () => {
     aws.put("/a", "2");
     await observer.look([parameter("/a")], "bulk");
     aws.parameters.set("/a", old);
-    expect(await valueOf(parameter("/a"))).toBeUndefined();
+    expect(await textOf(parameter("/a"))).toBeUndefined();
     expect(observer.entry(parameter("/a"))!.spot.sight?.version).toBe(2);
   });
 
@@ -258,7 +276,7 @@ describe("what is missing", () => {
     aws.put("/a", "2");
     await clock.advance(20 * minute);
     expect(observer.entry(parameter("/a"))!.spot.missing).toBeUndefined();
-    expect(await valueOf(parameter("/a"))).toBe("2");
+    expect(await textOf(parameter("/a"))).toBe("2");
   });
 
   it.each([
@@ -279,8 +297,14 @@ describe("what is missing", () => {
   it("is held, not gone, where over a tenth of the identity's names went missing at once", async () => {
     const all = Array.from({ length: 40 }, (_, i) => `/p${i}`);
     for (const name of all) aws.put(name, "v");
-    observer.depend("ns/one", all.map((name) => want(parameter(name), minute)));
-    await observer.look(all.map((name) => parameter(name)), "bulk");
+    observer.depend(
+      "ns/one",
+      all.map((name) => want(parameter(name), minute)),
+    );
+    await observer.look(
+      all.map((name) => parameter(name)),
+      "bulk",
+    );
     for (const name of all.slice(0, 8)) aws.delete(name);
     await clock.advance(30 * minute);
     const stages = all.slice(0, 8).map((name) => observer.entry(parameter(name))!.spot.missing?.stage);

@@ -77,7 +77,12 @@ describe("reading in batches", () => {
 describe("names that AWS calls invalid", () => {
   it("finds out by one GetParameter what is missing, and remembers it", async () => {
     aws.put("/app/there", "v");
-    const first = await Promise.all([read("/app/there"), read("/app/absent"), read("/app/there:9"), read("/app/there:prod")]);
+    const first = await Promise.all([
+      read("/app/there"),
+      read("/app/absent"),
+      read("/app/there:9"),
+      read("/app/there:prod"),
+    ]);
     expect(first.map((r) => (r.state === "missing" ? r.reason : r.state))).toEqual([
       "found",
       "ParameterNotFound",
@@ -139,10 +144,10 @@ describe("calls that fail as a whole", () => {
 });
 
 it("answers every ask exactly once with its own parameter, whatever is asked, missing or denied", async () => {
-  const asked = fc.array(
-    fc.record({ id: fc.integer({ min: 0, max: 30 }), decrypt: fc.boolean() }),
-    { minLength: 1, maxLength: 60 },
-  );
+  const asked = fc.array(fc.record({ id: fc.integer({ min: 0, max: 30 }), decrypt: fc.boolean() }), {
+    minLength: 1,
+    maxLength: 60,
+  });
   await fc.assert(
     fc.asyncProperty(asked, fc.uniqueArray(fc.integer({ min: 0, max: 30 })), async (asks, poison) => {
       const world = new FakeAws(() => 1_000);

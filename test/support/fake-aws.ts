@@ -50,7 +50,8 @@ export class FakeAws {
   }
 
   count(operation: Call["operation"], decrypt?: boolean): number {
-    return this.calls.filter((c) => c.operation === operation && (decrypt === undefined || c.decrypt === decrypt)).length;
+    return this.calls.filter((c) => c.operation === operation && (decrypt === undefined || c.decrypt === decrypt))
+      .length;
   }
 
   identity(key = "identity", region = "eu-west-1", account = "123456789012"): Identity {

@@ -1,7 +1,7 @@
-import { join } from "node:path";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { freePort } from "../cluster/ports.ts";
-import { startSupervised, type Supervised } from "./supervise.ts";
+import { type Supervised, startSupervised } from "./supervise.ts";
 
 /** The built program, running as its own process against a cluster. */
 export interface RunningOperator {
@@ -35,7 +35,12 @@ export async function startOperator(options: {
 }): Promise<RunningOperator> {
   const [metrics, probes] = [await freePort(), await freePort()];
   const logFile = join(options.folder, `operator-${process.pid}-${started++}.log`);
-  const flags = ["--metrics-bind-address", `127.0.0.1:${metrics}`, "--health-probe-bind-address", `127.0.0.1:${probes}`];
+  const flags = [
+    "--metrics-bind-address",
+    `127.0.0.1:${metrics}`,
+    "--health-probe-bind-address",
+    `127.0.0.1:${probes}`,
+  ];
   const program: Supervised = await startSupervised({
     name: "keyferry",
     command: process.execPath,

@@ -91,7 +91,11 @@ export class ConnectionReconciler {
     if (!ref) return undefined;
     const where = `${ref.namespace}/${ref.name}`;
     try {
-      const secret = await this.#options.client.get<KubeObject & { data?: SecretData }>(secrets, ref.namespace, ref.name);
+      const secret = await this.#options.client.get<KubeObject & { data?: SecretData }>(
+        secrets,
+        ref.namespace,
+        ref.name,
+      );
       return secret.data ?? {};
     } catch (error) {
       if (error instanceof KubeError && error.kind === "notFound") {
@@ -118,7 +122,8 @@ export class ConnectionReconciler {
           message: `calls AWS account ${resolved.account} in ${resolved.identity.region}`,
         }
       : { type: "Ready", status: "False" as const, reason: resolved.failure.reason, message: resolved.failure.message };
-    const stalled = !ready && resolved.failure.next === "stalled" ? [{ ...condition, type: "Stalled", status: "True" as const }] : [];
+    const stalled =
+      !ready && resolved.failure.next === "stalled" ? [{ ...condition, type: "Stalled", status: "True" as const }] : [];
     const before = connection.status;
     const status = {
       observedGeneration: generation,
@@ -131,8 +136,19 @@ export class ConnectionReconciler {
     const { name, namespace, uid } = metadata;
     const was = before?.conditions?.find(({ type }) => type === "Ready");
     if (!ready && was?.reason !== condition.reason) {
-      const regarding = { apiVersion: apiVersion!, kind: kind!, name: name!, uid: uid!, ...(namespace ? { namespace } : {}) };
-      recorder.record(regarding, { type: "Warning", reason: condition.reason, action: "Resolve", note: condition.message });
+      const regarding = {
+        apiVersion: apiVersion!,
+        kind: kind!,
+        name: name!,
+        uid: uid!,
+        ...(namespace ? { namespace } : {}),
+      };
+      recorder.record(regarding, {
+        type: "Warning",
+        reason: condition.reason,
+        action: "Resolve",
+        note: condition.message,
+      });
     }
     try {
       await client.apply(

@@ -31,7 +31,8 @@ export function identitySpec(connection: AnyConnection, data: SecretData | undef
   const { spec } = connection;
   const secret = credentialsSecret(connection);
   if (connection.kind === "AWSConnection" && !secret) {
-    const message = "spec.auth.secretRef is required: a namespaced connection never uses the operator's own AWS identity";
+    const message =
+      "spec.auth.secretRef is required: a namespaced connection never uses the operator's own AWS identity";
     throw new Failure("NotAllowed", "stalled", message);
   }
   const cluster = connection.kind === "ClusterAWSConnection" ? (connection as ClusterAWSConnection).spec : undefined;

@@ -1,8 +1,15 @@
-import type { Entry, Missing, Spot } from "../../parameters/entry.ts";
+import { type Entry, isKnown, type Missing, type Spot } from "../../parameters/entry.ts";
 import type { Reference } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { selectMembers } from "../../values/assemble.ts";
-import { type Grant, type ManyFromDocument, type ManyFromPath, type Plan, type Planned, refusedMembers } from "./plan.ts";
+import {
+  type Grant,
+  type ManyFromDocument,
+  type ManyFromPath,
+  type Plan,
+  type Planned,
+  refusedMembers,
+} from "./plan.ts";
 import type { RevisionSource } from "./revision.ts";
 
 export type WhenMissing = "Retain" | "DeleteKeys" | "DeleteSecret";
@@ -56,8 +63,7 @@ export function assess(
   for (const planned of plan.entries) {
     if (planned.kind === "blob") continue;
     const entry = known(planned.reference);
-    const isKnown = entry && (entry.looked || entry.failure || entry.spot.sight || entry.members.size > 0);
-    if (!isKnown) {
+    if (!entry || !isKnown(entry)) {
       result.unknown.push(planned.reference);
       continue;
     }

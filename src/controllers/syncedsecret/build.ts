@@ -1,9 +1,9 @@
+import type { SyncedSecret } from "../../api/types.ts";
 import type { Sighted } from "../../parameters/entry.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
 import { type AssembleInput, assemble, keyOfMember, type SourceValue } from "../../values/assemble.ts";
-import type { SyncedSecret } from "../../api/types.ts";
 import { type Assessment, type Lost, membersOf } from "./assess.ts";
 import type { Plan, Planned } from "./plan.ts";
 import type { RevisionSource } from "./revision.ts";
@@ -67,7 +67,8 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
         seen(name, selector, sighted);
         return { name, bytes: sighted.value.reveal() };
       });
-      for (const { entry, name } of assessment.lost) if (entry === planned && !values.has(name)) asAssessed(name, selector);
+      for (const { entry, name } of assessment.lost)
+        if (entry === planned && !values.has(name)) asAssessed(name, selector);
       const { keys, onConflict } = planned;
       input.dataFrom.push({
         kind: "path",

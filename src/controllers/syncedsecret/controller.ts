@@ -13,9 +13,9 @@ import type { Observer } from "../../parameters/observer.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
 import { parseDuration } from "../../runtime/duration.ts";
 import type { Log } from "../../runtime/log.ts";
-import { defaultPollIntervalMs } from "../connection/reconcile.ts";
-import type { Connections } from "../connection/connections.ts";
 import { conditionsAfter } from "../conditions.ts";
+import type { Connections } from "../connection/connections.ts";
+import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { reindex } from "../index-of.ts";
 import { Overlay } from "../overlay.ts";
 import { controllerOf } from "../secret-view.ts";
@@ -240,7 +240,8 @@ export class SyncedSecretController {
     metrics.syncs.inc({ result: summary.ready === "False" ? "failed" : "ok", reason: summary.reason });
     if (perObjectMetrics) {
       metrics.ready.set({ namespace: namespace!, name: name! }, summary.ready === "True" ? 1 : 0);
-      if (outcome.kind === "current") metrics.lastSuccess.set({ namespace: namespace!, name: name! }, clock.now() / 1_000);
+      if (outcome.kind === "current")
+        metrics.lastSuccess.set({ namespace: namespace!, name: name! }, clock.now() / 1_000);
     }
     const wrote = outcome.kind === "current" || outcome.kind === "failed" ? outcome.wrote : undefined;
     if (wrote) {

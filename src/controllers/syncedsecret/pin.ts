@@ -10,9 +10,7 @@ import type { RevisionSource } from "./revision.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
 type Source = NonNullable<Status["sources"]>[number];
-type Pinned =
-  | { ok: true; values: Map<string, ReadonlyMap<string, Sighted>> }
-  | { ok: false; problems: Failure[] };
+type Pinned = { ok: true; values: Map<string, ReadonlyMap<string, Sighted>> } | { ok: false; problems: Failure[] };
 
 /** What a status says that a Secret was made from, in place of what is there now. */
 export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assessment {
@@ -61,14 +59,20 @@ export async function readPinned(
     return undefined;
   };
   if ((status?.sourcesOmitted ?? 0) > 0) {
-    const message = "the Secret was made from more sources than the status lists, so it cannot be made again as it was: change the spec to have it made anew";
+    const message =
+      "the Secret was made from more sources than the status lists, so it cannot be made again as it was: change the spec to have it made anew";
     return { ok: false, problems: [new Failure("SourceGone", "wait", message)] };
   }
   await Promise.all(
     plan.references.map(async (reference) => {
       const found = new Map<string, Sighted>();
       for (const source of sources.filter((candidate) => belongs(candidate, reference))) {
-        const asked: ParameterReference = { kind: "parameter", identity: reference.identity, name: source.name, selector: "" };
+        const asked: ParameterReference = {
+          kind: "parameter",
+          identity: reference.identity,
+          name: source.name,
+          selector: "",
+        };
         const sighted = await read(asked, source.version);
         if (sighted) found.set(source.name, { ...sighted, modified: Date.parse(source.lastModified) });
       }

@@ -1,6 +1,7 @@
 import { annotations } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import { openBlob } from "../../ciphertexts/kms-blob.ts";
+import { ownedBy } from "../../kube/managed-fields.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
 import type { Sighted } from "../../parameters/entry.ts";
 import type { Lane } from "../../parameters/lanes.ts";
@@ -204,7 +205,12 @@ export class SyncedSecretReconciler {
       return this.#failed(gathered, assessment, [new Failure("Pending", "wait", message)], inSecret);
     }
     let whose = gathered.standing as Exclude<Standing, { state: "foreign" | "passing" }>;
-    if (hurt !== "unknown" && whose.state === "ours" && target.policy !== "Merge" && isUnrecorded(resource, target, whose.metadata)) {
+    if (
+      hurt !== "unknown" &&
+      whose.state === "ours" &&
+      target.policy !== "Merge" &&
+      isUnrecorded(resource, target, whose.metadata)
+    ) {
       const restored = await this.#options.writer.restoreRecord(target, whose.metadata);
       if (restored) whose = { state: "ours", metadata: restored };
     }
@@ -293,14 +299,15 @@ export class SyncedSecretReconciler {
 
   async #standing(resource: SyncedSecret, target: Target): Promise<Standing> {
     const { view } = this.#options;
-    const known = view.known(target.namespace, target.name);
-    if (known) return standing(resource, target, known);
+    const { namespace, name } = target;
+    const isDoubted = view.isDoubted(namespace, name);
+    const known = view.known(namespace, name);
+    if (known && !isDoubted) return standing(resource, target, known);
     // Absent from the cache of labelled Secrets: it may be there without its label. On a first sync the write itself
     // finds out, since it only ever creates.
     const wasRefused = resource.status?.conditions?.some(({ reason }) => reason === "SecretConflict");
-    const mayBeThere = resource.status?.secretRef !== undefined || wasRefused || target.policy === "Merge";
-    const found = mayBeThere ? await view.look(target.namespace, target.name) : undefined;
-    return standing(resource, target, found);
+    const mayBeThere = isDoubted || resource.status?.secretRef || wasRefused || target.policy === "Merge";
+    return standing(resource, target, mayBeThere ? await view.look(namespace, name) : undefined);
   }
 
   async #openBlobs(gathered: Gathered): Promise<{ blobs: Map<string, Sealed>; problems: Failure[] }> {
@@ -350,7 +357,12 @@ export class SyncedSecretReconciler {
   }
 
   #failed(gathered: Gathered, assessment: Assessment, problems: Failure[], inSecret: string | undefined): Outcome {
-    return { kind: "failed", problems, hasGoodSecret: isOfSpec(inSecret, gathered.resource.spec), ...heard(assessment) };
+    return {
+      kind: "failed",
+      problems,
+      hasGoodSecret: isOfSpec(inSecret, gathered.resource.spec),
+      ...heard(assessment),
+    };
   }
 }
 
@@ -397,11 +409,10 @@ function wantsOf(gathered: Gathered, inSecret: string | undefined): Want[] {
   });
 }
 
-function keyCountOf({ resource, standing: whose }: Gathered): number {
+function keyCountOf({ resource, target, standing: whose }: Gathered): number {
   if (resource.status?.keyCount !== undefined) return resource.status.keyCount;
   const fields = whose.state === "ours" ? whose.metadata.managedFields : undefined;
-  const data = fields?.find(({ operation }) => operation === "Apply")?.fieldsV1?.["f:data"] as object | undefined;
-  return Object.keys(data ?? {}).filter((key) => key.startsWith("f:")).length;
+  return ownedBy(fields, target.manager)?.data.size ?? 0;
 }
 
 /** Under Once nothing is looked at any more: what the status says of the sources stays true. */

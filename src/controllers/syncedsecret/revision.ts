@@ -8,7 +8,10 @@ const format = "1";
  * One source as the revision sees it; never a value.
  * `left` is a source that the Secret goes without: optional and missing, or gone and its keys deleted.
  */
-export type RevisionSource = { name: string; selector: string } & ({ version: number; modified: number } | { left: true });
+export type RevisionSource = { name: string; selector: string } & (
+  | { version: number; modified: number }
+  | { left: true }
+);
 
 /**
  * The revision of a Secret: the format's number, a digest of the spec's output part, and a digest of what the sources
@@ -21,11 +24,12 @@ export function revision(
   region: string,
   sources: readonly RevisionSource[],
 ): string {
+  // A parameter that several entries use is one source.
   const lines = sources.map((source) => {
     const seen = "left" in source ? "left" : `${source.version}\t${source.modified}`;
     return `${source.name}\t${source.selector}\t${seen}`;
   });
-  return `${format}.${specDigest(spec)}.${digest([account, region, ...lines.sort()].join("\n"))}`;
+  return `${format}.${specDigest(spec)}.${digest([account, region, ...[...new Set(lines)].sort()].join("\n"))}`;
 }
 
 /** Whether a Secret's revision was made from this spec, whatever its sources were then. */

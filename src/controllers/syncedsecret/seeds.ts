@@ -1,5 +1,5 @@
 import type { SyncedSecret } from "../../api/types.ts";
-import type { Sight } from "../../parameters/entry.ts";
+import type { Seed } from "../../parameters/entry.ts";
 import { referenceKey } from "../../parameters/reference.ts";
 import { belongs, pinnedAssessment } from "./pin.ts";
 import type { Grant, Plan } from "./plan.ts";
@@ -17,18 +17,20 @@ export function seedsOf(
   plan: Plan,
   grant: Grant,
   inSecret: string | undefined,
-): Map<string, ReadonlyMap<string, Sight>> | undefined {
+): Map<string, ReadonlyMap<string, Seed>> | undefined {
   const { sources, sourcesOmitted } = resource.status ?? {};
   if (inSecret === undefined || !sources || (sourcesOmitted ?? 0) > 0) return undefined;
   const assessed = pinnedAssessment(plan, sources).sources;
   if (revision(resource.spec, grant.account, grant.identity.region, assessed) !== inSecret) return undefined;
-  const seeds = new Map<string, ReadonlyMap<string, Sight>>();
+  const seeds = new Map<string, ReadonlyMap<string, Seed>>();
   for (const reference of plan.references) {
-    const sights = new Map<string, Sight>();
+    const sights = new Map<string, Seed>();
     for (const source of sources) {
       if (!belongs(source, reference)) continue;
       sights.set(source.name, { version: source.version, modified: Date.parse(source.lastModified) });
     }
+    // The revision that the Secret vouches for was made without it.
+    if (reference.kind === "parameter" && sights.size === 0) sights.set(reference.name, "left");
     if (sights.size > 0) seeds.set(referenceKey(reference), sights);
   }
   return seeds;

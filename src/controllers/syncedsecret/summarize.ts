@@ -1,5 +1,5 @@
-import type { SyncedSecret } from "../../api/types.ts";
 import type { Reason } from "../../api/reasons.ts";
+import type { SyncedSecret } from "../../api/types.ts";
 import type { Failure } from "../../runtime/failure.ts";
 import { type Asked, conditionsAfter, isSame, secondsOf } from "../conditions.ts";
 import type { Outcome } from "./outcome.ts";
@@ -59,7 +59,8 @@ export function summarize(input: SummarizeInput): Summary {
     Object.assign(status, listed(made.sources));
   }
   if (outcome.kind === "failed" && outcome.wrote === "deleted") {
-    for (const field of ["secretRef", "revision", "keyCount", "sources", "sourcesOmitted"] as const) delete status[field];
+    for (const field of ["secretRef", "revision", "keyCount", "sources", "sourcesOmitted"] as const)
+      delete status[field];
   }
   const wrote = outcome.kind === "suspended" ? undefined : outcome.wrote;
   if (wrote && before.revision !== status.revision) status.lastChangeTime = secondsOf(now);
@@ -115,7 +116,11 @@ function judge({ resource, outcome, now, staleAfterMs, startedAt, slowRetryMs }:
     wasReady.observedGeneration === resource.metadata.generation &&
     now < staleAt;
   if (staysReady) {
-    return { conditions: [ready("True", "Synced", wasReady.message)], retry, ...(untilStale ? { againAfterMs: untilStale } : {}) };
+    return {
+      conditions: [ready("True", "Synced", wasReady.message)],
+      retry,
+      ...(untilStale ? { againAfterMs: untilStale } : {}),
+    };
   }
   const message = messageOf(problems);
   const conditions = [ready("False", first.reason, message)];

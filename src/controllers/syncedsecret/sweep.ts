@@ -37,7 +37,10 @@ export async function sweepLeftovers(
         await writer.sweep(namespace!, name!, manager);
       } catch (error) {
         const said = error instanceof KubeError ? error.message : "unknown error";
-        log.warn({ secret: `${namespace}/${name}`, error: said }, "what a deleted SyncedSecret left could not be taken back");
+        log.warn(
+          { secret: `${namespace}/${name}`, error: said },
+          "what a deleted SyncedSecret left could not be taken back",
+        );
       }
     }
   }

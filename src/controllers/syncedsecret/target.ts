@@ -1,4 +1,4 @@
-import { annotations as names, fieldManager, labels as labelNames } from "../../api/annotations.ts";
+import { fieldManager, labels as labelNames, annotations as names } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import { ownedBy } from "../../kube/managed-fields.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
@@ -53,20 +53,26 @@ export function standing(resource: SyncedSecret, target: Target, metadata: Objec
   if (!metadata) return { state: "absent" };
   const { uid, name } = resource.metadata;
   const controller = metadata.ownerReferences?.find((owner) => owner.controller);
-  const annotation = (key: string) => (metadata.annotations && Object.hasOwn(metadata.annotations, key) ? metadata.annotations[key] : undefined);
+  const annotation = (key: string) =>
+    metadata.annotations && Object.hasOwn(metadata.annotations, key) ? metadata.annotations[key] : undefined;
   if (target.policy === "Merge") {
     if (annotation(names.allowMerge) === name) return { state: "ours", metadata };
     return { state: "foreign", metadata, why: `it does not carry the annotation ${names.allowMerge}: ${name}` };
   }
   if (controller?.uid === uid) return { state: "ours", metadata };
   if (!controller && annotation(names.orphanOf) === uid) {
-    if (ownedBy(metadata.managedFields, target.manager)?.annotations.has(names.orphanOf)) return { state: "ours", metadata };
+    if (ownedBy(metadata.managedFields, target.manager)?.annotations.has(names.orphanOf))
+      return { state: "ours", metadata };
   }
   const isOfOurName = controller?.kind === "SyncedSecret" && controller.name === name;
   if (isOfOurName && controller.apiVersion.startsWith("keyferry.io/")) return { state: "passing", metadata };
   if (controller) return { state: "foreign", metadata, why: `its controller is ${controller.kind} ${controller.name}` };
   if (annotation(names.adopt) === name) return { state: "adoptable", metadata };
-  return { state: "foreign", metadata, why: `it was not made by this SyncedSecret; ${names.adopt}: ${name} hands it over` };
+  return {
+    state: "foreign",
+    metadata,
+    why: `it was not made by this SyncedSecret; ${names.adopt}: ${name} hands it over`,
+  };
 }
 
 /** What is no longer as it was applied; `data` also where keys were edited or removed. */

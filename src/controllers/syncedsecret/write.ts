@@ -86,7 +86,10 @@ export class SecretWriter {
       { fieldManager: target.manager },
     );
     const { managedFields: _, ...rest } = restored.metadata;
-    const kept = { ...rest, ...(restored.metadata.managedFields ? { managedFields: restored.metadata.managedFields } : {}) };
+    const kept = {
+      ...rest,
+      ...(restored.metadata.managedFields ? { managedFields: restored.metadata.managedFields } : {}),
+    };
     this.#view.wrote(namespace, name, kept, live.metadata.resourceVersion);
     return kept;
   }
@@ -112,7 +115,13 @@ export class SecretWriter {
   async sweep(namespace: string, name: string, manager: string): Promise<void> {
     const metadata = await this.#view.look(namespace, name);
     if (!metadata) return;
-    await sweepSecret(this.#client, namespace, name, { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! }, manager);
+    await sweepSecret(
+      this.#client,
+      namespace,
+      name,
+      { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! },
+      manager,
+    );
     this.#view.doubt(namespace, name);
   }
 
@@ -143,11 +152,25 @@ export function writeFailure(error: unknown, what: string): Failure {
   if (error.kind === "invalid") {
     const named = fields.filter((field) => /^[\w.[\]-]{1,253}$/.test(field));
     const which = named.length > 0 ? ` because of ${[...new Set(named)].sort().join(", ")}` : "";
-    return new Failure("InvalidData", "stalled", `the API server refuses ${what}${which}: supply the keys that its type asks for`);
+    return new Failure(
+      "InvalidData",
+      "stalled",
+      `the API server refuses ${what}${which}: supply the keys that its type asks for`,
+    );
   }
-  if (error.kind === "tooLarge") return new Failure("TooLarge", "wait", `the API server refuses ${what}: it is too large`);
+  if (error.kind === "tooLarge")
+    return new Failure("TooLarge", "wait", `the API server refuses ${what}: it is too large`);
   if (error.kind === "forbidden") {
-    return new Failure("AccessDenied", "wait", `the operator may not write ${what}: its Role must allow it, and no quota or admission policy may forbid it`);
+    return new Failure(
+      "AccessDenied",
+      "wait",
+      `the operator may not write ${what}: its Role must allow it, and no quota or admission policy may forbid it`,
+    );
   }
-  return new Failure("Unreachable", "retry", `the API server did not take ${what}; it is tried again`, error.retryAfterMs);
+  return new Failure(
+    "Unreachable",
+    "retry",
+    `the API server did not take ${what}; it is tried again`,
+    error.retryAfterMs,
+  );
 }

@@ -1,0 +1,325 @@
+import { afterAll } from "vitest";
+import { labels } from "../../src/api/annotations.ts";
+import type { Condition } from "../../src/api/conditions.ts";
+import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
+import { Identities } from "../../src/aws/identity.ts";
+import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
+import { Engine, type Settings } from "../../src/controllers/engine.ts";
+import { trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
+import { KubeClient } from "../../src/kube/client.ts";
+import { loadKubeConfig } from "../../src/kube/config.ts";
+import { PooledConnection } from "../../src/kube/pooled-connection.ts";
+import {
+  awsConnections,
+  clusterAWSConnections,
+  type KubeObject,
+  namespaces,
+  type Resource,
+  secrets,
+  syncedSecrets,
+} from "../../src/kube/resource.ts";
+import { type Change, Store } from "../../src/kube/store.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { type Emulator, startEmulator } from "../aws/emulator.ts";
+import type { ClusterHandle } from "../cluster/handle.ts";
+import { FakeClock, settle } from "../support/clock.ts";
+
+export type Secret = KubeObject & { data?: Record<string, string>; type?: string; immutable?: boolean };
+
+/**
+ * The engine against a real API server and the emulator, without watches or workers: a test says when the caches are
+ * filled and when the queues are worked off, and moves the clock by hand.
+ */
+export class World {
+  readonly clock = new FakeClock(Date.now());
+  readonly metrics = new Metrics();
+  readonly lines: string[] = [];
+  readonly namespace: string;
+  readonly aws: Emulator;
+  readonly client: KubeClient;
+  engine: Engine;
+  readonly #cluster: ClusterHandle;
+  readonly #connection: PooledConnection;
+  #identities: Identities;
+  #settings: Settings;
+  #stores = newStores();
+
+  constructor(cluster: ClusterHandle, namespace: string, aws: Emulator, settings: Partial<Settings>) {
+    this.#cluster = cluster;
+    this.namespace = namespace;
+    this.aws = aws;
+    const load = () => loadKubeConfig({ env: { KUBECONFIG: cluster.kubeconfigPath } });
+    this.#connection = new PooledConnection({ load, clock: systemClock, log: this.#log() });
+    this.client = new KubeClient({
+      connection: this.#connection,
+      metrics: this.metrics,
+      clock: systemClock,
+      log: this.#log(),
+      userAgent: `keyferry-test/${namespace}`,
+    });
+    this.#settings = {
+      namespaces: [],
+      readOnly: false,
+      protectedNamespaces: new Set(["kube-system"]),
+      missingGraceMs: 300_000,
+      perObjectMetrics: true,
+      instance: "test",
+      ...settings,
+    };
+    this.#identities = this.#makeIdentities();
+    this.engine = this.#makeEngine();
+  }
+
+  /** A new process: nothing is remembered but what the API server and AWS hold. */
+  async restart(settings: Partial<Settings> = {}): Promise<void> {
+    this.engine.observer.stop();
+    this.#identities.close();
+    this.#settings = { ...this.#settings, ...settings };
+    this.#stores = newStores();
+    this.#identities = this.#makeIdentities();
+    this.engine = this.#makeEngine();
+  }
+
+  /** Fills the caches from the API server, as watches would, and works both queues off until nothing is ready. */
+  async sync(): Promise<void> {
+    for (let round = 0; round < 10; round++) {
+      await this.fill();
+      const did = await this.work();
+      if (!did && round > 0) return;
+    }
+    throw new Error("the queues do not come to rest");
+  }
+
+  /** Fills the caches and tells the engine of each change. */
+  async fill(): Promise<void> {
+    const { engine } = this;
+    await Promise.all([
+      this.#list(clusterAWSConnections, this.#stores.clusterConnections, undefined, (change) =>
+        engine.connections.changed("ClusterAWSConnection", change),
+      ),
+      this.#list(awsConnections, this.#stores.connections, this.namespace, (change) =>
+        engine.connections.changed("AWSConnection", change),
+      ),
+      this.#list(namespaces, this.#stores.namespaces, undefined, (change) => engine.namespaceChanged(change)),
+    ]);
+    await this.#list(secrets, this.#stores.secrets, this.namespace, (change) => engine.secretChanged(change));
+    await this.#list(syncedSecrets, this.#stores.syncedSecrets, this.namespace, (change) =>
+      engine.syncedSecrets.changed(change),
+    );
+  }
+
+  /** Works off what is ready. @returns whether anything was */
+  async work(): Promise<boolean> {
+    const { queues, connections, syncedSecrets: controller } = this.engine;
+    let did = false;
+    for (let key = queues.connections.take(); key !== undefined; key = queues.connections.take()) {
+      await connections.handle(key);
+      queues.connections.done(key);
+      did = true;
+    }
+    for (let keys = takeAll(this.engine); keys.length > 0; keys = takeAll(this.engine)) {
+      await Promise.all(
+        keys.map(async (key) => {
+          await controller.handle(key);
+          queues.syncedSecrets.done(key);
+        }),
+      );
+      did = true;
+    }
+    return did;
+  }
+
+  /** Moves the clock, lets what falls due call AWS, and works off what follows. */
+  async pass(ms: number, steps = 10): Promise<void> {
+    for (let step = 0; step < steps; step++) {
+      await this.clock.advance(ms / steps);
+      await this.quiet();
+      await this.sync();
+    }
+  }
+
+  /** Waits until no call to AWS is under way. */
+  async quiet(): Promise<void> {
+    let before = -1;
+    for (let still = 0; still < 3; ) {
+      await settle(5);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      const now = this.aws.log().length;
+      still = now === before ? still + 1 : 0;
+      before = now;
+    }
+  }
+
+  /** Applies a SyncedSecret as a person would. */
+  async apply(name: string, spec: SyncedSecretSpec, metadata: object = {}): Promise<void> {
+    const object = {
+      apiVersion: "keyferry.io/v1alpha1",
+      kind: "SyncedSecret",
+      metadata: { name, namespace: this.namespace, ...metadata },
+      spec: { connectionRef: { kind: "ClusterAWSConnection", name: this.namespace }, ...spec },
+    };
+    await this.client.apply(syncedSecrets, object as unknown as KubeObject, { fieldManager: "a-person", force: true });
+  }
+
+  async deleteSynced(name: string): Promise<void> {
+    await this.client.delete(syncedSecrets, this.namespace, name);
+  }
+
+  async synced(name: string): Promise<SyncedSecret & KubeObject> {
+    return this.client.get(syncedSecrets, this.namespace, name);
+  }
+
+  async ready(name: string): Promise<Condition> {
+    const { status } = await this.synced(name);
+    const found = status?.conditions?.find(({ type }) => type === "Ready");
+    if (!found) throw new Error(`SyncedSecret ${name} has no condition Ready`);
+    return found;
+  }
+
+  async secret(name: string): Promise<Secret | undefined> {
+    return this.client.get<Secret>(secrets, this.namespace, name).catch(() => undefined);
+  }
+
+  /** A Secret's data as text; undefined where there is none. */
+  async data(name: string): Promise<Record<string, string> | undefined> {
+    const secret = await this.secret(name);
+    if (!secret) return undefined;
+    return Object.fromEntries(
+      Object.entries(secret.data ?? {}).map(([key, value]) => [key, Buffer.from(value, "base64").toString()]),
+    );
+  }
+
+  /** Edits something as kubectl does. */
+  async kubectl(args: string[], input?: string): Promise<string> {
+    return this.#cluster.run(["--namespace", this.namespace, ...args], input);
+  }
+
+  async makeConnection(spec: object = {}): Promise<void> {
+    const { url } = this.aws;
+    const credentials = {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "aws-credentials", namespace: this.namespace },
+      stringData: { AWS_ACCESS_KEY_ID: "AKIAKEYFERRYTEST", AWS_SECRET_ACCESS_KEY: "secret" },
+    };
+    await this.kubectl(["apply", "-f", "-"], JSON.stringify(credentials));
+    const connection = {
+      apiVersion: "keyferry.io/v1alpha1",
+      kind: "ClusterAWSConnection",
+      metadata: { name: this.namespace },
+      spec: {
+        region: "eu-west-1",
+        auth: { secretRef: { name: "aws-credentials", namespace: this.namespace } },
+        allow: { namespaces: { names: [this.namespace] }, parameters: ["/*"] },
+        endpoints: { ssm: url, kms: url, sts: url },
+        ...spec,
+      },
+    };
+    await this.client.apply(clusterAWSConnections, connection as unknown as KubeObject, {
+      fieldManager: "a-person",
+      force: true,
+    });
+  }
+
+  async end(): Promise<void> {
+    this.engine.observer.stop();
+    await this.client.delete(clusterAWSConnections, undefined, this.namespace).catch(() => {});
+    this.#identities.close();
+    await this.#connection.close();
+  }
+
+  #log() {
+    const line = (fields: object, message: string) => void this.lines.push(JSON.stringify({ ...fields, message }));
+    return { debug: line, info: line, warn: line, error: line };
+  }
+
+  #makeIdentities(): Identities {
+    return new Identities({
+      clock: systemClock,
+      metrics: this.metrics,
+      log: this.#log(),
+      allowInsecureEndpoints: true,
+      userAgent: "keyferry/test",
+      callTimeoutMs: 1_000,
+    });
+  }
+
+  #makeEngine(): Engine {
+    return new Engine(
+      {
+        client: this.client,
+        identities: this.#identities,
+        metrics: this.metrics,
+        clock: this.clock,
+        random: () => 0.5,
+        log: this.#log(),
+        settings: this.#settings,
+      },
+      this.#stores,
+    );
+  }
+
+  async #list<T extends KubeObject>(
+    resource: Resource,
+    store: Store<T>,
+    namespace: string | undefined,
+    changed: (change: Change<T>) => void,
+  ): Promise<void> {
+    const isSecrets = resource.plural === "secrets";
+    const page = await this.client.list<T>(resource, {
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(isSecrets ? { labelSelector: `${labels.managed}=${labels.managedValue}` } : {}),
+      metadataOnly: isSecrets || resource.plural === "namespaces",
+    });
+    const mine = page.items.filter(
+      (item) => resource !== clusterAWSConnections || item.metadata.name === this.namespace,
+    );
+    const trim = isSecrets
+      ? trimSecret
+      : resource === syncedSecrets
+        ? trimSyncedSecret
+        : (object: KubeObject) => object;
+    const kind = { apiVersion: `${resource.group}/${resource.version}`, kind: resource.kind };
+    const objects = mine.map((item) => (trim as (object: KubeObject) => KubeObject)({ ...kind, ...item }) as T);
+    for (const change of store.replace(objects)) changed(change);
+  }
+}
+
+function newStores() {
+  return {
+    syncedSecrets: new Store<SyncedSecret & KubeObject>(),
+    secrets: new Store<KubeObject>(),
+    connections: new Store<AnyConnection & KubeObject>(),
+    clusterConnections: new Store<AnyConnection & KubeObject>(),
+    namespaces: new Store<KubeObject>(),
+  };
+}
+
+function takeAll(engine: Engine): string[] {
+  const keys: string[] = [];
+  for (let key = engine.queues.syncedSecrets.take(); key !== undefined; key = engine.queues.syncedSecrets.take()) {
+    keys.push(key);
+  }
+  return keys;
+}
+
+/** A world in a namespace of its own, with a connection that allows everything to it. */
+export async function makeWorld(
+  cluster: ClusterHandle,
+  prefix: string,
+  settings: Partial<Settings> = {},
+  connection: object = {},
+): Promise<World> {
+  const [namespace, aws] = await Promise.all([
+    cluster.freshNamespace(prefix),
+    startEmulator({ reads: "memory", quota: "none" }),
+  ]);
+  const world = new World(cluster, namespace, aws, settings);
+  await world.makeConnection(connection);
+  afterAll(async () => {
+    await world.end();
+    await aws.stop();
+  });
+  return world;
+}
