@@ -143,10 +143,14 @@ export class KubeClient implements ListWatch {
       headers: acceptOf(metadataOnly, "PartialObjectMetadata"),
       signal,
     };
-    const response = await this.#authorized(call, (access) =>
-      this.#timed(call, (abort) => this.#send(call, access, abort, true)),
+    const { body } = await this.#authorized(call, (access) =>
+      this.#timed(
+        call,
+        (abort) => this.#send(call, access.watches, access, abort),
+        (response) => response.body,
+      ),
     );
-    return chunksOf(response.body, request);
+    return chunksOf(body, request);
   }
 
   /**
@@ -242,8 +246,8 @@ export class KubeClient implements ListWatch {
   async #json(call: Call, mostBytes: number): Promise<object> {
     const bytes = await this.#authorized(call, (access) =>
       this.#timed(call, async (abort) => {
-        const response = await this.#send(call, access, abort, false);
-        return this.#read(call, response.body, mostBytes);
+        const { body } = await this.#send(call, access.requests, access, abort);
+        return this.#read(call, body, mostBytes);
       }),
     );
     const parsed = parseJSON(bytes);
@@ -265,54 +269,64 @@ export class KubeClient implements ListWatch {
     }
   }
 
-  /** Runs `attempt` with a signal that aborts with the caller's, or when time is up. */
-  async #timed<T>(call: Call, attempt: (abort: AbortSignal) => Promise<T>): Promise<T> {
-    const { clock, metrics } = this.#options;
-    const { signal } = call;
-    if (signal?.aborted) throw new KubeError("other", `${call.request}: cancelled`);
+  /**
+   * Runs `attempt` with a signal that aborts with the caller's, or when time is up.
+   *
+   * @param goesOn the body, in a result that is only the beginning: the caller's signal ends that too
+   */
+  async #timed<T>(
+    call: Call,
+    attempt: (abort: AbortSignal) => Promise<T>,
+    goesOn?: (result: T) => Readable,
+  ): Promise<T> {
+    const { signal, request } = call;
     const controller = new AbortController();
-    let isLate = false;
-    const timer = clock.setTimer(() => {
-      isLate = true;
-      controller.abort();
+    const cancel = () => controller.abort(new KubeError("other", `${request}: cancelled`));
+    const release = () => signal?.removeEventListener("abort", cancel);
+    const timer = this.#options.clock.setTimer(() => {
+      controller.abort(new KubeError("timeout", `${request}: no answer in ${this.#timeoutMs} ms`));
     }, this.#timeoutMs);
-    const cancel = () => controller.abort();
+    if (signal?.aborted) cancel();
     signal?.addEventListener("abort", cancel);
-    // A watch goes on after its beginning, and its caller's signal with it.
-    const isDone = () => call.verb !== "watch" && signal?.removeEventListener("abort", cancel);
+    let body: Readable | undefined;
     try {
-      return await attempt(controller.signal);
+      const result = await attempt(controller.signal);
+      body = goesOn?.(result);
+      return result;
     } catch (error) {
-      const failure = isLate
-        ? new KubeError("timeout", `${call.request}: no answer in ${this.#timeoutMs} ms`)
-        : signal?.aborted
-          ? new KubeError("other", `${call.request}: cancelled`)
-          : error instanceof KubeError
-            ? error
-            : errorOfConnection(call.request, error);
-      if (failure.status === undefined) metrics.kubernetesRequests.inc({ verb: call.verb, code: failure.kind });
-      throw failure;
+      if (controller.signal.aborted) throw controller.signal.reason;
+      throw error instanceof KubeError ? error : errorOfConnection(request, error);
     } finally {
       timer.cancel();
-      isDone();
+      if (body) body.once("close", release);
+      else release();
     }
   }
 
-  async #send(call: Call, access: Access, abort: AbortSignal, isWatch: boolean): Promise<Dispatcher.ResponseData> {
+  async #send(call: Call, pool: Dispatcher, access: Access, abort: AbortSignal): Promise<Dispatcher.ResponseData> {
     const { userAgent, metrics } = this.#options;
-    const response = await (isWatch ? access.watches : access.requests).request({
-      origin: access.origin,
-      path: access.prefix + call.path,
-      method: call.method,
-      headers: { "user-agent": userAgent, accept: "application/json", ...access.headers, ...call.headers },
-      body: call.body ?? null,
-      signal: abort,
-      // Our own timer bounds both, and is a clock that tests can step.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
+    const count = (code: string) => metrics.kubernetesRequests.inc({ verb: call.verb, code });
+    let response: Dispatcher.ResponseData;
+    try {
+      abort.throwIfAborted();
+      response = await pool.request({
+        origin: access.origin,
+        path: access.prefix + call.path,
+        method: call.method,
+        headers: { "user-agent": userAgent, accept: "application/json", ...access.headers, ...call.headers },
+        body: call.body ?? null,
+        signal: abort,
+        // Our own timer bounds both, and is a clock that tests can step.
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      });
+    } catch (error) {
+      const failure = abort.aborted ? (abort.reason as KubeError) : errorOfConnection(call.request, error);
+      count(failure.kind);
+      throw failure;
+    }
     const { statusCode, headers, body } = response;
-    metrics.kubernetesRequests.inc({ verb: call.verb, code: String(statusCode) });
+    count(String(statusCode));
     if (statusCode >= 200 && statusCode < 300) return response;
     const bytes = await readBody(body, longestFailure).catch(() => Buffer.of());
     throw errorOfAnswer(call.request, statusCode, headers["retry-after"], parseJSON(bytes));
