@@ -48,12 +48,13 @@ export interface AWSConnectionSpecAuthSecretRef {
 export interface AWSConnectionSpecAllow {
   /**
    * Names that may be read, at most 200: /shop/db for one, /shop/* for all that begin so. The * stands for the rest of
-   * a name, at its end only, and {namespace}, as a whole level, for the SyncedSecret's own namespace. Parameters of
-   * other accounts match by ARN only. All that AWS allows when left out.
+   * a name, at its end only, and {namespace}, as a whole level, for the SyncedSecret's own namespace. Parameters that
+   * are named by ARN match ARNs only, and those that AWS publishes below /aws/ only what begins with /aws/service/ or
+   * the like. All that AWS allows when left out.
    */
   parameters?: string[];
   /**
-   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key. The keys of
+   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key by its ARN. The keys of
    * SecureStrings are for IAM to allow. All that AWS allows when left out.
    */
   keyIds?: string[];
@@ -140,12 +141,13 @@ export interface ClusterAWSConnectionSpecAllow {
   namespaces?: ClusterAWSConnectionSpecAllowNamespaces;
   /**
    * Names that may be read, at most 200: /shop/db for one, /shop/* for all that begin so. The * stands for the rest of
-   * a name, at its end only, and {namespace}, as a whole level, for the SyncedSecret's own namespace. Parameters of
-   * other accounts match by ARN only. None when left out.
+   * a name, at its end only, and {namespace}, as a whole level, for the SyncedSecret's own namespace. Parameters that
+   * are named by ARN match ARNs only, and those that AWS publishes below /aws/ only what begins with /aws/service/ or
+   * the like. None when left out.
    */
   parameters?: string[];
   /**
-   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key. The keys of
+   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key by its ARN. The keys of
    * SecureStrings are for IAM to allow. All that AWS allows when left out.
    */
   keyIds?: string[];
@@ -549,6 +551,4 @@ export interface SyncedSecretStatusSources {
   version: number;
   /** When that version was made. */
   lastModified: string;
-  /** The ARN of the KMS key that encrypted it, where that is known. */
-  keyId?: string;
 }

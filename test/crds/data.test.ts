@@ -21,6 +21,7 @@ const names: Record<string, string> = {
   "an ARN": arn("shop/db"),
   "an ARN of a name of 15 levels": arn(levels(15).slice(1)),
   "an ARN of a name without a slash": arn("db"),
+  "an ARN of what AWS publishes, which has no account": "arn:aws:ssm:eu-west-1::parameter/aws/service/x",
   ...Object.fromEntries(
     ["aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"].map((partition) => [
       `an ARN of the partition ${partition}`,
@@ -45,6 +46,7 @@ const badNames: Record<string, [name: string, says: string]> = {
   "a name of 1,012 characters": [`/${"x".repeat(1_011)}`, "longer than the 1,011 characters"],
   "an ARN of another service": ["arn:aws:s3:eu-west-1:123456789012:parameter/db", "is not the ARN of a parameter"],
   "an ARN of another partition": ["arn:azure:ssm:eu-west-1:123456789012:parameter/db", "is not the ARN of a parameter"],
+  "an ARN without an account": ["arn:aws:ssm:eu-west-1::parameter/db", "is not the ARN of a parameter"],
   "an ARN with a bad account": ["arn:aws:ssm:eu-west-1:1234:parameter/db", "is not the ARN of a parameter"],
   "an ARN that ends too early": ["arn:aws:ssm:eu-west-1:123456789012", "is not the ARN of a parameter"],
   "an ARN with nothing after parameter/": [arn(""), "is not the ARN of a parameter"],

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { parseAllDocuments } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import { root } from "../../scripts/crds.ts";
+import type { SyncedSecret } from "../../src/api/types.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { dryRunner, type Manifest } from "./dry-run.ts";
 
@@ -27,8 +28,10 @@ const read = (folder: string, ending: string) =>
     .filter((file) => file.endsWith(ending))
     .map((file) => [file, readFileSync(join(root, folder, file), "utf8")] as const);
 
+const manifests = read("examples", ".yaml").filter(([file]) => file !== "parameters.yaml");
+
 describe("the API server takes", () => {
-  for (const [file, text] of read("examples", ".yaml")) test(`examples/${file}`, () => expectAccepted(text));
+  for (const [file, text] of manifests) test(`examples/${file}`, () => expectAccepted(text));
 
   for (const [file, page] of read("docs/reference", ".md")) {
     for (const [index, [, text]] of [...page.matchAll(/```yaml\n(.*?)```/gs)].entries()) {
@@ -40,4 +43,14 @@ describe("the API server takes", () => {
 test("examples/README.md names every example", () => {
   const readme = readFileSync(join(root, "examples/README.md"), "utf8");
   for (const [file] of read("examples", ".yaml")) expect(readme).toContain(`(${file})`);
+});
+
+test("examples/parameters.yaml has what first.yaml and checkout.yaml cannot do without", () => {
+  const texts = new Map(read("examples", ".yaml"));
+  const given = new Set((parse(texts.get("parameters.yaml")!) as { name: string }[]).map(({ name }) => name));
+  const specs = ["first.yaml", "checkout.yaml"].flatMap((file) => objectsIn(texts.get(file)!)).map(({ spec }) => spec);
+  const entries = specs.flatMap((spec) => (spec as SyncedSecret["spec"]).data ?? []);
+  const needed = entries.filter((entry) => !entry.optional && entry.default === undefined);
+  expect(needed.length).toBeGreaterThan(3);
+  expect(needed.map((entry) => entry.parameter!.name).filter((name) => !given.has(name))).toEqual([]);
 });
