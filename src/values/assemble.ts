@@ -162,31 +162,32 @@ function oneValue({ key, source, jmesPath, decode: encoding = "None" }: DataInpu
 }
 
 function members({ entry, path, members, keys, allowEmpty }: PathInput, problems: Problem[]): Made[] {
-  const refuse = (reason: Problem["reason"], message: string) =>
-    problems.push({ reason, message: `${entry}: ${message}` });
-  if (members.length === 0 && !allowEmpty) {
-    refuse("EmptyResult", `no parameter is taken from ${path}; set allowEmpty: true where that is as it should be`);
-  }
-  const made: Made[] = [];
-  const names = new Map<string, string>();
-  for (const { name, bytes } of members) {
-    const key = keyOfMember(name, keys, path);
-    if (typeof key !== "string") {
-      refuse(key.reason, key.message);
-      continue;
+  const made = new Map<string, Made>();
+  const attempt = (what: string, make: () => void) => {
+    try {
+      make();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      problems.push({ reason: error.reason, message: `${entry}: ${what}${error.message}` });
     }
-    const other = names.get(key);
-    if (other !== undefined) {
-      refuse(
-        "KeyConflict",
-        `parameters ${other} and ${name} both come to the key ${key}; change one of them with keys`,
-      );
-      continue;
+  };
+  attempt("", () => {
+    if (members.length === 0 && !allowEmpty) {
+      const message = `no parameter is taken from ${path}; set allowEmpty: true where that is as it should be`;
+      throw new Refusal("EmptyResult", message);
     }
-    names.set(key, name);
-    made.push({ key, bytes, origin: `parameter ${name}` });
-  }
-  return made;
+    const keyOf = keyRules(keys, path);
+    for (const { name, bytes } of members) {
+      attempt(`parameter ${name}: `, () => {
+        const key = keyOf(name);
+        const other = made.get(key);
+        if (other)
+          throw new Refusal("KeyConflict", `it comes to the key ${key}, as ${other.origin} does; change one with keys`);
+        made.set(key, { key, bytes, origin: `parameter ${name}` });
+      });
+    }
+  });
+  return [...made.values()];
 }
 
 function properties({ source, format, keys, allowEmpty }: DocumentInput): Made[] {

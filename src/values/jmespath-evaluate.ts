@@ -12,7 +12,7 @@ export type Expression = ReturnType<typeof compile>;
  * Nodes visited, values compared and characters made in one evaluation: some tens of milliseconds. A document of 1 MiB
  * can be walked a few times; a projection inside a projection over 120 items is over it.
  */
-const maxSteps = 1_000_000;
+const maxSteps = 500_000;
 
 /** One evaluation: its document, and how much work it has done. */
 export class Evaluation {

@@ -1,5 +1,5 @@
-import { RE2JS } from "re2js";
 import { maxNameLength } from "./limits.ts";
+import { compilePattern, type Pattern, PatternWork } from "./pattern.ts";
 import { invalid, type Problem, Refusal } from "./refusal.ts";
 
 /** How names become keys of the Secret, in this order: strip, rewrite, separator, case. */
@@ -31,6 +31,7 @@ export function isSecretKey(key: string): boolean {
 export function keyRules(rules: KeyRules = {}, path?: string): KeyOf {
   const strip = rules.strip ?? (path === undefined ? "" : path.endsWith("/") ? path : `${path}/`);
   const separator = rules.separator ?? "_";
+  const work = new PatternWork();
   const rewrites = (rules.rewrite ?? []).map(({ pattern, replacement }, index) => ({
     pattern: compilePattern(pattern, `keys.rewrite[${index}].pattern`),
     replacement,
@@ -42,6 +43,7 @@ export function keyRules(rules: KeyRules = {}, path?: string): KeyOf {
     let key = name.startsWith(strip) ? name.slice(strip.length) : name;
     if (path !== undefined && key.startsWith("/")) key = key.slice(1);
     for (const { pattern, replacement, rule } of rewrites) {
+      work.spend(pattern, key);
       key = replaceAll(pattern, key, replacement, rule);
       if (key.length > maxNameLength) throw notAKey();
     }
@@ -68,23 +70,9 @@ export function keyOfMember(name: string, rules?: KeyRules, path?: string): stri
   }
 }
 
-/**
- * Compiles a user's pattern on an engine whose cost is linear.
- *
- * @param field which pattern it is, for messages
- * @throws Refusal where it is not RE2 syntax (https://github.com/google/re2/wiki/Syntax)
- */
-export function compilePattern(pattern: string, field: string): RE2JS {
+function replaceAll(pattern: Pattern, text: string, replacement: string, rule: string): string {
   try {
-    return RE2JS.compile(pattern);
-  } catch {
-    throw invalid(`${field} is not an RE2 pattern; RE2 has no look-around and no back references`);
-  }
-}
-
-function replaceAll(pattern: RE2JS, text: string, replacement: string, rule: string): string {
-  try {
-    return pattern.matcher(text).replaceAll(replacement, true);
+    return pattern.expression.matcher(text).replaceAll(replacement, true);
   } catch {
     throw invalid(`${rule}.replacement names a group that its pattern does not have`);
   }

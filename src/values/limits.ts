@@ -12,3 +12,6 @@ export const maxNameLength = 2_048;
 
 /** Characters of a JMESPath expression, as in the CRD. */
 export const maxExpressionLength = 1_024;
+
+/** Characters of a YAML document: its parser takes some 4 s for a hostile 1 MiB, and an SSM parameter has 8 KiB at most. */
+export const maxYamlLength = 65_536;

@@ -1,5 +1,5 @@
 import { Failure } from "../runtime/failure.ts";
-import { compilePattern } from "./keys.ts";
+import { compilePattern, type Pattern, PatternWork } from "./pattern.ts";
 import { Refusal } from "./refusal.ts";
 
 /**
@@ -17,9 +17,12 @@ export function selectMembers(
   try {
     const taken = include.map((pattern, index) => compilePattern(pattern, `path.include[${index}]`));
     const left = exclude.map((pattern, index) => compilePattern(pattern, `path.exclude[${index}]`));
-    return [...names].filter(
-      (name) => (taken.length === 0 || taken.some((p) => p.test(name))) && !left.some((p) => p.test(name)),
-    );
+    const work = new PatternWork();
+    const isIn = (name: string) => (pattern: Pattern) => {
+      work.spend(pattern, name);
+      return pattern.expression.test(name);
+    };
+    return [...names].filter((name) => (taken.length === 0 || taken.some(isIn(name))) && !left.some(isIn(name)));
   } catch (error) {
     if (error instanceof Refusal) throw new Failure(error.reason, "stalled", error.message);
     throw error;

@@ -116,7 +116,6 @@ function confined(): Liquid {
     ownPropertyOnly: true,
     templates: {},
     globals: Object.create(null),
-    parseLimit: 65_536,
     operators: counted(),
   });
   for (const name of Object.keys(liquid.tags)) if (!allowedTags.some((tag) => tag === name)) delete liquid.tags[name];

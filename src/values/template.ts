@@ -4,6 +4,13 @@ import { invalid, type Problem, Refusal } from "./refusal.ts";
 import { allowedFilters, allowedTags, Budget, engine, Output, scopeOf } from "./template-engine.ts";
 import { bytesOf, textOf } from "./text.ts";
 
+/** Characters of one template, as in the CRD, and of all templates of a Secret: a quarter of a second of parsing. */
+const maxTemplate = 65_536;
+const maxTemplates = 262_144;
+
+/** Segments of a name, such as `data.DB_USER`, that a message names; values are text, so more than two lead nowhere. */
+const maxSegments = 3;
+
 /** `spec.target.template`. */
 export interface TemplateInput {
   /** Liquid templates by the key that they make. */
@@ -28,12 +35,16 @@ export function renderTemplates(
   const data = new Map(keepSources ? sources : []);
   const variables = variablesOf(sources);
   const budget = new Budget();
+  let characters = 0;
   for (const [key, template] of Object.entries(templates)) {
     try {
       if (!isSecretKey(key)) throw invalid("its name is not a Secret's key");
       if (keepSources && sources.has(key)) {
         throw new Refusal("KeyConflict", "a source makes the same key; rename one of them, or set keepSources: false");
       }
+      characters += template.length;
+      if (template.length > maxTemplate) throw invalid(`it has over ${maxTemplate} characters`);
+      if (characters > maxTemplates) throw invalid(`with those before it, it has over ${maxTemplates} characters`);
       data.set(key, bytesOf(render(template, variables, budget)));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -69,11 +80,11 @@ function inspect(parsed: Template[], names: Set<string>): void {
     seen.add(part);
     if (TypeGuards.isRangeToken(part)) throw invalid("it has a range such as (1..5), which templates here cannot have");
     if (TypeGuards.isPropertyAccessToken(part) && !part.variable) {
-      const path: string[] = [];
-      for (const property of part.props) {
+      let name = "";
+      for (const property of part.props.slice(0, maxSegments)) {
         if (!("content" in property)) break;
-        path.push(String(property.content));
-        names.add(path.join("."));
+        name += `${name && "."}${property.content}`;
+        names.add(name);
       }
     }
     for (const inner of Object.values(part)) waiting.push(inner);
@@ -99,6 +110,7 @@ function refusalOf(error: unknown, names: ReadonlySet<string>): Refusal {
       );
     }
   }
+  if (error instanceof RangeError) return invalid("it is nested too deep");
   return invalid(`it cannot be rendered${placeIn(error)}`);
 }
 

@@ -1,8 +1,8 @@
 import { isLosslessNumber, LosslessNumber } from "lossless-json";
 import { isAlias, isMap, isNode, isScalar, isSeq, type Node, parseDocument, type YAMLMap } from "yaml";
 import { type Json, textOfJson } from "./json.ts";
-import { maxBytes, maxDepth } from "./limits.ts";
-import { invalid } from "./refusal.ts";
+import { maxBytes, maxDepth, maxYamlLength } from "./limits.ts";
+import { invalid, Refusal } from "./refusal.ts";
 import { placeOf } from "./text.ts";
 
 /** Nodes that a document may have once its aliases stand for what they name. */
@@ -10,13 +10,19 @@ const maxNodes = 100_000;
 
 /**
  * Reads the properties of one YAML 1.2 document, a mapping, under the core schema. Refused are: keys that come twice, tags beyond the core schema's,
- * a `%YAML` directive for another version, keys that are not scalars, nesting over 100 levels, and aliases that make
- * more than 100,000 nodes or 1 MiB of text. `<<` is a key like another. A number is taken as it is
+ * a `%YAML` directive for another version, keys that are not scalars, nesting over 100 levels, a text over 64 KiB,
+ * and aliases that make more than 100,000 nodes or 1 MiB of text. `<<` is a key like another. A number is taken as it is
  * written (`007`, `1.50`, `0x1F`); inside a mapping or list that becomes JSON, as JSON writes it, with every digit.
  *
  * @throws Refusal with the place of the first error
  */
 export function parseYaml(text: string): Map<string, string> {
+  if (text.length > maxYamlLength) {
+    throw new Refusal(
+      "TooLarge",
+      `the YAML has ${text.length} characters, and at most ${maxYamlLength} are read; JSON may be larger`,
+    );
+  }
   const document = parseQuietly(text);
   const fault = document.errors[0] ?? document.warnings[0];
   if (fault) throw invalid(`not YAML that can be used: ${fault.code} at ${placeOf(text, fault.pos[0])}`);
