@@ -1,0 +1,110 @@
+import { execFile } from "node:child_process";
+import { readFileSync, statSync } from "node:fs";
+import { cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { root } from "./chart.ts";
+
+const run = promisify(execFile);
+
+interface Instruction {
+  name: string;
+  rest: string;
+}
+
+/** The instructions of each stage of the Dockerfile; one line each. */
+function stagesOf(dockerfile: string): Instruction[][] {
+  const lines = dockerfile.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("#"));
+  const stages: Instruction[][] = [];
+  for (const line of lines) {
+    const [name = "", ...rest] = line.split(" ");
+    if (name === "FROM") stages.push([]);
+    stages.at(-1)?.push({ name, rest: rest.join(" ") });
+  }
+  return stages;
+}
+
+const text = readFileSync(join(root, "Dockerfile"), "utf8");
+const [build, image] = stagesOf(text) as [Instruction[], Instruction[]];
+const all = (stage: Instruction[], name: string) => stage.filter((line) => line.name === name).map(({ rest }) => rest);
+const sources = all(build, "COPY").flatMap((copy) => copy.split(" ").slice(0, -1));
+const program = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+  version: string;
+  devDependencies: { node: string };
+};
+
+test("the image is built and run on the major version of Node that the tests run on", () => {
+  expect(text).toContain(`ARG BASE=node:${program.devDependencies.node.split(".")[0]}-slim\n`);
+  expect([...all(build, "FROM"), ...all(image, "FROM")]).toEqual([
+    expect.stringMatching(/^\$\{BASE\}/),
+    expect.stringMatching(/^\$\{BASE\}/),
+  ]);
+});
+
+test("the image runs as a user that is not root, by number", () => {
+  const [user] = all(image, "USER");
+  expect(Number(/^(\d+):(\d+)$/.exec(user!)![1])).toBeGreaterThan(999);
+});
+
+test("the build is sent what it copies, and nothing else", () => {
+  const ignored = readFileSync(join(root, ".dockerignore"), "utf8")
+    .split("\n")
+    .filter((line) => /^[^#]/.test(line));
+  const sent = ignored.filter((line) => line.startsWith("!")).map((line) => line.slice(1));
+  expect(ignored[0]).toBe("*");
+  expect(sent.sort()).toEqual(sources.map((source) => source.replace(/\/$/, "")).sort());
+});
+
+describe("the bundle that is made of what the build copies", () => {
+  let dir: string;
+  const copied = /^--from=build \/build\/(\S+) (\S+)$/.exec(all(image, "COPY")[0]!)!;
+
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), "keyferry-image-"));
+    const [stage, app] = [join(dir, "build"), join(dir, "app")];
+    for (const source of sources) await cp(join(root, source), join(stage, source), { recursive: true });
+    // Stands for npm ci.
+    await symlink(join(root, "node_modules"), join(stage, "node_modules"));
+    const [install, ...steps] = all(build, "RUN").map((step) => step.split(" "));
+    expect(install!.slice(0, 2)).toEqual(["npm", "ci"]);
+    for (const [command, ...args] of steps) {
+      expect(command).toBe("node");
+      await run(process.execPath, args, { cwd: stage });
+    }
+    await mkdir(join(app, dirname(copied[2]!)), { recursive: true });
+    await cp(join(stage, copied[1]!), join(app, copied[2]!));
+  });
+
+  afterAll(async () => {
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  const start = async (...args: string[]) => {
+    const [node, ...entry] = JSON.parse(all(image, "ENTRYPOINT")[0]!) as string[];
+    expect(node).toBe("node");
+    const env = Object.fromEntries(all(image, "ENV").flatMap((line) => line.split(" ").map((pair) => split(pair))));
+    return run(process.execPath, [...entry, ...args], { cwd: join(dir, "app"), env });
+  };
+
+  test("is all that is copied into the image, and a file of some megabytes", () => {
+    expect(all(image, "COPY")).toHaveLength(1);
+    expect(statSync(join(dir, "app", copied[2]!)).size).toBeLessThan(8 * 2 ** 20);
+  });
+
+  test("starts alone, without a warning, under the image's environment", async () => {
+    expect(await start("--version")).toEqual({ stdout: `${program.version}\n`, stderr: "" });
+  });
+
+  test("knows the image's default command", async () => {
+    const [command] = JSON.parse(all(image, "CMD")[0]!) as string[];
+    const { stdout } = await start(command!, "--help");
+    expect(stdout).toContain("Usage: keyferry controller");
+  });
+});
+
+function split(pair: string): [name: string, value: string] {
+  const at = pair.indexOf("=");
+  return [pair.slice(0, at), pair.slice(at + 1)];
+}

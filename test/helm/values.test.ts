@@ -1,0 +1,102 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { chart, template } from "./chart.ts";
+
+interface Schema {
+  type?: string | string[];
+  properties?: Record<string, Schema>;
+  additionalProperties?: boolean | Schema;
+  items?: Schema;
+  definitions?: Record<string, Schema>;
+}
+
+const schema = JSON.parse(readFileSync(join(chart, "values.schema.json"), "utf8")) as Schema;
+const values = parse(readFileSync(join(chart, "values.yaml"), "utf8")) as Record<string, unknown>;
+
+const refused: Record<string, [values: object, says: string]> = {
+  "a value that is not there": [{ extraArgs: [] }, "additional properties 'extraArgs' not allowed"],
+  "a nested value that is not there": [{ aws: { regoin: "eu-west-1" } }, "at '/aws'"],
+  "a misspelt field of a toleration": [{ tolerations: [{ keys: "a" }] }, "additional properties 'keys' not allowed"],
+  "a misspelt field deep in the affinity": [
+    {
+      affinity: {
+        nodeAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchLabels: {} }] },
+        },
+      },
+    },
+    "additional properties 'matchLabels' not allowed",
+  ],
+  "a misspelt source of an environment variable": [
+    { extraEnv: [{ name: "A", valueFrom: { secretRef: { name: "a", key: "b" } } }] },
+    "additional properties 'secretRef' not allowed",
+  ],
+  "two replicas": [{ replicas: 2 }, "maximum"],
+  "a port that takes privileges": [{ metrics: { port: 80 } }, "minimum"],
+  "something that is no region": [{ aws: { region: "Ireland" } }, "at '/aws/region'"],
+  "something that is no duration": [{ missingGrace: "5 minutes" }, "at '/missingGrace'"],
+  "a level that is none": [{ logLevel: "verbose" }, "at '/logLevel'"],
+  "a namespace with a comma in it": [{ namespaces: ["a,b"] }, "at '/namespaces/0'"],
+  "a namespace given twice": [{ namespaces: ["a", "a"] }, "at '/namespaces'"],
+  "a default connection without a namespace": [{ defaultConnection: "aws" }, "at '/defaultConnection'"],
+  "a default connection where all namespaces are worked in": [
+    { defaultConnection: "a/aws" },
+    "defaultConnection is only for an installation with namespaces",
+  ],
+  "a default connection that the operator could not see": [
+    { defaultConnection: "c/aws", namespaces: ["a", "b"] },
+    "defaultConnection is in namespace c, which the operator cannot see",
+  ],
+  "a region for some namespaces only": [
+    { aws: { region: "eu-west-1" }, namespaces: ["a"] },
+    "aws.region makes a ClusterAWSConnection",
+  ],
+};
+
+describe("the chart refuses", () => {
+  test.each(Object.entries(refused))("%s", async (_, [given, says]) => {
+    const { stderr, code } = await template(given);
+    expect(code).toBe(1);
+    expect(stderr).toContain(says);
+  });
+});
+
+test("what a parent chart shares with all its charts is let through", async () => {
+  expect(await template({ global: { anything: true } })).toMatchObject({ code: 0 });
+});
+
+test("no object of the schema takes fields that it does not name, but for maps of strings and quantities", () => {
+  const open: string[] = [];
+  const visit = (at: Schema, path: string) => {
+    if (at.type === "object") {
+      const { properties, additionalProperties } = at;
+      const isMap = !properties && typeof additionalProperties === "object";
+      if (!isMap && additionalProperties !== false) open.push(path);
+    }
+    for (const [name, child] of Object.entries({ ...at.properties, ...at.definitions }))
+      visit(child, `${path}/${name}`);
+    if (typeof at.additionalProperties === "object") visit(at.additionalProperties, `${path}/*`);
+    if (at.items) visit(at.items, `${path}[]`);
+  };
+  visit(schema, "");
+  expect(open).toEqual(["/global"]);
+});
+
+test("values.yaml shows each value that the schema knows, in camelCase", () => {
+  const names = (at: Schema, given: unknown, path = ""): string[] =>
+    Object.entries(at.properties ?? {}).flatMap(([name, child]) => {
+      const value = (given as Record<string, unknown> | undefined)?.[name];
+      return [...(value === undefined ? [`${path}/${name}`] : []), ...names(child, value, `${path}/${name}`)];
+    });
+  const missing = names(schema, values).filter((path) => path !== "/global");
+  expect(missing).toEqual([]);
+  expect(Object.keys(values).filter((name) => !/^[a-z]+([A-Z][a-z]+)*$/.test(name))).toEqual([]);
+});
+
+test("each value in values.yaml has a comment above it, or stands in a group that has one", () => {
+  const groups = readFileSync(join(chart, "values.yaml"), "utf8").trim().split("\n\n");
+  const bare = groups.filter((group) => !group.includes("#"));
+  expect(bare).toEqual(["imagePullSecrets: []", 'nameOverride: ""\nfullnameOverride: ""']);
+});
