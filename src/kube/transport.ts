@@ -1,0 +1,176 @@
+import type { Readable } from "node:stream";
+import type { Dispatcher } from "undici";
+import type { Metrics } from "../metrics/metrics.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { BodyTooLong, parseJSON, readBody } from "./body.ts";
+import type { Access, Connection } from "./connection.ts";
+import { errorOfAnswer, errorOfConnection, KubeError } from "./errors.ts";
+
+export interface TransportOptions {
+  connection: Connection;
+  metrics: Metrics;
+  clock: Clock;
+  log: Log;
+  /** Sent with each request; audit logs show it. */
+  userAgent: string;
+  /** Milliseconds for a whole request, and for the beginning of a watch; 30,000 when left out. */
+  timeoutMs?: number;
+}
+
+/** The label `verb` of kubernetes_requests_total, in RBAC's words, but for `apply`. */
+export type Verb = "get" | "list" | "watch" | "apply" | "patch" | "create" | "delete";
+
+/** One request. */
+export interface Call {
+  verb: Verb;
+  method: Dispatcher.HttpMethod;
+  /** What messages call it: `PATCH secrets shop/checkout`. */
+  request: string;
+  /** Path and query. */
+  path: string;
+  headers?: Record<string, string>;
+  body?: string;
+  signal?: AbortSignal | undefined;
+}
+
+/** A Status is some hundred bytes; one with many causes, some thousand. */
+const longestFailure = 2 ** 18;
+
+/**
+ * Sends requests: with credentials, within a time, counted. Whatever goes wrong is a KubeError. Nothing is tried again,
+ * but once with credentials read anew where the server answered 401.
+ */
+export class Transport {
+  #options: TransportOptions;
+  #timeoutMs: number;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    this.#timeoutMs = options.timeoutMs ?? 30_000;
+  }
+
+  /** Resolves to the JSON of a 2xx answer, an object or a list; `mostBytes` bounds it. */
+  async json(call: Call, mostBytes: number): Promise<object> {
+    const bytes = await this.#authorized(call, (access) =>
+      this.#timed(call, async (abort) => {
+        const { body } = await this.#send(call, access.requests, access, abort);
+        return this.#read(call, body, mostBytes);
+      }),
+    );
+    const parsed = parseJSON(bytes);
+    if (typeof parsed !== "object" || parsed === null) throw notUnderstood(call.request);
+    return parsed;
+  }
+
+  /** Resolves at a 2xx answer, to its body as it comes, whose iteration throws a KubeError where it breaks. */
+  async stream(call: Call): Promise<AsyncIterable<Uint8Array>> {
+    const { body } = await this.#authorized(call, (access) =>
+      this.#timed(
+        call,
+        (abort) => this.#send(call, access.watches, access, abort),
+        (response) => response.body,
+      ),
+    );
+    return chunksOf(body, call.request);
+  }
+
+  /** Tries once more with credentials read anew where the server does not know us: a token may have been rotated. */
+  async #authorized<T>(call: Call, attempt: (access: Access) => Promise<T>): Promise<T> {
+    const { connection, log } = this.#options;
+    const access = await connection.access();
+    try {
+      return await attempt(access);
+    } catch (error) {
+      if (!(error instanceof KubeError) || error.kind !== "unauthorized") throw error;
+      log.debug({ request: call.request }, "the API server did not accept the credentials; they are read anew");
+      await connection.renew(access);
+      return attempt(await connection.access());
+    }
+  }
+
+  /**
+   * Runs `attempt` with a signal that aborts with the caller's, or when time is up.
+   *
+   * @param goesOn the body, in a result that is only the beginning: the caller's signal ends that too
+   */
+  async #timed<T>(
+    call: Call,
+    attempt: (abort: AbortSignal) => Promise<T>,
+    goesOn?: (result: T) => Readable,
+  ): Promise<T> {
+    const { signal, request } = call;
+    const controller = new AbortController();
+    const cancel = () => controller.abort(new KubeError("other", `${request}: cancelled`));
+    const release = () => signal?.removeEventListener("abort", cancel);
+    const timer = this.#options.clock.setTimer(() => {
+      controller.abort(new KubeError("timeout", `${request}: no answer in ${this.#timeoutMs} ms`));
+    }, this.#timeoutMs);
+    if (signal?.aborted) cancel();
+    signal?.addEventListener("abort", cancel);
+    let body: Readable | undefined;
+    try {
+      const result = await attempt(controller.signal);
+      body = goesOn?.(result);
+      return result;
+    } catch (error) {
+      if (controller.signal.aborted) throw controller.signal.reason;
+      throw error instanceof KubeError ? error : errorOfConnection(request, error);
+    } finally {
+      timer.cancel();
+      if (body) body.once("close", release);
+      else release();
+    }
+  }
+
+  async #send(call: Call, pool: Dispatcher, access: Access, abort: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const { userAgent, metrics } = this.#options;
+    const count = (code: string) => metrics.kubernetesRequests.inc({ verb: call.verb, code });
+    let response: Dispatcher.ResponseData;
+    try {
+      abort.throwIfAborted();
+      response = await pool.request({
+        origin: access.origin,
+        path: access.prefix + call.path,
+        method: call.method,
+        headers: { "user-agent": userAgent, accept: "application/json", ...access.headers, ...call.headers },
+        body: call.body ?? null,
+        signal: abort,
+        // Our own timer bounds both, and is a clock that tests can step.
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      });
+    } catch (error) {
+      const failure = abort.aborted ? (abort.reason as KubeError) : errorOfConnection(call.request, error);
+      count(failure.kind);
+      throw failure;
+    }
+    const { statusCode, headers, body } = response;
+    count(String(statusCode));
+    if (statusCode >= 200 && statusCode < 300) return response;
+    const bytes = await readBody(body, longestFailure).catch(() => Buffer.of());
+    throw errorOfAnswer(call.request, statusCode, headers["retry-after"], parseJSON(bytes));
+  }
+
+  async #read(call: Call, body: Readable, mostBytes: number): Promise<Buffer> {
+    try {
+      return await readBody(body, mostBytes);
+    } catch (error) {
+      if (!(error instanceof BodyTooLong)) throw error;
+      throw new KubeError("tooLarge", `${call.request}: the answer is over ${mostBytes} bytes`);
+    }
+  }
+}
+
+async function* chunksOf(body: Readable, request: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    throw errorOfConnection(request, error);
+  }
+}
+
+/** An answer came, and is not what the API server gives; what it is is not said. */
+export function notUnderstood(request: string): KubeError {
+  return new KubeError("other", `${request}: the answer is not what the API server gives`);
+}
