@@ -10,13 +10,18 @@ import { root } from "./crds.ts";
  * @param script what a person has to run to bring them up to date
  */
 export function settle(files: ReadonlyMap<string, string>, script: string): void {
-  const stale = [...files].filter(([path, content]) => read(path) !== content);
+  const differing = stale(files);
   if (process.argv.includes("--check")) {
-    for (const [path] of stale) console.error(`${path} differs from crds/: run node ${script}`);
-    if (stale.length > 0) process.exitCode = 1;
+    for (const path of differing) console.error(`${path} differs from crds/: run node ${script}`);
+    if (differing.length > 0) process.exitCode = 1;
     return;
   }
-  for (const [path, content] of stale) writeFileSync(join(root, path), content);
+  for (const path of differing) writeFileSync(join(root, path), files.get(path)!);
+}
+
+/** The paths of `files` that are absent, or have other contents. */
+export function stale(files: ReadonlyMap<string, string>): string[] {
+  return [...files].filter(([path, content]) => read(path) !== content).map(([path]) => path);
 }
 
 function read(path: string): string | undefined {

@@ -155,6 +155,18 @@ describe("a ClusterAWSConnection", () => {
       "spec.auth.secretRef.namespace",
       "Required value",
     ],
+    "a Secret of a namespace that is none": [
+      clusterConnection({ auth: { secretRef: { name: "aws", namespace: "a.b" } } }),
+      "auth.secretRef.namespace must be a namespace's name",
+    ],
+    "a Secret's name that is none": [
+      clusterConnection({ auth: { secretRef: { name: "AWS", namespace: "a" } } }),
+      "auth.secretRef.name must be a Secret's name",
+    ],
+    "a STS endpoint that is no URL": [
+      clusterConnection({ endpoints: { sts: "https://" } }),
+      "endpoints.sts must be a URL of a host",
+    ],
     "a key id": [allowing({ keyIds: ["0a1b"] }), "spec.allow.keyIds[0]", "must have ARNs of keys"],
     "an alias": [allowing({ keyIds: [key.replace("key/", "alias/")] }), "aliases, which can be moved to another key"],
     "an endpoint without a scheme": [
