@@ -1,20 +1,26 @@
 import { decode } from "./decode.ts";
-import { parseDotenv } from "./dotenv.ts";
 import { evaluate } from "./jmespath.ts";
-import { parseJson, propertiesOf, textOfJson } from "./json.ts";
-import { type KeyRules, keyOfMember, keyRules } from "./keys.ts";
+import { parseJson, textOfJson } from "./json.ts";
+import { isSecretKey, type KeyRules, keyOfMember } from "./keys.ts";
 import { maxBytes } from "./limits.ts";
+import { type DocumentInput, type Format, type Member, makeMany, type PathInput, type SourceValue } from "./many.ts";
 import { invalid, type Problem, Refusal } from "./refusal.ts";
 import { selectMembers } from "./select.ts";
-import { parseStringList } from "./string-list.ts";
 import { renderTemplates, type TemplateInput } from "./template.ts";
 import { bytesOf, textOf } from "./text.ts";
-import { parseYaml } from "./yaml.ts";
 
-export { type KeyRules, keyOfMember, type Problem, selectMembers, type TemplateInput };
-
-/** What one source came to; `missing` is an optional one without a default, whose key is left out. */
-export type SourceValue = { state: "value"; bytes: Uint8Array } | { state: "missing" };
+export {
+  type DocumentInput,
+  type Format,
+  type KeyRules,
+  keyOfMember,
+  type Member,
+  type PathInput,
+  type Problem,
+  type SourceValue,
+  selectMembers,
+  type TemplateInput,
+};
 
 /** One key from one source. */
 export interface DataInput {
@@ -28,40 +34,6 @@ export interface DataInput {
   decode?: "None" | "Base64" | "Base64URL";
 }
 
-/** One parameter below a path. */
-export interface Member {
-  /** The parameter's full name. */
-  name: string;
-  bytes: Uint8Array;
-  type?: string;
-}
-
-interface ManyInput {
-  /** How messages call the entry: `dataFrom[0]`. */
-  entry: string;
-  keys?: KeyRules;
-  /** What a key means that an earlier entry of `dataFrom` has made: `Fail` when left out. */
-  onConflict?: "Fail" | "Override";
-  /** Whether an entry without any key is fine: false when left out. */
-  allowEmpty?: boolean;
-}
-
-/** One key for each parameter below a path, which is stripped from the names unless `keys.strip` says otherwise. */
-export interface PathInput extends ManyInput {
-  kind: "path";
-  path: string;
-  members: Member[];
-}
-
-export type Format = "JSON" | "YAML" | "Dotenv" | "StringList";
-
-/** One key for each property of a document. */
-export interface DocumentInput extends ManyInput {
-  kind: "document";
-  source: SourceValue;
-  format: Format;
-}
-
 export interface AssembleInput {
   data: DataInput[];
   /** In the order of the spec; `data` wins over all of them. */
@@ -72,75 +44,51 @@ export interface AssembleInput {
 /** The Secret's data, whole; or all that is wrong, in the order of the entries, `dataFrom` before `data`. */
 export type Assembled = { ok: true; data: Map<string, Uint8Array> } | { ok: false; problems: Problem[] };
 
-/** One key that an entry makes, and what of the entry it comes from, for messages. */
-interface Made {
-  key: string;
-  bytes: Uint8Array;
-  origin: string;
-}
-
 /**
  * Makes a Secret's data from what its sources came to. Pure, and never throws for what the sources or the spec hold.
  * Messages name entries, keys, parameters and places, never a value.
  */
 export function assemble(input: AssembleInput): Assembled {
   const problems: Problem[] = [];
-  const attempt = <T>(entry: string, make: () => T): T | undefined => {
-    try {
-      return make();
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      problems.push({ reason: error.reason, message: `${entry}: ${error.message}` });
-      return undefined;
-    }
-  };
+  const data = new Map<string, Uint8Array>();
 
   /** Which entry of `dataFrom` made each key. */
   const owners = new Map<string, string>();
-  const data = new Map<string, Uint8Array>();
   for (const many of input.dataFrom) {
-    const made = many.kind === "path" ? members(many, problems) : attempt(many.entry, () => properties(many));
-    for (const { key, bytes, origin } of made ?? []) {
+    const { made, problems: found } = makeMany(many);
+    problems.push(...found);
+    for (const { key, bytes, origin } of made) {
       const owner = owners.get(key);
-      if (owner !== undefined && many.onConflict !== "Override") {
-        problems.push({
-          reason: "KeyConflict",
-          message:
-            `${many.entry}: ${origin} comes to the key ${key}, which ${owner} has made already; ` +
-            "set onConflict: Override, or change one of them with keys",
-        });
+      if (owner === undefined || many.onConflict === "Override") {
+        owners.set(key, many.entry);
+        data.set(key, bytes);
         continue;
       }
-      owners.set(key, many.entry);
-      data.set(key, bytes);
+      const message =
+        `${many.entry}: ${origin} comes to the key ${key}, which ${owner} has made already; ` +
+        "set onConflict: Override, or change one of them with keys";
+      problems.push({ reason: "KeyConflict", message });
     }
   }
+
   const own = new Set<string>();
   for (const one of input.data) {
-    const bytes = attempt(one.entry, () => oneValue(one));
-    if (own.has(one.key)) {
-      problems.push({
-        reason: "KeyConflict",
-        message: `${one.entry}: an earlier entry of data has the key ${one.key}`,
-      });
+    try {
+      if (own.has(one.key)) throw new Refusal("KeyConflict", "an earlier entry of data has the same key");
+      own.add(one.key);
+      const bytes = makeOne(one);
+      if (bytes) data.set(one.key, bytes);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      problems.push({ reason: error.reason, message: `${one.entry}: ${error.message}` });
     }
-    own.add(one.key);
-    if (bytes) data.set(one.key, bytes);
   }
   if (problems.length > 0) return { ok: false, problems };
-
-  const rendered = input.template ? renderTemplates(input.template, data) : { data, problems: [] };
-  if (rendered.problems.length > 0) return { ok: false, problems: rendered.problems };
-  const size = sizeOf(rendered.data);
-  if (size > maxBytes) {
-    const message = `the Secret's data has ${size} bytes, and a Secret can have at most ${maxBytes}; split it into more Secrets`;
-    return { ok: false, problems: [{ reason: "TooLarge", message }] };
-  }
-  return { ok: true, data: rendered.data };
+  return fitting(input.template ? renderTemplates(input.template, data) : { data, problems });
 }
 
 /**
- * Bytes of data as the API server counts them for its limit of 1 MiB: the values alone, keys not.
+ * Bytes of data as the API server counts them for its limit of 1 MiB: those of the values, keys not.
  * `ValidateSecret` in k8s.io/kubernetes/pkg/apis/core/validation.
  */
 export function sizeOf(data: ReadonlyMap<string, Uint8Array>): number {
@@ -149,88 +97,22 @@ export function sizeOf(data: ReadonlyMap<string, Uint8Array>): number {
   return size;
 }
 
-function oneValue({ key, source, jmesPath, decode: encoding = "None" }: DataInput): Uint8Array | undefined {
+function makeOne({ key, source, jmesPath, decode: encoding = "None" }: DataInput): Uint8Array | undefined {
+  if (!isSecretKey(key)) throw invalid("its key is not one that a Secret can have");
   if (source.state === "missing") return undefined;
-  keyRules()(key);
   let { bytes } = source;
   if (jmesPath !== undefined) {
     const found = textOfJson(evaluate(jmesPath, parseJson(textOf(bytes))));
-    if (found === undefined) throw invalid(`jmesPath ${jmesPath} leads to nothing, or to null`);
+    if (found === null) throw invalid(`jmesPath ${jmesPath} leads to nothing, or to null`);
     bytes = bytesOf(found);
   }
   return encoding === "None" ? bytes : decode(bytes, encoding);
 }
 
-function members({ entry, path, members, keys, allowEmpty }: PathInput, problems: Problem[]): Made[] {
-  const made = new Map<string, Made>();
-  const attempt = (what: string, make: () => void) => {
-    try {
-      make();
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      problems.push({ reason: error.reason, message: `${entry}: ${what}${error.message}` });
-    }
-  };
-  attempt("", () => {
-    if (members.length === 0 && !allowEmpty) {
-      const message = `no parameter is taken from ${path}; set allowEmpty: true where that is as it should be`;
-      throw new Refusal("EmptyResult", message);
-    }
-    const keyOf = keyRules(keys, path);
-    for (const { name, bytes } of members) {
-      attempt(`parameter ${name}: `, () => {
-        const key = keyOf(name);
-        const other = made.get(key);
-        if (other)
-          throw new Refusal("KeyConflict", `it comes to the key ${key}, as ${other.origin} does; change one with keys`);
-        made.set(key, { key, bytes, origin: `parameter ${name}` });
-      });
-    }
-  });
-  return [...made.values()];
-}
-
-function properties({ source, format, keys, allowEmpty }: DocumentInput): Made[] {
-  if (source.state === "missing") return [];
-  const texts = parseDocument(format, textOf(source.bytes));
-  if (texts.size === 0 && !allowEmpty) {
-    throw new Refusal(
-      "EmptyResult",
-      `the ${format} has no property; set allowEmpty: true where that is as it should be`,
-    );
-  }
-  const keyOf = keyRules(keys);
-  const made = new Map<string, Made>();
-  let ordinal = 0;
-  for (const [name, text] of texts) {
-    ordinal++;
-    const origin = `property ${ordinal} of the ${format}`;
-    const key = about(origin, () => keyOf(name));
-    const other = made.get(key);
-    if (other) throw new Refusal("KeyConflict", `${other.origin} and property ${ordinal} both come to the key ${key}`);
-    made.set(key, { key, bytes: about(origin, () => bytesOf(text)), origin });
-  }
-  return [...made.values()];
-}
-
-function parseDocument(format: Format, text: string): Map<string, string> {
-  switch (format) {
-    case "JSON":
-      return propertiesOf(parseJson(text), format);
-    case "YAML":
-      return parseYaml(text);
-    case "Dotenv":
-      return parseDotenv(text);
-    case "StringList":
-      return parseStringList(text);
-  }
-}
-
-function about<T>(what: string, make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    if (error instanceof Refusal) throw new Refusal(error.reason, `${what}: ${error.message}`);
-    throw error;
-  }
+function fitting({ data, problems }: { data: Map<string, Uint8Array>; problems: Problem[] }): Assembled {
+  if (problems.length > 0) return { ok: false, problems };
+  const size = sizeOf(data);
+  if (size <= maxBytes) return { ok: true, data };
+  const message = `the Secret's data has ${size} bytes, and a Secret can have at most ${maxBytes}; split it into more Secrets`;
+  return { ok: false, problems: [{ reason: "TooLarge", message }] };
 }

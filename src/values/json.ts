@@ -36,31 +36,20 @@ export function parseJson(text: string): Json {
  * Writes a value as a key's text: a string as it is, a number's own digits, `true` or `false`, and an object or array
  * as compact JSON. Keys keep their order, but those that are whole numbers come first, as in every JavaScript object.
  *
- * @returns undefined for null
+ * @returns null for null
  */
-export function textOfJson(value: Json): string | undefined {
-  if (value === null) return undefined;
-  if (typeof value === "string") return value;
-  return stringify(value);
+export function textOfJson(value: Json): string | null {
+  return value === null || typeof value === "string" ? value : stringify(value)!;
 }
 
 /**
  * Takes the properties of an object as keys and texts.
  *
- * @param what what the document is, for messages: `JSON`
- * @throws Refusal where the value is not an object, or a property is null
+ * @throws Refusal where the value is not an object
  */
-export function propertiesOf(value: Json, what: string): Map<string, string> {
-  if (!isObject(value)) throw invalid(`the ${what} is not an object, whose properties could be keys`);
-  const properties = new Map<string, string>();
-  let ordinal = 0;
-  for (const [key, member] of Object.entries(value)) {
-    ordinal++;
-    const text = textOfJson(member);
-    if (text === undefined) throw invalid(`property ${ordinal} of the ${what} is null, which a key cannot be`);
-    properties.set(key, text);
-  }
-  return properties;
+export function propertiesOf(value: Json): Map<string, string | null> {
+  if (!isObject(value)) throw invalid("the JSON is not an object, whose properties could be keys");
+  return new Map(Object.entries(value).map(([key, member]) => [key, textOfJson(member)]));
 }
 
 /**

@@ -16,7 +16,7 @@ const maxNodes = 100_000;
  *
  * @throws Refusal with the place of the first error
  */
-export function parseYaml(text: string): Map<string, string> {
+export function propertiesOfYaml(text: string): Map<string, string | null> {
   if (text.length > maxYamlLength) {
     throw new Refusal(
       "TooLarge",
@@ -61,17 +61,10 @@ class Reading {
     this.#text = text;
   }
 
-  properties(node: unknown): Map<string, string> {
+  properties(node: unknown): Map<string, string | null> {
     if (!isMap(node)) throw invalid("the YAML is not a mapping, whose properties could be keys");
-    const properties = new Map<string, string>();
-    for (const [name, value] of this.#members(node, 0)) {
-      const text = this.#written(value) ?? textOfJson(value);
-      if (text === undefined) {
-        throw invalid(`property ${properties.size + 1} of the YAML is null, which a key cannot be`);
-      }
-      properties.set(name, text);
-    }
-    return properties;
+    const members = [...this.#members(node, 0)];
+    return new Map(members.map(([name, value]) => [name, this.#written(value) ?? textOfJson(value)]));
   }
 
   #read(node: unknown, depth: number): Json {
