@@ -38,6 +38,8 @@ interface Series {
   toldCount: number;
   /** When it was last to be told. */
   toldAt: number;
+  /** Whether a write of it waits or is under way. */
+  isWaiting: boolean;
 }
 
 /**
@@ -75,7 +77,7 @@ export class EventRecorder {
     }
     if (running) this.#finish(key, running, now);
     const event = eventOf(regarding, happening, { controller, instance }, now, this.#serial++);
-    const series = { event, count: 1, lastAt: now, toldCount: 0, toldAt: now };
+    const series = { event, count: 1, lastAt: now, toldCount: 0, toldAt: now, isWaiting: false };
     this.#series.set(key, series);
     if (this.#series.size > mostSeries) this.#series.delete(this.#series.keys().next().value!);
     this.#tell(series, now);
@@ -107,27 +109,33 @@ export class EventRecorder {
   }
 
   #tell(series: Series, now: number): void {
+    if (series.isWaiting) return;
     const { uid, name, namespace = "" } = series.event.regarding;
     series.toldAt = now;
     if (!this.#buckets.take(`${namespace}/${name}/${uid}`)) return;
     if (this.#waiting.length >= mostWaiting) {
       const { reason } = series.event;
-      this.#options.log.warn({ namespace, name, reason }, "an Event is dropped: too many wait to be written");
+      this.#options.log.debug({ namespace, name, reason }, "an Event is dropped: too many wait to be written");
       return;
     }
+    series.isWaiting = true;
     this.#waiting.push(series);
     this.#writing ??= this.#writeAll();
   }
 
   async #writeAll(): Promise<void> {
-    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) await this.#write(next);
+    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
+      const isFirst = next.toldCount === 0;
+      await this.#write(next);
+      next.isWaiting = false;
+      // The first repetition came while the Event was being made.
+      if (isFirst && next.toldCount === 1 && next.count > 1) this.#tell(next, this.#options.clock.now());
+    }
     this.#writing = undefined;
   }
 
   async #write(series: Series): Promise<void> {
     const { clock, log } = this.#options;
-    // What waited twice is written once.
-    if (series.count <= series.toldCount) return;
     for (let tries = 1; ; tries++) {
       try {
         return await this.#send(series);
