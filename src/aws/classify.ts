@@ -34,10 +34,17 @@ export function classify(error: unknown, about: CallContext): AwsFailure {
   const thrown = (typeof error === "object" && error !== null ? error : {}) as Thrown;
   const requestId = requestIdOf(thrown);
   const name = identifier(thrown.name);
-  const row = rows.get(name) ?? rows.get(name.replace(/Exception$/, ""));
+  const short = name.replace(/Exception$/, "");
+  const row = rows.get(isSkew(short, thrown.message) ? "RequestExpired" : name) ?? rows.get(short);
   if (row === "denied") return denied(thrown, name, requestId, about);
   if (row) return fromRow(row, name, requestId, about);
   return fromStatus(thrown, name, requestId, about) ?? fromNetwork(thrown, about) ?? unknown(name, requestId, about);
+}
+
+/** Whether AWS refused a signature for its time alone (IAM User Guide, "Troubleshoot Signature Version 4"). */
+function isSkew(name: string, message: unknown): boolean {
+  if (name !== "InvalidSignature" && name !== "SignatureDoesNotMatch") return false;
+  return typeof message === "string" && /^Signature (expired|not yet current)/.test(message);
 }
 
 /** The call took longer than a call may. */
@@ -80,7 +87,8 @@ function fromStatus(
   if (status >= 300 && status < 400) {
     return unreachable("InvalidAnswer", "answered with a redirect, which is not followed: check the endpoint", about);
   }
-  return undefined;
+  // No error of AWS's: the SDK could not read the answer.
+  return status >= 200 && status < 300 ? notUnderstood(about) : undefined;
 }
 
 const network: ReadonlyMap<string, string> = new Map([
@@ -108,6 +116,10 @@ function fromNetwork(thrown: Thrown, about: CallContext): AwsFailure | undefined
     return unreachable("NetworkError", "shows a TLS certificate that is not trusted: check the endpoint", about);
   }
   return undefined;
+}
+
+function notUnderstood(about: CallContext): AwsFailure {
+  return unreachable("InvalidAnswer", "sent an answer that could not be understood: check the endpoint", about);
 }
 
 function unknown(code: string, requestId: string | undefined, about: CallContext): AwsFailure {

@@ -1,0 +1,164 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { allowsKey, allowsParameter, allowsPath } from "../../src/aws/allow.ts";
+
+const arn = "arn:aws:ssm:eu-west-1:123456789012:parameter";
+const other = "arn:aws:ssm:eu-west-1:210987654321:parameter";
+const secret = "/aws/reference/secretsmanager/prod";
+
+describe("a parameter", () => {
+  test.each<[string, string[] | undefined, string, boolean]>([
+    ["is covered by its own name", ["/shop/db"], "/shop/db", true],
+    ["is not covered by a name that it goes on from", ["/shop/db"], "/shop/db2", false],
+    ["is not covered by a name in other letters", ["/shop/db"], "/Shop/db", false],
+    ["is covered by the pattern of its namespace", ["/{namespace}/*"], "/shop/a/b", true],
+    ["is not covered by the pattern of another namespace", ["/{namespace}/*"], "/stock/db", false],
+    ["is not covered where its namespace's name only begins so", ["/{namespace}/*"], "/shop2/db", false],
+    ["is not covered by the pattern of its directory", ["/shop/*"], "/shop", false],
+    ["is covered by a pattern that ends within a part", ["/shop/db*"], "/shop/db-user", true],
+    ["is covered by any of several patterns", ["/a/*", "/shop/*"], "/shop/db", true],
+    ["is covered by the pattern of everything", ["/*"], "/shop/db", true],
+    ["is covered by a lone star", ["*"], "db", true],
+    ["is one with its name without the slash", ["/db"], "db", true],
+    ["is one with its name with the slash", ["db"], "/db", true],
+    ["of an own connection without patterns is covered", undefined, "/anything", true],
+    ["of a cluster connection without patterns is not covered", [], "/anything", false],
+    ["is not covered by a star in the middle", ["/shop/*/db"], "/shop/x/db", false],
+    ["is not covered by a star that is not the last", ["/shop/**"], "/shop/x", false],
+    ["is not covered by a placeholder within a part", ["/team-{namespace}/*"], "/team-shop/x", false],
+    ["is not covered by a placeholder before a star", ["/{namespace}*"], "/shop/x", false],
+    ["is not covered by another placeholder", ["/{name}/*"], "/shop/x", false],
+    ["with a version is refused", ["/*"], "/shop/db:3", false],
+    ["with a version is refused without patterns too", undefined, "/shop/db:3", false],
+    ["with two dots is refused", ["/shop/*"], "/shop/../stock/db", false],
+    ["with two slashes is refused", ["/shop/*"], "/shop//db", false],
+    ["with an encoded slash is refused", ["/*"], "/shop%2fdb", false],
+    ["by ARN is not covered by a name's pattern", ["/*"], `${arn}/shop/db`, false],
+    ["by ARN is covered by an ARN's pattern", [`${arn}/{namespace}/*`], `${arn}/shop/db`, true],
+    ["by ARN is not covered by another account's pattern", [`${other}/*`], `${arn}/shop/db`, false],
+    ["by name is not covered by an ARN's pattern", [`${arn}/*`], "/shop/db", false],
+    ["by ARN is not covered by a pattern with a star for the account", ["arn:aws:ssm:eu-west-1:*"], `${arn}/a`, false],
+    ["of Secrets Manager is not covered by the pattern of everything", ["/*"], secret, false],
+    ["of Secrets Manager is not covered by a lone star", ["*"], secret, false],
+    ["of Secrets Manager without its slash is not covered either", ["*"], secret.slice(1), false],
+    ["of Secrets Manager in other letters is not covered either", ["/*"], secret.replace("aws", "AWS"), false],
+    ["of Secrets Manager is not covered by the pattern of AWS's names", ["/aws/*"], secret, false],
+    ["of Secrets Manager is not covered by half its prefix", ["/aws/ref*"], secret, false],
+    ["of Secrets Manager is not covered by that of what AWS publishes", ["/aws/service/*"], secret, false],
+    ["of Secrets Manager is covered where the pattern says so", ["/aws/reference/secretsmanager/*"], secret, true],
+    ["of Secrets Manager is covered by the whole prefix", ["/aws/reference/*"], secret, true],
+    ["that AWS publishes is covered where the pattern says so", ["/aws/service/*"], "/aws/service/eks/x", true],
+    ["that AWS publishes is not covered by the pattern of everything", ["/*"], "/aws/service/eks/x", false],
+    ["of Secrets Manager by ARN is not covered by that account's pattern", [`${arn}/*`], `${arn}${secret}`, false],
+  ])("%s", (_, patterns, name, allowed) => {
+    expect(allowsParameter(patterns, name, "shop").allowed).toBe(allowed);
+  });
+
+  test("of Secrets Manager is not covered because a namespace is called aws or reference", () => {
+    expect(allowsParameter(["/{namespace}/*", "/{namespace}/reference/*"], secret, "aws").allowed).toBe(false);
+    expect(allowsParameter(["/aws/{namespace}/*"], secret, "reference").allowed).toBe(false);
+  });
+
+  test("is not covered by a placeholder where the namespace is no namespace's name", () => {
+    expect(allowsParameter(["/{namespace}/*"], "/a/b/c", "a/b").allowed).toBe(false);
+    expect(allowsParameter(["/{namespace}/*"], "/a/b", "").allowed).toBe(false);
+  });
+
+  test("that is refused is told the patterns, the first five of them", () => {
+    const verdict = allowsParameter(["/a/*", "/b/*", "/c/*", "/d/*", "/e/*", "/f/*"], "/shop/db", "shop");
+    const rule =
+      'allow.parameters of its connection is "/a/*", "/b/*", "/c/*", "/d/*", "/e/*" and 1 more: none of them covers it';
+    expect(verdict).toEqual({ allowed: false, rule });
+    expect(allowsParameter([], "/a", "shop")).toEqual({
+      allowed: false,
+      rule: "its connection has no allow.parameters",
+    });
+  });
+});
+
+describe("a path", () => {
+  test.each<[string, string[] | undefined, string, boolean]>([
+    ["is covered by the pattern of what is below it", ["/shop/*"], "/shop", true],
+    ["is covered with a slash at its end", ["/shop/*"], "/shop/", true],
+    ["is covered by the pattern of a path above it", ["/shop/*"], "/shop/db/x", true],
+    ["is covered by the pattern of its namespace", ["/{namespace}/*"], "/shop/", true],
+    ["is not covered by a pattern that is narrower than it", ["/shop/db*"], "/shop", false],
+    ["is not covered by several patterns together", ["/shop/a*", "/shop/b*"], "/shop", false],
+    ["is not covered by a name", ["/shop"], "/shop", false],
+    ["that only begins so is not covered", ["/shop/*"], "/shop2", false],
+    ["above every pattern is not covered", ["/shop/*"], "/", false],
+    ["of everything is covered by the pattern of everything", ["/*"], "/", true],
+    ["of an own connection without patterns is covered", undefined, "/", true],
+    ["with two dots is refused", ["/shop/*"], "/shop/../stock", false],
+    ["with two dots is refused without patterns too", undefined, "/shop/..", false],
+    ["with two slashes is refused", ["/shop/*"], "/shop//", false],
+    ["that is an ARN is refused", [`${arn}/*`], `${arn}/shop`, false],
+    ["of AWS's own names is not covered by the pattern of everything", ["/*"], "/aws/service/eks", false],
+    ["of AWS's own names above their two parts is never covered", ["/aws/*", "/aws/service/*"], "/aws", false],
+    ["of AWS's own names is covered where the pattern says so", ["/aws/service/*"], "/aws/service/eks", true],
+  ])("%s", (_, patterns, path, allowed) => {
+    expect(allowsPath(patterns, path, true, "shop").allowed).toBe(allowed);
+    expect(allowsPath(patterns, path, false, "shop").allowed).toBe(allowed);
+  });
+});
+
+describe("a key", () => {
+  const key = "arn:aws:kms:eu-west-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab";
+  test.each<[string, string[] | undefined, string, boolean]>([
+    ["is allowed by its ARN", [key], key, true],
+    ["is allowed where no keys are listed", undefined, "alias/x", true],
+    ["is not allowed where the list is empty", [], key, false],
+    ["of another region is not allowed, though it is a replica", [key], key.replace("eu-west-1", "eu-west-2"), false],
+    ["by its id is not allowed", [key], "mrk-1234abcd12ab34cd56ef1234567890ab", false],
+    ["by an alias is not allowed, though that is listed", ["alias/x"], "alias/x", false],
+    ["by an alias's ARN is not allowed, though that is listed", [`${key}x:alias/x`], `${key}x:alias/x`, false],
+    ["in other letters is not allowed", [key], key.toUpperCase(), false],
+  ])("%s", (_, keyIds, id, allowed) => {
+    expect(allowsKey(keyIds, id).allowed).toBe(allowed);
+  });
+});
+
+describe("whatever is asked for", () => {
+  const part = fc.constantFrom("shop", "shop2", "Shop", "stock", "aws", "AWS", "reference", "..", ".", "", "*", "a");
+  const joint = fc.constantFrom("/", "//", "%2f", "/../", ":", "\\", "/./");
+  const nasty = fc
+    .tuple(fc.constantFrom("/", "", `${arn}/`), fc.array(fc.tuple(part, joint), { maxLength: 5 }), part)
+    .map(([start, middle, end]) => start + middle.flat().join("") + end);
+
+  test("a namespace's pattern gives nothing outside of the namespace's own directory", () => {
+    fc.assert(
+      fc.property(nasty, (name) => {
+        if (allowsParameter(["/{namespace}/*"], name, "shop").allowed) {
+          expect(name).toMatch(/^\/?shop\/[a-zA-Z0-9_.\-/]+$/);
+          expect(name).not.toMatch(/\.\.|\/\/|:/);
+        }
+        if (allowsPath(["/{namespace}/*"], name, true, "shop").allowed) {
+          expect(name).toMatch(/^\/?shop(\/[a-zA-Z0-9_.\-/]*)?$/);
+          expect(name).not.toMatch(/\.\.|\/\/|:/);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test("every name below an allowed path is allowed by itself, but for AWS's own", () => {
+    const pattern = fc.constantFrom("/*", "/shop/*", "/sh*", "/{namespace}/*", "/aws/service/*", "/shop", "*");
+    fc.assert(
+      fc.property(fc.array(pattern, { maxLength: 3 }), nasty, part, (patterns, path, member) => {
+        if (!/^[a-z]+$/.test(member) || !allowsPath(patterns, path, true, "shop").allowed) return;
+        const name = `${path.replace(/\/$/, "")}/${member}`;
+        const isAws = /^\/aws\//i.test(name);
+        if (!isAws && name.split("/").length <= 16) expect(allowsParameter(patterns, name, "shop").allowed).toBe(true);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test("an answer comes in time that grows with the text and no faster", () => {
+    const long = `/${"a/".repeat(500_000)}`;
+    const start = performance.now();
+    allowsParameter([long, `${long}*`], long, "shop");
+    allowsPath([`${long}*`], long, true, "shop");
+    expect(performance.now() - start).toBeLessThan(1_000);
+  });
+});

@@ -1,0 +1,466 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Identity } from "../../src/aws/identity.ts";
+import { AwsServer, callerXml, json, rig, seriesOf, specAt } from "./aws-server.ts";
+
+const canary = "c4n4ry-b1rd";
+const user = "arn:aws:iam::123456789012:user/ferry";
+const parameter = "arn:aws:ssm:eu-west-1:123456789012:parameter/shop/db";
+const key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const kmsDenial = `User: ${user} is not authorized to perform: kms:Decrypt on resource: ${key} because no identity-based policy allows the kms:Decrypt action (Service: AWSKMS; Status Code: 400; Error Code: AccessDeniedException; Request ID: ${canary}; Proxy: null)`;
+
+let server: AwsServer;
+let made: ReturnType<typeof rig>;
+let identity: Identity;
+
+beforeAll(async () => {
+  server = await AwsServer.start();
+  made = rig({ connectTimeoutMs: 500, callTimeoutMs: 400 });
+  identity = made.identities.get(specAt(server.url));
+});
+
+afterEach(() => {
+  // Whatever AWS said, none of it may be read anywhere but in our own words.
+  expect(made.log.lines.join("\n")).not.toContain(canary);
+});
+
+afterAll(async () => {
+  made.identities.close();
+  await server.close();
+});
+
+const getParameters = () => identity.ssm.getParameters(["/shop/db"], { decrypt: true });
+const getParameter = () => identity.ssm.getParameter("/shop/db:3", { decrypt: false });
+const listPath = () => identity.ssm.getParametersByPath({ path: "/shop/", recursive: true, decrypt: false });
+const decrypt = () => identity.kms.decrypt({ ciphertext: Buffer.from("x"), keyId: key });
+const decryptAny = () => identity.kms.decrypt({ ciphertext: Buffer.from("x") });
+const caller = () => identity.caller();
+
+async function failureOf(call: () => Promise<unknown>) {
+  const failure = await call().then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  expect(failure).toMatchObject({ name: "AwsFailure" });
+  const known = failure as { reason: string; next: string; message: string; code: string; scope: string };
+  expect(known.message + JSON.stringify(known) + (known as unknown as Error).stack).not.toContain(canary);
+  return known;
+}
+
+type Row = [string, () => Promise<unknown>, string, string, string, RegExp];
+
+describe("an error of AWS", () => {
+  test.each<Row>([
+    [
+      "a throttle",
+      getParameters,
+      "ThrottlingException",
+      "Throttled",
+      "retry",
+      /^AWS throttles ssm:GetParameters in eu-west-1: the account's quota there is spent; it is tried again by itself$/,
+    ],
+    ["a throttle of KMS", decrypt, "LimitExceededException", "Throttled", "retry", /kms:Decrypt/],
+    ["too many requests", caller, "TooManyRequestsException", "Throttled", "retry", /sts:GetCallerIdentity/],
+    [
+      "an error of the server",
+      getParameters,
+      "InternalServerError",
+      "Unreachable",
+      "retry",
+      /^AWS Systems Manager in eu-west-1 answers ssm:GetParameters with an error of its own/,
+    ],
+    ["an unavailable service", decrypt, "ServiceUnavailableException", "Unreachable", "retry", /^AWS KMS in eu-west-1/],
+    [
+      "a time-out of the server's own",
+      listPath,
+      "RequestTimeoutException",
+      "Unreachable",
+      "retry",
+      /did not answer in time/,
+    ],
+    [
+      "a missing parameter",
+      getParameter,
+      "ParameterNotFound",
+      "ParameterNotFound",
+      "wait",
+      /^\/shop\/db:3 does not exist in eu-west-1: create it$/,
+    ],
+    [
+      "a missing version",
+      getParameter,
+      "ParameterVersionNotFound",
+      "VersionNotFound",
+      "wait",
+      /^\/shop\/db:3 does not exist in eu-west-1: AWS keeps the last 100 versions/,
+    ],
+    [
+      "a key that SSM cannot use",
+      getParameters,
+      "InvalidKeyId",
+      "KeyUnavailable",
+      "wait",
+      /^the KMS key of \/shop\/db in eu-west-1 cannot be used/,
+    ],
+    [
+      "an invalid request",
+      getParameters,
+      "ValidationException",
+      "InvalidData",
+      "stalled",
+      /^AWS Systems Manager in eu-west-1 takes \/shop\/db for invalid/,
+    ],
+    [
+      "a filter that is none",
+      listPath,
+      "InvalidFilterValue",
+      "InvalidData",
+      "stalled",
+      /check the types and the label/,
+    ],
+    ["a token that has lapsed", listPath, "InvalidNextToken", "Unreachable", "retry", /ssm:GetParametersByPath/],
+    [
+      "a disabled key",
+      decrypt,
+      "DisabledException",
+      "KeyUnavailable",
+      "wait",
+      new RegExp(`^the KMS key ${key} in eu-west-1 is disabled: enable it$`),
+    ],
+    [
+      "a key that is pending deletion",
+      decrypt,
+      "KMSInvalidStateException",
+      "KeyUnavailable",
+      "wait",
+      /pending deletion or import/,
+    ],
+    [
+      "a key that does not exist",
+      decrypt,
+      "NotFoundException",
+      "KeyUnavailable",
+      "wait",
+      /does not exist: check the ARN/,
+    ],
+    [
+      "a key that is away",
+      decryptAny,
+      "KeyUnavailableException",
+      "KeyUnavailable",
+      "retry",
+      /^the KMS key of the ciphertext in eu-west-1/,
+    ],
+    [
+      "a dependency of KMS that is slow",
+      decrypt,
+      "DependencyTimeoutException",
+      "KeyUnavailable",
+      "retry",
+      /tried again/,
+    ],
+    ["an error within KMS", decrypt, "KMSInternalException", "KeyUnavailable", "retry", /tried again/],
+    [
+      "a wrong context or a damaged ciphertext",
+      decrypt,
+      "InvalidCiphertextException",
+      "DecryptFailed",
+      "stalled",
+      /the encryption context is wrong or the ciphertext is damaged: AWS does not tell which$/,
+    ],
+    [
+      "another key",
+      decrypt,
+      "IncorrectKeyException",
+      "DecryptFailed",
+      "stalled",
+      new RegExp(`another key than ${key} that keyId names$`),
+    ],
+    ["a key for signatures", decrypt, "InvalidKeyUsageException", "DecryptFailed", "stalled", /no key for encryption$/],
+    [
+      "an expired token",
+      getParameters,
+      "ExpiredTokenException",
+      "AccessDenied",
+      "wait",
+      /^AWS Systems Manager in eu-west-1 does not accept the credentials: they have expired/,
+    ],
+    ["an expired token of STS", caller, "ExpiredToken", "AccessDenied", "wait", /^AWS STS in eu-west-1/],
+    [
+      "an access key that is not known",
+      getParameters,
+      "UnrecognizedClientException",
+      "AccessDenied",
+      "wait",
+      /the access key or session token is not known/,
+    ],
+    ["an access key that STS does not know", caller, "InvalidClientTokenId", "AccessDenied", "wait", /is not known/],
+    [
+      "a wrong signature",
+      getParameters,
+      "InvalidSignatureException",
+      "AccessDenied",
+      "wait",
+      /check AWS_SECRET_ACCESS_KEY/,
+    ],
+    [
+      "a wrong clock",
+      getParameters,
+      "RequestExpired",
+      "Unreachable",
+      "retry",
+      /clock of the operator's machine is wrong/,
+    ],
+    [
+      "an operation that the endpoint does not know",
+      getParameters,
+      "UnknownOperationException",
+      "Unreachable",
+      "wait",
+      /does not know ssm:GetParameters: check the endpoint$/,
+    ],
+    [
+      "an error that nobody knows",
+      getParameters,
+      "StrangeException",
+      "Unreachable",
+      "wait",
+      /an error that is not known here/,
+    ],
+  ])("%s becomes its reason, what happens next, and our own words", async (_, call, code, reason, next, message) => {
+    server.answer((received, response) => {
+      const text = `told about ${canary}`;
+      if (received.target !== "GetCallerIdentity") {
+        return json(response, 400, { __type: `com.amazonaws.x#${code}`, message: text, Message: text });
+      }
+      response.writeHead(400, { "content-type": "text/xml" });
+      response.end(
+        `<ErrorResponse><Error><Type>Sender</Type><Code>${code}</Code><Message>${text}</Message></Error></ErrorResponse>`,
+      );
+    });
+    expect(await failureOf(call)).toMatchObject({ reason, next, code, message: expect.stringMatching(message) });
+  });
+
+  test.each(["ExpiredTokenException", "UnrecognizedClientException", "InvalidSignatureException", "RequestExpired"])(
+    "%s concerns all that is asked with the same credentials",
+    async (code) => {
+      server.answerError(code, canary);
+      expect((await failureOf(getParameters)).scope).toBe("credentials");
+    },
+  );
+
+  test("about a signature that came too late is the clock's, by AWS's own words for it", async () => {
+    server.answerError(
+      "InvalidSignatureException",
+      "Signature expired: 20261124T000000Z is now earlier than 20261124T001000Z",
+    );
+    expect(await failureOf(getParameters)).toMatchObject({ reason: "Unreachable", next: "retry" });
+  });
+
+  test("keeps AWS's request id beside the message and for the log, not in it", async () => {
+    server.answerError("ParameterNotFound", canary);
+    const failure = await failureOf(getParameter);
+    const requestId = "0f0f0f0f-1111-2222-3333-444444444444";
+    expect(failure).toMatchObject({ requestId });
+    expect(failure.message).not.toContain(requestId);
+    expect(made.log.lines.at(-1)).toContain(requestId);
+  });
+});
+
+describe("a denial", () => {
+  const denials: [string, () => Promise<unknown>, string, string][] = [
+    [
+      "names caller, action, resource and region",
+      getParameters,
+      `User: ${user} is not authorized to perform: ssm:GetParameters on resource: ${parameter} because no identity-based policy allows the ssm:GetParameters action`,
+      `${user} may not ssm:GetParameters on ${parameter} in eu-west-1: allow it in the caller's IAM policy`,
+    ],
+    [
+      "of several parameters names none of them: who reads it may have asked for another",
+      () => identity.ssm.getParameters(["/shop/db", "/stock/db"], { decrypt: false }),
+      `User: ${user} is not authorized to perform: ssm:GetParameters on resource: ${parameter} because x`,
+      `${user} may not ssm:GetParameters on its parameters in eu-west-1: allow it in the caller's IAM policy`,
+    ],
+    [
+      "of KMS through Parameter Store names kms:Decrypt and the key",
+      getParameters,
+      kmsDenial,
+      `${user} may not kms:Decrypt on ${key} in eu-west-1: allow it in the key's policy and the caller's IAM policy`,
+    ],
+    [
+      "of KMS through Parameter Store in older words names the parameter's key",
+      getParameters,
+      `The ciphertext refers to a customer master key that does not exist (Service: AWSKMS; ${canary})`,
+      "the caller may not kms:Decrypt on the key of /shop/db in eu-west-1: allow it in the key's policy and the caller's IAM policy",
+    ],
+    [
+      "of KMS names the key that was pinned",
+      decrypt,
+      canary,
+      `the caller may not kms:Decrypt on ${key} in eu-west-1: allow it in the key's policy and the caller's IAM policy`,
+    ],
+    [
+      "by a Deny says where the Deny stands",
+      getParameters,
+      `User: ${user} is not authorized to perform: ssm:GetParameters on resource: ${parameter} with an explicit deny in a service control policy: ${canary}`,
+      `${user} may not ssm:GetParameters on ${parameter} in eu-west-1: a Deny in a service control policy forbids it`,
+    ],
+    [
+      "in words that are not AWS's is told by what was asked",
+      getParameters,
+      `User: ${canary} is not authorized to perform: ${canary} on resource: ${canary}`,
+      "the caller may not ssm:GetParameters on /shop/db in eu-west-1: allow it in the caller's IAM policy",
+    ],
+    [
+      "with other things in the ARNs' places is told by what was asked",
+      getParameters,
+      `User: arn:aws:iam::123456789012:user/${canary}\u001b[31m is not authorized to perform: ssm:GetParameters on resource: arn:aws:ssm:eu-west-1:123456789012:parameter/${canary}"<script>`,
+      "the caller may not ssm:GetParameters on /shop/db in eu-west-1: allow it in the caller's IAM policy",
+    ],
+    [
+      "of a listing names the path",
+      listPath,
+      "no",
+      "the caller may not ssm:GetParametersByPath on /shop/ in eu-west-1: allow it in the caller's IAM policy",
+    ],
+  ];
+  test.each(denials)("%s", async (_, call, text, message) => {
+    server.answerError("AccessDeniedException", text);
+    expect(await failureOf(call)).toMatchObject({ reason: "AccessDenied", next: "wait", scope: "call", message });
+  });
+
+  test("names the caller where AWS has said who that is, also when the denial does not", async () => {
+    const arn = "arn:aws:sts::123456789012:assumed-role/ferry/keyferry.main";
+    server.answer((_, response) => callerXml(response, "123456789012", arn));
+    const known = made.identities.get(specAt(server.url, "AKIAOTHER"));
+    await known.caller();
+    server.answerError("AccessDeniedException", "no");
+    const failure = await failureOf(() => known.ssm.getParameter("/a", { decrypt: false }));
+    expect(failure.message).toBe(
+      `${arn} may not ssm:GetParameter on /a in eu-west-1: allow it in the caller's IAM policy`,
+    );
+  });
+
+  test("of a megabyte costs no more time than it has to", async () => {
+    server.answerError("AccessDeniedException", `User: ${"arn:aws:iam::".repeat(70_000)}`);
+    const start = performance.now();
+    await failureOf(getParameters);
+    expect(performance.now() - start).toBeLessThan(400);
+  });
+});
+
+describe("an answer that is none", () => {
+  test.each<[string, (url: import("node:http").ServerResponse) => void, string, RegExp]>([
+    [
+      "a page of HTML with status 502",
+      (r) => r.writeHead(502, { "content-type": "text/html" }).end(`<p>${canary}`),
+      "retry",
+      /error of its own/,
+    ],
+    ["an empty answer with status 503", (r) => r.writeHead(503).end(), "retry", /error of its own/],
+    ["status 429", (r) => r.writeHead(429).end(), "retry", /^AWS throttles/],
+    [
+      "a redirect",
+      (r) => r.writeHead(302, { location: "http://127.0.0.1:1/" }).end(),
+      "retry",
+      /redirect, which is not followed/,
+    ],
+    ["a closed connection", (r) => void r.socket?.destroy(), "retry", /cut the connection/],
+    ["text that is no JSON", (r) => r.writeHead(200).end(`{"a": ${canary}`), "retry", /could not be understood/],
+    ["an answer of three megabytes", (r) => r.writeHead(200).end(`"${canary.repeat(280_000)}"`), "retry", /too long/],
+  ])("%s is unreachable or throttled, and tried again", async (_, script, next, message) => {
+    server.answer((_received, response) => script(response));
+    const call = failureOf(getParameter);
+    expect(await call).toMatchObject({ next, message: expect.stringMatching(message) });
+  });
+
+  test("a server that never answers is given up after the call's time", async () => {
+    server.answer(() => {});
+    const start = performance.now();
+    expect(await failureOf(getParameter)).toMatchObject({ code: "TimeoutError", reason: "Unreachable", next: "retry" });
+    expect(performance.now() - start).toBeLessThan(3_000);
+  });
+
+  test("a call's time ends by the operator's clock too, while the answer still drips", async () => {
+    const slow = rig({ callTimeoutMs: 60_000 });
+    server.answer((_, response) => drip(response));
+    const call = failureOf(() => slow.identities.get(specAt(server.url)).ssm.getParameter("/a", { decrypt: false }));
+    await slow.clock.advance(60_000);
+    expect(await call).toMatchObject({ code: "TimeoutError" });
+    slow.identities.close();
+  });
+
+  test("a call that its caller ends says so, and is not counted as a success", async () => {
+    server.answer(() => {});
+    const stop = new AbortController();
+    const call = failureOf(() => identity.ssm.getParameter("/a", { decrypt: false, signal: stop.signal }));
+    stop.abort();
+    expect(await call).toMatchObject({ code: "AbortError", next: "retry" });
+    expect(await failureOf(() => identity.caller(stop.signal))).toMatchObject({ code: "AbortError" });
+  });
+
+  test("a port where nobody listens is unreachable, by a message that says what to check", async () => {
+    const gone = await AwsServer.start();
+    await gone.close();
+    const call = () => made.identities.get(specAt(gone.url)).ssm.getParameter("/a", { decrypt: false });
+    expect(await failureOf(call)).toMatchObject({
+      code: "NetworkError",
+      message: expect.stringMatching(/refused the connection: check/),
+    });
+  });
+
+  test("a host without an address is unreachable, by a message that says what to check", async () => {
+    const nowhere = rig({
+      lookup: (_host, _options, callback) => callback(Object.assign(new Error(canary), { code: "ENOTFOUND" }), "", 0),
+    });
+    const call = () => nowhere.identities.get(specAt("https://kms.example.test")).caller();
+    expect(await failureOf(call)).toMatchObject({
+      code: "NetworkError",
+      message: expect.stringMatching(/has no address: check/),
+    });
+  });
+});
+
+test("a failure's message is the same from one try to the next", async () => {
+  let turn = 0;
+  server.answer((_, response) => {
+    turn += 1;
+    response.setHeader("x-amzn-requestid", `id-${turn}`);
+    response.writeHead(400, { "content-type": "application/x-amz-json-1.1" });
+    response.end(JSON.stringify({ __type: "AccessDeniedException", message: kmsDenial.replace(canary, `id-${turn}`) }));
+  });
+  const first = await failureOf(getParameters);
+  expect((await failureOf(getParameters)).message).toBe(first.message);
+});
+
+test("calls are counted by their result, throttles apart, and sizes of calls by their names", async () => {
+  const counted = rig();
+  const who = counted.identities.get(specAt(server.url));
+  const codes = ["ThrottlingException", "AccessDeniedException", "ParameterNotFound", "InternalServerError"];
+  for (const code of codes) {
+    server.answerError(code, canary);
+    await failureOf(() => who.ssm.getParameter("/a", { decrypt: false }));
+  }
+  server.answerJson({ Parameters: [], InvalidParameters: ["/a"] });
+  await who.ssm.getParameters(["/a", "/b", "/c"], { decrypt: false });
+  server.answerJson({ Plaintext: "eA==", KeyId: key });
+  await who.kms.decrypt({ ciphertext: Buffer.from("x") });
+  const requests = (labels: Record<string, string>) => seriesOf(counted.metrics, "keyferry_aws_requests_total", labels);
+  const operation = "GetParameter";
+  for (const result of ["throttled", "denied", "notFound", "error"]) {
+    expect([result, await requests({ service: "ssm", operation, result })]).toEqual([result, 1]);
+  }
+  expect(await requests({ operation: "GetParameters", result: "ok" })).toBe(1);
+  expect(await seriesOf(counted.metrics, "keyferry_aws_throttles_total", { service: "ssm", operation })).toBe(1);
+  expect(await seriesOf(counted.metrics, "keyferry_aws_parameters_per_call", { le: "3" })).toBe(1);
+  expect(await seriesOf(counted.metrics, "keyferry_aws_parameters_per_call", { le: "2" })).toBe(0);
+  expect(await seriesOf(counted.metrics, "keyferry_kms_decrypts_total", { result: "ok" })).toBe(1);
+  counted.identities.close();
+});
+
+/** Sends a byte every so often, so that the connection is never idle. */
+function drip(response: import("node:http").ServerResponse): void {
+  response.writeHead(200, { "content-type": "application/x-amz-json-1.1" });
+  response.write("{");
+  const timer = setInterval(() => response.write(" "), 20);
+  response.once("close", () => clearInterval(timer));
+}

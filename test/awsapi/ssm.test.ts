@@ -1,0 +1,191 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Identity } from "../../src/aws/identity.ts";
+import { AwsServer, rig, specAt } from "./aws-server.ts";
+
+const whole = {
+  Name: "/shop/db",
+  ARN: "arn:aws:ssm:eu-west-1:123456789012:parameter/shop/db",
+  Type: "SecureString",
+  Version: 3,
+  Selector: ":prod",
+  LastModifiedDate: 1767225600.5,
+  Value: "p4ss",
+};
+
+let server: AwsServer;
+let made: ReturnType<typeof rig>;
+let identity: Identity;
+
+beforeAll(async () => {
+  server = await AwsServer.start();
+  made = rig();
+  identity = made.identities.get(specAt(server.url));
+});
+
+afterAll(async () => {
+  made.identities.close();
+  await server.close();
+});
+
+const asked = () => {
+  const { target, body } = server.received.at(-1)!;
+  return { target, body: JSON.parse(body) };
+};
+
+test("asks for names as they are, and gives version, selector, time and sealed value", async () => {
+  server.answerJson({ Parameters: [whole], InvalidParameters: ["/gone"] });
+  const answer = await identity.ssm.getParameters(["/shop/db:prod", "/gone"], { decrypt: true });
+  expect(asked()).toEqual({
+    target: "AmazonSSM.GetParameters",
+    body: { Names: ["/shop/db:prod", "/gone"], WithDecryption: true },
+  });
+  const { value, ...record } = answer.found[0]!;
+  expect(record).toEqual({
+    name: "/shop/db",
+    selector: ":prod",
+    arn: whole.ARN,
+    type: "SecureString",
+    version: 3,
+    modified: 1767225600500,
+  });
+  expect(Buffer.from(value!.reveal()).toString()).toBe("p4ss");
+  expect(JSON.stringify(answer)).not.toContain("p4ss");
+  expect(answer.invalid).toEqual(["/gone"]);
+  expect(answer.requestId).toBe("0f0f0f0f-1111-2222-3333-444444444444");
+});
+
+test.each(["String", "StringList", "SecureString"])(
+  "drops the value of a %s at once without decryption",
+  async (Type) => {
+    server.answerJson({ Parameters: [{ ...whole, Type }], Parameter: { ...whole, Type } });
+    const { found } = await identity.ssm.getParameters(["/shop/db"], { decrypt: false });
+    expect(found[0]).toMatchObject({ type: Type, value: undefined });
+    expect((await identity.ssm.getParameter("/shop/db", { decrypt: false })).value).toBeUndefined();
+  },
+);
+
+test("lists a page of a path with its filters and its token", async () => {
+  server.answerJson({ Parameters: [], NextToken: "n-2" });
+  const page = await identity.ssm.getParametersByPath({
+    path: "/shop/",
+    recursive: true,
+    label: "prod",
+    types: ["SecureString"],
+    decrypt: true,
+    nextToken: "n-1",
+  });
+  expect(page).toEqual({ found: [], nextToken: "n-2" });
+  expect(asked()).toEqual({
+    target: "AmazonSSM.GetParametersByPath",
+    body: {
+      Path: "/shop/",
+      Recursive: true,
+      WithDecryption: true,
+      MaxResults: 10,
+      NextToken: "n-1",
+      ParameterFilters: [
+        { Key: "Label", Option: "Equals", Values: ["prod"] },
+        { Key: "Type", Option: "Equals", Values: ["SecureString"] },
+      ],
+    },
+  });
+});
+
+test("lists without filters where none are asked for, and ends without a token", async () => {
+  server.answerJson({ Parameters: [whole] });
+  const page = await identity.ssm.getParametersByPath({ path: "/shop", recursive: false, types: [], decrypt: false });
+  expect(page).toEqual({ found: [expect.objectContaining({ name: "/shop/db" })] });
+  expect(asked().body).toEqual({ Path: "/shop", Recursive: false, WithDecryption: false, MaxResults: 10 });
+});
+
+test.each<[string, object]>([
+  ["of version 0, as references to Secrets Manager have it", { Version: 0 }],
+  ["without a selector", { Selector: undefined }],
+  ["with an empty value", { Value: "" }],
+  ["of 64 KiB", { Value: "x".repeat(65_536) }],
+])("takes a parameter %s", async (_, part) => {
+  server.answerJson({ Parameter: { ...whole, ...part } });
+  const record = await identity.ssm.getParameter("/shop/db", { decrypt: true });
+  expect(record.name).toBe("/shop/db");
+});
+
+test.each<[string, object | string]>([
+  ["nothing", {}],
+  ["a number", { Parameter: 5 }],
+  ["a list", []],
+  ["a parameter without a name", { Parameter: { ...whole, Name: undefined } }],
+  ["a name that is an object", { Parameter: { ...whole, Name: { a: 1 } } }],
+  ["a name of a megabyte", { Parameter: { ...whole, Name: "x".repeat(1_000_000) } }],
+  ["no ARN", { Parameter: { ...whole, ARN: "" } }],
+  ["a type that is none", { Parameter: { ...whole, Type: "constructor" } }],
+  ["no version", { Parameter: { ...whole, Version: undefined } }],
+  ["a version that is no whole number", { Parameter: { ...whole, Version: 1.5 } }],
+  ["a version past what a number holds", { Parameter: { ...whole, Version: 2 ** 60 } }],
+  ["a version below nothing", { Parameter: { ...whole, Version: -1 } }],
+  ["no date", { Parameter: { ...whole, LastModifiedDate: undefined } }],
+  ["a date past all dates", { Parameter: { ...whole, LastModifiedDate: 1e300 } }],
+  ["a selector that is a list", { Parameter: { ...whole, Selector: ["x"] } }],
+  ["no value", { Parameter: { ...whole, Value: undefined } }],
+  ["a value over 64 KiB", { Parameter: { ...whole, Value: "x".repeat(65_537) } }],
+])("%s in the place of a parameter is a failure that stands alone", async (_, body) => {
+  server.answerJson(body as object);
+  await expect(identity.ssm.getParameter("/shop/db", { decrypt: true })).rejects.toMatchObject({
+    code: "InvalidAnswer",
+    reason: "Unreachable",
+    next: "wait",
+    scope: "call",
+    message:
+      "AWS Systems Manager in eu-west-1 answered ssm:GetParameter for /shop/db with something that is no parameter",
+  });
+});
+
+test("a date that the SDK cannot read is a failure too, and tried again", async () => {
+  server.answerJson({ Parameter: { ...whole, LastModifiedDate: "yesterday" } });
+  await expect(identity.ssm.getParameter("/a", { decrypt: true })).rejects.toMatchObject({
+    code: "InvalidAnswer",
+    next: "retry",
+  });
+});
+
+test("a list that is none counts as empty, and a name in it that is no text as absent", async () => {
+  server.answerJson({ Parameters: 5, InvalidParameters: [5, "/a", null] });
+  const answer = await identity.ssm.getParameters(["/a", "/b"], { decrypt: true });
+  expect(answer).toMatchObject({ found: [], invalid: ["/a"] });
+});
+
+test("a token that is no text is a failure: the listing would not be whole", async () => {
+  server.answerJson({ Parameters: [], NextToken: { a: 1 } });
+  const page = identity.ssm.getParametersByPath({ path: "/", recursive: true, decrypt: false });
+  await expect(page).rejects.toMatchObject({ code: "InvalidAnswer" });
+});
+
+test("sends a ciphertext with its key and every name of its context, `__proto__` too", async () => {
+  const keyId = "arn:aws:kms:eu-west-1:123456789012:key/1234";
+  server.answerJson({ Plaintext: Buffer.from("p4ss").toString("base64"), KeyId: keyId });
+  const context = JSON.parse('{"team": "shop", "__proto__": "x", "constructor": "y"}');
+  for (const encryptionContext of [context, new Map(Object.entries<string>(context))]) {
+    const opened = await identity.kms.decrypt({ ciphertext: Buffer.from("blob"), keyId, encryptionContext });
+    expect(opened.keyId).toBe(keyId);
+    expect(Buffer.from(opened.plaintext.reveal()).toString()).toBe("p4ss");
+    const { target, body } = server.received.at(-1)!;
+    expect(target).toBe("TrentService.Decrypt");
+    expect(body).toContain('"__proto__":"x"');
+    expect(JSON.parse(body)).toMatchObject({ CiphertextBlob: "YmxvYg==", KeyId: keyId, EncryptionContext: context });
+  }
+});
+
+test("sends no context and no key where none are given", async () => {
+  server.answerJson({ Plaintext: "eA==", KeyId: "arn:aws:kms:eu-west-1:123456789012:key/1234" });
+  await identity.kms.decrypt({ ciphertext: Buffer.from("blob"), encryptionContext: {} });
+  expect(asked().body).toEqual({ CiphertextBlob: "YmxvYg==" });
+});
+
+test.each<[string, object]>([
+  ["no plaintext", { KeyId: "arn:aws:kms:eu-west-1:123456789012:key/1234" }],
+  ["no key", { Plaintext: "eA==" }],
+  ["an alias in the place of a key", { Plaintext: "eA==", KeyId: "arn:aws:kms:eu-west-1:123456789012:alias/x" }],
+])("%s in KMS's answer is a failure", async (_, body) => {
+  server.answerJson(body);
+  const call = identity.kms.decrypt({ ciphertext: Buffer.from("blob") });
+  await expect(call).rejects.toMatchObject({ code: "InvalidAnswer", next: "retry" });
+});
