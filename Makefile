@@ -23,11 +23,15 @@ test: build
 lint: $(MODULES)
 	biome check --error-on-warnings .
 	node scripts/generate-types.ts --check
+	node scripts/generate-reference.ts --check
+	node scripts/chart-crds.ts --check
 	tsc -p .
 
 # Types and reference tables from crds/.
 types: $(MODULES)
 	node scripts/generate-types.ts
+	node scripts/generate-reference.ts
+	node scripts/chart-crds.ts
 
 $(MODULES): package.json package-lock.json
 	npm ci --no-audit --no-fund

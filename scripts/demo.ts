@@ -1,7 +1,7 @@
-import { mkdtemp, readFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import yaml from "yaml";
+import { parse } from "yaml";
 import colors from "yoctocolors";
 import { startEmulator } from "../test/aws/emulator.ts";
 import { startCluster } from "../test/cluster/cluster.ts";
@@ -12,6 +12,11 @@ import { removeAtEnd } from "../test/support/supervise.ts";
 
 const keep = process.argv.includes("--keep");
 const namespace = "shop";
+interface Parameter {
+  name: string;
+  type: "String" | "SecureString";
+  value: string;
+}
 const begun = performance.now();
 
 const say = (text: string) => console.log(`${colors.bold("==>")} ${text}`);
@@ -49,10 +54,11 @@ async function demonstrate(): Promise<void> {
   closers.push(() => aws.stop());
 
   say("putting parameters into it, SecureStrings among them");
-  const parameters = yaml.parse(await readFile("examples/parameters.yaml", "utf8")) as Record<string, unknown>[];
-  for (const parameter of parameters)
-    await aws.putParameter(parameter as unknown as Parameters<typeof aws.putParameter>[0]);
-  show(parameters.map(({ name, type }) => `${name} (${type ?? "String"})`).join("\n"));
+  const parameters = parse(await readFile("examples/parameters.yaml", "utf8")) as Parameter[];
+  for (const parameter of parameters) await aws.putParameter(parameter);
+  show(parameters.map(({ name, type }) => `${name} (${type})`).join("\n"));
+  const key = await aws.createKey({ alias: "alias/shop" });
+  const ciphertext = await aws.encrypt({ keyId: key, plaintext: "a license", context: { team: "shop" } });
 
   say("starting the operator");
   const folder = await mkdtemp(join(tmpdir(), "keyferry-demo-"));
@@ -61,17 +67,29 @@ async function demonstrate(): Promise<void> {
   closers.push(() => operator.stop());
 
   say(`applying a connection to the emulator, and examples/ in namespace ${namespace}`);
-  await kubectl(["create", "namespace", namespace]);
   await kubectl(["apply", "--filename", "-"], connection(aws.url));
-  await kubectl(["apply", "--filename", "examples/first.yaml", "--filename", "examples/checkout.yaml"]);
+  await kubectl(["create", "namespace", namespace]);
+  await kubectl(["create", "secret", "generic", "registry", "--from-literal=user=shop", "--namespace", namespace]);
+  await kubectl(["annotate", "secret", "registry", "keyferry.io/allow-merge=registry", "--namespace", namespace]);
+  let since = performance.now();
+  for (const file of await readdir("examples")) {
+    if (!file.endsWith(".yaml") || file === "parameters.yaml" || file.startsWith("connection-")) continue;
+    // One example shows where a blob of one's own goes.
+    const text = (await readFile(join("examples", file), "utf8")).replace(
+      /ciphertext: .+/,
+      `ciphertext: ${ciphertext}`,
+    );
+    await kubectl(["apply", "--server-side", "--filename", "-"], text);
+  }
   await kubectl(["wait", "--for=condition=Ready", "--timeout=30s", "syncedsecret", "--all", "--namespace", namespace]);
   show(await kubectl(["get", "syncedsecrets", "--namespace", namespace]));
+  show(`all are Ready ${took(since)} after the first was applied`);
 
   say("the Secret's keys (values stay out of sight)");
   show(await kubectl(["describe", "secret", "checkout", "--namespace", namespace]));
 
   say("changing the parameter /shop/db-password: the Secret follows at the next poll, which decrypts nothing else");
-  let since = performance.now();
+  since = performance.now();
   const version = await aws.putParameter({ name: "/shop/db-password", type: "SecureString", value: "a new password" });
   const current = async () => (await secretValue(kubectl, "first", "DB_PASSWORD")) === "a new password";
   await until(current, 40_000, "the new version");

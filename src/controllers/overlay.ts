@@ -21,25 +21,41 @@ const noteCountsMs = 30_000;
 export class Overlay<T> {
   readonly #clock: Clock;
   readonly #notes = new Map<string, Note<T>>();
+  /** What the cache showed when a write began, and since: the write's event may come before its answer. */
+  readonly #underWay = new Map<string, (string | undefined)[]>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /**
-   * Notes a write.
+   * To be called before a write.
    *
-   * @param value what it made; undefined for a deletion
    * @param cached the version that the cache shows at this moment
    */
-  note(
-    key: string,
-    value: T | undefined,
-    versions: { version: string | undefined; base: string | undefined; cached: string | undefined },
-  ): void {
-    const { version, base, cached } = versions;
+  begin(key: string, cached: string | undefined): void {
+    this.#underWay.set(key, [cached]);
+  }
+
+  /**
+   * Notes a write that has been answered.
+   *
+   * @param value what it made; undefined for a deletion
+   * @param version the version that it made; undefined for a deletion
+   * @param base the version that it was made upon, undefined where there was nothing
+   * @returns false where the cache may show something newer already, and nothing is noted
+   */
+  note(key: string, value: T | undefined, version: string | undefined, base: string | undefined): boolean {
+    const shown = this.#underWay.get(key) ?? [];
+    this.#underWay.delete(key);
+    this.#notes.delete(key);
+    // Nothing lies between a write and its base: what was shown after either is the write, or newer.
+    const at = shown.lastIndexOf(base);
+    if (shown.includes(version) || (at >= 0 && at < shown.length - 1)) return true;
+    if (at < 0 && shown.length > 1) return false;
     const until = this.#clock.monotonic() + noteCountsMs;
-    this.#notes.set(key, { value, version, base, caughtUp: cached === base, until });
+    this.#notes.set(key, { value, version, base, caughtUp: at >= 0, until });
+    return true;
   }
 
   /** What was written under a key, if the cache has yet to show it. */
@@ -50,6 +66,7 @@ export class Overlay<T> {
 
   /** Forgets a note: a write was refused, so the note is no better than the cache. */
   doubt(key: string): void {
+    this.#underWay.delete(key);
     this.#notes.delete(key);
   }
 
@@ -57,17 +74,22 @@ export class Overlay<T> {
    * Takes a change that the watch shows.
    *
    * @param version of the object after it; undefined for a deletion
-   * @returns whether it tells something new: our own write coming back, and what came before it, do not
+   * @returns what it is: our own write coming back, what came before that, or news; `unsure` where the watch has
+   *   skipped so much that it may be either of the last two, and then nothing is noted any more
    */
-  isNews(key: string, version: string | undefined): boolean {
+  take(key: string, version: string | undefined): "ours" | "older" | "news" | "unsure" {
+    this.#underWay.get(key)?.push(version);
     const note = this.#notes.get(key);
-    if (!note) return true;
-    const isOurs = version === note.version;
-    if (isOurs || note.caughtUp || note.until <= this.#clock.monotonic()) {
+    if (!note) return "news";
+    if (version === note.version) {
       this.#notes.delete(key);
-      return !isOurs;
+      return "ours";
     }
-    note.caughtUp = version === note.base;
-    return false;
+    if (!note.caughtUp && version === note.base && note.until > this.#clock.monotonic()) {
+      note.caughtUp = true;
+      return "older";
+    }
+    this.#notes.delete(key);
+    return note.caughtUp ? "news" : "unsure";
   }
 }

@@ -42,6 +42,12 @@ export class SecretView {
     }
   }
 
+  /** To be called before a write. */
+  writing(namespace: string, name: string): void {
+    const key = `${namespace}/${name}`;
+    this.#written.begin(key, this.#cache.get(key)?.metadata.resourceVersion);
+  }
+
   /**
    * Notes what was written, until the watch shows it.
    *
@@ -50,8 +56,7 @@ export class SecretView {
    */
   wrote(namespace: string, name: string, metadata: ObjectMeta | undefined, base: string | undefined): void {
     const key = `${namespace}/${name}`;
-    const cached = this.#cache.get(key)?.metadata.resourceVersion;
-    this.#written.note(key, metadata, { version: metadata?.resourceVersion, base, cached });
+    if (!this.#written.note(key, metadata, metadata?.resourceVersion, base)) this.#doubted.add(key);
   }
 
   /** Notes that a write was refused: the next decision asks the API server, and rests on nothing remembered. */
@@ -73,7 +78,9 @@ export class SecretView {
    */
   changed({ key, before, after }: Change<KubeObject>): boolean {
     reindex(this.#byController, key, controllerOf(before?.metadata), controllerOf(after?.metadata));
-    return this.#written.isNews(key, after?.metadata.resourceVersion);
+    const change = this.#written.take(key, after?.metadata.resourceVersion);
+    if (change === "unsure") this.#doubted.add(key);
+    return change === "news" || change === "unsure";
   }
 
   /** Secrets whose controller reference has this uid: namespace/name. */

@@ -86,7 +86,7 @@ export class SyncedSecretController {
 
   /** Takes a change from the watch of SyncedSecrets; a status that comes back is none. */
   changed({ key, before, after }: Change<Resource>): void {
-    this.#statuses.isNews(key, after?.metadata.resourceVersion);
+    this.#statuses.take(key, after?.metadata.resourceVersion);
     this.#index(key, before, after);
     if (before && after && !isAsking(before, after)) return;
     if (before && !after) this.#forget(key, before);
@@ -195,19 +195,17 @@ export class SyncedSecretController {
       metadata: { namespace: metadata.namespace!, name: metadata.name!, uid: metadata.uid! },
       status,
     } as unknown as Resource;
+    this.#statuses.begin(key, resources.get(key)?.metadata.resourceVersion);
     try {
       const written = await writes.add(
         () => client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" }),
         { priority: priorityOf(lane) },
       );
-      this.#statuses.note(key, status, {
-        version: written.metadata.resourceVersion,
-        base: metadata.resourceVersion,
-        cached: resources.get(key)?.metadata.resourceVersion,
-      });
+      this.#statuses.note(key, status, written.metadata.resourceVersion, metadata.resourceVersion);
       return true;
     } catch (error) {
       // Deleted, or deleted and made again, meanwhile: the watch will say so.
+      this.#statuses.doubt(key);
       if (!(error instanceof KubeError)) throw error;
       if (error.kind === "notFound" || error.kind === "conflict") return true;
       log.warn({ syncedSecret: key, error: error.message }, "a status could not be written; it is tried again");

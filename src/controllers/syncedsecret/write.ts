@@ -38,6 +38,7 @@ export class SecretWriter {
   ): Promise<Write> {
     const { namespace, name, manager, policy } = target;
     const present = standing.state === "absent" ? undefined : standing.metadata;
+    this.#view.writing(namespace, name);
     try {
       const object = intent(resource, target, data, revision);
       const expect = present
@@ -72,6 +73,7 @@ export class SecretWriter {
     const keys = Object.keys(live.data ?? {});
     const isAllOurs = keysDigest(keys) === metadata.annotations?.[target.keysAnnotation];
     if (!isAllOurs || live.metadata.uid !== metadata.uid) return undefined;
+    this.#view.writing(namespace, name);
     const restored = await this.#client.mergePatch<KubeObject>(
       secrets,
       namespace,
@@ -96,6 +98,7 @@ export class SecretWriter {
 
   /** Deletes a Secret of ours, if it is still the one that was looked at. */
   async remove(namespace: string, name: string, metadata: ObjectMeta): Promise<Write> {
+    this.#view.writing(namespace, name);
     try {
       const expect = { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! };
       const result = await deleteSecret(this.#client, namespace, name, expect);
