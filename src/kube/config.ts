@@ -1,11 +1,12 @@
 import { accessSync } from "node:fs";
+import { isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
 import { KubeError } from "./errors.ts";
 
-/** Where a kubelet puts a pod's ServiceAccount. */
-const serviceAccountToken = "var/run/secrets/kubernetes.io/serviceaccount/token";
+/** Where a kubelet puts a pod's ServiceAccount: its token, and the CA of the API server. */
+const serviceAccount = "var/run/secrets/kubernetes.io/serviceaccount";
 
 export interface ConfigSource {
   /** The process's environment: KUBECONFIG, KUBERNETES_SERVICE_HOST and _PORT. */
@@ -26,8 +27,8 @@ export function loadKubeConfig({ env, root = "/" }: ConfigSource): KubeConfig {
   const home = join(env.HOME ?? homedir(), ".kube", "config");
   if (files.length > 0) {
     load(config, files);
-  } else if (env.KUBERNETES_SERVICE_HOST && isReadable(join(root, serviceAccountToken))) {
-    config.loadFromCluster(root === "/" ? "" : root);
+  } else if (env.KUBERNETES_SERVICE_HOST && isReadable(join(root, serviceAccount, "token"))) {
+    loadFromPod(config, env.KUBERNETES_SERVICE_HOST, env.KUBERNETES_SERVICE_PORT, join(root, serviceAccount));
   } else if (isReadable(home)) {
     load(config, [home]);
   } else {
@@ -39,10 +40,21 @@ export function loadKubeConfig({ env, root = "/" }: ConfigSource): KubeConfig {
   if (!cluster || !URL.canParse(cluster.server)) {
     throw new Error("the current context of the kubeconfig names no cluster with a server: see kubectl config view");
   }
+  if (new URL(cluster.server).protocol === "http:" && !cluster.skipTLSVerify) {
+    throw new Error("the kubeconfig's server is plain HTTP, on which credentials can be read: use https");
+  }
   if (!config.getCurrentUser()) {
     throw new Error("the current context of the kubeconfig names no user that it has: see kubectl config view");
   }
   return config;
+}
+
+/** KubeConfig's own loadFromCluster looks at this process's environment only, and speaks plain HTTP to some ports. */
+function loadFromPod(config: KubeConfig, host: string, port: string | undefined, folder: string): void {
+  const server = `https://${isIPv6(host) ? `[${host}]` : host}:${port || 443}`;
+  const cluster = { name: "pod", server, caFile: join(folder, "ca.crt"), skipTLSVerify: false };
+  const authProvider = { name: "tokenFile", config: { tokenFile: join(folder, "token") } };
+  config.loadFromClusterAndUser(cluster, { name: "pod", authProvider });
 }
 
 /** A kubeconfig's files as one: of an entry that stands in several, the first counts, as with kubectl. */

@@ -35,6 +35,7 @@ export class PooledConnection implements Connection {
   #config: KubeConfig;
   #current: { access: Access; identity: string; readAt: number } | undefined;
   #reading: Promise<Access> | undefined;
+  #renewing: Promise<void> | undefined;
 
   /** @throws what `load` throws */
   constructor(options: PooledConnectionOptions) {
@@ -49,18 +50,30 @@ export class PooledConnection implements Connection {
     return this.#read();
   }
 
-  async renew(refused: Access): Promise<void> {
-    if (this.#current && this.#current.access !== refused) return;
-    // A configuration of its own forgets what client-node remembers: tokens, and the answers of plugins.
-    this.#config = this.#options.load();
-    this.#current &&= { ...this.#current, readAt: Number.NEGATIVE_INFINITY };
-    await this.#read();
+  renew(refused: Access): Promise<void> {
+    if (this.#current && this.#current.access !== refused) return Promise.resolve();
+    this.#renewing ??= this.#renewOnce().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
   }
 
   async close(): Promise<void> {
     const { access } = this.#current ?? {};
     this.#current = undefined;
     await Promise.all([access?.requests.destroy(), access?.watches.destroy()]);
+  }
+
+  async #renewOnce(): Promise<void> {
+    await this.#reading?.catch(() => {});
+    try {
+      // A configuration of its own forgets what client-node remembers: tokens, and the answers of plugins.
+      this.#config = this.#options.load();
+    } catch (error) {
+      throw new KubeError("unauthorized", `no credentials for the API server: ${(error as Error).message}`);
+    }
+    this.#current &&= { ...this.#current, readAt: Number.NEGATIVE_INFINITY };
+    await this.#read();
   }
 
   /** Reads the credentials; several who ask at once share one reading. */
