@@ -47,10 +47,13 @@ export class Release {
       .sort();
   }
 
-  /** The definitions of keyferry.io in the cluster. */
+  /** The definitions of keyferry.io in the cluster; one that is being deleted, which takes a while, is not counted. */
   async definitions(): Promise<string[]> {
-    const names = await this.#cluster.run(["get", "customresourcedefinitions", "--output", "name"]);
-    return names.split("\n").filter((name) => name.endsWith(".keyferry.io"));
+    const columns = "custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp";
+    const lines = await this.#cluster.run(["get", "crds", "--output", columns, "--no-headers"]);
+    const rows = lines.split("\n").map((line) => line.trim().split(/\s+/));
+    const left = rows.filter(([name, deleted]) => name!.endsWith(".keyferry.io") && deleted === "<none>");
+    return left.map(([name]) => `customresourcedefinition.apiextensions.k8s.io/${name}`);
   }
 
   async #helm(args: string[], input = ""): Promise<string> {

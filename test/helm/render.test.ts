@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
@@ -35,6 +37,19 @@ test("the chart and the image that it runs have the program's version", async ()
   expect(parse(readFileSync(join(chart, "Chart.yaml"), "utf8"))).toMatchObject({ version, appVersion: version });
   const { image } = deploymentOf(await render({})).spec.template.spec.containers[0]!;
   expect(image).toBe(`keyferry/keyferry:${version}`);
+});
+
+test("the packaged chart renders what its folder does", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "keyferry-chart-"));
+  try {
+    const { version } = parse(readFileSync(join(chart, "Chart.yaml"), "utf8")) as { version: string };
+    expect(await helm(["package", chart, "--destination", dir])).toMatchObject({ code: 0 });
+    const packaged = await helm(["template", "keyferry", join(dir, `keyferry-${version}.tgz`)]);
+    expect(packaged).toEqual(await helm(["template", "keyferry", chart]));
+    expect(packaged.code).toBe(0);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
 });
 
 test.each([
@@ -223,6 +238,16 @@ describe("the objects", () => {
   test("stop the old pod before a new one starts, as there is no leader election", async () => {
     expect(deploymentOf(await render({})).spec).toMatchObject({ replicas: 1, strategy: { type: "Recreate" } });
     expect(deploymentOf(await render({ replicas: 0 })).spec.replicas).toBe(0);
+  });
+
+  test("run the operator without privileges and without a file system to write to", async () => {
+    const { securityContext, containers } = deploymentOf(await render({})).spec.template.spec;
+    expect(securityContext).toEqual({ runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
+    expect(containers[0]!.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    });
   });
 
   test("send probes to the port that the operator serves them on, and the Service to that of the metrics", async () => {
