@@ -19,6 +19,8 @@ export function parseDotenv(source: string): Map<string, string> {
   for (let at = 0; at < text.length; ) {
     const first = text.slice(at, lineEnd(text, at));
     if (/^\s*(?:#|$)/.test(first)) {
+      // dotenv ends lines, and so comments, at these too.
+      if (/[\u2028\u2029]/.test(first)) throw invalid(`line ${line} has a line separator (U+2028) in a comment`);
       at += first.length + 1;
       line++;
       continue;

@@ -41,7 +41,8 @@ function parseQuietly(text: string) {
       // Its own check compares each key with every other.
       uniqueKeys: false,
       prettyErrors: false,
-      logLevel: "silent",
+      // "silent" would also silence the error that there is a second document.
+      logLevel: "error",
     });
   } catch {
     // A stack that overflows, above all.

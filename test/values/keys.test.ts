@@ -1,0 +1,136 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { isSecretKey, type KeyRules, keyOfMember, keyRules } from "../../src/values/keys.ts";
+import { compilePattern } from "../../src/values/pattern.ts";
+import { outcome, refusal, within } from "./support.ts";
+
+describe("a parameter below /shop/checkout comes to a key", () => {
+  test.each<[string, string, KeyRules | undefined, string]>([
+    ["less the path", "/shop/checkout/db", undefined, "db"],
+    ["with _ for each slash", "/shop/checkout/db/main/password", {}, "db_main_password"],
+    ["less what strip says, and the slash after it", "/shop/checkout/db", { strip: "/shop" }, "checkout_db"],
+    ["less what strip says with its slash", "/shop/checkout/db", { strip: "/shop/" }, "checkout_db"],
+    ["whole, where strip is another path", "/shop/checkout/db", { strip: "/other/" }, "shop_checkout_db"],
+    ["less a part of a segment", "/shop/checkout/dev-db", { strip: "/shop/checkout/dev-" }, "db"],
+    ["with the separator", "/shop/checkout/db/user", { separator: "." }, "db.user"],
+    ["with $ in no special meaning in the rest", "/shop/checkout/a/b", { separator: "-" }, "a-b"],
+    ["without a separator", "/shop/checkout/db/user", { separator: "" }, "dbuser"],
+    ["in upper case", "/shop/checkout/Db-User", { case: "Upper" }, "DB-USER"],
+    ["in lower case", "/shop/checkout/Db/User", { case: "Lower" }, "db_user"],
+    ["rewritten before the separator and the case", "/shop/checkout/db/user", { rewrite: [{ pattern: "/u", replacement: "/v" }], case: "Upper" }, "DB_VSER"],
+    [
+      "rewritten by one rule after the other, at every match",
+      "/shop/checkout/a.a",
+      { rewrite: [{ pattern: "a", replacement: "b" }, { pattern: "b", replacement: "cc" }] },
+      "cc.cc",
+    ],
+    ["rewritten with groups", "/shop/checkout/db-1", { rewrite: [{ pattern: "(?P<n>[a-z]+)-(\\d)", replacement: "$2_${n}" }] }, "1_db"],
+    ["rewritten to nothing in parts", "/shop/checkout/x_db", { rewrite: [{ pattern: "^x_", replacement: "" }] }, "db"],
+  ])("%s", (_, name, rules, key) => {
+    expect(keyOfMember(name, rules, "/shop/checkout")).toBe(key);
+    expect(keyOfMember(name, rules, "/shop/checkout/")).toBe(key);
+  });
+
+  test("less the slash alone, where the path is all parameters", () => {
+    expect(keyOfMember("/db/user", undefined, "/")).toBe("db_user");
+    expect(keyOfMember("db", undefined, "/")).toBe("db");
+    expect(keyOfMember("/db", undefined)).toBe("db");
+  });
+});
+
+describe("a property's name comes to a key", () => {
+  test.each<[string, string, KeyRules, string]>([
+    ["as it is", "tls.key", {}, "tls.key"],
+    ["less its beginning", "APP_DB", { strip: "APP_" }, "DB"],
+    ["as it is, where it begins with something else", "DB", { strip: "APP_" }, "DB"],
+    ["with _ for a slash", "/a/b", {}, "_a_b"],
+    ["made into a key by a rule", "my key!", { rewrite: [{ pattern: "[^a-zA-Z0-9]+", replacement: "-" }] }, "my-key-"],
+  ])("%s", (_, name, rules, key) => {
+    expect(keyRules(rules)(name)).toBe(key);
+  });
+});
+
+describe("what is not a Secret's key is refused", () => {
+  test.each<[string, string, KeyRules]>([
+    ["nothing left", "a", { strip: "a" }],
+    ["a dot", ".", {}],
+    ["two dots first", "..a", {}],
+    ["a space", "a b", {}],
+    ["a line break at the end", "a\n", {}],
+    ["254 characters", "a".repeat(254), {}],
+    ["over 253 characters after a rule", "aaaa", { rewrite: [{ pattern: "a", replacement: "b".repeat(100) }] }],
+    ["a name of 1 MiB", "a".repeat(1_048_576), { rewrite: [{ pattern: ".+", replacement: "a" }] }],
+    ["a letter that has no ASCII form", "é", { case: "Upper" }],
+  ])("%s", (_, name, rules) => {
+    expect(refusal(() => keyRules(rules)(name))).toContain("it does not come to a Secret's key");
+  });
+
+  test("a parameter's name is told, and what to do", () => {
+    expect(keyOfMember("/shop/..x", undefined, "/shop")).toEqual({
+      reason: "InvalidData",
+      message: expect.stringMatching(/^parameter \/shop\/\.\.x: .*keys\.rewrite$/),
+    });
+  });
+});
+
+describe("a rule that cannot be used is refused by its number", () => {
+  test.each<[string, string, string, string]>([
+    ["not a pattern", "(", "", "keys.rewrite[1].pattern is not an RE2 pattern"],
+    ["look-ahead, which RE2 has not", "a(?=b)", "", "keys.rewrite[1].pattern is not an RE2 pattern"],
+    ["a back reference, which RE2 has not", "(a)\\1", "", "keys.rewrite[1].pattern is not an RE2 pattern"],
+    ["repetitions that multiply", "((a{100}){100}){100}", "", "keys.rewrite[1].pattern is not an RE2 pattern"],
+    ["a large repetition", "a{1000}", "", "keys.rewrite[1].pattern is too large"],
+    ["a group that is not there", "x", "$1", "keys.rewrite[1].replacement names a group"],
+    ["a name that is not there", "x", "${constructor}", "keys.rewrite[1].replacement names a group"],
+    ["a dollar sign alone", "x", "$", "keys.rewrite[1].replacement names a group"],
+  ])("%s", (_, pattern, replacement, message) => {
+    const rewrite = [{ pattern: "z", replacement: "" }, { pattern, replacement }];
+    expect(refusal(() => keyRules({ rewrite })("x"))).toContain(message);
+  });
+});
+
+describe("patterns cost little", () => {
+  test("^(a+)+$ on 50,000 characters", () => {
+    const { expression } = compilePattern("^(a+)+$", "pattern");
+    expect(within(100, () => expression.test(`${"a".repeat(50_000)}b`))).toBe(false);
+  });
+
+  test("the worst pattern on the longest name", () => {
+    const rules = keyRules({ rewrite: [{ pattern: "(a?){190}a{190}", replacement: "b" }] });
+    within(200, () => outcome(() => rules("a".repeat(2_048))));
+  });
+
+  test("on ever more names the pattern is refused at last", () => {
+    const rules = keyRules({ rewrite: [{ pattern: "(a?){190}a{190}", replacement: "b" }] });
+    const messages = Array.from({ length: 100 }, () => refusal(() => rules("a".repeat(2_048))));
+    expect(messages.at(-1)).toContain("keys.rewrite[0].pattern is too large for so many names");
+  });
+
+  test("an ordinary pattern takes 10,000 names", () => {
+    const rules = keyRules({ rewrite: [{ pattern: "^([a-z]+)-(\\d+)$", replacement: "$2_$1" }] });
+    const keys = within(1_000, () => Array.from({ length: 10_000 }, (_, index) => rules(`name-${index}`)));
+    expect(keys.at(-1)).toBe("9999_name");
+  });
+});
+
+test("any name under any rules comes to a Secret's key or is refused", () => {
+  const part = fc.oneof(fc.constantFrom("a", "/", ".", "..", "$1", "${", "\\", "(", ")", "[", "*", "_", "é", "\ud800", "\n"), fc.string({ maxLength: 3 }));
+  const text = fc.array(part, { maxLength: 6 }).map((parts) => parts.join(""));
+  const rules = fc.record<KeyRules>(
+    {
+      strip: text,
+      separator: text,
+      case: fc.constantFrom("Upper" as const, "Lower" as const),
+      rewrite: fc.array(fc.record({ pattern: text, replacement: text }), { maxLength: 3 }),
+    },
+    { requiredKeys: [] },
+  );
+  fc.assert(
+    fc.property(text, rules, fc.option(text, { nil: undefined }), (name, each, path) => {
+      const key = outcome(() => keyRules(each, path)(name));
+      if (typeof key === "string") expect(isSecretKey(key)).toBe(true);
+      else expect(key.reason).toBe("InvalidData");
+    }),
+    { numRuns: 2_000 },
+  );
+});

@@ -1,0 +1,53 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Failure } from "../../src/runtime/failure.ts";
+import { selectMembers } from "../../src/values/select.ts";
+import { within } from "./support.ts";
+
+const names = ["/shop/db", "/shop/db/user", "/shop/cache", "/shop/old/db"];
+
+describe("of a path's parameters are taken", () => {
+  test.each<[string, { include?: string[]; exclude?: string[] }, string[]]>([
+    ["all, without patterns", {}, names],
+    ["all, with empty lists", { include: [], exclude: [] }, names],
+    ["those with a match anywhere in the full name", { include: ["db"] }, ["/shop/db", "/shop/db/user", "/shop/old/db"]],
+    ["those that an anchored pattern ties down", { include: ["^/shop/[^/]+$"] }, ["/shop/db", "/shop/cache"]],
+    ["those that any pattern takes", { include: ["cache", "user$"] }, ["/shop/db/user", "/shop/cache"]],
+    ["those that no pattern leaves out", { exclude: ["/old/", "user"] }, ["/shop/db", "/shop/cache"]],
+    ["none that exclude leaves out, though include takes it", { include: ["db"], exclude: ["user"] }, ["/shop/db", "/shop/old/db"]],
+    ["those in upper case too, where the pattern says so", { include: ["(?i)CACHE"] }, ["/shop/cache"]],
+  ])("%s", (_, patterns, taken) => {
+    expect(selectMembers(names, patterns)).toEqual(taken);
+  });
+});
+
+test.each([
+  [{ include: ["a", "(?=b)"] }, "path.include[1] is not an RE2 pattern"],
+  [{ exclude: ["["] }, "path.exclude[0] is not an RE2 pattern"],
+  [{ exclude: ["a{1000}"] }, "path.exclude[0] is too large"],
+])("a pattern that cannot be used is a failure of the spec: %j", (patterns, message) => {
+  try {
+    selectMembers([], patterns);
+    expect.unreachable();
+  } catch (error) {
+    expect(error).toBeInstanceOf(Failure);
+    expect(error).toMatchObject({ reason: "InvalidData", next: "stalled", message: expect.stringContaining(message) });
+  }
+});
+
+test("10,000 names and 20 patterns take little", () => {
+  const many = Array.from({ length: 10_000 }, (_, index) => `/shop/checkout/parameter-${index}`);
+  const include = Array.from({ length: 20 }, (_, index) => `-${index}$`);
+  expect(within(2_000, () => selectMembers(many, { include }))).toHaveLength(20);
+});
+
+test("the names taken and those left out make up all", () => {
+  const name = fc.stringMatching(/^[ab/]{0,6}$/);
+  const pattern = fc.constantFrom("a", "b", "^a", "/$", "a.b", "[^a]");
+  fc.assert(
+    fc.property(fc.uniqueArray(name), fc.array(pattern, { minLength: 1 }), (all, patterns) => {
+      const taken = selectMembers(all, { include: patterns });
+      expect(selectMembers(all, { exclude: patterns })).toEqual(all.filter((each) => !taken.includes(each)));
+    }),
+  );
+});
