@@ -109,10 +109,8 @@ function parsePattern(text: string, namespace: string): Pattern | undefined {
   const last = written.slice(written.lastIndexOf("/") + 1);
   // `/{namespace}*` would let the namespace `a` read what is `ab`'s.
   if (parts.includes(undefined) || (isPrefix && last === "{namespace}")) return undefined;
-  const name = parts.join("/");
-  const whole = isPrefix && name.endsWith("/") ? name.slice(0, -1) : name;
-  if (whole !== "" && nameProblem(whole)) return undefined;
-  return { place, name, isPrefix, written };
+  // What else is wrong with it, another star or brace or two dots, is in no name: such a pattern matches none.
+  return { place, name: parts.join("/"), isPrefix, written };
 }
 
 /** The namespace, where it is a name that Kubernetes gives one (RFC 1123 label); it then has no slash and no dot. */

@@ -51,7 +51,8 @@ export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller }: S
     if (size) metrics.parametersPerCall.observe(size.names);
     let result = "ok";
     try {
-      return await borrow((clients) => use(clients, end.signal));
+      // Raced: credentials are waited for without regard to the signal.
+      return await Promise.race([borrow((clients) => use(clients, end.signal)), ended(end.signal)]);
     } catch (error) {
       const failure =
         over === "deadline"
@@ -72,6 +73,11 @@ export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller }: S
       if (operation === "Decrypt") metrics.kmsDecrypts.inc({ result });
     }
   };
+}
+
+/** Rejects when the signal aborts; never resolves. */
+function ended(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
 }
 
 function resultOf({ reason }: AwsFailure): "throttled" | "denied" | "notFound" | "error" {

@@ -4,7 +4,7 @@ import { KMSClient } from "@aws-sdk/client-kms";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { STSClient } from "@aws-sdk/client-sts";
 import { boundedBody } from "./body.ts";
-import { type Credentials, credentialsOf } from "./credentials.ts";
+import { type CredentialProvider, credentialsOf } from "./credentials.ts";
 import { guardedLookup, type Lookup } from "./endpoints.ts";
 import type { IdentitySpec } from "./identity.ts";
 
@@ -19,11 +19,11 @@ export interface ClientSettings {
 
 /** One identity's clients of the SDK, which share their sockets. */
 export interface Clients {
-  ssm: SSMClient;
-  kms: KMSClient;
-  sts: STSClient;
+  readonly ssm: SSMClient;
+  readonly kms: KMSClient;
+  readonly sts: STSClient;
   /** What the next call would be signed with. */
-  credentials: () => Promise<Credentials>;
+  credentials: CredentialProvider;
   /** Closes every socket. */
   destroy(): void;
 }
@@ -31,16 +31,17 @@ export interface Clients {
 /** Sockets of one identity to one host, at most; a call more waits for one. */
 const socketsAtMost = 50;
 
-/** Makes an identity's clients. No socket is opened before the first call. */
+/** Makes an identity's clients, each at its first use: one takes some 20 KB, and most identities need two. */
 export function makeClients(spec: IdentitySpec, settings: ClientSettings): Clients {
   const { userAgent, connectTimeoutMs, callTimeoutMs } = settings;
   const sockets = { keepAlive: true, maxSockets: socketsAtMost, lookup: guardedLookup(settings) };
   const httpAgent = new HttpAgent(sockets);
   const httpsAgent = new HttpsAgent(sockets);
   const { region, endpoints = {}, useFIPS, useDualStack } = spec;
+  const credentials = credentialsOf(spec.credentials, region);
   const shared = {
     region,
-    credentials: credentialsOf(spec.credentials),
+    credentials,
     customUserAgent: userAgent,
     // Retries are the caller's: each one has to pass its quota.
     maxAttempts: 1,
@@ -53,23 +54,30 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings): Clien
       httpsAgent,
       connectionTimeout: connectTimeoutMs,
       requestTimeout: callTimeoutMs,
-      socketTimeout: callTimeoutMs,
       throwOnRequestTimeout: true,
     },
     ...(useFIPS === undefined ? {} : { useFipsEndpoint: useFIPS }),
     ...(useDualStack === undefined ? {} : { useDualstackEndpoint: useDualStack }),
   };
-  const at = (endpoint: string | undefined) => (endpoint === undefined ? {} : { endpoint });
-  const ssm = new SSMClient({ ...shared, ...at(endpoints.ssm) });
-  const kms = new KMSClient({ ...shared, ...at(endpoints.kms) });
-  const sts = new STSClient({ ...shared, ...at(endpoints.sts) });
+  const at = (endpoint: string | undefined) => ({ ...shared, ...(endpoint === undefined ? {} : { endpoint }) });
+  let ssm: SSMClient | undefined;
+  let kms: KMSClient | undefined;
+  let sts: STSClient | undefined;
   return {
-    ssm,
-    kms,
-    sts,
-    credentials: () => sts.config.credentials(),
+    get ssm() {
+      ssm ??= new SSMClient(at(endpoints.ssm));
+      return ssm;
+    },
+    get kms() {
+      kms ??= new KMSClient(at(endpoints.kms));
+      return kms;
+    },
+    get sts() {
+      sts ??= new STSClient(at(endpoints.sts));
+      return sts;
+    },
+    credentials,
     destroy() {
-      for (const client of [ssm, kms, sts]) client.destroy();
       httpAgent.destroy();
       httpsAgent.destroy();
     },

@@ -8,7 +8,8 @@ export interface Credentials {
   expiration?: Date;
 }
 
-type Provider = (options?: Record<string, unknown>) => Promise<Credentials>;
+/** Gives the credentials of the moment; the SDK asks anew some minutes before they expire. */
+export type CredentialProvider = () => Promise<Credentials>;
 
 /** The chain gave no credentials; `cause` is what it threw. */
 export class CredentialsUnavailable extends Error {
@@ -18,25 +19,41 @@ export class CredentialsUnavailable extends Error {
   }
 }
 
-let chain: Promise<Provider> | undefined;
+type Chain = (options: { callerClientConfig: { region: () => Promise<string> } }) => Promise<Credentials>;
+
+let chain: Promise<Chain> | undefined;
 
 /**
  * The operator's own credentials, from the first place of the SDK's chain that has any: environment, files, web identity
  * token (IRSA), container (Pod Identity), instance. One for the process: the chain remembers what it got, and the
- * clients of every region share it. Its code is loaded at the first use.
+ * clients of every region share it. It has connections of its own, which may reach the instance's metadata. Its code is
+ * loaded at the first use.
  */
-const operatorsOwn: Provider = async (options) => {
-  chain ??= import("@aws-sdk/credential-providers").then(({ fromNodeProviderChain }) => fromNodeProviderChain());
+async function operatorsOwn(region: string): Promise<Credentials> {
+  chain ??= import("@aws-sdk/credential-providers").then(({ fromNodeProviderChain }) =>
+    fromNodeProviderChain({
+      // Part of the caller's ARN, which messages show: the SDK's own holds the time.
+      roleSessionName: process.env.AWS_ROLE_SESSION_NAME ?? "keyferry",
+      clientConfig: {
+        requestHandler: { connectionTimeout: 3_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
+      },
+    }),
+  );
   try {
-    return await (await chain)(options);
+    // Of the client that asks, its region alone: the next one to ask may be another identity's.
+    return await (await chain)({ callerClientConfig: { region: async () => region } });
   } catch (error) {
     throw new CredentialsUnavailable(error);
   }
-};
+}
 
-/** The SDK's provider for a source. */
-export function credentialsOf(source: CredentialSource): Provider {
-  if (source.kind === "default") return operatorsOwn;
+/**
+ * The provider for a source.
+ *
+ * @param region whose STS exchanges the operator's token, where it has one
+ */
+export function credentialsOf(source: CredentialSource, region: string): CredentialProvider {
+  if (source.kind === "default") return () => operatorsOwn(region);
   const { accessKeyId, secretAccessKey, sessionToken } = source;
   const text = (sealed: { reveal(): Uint8Array }) => Buffer.from(sealed.reveal()).toString("utf8");
   return async () => ({

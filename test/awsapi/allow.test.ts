@@ -85,6 +85,7 @@ describe("a path", () => {
     ["is not covered by a pattern that is narrower than it", ["/shop/db*"], "/shop", false],
     ["is not covered by several patterns together", ["/shop/a*", "/shop/b*"], "/shop", false],
     ["is not covered by a name", ["/shop"], "/shop", false],
+    ["is not covered by an ARN's pattern", [`${arn}/*`], "/shop", false],
     ["that only begins so is not covered", ["/shop/*"], "/shop2", false],
     ["above every pattern is not covered", ["/shop/*"], "/", false],
     ["of everything is covered by the pattern of everything", ["/*"], "/", true],
