@@ -36,6 +36,8 @@ export class World {
   readonly metrics = new Metrics();
   readonly lines: string[] = [];
   readonly namespace: string;
+  /** Namespaces whose resources are seen too: other tenants'. */
+  readonly neighbours: string[] = [];
   readonly aws: Emulator;
   readonly client: KubeClient;
   engine: Engine;
@@ -94,19 +96,18 @@ export class World {
   /** Fills the caches and tells the engine of each change. */
   async fill(): Promise<void> {
     const { engine } = this;
+    const mine = [this.namespace, ...this.neighbours];
     await Promise.all([
-      this.#list(clusterAWSConnections, this.#stores.clusterConnections, undefined, (change) =>
+      this.#list(clusterAWSConnections, this.#stores.clusterConnections, [undefined], (change) =>
         engine.connections.changed("ClusterAWSConnection", change),
       ),
-      this.#list(awsConnections, this.#stores.connections, this.namespace, (change) =>
+      this.#list(awsConnections, this.#stores.connections, mine, (change) =>
         engine.connections.changed("AWSConnection", change),
       ),
-      this.#list(namespaces, this.#stores.namespaces, undefined, (change) => engine.namespaceChanged(change)),
+      this.#list(namespaces, this.#stores.namespaces, [undefined], (change) => engine.namespaceChanged(change)),
     ]);
-    await this.#list(secrets, this.#stores.secrets, this.namespace, (change) => engine.secretChanged(change));
-    await this.#list(syncedSecrets, this.#stores.syncedSecrets, this.namespace, (change) =>
-      engine.syncedSecrets.changed(change),
-    );
+    await this.#list(secrets, this.#stores.secrets, mine, (change) => engine.secretChanged(change));
+    await this.#list(syncedSecrets, this.#stores.syncedSecrets, mine, (change) => engine.syncedSecrets.changed(change));
   }
 
   /** Works off what is ready. @returns whether anything was */
@@ -263,18 +264,20 @@ export class World {
   async #list<T extends KubeObject>(
     resource: Resource,
     store: Store<T>,
-    namespace: string | undefined,
+    where: readonly (string | undefined)[],
     changed: (change: Change<T>) => void,
   ): Promise<void> {
     const isSecrets = resource.plural === "secrets";
-    const page = await this.client.list<T>(resource, {
-      ...(namespace === undefined ? {} : { namespace }),
-      ...(isSecrets ? { labelSelector: `${labels.managed}=${labels.managedValue}` } : {}),
-      metadataOnly: isSecrets || resource.plural === "namespaces",
-    });
-    const mine = page.items.filter(
-      (item) => resource !== clusterAWSConnections || item.metadata.name === this.namespace,
-    );
+    const items: T[] = [];
+    for (const namespace of where) {
+      const page = await this.client.list<T>(resource, {
+        ...(namespace === undefined ? {} : { namespace }),
+        ...(isSecrets ? { labelSelector: `${labels.managed}=${labels.managedValue}` } : {}),
+        metadataOnly: isSecrets || resource.plural === "namespaces",
+      });
+      items.push(...page.items);
+    }
+    const mine = items.filter((item) => resource !== clusterAWSConnections || item.metadata.name === this.namespace);
     const trim = isSecrets
       ? trimSecret
       : resource === syncedSecrets
