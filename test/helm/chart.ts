@@ -1,5 +1,4 @@
 import { spawn } from "node:child_process";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { parseAllDocuments } from "yaml";
@@ -43,16 +42,24 @@ export interface HelmResult {
   code: number;
 }
 
+/** What helm needs of a ClusterHandle. */
+export interface HelmCluster {
+  kubeconfigPath: string;
+  dir: string;
+}
+
+const noCluster: HelmCluster = { kubeconfigPath: "/dev/null", dir: "/nonexistent" };
+
 /**
  * Runs helm; a non-zero exit is a result, not an exception.
  *
  * @param input what it reads as `--values -`
- * @param kubeconfig the cluster; none when left out, which is enough for lint and template
+ * @param cluster none when left out, which is enough for lint and template
  */
-export async function helm(args: string[], input = "", kubeconfig = "/dev/null"): Promise<HelmResult> {
+export async function helm(args: string[], input = "", cluster: HelmCluster = noCluster): Promise<HelmResult> {
   const process = spawn(await ensureHelm(), args, {
-    // HOME keeps the user's own repositories and plugins out.
-    env: { HOME: join(tmpdir(), "keyferry-helm-home"), KUBECONFIG: kubeconfig },
+    // HOME keeps the user's own repositories and plugins out; what is learnt of a cluster is kept there too.
+    env: { HOME: cluster.dir, KUBECONFIG: cluster.kubeconfigPath },
     stdio: ["pipe", "pipe", "pipe"],
   });
   process.stdin.on("error", () => {}).end(input);

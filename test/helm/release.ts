@@ -57,11 +57,7 @@ export class Release {
   }
 
   async #helm(args: string[], input = ""): Promise<string> {
-    const { stdout, stderr, code } = await helm(
-      [...args, "--namespace", this.namespace],
-      input,
-      this.#cluster.kubeconfigPath,
-    );
+    const { stdout, stderr, code } = await helm([...args, "--namespace", this.namespace], input, this.#cluster);
     if (code !== 0) throw new Error(`helm ${args.join(" ")} ended with ${code}: ${stderr.trim()}`);
     return stdout;
   }
