@@ -124,7 +124,7 @@ function notUnderstood(about: CallContext): AwsFailure {
 
 function unknown(code: string, requestId: string | undefined, about: CallContext): AwsFailure {
   // `wait`, so that a call about several names is split until what AWS does not like stands alone.
-  const message = `${serviceOf(about)} refused ${actionOf(about)} by an error that is not known here: the operator's log at debug level has its name`;
+  const message = `${actionOf(about)} at ${serviceOf(about)} failed by an error that is not known here: the operator's log at debug level has its name`;
   return new AwsFailure({ reason: "Unreachable", next: "wait", code, requestId, message });
 }
 

@@ -81,23 +81,6 @@ export function parseParameterRef(text: string): { ref: ParameterRef } | { probl
   return { ref: { kind: "arn", partition, region, account, name } };
 }
 
-/** The ARN of an SSM parameter. AWS writes no second slash where the name begins with one. */
-export function parameterArn(at: { partition: string; region: string; account: string; name: string }): string {
-  const { partition, region, account, name } = at;
-  return `arn:${partition}:ssm:${region}:${account}:parameter${name.startsWith("/") ? name : `/${name}`}`;
-}
-
-/**
- * What GetParameter takes for a reference.
- *
- * @param text the reference as the user wrote it: AWS answers to it by the same words
- * @param selector a version, or a label; at most one
- */
-export function requestName(text: string, selector: { version?: number; label?: string } = {}): string {
-  if (selector.version !== undefined) return `${text}:${selector.version}`;
-  return selector.label === undefined ? text : `${text}:${selector.label}`;
-}
-
 /** Reads the ARN of a KMS key; undefined for an alias, a bare id and everything else. */
 export function parseKeyArn(text: string): KeyArn | undefined {
   const arn = parseArn(text);
