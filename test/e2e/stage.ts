@@ -1,0 +1,84 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { SyncedSecretSpec } from "../../src/api/types.ts";
+import { type Emulator, startEmulator } from "../aws/emulator.ts";
+import { AuditReader } from "../cluster/audit.ts";
+import { type Cluster, startCluster } from "../cluster/cluster.ts";
+import { startOperator } from "../support/operator.ts";
+import { removeAtEnd } from "../support/supervise.ts";
+
+/** A cluster and an emulator of its own, for the built program as its own process. */
+export interface Stage {
+  cluster: Cluster;
+  aws: Emulator;
+  audit: AuditReader;
+  operator(args?: string[], options?: { kubeconfig?: string; ready?: boolean }): ReturnType<typeof startOperator>;
+  /** Makes ClusterAWSConnection default, which allows everything. */
+  connect(spec?: object): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts a stage; `fast` serves AWS's reads from memory. */
+export async function openStage(): Promise<Stage> {
+  const [cluster, aws, folder] = await Promise.all([
+    startCluster({ audit: true, crds: "crds" }),
+    startEmulator({ reads: "memory", quota: "none" }),
+    mkdtemp(join(tmpdir(), "keyferry-e2e-")),
+  ]);
+  removeAtEnd(folder);
+  return {
+    cluster,
+    aws,
+    audit: await AuditReader.from(cluster.auditLogPath),
+    operator: (args = [], { kubeconfig = cluster.kubeconfigPath, ready = true } = {}) =>
+      startOperator({ kubeconfig, folder, args, ready }),
+    async connect(spec = {}) {
+      const credentials = {
+        apiVersion: "v1",
+        kind: "Secret",
+        metadata: { name: "aws", namespace: "default" },
+        stringData: { AWS_ACCESS_KEY_ID: "AKIAKEYFERRYTEST", AWS_SECRET_ACCESS_KEY: "any" },
+      };
+      const connection = {
+        apiVersion: "keyferry.io/v1alpha1",
+        kind: "ClusterAWSConnection",
+        metadata: { name: "default" },
+        spec: {
+          region: "eu-west-1",
+          auth: { secretRef: { name: "aws", namespace: "default" } },
+          allow: { namespaces: { selector: {} }, parameters: ["/*"] },
+          endpoints: { ssm: aws.url, kms: aws.url, sts: aws.url },
+          ...spec,
+        },
+      };
+      await cluster.run(["apply", "-f", "-"], documents([credentials, connection]));
+    },
+    async close() {
+      await cluster.stop();
+      await aws.stop();
+    },
+  };
+}
+
+/** A SyncedSecret as it is applied. */
+export function synced(namespace: string, name: string, spec: SyncedSecretSpec): object {
+  return { apiVersion: "keyferry.io/v1alpha1", kind: "SyncedSecret", metadata: { namespace, name }, spec };
+}
+
+/** Objects as one list, which kubectl applies in one go. */
+export function documents(items: object[]): string {
+  return JSON.stringify({ apiVersion: "v1", kind: "List", items });
+}
+
+/** Spec of a Secret with one key for each parameter. */
+export function keysOf(parameters: readonly string[]): SyncedSecretSpec {
+  return { data: parameters.map((name, index) => ({ key: `K${index}`, parameter: { name } })) };
+}
+
+/** How many SyncedSecrets of a namespace are Ready. */
+export async function readyCount(cluster: Cluster, namespace: string): Promise<number> {
+  const jsonpath = '{range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}';
+  const lines = await cluster.run(["get", "syncedsecrets", "-n", namespace, "-o", `jsonpath=${jsonpath}`]);
+  return lines.split("\n").filter((line) => line === "True").length;
+}
