@@ -4,8 +4,8 @@ import { parseDuration } from "../runtime/duration.ts";
 /** The flags of `keyferry controller` as commander gives them. */
 export interface ControllerFlags {
   kubeconfig?: string;
-  metricsBindAddress: Address | undefined;
-  healthProbeBindAddress: Address | undefined;
+  metricsBindAddress: Address | false;
+  healthProbeBindAddress: Address | false;
   namespaces: string[];
   protectedNamespaces: string[];
   defaultConnection?: { namespace: string; name: string };
@@ -90,14 +90,29 @@ export function addControllerOptions(command: Command): void {
     );
 }
 
-/** What the flags ask for, with every switch set one way or the other. */
+/**
+ * What the flags ask for, with every switch set one way or the other.
+ *
+ * @throws InvalidArgumentError for flags that do not go together
+ */
 export function controllerSettings(flags: ControllerFlags): ControllerSettings {
+  if (flags.defaultConnection && flags.namespaces.length === 0) {
+    throw new InvalidArgumentError("option '--default-connection' goes with '--namespaces' only.");
+  }
+  if (flags.defaultConnectionRegion !== undefined && flags.namespaces.length > 0) {
+    throw new InvalidArgumentError("option '--default-connection-region' does not go with '--namespaces'.");
+  }
   return { ...flags, readOnly: flags.readOnly ?? false, allowInsecureEndpoints: flags.allowInsecureEndpoints ?? false };
 }
 
-/** @throws InvalidArgumentError where the text is not `host:port`, `:port` or `0` */
-export function parseAddress(text: string): Address | undefined {
-  if (text === "0") return undefined;
+/**
+ * Reads a bind address.
+ *
+ * @returns false for `0`, which turns the server off
+ * @throws InvalidArgumentError where the text is not `host:port`, `:port` or `0`
+ */
+export function parseAddress(text: string): Address | false {
+  if (text === "0") return false;
   const match = /^(\[[0-9a-fA-F:]{2,45}\]|[a-zA-Z0-9.-]{0,253}):([0-9]{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (!match || port > 65_535) throw new InvalidArgumentError("Use HOST:PORT, :PORT, or 0 to turn it off.");

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { addControllerOptions, type ControllerFlags, controllerSettings } from "./flags.ts";
+import { addControllerOptions, type ControllerFlags, type ControllerSettings, controllerSettings } from "./flags.ts";
 import { version } from "./version.ts";
 
 /** Exit code of a command line that is not understood. */
@@ -25,7 +25,12 @@ export async function run(args: string[]): Promise<number> {
     .exitOverride();
   addControllerOptions(controller);
   controller.action(async (flags: ControllerFlags) => {
-    const settings = controllerSettings(flags);
+    let settings: ControllerSettings;
+    try {
+      settings = controllerSettings(flags);
+    } catch (error) {
+      return controller.error(`error: ${(error as Error).message}`);
+    }
     // Loaded here, so that help and version do not wait for the AWS and Kubernetes clients.
     const { runController } = await import("./controller.ts");
     exitCode = await runController(settings);

@@ -48,9 +48,11 @@ export class Operator {
         metadataOnly: true,
         onChange: (change) => this.#engine.secretChanged(change),
       }),
-      connections: this.#everywhere<AnyConnection & KubeObject>(awsConnections, {
-        onChange: (change) => this.#engine.connections.changed("AWSConnection", change),
-      }),
+      connections: this.#everywhere<AnyConnection & KubeObject>(
+        awsConnections,
+        { onChange: (change) => this.#engine.connections.changed("AWSConnection", change) },
+        worlds.settings.defaultConnection?.namespace,
+      ),
       clusterConnections: this.#clusterWide<AnyConnection & KubeObject>(clusterAWSConnections, {
         onChange: (change) => this.#engine.connections.changed("ClusterAWSConnection", change),
       }),
@@ -98,11 +100,12 @@ export class Operator {
     await recorder.flush();
   }
 
-  /** A cache of every namespace that the operator works in. */
-  #everywhere<T extends KubeObject>(resource: Resource, options: WatchOptions<T>): Caches<T> {
+  /** A cache of every namespace that the operator works in, and of one more. */
+  #everywhere<T extends KubeObject>(resource: Resource, options: WatchOptions<T>, also?: string): Caches<T> {
     const { namespaces } = this.#worlds.settings;
     if (namespaces.length === 0) return new Caches([this.#reflector(resource, undefined, options)]);
-    return new Caches(namespaces.map((namespace) => this.#reflector(resource, namespace, options)));
+    const scopes = new Set(also === undefined ? namespaces : [...namespaces, also]);
+    return new Caches([...scopes].map((namespace) => this.#reflector(resource, namespace, options)));
   }
 
   /** A cache of what has no namespace; empty where the operator works in some namespaces only and may not look. */

@@ -45,10 +45,6 @@ const refused: Record<string, [values: object, says: string]> = {
     { defaultConnection: "a/aws" },
     "defaultConnection is only for an installation with namespaces",
   ],
-  "a default connection that the operator could not see": [
-    { defaultConnection: "c/aws", namespaces: ["a", "b"] },
-    "defaultConnection is in namespace c, which the operator cannot see",
-  ],
   "a region for some namespaces only": [
     { aws: { region: "eu-west-1" }, namespaces: ["a"] },
     "aws.region makes a ClusterAWSConnection",

@@ -47,10 +47,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if not $.Values.namespaces }}
 {{- fail "defaultConnection is only for an installation with namespaces: without, the ClusterAWSConnection \"default\" is what SyncedSecrets use; remove defaultConnection, or set namespaces" }}
 {{- end }}
-{{- $namespace := splitList "/" . | first }}
-{{- if not (has $namespace $.Values.namespaces) }}
-{{- fail (printf "defaultConnection is in namespace %s, which the operator cannot see: add it to namespaces, or name an AWSConnection in one of these" $namespace) }}
-{{- end }}
 {{- end }}
 {{- if and .Values.aws.region .Values.namespaces }}
 {{- fail "aws.region makes a ClusterAWSConnection, which an installation with namespaces has no right to see: remove aws.region and name an AWSConnection in defaultConnection, or remove namespaces" }}

@@ -1,0 +1,65 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+
+const run = promisify(execFile);
+
+async function keyferry(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const env = { PATH: process.env.PATH, HOME: "/nonexistent", NO_COLOR: "1" };
+  try {
+    const { stdout, stderr } = await run(process.execPath, ["dist/keyferry.js", ...args], { env });
+    return { code: 0, out: stdout, err: stderr };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+    return { code, out: stdout, err: stderr };
+  }
+}
+
+describe("a command line that is not understood is one clear line and exit 2", () => {
+  it.each([
+    ["an unknown command", ["encryptt"], "unknown command 'encryptt'"],
+    ["an unknown flag", ["controller", "--metric-address", "x"], "unknown option '--metric-address'"],
+    ["a level that is none", ["controller", "--log-level", "loud"], "Allowed choices are debug, info, warn, error"],
+    ["an address without a port", ["controller", "--metrics-bind-address", "localhost"], "Use HOST:PORT"],
+    ["a port that is none", ["controller", "--health-probe-bind-address", ":99999"], "Use HOST:PORT"],
+    ["a name that is no namespace", ["controller", "--namespaces", "a,B"], "Use names of namespaces"],
+    ["a duration that is none", ["controller", "--missing-grace", "5 minutes"], "Use a duration such as"],
+    ["a flag without its value", ["controller", "--kubeconfig"], "argument missing"],
+    ["an argument too many", ["controller", "extra"], "too many arguments"],
+    [
+      "a default connection for all namespaces",
+      ["controller", "--default-connection", "a/b"],
+      "goes with '--namespaces'",
+    ],
+    [
+      "a cluster connection for some namespaces",
+      ["controller", "--namespaces", "a", "--default-connection-region", "eu-west-1"],
+      "does not go with '--namespaces'",
+    ],
+    ["a region that is none", ["controller", "--default-connection-region", "Ireland"], "Use an AWS region"],
+  ])("%s", async (_, args, said) => {
+    const { code, out, err } = await keyferry(...args);
+    expect(err).toContain(said);
+    expect(err.startsWith("keyferry: ")).toBe(true);
+    expect(err.trim().split("\n")).toHaveLength(1);
+    expect([code, out]).toEqual([2, ""]);
+  });
+});
+
+it("help names every flag with its default, and version is that of the package", async () => {
+  const { code, out } = await keyferry("controller", "--help");
+  expect(code).toBe(0);
+  for (const flag of ["--metrics-bind-address", "--health-probe-bind-address", "--namespaces", "--read-only"]) {
+    expect(out).toContain(flag);
+  }
+  expect(out).toContain("(default: :8080)");
+  expect((await keyferry("--version")).out.trim()).toMatch(/^[0-9]+\.[0-9]+\.[0-9]+/);
+  expect((await keyferry("--help")).out).toContain("controller");
+});
+
+it("a cluster that is not configured is one clear line in the log and exit 1", async () => {
+  const { code, out } = await keyferry("controller", "--metrics-bind-address", "0", "--health-probe-bind-address", "0");
+  expect(code).toBe(1);
+  expect(out).toContain("no Kubernetes cluster is configured: set KUBECONFIG");
+  expect(JSON.parse(out.trim().split("\n").at(-1)!)).toMatchObject({ level: "error" });
+});
