@@ -36,9 +36,15 @@ export class Evaluation {
     if (this.#steps > maxSteps) throw invalid("it takes too many steps on this document; take less with it");
   }
 
-  /** Bounds what a value becomes when it is written: parts of it may be shared, and so count more than once. */
-  measure(value: Json): void {
-    this.#measure(value, 0, { characters: 0 });
+  /**
+   * Bounds what a value becomes when it is written: parts of it may be shared, and so count more than once.
+   *
+   * @returns characters of its names, texts and numbers
+   */
+  measure(value: Json): number {
+    const sum = { characters: 0 };
+    this.#measure(value, 0, sum);
+    return sum.characters;
   }
 
   /** Whether two values are equal: numbers by their value (`1.0` is `1`), objects whatever their order. */

@@ -195,7 +195,7 @@ function toNumber(args: Arguments): Json {
 
 function toText(args: Arguments, evaluation: Evaluation): Json {
   const value = args.any(0);
-  evaluation.measure(value);
+  evaluation.spend(evaluation.measure(value));
   return textOfJson(value) ?? "null";
 }
 

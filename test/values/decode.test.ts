@@ -4,7 +4,8 @@ import { decode } from "../../src/values/decode.ts";
 import { bytesOf } from "../../src/values/text.ts";
 import { canary, outcome, refusal, within } from "./support.ts";
 
-const decoded = (text: string, encoding: "Base64" | "Base64URL") => Buffer.from(decode(Buffer.from(text), encoding)).toString("latin1");
+const decoded = (text: string, encoding: "Base64" | "Base64URL") =>
+  Buffer.from(decode(Buffer.from(text), encoding)).toString("latin1");
 
 describe("text is decoded", () => {
   test.each<[string, string, "Base64" | "Base64URL", string]>([

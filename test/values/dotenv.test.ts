@@ -71,7 +71,25 @@ test("70,000 different lines are read in time that grows with their number", () 
 });
 
 test("any text is refused, or read as dotenv reads the whole of it", () => {
-  const pieces = fc.constantFrom("A", "B", "=", " ", "\n", '"', "'", "`", "#", "\\", "\\n", "x", "export ", ": ", "\r\n", "\u2028", "1");
+  const pieces = fc.constantFrom(
+    "A",
+    "B",
+    "=",
+    " ",
+    "\n",
+    '"',
+    "'",
+    "`",
+    "#",
+    "\\",
+    "\\n",
+    "x",
+    "export ",
+    ": ",
+    "\r\n",
+    "\u2028",
+    "1",
+  );
   fc.assert(
     fc.property(fc.array(pieces, { maxLength: 16 }), (parts) => {
       const text = parts.join("");

@@ -35,7 +35,11 @@ describe("what is not usable as JSON is refused with its place and none of its t
     ["a comma at the end", '{"a": 1,}', "not JSON: an error at line 1, column 9"],
     ["text after the end", "{} x", "not JSON: an error at line 1, column 4"],
     ["nothing", "", "not JSON: an error at line 1, column 1"],
-    ["a key that comes twice", '{"a": 1, "b": {"a": 2},\n"a": 3}', "a key that came before comes again at line 2, column 1"],
+    [
+      "a key that comes twice",
+      '{"a": 1, "b": {"a": 2},\n"a": 3}',
+      "a key that came before comes again at line 2, column 1",
+    ],
     ["a key that comes twice with the same value", '{"a": 1, "a": 1}', "comes again at line 1, column 10"],
     ["a key that comes twice, once escaped", '{"a": 1, "\\u0061": 1}', "comes again at line 1, column 10"],
     ["an array at the top", "[1]", "the JSON is not an object"],
@@ -83,7 +87,24 @@ test("any number keeps its digits", () => {
 });
 
 test("any text is read or refused, and the refusal says nothing of it", () => {
-  const pieces = fc.constantFrom("{", "}", "[", "]", ",", ":", '"a"', `"${canary}"`, canary, "1", "-", "null", "\\", '"', "\n", "\ud800");
+  const pieces = fc.constantFrom(
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    '"a"',
+    `"${canary}"`,
+    canary,
+    "1",
+    "-",
+    "null",
+    "\\",
+    '"',
+    "\n",
+    "\ud800",
+  );
   fc.assert(
     fc.property(fc.array(pieces, { maxLength: 30 }), (parts) => {
       const result = outcome(() => parseJson(parts.join("")));

@@ -17,14 +17,29 @@ describe("a parameter below /shop/checkout comes to a key", () => {
     ["without a separator", "/shop/checkout/db/user", { separator: "" }, "dbuser"],
     ["in upper case", "/shop/checkout/Db-User", { case: "Upper" }, "DB-USER"],
     ["in lower case", "/shop/checkout/Db/User", { case: "Lower" }, "db_user"],
-    ["rewritten before the separator and the case", "/shop/checkout/db/user", { rewrite: [{ pattern: "/u", replacement: "/v" }], case: "Upper" }, "DB_VSER"],
+    [
+      "rewritten before the separator and the case",
+      "/shop/checkout/db/user",
+      { rewrite: [{ pattern: "/u", replacement: "/v" }], case: "Upper" },
+      "DB_VSER",
+    ],
     [
       "rewritten by one rule after the other, at every match",
       "/shop/checkout/a.a",
-      { rewrite: [{ pattern: "a", replacement: "b" }, { pattern: "b", replacement: "cc" }] },
+      {
+        rewrite: [
+          { pattern: "a", replacement: "b" },
+          { pattern: "b", replacement: "cc" },
+        ],
+      },
       "cc.cc",
     ],
-    ["rewritten with groups", "/shop/checkout/db-1", { rewrite: [{ pattern: "(?P<n>[a-z]+)-(\\d)", replacement: "$2_${n}" }] }, "1_db"],
+    [
+      "rewritten with groups",
+      "/shop/checkout/db-1",
+      { rewrite: [{ pattern: "(?P<n>[a-z]+)-(\\d)", replacement: `$2_\${n}` }] },
+      "1_db",
+    ],
     ["rewritten to nothing in parts", "/shop/checkout/x_db", { rewrite: [{ pattern: "^x_", replacement: "" }] }, "db"],
   ])("%s", (_, name, rules, key) => {
     expect(keyOfMember(name, rules, "/shop/checkout")).toBe(key);
@@ -81,10 +96,13 @@ describe("a rule that cannot be used is refused by its number", () => {
     ["repetitions that multiply", "((a{100}){100}){100}", "", "keys.rewrite[1].pattern is not an RE2 pattern"],
     ["a large repetition", "a{1000}", "", "keys.rewrite[1].pattern is too large"],
     ["a group that is not there", "x", "$1", "keys.rewrite[1].replacement names a group"],
-    ["a name that is not there", "x", "${constructor}", "keys.rewrite[1].replacement names a group"],
+    ["a name that is not there", "x", `\${constructor}`, "keys.rewrite[1].replacement names a group"],
     ["a dollar sign alone", "x", "$", "keys.rewrite[1].replacement names a group"],
   ])("%s", (_, pattern, replacement, message) => {
-    const rewrite = [{ pattern: "z", replacement: "" }, { pattern, replacement }];
+    const rewrite = [
+      { pattern: "z", replacement: "" },
+      { pattern, replacement },
+    ];
     expect(refusal(() => keyRules({ rewrite })("x"))).toContain(message);
   });
 });
@@ -96,14 +114,17 @@ describe("patterns cost little", () => {
   });
 
   test("the worst pattern on the longest name", () => {
-    const rules = keyRules({ rewrite: [{ pattern: "(a?){190}a{190}", replacement: "b" }] });
+    const rules = keyRules({ rewrite: [{ pattern: "(?:a?){190}a{190}", replacement: "b" }] });
     within(200, () => outcome(() => rules("a".repeat(2_048))));
   });
 
   test("on ever more names the pattern is refused at last", () => {
-    const rules = keyRules({ rewrite: [{ pattern: "(a?){190}a{190}", replacement: "b" }] });
-    const messages = Array.from({ length: 100 }, () => refusal(() => rules("a".repeat(2_048))));
-    expect(messages.at(-1)).toContain("keys.rewrite[0].pattern is too large for so many names");
+    const rules = keyRules({ rewrite: [{ pattern: "(?:a?){190}a{190}", replacement: "b" }] });
+    const results = Array.from({ length: 100 }, () => outcome(() => rules("a".repeat(2_048))));
+    expect(results.at(-1)).toHaveProperty(
+      "message",
+      expect.stringContaining("keys.rewrite[0].pattern is too large for so many names"),
+    );
   });
 
   test("an ordinary pattern takes 10,000 names", () => {
@@ -114,7 +135,10 @@ describe("patterns cost little", () => {
 });
 
 test("any name under any rules comes to a Secret's key or is refused", () => {
-  const part = fc.oneof(fc.constantFrom("a", "/", ".", "..", "$1", "${", "\\", "(", ")", "[", "*", "_", "é", "\ud800", "\n"), fc.string({ maxLength: 3 }));
+  const part = fc.oneof(
+    fc.constantFrom("a", "/", ".", "..", "$1", "${", "\\", "(", ")", "[", "*", "_", "é", "\ud800", "\n"),
+    fc.string({ maxLength: 3 }),
+  );
   const text = fc.array(part, { maxLength: 6 }).map((parts) => parts.join(""));
   const rules = fc.record<KeyRules>(
     {

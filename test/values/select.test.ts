@@ -10,11 +10,19 @@ describe("of a path's parameters are taken", () => {
   test.each<[string, { include?: string[]; exclude?: string[] }, string[]]>([
     ["all, without patterns", {}, names],
     ["all, with empty lists", { include: [], exclude: [] }, names],
-    ["those with a match anywhere in the full name", { include: ["db"] }, ["/shop/db", "/shop/db/user", "/shop/old/db"]],
+    [
+      "those with a match anywhere in the full name",
+      { include: ["db"] },
+      ["/shop/db", "/shop/db/user", "/shop/old/db"],
+    ],
     ["those that an anchored pattern ties down", { include: ["^/shop/[^/]+$"] }, ["/shop/db", "/shop/cache"]],
     ["those that any pattern takes", { include: ["cache", "user$"] }, ["/shop/db/user", "/shop/cache"]],
     ["those that no pattern leaves out", { exclude: ["/old/", "user"] }, ["/shop/db", "/shop/cache"]],
-    ["none that exclude leaves out, though include takes it", { include: ["db"], exclude: ["user"] }, ["/shop/db", "/shop/old/db"]],
+    [
+      "none that exclude leaves out, though include takes it",
+      { include: ["db"], exclude: ["user"] },
+      ["/shop/db", "/shop/old/db"],
+    ],
     ["those in upper case too, where the pattern says so", { include: ["(?i)CACHE"] }, ["/shop/cache"]],
   ])("%s", (_, patterns, taken) => {
     expect(selectMembers(names, patterns)).toEqual(taken);

@@ -35,7 +35,13 @@ describe("a property of a YAML mapping", () => {
 
   test("is found through the last anchor before it", () => {
     const text = "a: &x 1.0\nb: *x\nc: &x [2.0, &y k]\nd: *x\n*y : e\n";
-    expect(Object.fromEntries(propertiesOfYaml(text))).toEqual({ a: "1.0", b: "1.0", c: '[2.0,"k"]', d: '[2.0,"k"]', k: "e" });
+    expect(Object.fromEntries(propertiesOfYaml(text))).toEqual({
+      a: "1.0",
+      b: "1.0",
+      c: '[2.0,"k"]',
+      d: '[2.0,"k"]',
+      k: "e",
+    });
   });
 });
 
@@ -89,14 +95,42 @@ describe("what is not usable as YAML is refused with its place and none of its t
 
 test("any mapping of texts comes back as it was", () => {
   fc.assert(
-    fc.property(fc.dictionary(fc.string({ unit: "grapheme", minLength: 1 }), fc.string({ unit: "grapheme" }), { minKeys: 1 }), (texts) => {
-      expect(propertiesOfYaml(stringify(texts))).toEqual(new Map(Object.entries(texts)));
-    }),
+    fc.property(
+      fc.dictionary(fc.string({ unit: "grapheme", minLength: 1 }), fc.string({ unit: "grapheme" }), { minKeys: 1 }),
+      (texts) => {
+        expect(propertiesOfYaml(stringify(texts))).toEqual(new Map(Object.entries(texts)));
+      },
+    ),
   );
 });
 
 test("any text is read or refused, and the refusal says nothing of it", () => {
-  const pieces = fc.constantFrom("a", ": ", "- ", "\n", "  ", "{", "}", "[", "]", ",", "&x ", "*x", "!t ", '"', "'", "|", ">", "#", "%", canary, "\t", "1", "? ", "---\n");
+  const pieces = fc.constantFrom(
+    "a",
+    ": ",
+    "- ",
+    "\n",
+    "  ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "&x ",
+    "*x",
+    "!t ",
+    '"',
+    "'",
+    "|",
+    ">",
+    "#",
+    "%",
+    canary,
+    "\t",
+    "1",
+    "? ",
+    "---\n",
+  );
   fc.assert(
     fc.property(fc.array(pieces, { maxLength: 40 }), (parts) => {
       const result = outcome(() => propertiesOfYaml(parts.join("")));

@@ -1,0 +1,510 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  type AssembleInput,
+  assemble,
+  type DataInput,
+  type DocumentInput,
+  type Format,
+  type PathInput,
+  type Problem,
+  type SourceValue,
+  sizeOf,
+} from "../../src/values/assemble.ts";
+import { canary, inherited } from "./support.ts";
+
+const value = (text: string): SourceValue => ({ state: "value", bytes: Buffer.from(text) });
+const missing: SourceValue = { state: "missing" };
+
+const one = (key: string, source: SourceValue, more: Partial<DataInput> = {}): DataInput => ({
+  key,
+  entry: `data[0] (${key})`,
+  source,
+  ...more,
+});
+
+const path = (members: Record<string, string>, more: Partial<PathInput> = {}): PathInput => ({
+  kind: "path",
+  entry: "dataFrom[0]",
+  path: "/shop",
+  members: Object.entries(members).map(([name, text]) => ({ name, bytes: Buffer.from(text) })),
+  ...more,
+});
+
+const document = (format: Format, text: string, more: Partial<DocumentInput> = {}): DocumentInput => ({
+  kind: "document",
+  entry: "dataFrom[1]",
+  source: value(text),
+  format,
+  ...more,
+});
+
+const assembled = (input: Partial<AssembleInput>) => assemble({ data: [], dataFrom: [], ...input });
+
+/** The Secret's data as texts; fails where there is none. */
+function texts(input: Partial<AssembleInput>): Record<string, string> {
+  const result = assembled(input);
+  if (!result.ok) expect.fail(JSON.stringify(result.problems));
+  return Object.fromEntries([...result.data].map(([key, bytes]) => [key, Buffer.from(bytes).toString()]));
+}
+
+/** What is wrong; fails where nothing is. */
+function problems(input: Partial<AssembleInput>): Problem[] {
+  const result = assembled(input);
+  return result.ok ? expect.fail("nothing is wrong") : result.problems;
+}
+
+describe("a key of data", () => {
+  test.each<[string, DataInput, Record<string, string>]>([
+    ["is its source", one("A", value("text")), { A: "text" }],
+    ["is left out where its source is missing", one("A", missing), {}],
+    ["is left out whatever else it asks for", one("A", missing, { jmesPath: "a", decode: "Base64" }), {}],
+    ["is empty where its source is", one("A", value("")), { A: "" }],
+    ["is a property of its source", one("A", value('{"a": {"b": 1.50}}'), { jmesPath: "a.b" }), { A: "1.50" }],
+    ["is decoded", one("A", value("aGk="), { decode: "Base64" }), { A: "hi" }],
+    ["is a property, decoded", one("A", value('{"a": "aGk"}'), { jmesPath: "a", decode: "Base64URL" }), { A: "hi" }],
+    ["is its source, with decode: None", one("A", value("aGk="), { decode: "None" }), { A: "aGk=" }],
+  ])("%s", (_, entry, data) => {
+    expect(texts({ data: [entry] })).toEqual(data);
+  });
+
+  test("keeps bytes that are not text", () => {
+    const result = assembled({ data: [one("A", { state: "value", bytes: Uint8Array.of(0, 0xff) })] });
+    expect(result).toEqual({ ok: true, data: new Map([["A", Uint8Array.of(0, 0xff)]]) });
+  });
+
+  test.each<[string, DataInput, string]>([
+    [
+      "a path that leads nowhere",
+      one("A", value("{}"), { jmesPath: "a.b" }),
+      "data[0] (A): jmesPath a.b leads to nothing, or to null",
+    ],
+    [
+      "a path to null",
+      one("A", value('{"a": null}'), { jmesPath: "a" }),
+      "data[0] (A): jmesPath a leads to nothing, or to null",
+    ],
+    [
+      "a path into what is not JSON",
+      one("A", value(canary), { jmesPath: "a" }),
+      "data[0] (A): not JSON: an error at line 1, column 1",
+    ],
+    [
+      "a path to half of a surrogate pair",
+      one("A", value('"\\ud800"'), { jmesPath: "@" }),
+      "data[0] (A): it has a lone surrogate in it",
+    ],
+    [
+      "a value that is not Base64",
+      one("A", value(canary), { decode: "Base64" }),
+      "data[0] (A): the value is not Base64",
+    ],
+    [
+      "a key that a Secret cannot have",
+      one("..", value("a")),
+      "data[0] (..): its key is not one that a Secret can have",
+    ],
+  ])("is refused: %s", (_, entry, message) => {
+    expect(problems({ data: [entry] })).toEqual([{ reason: "InvalidData", message: expect.stringContaining(message) }]);
+  });
+});
+
+describe("an entry of dataFrom makes keys from", () => {
+  test.each<[string, PathInput | DocumentInput, Record<string, string>]>([
+    ["a path's parameters", path({ "/shop/db": "1", "/shop/a/b": "2" }), { db: "1", a_b: "2" }],
+    [
+      "a path's parameters, by rules",
+      path({ "/shop/db": "1" }, { keys: { strip: "/", case: "Upper" } }),
+      { SHOP_DB: "1" },
+    ],
+    ["a JSON object", document("JSON", '{"a": 1.0, "b": {"c": []}}'), { a: "1.0", b: '{"c":[]}' }],
+    ["a YAML mapping", document("YAML", "a: 1.0\nb: {c: []}"), { a: "1.0", b: '{"c":[]}' }],
+    ["dotenv lines", document("Dotenv", "A=1\nB='2'"), { A: "1", B: "2" }],
+    ["a list", document("StringList", "A=1,B=2"), { A: "1", B: "2" }],
+    ["a document, by rules", document("JSON", '{"app/a": "1"}', { keys: { strip: "app/" } }), { a: "1" }],
+    ["text with a byte order mark", document("JSON", '\ufeff{"a": "1"}'), { a: "1" }],
+    ["nothing, where that is allowed", path({}, { allowEmpty: true }), {}],
+    ["an empty document, where that is allowed", document("JSON", "{}", { allowEmpty: true }), {}],
+    ["a missing document", document("JSON", "", { source: missing }), {}],
+  ])("%s", (_, entry, data) => {
+    expect(texts({ dataFrom: [entry] })).toEqual(data);
+  });
+
+  test.each<[string, PathInput | DocumentInput, Problem["reason"], string]>([
+    ["no parameter", path({}), "EmptyResult", "dataFrom[0]: no parameter is taken from /shop; set allowEmpty: true"],
+    [
+      "no property",
+      document("JSON", "{}"),
+      "EmptyResult",
+      "dataFrom[1]: the JSON has no property; set allowEmpty: true",
+    ],
+    ["no line", document("Dotenv", "# a\n"), "EmptyResult", "dataFrom[1]: the Dotenv has no property"],
+    ["no item", document("StringList", ""), "EmptyResult", "dataFrom[1]: the StringList has no property"],
+    [
+      "what is not JSON",
+      document("JSON", canary),
+      "InvalidData",
+      "dataFrom[1]: not JSON: an error at line 1, column 1",
+    ],
+    [
+      "what is not YAML",
+      document("YAML", `a: "${canary}`),
+      "InvalidData",
+      "dataFrom[1]: not YAML that can be used: MISSING_CHAR at line 1",
+    ],
+    ["what is not dotenv", document("Dotenv", canary), "InvalidData", "dataFrom[1]: line 1 is not of the form"],
+    ["what is not a list", document("StringList", canary), "InvalidData", "dataFrom[1]: item 1 of the list"],
+    [
+      "bytes that are not text",
+      document("JSON", "", { source: { state: "value", bytes: Uint8Array.of(0xff) } }),
+      "InvalidData",
+      "dataFrom[1]: the value is not text",
+    ],
+    [
+      "a null",
+      document("JSON", '{"a": 1, "b": null}'),
+      "InvalidData",
+      "dataFrom[1]: property 2 of the JSON: it is null",
+    ],
+    ["a YAML null", document("YAML", "a:"), "InvalidData", "dataFrom[1]: property 1 of the YAML: it is null"],
+    [
+      "half of a surrogate pair",
+      document("JSON", '{"a": "\\udc00"}'),
+      "InvalidData",
+      "dataFrom[1]: property 1 of the JSON: it has a lone surrogate",
+    ],
+    [
+      "a name that is no key",
+      document("JSON", `{"${canary}": 1}`),
+      "InvalidData",
+      "dataFrom[1]: property 1 of the JSON: it does not come to a Secret's key",
+    ],
+    [
+      "a bad rule",
+      path({ "/shop/a": "" }, { keys: { rewrite: [{ pattern: "(", replacement: "" }] } }),
+      "InvalidData",
+      "dataFrom[0]: keys.rewrite[0].pattern is not",
+    ],
+    [
+      "a document over 1 MiB",
+      document("JSON", "x".repeat(1_048_577)),
+      "TooLarge",
+      "dataFrom[1]: the value has 1048577 bytes",
+    ],
+  ])("not from %s", (_, entry, reason, message) => {
+    const found = problems({ dataFrom: [entry] });
+    expect(found).toEqual([{ reason, message: expect.stringContaining(message) }]);
+    expect(found[0]?.message).not.toContain(canary);
+  });
+});
+
+describe("keys that come out equal", () => {
+  test("are a conflict within a path, naming both parameters", () => {
+    expect(problems({ dataFrom: [path({ "/shop/a/b": "1", "/shop/a_b": "2" }, { onConflict: "Override" })] })).toEqual([
+      {
+        reason: "KeyConflict",
+        message:
+          "dataFrom[0]: parameter /shop/a_b: it comes to the key a_b, as parameter /shop/a/b does; change one of them with keys",
+      },
+    ]);
+  });
+
+  test("are a conflict within a document", () => {
+    expect(problems({ dataFrom: [document("JSON", '{"a/b": 1, "a_b": 2}')] })).toEqual([
+      {
+        reason: "KeyConflict",
+        message: expect.stringContaining(
+          "property 2 of the JSON: it comes to the key a_b, as property 1 of the JSON does",
+        ),
+      },
+    ]);
+  });
+
+  test("are a conflict between entries, naming both", () => {
+    expect(problems({ dataFrom: [path({ "/shop/a": "1" }), document("JSON", '{"a": 2}')] })).toEqual([
+      {
+        reason: "KeyConflict",
+        message:
+          "dataFrom[1]: property 1 of the JSON comes to the key a, which dataFrom[0] has made already; " +
+          "set onConflict: Override, or change one of them with keys",
+      },
+    ]);
+  });
+
+  test("are the later entry's, where it says Override", () => {
+    expect(
+      texts({
+        dataFrom: [path({ "/shop/a": "1", "/shop/b": "1" }), document("JSON", '{"a": 2}', { onConflict: "Override" })],
+      }),
+    ).toEqual({
+      a: "2",
+      b: "1",
+    });
+  });
+
+  test("are a conflict, where only the earlier entry says Override", () => {
+    expect(
+      problems({ dataFrom: [path({ "/shop/a": "1" }, { onConflict: "Override" }), document("JSON", '{"a": 2}')] }),
+    ).toHaveLength(1);
+  });
+
+  test("are data's, where data has one", () => {
+    expect(texts({ dataFrom: [path({ "/shop/a": "1" })], data: [one("a", value("2"))] })).toEqual({ a: "2" });
+  });
+
+  test("are dataFrom's, where data's optional source is missing", () => {
+    expect(texts({ dataFrom: [path({ "/shop/a": "1" })], data: [one("a", missing)] })).toEqual({ a: "1" });
+  });
+
+  test("are a conflict within data", () => {
+    expect(problems({ data: [one("a", value("1")), one("a", value("2"), { entry: "data[1] (a)" })] })).toEqual([
+      { reason: "KeyConflict", message: "data[1] (a): an earlier entry of data has the same key" },
+    ]);
+  });
+});
+
+test("all that is wrong is told, dataFrom before data, in the order of the entries", () => {
+  const input = {
+    dataFrom: [
+      path({ "/shop/..a": "1", "/shop/b": "1", "/shop/é": "1" }),
+      document("JSON", '{"x y": 1, "z": null, "ok": 1}'),
+      document("YAML", "- a", { entry: "dataFrom[2]" }),
+    ],
+    data: [
+      one("A", value("x"), { decode: "Base64" as const }),
+      one("B", value("x")),
+      one("C", value("x"), { jmesPath: "a" }),
+    ],
+  };
+  expect(problems(input).map(({ message }) => message.split(": ").slice(0, 2).join(": "))).toEqual([
+    "dataFrom[0]: parameter /shop/..a",
+    "dataFrom[0]: parameter /shop/é",
+    "dataFrom[1]: property 1 of the JSON",
+    "dataFrom[1]: property 2 of the JSON",
+    "dataFrom[2]: the YAML is not a mapping, whose properties could be keys",
+    "data[0] (A): the value is not Base64",
+    "data[0] (C): not JSON",
+  ]);
+  expect(problems(input)).toEqual(problems(input));
+});
+
+test("of one entry's problems ten are told, and the rest counted", () => {
+  const members = Object.fromEntries(Array.from({ length: 25 }, (_, index) => [`/shop/é${index}`, ""]));
+  const found = problems({ dataFrom: [path(members), document("JSON", "[]")] });
+  expect(found.map(({ message }) => message)).toEqual([
+    ...Array.from({ length: 10 }, (_, index) => expect.stringContaining(`parameter /shop/é${index}:`)),
+    "dataFrom[0]: 15 more like these",
+    expect.stringContaining("dataFrom[1]:"),
+  ]);
+});
+
+describe("templates", () => {
+  test("are made from what data and dataFrom came to", () => {
+    const template = { data: { url: "{{ a }}:{{ B }}" } };
+    expect(texts({ dataFrom: [path({ "/shop/a": "1" })], data: [one("B", value("2"))], template })).toEqual({
+      url: "1:2",
+    });
+  });
+
+  test("are not looked at while a source is wrong", () => {
+    expect(
+      problems({ data: [one("A", value("x"), { jmesPath: "a" })], template: { data: { url: "{{ A }}{{ NOPE }}" } } }),
+    ).toHaveLength(1);
+  });
+
+  test("that name a missing key are refused", () => {
+    expect(problems({ data: [one("A", missing)], template: { data: { url: "{{ A }}" } } })).toEqual([
+      {
+        reason: "InvalidData",
+        message: expect.stringContaining("target.template.data (url): it names A, which is not a key"),
+      },
+    ]);
+  });
+});
+
+describe("the size", () => {
+  test("is that of the values, as the API server counts", () => {
+    expect(sizeOf(new Map([["key", Buffer.from("é")]]))).toBe(2);
+  });
+
+  test("may be 1 MiB in all, and no more", () => {
+    const half = { state: "value" as const, bytes: new Uint8Array(524_288) };
+    expect(assembled({ data: [one("A", half), one("B", half)] }).ok).toBe(true);
+    expect(problems({ data: [one("A", half), one("B", half), one("C", value("x"))] })).toEqual([
+      {
+        reason: "TooLarge",
+        message:
+          "the Secret's data has 1048577 bytes, and a Secret can have at most 1048576; split it into more Secrets",
+      },
+    ]);
+  });
+
+  test("is that after templates", () => {
+    const big = { state: "value" as const, bytes: Buffer.alloc(600_000, "a") };
+    const data = [one("A", big), one("B", big)];
+    expect(assembled({ data, template: { data: { c: "{{ A | size }}" } } }).ok).toBe(true);
+    expect(problems({ data, template: { data: { c: "x" }, keepSources: true } })).toHaveLength(1);
+  });
+});
+
+test.each(inherited)("%s is a key like others, wherever it comes from", (name) => {
+  const json = `{"${name}": "1"}`;
+  for (const [format, text] of [
+    ["JSON", json],
+    ["YAML", `${name}: "1"`],
+    ["Dotenv", `${name}=1`],
+    ["StringList", `${name}=1`],
+  ] as const) {
+    const result = assembled({ dataFrom: [document(format, text)] });
+    expect(result.ok && [...result.data.keys()]).toEqual([name]);
+  }
+  const result = assembled({
+    dataFrom: [path({ [`/shop/${name}`]: "1" })],
+    data: [one("a", value(json), { jmesPath: name })],
+    template: { data: JSON.parse(`{"${name}": "{{ ${name} }}", "b": "{{ data.a }}"}`) },
+  });
+  expect(result.ok && [...result.data].map(([key, bytes]) => [key, Buffer.from(bytes).toString()])).toEqual([
+    [name, "1"],
+    ["b", "1"],
+  ]);
+});
+
+describe("for any input", () => {
+  const piece = fc.constantFrom(
+    canary,
+    `"${canary}"`,
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    '"a"',
+    "a",
+    "=",
+    "\n",
+    "- ",
+    "&x ",
+    "*x",
+    "#",
+    "'",
+    "1.0",
+    "null",
+    "\\",
+    "é",
+    "\ufeff",
+  );
+  const text = fc.array(piece, { maxLength: 12 }).map((parts) => parts.join(""));
+  const wellFormed = fc.oneof(
+    fc.json(),
+    fc.dictionary(fc.string(), fc.constant(canary)).map((object) => JSON.stringify(object)),
+  );
+  const bytes = fc.oneof(
+    text.map((each) => new TextEncoder().encode(each)),
+    wellFormed.map((each) => new TextEncoder().encode(each)),
+    fc.uint8Array({ maxLength: 20 }),
+  );
+  const source: fc.Arbitrary<SourceValue> = fc.oneof(
+    { weight: 9, arbitrary: bytes.map((each): SourceValue => ({ state: "value", bytes: each })) },
+    { weight: 1, arbitrary: fc.constant(missing) },
+  );
+  const key = fc.constantFrom("A", "a", "b", "tls.key", "__proto__", "..");
+  const pattern = fc.constantFrom("a", "(", "^(a+)+$", ".", "[^a]", "(.)(.)");
+  const keys = fc.record(
+    {
+      strip: fc.constantFrom("a", "/", "/shop"),
+      separator: fc.constantFrom("", "_", "/", "$1"),
+      case: fc.constantFrom("Upper" as const, "Lower" as const),
+      rewrite: fc.array(fc.record({ pattern, replacement: fc.constantFrom("", "x", "$1", "$2", "$") }), {
+        maxLength: 2,
+      }),
+    },
+    { requiredKeys: [] },
+  );
+  const shared = { keys, onConflict: fc.constantFrom("Fail" as const, "Override" as const), allowEmpty: fc.boolean() };
+  const data = fc.record(
+    {
+      key,
+      entry: fc.constant("data[0]"),
+      source,
+      jmesPath: fc.constantFrom("a", "@", "a.b", "[0]", "*", "(", "to_string(@)", "sum(@)"),
+      decode: fc.constantFrom("None" as const, "Base64" as const, "Base64URL" as const),
+    },
+    { requiredKeys: ["key", "entry", "source"] },
+  );
+  const fromDocument = fc.record(
+    {
+      kind: fc.constant("document" as const),
+      entry: fc.constant("dataFrom[0]"),
+      source,
+      format: fc.constantFrom("JSON" as const, "YAML" as const, "Dotenv" as const, "StringList" as const),
+      ...shared,
+    },
+    { requiredKeys: ["kind", "entry", "source", "format"] },
+  );
+  const fromPath = fc.record(
+    {
+      kind: fc.constant("path" as const),
+      entry: fc.constant("dataFrom[1]"),
+      path: fc.constantFrom("/shop", "/shop/", "/"),
+      members: fc.array(
+        fc.record({ name: fc.constantFrom("/shop/a", "/shop/b", "/shop/a/b", "/shop/__proto__", "/shop/.."), bytes }),
+        { maxLength: 4 },
+      ),
+      ...shared,
+    },
+    { requiredKeys: ["kind", "entry", "path", "members"] },
+  );
+  const template = fc.record({
+    data: fc.dictionary(
+      key,
+      fc.constantFrom(
+        "{{ A }}",
+        "{{ data[a] }}",
+        "{% if b %}{{ a | json }}{% endif %}",
+        "{{",
+        "{{ a | base64_decode }}",
+        "x",
+      ),
+    ),
+    keepSources: fc.boolean(),
+  });
+  const input = fc.record(
+    {
+      data: fc.array(data, { maxLength: 3 }),
+      dataFrom: fc.array(fc.oneof(fromDocument, fromPath), { maxLength: 3 }),
+      template,
+    },
+    { requiredKeys: ["data", "dataFrom"] },
+  );
+
+  test("there is a whole Secret, or problems that hold no value; and the same again", () => {
+    fc.assert(
+      fc.property(input, (each) => {
+        const result = assemble(each);
+        if (result.ok) {
+          for (const name of result.data.keys()) expect(name).toMatch(/^(?!\.$|\.\.)[-._a-zA-Z0-9]{1,253}$/);
+        } else {
+          expect(result.problems.length).toBeGreaterThan(0);
+          for (const { message } of result.problems) {
+            expect(message).not.toContain(canary);
+            expect(message).toMatch(/^(data|dataFrom)\[\d\]: |^target\.template\.data \(/);
+          }
+        }
+        expect(assemble(each)).toEqual(result);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test("the sources are as they were", () => {
+    fc.assert(
+      fc.property(input, (each) => {
+        const before = structuredClone(each);
+        assemble(each);
+        expect(each).toEqual(before);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
