@@ -123,6 +123,22 @@ describe("what repeats", () => {
     ]);
   });
 
+  test("while its Event is being made is written right after", async () => {
+    const { writes, recorder } = recording();
+    for (let i = 0; i < 3; i++) recorder.record(regarding, synced);
+    await settle();
+    recorder.record(regarding, { ...synced, note: "other" });
+    await Promise.resolve();
+    recorder.record(regarding, { ...synced, note: "other" });
+    await settle();
+    expect(writes.map(({ verb, count }) => [verb, count])).toEqual([
+      ["create", undefined],
+      ["patch", 3],
+      ["create", undefined],
+      ["patch", 2],
+    ]);
+  });
+
   test("is counted further without a write, until it has ended for six minutes", async () => {
     const { clock, writes, recorder } = recording();
     for (let i = 0; i < 10; i++) {
@@ -240,6 +256,9 @@ describe("a write that fails", () => {
     await clock.advance(minute);
     expect(kept.size).toBe(1);
     expect(writes).toHaveLength(1);
+    recorder.record(regarding, synced);
+    await settle();
+    expect(writes.at(-1)).toMatchObject({ verb: "patch", count: 2 });
   });
 
   test("does not hold up a flush", async () => {
