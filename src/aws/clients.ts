@@ -47,8 +47,8 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings): Clien
     maxAttempts: 1,
     retryMode: "standard",
     streamCollector: boundedBody,
-    // The environment and the files that it names say who we are, never whom we talk to.
-    ignoreConfiguredEndpointUrls: true,
+    // The environment says who we are, and whom we talk to (AWS_ENDPOINT_URL) only where that may be an emulator.
+    ignoreConfiguredEndpointUrls: !settings.allowInsecureEndpoints,
     requestHandler: {
       httpAgent,
       httpsAgent,

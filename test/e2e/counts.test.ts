@@ -20,7 +20,9 @@ const isWrite = ({ verb }: AuditedRequest) => !["get", "list", "watch"].includes
 /** What the operator wrote, and which Secrets it read, since the last look. */
 const deeds = async () =>
   countRequests(
-    (await audit.take()).filter((r) => isOperators(r) && (isWrite(r) || (r.verb === "get" && r.resource === "secrets"))),
+    (await audit.take()).filter(
+      (r) => isOperators(r) && (isWrite(r) || (r.verb === "get" && r.resource === "secrets")),
+    ),
   );
 
 describe("300 resources of 10 SecureStrings each", () => {
@@ -29,7 +31,8 @@ describe("300 resources of 10 SecureStrings each", () => {
     await stage.connect({ pollInterval: "10s" });
     const all = Array.from({ length: resources }, (_, index) => index);
     for (const index of all) {
-      for (const name of parametersOf(index)) await aws.putParameter({ name, type: "SecureString", value: `of ${name}` });
+      for (const name of parametersOf(index))
+        await aws.putParameter({ name, type: "SecureString", value: `of ${name}` });
     }
     const objects = all.map((index) => synced("bulk", `r${index}`, keysOf(parametersOf(index))));
     await cluster.run(["apply", "--server-side", "-f", "-"], documents(objects));

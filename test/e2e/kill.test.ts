@@ -51,7 +51,11 @@ it(`killed at ${moments} moments of a first sync, it converges, without a half-w
     if (items.length < resources) interrupted += 1;
 
     const second = await stage.operator();
-    await until(async () => (await readyCount(cluster, namespace)) === resources, 30_000, `moment ${moment} to converge`);
+    await until(
+      async () => (await readyCount(cluster, namespace)) === resources,
+      30_000,
+      `moment ${moment} to converge`,
+    );
     await second.stop();
     const writes = new Map<string, number>();
     for (const { verb, resource, name, namespace: where, userAgent, code } of await audit.take()) {

@@ -13,13 +13,16 @@ export interface Stage {
   cluster: Cluster;
   aws: Emulator;
   audit: AuditReader;
-  operator(args?: string[], options?: { kubeconfig?: string; ready?: boolean }): ReturnType<typeof startOperator>;
+  operator(
+    args?: string[],
+    options?: { kubeconfig?: string; ready?: boolean; env?: Record<string, string> },
+  ): ReturnType<typeof startOperator>;
   /** Makes ClusterAWSConnection default, which allows everything. */
   connect(spec?: object): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Starts a stage; `fast` serves AWS's reads from memory. */
+/** Starts a stage; AWS answers from memory, without a quota. */
 export async function openStage(): Promise<Stage> {
   const [cluster, aws, folder] = await Promise.all([
     startCluster({ audit: true, crds: "crds" }),
@@ -31,8 +34,8 @@ export async function openStage(): Promise<Stage> {
     cluster,
     aws,
     audit: await AuditReader.from(cluster.auditLogPath),
-    operator: (args = [], { kubeconfig = cluster.kubeconfigPath, ready = true } = {}) =>
-      startOperator({ kubeconfig, folder, args, ready }),
+    operator: (args = [], { kubeconfig = cluster.kubeconfigPath, ready = true, env = {} } = {}) =>
+      startOperator({ kubeconfig, folder, args, ready, env }),
     async connect(spec = {}) {
       const credentials = {
         apiVersion: "v1",
