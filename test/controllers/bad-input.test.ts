@@ -262,7 +262,7 @@ describe("a stranger's Secret in the way", () => {
     await world.kubectl(["create", "secret", "generic", "in-the-way", "--from-literal=X=x"]);
     const strangers = await world.secret("in-the-way");
     await world.apply("in-the-way", { data: [one("A", "/way")] });
-    await world.sync();
+    await world.pass(minute);
     await refused(world, "in-the-way", "SecretConflict", ["Secret in-the-way is not ours"]);
     await steady(world, "in-the-way");
     expect(await world.secret("in-the-way")).toEqual(strangers);
