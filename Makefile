@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 MODULES := node_modules/.package-lock.json
 
-.PHONY: build demo test lint types clean
+.PHONY: build demo test lint bench types clean
 
 # The one bundled file that the image and the npm package run.
 build: $(MODULES)
@@ -26,6 +26,11 @@ lint: $(MODULES)
 	node scripts/generate-reference.ts --check
 	node scripts/chart-crds.ts --check
 	tsc -p .
+
+# Times and memory, as ratios within one run.
+bench: build
+	node test/cluster/build.ts
+	node bench/main.ts
 
 # Types and reference tables from crds/.
 types: $(MODULES)
