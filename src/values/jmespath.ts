@@ -21,7 +21,6 @@ export function evaluate(expression: string, document: Json): Json {
     return new Evaluation(document).run(parsed(expression));
   } catch (error) {
     if (error instanceof Refusal) throw new Refusal(error.reason, `jmesPath ${expression}: ${error.message}`);
-    if (error instanceof RangeError) throw invalid(`jmesPath ${expression}: it is nested too deep`);
     throw error;
   }
 }

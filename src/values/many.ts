@@ -17,7 +17,6 @@ export interface Member {
   /** The parameter's full name. */
   name: string;
   bytes: Uint8Array;
-  type?: string;
 }
 
 interface ManyInput {

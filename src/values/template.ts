@@ -91,26 +91,30 @@ function inspect(parsed: Template[], names: Set<string>): void {
   }
 }
 
-/** Tells what was wrong, without a word of the library's. */
+/** Tells what was wrong, without a word of the library's, which wraps errors in errors. */
 function refusalOf(error: unknown, names: ReadonlySet<string>): Refusal {
+  const causes: Error[] = [];
   for (let cause = error; cause instanceof Error; cause = "originalError" in cause ? cause.originalError : undefined) {
-    if (cause instanceof Refusal) return cause;
-    if (cause.name === "InternalUndefinedVariableError" && "variableName" in cause) {
-      const name = String(cause.variableName);
-      return invalid(
-        names.has(name)
-          ? `it names ${name}, which is not a key of data or dataFrom${placeIn(error)}`
-          : `it names a key that does not exist${placeIn(error)}`,
-      );
-    }
-    if (cause.name === "ParseError" || cause.name === "TokenizationError") {
-      return invalid(
-        `it is not a template that can be used: an error${placeIn(error)}; ` +
-          `there are the tags ${allowedTags.join(", ")} and the filters ${allowedFilters.join(", ")}`,
-      );
-    }
+    causes.push(cause);
   }
-  if (error instanceof RangeError) return invalid("it is nested too deep");
+  const own = causes.find((cause) => cause instanceof Refusal);
+  if (own) return own;
+  if (causes.some((cause) => cause instanceof RangeError)) return invalid("it is nested too deep");
+  const unknown = causes.find((cause) => cause.name === "InternalUndefinedVariableError");
+  if (unknown && "variableName" in unknown) {
+    const name = String(unknown.variableName);
+    return invalid(
+      names.has(name)
+        ? `it names ${name}, which is not a key of data or dataFrom${placeIn(error)}`
+        : `it names a key that does not exist${placeIn(error)}`,
+    );
+  }
+  if (causes.some(({ name }) => name === "ParseError" || name === "TokenizationError")) {
+    return invalid(
+      `it is not a template that can be used: an error${placeIn(error)}; ` +
+        `there are the tags ${allowedTags.join(", ")} and the filters ${allowedFilters.join(", ")}`,
+    );
+  }
   return invalid(`it cannot be rendered${placeIn(error)}`);
 }
 

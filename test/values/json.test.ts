@@ -54,6 +54,16 @@ describe("what is not usable as JSON is refused with its place and none of its t
     expect(read('{"a": {"x": 1}, "b": {"x": "a"}, "c": ["a", "a"]}').size).toBe(3);
   });
 
+  test("brackets and quotes in a string are text", () => {
+    const text = `{"a": "\\"${"[".repeat(200)}", "b\\"": ",", "b": "}", "\\\\": "{"}`;
+    expect([...read(text)]).toEqual([
+      ["a", `"${"[".repeat(200)}`],
+      ['b"', ","],
+      ["b", "}"],
+      ["\\", "{"],
+    ]);
+  });
+
   test("100 levels are fine", () => {
     expect(read(`{"a": ${"[".repeat(99)}${"]".repeat(99)}}`).get("a")).toBe("[".repeat(99) + "]".repeat(99));
   });

@@ -106,6 +106,11 @@ describe("a template that cannot be used is refused by its key, its place and wh
     ["Base64 of what is not text", "{{ '//79' | base64_decode }}", "the value is not text in UTF-8"],
     ["a range", "{% for i in (1..3) %}{% endfor %}", "it has a range such as (1..5)"],
     ["half of a surrogate pair", "\ud800", "it has a lone surrogate in it"],
+    [
+      "tags inside each other",
+      `${"{% if true %}".repeat(3_400)}${"{% endif %}".repeat(3_400)}`,
+      "it is nested too deep",
+    ],
     ["over 65,536 characters", " ".repeat(65_537), "it has over 65536 characters"],
   ])("%s", (_, template, message) => {
     expect(render(template)).toHaveProperty("message", expect.stringContaining(message));
@@ -214,7 +219,7 @@ describe("hostile templates are refused or do no harm, at once", () => {
     const template =
       "{% assign __proto__ = DB_USER %}{% assign constructor = 1 %}{% assign l = LIST | split: ',' %}{% for __proto__ in l %}{% endfor %}{{ __proto__ }}";
     expect(render(template)).toEqual({ text: "ada" });
-    expect(({} as Record<string, unknown>)["ada"]).toBeUndefined();
+    expect(({} as Record<string, unknown>).ada).toBeUndefined();
     expect({}.constructor).toBe(Object);
   });
 
