@@ -49,6 +49,8 @@ describe("what dotenv would drop or cut without a word is refused with its line"
     ["a # for a value", `A=#${canary}`, "line 1 has a # in its value"],
     ["a # after a quote's end", `A='it's #${canary}'`, "line 1 opens a quote that has text after its end"],
     ["text after a line separator", `A="1"\u2028${canary}`, "line 1 opens a quote that has text after its end"],
+    ["a name after a line separator", `A=1 # c\u2028B=${canary}`, "line 1 can be read in more than one way"],
+    ["a line separator in a comment", `# c\u2028B=${canary}`, "line 1 has a line separator (U+2028) in a comment"],
     ["a PEM block", `-----BEGIN KEY-----\n${canary}==\n`, "line 1 is not of the form NAME=value"],
   ])("%s", (_, text, message) => {
     const told = refusal(() => parseDotenv(text));
