@@ -81,7 +81,10 @@ export class SyncedSecretReconciler {
     }
     const grant = connections.grant(resource);
     if (grant.state === "refused") {
-      // While the connection is being mended the polls go on: nothing is forgotten that would have to be read again.
+      // While a connection is being mended the polls go on: nothing is forgotten that would have to be read again. One
+      // that is gone, or no longer for this namespace, asks AWS nothing more.
+      const isMending = connections.get(connections.keyFor(resource))?.state === "failed";
+      if (!isMending || grant.failure.reason === "NotAllowed") observer.depend(dependent, []);
       return { kind: "failed", problems: [grant.failure], hasGoodSecret: resource.status?.secretRef !== undefined };
     }
     const { granted } = grant;
