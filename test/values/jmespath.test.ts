@@ -41,6 +41,10 @@ describe("an expression takes", () => {
     ["what a filter with ! and || keeps", "hosts[?!(name=='a') || tags].name", '["b","c"]'],
     ["nothing from texts in order", "user.name > 'a'", null],
     ["whether things differ", "hosts[0].tags != hosts[2].tags", "true"],
+    ["that an object with more is another", '`{"a": 1}` == `{"a": 1, "b": 2}`', "false"],
+    ["that an object in another order is the same", '`{"a": 1, "b": 2}` == `{"b": 2, "a": 1}`', "true"],
+    ["that a text is no number", "user.id == '12345678901234567890'", "false"],
+    ["nothing of a function on nothing", "nothing.type(@)", null],
     ["a list", "hosts[*].[name, port]", '[["b",5432],["a",5433],["c",80]]'],
     ["an object", "user.{n: name, id: id}", '{"n":"ada","id":12345678901234567890}'],
     ["a literal", '`[1, {"a": 1.5}]`', '[1,{"a":1.5}]'],
@@ -112,6 +116,7 @@ describe("what cannot be evaluated is refused with the expression and nothing of
     ["length(user.id)", "argument 1 of length() is not an object"],
     ["join(',', hosts)", "argument 2 of join() is not an array of strings"],
     ["sort(values(user))", "argument 1 of sort() is not an array of strings or of numbers"],
+    ['sort(`["a", 1]`)', "argument 1 of sort() is not an array of strings or of numbers"],
     ["sort_by(hosts, name)", "argument 2 of sort_by() is not an expression"],
     ["type(&user)", "argument 1 of type() is not a value"],
     ["length()", "length() takes 1 arguments"],
@@ -199,6 +204,17 @@ describe("the cost is bounded", () => {
   ])("%s on 100,000 items", (expression) => {
     const many = parseJson(`[${Array.from({ length: 100_000 }, (_, index) => `"s${index % 977}"`)}]`);
     within(250, () => outcome(() => evaluate(expression, many)));
+  });
+
+  test.each([
+    ["a text made in every round", "[*].to_string($) | length(@)", `[${Array(120).fill(`"${"x".repeat(1_000)}"`)}]`],
+    ["a join in every round", "[*].join('', $) | length(@)", `[${Array(120).fill(`"${"x".repeat(1_000)}"`)}]`],
+    ["a copy in every round", "[*].[reverse($)] | length(@)", `[${Array(2_000).fill("1")}]`],
+    ["a flattening in every round", "[*].[$[]] | length(@)", `[${Array(2_000).fill("1")}]`],
+    ["a slice in every round", "[*].[$[:]] | length(@)", `[${Array(2_000).fill("1")}]`],
+    ["an order in every round", "[*].[sort($)] | length(@)", `[${Array(300).fill('"a text"')}]`],
+  ])("%s is counted", (_, expression, json) => {
+    expect(within(250, () => refusal(() => take(expression, json)))).toContain("it takes too many steps");
   });
 
   test("what grows with every projection is refused", () => {

@@ -74,6 +74,12 @@ describe("what is not a Secret's key is refused", () => {
     ["a line break at the end", "a\n", {}],
     ["254 characters", "a".repeat(254), {}],
     ["over 253 characters after a rule", "aaaa", { rewrite: [{ pattern: "a", replacement: "b".repeat(100) }] }],
+    [
+      "ever more characters after every rule",
+      "a".repeat(2_048),
+      { rewrite: Array(3).fill({ pattern: ".", replacement: "b".repeat(512) }) },
+    ],
+    ["a separator that String.replaceAll would expand", "a/b", { separator: "$'" }],
     ["a name of 1 MiB", "a".repeat(1_048_576), { rewrite: [{ pattern: ".+", replacement: "a" }] }],
     ["a letter that has no ASCII form", "é", { case: "Upper" }],
   ])("%s", (_, name, rules) => {
