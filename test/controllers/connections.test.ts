@@ -1,0 +1,357 @@
+import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
+import type { Condition } from "../../src/api/conditions.ts";
+import type { AWSConnection, SyncedSecretSpec } from "../../src/api/types.ts";
+import { Identities, type Identity } from "../../src/aws/identity.ts";
+import { awsConnections, clusterAWSConnections, type KubeObject, syncedSecrets } from "../../src/kube/resource.ts";
+import { sharedCluster } from "../cluster/shared.ts";
+import { one, refused, steady } from "./trials.ts";
+import { makeWorld } from "./world.ts";
+
+const cluster = await sharedCluster();
+const world = await makeWorld(cluster, "connections");
+const { aws, namespace } = world;
+const minute = 60_000;
+const neighbour = await cluster.freshNamespace("neighbour");
+world.neighbours.push(neighbour);
+
+/** What a test does to an identity before it is given out. */
+let tamper = (identity: Identity): Identity => identity;
+// A namespaced connection cannot name an endpoint: here AWS's own addresses lead to the emulator.
+const get = Identities.prototype.get;
+const addresses = vi.spyOn(Identities.prototype, "get").mockImplementation(function (this: Identities, spec) {
+  const endpoints = { ssm: aws.url, kms: aws.url, sts: aws.url };
+  return tamper(get.call(this, { endpoints, ...spec }));
+});
+afterAll(() => addresses.mockRestore());
+
+afterEach(async () => {
+  tamper = (identity) => identity;
+  aws.allowAll();
+  aws.clearFaults();
+  for (const where of [namespace, neighbour]) {
+    await cluster.run(["--namespace", where, "delete", "syncedsecrets,awsconnections", "--all"]);
+  }
+  await world.makeConnection();
+  await world.restart();
+  await world.sync();
+});
+
+const put = (name: string, value: string) => aws.putParameter({ name, value, type: "SecureString" });
+
+/** Makes the Secret of static keys that connections of a namespace name. */
+async function credentials(where: string, accessKeyId: string, name = "tenant"): Promise<void> {
+  const stringData = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: "not-checked" };
+  const secret = { apiVersion: "v1", kind: "Secret", metadata: { name, namespace: where }, stringData };
+  await cluster.run(["apply", "-f", "-"], JSON.stringify(secret));
+}
+
+async function ownConnection(where: string, spec: object = {}): Promise<void> {
+  const connection = {
+    apiVersion: "keyferry.io/v1alpha1",
+    kind: "AWSConnection",
+    metadata: { name: "aws", namespace: where },
+    spec: { region: "eu-west-1", auth: { secretRef: { name: "tenant" } }, ...spec },
+  };
+  await cluster.run(["apply", "-f", "-"], JSON.stringify(connection));
+}
+
+const connection = (where: string) =>
+  world.client.get<AWSConnection & KubeObject>(awsConnections, where, "aws").then(({ status }) => status!);
+const clusterConnection = () =>
+  world.client
+    .get<AWSConnection & KubeObject>(clusterAWSConnections, undefined, namespace)
+    .then(({ status }) => status!);
+const readyOf = (conditions: Condition[] | undefined) => conditions?.find(({ type }) => type === "Ready");
+
+const own = (spec: SyncedSecretSpec): SyncedSecretSpec => ({
+  connectionRef: { kind: "AWSConnection", name: "aws" },
+  ...spec,
+});
+
+/** Applies a SyncedSecret of any namespace. */
+async function applyIn(where: string, name: string, spec: SyncedSecretSpec): Promise<void> {
+  const object = {
+    apiVersion: "keyferry.io/v1alpha1",
+    kind: "SyncedSecret",
+    metadata: { name, namespace: where },
+    spec: { connectionRef: { kind: "ClusterAWSConnection", name: namespace }, ...spec },
+  };
+  await world.client.apply(syncedSecrets, object as never, { fieldManager: "a-person", force: true });
+}
+
+async function dataIn(where: string, name: string): Promise<Record<string, string> | undefined> {
+  const { stdout, code } = await cluster.kubectl(["--namespace", where, "get", "secret", name, "-o", "json"]);
+  return code === 0 ? (JSON.parse(stdout) as { data: Record<string, string> }).data : undefined;
+}
+
+async function readyIn(where: string, name: string): Promise<Condition> {
+  const { status } = await world.client.get<KubeObject & { status: { conditions: Condition[] } }>(
+    syncedSecrets,
+    where,
+    name,
+  );
+  return readyOf(status.conditions)!;
+}
+
+describe("an AWSConnection", () => {
+  it("calls AWS with the credentials of its own namespace alone, and says who that is", async () => {
+    aws.identity("AKIATENANTONE", { account: "123456789012", arn: "arn:aws:iam::123456789012:user/tenant-one" });
+    await put("/own", "a");
+    await credentials(namespace, "AKIATENANTONE");
+    await ownConnection(namespace, { pollInterval: "90s" });
+    await world.sync();
+    expect(await connection(namespace)).toMatchObject({
+      observedGeneration: 1,
+      accountID: "123456789012",
+      callerARN: "arn:aws:iam::123456789012:user/tenant-one",
+      pollInterval: "1m30s",
+      conditions: [{ type: "Ready", status: "True", reason: "Synced" }],
+    });
+    aws.resetCalls();
+    await world.apply("own", own({ data: [one("A", "/own")] }));
+    await world.sync();
+    await world.pass(6 * minute);
+    expect(await world.data("own")).toEqual({ A: "a" });
+    expect(new Set(aws.log({ via: "client" }).map(({ accessKeyId }) => accessKeyId))).toEqual(
+      new Set(["AKIATENANTONE"]),
+    );
+  });
+
+  it("reads what its credentials may, and less where it lists names", async () => {
+    await put("/any/a", "a");
+    await credentials(namespace, "AKIATENANT");
+    await ownConnection(namespace);
+    await world.apply("any", own({ data: [one("A", "/any/a")] }));
+    await world.sync();
+    expect(await world.data("any")).toEqual({ A: "a" });
+    await ownConnection(namespace, { allow: { parameters: ["/{namespace}/*"] } });
+    await world.sync();
+    await refused(world, "any", "NotAllowed", ['"/{namespace}/*": it is not covered']);
+    expect(await world.data("any")).toEqual({ A: "a" });
+  });
+
+  it("of another namespace cannot be used, nor be told from one that is not there", async () => {
+    await put("/theirs", "a");
+    await credentials(neighbour, "AKIATHEIRS");
+    await world.apply("theirs", own({ data: [one("A", "/theirs")] }));
+    await world.sync();
+    const without = await refused(world, "theirs", "ConnectionNotReady", [
+      `no AWSConnection aws in namespace ${namespace}`,
+    ]);
+    await ownConnection(neighbour);
+    await world.sync();
+    expect(readyOf((await connection(neighbour)).conditions)).toMatchObject({ status: "True" });
+    aws.resetCalls();
+    await world.pass(11 * minute);
+    expect(await refused(world, "theirs", "ConnectionNotReady")).toBe(without);
+    expect(aws.log()).toEqual([]);
+    expect(await world.secret("theirs")).toBeUndefined();
+  });
+
+  it("takes no credentials of another namespace, and recovers by itself once its own are there", async () => {
+    await put("/lacking", "a");
+    await credentials(neighbour, "AKIATHEIRS", "aws-keys");
+    await ownConnection(namespace, { auth: { secretRef: { name: "aws-keys" } } });
+    await world.apply("lacking", own({ data: [one("A", "/lacking")] }));
+    await world.sync();
+    const missing = `Secret ${namespace}/aws-keys, which spec.auth.secretRef names, does not exist`;
+    const ready = readyOf((await connection(namespace)).conditions);
+    expect(ready).toMatchObject({ status: "False", reason: "ConnectionNotReady" });
+    expect(ready!.message).toContain(missing);
+    await refused(world, "lacking", "ConnectionNotReady", ["AWSConnection aws is not ready", missing]);
+    await steady(world, "lacking");
+    await credentials(namespace, "AKIAOURS", "aws-keys");
+    await world.pass(2 * minute);
+    expect(await world.data("lacking")).toEqual({ A: "a" });
+    expect(readyOf((await connection(namespace)).conditions)).toMatchObject({ status: "True" });
+  });
+
+  it("that is deleted takes nothing along, asks AWS nothing more, and goes on when it is back without a decryption", async () => {
+    await put("/deleted", "a");
+    await credentials(namespace, "AKIATENANT");
+    await ownConnection(namespace);
+    await world.apply("deleted", own({ data: [one("A", "/deleted")] }));
+    await world.sync();
+    const good = await world.secret("deleted");
+    await world.kubectl(["delete", "awsconnection", "aws"]);
+    await world.sync();
+    await refused(world, "deleted", "ConnectionNotReady", ["there is no AWSConnection aws"]);
+    aws.resetCalls();
+    await world.pass(60 * minute);
+    expect(aws.log()).toEqual([]);
+    await ownConnection(namespace);
+    await world.pass(6 * minute);
+    expect(await world.ready("deleted")).toMatchObject({ status: "True" });
+    expect(await world.secret("deleted")).toEqual(good);
+    expect(aws.count({ decrypt: true })).toBe(0);
+  });
+});
+
+describe("a ClusterAWSConnection", () => {
+  const broken: [string, () => Promise<unknown>, () => Promise<unknown>, string, string][] = [
+    [
+      "whose Secret does not exist",
+      () => world.kubectl(["delete", "secret", "aws-credentials"]),
+      () => world.makeConnection(),
+      "ConnectionNotReady",
+      "aws-credentials, which spec.auth.secretRef names, does not exist",
+    ],
+    [
+      "whose Secret lacks a key",
+      () => world.kubectl(["patch", "secret", "aws-credentials", "--patch", '{"data":{"AWS_SECRET_ACCESS_KEY":null}}']),
+      () => world.makeConnection(),
+      "ConnectionNotReady",
+      "must have the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ],
+    [
+      "whose credentials AWS does not accept",
+      async () => {
+        await credentials(namespace, "AKIAUNKNOWN", "aws-credentials");
+        aws.deny({ action: "sts:GetCallerIdentity", principal: "AKIAUNKNOWN" });
+      },
+      async () => aws.allowAll(),
+      "AccessDenied",
+      "sts:GetCallerIdentity",
+    ],
+    [
+      "whose account AWS does not tell",
+      async () => {
+        await credentials(namespace, "AKIASILENT", "aws-credentials");
+        aws.fault({ operation: "GetCallerIdentity", kind: "503" });
+      },
+      async () => aws.clearFaults(),
+      "Unreachable",
+      "an error of its own",
+    ],
+  ];
+  it.each(broken.map((row, index) => [...row, `broken-${index}`] as const))(
+    "%s is not ready and says why, and so are its users; it recovers by itself",
+    async (_, breaks, mends, reason, says, name) => {
+      await put(`/${name}`, "a");
+      await breaks();
+      await world.restart();
+      await world.apply(name, { data: [one("A", `/${name}`)] });
+      await world.sync();
+      const ready = readyOf((await clusterConnection()).conditions);
+      expect(ready, ready?.message).toMatchObject({ status: "False", reason });
+      expect(ready!.message).toContain(says);
+      await refused(world, name, "ConnectionNotReady", [`ClusterAWSConnection ${namespace} is not ready`, says]);
+      expect(await world.secret(name)).toBeUndefined();
+      await steady(world, name);
+      await mends();
+      await world.pass(10 * minute);
+      expect(readyOf((await clusterConnection()).conditions)).toMatchObject({ status: "True" });
+      expect(await world.data(name)).toEqual({ A: "a" });
+    },
+  );
+
+  it("that was ready stays so while AWS does not answer", async () => {
+    aws.fault({ kind: "503" });
+    await world.pass(20 * minute);
+    expect(readyOf((await clusterConnection()).conditions)).toMatchObject({ status: "True" });
+  });
+
+  it("says its account, its caller and its poll interval, and changes them with its spec", async () => {
+    aws.identity("AKIAOTHERS", { account: "210987654321", arn: "arn:aws:iam::210987654321:user/others" });
+    expect(await clusterConnection()).toMatchObject({ accountID: "123456789012", pollInterval: "5m" });
+    await credentials(namespace, "AKIAOTHERS", "others");
+    await world.makeConnection({ auth: { secretRef: { name: "others", namespace } }, pollInterval: "30s" });
+    await world.sync();
+    expect(await clusterConnection()).toMatchObject({
+      accountID: "210987654321",
+      callerARN: "arn:aws:iam::210987654321:user/others",
+      pollInterval: "30s",
+      conditions: [{ type: "Ready", status: "True", message: "calls AWS account 210987654321 in eu-west-1" }],
+    });
+  });
+
+  it("that is absent is said to be so, and what needs it goes on once it is made", async () => {
+    await put("/absent", "a");
+    await world.client.delete(clusterAWSConnections, undefined, namespace);
+    await world.apply("absent", { data: [one("A", "/absent")] });
+    await world.sync();
+    await refused(world, "absent", "ConnectionNotReady", [`there is no ClusterAWSConnection ${namespace}`]);
+    await world.makeConnection();
+    await world.sync();
+    expect(await world.data("absent")).toEqual({ A: "a" });
+  });
+
+  it("gives out no plaintext of a key that KMS used and the connection does not list", async () => {
+    const [listed, other] = [await aws.createKey(), await aws.createKey()];
+    tamper = (identity) => ({
+      ...identity,
+      kms: { decrypt: async (request) => ({ ...(await identity.kms.decrypt(request)), keyId: other }) },
+    });
+    const allow = { namespaces: { names: [namespace] }, parameters: ["/*"], keyIds: [listed] };
+    await world.makeConnection({ allow });
+    await world.restart();
+    const ciphertext = await aws.encrypt({ keyId: listed, plaintext: "p" });
+    await world.apply("used", { data: [{ key: "B", kms: { ciphertext, keyId: listed } }] });
+    await world.sync();
+    await refused(world, "used", "NotAllowed", ["data[0] (B)", other, "which KMS used"]);
+    expect(await world.secret("used")).toBeUndefined();
+  });
+});
+
+describe("two tenants of one connection", () => {
+  const allow = { namespaces: { names: [namespace, neighbour] }, parameters: ["/{namespace}/*", "/shared/*"] };
+
+  it("share one read of what both may have, and get nothing of each other's", async () => {
+    await Promise.all([put("/shared/s", "s"), put(`/${namespace}/x`, "ours"), put(`/${neighbour}/x`, "theirs")]);
+    await world.makeConnection({ allow });
+    await world.sync();
+    aws.resetCalls();
+    for (const where of [namespace, neighbour]) {
+      await applyIn(where, "shared", { data: [one("S", "/shared/s"), one("X", `/${where}/x`)] });
+    }
+    await applyIn(neighbour, "curious", { data: [one("X", `/${namespace}/x`)] });
+    await world.sync();
+    const b64 = (text: string) => Buffer.from(text).toString("base64");
+    expect(await dataIn(namespace, "shared")).toEqual({ S: b64("s"), X: b64("ours") });
+    expect(await dataIn(neighbour, "shared")).toEqual({ S: b64("s"), X: b64("theirs") });
+    expect(await readyIn(neighbour, "curious")).toMatchObject({ status: "False", reason: "NotAllowed" });
+    expect(await dataIn(neighbour, "curious")).toBeUndefined();
+    const asked = aws.log({ operation: "GetParameters" }).flatMap(({ names = [] }) => names);
+    expect(asked.sort()).toEqual([`/${namespace}/x`, `/${neighbour}/x`, "/shared/s"].sort());
+  });
+
+  it("with credentials of their own never travel in one call", async () => {
+    await put("/both/x", "x");
+    for (const [where, accessKeyId] of [
+      [namespace, "AKIAONE"],
+      [neighbour, "AKIATWO"],
+    ] as const) {
+      await credentials(where, accessKeyId);
+      await ownConnection(where);
+      await applyIn(where, "apart", own({ data: [one("X", "/both/x")] }));
+    }
+    aws.deny({ principal: "AKIATWO", parameter: "/both/x" });
+    aws.resetCalls();
+    await world.sync();
+    expect(await world.data("apart")).toEqual({ X: "x" });
+    expect(await readyIn(neighbour, "apart")).toMatchObject({ status: "False", reason: "AccessDenied" });
+    expect(await dataIn(neighbour, "apart")).toBeUndefined();
+    expect(aws.count({ operation: "GetParameters", accessKeyId: "AKIAONE" })).toBe(1);
+  });
+});
+
+it("a protected namespace is left alone, whatever its connection allows", async () => {
+  await put("/protected", "a");
+  const name = `keyferry-${namespace}`;
+  await world.makeConnection({ allow: { namespaces: { names: ["kube-system"] }, parameters: ["/*"] } });
+  world.neighbours.push("kube-system");
+  try {
+    await applyIn("kube-system", name, { data: [one("A", "/protected")] });
+    aws.resetCalls();
+    await world.sync();
+    await world.pass(11 * minute);
+    const ready = await readyIn("kube-system", name);
+    expect(ready).toMatchObject({ status: "False", reason: "NotAllowed" });
+    expect(ready.message).toContain("--protected-namespaces");
+    expect(aws.log({ service: "ssm" })).toEqual([]);
+    expect(await dataIn("kube-system", name)).toBeUndefined();
+  } finally {
+    world.neighbours.pop();
+    await world.client.delete(syncedSecrets, "kube-system", name);
+  }
+});
