@@ -1,6 +1,6 @@
 import { backoff, type Clock, type Random, type Timer } from "../runtime/clock.ts";
-import type { Log } from "../runtime/log.ts";
 import { Heap } from "../runtime/heap.ts";
+import type { Log } from "../runtime/log.ts";
 import { ReadyLanes, type Waiting } from "./ready-lanes.ts";
 
 /** The queue's outside worlds, and the backoff of `retry`. */
