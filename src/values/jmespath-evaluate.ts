@@ -101,9 +101,9 @@ export class Evaluation {
       case "Flatten": {
         const child = this.visit(node.child, value);
         if (!Array.isArray(child)) return null;
-        const flat = child.flat() as Json[];
-        this.spend(flat.length);
-        return flat;
+        // Before it is made: many of its arrays may be one and the same large one.
+        this.spend(child.reduce<number>((sum, item) => sum + (Array.isArray(item) ? item.length : 1), 0));
+        return child.flat() as Json[];
       }
       case "Comparator":
         return this.#compare(node.name, this.visit(node.left, value), this.visit(node.right, value));
@@ -159,7 +159,6 @@ export class Evaluation {
     const stop = to === null ? (step > 0 ? length : -1) : bound(to);
     const found: Json[] = [];
     for (let at = start; step > 0 ? at < stop : at > stop; at += step) found.push(values[at]!);
-    this.spend(found.length);
     return found;
   }
 

@@ -217,6 +217,12 @@ describe("the cost is bounded", () => {
     expect(within(250, () => refusal(() => take(expression, json)))).toContain("it takes too many steps");
   });
 
+  test("arrays that would be flattened are counted before", () => {
+    const many = parseJson(`[${Array(10_000).fill("1")}]`);
+    const evaluateIt = () => evaluate(`[${Array(400).fill("$")}][] | length(@)`, many);
+    expect(within(20, () => refusal(evaluateIt))).toContain("it takes too many steps");
+  });
+
   test("what grows with every projection is refused", () => {
     expect(refusal(() => take("[].{a: $[].{b: $[].{c: $}}}", items))).toContain("it takes too many steps");
     expect(refusal(() => take("[].[$, $][]", `[${Array(100).fill(`"${"x".repeat(1_000)}"`)}]`))).toContain(
