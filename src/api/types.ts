@@ -330,13 +330,13 @@ export interface SyncedSecretSpecDataFrom {
   parameter?: SyncedSecretSpecDataFromParameter;
   /**
    * How the parameter's value is read into keys. JSON and YAML take the properties of the outermost object, Dotenv
-   * takes lines of NAME=value, StringList takes items of the form name=value between commas. Required with parameter,
-   * and not for a path.
+   * takes lines of NAME=value, StringList takes items of the form name=value between commas. YAML has at most 64 KiB.
+   * Required with parameter, and not for a path.
    */
   format?: "JSON" | "YAML" | "Dotenv" | "StringList";
   /**
    * How names become keys of the Secret, in this order: strip, rewrite, separator, case. A name that does not come to a
-   * Secret's key is an error.
+   * Secret's key is an error: only / is replaced by itself, rewrite is for the rest.
    */
   keys?: SyncedSecretSpecDataFromKeys;
   /**
@@ -397,7 +397,7 @@ export interface SyncedSecretSpecDataFromParameter {
 
 /**
  * How names become keys of the Secret, in this order: strip, rewrite, separator, case. A name that does not come to a
- * Secret's key is an error.
+ * Secret's key is an error: only / is replaced by itself, rewrite is for the rest.
  */
 export interface SyncedSecretSpecDataFromKeys {
   /**
@@ -468,12 +468,14 @@ export interface SyncedSecretSpecTarget {
 export interface SyncedSecretSpecTargetTemplate {
   /**
    * Liquid templates by key of the Secret, at most 50, each at most 65,536 characters. A key of data or dataFrom is
-   * written {{ DB_USER }}, one with a dot in it {{ data["tls.key"] }}. A key that does not exist is an error.
+   * written {{ DB_USER }}, one with a dot in it {{ data["tls.key"] }}. A key that does not exist is an error, but in
+   * if, unless, case and default. All templates together have at most 262,144 characters; there are no ranges such as
+   * (1..5).
    */
   data: Record<string, string>;
   /**
-   * Also writes the keys that the templates are made from. Only the templates' keys are in the Secret when false. False
-   * when left out.
+   * Also writes the keys that the templates are made from, none of which may be a template's own. Only the templates'
+   * keys are in the Secret when false. False when left out.
    */
   keepSources?: boolean;
 }

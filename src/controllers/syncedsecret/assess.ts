@@ -116,7 +116,15 @@ function assessPath(
   namespace: string,
   whenMissing: WhenMissing,
 ): void {
-  const names = membersOf(planned, entry.members.keys());
+  let names: string[];
+  try {
+    names = membersOf(planned, entry.members.keys());
+  } catch (error) {
+    // A pattern that is none is refused at admission, as far as the API server's own engine and ours agree.
+    if (!(error instanceof Failure)) throw error;
+    result.problems.push(labelled(planned, error));
+    return;
+  }
   const refused = refusedMembers(names, grant, namespace);
   if (refused.length > 0) {
     const message = `${planned.label}: the path returned what is not allowed: ${refused.join(", ")}; exclude it, or allow it in the connection's spec.allow.parameters`;
