@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { afterAll } from "vitest";
 import { labels } from "../../src/api/annotations.ts";
 import type { Condition } from "../../src/api/conditions.ts";
@@ -231,7 +232,9 @@ export class World {
   }
 
   #log() {
-    const line = (fields: object, message: string) => void this.lines.push(JSON.stringify({ ...fields, message }));
+    // In JSON, and as an inspector shows it: an error among the fields is there with all that hangs on it.
+    const line = (fields: object, message: string) =>
+      void this.lines.push(`${JSON.stringify({ ...fields, message })} ${inspect(fields, { depth: 10 })}`);
     return { debug: line, info: line, warn: line, error: line };
   }
 
