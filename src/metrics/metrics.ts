@@ -8,10 +8,11 @@ export class Metrics {
   readonly registry = new Registry();
 
   readonly buildInfo = this.#gauge("build_info", "1, with the operator's version", ["version"]);
-  readonly ready = this.#gauge("syncedsecret_ready", "1 where the condition Ready is True, else 0", [
-    "namespace",
-    "name",
-  ]);
+  readonly ready = this.#gauge(
+    "syncedsecret_ready",
+    "1 where the condition Ready is True, 0 where it is False, absent while suspended",
+    ["namespace", "name"],
+  );
   readonly lastSuccess = this.#gauge(
     "syncedsecret_last_success_timestamp_seconds",
     "When the SyncedSecret was last found to be current",

@@ -62,7 +62,8 @@ export class ConnectionReconciler {
     if (isDifferent(before, resolved)) changed(key);
     await this.#report(connection, resolved);
     if (resolved.state === "failed") return { retry: resolved.failure.next === "retry", afterMs: 60_000 };
-    return { retry: false, afterMs: resolved.pollIntervalMs };
+    // However seldom parameters are looked at: the Secret with the credentials is not watched, and keys are replaced.
+    return { retry: false, afterMs: Math.min(resolved.pollIntervalMs, defaultPollIntervalMs) };
   }
 
   async #resolve(connection: AnyConnection, before: Resolved | undefined): Promise<Resolved> {

@@ -96,16 +96,26 @@ function assessParameter(
     result.sources.push({ name, selector, left: true });
   } else if (missing?.stage === "absent") {
     result.problems.push(notFound(planned, missing.reason, grant));
-  } else if (missing?.stage === "gone" && whenMissing === "DeleteKeys") {
+  } else if (missing?.stage === "gone" && whenMissing === "DeleteKeys" && !isPurged(missing, selector)) {
     result.sources.push({ name, selector, left: true });
     result.left.push(name);
   } else {
     if (missing) {
       result.lost.push({ entry: planned, name, missing });
-      if (missing.stage === "gone" && whenMissing === "DeleteSecret") result.deleteSecret = true;
+      if (missing.stage === "gone" && whenMissing === "DeleteSecret" && !isPurged(missing, selector))
+        result.deleteSecret = true;
     }
     if (sight) result.sources.push({ name, selector, ...sight });
   }
+}
+
+/** Whether only the version has gone, which AWS drops after a hundred newer ones: nobody has deleted anything. */
+function isPurged({ reason }: Missing, selector: string): boolean {
+  return reason === "VersionNotFound" && isVersion(selector);
+}
+
+function isVersion(selector: string): boolean {
+  return /^:[0-9]+$/.test(selector);
 }
 
 function assessPath(
@@ -165,7 +175,7 @@ function notFound(
   const where = `in account ${grant.account}, region ${grant.identity.region}`;
   const remedy = optionalHint(planned);
   if (reason === "VersionNotFound") {
-    const what = /^:[0-9]+$/.test(selector) ? `version ${selector.slice(1)}` : `label ${selector.slice(1)}`;
+    const what = isVersion(selector) ? `version ${selector.slice(1)}` : `label ${selector.slice(1)}`;
     return new Failure(reason, "wait", `${planned.label}: parameter ${name} has no ${what} ${where}${remedy}`);
   }
   return new Failure(reason, "wait", `${planned.label}: parameter ${name} does not exist ${where}${remedy}`);

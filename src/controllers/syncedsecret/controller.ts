@@ -237,7 +237,9 @@ export class SyncedSecretController {
     const { namespace, name } = resource.metadata;
     metrics.syncs.inc({ result: summary.ready === "False" ? "failed" : "ok", reason: summary.reason });
     if (perObjectMetrics) {
-      metrics.ready.set({ namespace: namespace!, name: name! }, summary.ready === "True" ? 1 : 0);
+      // Suspended is neither: nobody is to be woken for it.
+      if (summary.ready === "Unknown") metrics.ready.remove({ namespace: namespace!, name: name! });
+      else metrics.ready.set({ namespace: namespace!, name: name! }, summary.ready === "True" ? 1 : 0);
       if (outcome.kind === "current")
         metrics.lastSuccess.set({ namespace: namespace!, name: name! }, clock.now() / 1_000);
     }

@@ -158,7 +158,7 @@ export function writeFailure(error: unknown, what: string): Failure {
     return new Failure(
       "InvalidData",
       "stalled",
-      `the API server refuses ${what}${which}: supply the keys that its type asks for`,
+      `the API server refuses ${what}${which}: supply the keys that its type asks for, in the form that it asks for`,
     );
   }
   if (error.kind === "tooLarge")
