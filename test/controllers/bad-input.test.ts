@@ -240,6 +240,16 @@ const trials: Record<string, Trial> = {
       data: [one("ssh-privatekey", "/basic")],
     }),
   },
+  "content that does not fit the type": {
+    setUp: () => put("/docker", '{"auths":{}}'),
+    spec: { data: [one(".dockerconfigjson", "/docker")], target: { type: "kubernetes.io/dockerconfigjson" } },
+    holds: { ".dockerconfigjson": '{"auths":{}}' },
+    breaks: () => put("/docker", "sesame"),
+    reason: "InvalidData",
+    says: ["data[.dockerconfigjson]", "in the form that it asks for"],
+    mends: () => put("/docker", '{"auths":{"r":{}}}'),
+    becomes: { ".dockerconfigjson": '{"auths":{"r":{}}}' },
+  },
   "a connection that is not there": {
     setUp: () => put("/unconnected", "a"),
     spec: { data: [one("A", "/unconnected")] },

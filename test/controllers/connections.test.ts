@@ -265,6 +265,16 @@ describe("a ClusterAWSConnection", () => {
     });
   });
 
+  it("notices within five minutes that its keys were replaced, however seldom it polls", async () => {
+    await credentials(namespace, "AKIABEFORE", "rotated");
+    await world.makeConnection({ auth: { secretRef: { name: "rotated", namespace } }, pollInterval: "24h" });
+    await world.sync();
+    expect((await clusterConnection()).callerARN).toContain("AKIABEFORE");
+    await credentials(namespace, "AKIAAFTER", "rotated");
+    await world.pass(5 * minute);
+    expect((await clusterConnection()).callerARN).toContain("AKIAAFTER");
+  });
+
   it("that is absent is said to be so, and what needs it goes on once it is made", async () => {
     await put("/absent", "a");
     await world.client.delete(clusterAWSConnections, undefined, namespace);

@@ -212,4 +212,59 @@ describe("is never taken for deleted, not even under whenMissing: DeleteSecret:"
     expect(await world.secret("page")).toEqual(good);
     await steady(world, "page");
   });
+
+  it("a denial of the second opinion, though the first one was that it is gone", async () => {
+    await Promise.all([put("/second/one/A", "a"), put("/second/many/B", "b"), put("/second/many/C", "c")]);
+    await world.apply("second", spec("second"));
+    await world.sync();
+    const good = await world.secret("second");
+    aws.deny({ action: "ssm:GetParameter" });
+    await Promise.all([aws.deleteParameter("/second/one/A"), aws.deleteParameter("/second/many/B")]);
+    await world.pass(60 * minute);
+    expect(await world.secret("second")).toEqual(good);
+    await refused(world, "second", "AccessDenied", ["data[0] (A)", "ssm:GetParameter"]);
+    await world.deleteSynced("second");
+    await world.sync();
+  });
+
+  it.each(["DeleteSecret", "DeleteKeys"] as const)(
+    "a version that AWS no longer keeps, under %s",
+    async (whenMissing) => {
+      const name = `purged-${whenMissing.toLowerCase()}`;
+      await put(`/${name}`, "first");
+      const data = [{ key: "A", parameter: { name: `/${name}`, version: 1 } }, one("B", `/${name}`)];
+      await world.apply(name, { data, refresh: { whenMissing } });
+      await world.sync();
+      for (let version = 2; version <= 101; version++) await put(`/${name}`, "later");
+      await world.pass(60 * minute);
+      expect(await world.data(name)).toEqual({ A: "first", B: "later" });
+      await refused(world, name, "SourceGone", ["data[0] (A)"]);
+      await steady(world, name);
+    },
+  );
+
+  it.each([
+    ["region", { region: "us-east-1" }],
+    ["account", { auth: { secretRef: { name: "other-account", namespace: world.namespace } } }],
+  ])("a connection that is pointed at another %s, where nothing is", async (what, elsewhere) => {
+    const name = `moved-${what}`;
+    aws.identity("AKIAELSEWHERE", { account: "210987654321", arn: "arn:aws:iam::210987654321:user/elsewhere" });
+    const literals = ["--from-literal=AWS_ACCESS_KEY_ID=AKIAELSEWHERE", "--from-literal=AWS_SECRET_ACCESS_KEY=x"];
+    if (what === "account") await world.kubectl(["create", "secret", "generic", "other-account", ...literals]);
+    await Promise.all([put(`/${name}/one/A`, "a"), put(`/${name}/many/B`, "b")]);
+    await world.apply(name, spec(name));
+    await world.sync();
+    const good = await world.secret(name);
+    await world.makeConnection(elsewhere);
+    await world.pass(30 * minute);
+    expect(await world.secret(name)).toEqual(good);
+    await refused(world, name, "ParameterNotFound", [`/${name}/one/A`]);
+    await world.restart();
+    await world.pass(30 * minute);
+    expect(await world.secret(name)).toEqual(good);
+    await world.makeConnection();
+    await world.pass(11 * minute);
+    expect(await world.ready(name)).toMatchObject({ status: "True" });
+    expect(await world.secret(name)).toEqual(good);
+  });
 });

@@ -62,7 +62,7 @@ export class ConnectionReconciler {
     if (isDifferent(before, resolved)) changed(key);
     await this.#report(connection, resolved);
     if (resolved.state === "failed") return { retry: resolved.failure.next === "retry", afterMs: 60_000 };
-    // However seldom parameters are looked at: the Secret with the credentials is not watched, and keys are replaced.
+    // However seldom parameters are looked at: a Secret that is not ours is not watched, and its keys are replaced.
     return { retry: false, afterMs: Math.min(resolved.pollIntervalMs, defaultPollIntervalMs) };
   }
 
