@@ -2,10 +2,11 @@ import type { Reason } from "../api/reasons.ts";
 import { Failure, type Next } from "../runtime/failure.ts";
 
 /**
- * Whom a failure concerns: `call`, what this one call asked for; `credentials`, everything that is asked with the same
- * credentials, so that asking for less at a time finds nothing out.
+ * Whom a failure concerns: `call`, what this one call asked for; `server`, an error of the service's own, which one of
+ * the names may have brought about; `credentials`, everything that is asked with the same credentials, so that asking
+ * for less at a time finds nothing out.
  */
-export type FailureScope = "call" | "credentials";
+export type FailureScope = "call" | "server" | "credentials";
 
 /** What an `AwsFailure` is made of. */
 export interface AwsFailureParts {

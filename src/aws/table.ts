@@ -34,6 +34,7 @@ const throttled: Row = {
 const broken: Row = {
   reason: "Unreachable",
   next: "retry",
+  scope: "server",
   says: (about) => `${serviceOf(about)} answers ${actionOf(about)} with an error of its own; ${tryAgain}`,
 };
 

@@ -53,6 +53,8 @@ export interface Entry {
   failure?: Failure;
   /** Milliseconds since the epoch of AWS's last answer, a missing parameter being one. */
   heardAt?: number;
+  /** Milliseconds since the epoch of the last look that ended, whatever came of it. */
+  askedAt?: number;
   /** SyncedSecrets that depend on it, with the poll interval that each asks for, in milliseconds. */
   readonly dependents: Map<string, number>;
   /** Milliseconds since the epoch of the next look. */
@@ -66,12 +68,13 @@ export function newEntry(reference: Reference, key: string): Entry {
 
 /**
  * Notes that AWS served a parameter. An answer that is older than what was seen is a stale read of an eventually
- * consistent store and changes nothing, unless the reference can rightly go back (a label that moved).
+ * consistent store and changes nothing, whatever its version: a parameter that was made again counts from 1. Only a
+ * label can rightly go back.
  */
 export function serve(spot: Spot, sight: Sight, mayGoBack: boolean): void {
   delete spot.missing;
   const { sight: before } = spot;
-  if (before && !mayGoBack && sight.modified < before.modified && sight.version < before.version) return;
+  if (before && !mayGoBack && sight.modified < before.modified) return;
   spot.sight = { version: sight.version, modified: sight.modified };
 }
 
@@ -103,11 +106,28 @@ export function isKnown(entry: Readonly<Entry>): boolean {
   return looked || failure !== undefined || spot.sight !== undefined || spot.missing !== undefined || members.size > 0;
 }
 
+/** Whether a value belongs to what is known of its parameter now. */
+export function isCurrent(spot: Spot | undefined, { version, modified }: Sight): boolean {
+  return spot?.sight?.version === version && spot.sight.modified === modified;
+}
+
+/**
+ * Whether it makes sense to ask again for whoever wants the entry: the last look failed, or found nothing, and it was
+ * not just now.
+ */
+export function wantsAnotherLook(entry: Readonly<Entry>, now: number): boolean {
+  const isWanting = entry.failure !== undefined || entry.spot.missing?.stage === "absent";
+  return isWanting && now - (entry.askedAt ?? 0) >= anotherLookMs;
+}
+
 /** Whether the grace of a suspect is over, so that it is time for a second opinion. */
 export function isRipe(spot: Spot, graceMs: number, now: number): boolean {
   const { missing } = spot;
   return (missing?.stage === "suspect" || missing?.stage === "held") && now - missing.since >= graceMs;
 }
+
+/** Milliseconds between two looks that are asked for because of a failure; each has its own backoff besides. */
+const anotherLookMs = 1_000;
 
 /** Names that must be missing at once before the share that they are means anything. */
 const breakerFloor = 5;

@@ -4,6 +4,7 @@ import type { Failure } from "../runtime/failure.ts";
 import {
   type Entry,
   fingerprint,
+  isCurrent,
   isKnown,
   isMassLoss,
   isRipe,
@@ -208,7 +209,7 @@ export class Observer {
       : await reader.read(reference.identity, name, { decrypt: false, lane });
     await this.#heard(entry, async () => {
       this.#take(entry, reference, read);
-      if (ripe && read.state === "missing") this.#believe(entry, [entry.spot]);
+      if (ripe && read.state === "missing") await this.#believe(entry, entry.spot);
     });
   }
 
@@ -218,6 +219,7 @@ export class Observer {
     const before = fingerprint(entry);
     const wasUnheard = entry.failure?.next === "retry";
     await apply();
+    entry.askedAt = this.#options.clock.now();
     this.#planNext(entry);
     const recovered = wasUnheard && entry.failure === undefined;
     if ((knew && before !== fingerprint(entry)) || recovered) {
@@ -274,29 +276,40 @@ export class Observer {
       for (const [name, spot] of ripe) {
         const suffix = reference.label === "" ? "" : `:${reference.label}`;
         const read = await this.#options.reader.confirm(reference.identity, name + suffix, lane);
-        if (read.state === "missing") this.#believe(entry, [spot]);
-        else if (read.state === "found" && !couldBeListed(reference, read.record.type)) this.#believe(entry, [spot]);
+        const isGone =
+          read.state === "missing" || (read.state === "found" && !couldBeListed(reference, read.record.type));
+        if (isGone) await this.#believe(entry, spot);
         else if (spot.missing) spot.missing.since = clock.now();
       }
     }
   }
 
-  /** Believes that what is missing for the second time is gone, unless far too much went missing at once. */
-  #believe(entry: Entry, spots: readonly Spot[]): void {
+  /**
+   * Believes that what is missing for the second time is gone, unless far too much went missing at once. What has not
+   * been looked at since is looked at first: polls are spread, so that a loss of everything begins with one name.
+   */
+  async #believe(entry: Entry, spot: Spot): Promise<void> {
     const { clock, missingGraceMs } = this.#options;
+    const since = spot.missing?.since ?? clock.now();
+    const isOthers = (other: Entry) => other !== entry && other.reference.identity.key === entry.reference.identity.key;
+    const isWaiting = (other: Entry) =>
+      [other.spot, ...other.members.values()].some((one) => isRipe(one, missingGraceMs, clock.now()));
+    const unseen = [...this.#entries.values()].filter(
+      (other) => isOthers(other) && (other.askedAt ?? 0) <= since && !isWaiting(other),
+    );
+    await Promise.all(unseen.map((other) => this.#lookAt(other, "poll")));
     const recent = clock.now() - 2 * missingGraceMs;
     let total = 0;
     let missing = 0;
     for (const other of this.#entries.values()) {
       if (other.reference.identity.key !== entry.reference.identity.key) continue;
-      for (const spot of [other.spot, ...other.members.values()]) {
-        if (!spot.sight) continue;
+      for (const one of [other.spot, ...other.members.values()]) {
+        if (!one.sight) continue;
         total += 1;
-        if (spot.missing && (spot.missing.stage === "held" || spot.missing.since > recent)) missing += 1;
+        if (one.missing && (one.missing.stage === "held" || one.missing.since > recent)) missing += 1;
       }
     }
-    const stage = isMassLoss(missing, total) ? "held" : "gone";
-    for (const spot of spots) if (spot.missing) spot.missing.stage = stage;
+    if (spot.missing) spot.missing.stage = isMassLoss(missing, total) ? "held" : "gone";
   }
 
   async #readValues(entry: Entry, lane: Lane): Promise<Values> {
@@ -310,15 +323,16 @@ export class Observer {
       });
       if (listing.state === "failed") return listing;
       for (const [name, { value, version, modified }] of listing.records) {
-        if (value && entry.members.get(name)?.sight?.version === version)
+        if (value && isCurrent(entry.members.get(name), { version, modified })) {
           values.set(name, { value, version, modified });
+        }
       }
     } else {
       const name = requestName(reference);
       const read = await this.#options.reader.read(reference.identity, name, { decrypt: true, lane });
       await this.#heard(entry, async () => this.#take(entry, reference, read));
       if (read.state === "failed") return read;
-      if (read.state === "found" && entry.spot.sight?.version === read.record.version) {
+      if (read.state === "found" && isCurrent(entry.spot, read.record)) {
         const { value, version, modified } = read.record;
         if (value) values.set(reference.name, { value, version, modified });
       }

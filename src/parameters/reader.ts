@@ -1,3 +1,4 @@
+import { AwsFailure, type FailureScope } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { Failure } from "../runtime/failure.ts";
@@ -27,6 +28,8 @@ class Mailbox {
   readonly calls = { decrypted: 0, plain: 0 };
   /** Names that made a call fail as a whole: read alone until they answer. */
   readonly poison = new Set<string>();
+  /** Names in the last call at which the service failed by an error of its own: with the next, one may be to blame. */
+  readonly suspects = new Set<string>();
   /** What is missing about a name that AWS calls invalid: found out once, by one GetParameter. */
   readonly missing = new Map<string, "ParameterNotFound" | "VersionNotFound">();
 }
@@ -84,6 +87,7 @@ export class Reader {
     const mailbox = this.#mailboxes.get(identity.key);
     if (!mailbox) return;
     mailbox.poison.delete(name);
+    mailbox.suspects.delete(name);
     mailbox.missing.delete(name);
     const { decrypted, plain } = mailbox.waiting;
     if (mailbox.poison.size + mailbox.missing.size + decrypted.size + plain.size === 0 && noCalls(mailbox)) {
@@ -139,13 +143,18 @@ export class Reader {
           continue;
         }
         mailbox.poison.delete(ask.name);
+        mailbox.suspects.delete(ask.name);
         mailbox.missing.delete(ask.name);
         ask.resolve({ state: "found", record });
       }
       await Promise.all(unanswered.map((ask) => this.#findOut(identity, mailbox, ask)));
     } catch (error) {
       const failure = asFailure(error);
-      if (failure.next === "retry" || isCredentials(failure)) {
+      const scope = scopeOf(failure);
+      const isAgain = names.every((name) => mailbox.suspects.has(name));
+      if (scope === "server") for (const name of names) mailbox.suspects.add(name);
+      const mayBeOneName = scope === "server" ? isAgain : scope === "call" && failure.next !== "retry";
+      if (!mayBeOneName) {
         for (const ask of batch) ask.resolve({ state: "failed", failure });
       } else if (batch.length === 1) {
         mailbox.poison.add(names[0]!);
@@ -215,9 +224,8 @@ function asFailure(error: unknown): Failure {
   return new Failure("Unreachable", "retry", "the answer of AWS Systems Manager could not be understood");
 }
 
-/** A failure of the credentials concerns every name alike: splitting the call would find nothing out. */
-function isCredentials(failure: Failure): boolean {
-  return (failure as { scope?: string }).scope === "credentials";
+function scopeOf(failure: Failure): FailureScope {
+  return failure instanceof AwsFailure ? failure.scope : "call";
 }
 
 function noCalls(mailbox: Mailbox): boolean {

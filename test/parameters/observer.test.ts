@@ -217,6 +217,20 @@ describe("values", () => {
     expect(observer.entry(parameter("/a"))!.spot.sight?.version).toBe(2);
   });
 
+  it("from before a deletion are not taken back after the parameter was made again with a lower version", async () => {
+    for (const value of ["1", "2", "3"]) aws.put("/a", value);
+    const old = structuredClone(aws.parameters.get("/a")!);
+    observer.depend("ns/one", [want(parameter("/a"))]);
+    await observer.look([parameter("/a")], "bulk");
+    await clock.advance(1_000);
+    aws.delete("/a");
+    aws.put("/a", "new");
+    await observer.look([parameter("/a")], "bulk");
+    aws.parameters.set("/a", old);
+    expect(await textOf(parameter("/a"))).toBeUndefined();
+    expect(observer.entry(parameter("/a"))!.spot.sight?.version).toBe(1);
+  });
+
   it("of a path come with one listing, page by page", async () => {
     for (let i = 0; i < 25; i++) aws.put(`/app/p${i}`, `v${i}`);
     observer.depend("ns/one", [want(path("/app"))]);
@@ -308,6 +322,21 @@ describe("what is missing", () => {
     for (const name of all.slice(0, 8)) aws.delete(name);
     await clock.advance(30 * minute);
     const stages = all.slice(0, 8).map((name) => observer.entry(parameter(name))!.spot.missing?.stage);
+    expect(new Set(stages)).toEqual(new Set(["held"]));
+  });
+
+  it("is held as well where polls are so far apart that the loss shows up one by one", async () => {
+    const all = Array.from({ length: 40 }, (_, i) => `/p${i}`);
+    for (const name of all) aws.put(name, "v");
+    const wants = all.map((name) => want(parameter(name), 120 * minute));
+    observer.depend("ns/one", wants);
+    await observer.look(
+      wants.map(({ reference }) => reference),
+      "bulk",
+    );
+    for (const name of all) aws.delete(name);
+    await clock.advance(600 * minute);
+    const stages = all.map((name) => observer.entry(parameter(name))!.spot.missing?.stage);
     expect(new Set(stages)).toEqual(new Set(["held"]));
   });
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
+import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { Lanes } from "../../src/parameters/lanes.ts";
@@ -130,6 +131,22 @@ describe("calls that fail as a whole", () => {
     aws.calls.length = 0;
     await Promise.all(names(10).map((name) => read(name)));
     expect(aws.calls.map((call) => call.names.length)).toEqual([10]);
+  });
+
+  it("by an error of the service's own are halved the second time: one name may bring it about", async () => {
+    for (const name of names(10)) aws.put(name, "v");
+    aws.fault = ({ names: asked }) => {
+      if (!asked.includes("/app/p3")) return;
+      const parts = { reason: "Unreachable", next: "retry", message: "broken", code: "InternalServerError" } as const;
+      throw new AwsFailure({ ...parts, scope: "server" });
+    };
+    const first = await Promise.all(names(10).map((name) => read(name)));
+    expect(first.every(({ state }) => state === "failed")).toBe(true);
+    const second = await Promise.all(names(10).map((name) => read(name)));
+    expect(second.filter(({ state }) => state === "failed")).toHaveLength(1);
+    aws.calls.length = 0;
+    await Promise.all(names(10).map((name) => read(name)));
+    expect(aws.calls.map((call) => call.names.length).sort()).toEqual([1, 9]);
   });
 
   it("are not split where AWS throttled or was not reached: no name is to blame", async () => {
