@@ -325,6 +325,21 @@ describe("two tenants of one connection", () => {
     expect(asked.sort()).toEqual([`/${namespace}/x`, `/${neighbour}/x`, "/shared/s"].sort());
   });
 
+  it("are not disturbed by a name that AWS denies to the other in the same call", async () => {
+    await Promise.all([put(`/${namespace}/ok`, "ours"), put(`/${neighbour}/denied`, "theirs")]);
+    await world.makeConnection({ allow });
+    await world.sync();
+    aws.deny({ parameter: `/${neighbour}/*` });
+    await applyIn(namespace, "undisturbed", { data: [one("X", `/${namespace}/ok`)] });
+    await applyIn(neighbour, "disturbed", { data: [one("X", `/${neighbour}/denied`)] });
+    await world.sync();
+    expect(await world.data("undisturbed")).toEqual({ X: "ours" });
+    expect(await world.ready("undisturbed")).toMatchObject({ status: "True" });
+    const theirs = await readyIn(neighbour, "disturbed");
+    expect(theirs).toMatchObject({ status: "False", reason: "AccessDenied" });
+    expect(theirs.message).not.toContain(namespace);
+  });
+
   it("with credentials of their own never travel in one call", async () => {
     await put("/both/x", "x");
     for (const [where, accessKeyId] of [

@@ -23,7 +23,10 @@ export async function refused(world: World, name: string, reason: Reason, says: 
   return ready[0]!.message;
 }
 
-/** Expects that another try, and what falls due within eleven minutes, write nothing: neither Secret nor status. */
+/**
+ * Expects that another try, what falls due within eleven minutes, and a new process write nothing: neither Secret nor
+ * status.
+ */
 export async function steady(world: World, name: string): Promise<void> {
   const before = await versions(world, name);
   const tries = await triesOf(world);
@@ -31,6 +34,9 @@ export async function steady(world: World, name: string): Promise<void> {
   await world.pass(11 * minute);
   expect(await triesOf(world), "it is tried again").toBeGreaterThan(tries);
   expect(await versions(world, name), "no try writes").toEqual(before);
+  await world.restart();
+  await world.pass(minute, 1);
+  expect(await versions(world, name), "a new process writes nothing").toEqual(before);
 }
 
 async function versions(world: World, name: string) {

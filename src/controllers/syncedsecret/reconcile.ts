@@ -142,8 +142,11 @@ export class SyncedSecretReconciler {
       return assess(planned, known, granted, target.namespace, gathered.whenMissing);
     };
     let assessment = view();
-    if (inSecret !== undefined && gathered.refresh === undefined && assessment.unknown.length > 0) {
-      await observer.look(assessment.unknown, lane);
+    // What an earlier process knew is taken on trust only where all was well: else a start would call bad good.
+    const unseen = (reference: Reference) => saidFalse(resource) && observer.entry(reference)?.looked === false;
+    const toSee = [...new Set([...assessment.unknown, ...planned.references.filter(unseen)])];
+    if (inSecret !== undefined && gathered.refresh === undefined && toSee.length > 0) {
+      await observer.look(toSee, lane);
       assessment = view();
     }
     const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
@@ -242,7 +245,7 @@ export class SyncedSecretReconciler {
               ? "repaired"
               : "updated",
     };
-    if (assessment.lost.some(({ missing }) => missing.stage !== "suspect")) {
+    if (isLost(assessment, resource)) {
       return {
         kind: "failed",
         problems: [sourceGone(assessment)],
@@ -352,7 +355,7 @@ export class SyncedSecretReconciler {
       keyCount: keyCountOf(gathered),
       sources: assessment.sources,
     };
-    if (assessment.lost.some(({ missing }) => missing.stage !== "suspect")) {
+    if (isLost(assessment, resource)) {
       const problems = [sourceGone(assessment)];
       return { kind: "failed", problems, hasGoodSecret: isOfSpec(inSecret, resource.spec), made, ...heard(assessment) };
     }
@@ -375,6 +378,20 @@ function failed(failure: Failure): Outcome {
 
 function heard({ heardAt, unheard }: Assessment): { heardAt?: number; unheard?: Failure } {
   return { ...(heardAt === undefined ? {} : { heardAt }), ...(unheard ? { unheard } : {}) };
+}
+
+/** Whether a source is missing beyond suspicion, or is still missing after a process before this one had said so. */
+function isLost({ lost }: Assessment, resource: SyncedSecret): boolean {
+  const saidGone = readyOf(resource)?.reason === "SourceGone";
+  return saidGone ? lost.length > 0 : lost.some(({ missing }) => missing.stage !== "suspect");
+}
+
+function saidFalse(resource: SyncedSecret): boolean {
+  return readyOf(resource)?.status === "False";
+}
+
+function readyOf({ status }: SyncedSecret) {
+  return status?.conditions?.find(({ type }) => type === "Ready");
 }
 
 /** What is said while a source that the Secret was made from is missing. */
