@@ -40,7 +40,7 @@ describe("a namespace that the connection", () => {
     await refused(world, "listed", "NotAllowed", [`does not allow namespace ${namespace}`, "spec.allow.namespaces"]);
     await steady(world, "listed");
     expect(await world.secret("listed")).toBeUndefined();
-    expect(aws.count()).toBe(0);
+    expect(aws.count({ service: "ssm" })).toBe(0);
     await allow({ namespaces: { names: ["another", namespace] }, parameters: ["/*"] });
     expect(await world.data("listed")).toEqual({ A: "a" });
   });

@@ -1,4 +1,3 @@
-import { annotations } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import { openBlob } from "../../ciphertexts/kms-blob.ts";
 import { ownedBy } from "../../kube/managed-fields.ts";
@@ -14,10 +13,12 @@ import type { Connections, Granted } from "../connection/connections.ts";
 import type { SecretView } from "../secret-view.ts";
 import { type Assessment, assess, type WhenMissing } from "./assess.ts";
 import { build, type Material } from "./build.ts";
+import { isLost, sourceGone } from "./loss.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment, readPinned } from "./pin.ts";
 import { type Plan, plan } from "./plan.ts";
 import { isOfSpec, revision } from "./revision.ts";
+import { asStatusSays, pendingRefresh, saidFalse } from "./said.ts";
 import { seedsOf } from "./seeds.ts";
 import { damage, type Standing, standing, type Target, targetOf } from "./target.ts";
 import type { SecretWriter } from "./write.ts";
@@ -380,39 +381,8 @@ function heard({ heardAt, unheard }: Assessment): { heardAt?: number; unheard?: 
   return { ...(heardAt === undefined ? {} : { heardAt }), ...(unheard ? { unheard } : {}) };
 }
 
-/** Whether a source is missing beyond suspicion, or is still missing after a process before this one had said so. */
-function isLost({ lost }: Assessment, resource: SyncedSecret): boolean {
-  const saidGone = readyOf(resource)?.reason === "SourceGone";
-  return saidGone ? lost.length > 0 : lost.some(({ missing }) => missing.stage !== "suspect");
-}
-
-function saidFalse(resource: SyncedSecret): boolean {
-  return readyOf(resource)?.status === "False";
-}
-
-function readyOf({ status }: SyncedSecret) {
-  return status?.conditions?.find(({ type }) => type === "Ready");
-}
-
-/** What is said while a source that the Secret was made from is missing. */
-function sourceGone(assessment: Assessment): Failure {
-  const held = assessment.lost.some(({ missing }) => missing.stage === "held");
-  const names = [...new Set(assessment.lost.map(({ entry, name }) => `${entry.label}: ${name}`))].sort();
-  const message = held
-    ? `so many parameters of the connection went missing at once that none is taken for deleted (${names.join(", ")}): see whether the connection still reads the right account and region`
-    : `gone from Parameter Store (${names.join(", ")}): what the Secret had of them stays as it is; put them back, or remove the entries`;
-  return new Failure("SourceGone", "wait", message);
-}
-
 function isUnrecorded(resource: SyncedSecret, target: Target, metadata: ObjectMeta): boolean {
   return damage(resource, target, metadata).unrecorded;
-}
-
-/** What `kubectl annotate … keyferry.io/refresh=…` asks for, until it has been done. */
-function pendingRefresh(resource: SyncedSecret): string | undefined {
-  const { annotations: own } = resource.metadata;
-  const asked = own && Object.hasOwn(own, annotations.refresh) ? own[annotations.refresh] : undefined;
-  return asked === undefined || asked === resource.status?.lastHandledRefresh ? undefined : asked;
 }
 
 /** What a SyncedSecret observes, with what its status says of the sources where the Secret vouches for it. */
@@ -433,16 +403,4 @@ function keyCountOf({ resource, target, standing: whose }: Gathered): number {
   if (resource.status?.keyCount !== undefined) return resource.status.keyCount;
   const fields = whose.state === "ours" ? whose.metadata.managedFields : undefined;
   return ownedBy(fields, target.manager)?.data.size ?? 0;
-}
-
-/** Under Once nothing is looked at any more: what the status says of the sources stays true. */
-function asStatusSays(resource: SyncedSecret, target: Target, inSecret: string): Outcome {
-  const sources = (resource.status?.sources ?? []).map(({ name, selector, version, lastModified }) => ({
-    name,
-    selector: selector === undefined ? "" : `:${selector}`,
-    version,
-    modified: Date.parse(lastModified),
-  }));
-  const keyCount = resource.status?.keyCount ?? 0;
-  return { kind: "current", secret: target.name, revision: inSecret, keyCount, sources, left: [] };
 }
