@@ -63,14 +63,17 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     process.once("SIGINT", end);
     log.info({ version, readOnly: settings.readOnly, namespaces: settings.namespaces }, "starting");
     if (settings.defaultConnectionRegion !== undefined) {
-      await ensureDefaultConnection(client, settings.defaultConnectionRegion, clock, log, stop.signal);
+      void ensureDefaultConnection(client, settings.defaultConnectionRegion, clock, log, stop.signal);
     }
     // The operator's timers do not keep the process alive; this does.
     const alive = setInterval(() => {}, 60_000);
-    await operator.run(stop.signal);
-    clearInterval(alive);
-    identities.close();
-    await connection.close();
+    try {
+      await operator.run(stop.signal);
+    } finally {
+      clearInterval(alive);
+      identities.close();
+      await connection.close();
+    }
     return 0;
   } catch (error) {
     log.error({ error: error instanceof Error ? error.message : "unknown" }, "the operator could not run");

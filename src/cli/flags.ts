@@ -52,7 +52,7 @@ export function addControllerOptions(command: Command): void {
     .addOption(
       new Option("--protected-namespaces <names>", "namespaces that are left alone; the operator's own always is")
         .default(["kube-system"], "kube-system")
-        .argParser(parseNamespaces),
+        .argParser((text: string) => (text === "" ? [] : parseNamespaces(text))),
     )
     .addOption(
       new Option(
@@ -123,11 +123,12 @@ export function parseAddress(text: string): Address | false {
 const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const dnsSubdomain = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 
+/** @throws InvalidArgumentError also for no name at all, which would mean all namespaces where a variable is unset */
 function parseNamespaces(text: string): string[] {
   const names = text.split(",").map((name) => name.trim());
-  const wrong = names.filter((name) => name !== "" && !dnsLabel.test(name));
+  const wrong = names.filter((name) => !dnsLabel.test(name));
   if (wrong.length > 0) throw new InvalidArgumentError("Use names of namespaces, separated by commas.");
-  return [...new Set(names.filter((name) => name !== ""))];
+  return [...new Set(names)];
 }
 
 function parseReference(text: string): { namespace: string; name: string } {

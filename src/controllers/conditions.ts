@@ -9,7 +9,7 @@ export interface Asked {
 }
 
 /** Characters in a condition's message, at most: the API server refuses more than 32,768. */
-const messageAtMost = 8_192;
+const messageAtMost = 32_000;
 
 /**
  * The conditions that follow: `lastTransitionTime` moves only where the status does, as the API conventions ask

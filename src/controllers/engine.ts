@@ -20,6 +20,7 @@ import type { AnyConnection } from "./connection/resolve.ts";
 import { SecretView } from "./secret-view.ts";
 import { SyncedSecretController } from "./syncedsecret/controller.ts";
 import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
+import { Vouchers } from "./syncedsecret/vouchers.ts";
 import { SecretWriter } from "./syncedsecret/write.ts";
 
 export interface Settings {
@@ -96,12 +97,14 @@ export class Engine {
     });
     const connections = new Connections({
       namespaceLabels: (name) => views.namespaces.get(name)?.metadata.labels,
+      exists: (key) => connectionIn(views, key) !== undefined,
       ...(settings.defaultConnection ? { fallback: settings.defaultConnection } : {}),
     });
     const writes = new PQueue({ concurrency: writesAtOnce });
     this.#view = new SecretView(views.secrets, client, clock);
     this.writer = new SecretWriter(client, this.#view, writes);
     const { readOnly, protectedNamespaces, perObjectMetrics } = settings;
+    const vouchers = new Vouchers();
     this.syncedSecrets = new SyncedSecretController({
       resources: views.syncedSecrets,
       reconciler: new SyncedSecretReconciler({
@@ -111,6 +114,8 @@ export class Engine {
         writer: this.writer,
         readOnly,
         protectedNamespaces,
+        vouchers,
+        clock,
       }),
       connections,
       observer: this.observer,
@@ -124,9 +129,11 @@ export class Engine {
       metrics,
       log,
       perObjectMetrics,
+      readOnly,
+      vouchers,
     });
     const reconciler = new ConnectionReconciler({
-      views: { AWSConnection: views.connections, ClusterAWSConnection: views.clusterConnections },
+      find: (key) => connectionIn(views, key),
       connections,
       identities: worlds.identities,
       client,
@@ -141,10 +148,10 @@ export class Engine {
 
   /** Takes a change of a Secret's metadata. */
   secretChanged(change: Change<KubeObject>): void {
-    if (!this.#view.changed(change)) return;
-    this.syncedSecrets.secretChanged(change);
     const { namespace, name } = (change.after ?? change.before)!.metadata;
+    // Credentials may be a SyncedSecret's target, and then it is our own write that changes them.
     this.connections.secretChanged(namespace!, name!);
+    if (this.#view.changed(change)) this.syncedSecrets.secretChanged(change);
   }
 
   /** Takes a change of a namespace's metadata: only its labels matter. */
@@ -152,4 +159,10 @@ export class Engine {
     const labelsOf = (object: KubeObject | undefined) => JSON.stringify(object?.metadata.labels ?? {});
     if (labelsOf(before) !== labelsOf(after)) this.syncedSecrets.namespaceChanged(key);
   }
+}
+
+/** The connection under a key as `connectionKey` makes them. */
+function connectionIn(views: Views, key: string): (AnyConnection & KubeObject) | undefined {
+  const [kind, namespace, name] = key.split("/") as [string, string, string];
+  return kind === "AWSConnection" ? views.connections.get(`${namespace}/${name}`) : views.clusterConnections.get(name);
 }

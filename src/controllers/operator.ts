@@ -20,7 +20,7 @@ import { sweepLeftovers } from "./syncedsecret/sweep.ts";
 import { trimSecret, trimSyncedSecret } from "./trim.ts";
 
 /** Reconciles under way at once: most of them wait for AWS, and none may wait behind another's silence. */
-const reconcilesAtOnce = 500;
+const reconcilesAtOnce = 1_000;
 const connectionsAtOnce = 20;
 
 /** The operator: watches that fill the caches, and workers that empty the engine's queues. */
@@ -71,7 +71,7 @@ export class Operator {
 
   /** Works until `signal` aborts, and returns when what was under way has ended. */
   async run(signal: AbortSignal): Promise<void> {
-    const { log, clock, settings } = this.#worlds;
+    const { client, log, clock, settings } = this.#worlds;
     const { queues, connections, syncedSecrets: resources, observer, recorder, writer } = this.#engine;
     const watching = Promise.all(Object.values(this.#caches).map((cache) => cache.run(signal)));
     while (!signal.aborted && !this.isReady) await sleep(clock, 20, signal);
@@ -86,7 +86,8 @@ export class Operator {
       });
       await connections.firstRound(clock, signal);
       resources.begin();
-      if (!settings.readOnly) void sweepLeftovers(this.#caches.secrets, this.#caches.syncedSecrets, writer, log);
+      if (!settings.readOnly)
+        void sweepLeftovers(this.#caches.secrets, this.#caches.syncedSecrets, client, writer, log);
       const syncing = runWorkers(queues.syncedSecrets, {
         concurrency: reconcilesAtOnce,
         handle: (key) => resources.handle(key),

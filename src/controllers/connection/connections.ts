@@ -19,18 +19,22 @@ export interface Granted extends Grant {
 export class Connections {
   readonly #resolved = new Map<string, Resolved>();
   readonly #namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
+  readonly #exists: (key: string) => boolean;
   readonly #default: { kind: "AWSConnection" | "ClusterAWSConnection"; namespace: string; name: string };
 
   /**
    * @param options.namespaceLabels labels of a namespace, undefined where they cannot be known
+   * @param options.exists whether the cluster has the connection under a key, resolved or not
    * @param options.fallback the AWSConnection that plays the part of the ClusterAWSConnections, where these cannot be
    *   seen: `--default-connection`
    */
   constructor(options: {
     namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
+    exists: (key: string) => boolean;
     fallback?: { namespace: string; name: string };
   }) {
     this.#namespaceLabels = options.namespaceLabels;
+    this.#exists = options.exists;
     this.#default = options.fallback
       ? { kind: "AWSConnection", ...options.fallback }
       : { kind: "ClusterAWSConnection", namespace: "", name: "default" };
@@ -61,10 +65,14 @@ export class Connections {
   }
 
   /** What a SyncedSecret may ask of AWS, or why it may not. A default that stands in allows nothing that it does not list. */
-  grant(resource: SyncedSecret): { state: "granted"; granted: Granted } | { state: "refused"; failure: Failure } {
+  grant(
+    resource: SyncedSecret,
+  ): { state: "granted"; granted: Granted } | { state: "refused"; failure: Failure } | { state: "pending" } {
     const namespace = resource.metadata.namespace!;
     const { kind, name } = this.#named(resource);
     const resolved = this.#resolved.get(this.keyFor(resource));
+    // It will be looked at in a moment, and then its users are told.
+    if (!resolved && this.#exists(this.keyFor(resource))) return { state: "pending" };
     if (!resolved) {
       const message = `there is no ${kind} ${name}${kind === "AWSConnection" ? ` in namespace ${namespace}` : ""}: create it, or correct spec.connectionRef`;
       return { state: "refused", failure: new Failure("ConnectionNotReady", "wait", message) };

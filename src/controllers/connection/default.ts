@@ -10,7 +10,7 @@ const retryMs = 2_000;
 
 /**
  * Creates the ClusterAWSConnection `default` where there is none: a chart cannot bring a custom resource along with
- * the definition of its kind. One that is there is left as it is. Tries until it succeeds or `signal` aborts.
+ * the definition of its kind. One that is there is left as it is. Tries until it succeeds or `signal` aborts; never rejects.
  */
 export async function ensureDefaultConnection(
   client: KubeClient,
@@ -31,7 +31,10 @@ export async function ensureDefaultConnection(
       log.info({ region }, "ClusterAWSConnection default created");
       return;
     } catch (error) {
-      if (!(error instanceof KubeError)) throw error;
+      if (!(error instanceof KubeError)) {
+        log.error({}, "ClusterAWSConnection default could not be created");
+        return;
+      }
       if (error.kind === "alreadyExists" || error.kind === "conflict") return;
       log.warn({ error: error.message }, "ClusterAWSConnection default could not be created; it is tried again");
     }

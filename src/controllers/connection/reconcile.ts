@@ -4,7 +4,6 @@ import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/recorder.ts";
 import { awsConnections, clusterAWSConnections, type KubeObject, secrets } from "../../kube/resource.ts";
-import type { View } from "../../kube/store.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { formatDuration, parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
@@ -14,7 +13,8 @@ import type { Connections, Resolved } from "./connections.ts";
 import { type AnyConnection, credentialsSecret, identitySpec, type SecretData } from "./resolve.ts";
 
 export interface ConnectionReconcilerOptions {
-  views: { AWSConnection: View<AnyConnection & KubeObject>; ClusterAWSConnection: View<AnyConnection & KubeObject> };
+  /** The connection under a key, as the cluster has it. */
+  find: (key: string) => AnyConnection | undefined;
   connections: Connections;
   identities: Identities;
   client: KubeClient;
@@ -34,6 +34,8 @@ export interface Again {
 
 /** Milliseconds between polls where neither connection nor resource says so. */
 export const defaultPollIntervalMs = 300_000;
+/** Milliseconds until the Secret with a connection's credentials is looked at again. */
+const credentialsAgainMs = 60_000;
 
 /**
  * Reconciles both kinds of connection: credentials to an identity, the identity to an account. A connection that was
@@ -48,9 +50,8 @@ export class ConnectionReconciler {
 
   /** Brings what is known of the connection `key` (see `connectionKey`) up to date, and its status. */
   async reconcile(key: string): Promise<Again> {
-    const { connections, changed } = this.#options;
-    const [kind, namespace, name] = key.split("/") as ["AWSConnection" | "ClusterAWSConnection", string, string];
-    const connection = this.#options.views[kind].get(namespace === "" ? name : `${namespace}/${name}`);
+    const { connections, changed, find } = this.#options;
+    const connection = find(key);
     const before = connections.get(key);
     if (!connection || connection.metadata.deletionTimestamp) {
       connections.remove(key);
@@ -63,7 +64,8 @@ export class ConnectionReconciler {
     await this.#report(connection, resolved);
     if (resolved.state === "failed") return { retry: resolved.failure.next === "retry", afterMs: 60_000 };
     // However seldom parameters are looked at: a Secret that is not ours is not watched, and its keys are replaced.
-    return { retry: false, afterMs: Math.min(resolved.pollIntervalMs, defaultPollIntervalMs) };
+    const afterMs = credentialsSecret(connection) ? credentialsAgainMs : defaultPollIntervalMs;
+    return { retry: false, afterMs: Math.min(resolved.pollIntervalMs, afterMs) };
   }
 
   async #resolve(connection: AnyConnection, before: Resolved | undefined): Promise<Resolved> {

@@ -30,6 +30,8 @@ export interface Assessment {
   /** What the revision is made of; whole only without `unknown` and `problems`. */
   sources: RevisionSource[];
   lost: Lost[];
+  /** Members that a path has and must have a value for, by the label of the entry; sorted. */
+  present: Map<string, string[]>;
   /** Names of parameters that the policy lets the Secret go without, because they are gone. */
   left: string[];
   /** Whether the policy asks for the Secret to be deleted. */
@@ -55,6 +57,7 @@ export function assess(
     problems: [],
     sources: [],
     lost: [],
+    present: new Map(),
     left: [],
     deleteSecret: false,
     heardAt: undefined,
@@ -142,6 +145,8 @@ function assessPath(
     return;
   }
   const selector = planned.reference.label === "" ? "" : `:${planned.reference.label}`;
+  const present: string[] = [];
+  result.present.set(planned.label, present);
   for (const name of names) {
     const { sight, missing } = entry.members.get(name)!;
     if (missing?.stage === "gone" && whenMissing === "DeleteKeys") {
@@ -151,7 +156,7 @@ function assessPath(
     if (missing) {
       result.lost.push({ entry: planned, name, missing });
       if (missing.stage === "gone" && whenMissing === "DeleteSecret") result.deleteSecret = true;
-    }
+    } else present.push(name);
     if (sight) result.sources.push({ name, selector, ...sight });
   }
 }

@@ -3,8 +3,8 @@ import type { Sighted } from "../../parameters/entry.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
-import { type AssembleInput, assemble, keyOfMember, type SourceValue } from "../../values/assemble.ts";
-import { type Assessment, type Lost, membersOf } from "./assess.ts";
+import { type AssembleInput, assemble, keyOfMember, type Member, type SourceValue } from "../../values/assemble.ts";
+import type { Assessment, Lost } from "./assess.ts";
 import type { Plan, Planned } from "./plan.ts";
 import type { RevisionSource } from "./revision.ts";
 
@@ -14,7 +14,7 @@ export interface Material {
   values: ReadonlyMap<string, ReadonlyMap<string, Sighted>>;
   /** Plaintexts of blobs, by the key that they are for. */
   blobs: ReadonlyMap<string, Sealed>;
-  /** The Secret's present data; read only where something is lost and has to keep its bytes. */
+  /** What the Secret has of ours at present; read only where something is lost and has to keep its bytes. */
   live: ReadonlyMap<string, Uint8Array> | undefined;
 }
 
@@ -52,7 +52,7 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
       return { state: "value", bytes: sighted.value.reveal() };
     }
     const isLeft = assessment.sources.some((s) => s.name === name && s.selector === selector && "left" in s);
-    if (!isLost && !isLeft) problems.push(unsettled(planned));
+    if (!isLost && !isLeft) problems.push(unsettled(planned, name));
     asAssessed(name, selector);
     if (isLeft && fallback !== undefined) return { state: "value", bytes: Buffer.from(fallback, "utf8") };
     return { state: "missing" };
@@ -62,11 +62,16 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
     if (planned.kind === "path") {
       const values = valuesOf(planned.reference);
       const selector = planned.reference.label === "" ? "" : `:${planned.reference.label}`;
-      const members = membersOf(planned, values.keys()).map((name) => {
-        const sighted = values.get(name)!;
+      const members: Member[] = [];
+      for (const name of assessment.present.get(planned.label) ?? []) {
+        const sighted = values.get(name);
+        if (!sighted) {
+          problems.push(unsettled(planned, name));
+          continue;
+        }
         seen(name, selector, sighted);
-        return { name, bytes: sighted.value.reveal() };
-      });
+        members.push({ name, bytes: sighted.value.reveal() });
+      }
       for (const { entry, name } of assessment.lost)
         if (entry === planned && !values.has(name)) asAssessed(name, selector);
       const { keys, onConflict } = planned;
@@ -140,7 +145,7 @@ function retain(data: Map<string, Uint8Array>, lost: readonly Lost[], live: Read
 }
 
 /** AWS answered with less than it had shown before: its replicas do not agree yet. */
-function unsettled(planned: Exclude<Planned, { kind: "path" | "blob" }>): Failure {
-  const message = `${planned.label}: AWS answered for ${planned.reference.name} with an older version than before; it is asked again`;
+function unsettled(planned: Planned, name: string): Failure {
+  const message = `${planned.label}: AWS answered for ${name} with an older version than before; it is asked again`;
   return new Failure("Unreachable", "retry", message);
 }

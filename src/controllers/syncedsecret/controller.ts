@@ -1,10 +1,10 @@
 import type PQueue from "p-queue";
-import { annotations, fieldManager } from "../../api/annotations.ts";
+import { annotations } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/recorder.ts";
-import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
+import type { KubeObject } from "../../kube/resource.ts";
 import type { Change, View } from "../../kube/store.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
@@ -13,20 +13,19 @@ import type { Observer } from "../../parameters/observer.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
 import { parseDuration } from "../../runtime/duration.ts";
 import type { Log } from "../../runtime/log.ts";
-import { conditionsAfter } from "../conditions.ts";
 import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { reindex } from "../index-of.ts";
-import { Overlay } from "../overlay.ts";
 import { controllerOf } from "../secret-view.ts";
 import type { Outcome } from "./outcome.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
+import { StatusWriter } from "./status-writer.ts";
 import { type Summary, summarize } from "./summarize.ts";
-import { targetOf } from "./target.ts";
+import { type Target, targetOf } from "./target.ts";
+import type { Vouchers } from "./vouchers.ts";
 import type { SecretWriter } from "./write.ts";
 
 type Resource = SyncedSecret & KubeObject;
-type Status = NonNullable<SyncedSecret["status"]>;
 
 export interface SyncedSecretControllerOptions {
   resources: View<Resource>;
@@ -43,12 +42,16 @@ export interface SyncedSecretControllerOptions {
   metrics: Metrics;
   log: Log;
   perObjectMetrics: boolean;
+  /** No Secret is written. */
+  readOnly: boolean;
+  vouchers: Vouchers;
 }
 
-/** Milliseconds of work after which a person who waits is told that it goes on. */
-const pendingAfterMs = 2_000;
 /** Milliseconds after which what nothing announces is looked at again: a key that was enabled, a role that was granted. */
 const slowRetryMs = 300_000;
+/** Reconciles of one connection's users under way at once, and when those over it come back, in milliseconds. */
+const underWayForAConnection = 400;
+const crowdedAgainMs = 250;
 /** Polls that must fail in a row before Ready turns False, where the spec does not say. */
 const intervalsUntilStale = 10;
 
@@ -61,13 +64,17 @@ export class SyncedSecretController {
   readonly #byConnection = new Map<string, Set<string>>();
   /** SyncedSecrets by the Secret that they write, namespace/name. */
   readonly #byTarget = new Map<string, Set<string>>();
-  readonly #statuses: Overlay<Status>;
+  readonly #statuses: StatusWriter;
+  /** What deleted SyncedSecrets merged into the Secrets of others, to be taken back when their key is worked on. */
+  readonly #departed = new Map<string, Target[]>();
+  /** Reconciles under way, by the connection that they wait for. */
+  readonly #underWay = new Map<string, number>();
   readonly #startedAt: number;
   #begun = false;
 
   constructor(options: SyncedSecretControllerOptions) {
     this.#options = options;
-    this.#statuses = new Overlay(options.clock);
+    this.#statuses = new StatusWriter(options);
     this.#startedAt = options.clock.now();
   }
 
@@ -86,10 +93,10 @@ export class SyncedSecretController {
 
   /** Takes a change from the watch of SyncedSecrets; a status that comes back is none. */
   changed({ key, before, after }: Change<Resource>): void {
-    this.#statuses.take(key, after?.metadata.resourceVersion);
+    this.#statuses.shown(key, after);
     this.#index(key, before, after);
     if (before && after && !isAsking(before, after)) return;
-    if (before && !after) this.#forget(key, before);
+    if (before && !after) this.#depart(key, before);
     this.enqueue(key, this.#begun ? "interactive" : "bulk");
   }
 
@@ -119,20 +126,42 @@ export class SyncedSecretController {
 
   /** Reconciles one SyncedSecret. */
   async handle(key: string): Promise<void> {
-    const { resources, reconciler, queue, metrics, clock, log } = this.#options;
+    const { resources, connections, queue } = this.#options;
     const lane = this.#lanes.get(key) ?? "bulk";
-    this.#lanes.delete(key);
-    const cached = resources.get(key);
-    if (!cached) {
-      this.#options.observer.depend(key, []);
-      queue.forget(key);
+    if (!(await this.#sweepDeparted(key))) {
+      queue.retry(key);
       return;
     }
-    const status = this.#statuses.get(key)?.value ?? cached.status;
-    const resource = status ? { ...cached, status } : cached;
+    const cached = resources.get(key);
+    if (!cached) {
+      this.#lanes.delete(key);
+      this.#forget(key);
+      return;
+    }
+    // One connection that hangs must not hold every place: what is over its share comes back in a moment.
+    const connection = connections.keyFor(cached);
+    const underWay = this.#underWay.get(connection) ?? 0;
+    if (underWay >= underWayForAConnection) {
+      queue.addAfter(key, crowdedAgainMs, priorityOf(lane));
+      return;
+    }
+    this.#lanes.delete(key);
+    this.#underWay.set(connection, underWay + 1);
+    try {
+      await this.#reconcile(key, this.#statuses.latest(key, cached), lane);
+    } finally {
+      const left = (this.#underWay.get(connection) ?? 1) - 1;
+      if (left > 0) this.#underWay.set(connection, left);
+      else this.#underWay.delete(connection);
+    }
+  }
+
+  async #reconcile(key: string, resource: Resource, lane: Lane): Promise<void> {
+    const { reconciler, queue, metrics, clock, log } = this.#options;
     const startedAt = clock.monotonic();
-    const pending = lane === "interactive" ? this.#tellWhenItLasts(key, resource) : undefined;
+    const endWaiting = lane === "interactive" ? this.#statuses.tellWhenItLasts(key, resource) : async () => resource;
     let outcome: Outcome;
+    let latest = resource;
     try {
       outcome = await reconciler.reconcile(resource, lane);
     } catch (error) {
@@ -142,7 +171,7 @@ export class SyncedSecretController {
       queue.retry(key, priorityOf(lane));
       return;
     } finally {
-      pending?.cancel();
+      latest = await endWaiting();
     }
     metrics.syncDuration.observe((clock.monotonic() - startedAt) / 1_000);
     if (outcome.kind === "nothing") return queue.forget(key);
@@ -151,7 +180,7 @@ export class SyncedSecretController {
       queue.retry(key, priorityOf(lane));
       return;
     }
-    await this.#conclude(key, pending?.resource() ?? resource, outcome, lane);
+    await this.#conclude(key, latest, outcome, lane);
   }
 
   async #conclude(
@@ -176,60 +205,13 @@ export class SyncedSecretController {
       const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
       recorder.record(regarding, { ...summary.event, action: "Sync" });
     }
-    if (summary.statusChanged && !(await this.#writeStatus(key, resource, summary.status, lane))) {
+    if (summary.statusChanged && !(await this.#statuses.write(key, resource, summary.status, lane))) {
       queue.retry(key, priorityOf(lane));
       return;
     }
     if (summary.retry) queue.retry(key, priorityOf("bulk"));
     else queue.forget(key);
     if (summary.againAfterMs !== undefined) queue.addAfter(key, summary.againAfterMs * (1 + 0.1 * random()));
-  }
-
-  /** @returns whether there is nothing left to write */
-  async #writeStatus(key: string, resource: Resource, status: Status, lane: Lane): Promise<boolean> {
-    const { client, writes, log, resources } = this.#options;
-    const { apiVersion, kind, metadata } = resource;
-    const object = {
-      apiVersion,
-      kind,
-      metadata: { namespace: metadata.namespace!, name: metadata.name!, uid: metadata.uid! },
-      status,
-    } as unknown as Resource;
-    this.#statuses.begin(key, resources.get(key)?.metadata.resourceVersion);
-    try {
-      const written = await writes.add(
-        () => client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" }),
-        { priority: priorityOf(lane) },
-      );
-      this.#statuses.note(key, status, written.metadata.resourceVersion, metadata.resourceVersion);
-      return true;
-    } catch (error) {
-      // Deleted, or deleted and made again, meanwhile: the watch will say so.
-      this.#statuses.doubt(key);
-      if (!(error instanceof KubeError)) throw error;
-      if (error.kind === "notFound" || error.kind === "conflict") return true;
-      log.warn({ syncedSecret: key, error: error.message }, "a status could not be written; it is tried again");
-      return false;
-    }
-  }
-
-  /** Says `Reconciling` for a person who waits, once the work has lasted. */
-  #tellWhenItLasts(key: string, resource: Resource): { cancel: () => void; resource: () => Resource } {
-    let latest = resource;
-    const timer = this.#options.clock.setTimer(() => {
-      if (resource.status?.conditions?.length) return;
-      const generation = resource.metadata.generation ?? 1;
-      const message = "waiting for AWS";
-      const asked = [
-        { type: "Ready", status: "Unknown" as const, reason: "Pending", message },
-        { type: "Reconciling", status: "True" as const, reason: "Pending", message },
-      ];
-      const conditions = conditionsAfter(undefined, asked, generation, this.#options.clock.now());
-      const status: Status = { observedGeneration: generation, conditions };
-      latest = { ...resource, status };
-      void this.#writeStatus(key, resource, status, "interactive");
-    }, pendingAfterMs);
-    return { cancel: () => timer.cancel(), resource: () => latest };
   }
 
   #measure(key: string, resource: Resource, outcome: Outcome, summary: Summary): void {
@@ -259,12 +241,13 @@ export class SyncedSecretController {
     const { refresh, data, dataFrom } = resource.spec;
     const asksAws = (data ?? []).some(({ parameter }) => parameter) || (dataFrom ?? []).length > 0;
     if (refresh?.policy === "Once" || !asksAws) return Infinity;
-    const own = refresh?.staleAfter === undefined ? undefined : parseDuration(refresh.staleAfter);
-    if (own !== undefined) return own;
     const grant = this.#options.connections.grant(resource);
     const floor = grant.state === "granted" ? grant.granted.pollIntervalMs : defaultPollIntervalMs;
     const asked = refresh?.pollInterval === undefined ? undefined : parseDuration(refresh.pollInterval);
-    return intervalsUntilStale * Math.max(asked ?? floor, floor);
+    const interval = Math.max(asked ?? floor, floor);
+    const own = refresh?.staleAfter === undefined ? undefined : parseDuration(refresh.staleAfter);
+    // Between two polls nothing can be heard: less than two intervals would be stale by itself.
+    return Math.max(own ?? intervalsUntilStale * interval, 2 * interval);
   }
 
   #index(key: string, before: Resource | undefined, after: Resource | undefined): void {
@@ -273,18 +256,38 @@ export class SyncedSecretController {
     reindex(this.#byTarget, key, before && targetKey(before), after && targetKey(after));
   }
 
-  /** What a deleted SyncedSecret leaves behind here: its series, and under Merge its keys in somebody else's Secret. */
-  #forget(key: string, before: Resource): void {
-    const { metrics, writer, log } = this.#options;
-    const { namespace, name } = before.metadata;
-    metrics.ready.remove({ namespace: namespace!, name: name! });
-    metrics.lastSuccess.remove({ namespace: namespace!, name: name! });
+  /** Notes what a deleted SyncedSecret leaves in somebody else's Secret. */
+  #depart(key: string, before: Resource): void {
+    this.#options.vouchers.forget(before.metadata.uid!);
     const target = targetOf(before);
-    if (target.policy !== "Merge") return;
-    writer.sweep(target.namespace, target.name, target.manager).catch((error: unknown) => {
-      const said = error instanceof KubeError ? error.message : "unknown error";
-      log.warn({ syncedSecret: key, error: said }, "keys of a deleted SyncedSecret stay until the next start");
-    });
+    if (target.policy === "Merge" && !this.#options.readOnly) {
+      this.#departed.set(key, [...(this.#departed.get(key) ?? []), target]);
+    }
+  }
+
+  /** @returns whether nothing is left to take back */
+  async #sweepDeparted(key: string): Promise<boolean> {
+    for (const target of this.#departed.get(key) ?? []) {
+      try {
+        await this.#options.writer.sweep(target.namespace, target.name, target.manager);
+      } catch (error) {
+        const said = error instanceof KubeError ? error.message : "unknown error";
+        this.#options.log.warn({ syncedSecret: key, error: said }, "keys could not be taken back; it is tried again");
+        return false;
+      }
+    }
+    this.#departed.delete(key);
+    return true;
+  }
+
+  /** Forgets a SyncedSecret that is no more. */
+  #forget(key: string): void {
+    const { observer, queue, metrics } = this.#options;
+    const [namespace, name] = key.split("/") as [string, string];
+    observer.depend(key, []);
+    queue.forget(key);
+    metrics.ready.remove({ namespace, name });
+    metrics.lastSuccess.remove({ namespace, name });
   }
 }
 

@@ -4,7 +4,7 @@ import type { Lane } from "../../parameters/lanes.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import { type ParameterReference, type PathReference, referenceKey } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
-import type { Assessment } from "./assess.ts";
+import { type Assessment, membersOf } from "./assess.ts";
 import type { Plan } from "./plan.ts";
 import type { RevisionSource } from "./revision.ts";
 
@@ -14,6 +14,12 @@ type Pinned = { ok: true; values: Map<string, ReadonlyMap<string, Sighted>> } | 
 
 /** What a status says that a Secret was made from, in place of what is there now. */
 export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assessment {
+  const present = new Map<string, string[]>();
+  for (const entry of plan.entries) {
+    if (entry.kind !== "path") continue;
+    const members = sources.filter((source) => belongs(source, entry.reference)).map(({ name }) => name);
+    present.set(entry.label, membersOf(entry, members));
+  }
   const known: RevisionSource[] = sources.map((source) => ({
     name: source.name,
     selector: selectorOf(source),
@@ -30,6 +36,7 @@ export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assess
     problems: [],
     sources: known,
     lost: [],
+    present,
     left: [],
     deleteSecret: false,
     heardAt: undefined,
@@ -51,30 +58,31 @@ export async function readPinned(
   const sources = status?.sources ?? [];
   const values = new Map<string, ReadonlyMap<string, Sighted>>();
   const problems: Failure[] = [];
-  const read = async (reference: ParameterReference, version: number): Promise<Sighted | undefined> => {
+  const read = async (reference: ParameterReference, source: Source): Promise<Sighted | undefined> => {
+    const { version, lastModified } = source;
     const answer = await observer.valueOf({ ...reference, selector: `:${version}` }, lane);
     if (answer.state === "failed") problems.push(answer.failure);
-    else if (answer.state === "missing") problems.push(notKept(reference.name, version));
-    else return answer.sighted;
+    // After a deletion the same number is another parameter's.
+    else if (answer.state === "found" && answer.sighted.modified === Date.parse(lastModified)) return answer.sighted;
+    else problems.push(notKept(reference.name, version));
     return undefined;
   };
-  if ((status?.sourcesOmitted ?? 0) > 0) {
-    const message =
-      "the Secret was made from more sources than the status lists, so it cannot be made again as it was: change the spec to have it made anew";
-    return { ok: false, problems: [new Failure("SourceGone", "wait", message)] };
-  }
   await Promise.all(
     plan.references.map(async (reference) => {
       const found = new Map<string, Sighted>();
       for (const source of sources.filter((candidate) => belongs(candidate, reference))) {
+        if (reference.kind === "path" && isAmbiguous(source, reference, plan)) {
+          problems.push(unexplained(source.name));
+          continue;
+        }
         const asked: ParameterReference = {
           kind: "parameter",
           identity: reference.identity,
           name: source.name,
           selector: "",
         };
-        const sighted = await read(asked, source.version);
-        if (sighted) found.set(source.name, { ...sighted, modified: Date.parse(source.lastModified) });
+        const sighted = await read(asked, source);
+        if (sighted) found.set(source.name, sighted);
       }
       values.set(referenceKey(reference), found);
     }),
@@ -89,7 +97,17 @@ export function belongs(source: Source, reference: ParameterReference | PathRefe
   }
   const prefix = reference.path.endsWith("/") ? reference.path : `${reference.path}/`;
   const selector = reference.label === "" ? "" : `:${reference.label}`;
-  return source.name.startsWith(prefix) && selectorOf(source) === selector;
+  const isBelow = source.name.startsWith(prefix) && selectorOf(source) === selector;
+  return isBelow && (reference.recursive || !source.name.slice(prefix.length).includes("/"));
+}
+
+/**
+ * Whether it cannot be told if a source was a member of a path: the path lists some types only, a status does not say
+ * which type a source was of, and another reference explains the source as well.
+ */
+export function isAmbiguous(source: Source, path: PathReference, plan: Plan): boolean {
+  const explained = plan.references.filter((reference) => belongs(source, reference));
+  return path.types.length > 0 && explained.some((reference) => reference !== path);
 }
 
 function selectorOf({ selector }: Source): string {
@@ -98,5 +116,10 @@ function selectorOf({ selector }: Source): string {
 
 function notKept(name: string, version: number): Failure {
   const message = `version ${version} of ${name}, which the Secret was made from, is not kept any more: change the spec to have the Secret made anew`;
+  return new Failure("SourceGone", "wait", message);
+}
+
+function unexplained(name: string): Failure {
+  const message = `${name} may have come from several entries, so that the Secret cannot be made again as it was: change the spec to have it made anew`;
   return new Failure("SourceGone", "wait", message);
 }

@@ -1,26 +1,41 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import { openBlob } from "../../ciphertexts/kms-blob.ts";
-import { ownedBy } from "../../kube/managed-fields.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
-import type { Sighted } from "../../parameters/entry.ts";
+import { type Sighted, wantsAnotherLook } from "../../parameters/entry.ts";
 import type { Lane } from "../../parameters/lanes.ts";
-import type { Observer, Want } from "../../parameters/observer.ts";
+import type { Observer } from "../../parameters/observer.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
-import { parseDuration } from "../../runtime/duration.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
-import type { Connections, Granted } from "../connection/connections.ts";
+import type { Connections } from "../connection/connections.ts";
 import type { SecretView } from "../secret-view.ts";
-import { type Assessment, assess, type WhenMissing } from "./assess.ts";
+import { type Assessment, assess, labelled } from "./assess.ts";
 import { build, type Material } from "./build.ts";
-import { isLost, sourceGone } from "./loss.ts";
+import {
+  asWhom,
+  damageOf,
+  type Gathered,
+  heard,
+  isLost,
+  keysKept,
+  keysOf,
+  pendingRefresh,
+  presentOf,
+  readyOf,
+  revisionOf,
+  saidGone,
+  sourceGone,
+  wantsOf,
+} from "./gathered.ts";
+import { removeOthers } from "./others.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment, readPinned } from "./pin.ts";
-import { type Plan, plan } from "./plan.ts";
+import { plan } from "./plan.ts";
 import { isOfSpec, revision } from "./revision.ts";
-import { asStatusSays, pendingRefresh, saidFalse } from "./said.ts";
 import { seedsOf } from "./seeds.ts";
-import { damage, type Standing, standing, type Target, targetOf } from "./target.ts";
+import { type Standing, standing, type Target, targetOf } from "./target.ts";
+import type { Vouchers } from "./vouchers.ts";
 import type { SecretWriter } from "./write.ts";
 
 export interface ReconcilerOptions {
@@ -28,23 +43,12 @@ export interface ReconcilerOptions {
   observer: Observer;
   view: SecretView;
   writer: SecretWriter;
+  vouchers: Vouchers;
+  clock: Clock;
   /** Everything is looked at and reported, and no Secret is written. */
   readOnly: boolean;
   /** Namespaces that are left alone, whatever their SyncedSecrets say. */
   protectedNamespaces: ReadonlySet<string>;
-}
-
-/** A SyncedSecret with all that its decisions rest on, gathered once. */
-interface Gathered {
-  resource: SyncedSecret;
-  granted: Granted;
-  plan: Plan;
-  target: Target;
-  standing: Standing;
-  whenMissing: WhenMissing;
-  lane: Lane;
-  /** The value of a refresh annotation that has not been honoured yet. */
-  refresh: string | undefined;
 }
 
 /**
@@ -58,9 +62,21 @@ export class SyncedSecretReconciler {
     this.#options = options;
   }
 
-  /** @param lane whom the reads and writes are for */
+  /**
+   * @param lane whom the reads and writes are for
+   * @throws KubeError where the API server cannot be asked
+   */
   async reconcile(resource: SyncedSecret, lane: Lane): Promise<Outcome> {
-    const { observer, connections, protectedNamespaces } = this.#options;
+    try {
+      return await this.#gather(resource, lane);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      return { kind: "failed", problems: [error], hasGoodSecret: resource.status?.secretRef !== undefined };
+    }
+  }
+
+  async #gather(resource: SyncedSecret, lane: Lane): Promise<Outcome> {
+    const { observer, connections, protectedNamespaces, readOnly } = this.#options;
     const dependent = `${resource.metadata.namespace}/${resource.metadata.name}`;
     if (resource.metadata.deletionTimestamp) {
       observer.depend(dependent, []);
@@ -70,17 +86,18 @@ export class SyncedSecretReconciler {
       observer.depend(dependent, []);
       return { kind: "suspended" };
     }
-    const refresh = pendingRefresh(resource);
     const target = targetOf(resource);
-    const refuse = (failure: Failure): Outcome => {
+    const refuse = (problems: Failure[]): Outcome => {
       observer.depend(dependent, []);
-      return { kind: "failed", problems: [failure], hasGoodSecret: false };
+      return { kind: "failed", problems, hasGoodSecret: false };
     };
     if (protectedNamespaces.has(target.namespace)) {
       const message = `namespace ${target.namespace} is left alone by the operator: use another, or change --protected-namespaces`;
-      return refuse(new Failure("NotAllowed", "wait", message));
+      return refuse([new Failure("NotAllowed", "wait", message)]);
     }
     const grant = connections.grant(resource);
+    // Its users are told when it has been looked at.
+    if (grant.state === "pending") return { kind: "nothing" };
     if (grant.state === "refused") {
       // While a connection is being mended the polls go on: nothing is forgotten that would have to be read again. One
       // that is gone, or no longer for this namespace, asks AWS nothing more.
@@ -90,190 +107,201 @@ export class SyncedSecretReconciler {
     }
     const { granted } = grant;
     const planned = plan(resource.spec, granted, target.namespace);
-    if (planned.refused.length > 0) {
-      observer.depend(dependent, []);
-      return { kind: "failed", problems: planned.refused, hasGoodSecret: false };
-    }
-    const whenMissing = resource.spec.refresh?.whenMissing ?? "Retain";
+    if (planned.refused.length > 0) return refuse(planned.refused);
+    const whose = await this.#standing(resource, target);
+    const refresh = pendingRefresh(resource);
     const gathered: Gathered = {
       resource,
       granted,
       plan: planned,
       target,
-      standing: await this.#standing(resource, target),
-      whenMissing,
+      standing: whose,
+      whenMissing: resource.spec.refresh?.whenMissing ?? "Retain",
       lane,
       refresh,
+      seeds: undefined,
     };
-    const outcome = await this.#reconcile(gathered, dependent);
-    return refresh !== undefined && outcome.kind !== "again" ? { ...outcome, handledRefresh: refresh } : outcome;
+    gathered.seeds = seedsOf(resource, planned, granted, revisionOf(gathered));
+    const outcome = await this.#decide(gathered, dependent);
+    // A refresh that AWS did not answer, or that read-only kept from being applied, is still to be done.
+    const isDone =
+      outcome.kind === "current" ||
+      (outcome.kind === "failed" && !readOnly && outcome.problems.every(({ next }) => next !== "retry"));
+    return refresh !== undefined && isDone ? { ...outcome, handledRefresh: refresh } : outcome;
   }
 
-  async #reconcile(gathered: Gathered, dependent: string): Promise<Outcome> {
-    const { resource, granted, plan: planned, target, standing: whose, lane } = gathered;
-    const { observer } = this.#options;
-    if (whose.state === "foreign") {
-      observer.depend(dependent, []);
-      const message = `Secret ${target.name} is not ours: ${whose.why}; it is left as it is`;
-      return failed(new Failure("SecretConflict", "wait", message));
+  async #decide(gathered: Gathered, dependent: string): Promise<Outcome> {
+    const { resource, granted, plan: planned, target, standing: whose, lane, refresh } = gathered;
+    const { observer, clock } = this.#options;
+    const standsInTheWay = conflict(whose, target);
+    if (standsInTheWay) {
+      if (whose.state !== "passing") observer.depend(dependent, []);
+      return { kind: "failed", problems: [standsInTheWay], hasGoodSecret: false };
     }
-    if (whose.state === "passing") {
-      const message = `Secret ${target.name} belongs to a SyncedSecret of this name that was deleted: waiting for the garbage collector to take it`;
-      return failed(new Failure("SecretConflict", "wait", message));
-    }
-    if (whose.state === "absent" && target.policy === "Merge") {
-      observer.depend(dependent, []);
-      const message = `Secret ${target.name} does not exist: creationPolicy Merge writes into a Secret that is there`;
-      return failed(new Failure("SecretConflict", "wait", message));
-    }
-    const present = whose.state === "ours" ? whose.metadata : undefined;
-    const inSecret = present?.annotations?.[target.revisionAnnotation];
-    const hurt = present && inSecret !== undefined ? damage(resource, target, present) : undefined;
+    const inSecret = revisionOf(gathered);
     const isOnce = resource.spec.refresh?.policy === "Once";
-    const isDone = isOnce && isOfSpec(inSecret ?? resource.status?.revision, resource.spec);
-    if (isDone && gathered.refresh === undefined) {
-      observer.depend(dependent, []);
-      if (present && hurt && !hurt.data && !hurt.metadata) return asStatusSays(resource, target, inSecret!);
-      return this.#repairOnce(gathered, present);
+    if (isOnce && refresh === undefined && isOfSpec(inSecret ?? resource.status?.revision, resource.spec)) {
+      return this.#keepOnce(gathered, dependent);
     }
-    observer.depend(dependent, wantsOf(gathered, inSecret));
-
+    observer.depend(dependent, wantsOf(gathered));
     const view = (): Assessment => {
       const known = (reference: Reference) => observer.entry(reference);
       return assess(planned, known, granted, target.namespace, gathered.whenMissing);
     };
     let assessment = view();
-    // What an earlier process knew is taken on trust only where all was well: else a start would call bad good.
-    const unseen = (reference: Reference) => saidFalse(resource) && observer.entry(reference)?.looked === false;
-    const toSee = [...new Set([...assessment.unknown, ...planned.references.filter(unseen)])];
-    if (inSecret !== undefined && gathered.refresh === undefined && toSee.length > 0) {
-      await observer.look(toSee, lane);
-      assessment = view();
+    const again = planned.references.filter((reference) => {
+      const entry = observer.entry(reference);
+      return entry !== undefined && wantsAnotherLook(entry, clock.now());
+    });
+    // Where a Secret is there, a look without decryption may show that it is current; else it is read at once.
+    const mustRead = refresh !== undefined || (again.length > 0 && inSecret === undefined);
+    if (!mustRead && inSecret !== undefined) {
+      // What an earlier process knew is taken on trust only where all was well: else a start would call bad good.
+      const isUnseen = (reference: Reference) => observer.entry(reference)?.looked === false;
+      const unseen = readyOf(resource)?.status === "False" ? planned.references.filter(isUnseen) : [];
+      const toSee = new Set([...assessment.unknown, ...again, ...unseen]);
+      if (toSee.size > 0) {
+        await observer.look([...toSee], lane);
+        assessment = view();
+      }
     }
+    if (!mustRead && assessment.problems.length > 0) return this.#failed(gathered, assessment, assessment.problems);
+    if (!mustRead && assessment.deleteSecret) return this.#delete(gathered, assessment);
+    const hurt = damageOf(gathered);
     const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
-    const isWhole = assessment.unknown.length === 0 && assessment.problems.length === 0;
-    const wanted = isWhole ? this.#revision(gathered, assessment) : undefined;
-    if (assessment.problems.length > 0) return this.#failed(gathered, assessment, assessment.problems, inSecret);
-    if (assessment.deleteSecret) return this.#delete(gathered, assessment, present);
-    if (isIntact && wanted === inSecret && gathered.refresh === undefined) {
-      await this.#removeOthers(gathered);
-      return this.#current(gathered, assessment, inSecret!);
+    if (!mustRead && isIntact && assessment.unknown.length === 0) {
+      const wanted = revision(resource.spec, granted.account, granted.identity.region, assessment.sources);
+      if (wanted === inSecret) return this.#current(gathered, assessment);
     }
-    return this.#write(gathered, view, hurt ? (hurt.data ? "data" : hurt.metadata ? "metadata" : "none") : "unknown");
+    return this.#write(gathered, view);
   }
 
   /** Reads everything and applies it, or says why not. */
-  async #write(
-    gathered: Gathered,
-    view: () => Assessment,
-    hurt: "data" | "metadata" | "none" | "unknown",
-  ): Promise<Outcome> {
-    const { resource, plan: planned, lane, refresh } = gathered;
-    const { observer } = this.#options;
-    const inSecret = this.#inSecret(gathered);
+  async #write(gathered: Gathered, view: () => Assessment): Promise<Outcome> {
+    const { resource, plan: planned, lane, refresh, target } = gathered;
+    const { observer, writer } = this.#options;
     const values = new Map<string, ReadonlyMap<string, Sighted>>();
+    const failures = new Map<string, Failure>();
     await Promise.all(
       planned.references.map(async (reference) => {
+        const key = referenceKey(reference);
         const read = await observer.values(reference, lane, refresh !== undefined);
-        if (read.state === "values") values.set(referenceKey(reference), read.values);
+        if (read.state === "values") values.set(key, read.values);
+        else failures.set(key, read.failure);
       }),
     );
     const assessment = view();
-    if (assessment.problems.length > 0) return this.#failed(gathered, assessment, assessment.problems, inSecret);
-    if (assessment.unheard) return this.#failed(gathered, assessment, [assessment.unheard], inSecret);
-    if (assessment.deleteSecret) {
-      const present = gathered.standing.state === "ours" ? gathered.standing.metadata : undefined;
-      return this.#delete(gathered, assessment, present);
-    }
+    const unread = planned.entries.flatMap((entry) => {
+      const failure = entry.kind === "blob" ? undefined : failures.get(referenceKey(entry.reference));
+      return failure ? [labelled(entry, failure)] : [];
+    });
+    const problems = [...assessment.problems, ...unread];
+    if (problems.length > 0) return this.#failed(gathered, assessment, problems);
+    if (assessment.deleteSecret) return this.#delete(gathered, assessment);
+    const hurt = damageOf(gathered);
     const isAllThere = assessment.lost.length === 0;
-    if (!isAllThere && (hurt === "data" || hurt === "unknown" || resource.spec.target?.template)) {
-      return this.#failed(gathered, assessment, [sourceGone(assessment)], inSecret);
-    }
+    const mayRetain = hurt !== undefined && !hurt.data && !resource.spec.target?.template;
+    if (!isAllThere && !mayRetain) return this.#failed(gathered, assessment, [sourceGone(assessment)]);
+    const missed = this.#missedSinceDeletion(gathered, assessment);
+    if (missed) return this.#failed(gathered, assessment, [missed]);
     const opened = await this.#openBlobs(gathered);
-    if (opened.problems.length > 0) return this.#failed(gathered, assessment, opened.problems, inSecret);
-    const { namespace, name } = gathered.target;
-    const live = isAllThere ? undefined : await this.#options.writer.read(namespace, name);
-    return this.#apply(gathered, assessment, { values, blobs: opened.blobs, live }, hurt);
+    if (opened.problems.length > 0) return this.#failed(gathered, assessment, opened.problems);
+    const mayKeep = !isAllThere || this.#mayHaveToKeep(gathered);
+    const live = mayKeep ? await writer.read(target.namespace, target.name, keysOf(gathered)) : undefined;
+    return this.#apply(gathered, assessment, { values, blobs: opened.blobs, live });
   }
 
-  async #apply(
-    gathered: Gathered,
-    assessment: Assessment,
-    material: Material,
-    hurt: "data" | "metadata" | "none" | "unknown",
-  ): Promise<Outcome> {
-    const { resource, plan: planned, target, granted } = gathered;
-    const inSecret = this.#inSecret(gathered);
+  async #apply(gathered: Gathered, assessment: Assessment, material: Material): Promise<Outcome> {
+    const { resource, plan: planned, target, granted, lane } = gathered;
+    const { writer, view, vouchers, readOnly } = this.#options;
+    const { uid, generation = 1 } = resource.metadata;
+    const inSecret = revisionOf(gathered);
+    const hurt = damageOf(gathered);
     const built = build(resource.spec, planned, assessment, material);
-    if (!built.ok) return this.#failed(gathered, assessment, built.problems, inSecret);
+    if (!built.ok) return this.#failed(gathered, assessment, built.problems);
+    const kept = this.#keep(gathered, built.data, material.live);
     const made = revision(resource.spec, granted.account, granted.identity.region, built.sources);
-    if (this.#options.readOnly) {
+    if (readOnly) {
       const message = `read-only: Secret ${target.name} would be written with ${built.data.size} keys`;
-      return this.#failed(gathered, assessment, [new Failure("Pending", "wait", message)], inSecret);
+      return this.#failed(gathered, assessment, [new Failure("Pending", "wait", message)]);
     }
     let whose = gathered.standing as Exclude<Standing, { state: "foreign" | "passing" }>;
-    if (
-      hurt !== "unknown" &&
-      whose.state === "ours" &&
-      target.policy !== "Merge" &&
-      isUnrecorded(resource, target, whose.metadata)
-    ) {
-      const restored = await this.#options.writer.restoreRecord(target, whose.metadata);
+    if (hurt?.unrecorded && whose.state === "ours" && target.policy !== "Merge") {
+      const restored = await writer.restoreRecord(target, whose.metadata);
       if (restored) whose = { state: "ours", metadata: restored };
     }
-    const write = await this.#options.writer.apply(resource, target, whose, built.data, made, gathered.lane);
+    const write = await writer.apply(resource, target, whose, built.data, made, lane);
     if (write.outcome === "again") return { kind: "again" };
-    if (write.outcome === "refused") return this.#failed(gathered, assessment, [write.failure], inSecret);
-    await this.#removeOthers(gathered);
+    if (write.outcome === "refused") return this.#failed(gathered, assessment, [write.failure]);
+    if (kept.size > 0) vouchers.keep(uid!, generation, kept);
+    else vouchers.release(uid!);
+    vouchers.found(uid!, made, asWhom(gathered));
+    const summary = { secret: target.name, revision: made, keyCount: built.data.size, sources: built.sources };
+    const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && inSecret === made;
     const wasSynced = resource.status?.secretRef?.name === target.name;
-    const isRepair = (hurt === "data" || hurt === "metadata") && inSecret === made;
-    const outcome: Outcome = {
-      kind: "current",
-      secret: target.name,
-      revision: made,
-      keyCount: built.data.size,
-      sources: built.sources,
-      left: assessment.left,
-      modified: built.modified,
-      wrote:
-        whose.state === "adoptable"
-          ? "adopted"
-          : whose.state === "absent"
-            ? wasSynced
-              ? "repaired"
-              : "created"
-            : isRepair
-              ? "repaired"
-              : "updated",
-    };
-    if (isLost(assessment, resource)) {
-      return {
-        kind: "failed",
-        problems: [sourceGone(assessment)],
-        hasGoodSecret: true,
-        wrote: "updated",
-        made: outcome,
-      };
+    const left = await removeOthers(gathered, view, writer);
+    const problems = [
+      ...(isLost(assessment, resource) ? [sourceGone(assessment)] : []),
+      ...(kept.size > 0 ? [keysKept(kept, granted)] : []),
+      ...(left instanceof Failure ? [left] : []),
+    ];
+    if (left === "again") return { kind: "again" };
+    if (problems.length > 0) {
+      return { kind: "failed", problems, hasGoodSecret: true, wrote: "updated", made: summary, ...heard(assessment) };
     }
-    return { ...outcome, ...heard(assessment) };
+    const created = wasSynced ? "repaired" : "created";
+    const updated = isRepair ? "repaired" : "updated";
+    const wrote = whose.state === "adoptable" ? "adopted" : whose.state === "absent" ? created : updated;
+    const { modified } = built;
+    return { kind: "current", ...summary, left: assessment.left, modified, wrote, ...heard(assessment) };
   }
 
-  /** Under Once, what was synced is asked for by number: a newer version would be another Secret. */
-  async #repairOnce(gathered: Gathered, present: ObjectMeta | undefined): Promise<Outcome> {
-    const { resource, plan: planned } = gathered;
-    const assessment = pinnedAssessment(planned, resource.status?.sources ?? []);
-    const pinned = await readPinned(planned, resource.status, this.#options.observer, gathered.lane);
-    const problems = pinned.ok ? [] : pinned.problems;
+  /**
+   * Under Once, what was synced stays: a newer version would be another Secret. After an edit it is asked for by number,
+   * where the Secret, or what was said of it, vouches for what the status lists.
+   */
+  async #keepOnce(gathered: Gathered, dependent: string): Promise<Outcome> {
+    const { resource, plan: planned, target, granted, lane } = gathered;
+    const { observer, writer, view, readOnly } = this.#options;
+    const inSecret = revisionOf(gathered);
+    const hurt = damageOf(gathered);
+    const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
+    const listed = pinnedAssessment(planned, resource.status?.sources ?? []);
+    const { account, identity } = granted;
+    const vouched =
+      revision(resource.spec, account, identity.region, listed.sources) === (inSecret ?? resource.status?.revision);
+    if (isIntact) {
+      let { sources } = listed;
+      if (!vouched) {
+        observer.depend(dependent, wantsOf(gathered));
+        await observer.look(planned.references, lane);
+        const known = (reference: Reference) => observer.entry(reference);
+        sources = assess(planned, known, granted, target.namespace, "Retain").sources;
+        if (revision(resource.spec, account, identity.region, sources) !== inSecret) sources = [];
+      }
+      observer.depend(dependent, []);
+      const others = readOnly ? undefined : await removeOthers(gathered, view, writer);
+      if (others === "again") return { kind: "again" };
+      if (others) return { kind: "failed", problems: [others], hasGoodSecret: true };
+      const keyCount = keysOf(gathered).size;
+      return { kind: "current", secret: target.name, revision: inSecret!, keyCount, sources, left: [] };
+    }
+    observer.depend(dependent, []);
+    if (!vouched) {
+      const message = `it is not known any more what Secret ${target.name} was made from: change the spec, or set the annotation keyferry.io/refresh, to have it made anew`;
+      return this.#failed(gathered, listed, [new Failure("SourceGone", "wait", message)]);
+    }
+    const pinned = await readPinned(planned, resource.status, observer, lane);
     const opened = await this.#openBlobs(gathered);
     if (!pinned.ok || opened.problems.length > 0) {
-      return this.#failed(gathered, assessment, [...problems, ...opened.problems], this.#inSecret(gathered));
+      return this.#failed(gathered, listed, [...(pinned.ok ? [] : pinned.problems), ...opened.problems]);
     }
-    const material = { values: pinned.values, blobs: opened.blobs, live: undefined };
-    return this.#apply(gathered, assessment, material, present ? "data" : "unknown");
+    return this.#apply(gathered, listed, { values: pinned.values, blobs: opened.blobs, live: undefined });
   }
 
-  async #delete(gathered: Gathered, assessment: Assessment, present: ObjectMeta | undefined): Promise<Outcome> {
+  async #delete(gathered: Gathered, assessment: Assessment): Promise<Outcome> {
     const { target } = gathered;
+    const present = presentOf(gathered);
     const problems = [sourceGone(assessment)];
     const common = { kind: "failed", problems, hasGoodSecret: false, ...heard(assessment) } as const;
     if (!present || this.#options.readOnly || target.policy === "Merge") return common;
@@ -283,25 +311,44 @@ export class SyncedSecretReconciler {
     return { ...common, wrote: "deleted" };
   }
 
-  /** What else is ours goes once the target is written: the Secret under the name that the target had before. */
-  async #removeOthers(gathered: Gathered): Promise<void> {
-    const { resource, target } = gathered;
-    const { view, writer, readOnly } = this.#options;
-    if (readOnly) return;
-    const { uid, namespace } = resource.metadata;
-    const names = new Set([...view.controlledBy(uid!)].map((key) => key.slice(key.indexOf("/") + 1)));
-    const last = resource.status?.secretRef?.name;
-    if (last !== undefined) names.add(last);
-    names.delete(target.name);
-    for (const name of names) {
-      if (target.policy === "Merge") {
-        await writer.sweep(namespace!, name, target.manager);
-        continue;
-      }
-      const metadata = view.known(namespace!, name) ?? (await view.look(namespace!, name));
-      const isOurs = metadata?.ownerReferences?.some((owner) => owner.controller && owner.uid === uid);
-      if (metadata && isOurs) await writer.remove(namespace!, name, metadata);
+  /** After DeleteSecret, the Secret is not made again without what it was deleted for. */
+  #missedSinceDeletion(gathered: Gathered, assessment: Assessment): Failure | undefined {
+    const { resource, whenMissing } = gathered;
+    if (whenMissing !== "DeleteSecret" || presentOf(gathered) || !saidGone(resource)) return undefined;
+    const there = new Set(assessment.sources.map(({ name }) => name));
+    const missed = (resource.status?.sources ?? []).filter(({ name }) => !there.has(name)).map(({ name }) => name);
+    if (missed.length === 0) return undefined;
+    const message = `gone from Parameter Store (${missed.sort().join(", ")}), and the Secret with it, as refresh.whenMissing says; put them back, or change the spec`;
+    return new Failure("SourceGone", "wait", message);
+  }
+
+  /**
+   * Whether keys that nothing makes any more would have to be kept: nothing vouches for what was there before, neither
+   * the status nor this process, or keys are kept already.
+   */
+  #mayHaveToKeep(gathered: Gathered): boolean {
+    const { resource, refresh } = gathered;
+    const inSecret = revisionOf(gathered);
+    const { uid, generation = 1 } = resource.metadata;
+    if (refresh !== undefined || !isOfSpec(inSecret, resource.spec) || damageOf(gathered)?.data) return false;
+    if (this.#options.vouchers.kept(uid!, generation).size > 0) return true;
+    return gathered.seeds === undefined && !this.#options.vouchers.vouchFor(uid!, inSecret, asWhom(gathered));
+  }
+
+  /** Puts the bytes that are kept into `data`. @returns their keys */
+  #keep(
+    gathered: Gathered,
+    data: Map<string, Uint8Array>,
+    live: ReadonlyMap<string, Uint8Array> | undefined,
+  ): ReadonlySet<string> {
+    const kept = new Set<string>();
+    if (!live || !this.#mayHaveToKeep(gathered)) return kept;
+    for (const [key, bytes] of live) {
+      if (data.has(key)) continue;
+      data.set(key, bytes);
+      kept.add(key);
     }
+    return kept;
   }
 
   async #standing(resource: SyncedSecret, target: Target): Promise<Standing> {
@@ -314,7 +361,8 @@ export class SyncedSecretReconciler {
     // finds out, since it only ever creates.
     const wasRefused = resource.status?.conditions?.some(({ reason }) => reason === "SecretConflict");
     const mayBeThere = isDoubted || resource.status?.secretRef || wasRefused || target.policy === "Merge";
-    return standing(resource, target, mayBeThere ? await view.look(namespace, name) : undefined);
+    const found: ObjectMeta | undefined = mayBeThere ? await view.look(namespace, name) : undefined;
+    return standing(resource, target, found);
   }
 
   async #openBlobs(gathered: Gathered): Promise<{ blobs: Map<string, Sealed>; problems: Failure[] }> {
@@ -339,68 +387,48 @@ export class SyncedSecretReconciler {
     return { blobs, problems: problems.sort((a, b) => (a.message < b.message ? -1 : 1)) };
   }
 
-  #revision(gathered: Gathered, assessment: Assessment): string {
-    const { resource, granted } = gathered;
-    return revision(resource.spec, granted.account, granted.identity.region, assessment.sources);
+  async #current(gathered: Gathered, assessment: Assessment): Promise<Outcome> {
+    const { resource, target, granted } = gathered;
+    const { view, writer, vouchers, readOnly } = this.#options;
+    const { uid, generation = 1 } = resource.metadata;
+    const inSecret = revisionOf(gathered)!;
+    vouchers.found(uid!, inSecret, asWhom(gathered));
+    const others = readOnly ? undefined : await removeOthers(gathered, view, writer);
+    if (others === "again") return { kind: "again" };
+    const kept = vouchers.kept(uid!, generation);
+    const { sources, left } = assessment;
+    const made = { secret: target.name, revision: inSecret, keyCount: keysOf(gathered).size, sources };
+    const problems = [
+      ...(isLost(assessment, resource) ? [sourceGone(assessment)] : []),
+      ...(kept.size > 0 ? [keysKept(kept, granted)] : []),
+      ...(others ? [others] : []),
+    ];
+    if (problems.length > 0) return { kind: "failed", problems, hasGoodSecret: true, made, ...heard(assessment) };
+    return { kind: "current", ...made, left, ...heard(assessment) };
   }
 
-  #inSecret({ standing: whose, target }: Gathered): string | undefined {
-    return whose.state === "ours" ? whose.metadata.annotations?.[target.revisionAnnotation] : undefined;
-  }
-
-  #current(gathered: Gathered, assessment: Assessment, inSecret: string): Outcome {
-    const { resource, target } = gathered;
-    const made = {
-      secret: target.name,
-      revision: inSecret,
-      keyCount: keyCountOf(gathered),
-      sources: assessment.sources,
-    };
-    if (isLost(assessment, resource)) {
-      const problems = [sourceGone(assessment)];
-      return { kind: "failed", problems, hasGoodSecret: isOfSpec(inSecret, resource.spec), made, ...heard(assessment) };
-    }
-    return { kind: "current", ...made, left: assessment.left, ...heard(assessment) };
-  }
-
-  #failed(gathered: Gathered, assessment: Assessment, problems: Failure[], inSecret: string | undefined): Outcome {
-    return {
-      kind: "failed",
-      problems,
-      hasGoodSecret: isOfSpec(inSecret, gathered.resource.spec),
-      ...heard(assessment),
-    };
+  #failed(gathered: Gathered, assessment: Assessment, problems: Failure[]): Outcome {
+    const hasGoodSecret = isOfSpec(revisionOf(gathered), gathered.resource.spec);
+    return { kind: "failed", problems, hasGoodSecret, ...heard(assessment) };
   }
 }
 
-function failed(failure: Failure): Outcome {
-  return { kind: "failed", problems: [failure], hasGoodSecret: false };
-}
-
-function heard({ heardAt, unheard }: Assessment): { heardAt?: number; unheard?: Failure } {
-  return { ...(heardAt === undefined ? {} : { heardAt }), ...(unheard ? { unheard } : {}) };
-}
-
-function isUnrecorded(resource: SyncedSecret, target: Target, metadata: ObjectMeta): boolean {
-  return damage(resource, target, metadata).unrecorded;
-}
-
-/** What a SyncedSecret observes, with what its status says of the sources where the Secret vouches for it. */
-function wantsOf(gathered: Gathered, inSecret: string | undefined): Want[] {
-  const { resource, granted, plan: planned } = gathered;
-  const own = resource.spec.refresh?.pollInterval;
-  const asked = own === undefined ? undefined : parseDuration(own);
-  const isOnce = resource.spec.refresh?.policy === "Once";
-  const pollIntervalMs = isOnce ? Infinity : Math.max(asked ?? granted.pollIntervalMs, granted.pollIntervalMs);
-  const seeds = seedsOf(resource, planned, granted, inSecret);
-  return planned.references.map((reference) => {
-    const seed = seeds?.get(referenceKey(reference));
-    return { reference, pollIntervalMs, ...(seed ? { seed } : {}) };
-  });
-}
-
-function keyCountOf({ resource, target, standing: whose }: Gathered): number {
-  if (resource.status?.keyCount !== undefined) return resource.status.keyCount;
-  const fields = whose.state === "ours" ? whose.metadata.managedFields : undefined;
-  return ownedBy(fields, target.manager)?.data.size ?? 0;
+/** What keeps the target from being written by us at all. */
+function conflict(whose: Standing, target: Target): Failure | undefined {
+  if (whose.state === "foreign") {
+    return new Failure(
+      "SecretConflict",
+      "wait",
+      `Secret ${target.name} is not ours: ${whose.why}; it is left as it is`,
+    );
+  }
+  if (whose.state === "passing") {
+    const message = `Secret ${target.name} belongs to a SyncedSecret of this name that was deleted: waiting for the garbage collector to take it`;
+    return new Failure("SecretConflict", "wait", message);
+  }
+  if (whose.state === "absent" && target.policy === "Merge") {
+    const message = `Secret ${target.name} does not exist: creationPolicy Merge writes into a Secret that is there`;
+    return new Failure("SecretConflict", "wait", message);
+  }
+  return undefined;
 }

@@ -1,7 +1,7 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { Seed } from "../../parameters/entry.ts";
 import { referenceKey } from "../../parameters/reference.ts";
-import { belongs, pinnedAssessment } from "./pin.ts";
+import { belongs, isAmbiguous, pinnedAssessment } from "./pin.ts";
 import type { Grant, Plan } from "./plan.ts";
 import { revision } from "./revision.ts";
 
@@ -27,6 +27,7 @@ export function seedsOf(
     const sights = new Map<string, Seed>();
     for (const source of sources) {
       if (!belongs(source, reference)) continue;
+      if (reference.kind === "path" && isAmbiguous(source, reference, plan)) continue;
       sights.set(source.name, { version: source.version, modified: Date.parse(source.lastModified) });
     }
     // The revision that the Secret vouches for was made without it.

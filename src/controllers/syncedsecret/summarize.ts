@@ -36,6 +36,8 @@ export interface SummarizeInput {
 
 /** Sources that a status lists, at most: a status is read by people and kept in etcd. */
 const sourcesAtMost = 100;
+/** Milliseconds between two looks at whether a silence has become too long, at least. */
+const staleAgainMs = 10_000;
 /** Milliseconds after which a Secret that stands in the way is looked at again: it is not watched. */
 const foreignAgainMs = 30_000;
 
@@ -59,8 +61,8 @@ export function summarize(input: SummarizeInput): Summary {
     Object.assign(status, listed(made.sources));
   }
   if (outcome.kind === "failed" && outcome.wrote === "deleted") {
-    for (const field of ["secretRef", "revision", "keyCount", "sources", "sourcesOmitted"] as const)
-      delete status[field];
+    // The sources stay: they tell later what the Secret was deleted for.
+    for (const field of ["secretRef", "revision", "keyCount"] as const) delete status[field];
   }
   const wrote = outcome.kind === "suspended" ? undefined : outcome.wrote;
   if (wrote && before.revision !== status.revision) status.lastChangeTime = secondsOf(now);
@@ -96,8 +98,7 @@ function judge({ resource, outcome, now, staleAfterMs, startedAt, slowRetryMs }:
     }
     const left = outcome.left.length > 0 ? `; left out, since they are gone: ${outcome.left.sort().join(", ")}` : "";
     const message = `Secret ${outcome.secret} is current with ${count(outcome.keyCount, "key")}${left}`;
-    // Without a failure, silence is only noticed when its time is over; half of that is soon enough to look.
-    const againAfterMs = untilStale === undefined ? undefined : Math.max(untilStale, 1_000);
+    const againAfterMs = untilStale === undefined ? undefined : Math.max(untilStale, staleAgainMs);
     return {
       conditions: [ready("True", "Synced", message)],
       retry: false,

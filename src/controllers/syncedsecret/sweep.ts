@@ -1,16 +1,17 @@
 import { fieldManager } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
+import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
-import type { KubeObject } from "../../kube/resource.ts";
+import { type KubeObject, type ObjectMeta, syncedSecrets } from "../../kube/resource.ts";
 import type { View } from "../../kube/store.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { SecretWriter } from "./write.ts";
 
 /** The field managers under which a SyncedSecret merged into a Secret: `keyferry-<uid>`. */
-export function mergeManagers(secret: KubeObject): { manager: string; uid: string }[] {
+export function mergeManagers(metadata: ObjectMeta): { manager: string; uid: string }[] {
   const prefix = `${fieldManager}-`;
   const found: { manager: string; uid: string }[] = [];
-  for (const { manager, operation } of secret.metadata.managedFields ?? []) {
+  for (const { manager, operation } of metadata.managedFields ?? []) {
     if (operation !== "Apply" || !manager?.startsWith(prefix)) continue;
     found.push({ manager, uid: manager.slice(prefix.length) });
   }
@@ -24,24 +25,25 @@ export function mergeManagers(secret: KubeObject): { manager: string; uid: strin
 export async function sweepLeftovers(
   secrets: View<KubeObject>,
   resources: View<SyncedSecret & KubeObject>,
+  client: KubeClient,
   writer: SecretWriter,
   log: Log,
 ): Promise<void> {
   const living = new Set<string>();
   for (const resource of resources.values()) living.add(resource.metadata.uid!);
   for (const secret of [...secrets.values()]) {
-    for (const { manager, uid } of mergeManagers(secret)) {
-      if (living.has(uid)) continue;
-      const { namespace, name } = secret.metadata;
-      try {
-        await writer.sweep(namespace!, name!, manager);
-      } catch (error) {
-        const said = error instanceof KubeError ? error.message : "unknown error";
-        log.warn(
-          { secret: `${namespace}/${name}`, error: said },
-          "what a deleted SyncedSecret left could not be taken back",
-        );
-      }
+    const left = mergeManagers(secret.metadata).filter(({ uid }) => !living.has(uid));
+    if (left.length === 0) continue;
+    const { namespace, name } = secret.metadata;
+    try {
+      // The first list may be older than the one of Secrets: what is about to be swept is asked for live.
+      const { items } = await client.list<KubeObject>(syncedSecrets, { namespace: namespace!, metadataOnly: true });
+      for (const { metadata } of items) living.add(metadata.uid!);
+      for (const { manager, uid } of left) if (!living.has(uid)) await writer.sweep(namespace!, name!, manager);
+    } catch (error) {
+      const said = error instanceof KubeError ? error.message : "unknown error";
+      const where = { secret: `${namespace}/${name}`, error: said };
+      log.warn(where, "what a deleted SyncedSecret left could not be taken back; it is tried at the next start");
     }
   }
 }

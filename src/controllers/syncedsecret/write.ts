@@ -14,6 +14,9 @@ import { intent, type Standing, type Target } from "./target.ts";
 /** How a write came out; `again` where what it was decided upon has changed meanwhile. */
 export type Write = { outcome: "written" } | { outcome: "again" } | { outcome: "refused"; failure: Failure };
 
+/** Looks at a Secret that changes meanwhile, before it is left for later. */
+const sweepTries = 5;
+
 /** Writes Secrets, each write upon the version that it was decided upon. */
 export class SecretWriter {
   readonly #client: KubeClient;
@@ -114,25 +117,30 @@ export class SecretWriter {
     }
   }
 
-  /** Takes back what a field manager of ours set in somebody else's Secret. */
+  /**
+   * Takes back what a field manager of ours set in somebody else's Secret.
+   *
+   * @throws KubeError where the API server does not let it
+   */
   async sweep(namespace: string, name: string, manager: string): Promise<void> {
-    const metadata = await this.#view.look(namespace, name);
-    if (!metadata) return;
-    await sweepSecret(
-      this.#client,
-      namespace,
-      name,
-      { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! },
-      manager,
-    );
-    this.#view.doubt(namespace, name);
+    for (let tries = 0; tries < sweepTries; tries++) {
+      const metadata = await this.#view.look(namespace, name);
+      const isOurs = metadata?.managedFields?.some((entry) => entry.manager === manager && entry.operation === "Apply");
+      if (!metadata || !isOurs) return;
+      const version = { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! };
+      const result = await sweepSecret(this.#client, namespace, name, version, manager);
+      this.#view.doubt(namespace, name);
+      if (result.outcome === "written") return;
+    }
+    throw new KubeError("conflict", `Secret ${namespace}/${name} changes too fast to take anything back`);
   }
 
-  /** The data of a Secret as it is now; undefined where there is none. */
-  async read(namespace: string, name: string): Promise<Map<string, Uint8Array> | undefined> {
+  /** What a Secret has now under these keys; undefined where there is no Secret. */
+  async read(namespace: string, name: string, keys: ReadonlySet<string>): Promise<Map<string, Uint8Array> | undefined> {
     try {
       const live = await this.#client.get<KubeObject & { data?: Record<string, string> }>(secrets, namespace, name);
-      return new Map(Object.entries(live.data ?? {}).map(([key, text]) => [key, Buffer.from(text, "base64")]));
+      const own = Object.entries(live.data ?? {}).filter(([key]) => keys.has(key));
+      return new Map(own.map(([key, text]) => [key, Buffer.from(text, "base64")]));
     } catch (error) {
       if (error instanceof KubeError && error.kind === "notFound") return undefined;
       throw error;

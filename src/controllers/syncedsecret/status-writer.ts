@@ -1,0 +1,113 @@
+import type PQueue from "p-queue";
+import { fieldManager } from "../../api/annotations.ts";
+import type { SyncedSecret } from "../../api/types.ts";
+import type { KubeClient } from "../../kube/client.ts";
+import { KubeError } from "../../kube/errors.ts";
+import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
+import type { View } from "../../kube/store.ts";
+import { type Lane, priorityOf } from "../../parameters/lanes.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import { conditionsAfter } from "../conditions.ts";
+import { Overlay } from "../overlay.ts";
+
+type Resource = SyncedSecret & KubeObject;
+export type Status = NonNullable<SyncedSecret["status"]>;
+
+export interface StatusWriterOptions {
+  resources: View<Resource>;
+  client: KubeClient;
+  /** The places for writes, which Secrets share. */
+  writes: PQueue;
+  clock: Clock;
+  log: Log;
+}
+
+/** Milliseconds of work after which a person who waits is told that it goes on. */
+const pendingAfterMs = 2_000;
+
+/** Writes statuses, and knows those that the watch has yet to show. */
+export class StatusWriter {
+  readonly #options: StatusWriterOptions;
+  readonly #written: Overlay<Status>;
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
+    this.#written = new Overlay(options.clock);
+  }
+
+  /** Takes what the watch shows of a SyncedSecret. */
+  shown(key: string, resource: Resource | undefined): void {
+    this.#written.take(key, resource?.metadata.resourceVersion);
+  }
+
+  /** A resource with the status that was last written to it, whether or not the watch has shown it. */
+  latest(key: string, cached: Resource): Resource {
+    const status = this.#written.get(key)?.value ?? cached.status;
+    return status ? { ...cached, status } : cached;
+  }
+
+  /** @returns whether there is nothing left to write; false where it has to be tried again */
+  async write(key: string, resource: Resource, status: Status, lane: Lane): Promise<boolean> {
+    const { client, writes, log, resources } = this.#options;
+    const { apiVersion, kind, metadata } = resource;
+    const { namespace, name, uid } = metadata;
+    const object = { apiVersion, kind, metadata: { namespace, name, uid }, status } as unknown as Resource;
+    this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
+    try {
+      const written = await writes.add(
+        () => client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" }),
+        { priority: priorityOf(lane) },
+      );
+      this.#written.note(key, status, written.metadata.resourceVersion, metadata.resourceVersion);
+      return true;
+    } catch (error) {
+      this.#written.doubt(key);
+      if (!(error instanceof KubeError)) throw error;
+      // Deleted, or deleted and made again, meanwhile: the watch will say so.
+      if (error.kind === "notFound" || error.kind === "conflict") return true;
+      // A status that the API server refuses would be refused again.
+      const isFinal = error.kind === "invalid" || error.kind === "tooLarge";
+      const outlook = isFinal ? "it stays as it was" : "it is tried again";
+      log.warn({ syncedSecret: key, error: error.message }, `a status could not be written; ${outlook}`);
+      return isFinal;
+    }
+  }
+
+  /**
+   * Says `Reconciling` for a person who waits, once the work has lasted.
+   *
+   * @returns what ends the waiting: the resource as it is by then, with no write of this any more under way
+   */
+  tellWhenItLasts(key: string, resource: Resource): () => Promise<Resource> {
+    const { clock } = this.#options;
+    let latest = resource;
+    let writing: Promise<unknown> | undefined;
+    const timer = clock.setTimer(() => {
+      if (resource.status?.conditions?.length) return;
+      const generation = resource.metadata.generation ?? 1;
+      const asked = { reason: "Pending", message: "waiting for AWS" };
+      const conditions = conditionsAfter(
+        undefined,
+        [
+          { type: "Ready", status: "Unknown", ...asked },
+          { type: "Reconciling", status: "True", ...asked },
+        ],
+        generation,
+        clock.now(),
+      );
+      const status: Status = { observedGeneration: generation, conditions };
+      writing = this.write(key, resource, status, "interactive").then(
+        (done) => {
+          if (done) latest = { ...resource, status };
+        },
+        () => {},
+      );
+    }, pendingAfterMs);
+    return async () => {
+      timer.cancel();
+      await writing;
+      return latest;
+    };
+  }
+}
