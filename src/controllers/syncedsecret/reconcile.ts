@@ -1,5 +1,4 @@
 import type { SyncedSecret } from "../../api/types.ts";
-import { openBlob } from "../../ciphertexts/kms-blob.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
 import { type Sighted, wantsAnotherLook } from "../../parameters/entry.ts";
 import type { Lane } from "../../parameters/lanes.ts";
@@ -7,32 +6,19 @@ import type { Observer } from "../../parameters/observer.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { Failure } from "../../runtime/failure.ts";
-import type { Sealed } from "../../runtime/sealed.ts";
 import type { Connections } from "../connection/connections.ts";
 import type { SecretView } from "../secret-view.ts";
 import { type Assessment, assess, labelled } from "./assess.ts";
+import { openBlobs } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
-import {
-  asWhom,
-  damageOf,
-  type Gathered,
-  heard,
-  isLost,
-  keysKept,
-  keysOf,
-  pendingRefresh,
-  presentOf,
-  readyOf,
-  revisionOf,
-  saidGone,
-  sourceGone,
-  wantsOf,
-} from "./gathered.ts";
+import { asWhom, damageOf, type Gathered, keysOf, presentOf, revisionOf, wantsOf } from "./gathered.ts";
+import { heard, isLost, keysKept, missedSinceDeletion, sourceGone } from "./loss.ts";
 import { removeOthers } from "./others.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment, readPinned } from "./pin.ts";
 import { plan } from "./plan.ts";
 import { isOfSpec, revision } from "./revision.ts";
+import { pendingRefresh, readyOf } from "./said.ts";
 import { seedsOf } from "./seeds.ts";
 import { type Standing, standing, type Target, targetOf } from "./target.ts";
 import type { Vouchers } from "./vouchers.ts";
@@ -202,9 +188,9 @@ export class SyncedSecretReconciler {
     const isAllThere = assessment.lost.length === 0;
     const mayRetain = hurt !== undefined && !hurt.data && !resource.spec.target?.template;
     if (!isAllThere && !mayRetain) return this.#failed(gathered, assessment, [sourceGone(assessment)]);
-    const missed = this.#missedSinceDeletion(gathered, assessment);
+    const missed = missedSinceDeletion(gathered, assessment);
     if (missed) return this.#failed(gathered, assessment, [missed]);
-    const opened = await this.#openBlobs(gathered);
+    const opened = await openBlobs(gathered);
     if (opened.problems.length > 0) return this.#failed(gathered, assessment, opened.problems);
     const mayKeep = !isAllThere || this.#mayHaveToKeep(gathered);
     const live = mayKeep ? await writer.read(target.namespace, target.name, keysOf(gathered)) : undefined;
@@ -292,7 +278,7 @@ export class SyncedSecretReconciler {
       return this.#failed(gathered, listed, [new Failure("SourceGone", "wait", message)]);
     }
     const pinned = await readPinned(planned, resource.status, observer, lane);
-    const opened = await this.#openBlobs(gathered);
+    const opened = await openBlobs(gathered);
     if (!pinned.ok || opened.problems.length > 0) {
       return this.#failed(gathered, listed, [...(pinned.ok ? [] : pinned.problems), ...opened.problems]);
     }
@@ -309,17 +295,6 @@ export class SyncedSecretReconciler {
     if (removed.outcome === "again") return { kind: "again" };
     if (removed.outcome === "refused") return { ...common, problems: [removed.failure] };
     return { ...common, wrote: "deleted" };
-  }
-
-  /** After DeleteSecret, the Secret is not made again without what it was deleted for. */
-  #missedSinceDeletion(gathered: Gathered, assessment: Assessment): Failure | undefined {
-    const { resource, whenMissing } = gathered;
-    if (whenMissing !== "DeleteSecret" || presentOf(gathered) || !saidGone(resource)) return undefined;
-    const there = new Set(assessment.sources.map(({ name }) => name));
-    const missed = (resource.status?.sources ?? []).filter(({ name }) => !there.has(name)).map(({ name }) => name);
-    if (missed.length === 0) return undefined;
-    const message = `gone from Parameter Store (${missed.sort().join(", ")}), and the Secret with it, as refresh.whenMissing says; put them back, or change the spec`;
-    return new Failure("SourceGone", "wait", message);
   }
 
   /**
@@ -363,28 +338,6 @@ export class SyncedSecretReconciler {
     const mayBeThere = isDoubted || resource.status?.secretRef || wasRefused || target.policy === "Merge";
     const found: ObjectMeta | undefined = mayBeThere ? await view.look(namespace, name) : undefined;
     return standing(resource, target, found);
-  }
-
-  async #openBlobs(gathered: Gathered): Promise<{ blobs: Map<string, Sealed>; problems: Failure[] }> {
-    const { granted, plan: planned } = gathered;
-    const blobs = new Map<string, Sealed>();
-    const problems: Failure[] = [];
-    await Promise.all(
-      planned.entries.map(async (entry) => {
-        if (entry.kind !== "blob") return;
-        try {
-          const { plaintext } = await openBlob(granted.identity, entry.blob, {
-            entry: entry.label,
-            ...(granted.keyIds ? { allowKeyIds: granted.keyIds } : {}),
-          });
-          blobs.set(entry.key, plaintext);
-        } catch (error) {
-          if (!(error instanceof Failure)) throw error;
-          problems.push(error);
-        }
-      }),
-    );
-    return { blobs, problems: problems.sort((a, b) => (a.message < b.message ? -1 : 1)) };
   }
 
   async #current(gathered: Gathered, assessment: Assessment): Promise<Outcome> {

@@ -1,33 +1,26 @@
+import { createHash } from "node:crypto";
 import { annotations } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
-import type { Outcome } from "./outcome.ts";
-import type { Target } from "./target.ts";
+
+/** Characters of a refresh annotation that a status keeps as they are; a longer one is kept as a digest. */
+const markAtMost = 1_024;
+
+/** What `kubectl annotate … keyferry.io/refresh=…` asks for, until it has been done. */
+export function pendingRefresh(resource: SyncedSecret): string | undefined {
+  const { annotations: own } = resource.metadata;
+  const asked = own && Object.hasOwn(own, annotations.refresh) ? own[annotations.refresh] : undefined;
+  if (asked === undefined) return undefined;
+  const mark = asked.length <= markAtMost ? asked : `sha256:${createHash("sha256").update(asked).digest("hex")}`;
+  return mark === resource.status?.lastHandledRefresh ? undefined : mark;
+}
 
 /** The condition Ready as it was last written. */
 export function readyOf({ status }: SyncedSecret) {
   return status?.conditions?.find(({ type }) => type === "Ready");
 }
 
-/** Whether the condition Ready was last written as False. */
-export function saidFalse(resource: SyncedSecret): boolean {
-  return readyOf(resource)?.status === "False";
-}
-
-/** What `kubectl annotate … keyferry.io/refresh=…` asks for, until it has been done. */
-export function pendingRefresh(resource: SyncedSecret): string | undefined {
-  const { annotations: own } = resource.metadata;
-  const asked = own && Object.hasOwn(own, annotations.refresh) ? own[annotations.refresh] : undefined;
-  return asked === undefined || asked === resource.status?.lastHandledRefresh ? undefined : asked;
-}
-
-/** Under Once nothing is looked at any more: what the status says of the sources stays true. */
-export function asStatusSays(resource: SyncedSecret, target: Target, inSecret: string): Outcome {
-  const sources = (resource.status?.sources ?? []).map(({ name, selector, version, lastModified }) => ({
-    name,
-    selector: selector === undefined ? "" : `:${selector}`,
-    version,
-    modified: Date.parse(lastModified),
-  }));
-  const keyCount = resource.status?.keyCount ?? 0;
-  return { kind: "current", secret: target.name, revision: inSecret, keyCount, sources, left: [] };
+/** Whether the present spec was said before to be in want of a source. */
+export function saidGone(resource: SyncedSecret): boolean {
+  const ready = readyOf(resource);
+  return ready?.reason === "SourceGone" && ready.observedGeneration === resource.metadata.generation;
 }
