@@ -5,6 +5,7 @@ import { parse } from "yaml";
 import colors from "yoctocolors";
 import { startEmulator } from "../test/aws/emulator.ts";
 import { startCluster } from "../test/cluster/cluster.ts";
+import { connectionTo } from "../test/e2e/stage.ts";
 import { startOperator, until } from "../test/support/operator.ts";
 import { removeAtEnd } from "../test/support/supervise.ts";
 
@@ -67,7 +68,13 @@ async function demonstrate(): Promise<void> {
   closers.push(() => operator.stop());
 
   say(`applying a connection to the emulator, and examples/ in namespace ${namespace}`);
-  await kubectl(["apply", "--filename", "-"], connection(aws.url));
+  await kubectl(
+    ["apply", "--filename", "-"],
+    connectionTo(aws.url, {
+      pollInterval: "10s",
+      allow: { namespaces: { names: [namespace] }, parameters: ["/{namespace}/*"] },
+    }),
+  );
   await kubectl(["create", "namespace", namespace]);
   await kubectl(["create", "secret", "generic", "registry", "--from-literal=user=shop", "--namespace", namespace]);
   await kubectl(["annotate", "secret", "registry", "keyferry.io/allow-merge=registry", "--namespace", namespace]);
@@ -141,32 +148,9 @@ async function secretValue(kubectl: (args: string[]) => Promise<string>, name: s
   return Buffer.from(encoded, "base64").toString("utf8");
 }
 
-/** ClusterAWSConnection default with static keys, as only an emulator takes any. */
-function connection(url: string): string {
-  const secret = {
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name: "emulator", namespace: "default" },
-    stringData: { AWS_ACCESS_KEY_ID: "AKIAKEYFERRYDEMO", AWS_SECRET_ACCESS_KEY: "any" },
-  };
-  const awsConnection = {
-    apiVersion: "keyferry.io/v1alpha1",
-    kind: "ClusterAWSConnection",
-    metadata: { name: "default" },
-    spec: {
-      region: "eu-west-1",
-      auth: { secretRef: { name: "emulator", namespace: "default" } },
-      pollInterval: "10s",
-      allow: { namespaces: { names: [namespace] }, parameters: ["/{namespace}/*"] },
-      endpoints: { ssm: url, kms: url, sts: url },
-    },
-  };
-  return [secret, awsConnection].map((object) => JSON.stringify(object)).join("\n---\n");
-}
-
 async function stayUp(kubeconfig: string, url: string, metrics: string, log: string): Promise<void> {
   say("staying up until Ctrl-C; in another terminal:");
-  const credentials = "AWS_ACCESS_KEY_ID=AKIAKEYFERRYDEMO AWS_SECRET_ACCESS_KEY=any AWS_REGION=eu-west-1";
+  const credentials = "AWS_ACCESS_KEY_ID=AKIAKEYFERRYTEST AWS_SECRET_ACCESS_KEY=any AWS_REGION=eu-west-1";
   show(
     [
       `export KUBECONFIG=${kubeconfig} ${credentials} AWS_ENDPOINT_URL=${url}`,

@@ -1,3 +1,5 @@
+import type { ObjectMeta as OwnMeta } from "../api/metadata.ts";
+
 /** A resource of the Kubernetes API: what a path is made from, and what its objects call themselves. */
 export interface Resource {
   /** `""` for the core group. */
@@ -31,21 +33,8 @@ export interface OwnerReference {
   blockOwnerDeletion?: boolean;
 }
 
-/** The part of metav1.ObjectMeta that the operator reads or writes. */
-export interface ObjectMeta {
-  name?: string;
-  namespace?: string;
-  uid?: string;
-  /** Opaque: only equality means something. */
-  resourceVersion?: string;
-  /** Counts changes of the spec. */
-  generation?: number;
-  /** RFC 3339. */
-  creationTimestamp?: string;
-  /** RFC 3339; set while the object is being deleted. */
-  deletionTimestamp?: string;
-  labels?: Record<string, string>;
-  annotations?: Record<string, string>;
+/** The part of metav1.ObjectMeta that the operator reads or writes, of any object. */
+export interface ObjectMeta extends OwnMeta {
   ownerReferences?: OwnerReference[];
   finalizers?: string[];
   managedFields?: ManagedFieldsEntry[];
@@ -63,12 +52,6 @@ const keyferry = { group: "keyferry.io", version: "v1alpha1" } as const;
 
 export const secrets: Resource = { ...core, plural: "secrets", kind: "Secret", namespaced: true };
 export const namespaces: Resource = { ...core, plural: "namespaces", kind: "Namespace", namespaced: false };
-export const serviceAccounts: Resource = {
-  ...core,
-  plural: "serviceaccounts",
-  kind: "ServiceAccount",
-  namespaced: true,
-};
 export const events: Resource = {
   group: "events.k8s.io",
   version: "v1",

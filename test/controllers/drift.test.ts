@@ -39,7 +39,7 @@ describe("a Secret of ours is put back", () => {
     await world.sync();
     expect(await world.data("edited")).toEqual({ A: "a", B: "b" });
     expect((await events("edited")).map(({ note }) => note)).toEqual([
-      "Secret edited was edited or deleted, and has been put back",
+      "Secret edited was edited by kubectl-patch, and has been put back",
     ]);
   });
 

@@ -37,31 +37,36 @@ export async function openStage(): Promise<Stage> {
     operator: (args = [], { kubeconfig = cluster.kubeconfigPath, ready = true, env = {} } = {}) =>
       startOperator({ kubeconfig, folder, args, ready, env }),
     async connect(spec = {}) {
-      const credentials = {
-        apiVersion: "v1",
-        kind: "Secret",
-        metadata: { name: "aws", namespace: "default" },
-        stringData: { AWS_ACCESS_KEY_ID: "AKIAKEYFERRYTEST", AWS_SECRET_ACCESS_KEY: "any" },
-      };
-      const connection = {
-        apiVersion: "keyferry.io/v1alpha1",
-        kind: "ClusterAWSConnection",
-        metadata: { name: "default" },
-        spec: {
-          region: "eu-west-1",
-          auth: { secretRef: { name: "aws", namespace: "default" } },
-          allow: { namespaces: { selector: {} }, parameters: ["/*"] },
-          endpoints: { ssm: aws.url, kms: aws.url, sts: aws.url },
-          ...spec,
-        },
-      };
-      await cluster.run(["apply", "-f", "-"], documents([credentials, connection]));
+      await cluster.run(["apply", "-f", "-"], connectionTo(aws.url, spec));
     },
     async close() {
       await cluster.stop();
       await aws.stop();
     },
   };
+}
+
+/** ClusterAWSConnection default to an emulator, which allows everything, and its credentials; as it is applied. */
+export function connectionTo(url: string, spec: object = {}): string {
+  const credentials = {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "aws", namespace: "default" },
+    stringData: { AWS_ACCESS_KEY_ID: "AKIAKEYFERRYTEST", AWS_SECRET_ACCESS_KEY: "any" },
+  };
+  const connection = {
+    apiVersion: "keyferry.io/v1alpha1",
+    kind: "ClusterAWSConnection",
+    metadata: { name: "default" },
+    spec: {
+      region: "eu-west-1",
+      auth: { secretRef: { name: "aws", namespace: "default" } },
+      allow: { namespaces: { selector: {} }, parameters: ["/*"] },
+      endpoints: { ssm: url, kms: url, sts: url },
+      ...spec,
+    },
+  };
+  return documents([credentials, connection]);
 }
 
 /** A SyncedSecret as it is applied. */

@@ -10,7 +10,7 @@ import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { KubeClient } from "../../src/kube/client.ts";
 import { loadKubeConfig } from "../../src/kube/config.ts";
 import { PooledConnection } from "../../src/kube/pooled-connection.ts";
-import { namespaces, secrets, serviceAccounts } from "../../src/kube/resource.ts";
+import { namespaces, secrets, syncedSecrets } from "../../src/kube/resource.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { silent } from "../../src/runtime/log.ts";
@@ -248,7 +248,7 @@ describe("in a pod", () => {
     const { load } = await podOf(namespace);
     const { client } = connectionOf(load);
     await expect(client.list(secrets, { namespace })).resolves.toMatchObject({ items: [] });
-    await expect(client.list(serviceAccounts, { namespace })).rejects.toMatchObject({ kind: "forbidden" });
+    await expect(client.list(syncedSecrets, { namespace })).rejects.toMatchObject({ kind: "forbidden" });
   });
 
   test("a token that is not good any more is replaced by the file's at once", async () => {

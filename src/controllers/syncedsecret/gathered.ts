@@ -1,5 +1,5 @@
 import type { SyncedSecret } from "../../api/types.ts";
-import { ownedBy } from "../../kube/managed-fields.ts";
+import { coOwners, ownedBy } from "../../kube/managed-fields.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
 import type { Seed } from "../../parameters/entry.ts";
 import type { Lane } from "../../parameters/lanes.ts";
@@ -46,6 +46,14 @@ export function damageOf(gathered: Gathered): Damage | undefined {
 /** The names of the keys that we own in the Secret. */
 export function keysOf(gathered: Gathered): ReadonlySet<string> {
   return ownedBy(presentOf(gathered)?.managedFields, gathered.target.manager)?.data ?? new Set();
+}
+
+/** Who has set keys of ours to something else; whoever removed one leaves no trace. */
+export function editorsOf(gathered: Gathered, data: ReadonlyMap<string, unknown>): string[] {
+  const own = keysOf(gathered);
+  const others = coOwners(presentOf(gathered)?.managedFields, gathered.target.manager);
+  const editors = others.filter((other) => [...other.data].some((key) => data.has(key) && !own.has(key)));
+  return [...new Set(editors.map(({ manager }) => manager))].sort();
 }
 
 /** The account and region that a revision is made for. */

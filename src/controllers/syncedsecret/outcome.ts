@@ -14,6 +14,8 @@ export type Outcome = Common &
         left: string[];
         /** What was done to the Secret, if anything was. */
         wrote?: "created" | "updated" | "repaired" | "adopted";
+        /** Field managers that had set keys of ours to something else, where it is known; sorted. */
+        editors?: string[];
         /** Milliseconds since the epoch of the newest source that was written. */
         modified?: number;
       }

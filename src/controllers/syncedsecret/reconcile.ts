@@ -11,7 +11,7 @@ import type { SecretView } from "../secret-view.ts";
 import { type Assessment, assess, labelled } from "./assess.ts";
 import { openBlobs } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
-import { asWhom, damageOf, type Gathered, keysOf, presentOf, revisionOf, wantsOf } from "./gathered.ts";
+import { asWhom, damageOf, editorsOf, type Gathered, keysOf, presentOf, revisionOf, wantsOf } from "./gathered.ts";
 import { heard, isLost, keysKept, missedSinceDeletion, sourceGone } from "./loss.ts";
 import { removeOthers } from "./others.ts";
 import type { Outcome } from "./outcome.ts";
@@ -239,7 +239,8 @@ export class SyncedSecretReconciler {
     const updated = isRepair ? "repaired" : "updated";
     const wrote = whose.state === "adoptable" ? "adopted" : whose.state === "absent" ? created : updated;
     const { modified } = built;
-    return { kind: "current", ...summary, left: assessment.left, modified, wrote, ...heard(assessment) };
+    const editors = isRepair ? editorsOf(gathered, built.data) : [];
+    return { kind: "current", ...summary, left: assessment.left, modified, wrote, editors, ...heard(assessment) };
   }
 
   /**

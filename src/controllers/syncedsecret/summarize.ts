@@ -183,7 +183,9 @@ function eventOf(before: Status, now: Asked, outcome: SummarizeInput["outcome"])
   const was = before.conditions?.find(({ type }) => type === "Ready");
   const reason = now.reason as Reason;
   if (outcome.kind === "current" && outcome.wrote === "repaired") {
-    const note = `Secret ${outcome.secret} was edited or deleted, and has been put back`;
+    const { editors = [] } = outcome;
+    const how = editors.length > 0 ? `edited by ${editors.join(", ")}` : "edited or deleted";
+    const note = `Secret ${outcome.secret} was ${how}, and has been put back`;
     return { type: "Normal", reason, note };
   }
   if (outcome.kind === "failed" && outcome.wrote === "deleted") return { type: "Warning", reason, note: now.message };
