@@ -97,7 +97,10 @@ export class Engine {
     });
     const connections = new Connections({
       namespaceLabels: (name) => views.namespaces.get(name)?.metadata.labels,
-      exists: (key) => connectionIn(views, key) !== undefined,
+      exists: (key) => {
+        const connection = connectionIn(views, key);
+        return connection !== undefined && !connection.metadata.deletionTimestamp;
+      },
       ...(settings.defaultConnection ? { fallback: settings.defaultConnection } : {}),
     });
     const writes = new PQueue({ concurrency: writesAtOnce });
@@ -143,7 +146,9 @@ export class Engine {
       changed: (key) => this.syncedSecrets.connectionChanged(key),
     });
     this.connections = new ConnectionController(reconciler, this.queues.connections, log);
-    this.queues.syncedSecrets.onIdle(() => this.observer.endWave());
+    this.queues.syncedSecrets.onIdle(() => {
+      if (!this.syncedSecrets.isHolding) this.observer.endWave();
+    });
   }
 
   /** Takes a change of a Secret's metadata. */

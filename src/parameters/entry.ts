@@ -53,6 +53,8 @@ export interface Entry {
   failure?: Failure;
   /** Milliseconds since the epoch of AWS's last answer, a missing parameter being one. */
   heardAt?: number;
+  /** Milliseconds since the epoch since when reads of the value have failed, though looks without decryption may not. */
+  unreadSince?: number;
   /** Milliseconds since the epoch of the last look that ended, whatever came of it. */
   askedAt?: number;
   /** SyncedSecrets that depend on it, with the poll interval that each asks for, in milliseconds. */
@@ -88,6 +90,8 @@ export function miss(spot: Spot, reason: Missing["reason"], now: number): void {
 export function plant(entry: Entry, seeds: ReadonlyMap<string, Seed>, now: number): void {
   if (entry.looked) return;
   const { reference } = entry;
+  // From here on a silence counts.
+  entry.heardAt ??= now;
   for (const [name, seed] of seeds) {
     if (seed === "left") {
       if (!entry.spot.sight) entry.spot.missing ??= { reason: "ParameterNotFound", stage: "gone", since: now };

@@ -298,6 +298,11 @@ export class Observer {
       (other) => isOthers(other) && (other.askedAt ?? 0) <= since && !isWaiting(other),
     );
     await Promise.all(unseen.map((other) => this.#lookAt(other, "poll")));
+    if (unseen.some(({ failure }) => failure)) {
+      // What was not answered is not there either; the second opinion has to wait for it.
+      if (spot.missing) spot.missing.since = clock.now();
+      return;
+    }
     const recent = clock.now() - 2 * missingGraceMs;
     let total = 0;
     let missing = 0;
@@ -312,6 +317,11 @@ export class Observer {
     if (spot.missing) spot.missing.stage = isMassLoss(missing, total) ? "held" : "gone";
   }
 
+  #unread(entry: Entry, failure: Failure): Values {
+    entry.unreadSince ??= this.#options.clock.now();
+    return { state: "failed", failure };
+  }
+
   async #readValues(entry: Entry, lane: Lane): Promise<Values> {
     const { reference } = entry;
     const values = new Map<string, Sighted>();
@@ -321,7 +331,7 @@ export class Observer {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
         else await this.#listed(entry, reference, listing.records, lane);
       });
-      if (listing.state === "failed") return listing;
+      if (listing.state === "failed") return this.#unread(entry, listing.failure);
       for (const [name, { value, version, modified }] of listing.records) {
         if (value && isCurrent(entry.members.get(name), { version, modified })) {
           values.set(name, { value, version, modified });
@@ -331,12 +341,13 @@ export class Observer {
       const name = requestName(reference);
       const read = await this.#options.reader.read(reference.identity, name, { decrypt: true, lane });
       await this.#heard(entry, async () => this.#take(entry, reference, read));
-      if (read.state === "failed") return read;
+      if (read.state === "failed") return this.#unread(entry, read.failure);
       if (read.state === "found" && isCurrent(entry.spot, read.record)) {
         const { value, version, modified } = read.record;
         if (value) values.set(reference.name, { value, version, modified });
       }
     }
+    delete entry.unreadSince;
     if (this.#entries.get(entry.key) === entry) this.#wave.hold(entry, values);
     return { state: "values", values };
   }

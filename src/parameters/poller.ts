@@ -83,16 +83,19 @@ export class Poller {
       const batch = takeDue(round.heap, now);
       if (batch.length === 0) break;
       round.underWay += 1;
-      void this.#look(batch).then((outcome) => {
-        round.underWay -= 1;
-        if (outcome === "heard") round.failures = 0;
-        else if (round.pausedUntil <= this.#clock.now()) {
-          const pause = backoff(round.failures, pauseBaseMs, pauseCapMs, 0.5, this.#random);
-          round.failures += 1;
-          round.pausedUntil = this.#clock.now() + pause;
-        }
-        this.#arm(key, round);
-      });
+      const unheard = () => "unheard" as const;
+      void this.#look(batch)
+        .catch(unheard)
+        .then((outcome) => {
+          round.underWay -= 1;
+          if (outcome === "heard") round.failures = 0;
+          else if (round.pausedUntil <= this.#clock.now()) {
+            const pause = backoff(round.failures, pauseBaseMs, pauseCapMs, 0.5, this.#random);
+            round.failures += 1;
+            round.pausedUntil = this.#clock.now() + pause;
+          }
+          this.#arm(key, round);
+        });
     }
     this.#arm(key, round);
   }

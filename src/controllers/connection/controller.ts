@@ -1,3 +1,4 @@
+import { KubeError } from "../../kube/errors.ts";
 import type { KubeObject } from "../../kube/resource.ts";
 import type { Change } from "../../kube/store.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
@@ -57,8 +58,8 @@ export class ConnectionController {
       this.#queue.forget(key);
       if (Number.isFinite(afterMs)) this.#queue.addAfter(key, afterMs);
     } catch (error) {
-      const name = error instanceof Error ? error.message : "unknown error";
-      this.#log.warn({ connection: key, error: name }, "a connection could not be reconciled; it is tried again");
+      const said = error instanceof KubeError ? error.message : error instanceof Error ? error.name : "unknown";
+      this.#log.warn({ connection: key, error: said }, "a connection could not be reconciled; it is tried again");
       this.#queue.retry(key);
     }
   }

@@ -55,7 +55,8 @@ export class ConnectionReconciler {
     const before = connections.get(key);
     if (!connection || connection.metadata.deletionTimestamp) {
       connections.remove(key);
-      if (before) changed(key);
+      // Also where nothing was known of it: its users may have waited for it.
+      changed(key);
       return { retry: false, afterMs: Infinity };
     }
     const resolved = await this.#resolve(connection, before);

@@ -78,7 +78,8 @@ export function assess(
       }
       result.unheard = entry.failure;
     }
-    if (entry.heardAt !== undefined) result.heardAt = Math.min(result.heardAt ?? Infinity, entry.heardAt);
+    const heardAt = entry.unreadSince ?? entry.heardAt;
+    if (heardAt !== undefined) result.heardAt = Math.min(result.heardAt ?? Infinity, heardAt);
     if (planned.kind === "path") assessPath(planned, entry, result, grant, namespace, whenMissing);
     else assessParameter(planned, entry.spot, result, grant, whenMissing);
   }

@@ -49,9 +49,8 @@ export interface SyncedSecretControllerOptions {
 
 /** Milliseconds after which what nothing announces is looked at again: a key that was enabled, a role that was granted. */
 const slowRetryMs = 300_000;
-/** Reconciles of one connection's users under way at once, and when those over it come back, in milliseconds. */
+/** Reconciles in bulk of one connection's users under way at once; what a person waits for is not counted against it. */
 const underWayForAConnection = 400;
-const crowdedAgainMs = 250;
 /** Polls that must fail in a row before Ready turns False, where the spec does not say. */
 const intervalsUntilStale = 10;
 
@@ -69,6 +68,8 @@ export class SyncedSecretController {
   readonly #departed = new Map<string, Target[]>();
   /** Reconciles under way, by the connection that they wait for. */
   readonly #underWay = new Map<string, number>();
+  /** Keys that wait for a place of their connection, in the order in which they came. */
+  readonly #parked = new Map<string, Set<string>>();
   readonly #startedAt: number;
   #begun = false;
 
@@ -128,21 +129,21 @@ export class SyncedSecretController {
   async handle(key: string): Promise<void> {
     const { resources, connections, queue } = this.#options;
     const lane = this.#lanes.get(key) ?? "bulk";
-    if (!(await this.#sweepDeparted(key))) {
-      queue.retry(key);
-      return;
-    }
+    const isSwept = await this.#sweepDeparted(key);
     const cached = resources.get(key);
     if (!cached) {
       this.#lanes.delete(key);
-      this.#forget(key);
+      if (isSwept) this.#forget(key);
+      else queue.retry(key);
       return;
     }
-    // One connection that hangs must not hold every place: what is over its share comes back in a moment.
+    if (!isSwept) queue.addAfter(key, slowRetryMs);
     const connection = connections.keyFor(cached);
     const underWay = this.#underWay.get(connection) ?? 0;
-    if (underWay >= underWayForAConnection) {
-      queue.addAfter(key, crowdedAgainMs, priorityOf(lane));
+    if (lane === "bulk" && underWay >= underWayForAConnection) {
+      // One connection that hangs must not hold every place.
+      const parked = this.#parked.get(connection) ?? new Set();
+      this.#parked.set(connection, parked.add(key));
       return;
     }
     this.#lanes.delete(key);
@@ -150,10 +151,26 @@ export class SyncedSecretController {
     try {
       await this.#reconcile(key, this.#statuses.latest(key, cached), lane);
     } finally {
-      const left = (this.#underWay.get(connection) ?? 1) - 1;
-      if (left > 0) this.#underWay.set(connection, left);
-      else this.#underWay.delete(connection);
+      this.#leave(connection);
     }
+  }
+
+  /** Whether keys wait for a place: the wave that they belong to is not over. */
+  get isHolding(): boolean {
+    return this.#parked.size > 0;
+  }
+
+  /** Gives a place of a connection back, and to the next that waits for one. */
+  #leave(connection: string): void {
+    const left = (this.#underWay.get(connection) ?? 1) - 1;
+    if (left > 0) this.#underWay.set(connection, left);
+    else this.#underWay.delete(connection);
+    const parked = this.#parked.get(connection);
+    const [next] = parked ?? [];
+    if (next === undefined) return;
+    parked!.delete(next);
+    if (parked!.size === 0) this.#parked.delete(connection);
+    this.enqueue(next, "bulk");
   }
 
   async #reconcile(key: string, resource: Resource, lane: Lane): Promise<void> {
@@ -231,7 +248,7 @@ export class SyncedSecretController {
       if (wrote === "repaired") metrics.driftRepairs.inc();
       log.info({ syncedSecret: key, action: wrote }, "secret written");
     }
-    if (outcome.kind === "current" && wrote === "updated" && outcome.modified) {
+    if (outcome.kind === "current" && outcome.modified !== undefined) {
       metrics.changePropagation.observe(Math.max(clock.now() - outcome.modified, 0) / 1_000);
     }
     if (summary.ready === "False") log.debug({ syncedSecret: key, reason: summary.reason }, "not ready");
@@ -267,17 +284,18 @@ export class SyncedSecretController {
 
   /** @returns whether nothing is left to take back */
   async #sweepDeparted(key: string): Promise<boolean> {
-    for (const target of this.#departed.get(key) ?? []) {
+    for (const target of [...(this.#departed.get(key) ?? [])]) {
       try {
         await this.#options.writer.sweep(target.namespace, target.name, target.manager);
+        const rest = (this.#departed.get(key) ?? []).filter((other) => other !== target);
+        if (rest.length > 0) this.#departed.set(key, rest);
+        else this.#departed.delete(key);
       } catch (error) {
         const said = error instanceof KubeError ? error.message : "unknown error";
         this.#options.log.warn({ syncedSecret: key, error: said }, "keys could not be taken back; it is tried again");
-        return false;
       }
     }
-    this.#departed.delete(key);
-    return true;
+    return !this.#departed.has(key);
   }
 
   /** Forgets a SyncedSecret that is no more. */

@@ -9,6 +9,7 @@ import { parseDuration } from "../../runtime/duration.ts";
 import type { Granted } from "../connection/connections.ts";
 import type { WhenMissing } from "./assess.ts";
 import type { Plan } from "./plan.ts";
+import { isOfSpec } from "./revision.ts";
 import { type Damage, damage, type Standing, type Target } from "./target.ts";
 
 /** A SyncedSecret with all that its decisions rest on, gathered once. */
@@ -46,6 +47,26 @@ export function damageOf(gathered: Gathered): Damage | undefined {
 /** The names of the keys that we own in the Secret. */
 export function keysOf(gathered: Gathered): ReadonlySet<string> {
   return ownedBy(presentOf(gathered)?.managedFields, gathered.target.manager)?.data ?? new Set();
+}
+
+/**
+ * Keys that the Secret keeps for the present spec though nothing makes them any more: after a restart, or with another
+ * account, "it is not there" is not "it was deleted". They are kept until the spec changes or a person asks for a
+ * refresh. The Secret itself says which they are, so that no restart forgets them.
+ */
+export function keptOf(gathered: Gathered): ReadonlySet<string> {
+  const text = presentOf(gathered)?.annotations?.[gathered.target.keptAnnotation];
+  if (text === undefined || gathered.refresh !== undefined) return new Set();
+  if (!isOfSpec(revisionOf(gathered), gathered.resource.spec)) return new Set();
+  const own = keysOf(gathered);
+  let listed: unknown;
+  try {
+    listed = JSON.parse(text);
+  } catch {
+    // Somebody has edited it: all that we own is kept rather than anything lost.
+    return own;
+  }
+  return new Set(Array.isArray(listed) ? listed.filter((key) => typeof key === "string" && own.has(key)) : own);
 }
 
 /** Who has set keys of ours to something else; whoever removed one leaves no trace. */

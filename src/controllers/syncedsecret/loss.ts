@@ -36,9 +36,12 @@ export function heard({ heardAt, unheard }: Assessment): { heardAt?: number; unh
 /** Why a Secret that was deleted under DeleteSecret is not made again: what it was deleted for is still missing. */
 export function missedSinceDeletion(gathered: Gathered, assessment: Assessment): Failure | undefined {
   const { resource, whenMissing } = gathered;
-  if (whenMissing !== "DeleteSecret" || presentOf(gathered) || !saidGone(resource)) return undefined;
+  // Nothing but that deletion leaves sources in a status without a Secret.
+  const { status, metadata } = resource;
+  const wasDeletedForIt = status?.secretRef === undefined && status?.observedGeneration === metadata.generation;
+  if (whenMissing !== "DeleteSecret" || presentOf(gathered) || !wasDeletedForIt) return undefined;
   const there = new Set(assessment.sources.map(({ name }) => name));
-  const missed = (resource.status?.sources ?? []).filter(({ name }) => !there.has(name)).map(({ name }) => name);
+  const missed = (status?.sources ?? []).filter(({ name }) => !there.has(name)).map(({ name }) => name);
   if (missed.length === 0) return undefined;
   const message = `gone from Parameter Store (${missed.sort().join(", ")}), and the Secret with it, as refresh.whenMissing says; put them back, or change the spec`;
   return new Failure("SourceGone", "wait", message);

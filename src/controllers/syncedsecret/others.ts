@@ -1,8 +1,9 @@
+import { fieldManager } from "../../api/annotations.ts";
 import type { Failure } from "../../runtime/failure.ts";
-import type { SecretView } from "../secret-view.ts";
+import { controllerOf, type SecretView } from "../secret-view.ts";
 import type { Gathered } from "./gathered.ts";
 import { mergeManagers } from "./sweep.ts";
-import type { SecretWriter } from "./write.ts";
+import { type SecretWriter, writeFailure } from "./write.ts";
 
 /**
  * Removes what else is ours once the target is written: the Secret under the name, or the keys under the policy, that
@@ -19,17 +20,27 @@ export async function removeOthers(
   const names = new Set([...view.controlledBy(uid!)].map((key) => key.slice(key.indexOf("/") + 1)));
   const last = resource.status?.secretRef?.name;
   if (last !== undefined) names.add(last);
-  names.delete(target.name);
+  names.add(target.name);
   for (const name of names) {
-    const metadata = view.known(namespace!, name) ?? (await view.look(namespace!, name));
+    const isTarget = name === target.name;
+    const metadata = view.known(namespace!, name) ?? (isTarget ? undefined : await view.look(namespace!, name));
     if (!metadata) continue;
-    if (metadata.ownerReferences?.some((owner) => owner.controller && owner.uid === uid)) {
+    const isOwned = controllerOf(metadata) === uid;
+    if (!isTarget && isOwned) {
       const removed = await writer.remove(namespace!, name, metadata);
       if (removed.outcome === "again") return "again";
       if (removed.outcome === "refused") return removed.failure;
+      continue;
     }
-    for (const merged of mergeManagers(metadata)) {
-      if (merged.uid === uid) await writer.sweep(namespace!, name, merged.manager);
+    const former = mergeManagers(metadata).filter((merged) => merged.uid === uid && merged.manager !== target.manager);
+    const managers = isTarget ? former : mergeManagers(metadata).filter((merged) => merged.uid === uid);
+    const asOwner = isTarget && isOwned && target.policy === "Merge" ? [fieldManager] : [];
+    for (const manager of [...managers.map((merged) => merged.manager), ...asOwner]) {
+      try {
+        await writer.sweep(namespace!, name, manager);
+      } catch (error) {
+        return writeFailure(error, `Secret ${namespace}/${name}`);
+      }
     }
   }
   return undefined;

@@ -16,7 +16,7 @@ export type Outcome = Common &
         wrote?: "created" | "updated" | "repaired" | "adopted";
         /** Field managers that had set keys of ours to something else, where it is known; sorted. */
         editors?: string[];
-        /** Milliseconds since the epoch of the newest source that was written. */
+        /** Where a new version alone was the cause of a write: milliseconds since the epoch when it was made. */
         modified?: number;
       }
     | {

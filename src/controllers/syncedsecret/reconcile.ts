@@ -11,7 +11,17 @@ import type { SecretView } from "../secret-view.ts";
 import { type Assessment, assess, labelled } from "./assess.ts";
 import { openBlobs } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
-import { asWhom, damageOf, editorsOf, type Gathered, keysOf, presentOf, revisionOf, wantsOf } from "./gathered.ts";
+import {
+  asWhom,
+  damageOf,
+  editorsOf,
+  type Gathered,
+  keptOf,
+  keysOf,
+  presentOf,
+  revisionOf,
+  wantsOf,
+} from "./gathered.ts";
 import { heard, isLost, keysKept, missedSinceDeletion, sourceGone } from "./loss.ts";
 import { removeOthers } from "./others.ts";
 import type { Outcome } from "./outcome.ts";
@@ -144,7 +154,7 @@ export class SyncedSecretReconciler {
     if (!mustRead && inSecret !== undefined) {
       // What an earlier process knew is taken on trust only where all was well: else a start would call bad good.
       const isUnseen = (reference: Reference) => observer.entry(reference)?.looked === false;
-      const unseen = readyOf(resource)?.status === "False" ? planned.references.filter(isUnseen) : [];
+      const unseen = readyOf(resource)?.status !== "True" ? planned.references.filter(isUnseen) : [];
       const toSee = new Set([...assessment.unknown, ...again, ...unseen]);
       if (toSee.size > 0) {
         await observer.look([...toSee], lane);
@@ -200,12 +210,13 @@ export class SyncedSecretReconciler {
   async #apply(gathered: Gathered, assessment: Assessment, material: Material): Promise<Outcome> {
     const { resource, plan: planned, target, granted, lane } = gathered;
     const { writer, view, vouchers, readOnly } = this.#options;
-    const { uid, generation = 1 } = resource.metadata;
+    const { uid } = resource.metadata;
     const inSecret = revisionOf(gathered);
     const hurt = damageOf(gathered);
     const built = build(resource.spec, planned, assessment, material);
     if (!built.ok) return this.#failed(gathered, assessment, built.problems);
     const kept = this.#keep(gathered, built.data, material.live);
+    const isNewVersion = inSecret !== undefined && isOfSpec(inSecret, resource.spec) && gathered.refresh === undefined;
     const made = revision(resource.spec, granted.account, granted.identity.region, built.sources);
     if (readOnly) {
       const message = `read-only: Secret ${target.name} would be written with ${built.data.size} keys`;
@@ -216,11 +227,9 @@ export class SyncedSecretReconciler {
       const restored = await writer.restoreRecord(target, whose.metadata);
       if (restored) whose = { state: "ours", metadata: restored };
     }
-    const write = await writer.apply(resource, target, whose, built.data, made, lane);
+    const write = await writer.apply(resource, target, whose, built.data, { revision: made, kept }, lane);
     if (write.outcome === "again") return { kind: "again" };
     if (write.outcome === "refused") return this.#failed(gathered, assessment, [write.failure]);
-    if (kept.size > 0) vouchers.keep(uid!, generation, kept);
-    else vouchers.release(uid!);
     vouchers.found(uid!, made, asWhom(gathered));
     const summary = { secret: target.name, revision: made, keyCount: built.data.size, sources: built.sources };
     const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && inSecret === made;
@@ -238,9 +247,9 @@ export class SyncedSecretReconciler {
     const created = wasSynced ? "repaired" : "created";
     const updated = isRepair ? "repaired" : "updated";
     const wrote = whose.state === "adoptable" ? "adopted" : whose.state === "absent" ? created : updated;
-    const { modified } = built;
+    const newer = isNewVersion && inSecret !== made ? { modified: built.modified } : {};
     const editors = isRepair ? editorsOf(gathered, built.data) : [];
-    return { kind: "current", ...summary, left: assessment.left, modified, wrote, editors, ...heard(assessment) };
+    return { kind: "current", ...summary, left: assessment.left, ...newer, wrote, editors, ...heard(assessment) };
   }
 
   /**
@@ -304,11 +313,16 @@ export class SyncedSecretReconciler {
    */
   #mayHaveToKeep(gathered: Gathered): boolean {
     const { resource, refresh } = gathered;
-    const inSecret = revisionOf(gathered);
-    const { uid, generation = 1 } = resource.metadata;
-    if (refresh !== undefined || !isOfSpec(inSecret, resource.spec) || damageOf(gathered)?.data) return false;
-    if (this.#options.vouchers.kept(uid!, generation).size > 0) return true;
-    return gathered.seeds === undefined && !this.#options.vouchers.vouchFor(uid!, inSecret, asWhom(gathered));
+    if (refresh !== undefined || !isOfSpec(revisionOf(gathered), resource.spec) || damageOf(gathered)?.data)
+      return false;
+    return keptOf(gathered).size > 0 || !this.#isVouchedFor(gathered);
+  }
+
+  /** Whether it is known what the Secret was made from: by a status that it vouches for, or by this process. */
+  #isVouchedFor(gathered: Gathered): boolean {
+    const { vouchers } = this.#options;
+    const uid = gathered.resource.metadata.uid!;
+    return gathered.seeds !== undefined || vouchers.vouchFor(uid, revisionOf(gathered), asWhom(gathered));
   }
 
   /** Puts the bytes that are kept into `data`. @returns their keys */
@@ -319,8 +333,10 @@ export class SyncedSecretReconciler {
   ): ReadonlySet<string> {
     const kept = new Set<string>();
     if (!live || !this.#mayHaveToKeep(gathered)) return kept;
+    const already = keptOf(gathered);
+    const isVouchedFor = this.#isVouchedFor(gathered);
     for (const [key, bytes] of live) {
-      if (data.has(key)) continue;
+      if (data.has(key) || (isVouchedFor && !already.has(key))) continue;
       data.set(key, bytes);
       kept.add(key);
     }
@@ -344,12 +360,11 @@ export class SyncedSecretReconciler {
   async #current(gathered: Gathered, assessment: Assessment): Promise<Outcome> {
     const { resource, target, granted } = gathered;
     const { view, writer, vouchers, readOnly } = this.#options;
-    const { uid, generation = 1 } = resource.metadata;
     const inSecret = revisionOf(gathered)!;
-    vouchers.found(uid!, inSecret, asWhom(gathered));
+    vouchers.found(resource.metadata.uid!, inSecret, asWhom(gathered));
     const others = readOnly ? undefined : await removeOthers(gathered, view, writer);
     if (others === "again") return { kind: "again" };
-    const kept = vouchers.kept(uid!, generation);
+    const kept = keptOf(gathered);
     const { sources, left } = assessment;
     const made = { secret: target.name, revision: inSecret, keyCount: keysOf(gathered).size, sources };
     const problems = [
@@ -362,7 +377,8 @@ export class SyncedSecretReconciler {
   }
 
   #failed(gathered: Gathered, assessment: Assessment, problems: Failure[]): Outcome {
-    const hasGoodSecret = isOfSpec(revisionOf(gathered), gathered.resource.spec);
+    // An edited Secret is not good, however good what it was made from.
+    const hasGoodSecret = isOfSpec(revisionOf(gathered), gathered.resource.spec) && !damageOf(gathered)?.data;
     return { kind: "failed", problems, hasGoodSecret, ...heard(assessment) };
   }
 }

@@ -15,6 +15,7 @@ export interface Target {
   manager: string;
   revisionAnnotation: string;
   keysAnnotation: string;
+  keptAnnotation: string;
 }
 
 /** The target of a SyncedSecret, its own name where the spec names none. */
@@ -29,6 +30,7 @@ export function targetOf(resource: SyncedSecret): Target {
     manager: fieldManager + mark,
     revisionAnnotation: names.revision + mark,
     keysAnnotation: names.keys + mark,
+    keptAnnotation: names.kept + mark,
   };
 }
 
@@ -113,12 +115,17 @@ export function metadataOf(resource: SyncedSecret, target: Target) {
   };
 }
 
-/** The whole Secret as it is applied. */
+/**
+ * The whole Secret as it is applied.
+ *
+ * @param kept those of the keys that nothing makes any more
+ */
 export function intent(
   resource: SyncedSecret,
   target: Target,
   data: ReadonlyMap<string, Uint8Array>,
   revision: string,
+  kept: ReadonlySet<string> = new Set(),
 ) {
   const { spec, metadata } = resource;
   const { labels, annotations } = metadataOf(resource, target);
@@ -133,6 +140,7 @@ export function intent(
         ...annotations,
         [target.revisionAnnotation]: revision,
         [target.keysAnnotation]: keysDigest(data.keys()),
+        ...(kept.size > 0 ? { [target.keptAnnotation]: JSON.stringify([...kept].sort()) } : {}),
       },
       ...(target.policy === "Owner"
         ? {

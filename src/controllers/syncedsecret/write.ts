@@ -6,7 +6,7 @@ import { type KubeObject, type ObjectMeta, secrets } from "../../kube/resource.t
 import { applySecret, deleteSecret, sweepSecret } from "../../kube/secret.ts";
 import { type Lane, priorityOf } from "../../parameters/lanes.ts";
 import { Failure } from "../../runtime/failure.ts";
-import type { SecretView } from "../secret-view.ts";
+import { controllerOf, type SecretView } from "../secret-view.ts";
 import { recordOf } from "./record.ts";
 import { keysDigest } from "./revision.ts";
 import { intent, type Standing, type Target } from "./target.ts";
@@ -36,19 +36,21 @@ export class SecretWriter {
     target: Target,
     standing: Exclude<Standing, { state: "foreign" | "passing" }>,
     data: ReadonlyMap<string, Uint8Array>,
-    revision: string,
+    made: { revision: string; kept: ReadonlySet<string> },
     lane: Lane,
   ): Promise<Write> {
     const { namespace, name, manager, policy } = target;
     const present = standing.state === "absent" ? undefined : standing.metadata;
+    // Under Merge nothing is taken from others; what we own as its former owner is no other's.
+    const force = policy !== "Merge" || controllerOf(present) === resource.metadata.uid;
     this.#view.writing(namespace, name);
     try {
-      const object = intent(resource, target, data, revision);
+      const object = intent(resource, target, data, made.revision, made.kept);
       const expect = present
         ? ({ state: "present", resourceVersion: present.resourceVersion!, uid: present.uid! } as const)
         : ({ state: "absent" } as const);
       const result = await this.#writes.add(
-        () => applySecret(this.#client, { object, expect, fieldManager: manager, force: policy !== "Merge" }),
+        () => applySecret(this.#client, { object, expect, fieldManager: manager, force }),
         { priority: priorityOf(lane) },
       );
       if (result.outcome === "written") {
@@ -77,26 +79,22 @@ export class SecretWriter {
     const isAllOurs = keysDigest(keys) === metadata.annotations?.[target.keysAnnotation];
     if (!isAllOurs || live.metadata.uid !== metadata.uid) return undefined;
     this.#view.writing(namespace, name);
-    const restored = await this.#client.mergePatch<KubeObject>(
-      secrets,
-      namespace,
-      name,
-      {
-        metadata: {
-          uid: metadata.uid,
-          resourceVersion: live.metadata.resourceVersion,
-          managedFields: [recordOf(target.manager, keys, live.metadata)],
-        },
+    const patch = {
+      metadata: {
+        uid: metadata.uid,
+        resourceVersion: live.metadata.resourceVersion,
+        managedFields: [recordOf(target.manager, keys, live.metadata)],
       },
-      { fieldManager: target.manager },
-    );
-    const { managedFields: _, ...rest } = restored.metadata;
-    const kept = {
-      ...rest,
-      ...(restored.metadata.managedFields ? { managedFields: restored.metadata.managedFields } : {}),
     };
-    this.#view.wrote(namespace, name, kept, live.metadata.resourceVersion);
-    return kept;
+    try {
+      const fieldManager = target.manager;
+      const restored = await this.#client.mergePatch<KubeObject>(secrets, namespace, name, patch, { fieldManager });
+      this.#view.wrote(namespace, name, restored.metadata, live.metadata.resourceVersion);
+      return restored.metadata;
+    } catch (error) {
+      this.#view.doubt(namespace, name);
+      throw error;
+    }
   }
 
   /** Deletes a Secret of ours, if it is still the one that was looked at. */
