@@ -222,10 +222,123 @@ it("another region is not a deletion: what it does not have keeps its bytes, and
   expect((await world.ready("region")).reason).toBe("SourceGone");
   await world.pass(20 * minute, 20);
   expect(await world.data("region")).toEqual({ A: "A", O: "o" });
+  await world.restart();
+  await world.sync();
+  expect((await world.ready("region")).reason, "also after a restart").toBe("SourceGone");
+  await aws.putParameter({ name: "/region/a", value: "B" }, there);
+  const optional = { ...one("O", "/region/o"), optional: true };
+  await world.apply("region", { data: [one("A", "/region/a"), optional], refresh: { pollInterval: "6m" } });
+  await world.sync();
+  await world.pass(20 * minute, 20);
+  expect(await world.data("region"), "and after an edit that has nothing to do with it").toEqual({ A: "B", O: "o" });
+  expect((await world.ready("region")).reason).toBe("SourceGone");
   await world.makeConnection();
   await world.sync();
   expect(await world.data("region")).toEqual({ A: "a", O: "o" });
   expect((await world.ready("region")).status).toBe("True");
+});
+
+it("an edited Secret is not Ready while AWS does not answer", async () => {
+  await put("/edited/v", "v");
+  await world.apply("edited", { data: [one("V", "/edited/v")] });
+  await world.sync();
+  aws.fault({ operation: "GetParameters", kind: "throttle" });
+  await edit("edited", { V: "ZXZpbA==" });
+  await world.pass(minute);
+  expect(await world.ready("edited")).toMatchObject({ status: "False", reason: "Throttled" });
+  aws.clearFaults();
+  await world.pass(10 * minute);
+  expect(await world.data("edited")).toEqual({ V: "v" });
+  expect((await world.ready("edited")).status).toBe("True");
+});
+
+it("a new version that cannot be decrypted makes Ready False after staleAfter, though polls are answered", async () => {
+  await put("/unread", "old");
+  await world.apply("unread", { data: [one("V", "/unread")], refresh: { staleAfter: "30m" } });
+  await world.sync();
+  await put("/unread", "new");
+  const read = aws.fault;
+  const decrypts = world.engine.observer.values.bind(world.engine.observer);
+  world.engine.observer.values = async (reference, lane, fresh) => {
+    if (reference.kind !== "parameter" || reference.name !== "/unread") return decrypts(reference, lane, fresh);
+    read({ operation: "GetParameters", kind: "500", times: 1, names: ["/unread"] });
+    return decrypts(reference, lane, true);
+  };
+  await world.pass(20 * minute, 10);
+  expect((await world.ready("unread")).status).toBe("True");
+  await world.pass(40 * minute, 20);
+  expect(await world.ready("unread")).toMatchObject({ status: "False", reason: "Unreachable" });
+  world.engine.observer.values = decrypts;
+  aws.clearFaults();
+  await world.pass(10 * minute);
+  expect(await world.data("unread")).toEqual({ V: "new" });
+});
+
+it("a Secret that was deleted for a missing source is not made again after another trouble has been said", async () => {
+  for (const key of ["a", "b"]) await put(`/trouble/${key}`, key);
+  await world.apply("trouble", {
+    dataFrom: [{ path: { name: "/trouble" } }],
+    refresh: { whenMissing: "DeleteSecret" },
+  });
+  await world.sync();
+  await aws.deleteParameter("/trouble/b");
+  await world.pass(15 * minute, 20);
+  expect(await world.secret("trouble")).toBeUndefined();
+  aws.fault({ operation: "GetParametersByPath", kind: "throttle" });
+  await world.restart();
+  await world.pass(minute);
+  expect((await world.ready("trouble")).reason).toBe("Throttled");
+  aws.clearFaults();
+  await world.pass(10 * minute, 10);
+  expect(await world.secret("trouble")).toBeUndefined();
+  expect((await world.ready("trouble")).reason).toBe("SourceGone");
+});
+
+it("a change from Merge to Owner and back leaves no manager of ours behind, and keys that are dropped go", async () => {
+  await world.kubectl(["create", "secret", "generic", "moving", "--from-literal=THEIRS=t"]);
+  await world.kubectl(["annotate", "secret", "moving", "keyferry.io/allow-merge=moving", "keyferry.io/adopt=moving"]);
+  for (const key of ["a", "b"]) await put(`/moving/${key}`, key);
+  const spec = (creationPolicy: "Merge" | "Owner", keys: string[]) => ({
+    data: keys.map((key) => one(key.toUpperCase(), `/moving/${key}`)),
+    target: { creationPolicy },
+  });
+  await world.apply("moving", spec("Merge", ["a", "b"]));
+  await world.sync();
+  await world.apply("moving", spec("Owner", ["a", "b"]));
+  await world.sync();
+  await world.apply("moving", spec("Owner", ["a"]));
+  await world.sync();
+  expect(await world.data("moving")).toEqual({ THEIRS: "t", A: "a" });
+  await world.apply("moving", spec("Merge", ["a"]));
+  await world.sync();
+  await put("/moving/a", "changed");
+  await world.pass(6 * minute);
+  expect(await world.data("moving")).toEqual({ THEIRS: "t", A: "changed" });
+  expect((await world.ready("moving")).status).toBe("True");
+});
+
+it("a connection that is going away is gone for its users, also while a finalizer holds it", async () => {
+  const other = await makeWorld(cluster, "going");
+  await other.aws.putParameter({ name: "/going", value: "v" });
+  await other.apply("going", { data: [one("V", "/going")] });
+  await other.sync();
+  await other.kubectl([
+    "patch",
+    "cawsc",
+    other.namespace,
+    "--type",
+    "merge",
+    "-p",
+    '{"metadata":{"finalizers":["x.io/hold"]}}',
+  ]);
+  await other.kubectl(["delete", "cawsc", other.namespace, "--wait=false"]);
+  await other.sync();
+  expect((await other.ready("going")).reason).toBe("ConnectionNotReady");
+  other.aws.resetCalls();
+  await other.pass(10 * minute);
+  expect(other.aws.count()).toBe(0);
+  expect(await other.data("going")).toEqual({ V: "v" });
+  await other.kubectl(["patch", "cawsc", other.namespace, "--type", "merge", "-p", '{"metadata":{"finalizers":null}}']);
 });
 
 it("a document that is gone keeps its own keys, and takes nobody else's", async () => {

@@ -5,6 +5,7 @@ import { documents, keysOf, openStage, readyCount, synced } from "./stage.ts";
 const moments = 20;
 const resources = 12;
 const keys = 3;
+const calls = Math.ceil((resources * keys) / 10);
 const stage = await openStage();
 const { cluster, aws, audit } = stage;
 
@@ -41,10 +42,15 @@ it(`killed at ${moments} moments of a first sync, it converges, without a half-w
     await audit.take();
     aws.resetCalls();
 
+    // Answers come one after another, so that the writes are spread over what the moments are drawn from.
+    for (let call = 0; call < calls; call++) {
+      aws.fault({ operation: "GetParameters", kind: "delay", delayMs: 60 * (call + 1), times: 1 });
+    }
     const first = await stage.operator([], { ready: false });
-    await until(() => aws.count() >= 1, 20_000, "the first call to AWS");
-    await new Promise((resolve) => setTimeout(resolve, 150 * random()));
+    await until(() => aws.count({ operation: "GetParameters" }) >= 1, 20_000, "the first read");
+    await new Promise((resolve) => setTimeout(resolve, 60 * (calls + 1) * random()));
     await first.kill();
+    aws.clearFaults();
 
     const { items } = JSON.parse(await cluster.run(["get", "secrets", "-n", namespace, "-o", "json"])) as Listed;
     for (const { data } of items) expect(Object.keys(data ?? {})).toHaveLength(keys);

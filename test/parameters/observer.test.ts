@@ -340,6 +340,28 @@ describe("what is missing", () => {
     expect(new Set(stages)).toEqual(new Set(["held"]));
   });
 
+  it("is not gone while the others of its identity cannot be asked", async () => {
+    const all = Array.from({ length: 30 }, (_, i) => `/p${i}`);
+    for (const name of all) aws.put(name, "v");
+    observer.depend("ns/one", [
+      want(parameter("/p0"), 60 * minute),
+      ...all.slice(1).map((n) => want(parameter(n), 1440 * minute)),
+    ]);
+    await observer.look(
+      all.map((name) => parameter(name)),
+      "bulk",
+    );
+    for (const name of all) aws.delete(name);
+    aws.fault = ({ names }) => {
+      if (!names.includes("/p0")) throw new Failure("Throttled", "retry", "throttled");
+    };
+    await clock.advance(180 * minute);
+    expect(observer.entry(parameter("/p0"))!.spot.missing?.stage).toBe("suspect");
+    aws.fault = undefined;
+    await clock.advance(180 * minute);
+    expect(observer.entry(parameter("/p0"))!.spot.missing?.stage).toBe("held");
+  });
+
   it("of a path is suspected, then gone, and the members that stay are not", async () => {
     for (const name of ["/app/a", "/app/b", "/app/c"]) aws.put(name, "v");
     observer.depend("ns/one", [want(path("/app"), minute)]);
