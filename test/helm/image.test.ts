@@ -26,6 +26,14 @@ function stagesOf(dockerfile: string): Instruction[][] {
   return stages;
 }
 
+/** The NAME=value pairs of an ENV instruction; a value with a space in it stands in double quotes. */
+function pairsOf(line: string): [string, string][] {
+  return [...line.matchAll(/([A-Z_]+)=(?:"([^"]*)"|(\S*))/g)].map(([, name, quoted, plain]) => [
+    name!,
+    quoted ?? plain!,
+  ]);
+}
+
 const text = readFileSync(join(root, "Dockerfile"), "utf8");
 const [build, image] = stagesOf(text) as [Instruction[], Instruction[]];
 const all = (stage: Instruction[], name: string) => stage.filter((line) => line.name === name).map(({ rest }) => rest);
@@ -84,7 +92,7 @@ describe("the bundle that is made of what the build copies", () => {
   const start = async (...args: string[]) => {
     const [node, ...entry] = JSON.parse(all(image, "ENTRYPOINT")[0]!) as string[];
     expect(node).toBe("node");
-    const env = Object.fromEntries(all(image, "ENV").flatMap((line) => line.split(" ").map((pair) => split(pair))));
+    const env = Object.fromEntries(all(image, "ENV").flatMap(pairsOf));
     return run(process.execPath, [...entry, ...args], { cwd: join(dir, "app"), env });
   };
 
@@ -103,8 +111,3 @@ describe("the bundle that is made of what the build copies", () => {
     expect(stdout).toContain("Usage: keyferry controller");
   });
 });
-
-function split(pair: string): [name: string, value: string] {
-  const at = pair.indexOf("=");
-  return [pair.slice(0, at), pair.slice(at + 1)];
-}
