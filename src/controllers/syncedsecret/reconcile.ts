@@ -30,7 +30,7 @@ import { plan } from "./plan.ts";
 import { isOfSpec, revision } from "./revision.ts";
 import { pendingRefresh, readyOf } from "./said.ts";
 import { seedsOf } from "./seeds.ts";
-import { type Standing, standing, type Target, targetOf } from "./target.ts";
+import { conflict, type Standing, standing, type Target, targetOf } from "./target.ts";
 import type { Vouchers } from "./vouchers.ts";
 import type { SecretWriter } from "./write.ts";
 
@@ -381,24 +381,4 @@ export class SyncedSecretReconciler {
     const hasGoodSecret = isOfSpec(revisionOf(gathered), gathered.resource.spec) && !damageOf(gathered)?.data;
     return { kind: "failed", problems, hasGoodSecret, ...heard(assessment) };
   }
-}
-
-/** What keeps the target from being written by us at all. */
-function conflict(whose: Standing, target: Target): Failure | undefined {
-  if (whose.state === "foreign") {
-    return new Failure(
-      "SecretConflict",
-      "wait",
-      `Secret ${target.name} is not ours: ${whose.why}; it is left as it is`,
-    );
-  }
-  if (whose.state === "passing") {
-    const message = `Secret ${target.name} belongs to a SyncedSecret of this name that was deleted: waiting for the garbage collector to take it`;
-    return new Failure("SecretConflict", "wait", message);
-  }
-  if (whose.state === "absent" && target.policy === "Merge") {
-    const message = `Secret ${target.name} does not exist: creationPolicy Merge writes into a Secret that is there`;
-    return new Failure("SecretConflict", "wait", message);
-  }
-  return undefined;
 }

@@ -2,6 +2,7 @@ import { fieldManager, labels as labelNames, annotations as names } from "../../
 import type { SyncedSecret } from "../../api/types.ts";
 import { ownedBy } from "../../kube/managed-fields.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
+import { Failure } from "../../runtime/failure.ts";
 import { keysDigest } from "./revision.ts";
 
 export type CreationPolicy = "Owner" | "Merge" | "Orphan";
@@ -75,6 +76,26 @@ export function standing(resource: SyncedSecret, target: Target, metadata: Objec
     metadata,
     why: `it was not made by this SyncedSecret; ${names.adopt}: ${name} hands it over`,
   };
+}
+
+/** What keeps the target from being written by us at all. */
+export function conflict(whose: Standing, target: Target): Failure | undefined {
+  if (whose.state === "foreign") {
+    return new Failure(
+      "SecretConflict",
+      "wait",
+      `Secret ${target.name} is not ours: ${whose.why}; it is left as it is`,
+    );
+  }
+  if (whose.state === "passing") {
+    const message = `Secret ${target.name} belongs to a SyncedSecret of this name that was deleted: waiting for the garbage collector to take it`;
+    return new Failure("SecretConflict", "wait", message);
+  }
+  if (whose.state === "absent" && target.policy === "Merge") {
+    const message = `Secret ${target.name} does not exist: creationPolicy Merge writes into a Secret that is there`;
+    return new Failure("SecretConflict", "wait", message);
+  }
+  return undefined;
 }
 
 /** What is no longer as it was applied; `data` also where keys were edited or removed. */
