@@ -21,7 +21,14 @@ import type { Lane } from "./lanes.ts";
 import type { PathReader } from "./path-reader.ts";
 import { Poller } from "./poller.ts";
 import type { Read, Reader } from "./reader.ts";
-import { type ParameterReference, type PathReference, type Reference, referenceKey, requestName } from "./reference.ts";
+import {
+  memberSelector,
+  type ParameterReference,
+  type PathReference,
+  type Reference,
+  referenceKey,
+  requestName,
+} from "./reference.ts";
 import { Wave } from "./wave.ts";
 
 /** What a SyncedSecret depends on. */
@@ -274,7 +281,7 @@ export class Observer {
       for (const [, spot] of ripe) spot.missing!.stage = "held";
     } else {
       for (const [name, spot] of ripe) {
-        const suffix = reference.label === "" ? "" : `:${reference.label}`;
+        const suffix = memberSelector(reference);
         const read = await this.#options.reader.confirm(reference.identity, name + suffix, lane);
         const isGone =
           read.state === "missing" || (read.state === "found" && !couldBeListed(reference, read.record.type));

@@ -37,3 +37,8 @@ export function referenceKey(reference: Reference): string {
 export function requestName(reference: ParameterReference): string {
   return reference.name + reference.selector;
 }
+
+/** The selector under which a path's members are seen: `""` for their latest versions, `:prod` for a label. */
+export function memberSelector({ label }: PathReference): string {
+  return label === "" ? "" : `:${label}`;
+}

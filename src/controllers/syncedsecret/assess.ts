@@ -1,5 +1,5 @@
 import { type Entry, isKnown, type Missing, type Spot } from "../../parameters/entry.ts";
-import type { Reference } from "../../parameters/reference.ts";
+import { memberSelector, type Reference } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { selectMembers } from "../../values/assemble.ts";
 import {
@@ -145,7 +145,7 @@ function assessPath(
     result.problems.push(new Failure("NotAllowed", "wait", message));
     return;
   }
-  const selector = planned.reference.label === "" ? "" : `:${planned.reference.label}`;
+  const selector = memberSelector(planned.reference);
   const present: string[] = [];
   result.present.set(planned.label, present);
   for (const name of names) {

@@ -1,6 +1,6 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { Sighted } from "../../parameters/entry.ts";
-import { type Reference, referenceKey } from "../../parameters/reference.ts";
+import { memberSelector, type Reference, referenceKey } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
 import { type AssembleInput, assemble, keyOfMember, type Member, type SourceValue } from "../../values/assemble.ts";
@@ -61,7 +61,7 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
   for (const planned of plan.entries) {
     if (planned.kind === "path") {
       const values = valuesOf(planned.reference);
-      const selector = planned.reference.label === "" ? "" : `:${planned.reference.label}`;
+      const selector = memberSelector(planned.reference);
       const members: Member[] = [];
       for (const name of assessment.present.get(planned.label) ?? []) {
         const sighted = values.get(name);

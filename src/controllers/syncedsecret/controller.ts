@@ -17,6 +17,7 @@ import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { reindex } from "../index-of.ts";
 import { controllerOf } from "../secret-view.ts";
+import { pollIntervalOf } from "./gathered.ts";
 import type { Outcome } from "./outcome.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
 import { StatusWriter } from "./status-writer.ts";
@@ -260,8 +261,7 @@ export class SyncedSecretController {
     if (refresh?.policy === "Once" || !asksAws) return Infinity;
     const grant = this.#options.connections.grant(resource);
     const floor = grant.state === "granted" ? grant.granted.pollIntervalMs : defaultPollIntervalMs;
-    const asked = refresh?.pollInterval === undefined ? undefined : parseDuration(refresh.pollInterval);
-    const interval = Math.max(asked ?? floor, floor);
+    const interval = pollIntervalOf(resource, floor);
     const own = refresh?.staleAfter === undefined ? undefined : parseDuration(refresh.staleAfter);
     // Between two polls nothing can be heard: less than two intervals would be stale by itself.
     return Math.max(own ?? intervalsUntilStale * interval, 2 * interval);

@@ -82,12 +82,20 @@ export function asWhom({ granted }: Gathered): string {
   return `${granted.account} ${granted.identity.region}`;
 }
 
+/**
+ * Milliseconds between polls for a SyncedSecret.
+ *
+ * @param floorMs the connection's own interval, which a resource cannot go below
+ */
+export function pollIntervalOf({ spec }: SyncedSecret, floorMs: number): number {
+  const own = spec.refresh?.pollInterval;
+  return Math.max((own === undefined ? undefined : parseDuration(own)) ?? floorMs, floorMs);
+}
+
 /** What a SyncedSecret observes. */
 export function wantsOf({ resource, granted, plan, seeds }: Gathered): Want[] {
-  const own = resource.spec.refresh?.pollInterval;
-  const asked = own === undefined ? undefined : parseDuration(own);
   const isOnce = resource.spec.refresh?.policy === "Once";
-  const pollIntervalMs = isOnce ? Infinity : Math.max(asked ?? granted.pollIntervalMs, granted.pollIntervalMs);
+  const pollIntervalMs = isOnce ? Infinity : pollIntervalOf(resource, granted.pollIntervalMs);
   return plan.references.map((reference) => {
     const seed = seeds?.get(referenceKey(reference));
     return { reference, pollIntervalMs, ...(seed ? { seed } : {}) };

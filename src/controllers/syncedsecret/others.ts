@@ -32,10 +32,10 @@ export async function removeOthers(
       if (removed.outcome === "refused") return removed.failure;
       continue;
     }
-    const former = mergeManagers(metadata).filter((merged) => merged.uid === uid && merged.manager !== target.manager);
-    const managers = isTarget ? former : mergeManagers(metadata).filter((merged) => merged.uid === uid);
-    const asOwner = isTarget && isOwned && target.policy === "Merge" ? [fieldManager] : [];
-    for (const manager of [...managers.map((merged) => merged.manager), ...asOwner]) {
+    const managers = mergeManagers(metadata).flatMap((merged) => (merged.uid === uid ? [merged.manager] : []));
+    if (isOwned && target.policy === "Merge") managers.push(fieldManager);
+    // In the target, what is applied now stays.
+    for (const manager of managers.filter((one) => !isTarget || one !== target.manager)) {
       try {
         await writer.sweep(namespace!, name, manager);
       } catch (error) {

@@ -2,7 +2,12 @@ import type { SyncedSecret } from "../../api/types.ts";
 import type { Sighted } from "../../parameters/entry.ts";
 import type { Lane } from "../../parameters/lanes.ts";
 import type { Observer } from "../../parameters/observer.ts";
-import { type ParameterReference, type PathReference, referenceKey } from "../../parameters/reference.ts";
+import {
+  memberSelector,
+  type ParameterReference,
+  type PathReference,
+  referenceKey,
+} from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { type Assessment, membersOf } from "./assess.ts";
 import type { Plan } from "./plan.ts";
@@ -96,7 +101,7 @@ export function belongs(source: Source, reference: ParameterReference | PathRefe
     return source.name === reference.name && selectorOf(source) === reference.selector;
   }
   const prefix = reference.path.endsWith("/") ? reference.path : `${reference.path}/`;
-  const selector = reference.label === "" ? "" : `:${reference.label}`;
+  const selector = memberSelector(reference);
   const isBelow = source.name.startsWith(prefix) && selectorOf(source) === selector;
   return isBelow && (reference.recursive || !source.name.slice(prefix.length).includes("/"));
 }

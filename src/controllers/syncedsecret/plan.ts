@@ -85,7 +85,7 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, namespace: string
       refused.push(new Failure("NotAllowed", "wait", `${label}: ${what} is not allowed: ${verdict.rule}`));
     }
   };
-  const patterns = grant.parameters ?? (grant.closed ? [] : undefined);
+  const patterns = patternsOf(grant);
   const parameter = (label: string, source: { name: string; version?: number; label?: string }): ParameterReference => {
     const selector =
       source.version !== undefined ? `:${source.version}` : source.label !== undefined ? `:${source.label}` : "";
@@ -142,8 +142,13 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, namespace: string
   return { entries: [...many, ...one], references: [...references.values()], refused };
 }
 
+/** What a connection allows by name; undefined for everything. */
+function patternsOf({ parameters, closed }: Grant): readonly string[] | undefined {
+  return parameters ?? (closed ? [] : undefined);
+}
+
 /** Of a path's members, those that the connection allows: a listing may return what the path alone did not tell. */
 export function refusedMembers(names: Iterable<string>, grant: Grant, namespace: string): string[] {
-  const patterns = grant.parameters ?? (grant.closed ? [] : undefined);
+  const patterns = patternsOf(grant);
   return [...names].filter((name) => !allowsParameter(patterns, name, namespace).allowed);
 }
