@@ -26,6 +26,13 @@ export interface AWSConnectionSpec {
    * says to what. 5m when left out.
    */
   pollInterval?: string;
+  /** Bounds for what this connection asks of AWS, below those that hold for its account and region as a whole. */
+  limits?: AWSConnectionSpecLimits;
+  /**
+   * Where AWS tells of changes, so that they arrive within a second and polls can be rarer. Changes are found by polls
+   * alone when left out.
+   */
+  events?: AWSConnectionSpecEvents;
   /** What this connection may be used for. All that AWS allows when left out. */
   allow?: AWSConnectionSpecAllow;
 }
@@ -42,6 +49,26 @@ export interface AWSConnectionSpecAuthSecretRef {
    * The Secret's name. It holds AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary keys, AWS_SESSION_TOKEN.
    */
   name: string;
+}
+
+/** Bounds for what this connection asks of AWS, below those that hold for its account and region as a whole. */
+export interface AWSConnectionSpecLimits {
+  /** Requests a second to Systems Manager, of at most ten parameters each. None of its own when left out. */
+  ssmRequestsPerSecond?: number;
+  /** Requests a second to KMS, one for each blob that is decrypted. None of its own when left out. */
+  kmsRequestsPerSecond?: number;
+}
+
+/**
+ * Where AWS tells of changes, so that they arrive within a second and polls can be rarer. Changes are found by polls
+ * alone when left out.
+ */
+export interface AWSConnectionSpecEvents {
+  /**
+   * The URL of the SQS queue that an EventBridge rule sends the changes of Parameter Store to. One queue serves one
+   * cluster; its tag keyferry.io/cluster, where it has one, must be the operator's --cluster-name.
+   */
+  queueUrl: string;
 }
 
 /** What this connection may be used for. All that AWS allows when left out. */
@@ -103,6 +130,16 @@ export interface ClusterAWSConnectionSpec {
    * says to what. 5m when left out.
    */
   pollInterval?: string;
+  /**
+   * This cluster's share of the quota that the account has in the region, which other clusters and pipelines use too.
+   * Where several cluster connections lead to one account and region, the lowest number counts for all.
+   */
+  limits?: ClusterAWSConnectionSpecLimits;
+  /**
+   * Where AWS tells of changes, so that they arrive within a second and polls can be rarer. Changes are found by polls
+   * alone when left out.
+   */
+  events?: ClusterAWSConnectionSpecEvents;
   /** Who may use this connection, and for what. allow.namespaces is required. */
   allow?: ClusterAWSConnectionSpecAllow;
   /**
@@ -133,6 +170,29 @@ export interface ClusterAWSConnectionSpecAuthSecretRef {
   name: string;
   /** The Secret's namespace. */
   namespace: string;
+}
+
+/**
+ * This cluster's share of the quota that the account has in the region, which other clusters and pipelines use too.
+ * Where several cluster connections lead to one account and region, the lowest number counts for all.
+ */
+export interface ClusterAWSConnectionSpecLimits {
+  /** Requests a second to Systems Manager, of at most ten parameters each. 20 when left out. */
+  ssmRequestsPerSecond?: number;
+  /** Requests a second to KMS, one for each blob that is decrypted. 100 when left out. */
+  kmsRequestsPerSecond?: number;
+}
+
+/**
+ * Where AWS tells of changes, so that they arrive within a second and polls can be rarer. Changes are found by polls
+ * alone when left out.
+ */
+export interface ClusterAWSConnectionSpecEvents {
+  /**
+   * The URL of the SQS queue that an EventBridge rule sends the changes of Parameter Store to. One queue serves one
+   * cluster; its tag keyferry.io/cluster, where it has one, must be the operator's --cluster-name.
+   */
+  queueUrl: string;
 }
 
 /** Who may use this connection, and for what. allow.namespaces is required. */
@@ -190,6 +250,8 @@ export interface ClusterAWSConnectionSpecEndpoints {
   kms?: string;
   /** The URL for STS. AWS's own when left out. */
   sts?: string;
+  /** The URL for SQS. AWS's own when left out. */
+  sqs?: string;
 }
 
 /** What has been found. Written by the operator, and only when it changes. */

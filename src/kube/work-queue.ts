@@ -1,7 +1,7 @@
 import { backoff, type Clock, type Random, type Timer } from "../runtime/clock.ts";
+import { FairQueue, type Waiting } from "../runtime/fair-queue.ts";
 import { Heap } from "../runtime/heap.ts";
 import type { Log } from "../runtime/log.ts";
-import { ReadyLanes, type Waiting } from "./ready-lanes.ts";
 
 /** The queue's outside worlds, and the backoff of `retry`. */
 export interface WorkQueueOptions {
@@ -13,6 +13,10 @@ export interface WorkQueueOptions {
   maxDelayMs?: number;
   /** A delay is stretched by a random factor of 1 to 1 + jitter. Default 0.5. */
   jitter?: number;
+}
+
+interface ReadyKey extends Waiting {
+  readonly key: string;
 }
 
 interface Delayed {
@@ -34,8 +38,8 @@ export class WorkQueue {
   #maxDelayMs: number;
   #jitter: number;
 
-  #lanes = new ReadyLanes();
-  #ready = new Map<string, Waiting>();
+  #lanes = new FairQueue<ReadyKey>();
+  #ready = new Map<string, ReadyKey>();
   /** Keys that are being worked on; the priority at which they come again, if they were added meanwhile. */
   #working = new Map<string, number | undefined>();
   #later = new Map<string, Delayed>();
@@ -164,7 +168,7 @@ export class WorkQueue {
   }
 
   #makeReady(key: string, priority: number): void {
-    const waiting = { key, priority, withdrawn: false };
+    const waiting = { key, priority, flow: namespaceOf(key), withdrawn: false };
     this.#ready.set(key, waiting);
     this.#lanes.push(waiting);
     for (const listener of [...this.#readyListeners]) listener();
@@ -193,6 +197,12 @@ export class WorkQueue {
     }
     this.#arm();
   }
+}
+
+/** The namespace of `namespace/name`; empty for a key without one. */
+function namespaceOf(key: string): string {
+  const slash = key.indexOf("/");
+  return slash < 0 ? "" : key.slice(0, slash);
 }
 
 function subscribe(listeners: Set<() => void>, listener: () => void): () => void {

@@ -1,21 +1,7 @@
 import PQueue from "p-queue";
 import type { Identity } from "../aws/identity.ts";
 import type { Metrics } from "../metrics/metrics.ts";
-
-/** Whom a read is for, the most urgent first: a person who waits, a Secret that was edited, the mass, a poll. */
-export const lanes = ["interactive", "drift", "bulk", "poll"] as const;
-
-export type Lane = (typeof lanes)[number];
-
-/** The more urgent of two lanes. */
-export function moreUrgent(a: Lane, b: Lane): Lane {
-  return lanes.indexOf(a) <= lanes.indexOf(b) ? a : b;
-}
-
-/** The priority of a lane as p-queue takes it: higher starts first. */
-export function priorityOf(lane: Lane): number {
-  return lanes.length - lanes.indexOf(lane);
-}
+import { type Lane, priorityOf } from "../runtime/lane.ts";
 
 /** Calls of one identity that may be under way at once. At 50 ms a call it is five times the default quota of AWS. */
 const callsAtOnce = 10;

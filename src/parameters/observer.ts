@@ -1,6 +1,7 @@
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
+import type { Lane } from "../runtime/lane.ts";
 import {
   type Entry,
   fingerprint,
@@ -17,7 +18,6 @@ import {
   type Spot,
   serve,
 } from "./entry.ts";
-import type { Lane } from "./lanes.ts";
 import type { PathReader } from "./path-reader.ts";
 import { Poller } from "./poller.ts";
 import type { Read, Reader } from "./reader.ts";

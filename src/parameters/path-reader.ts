@@ -1,6 +1,7 @@
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { Failure } from "../runtime/failure.ts";
-import type { Lane, Lanes } from "./lanes.ts";
+import type { Lane } from "../runtime/lane.ts";
+import type { Lanes } from "./lanes.ts";
 import { type PathReference, referenceKey } from "./reference.ts";
 
 /** What a path holds: a listing is whole, or it is a failure. */

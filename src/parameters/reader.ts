@@ -2,7 +2,8 @@ import { AwsFailure, type FailureScope } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { Failure } from "../runtime/failure.ts";
-import { type Lane, type Lanes, moreUrgent } from "./lanes.ts";
+import { type Lane, lanes, moreUrgent } from "../runtime/lane.ts";
+import type { Lanes } from "./lanes.ts";
 
 /** What AWS said of one name. `missing` is AWS's word; whether it is believed is the observer's affair. */
 export type Read =
@@ -196,7 +197,7 @@ function takeBatch(asks: Map<string, Ask>, poison: ReadonlySet<string>): Ask[] {
 
 function mostUrgent(asks: Ask[]): Ask[] {
   const batch: Ask[] = [];
-  for (const lane of ["interactive", "drift", "bulk", "poll"] as const) {
+  for (const lane of lanes) {
     for (const ask of asks) {
       if (ask.lane !== lane) continue;
       batch.push(ask);

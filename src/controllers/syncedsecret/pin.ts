@@ -1,6 +1,5 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { Sighted } from "../../parameters/entry.ts";
-import type { Lane } from "../../parameters/lanes.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import {
   memberSelector,
@@ -9,6 +8,7 @@ import {
   referenceKey,
 } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
+import type { Lane } from "../../runtime/lane.ts";
 import { type Assessment, membersOf } from "./assess.ts";
 import type { Plan } from "./plan.ts";
 import type { RevisionSource } from "./revision.ts";

@@ -1,11 +1,11 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
 import { type Sighted, wantsAnotherLook } from "../../parameters/entry.ts";
-import type { Lane } from "../../parameters/lanes.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { Failure } from "../../runtime/failure.ts";
+import type { Lane } from "../../runtime/lane.ts";
 import type { Connections } from "../connection/connections.ts";
 import type { SecretView } from "../secret-view.ts";
 import { type Assessment, assess, labelled } from "./assess.ts";

@@ -1,0 +1,82 @@
+import { Fifo } from "./fifo.ts";
+import { Heap } from "./heap.ts";
+
+/** What waits in a queue. One that was taken over by a higher priority, or needs no answer any more, is `withdrawn`. */
+export interface Waiting {
+  readonly priority: number;
+  /** Whose it is: within a priority, flows take turns. A namespace, say. */
+  readonly flow: string;
+  withdrawn: boolean;
+}
+
+/**
+ * The order in which what waits is taken: highest priority first; within one, the flows take turns, so that a tenant
+ * with ten thousand elements does not keep another's single one waiting; within a flow, first in, first out.
+ * Both operations are O(log n) or better, amortized.
+ */
+export class FairQueue<E extends Waiting> {
+  #lanes = new Map<number, Turns<E>>();
+  #order = new Heap<Turns<E>>((a, b) => a.priority > b.priority);
+
+  push(waiting: E): void {
+    let lane = this.#lanes.get(waiting.priority);
+    if (!lane) {
+      lane = new Turns(waiting.priority);
+      this.#lanes.set(waiting.priority, lane);
+      this.#order.push(lane);
+    }
+    lane.push(waiting);
+  }
+
+  /** Takes the next; undefined where nothing waits. */
+  take(): E | undefined {
+    for (;;) {
+      const lane = this.#order.peek();
+      if (!lane) return undefined;
+      const waiting = lane.take();
+      if (waiting) return waiting;
+      this.#order.pop();
+      this.#lanes.delete(lane.priority);
+    }
+  }
+
+  /** Takes the next of one priority, whatever more urgent waits; undefined where none does. */
+  takeOf(priority: number): E | undefined {
+    return this.#lanes.get(priority)?.take();
+  }
+}
+
+/** What waits at one priority. */
+class Turns<E extends Waiting> {
+  readonly priority: number;
+  #flows = new Map<string, Fifo<E>>();
+  #turns = new Fifo<string>();
+
+  constructor(priority: number) {
+    this.priority = priority;
+  }
+
+  push(waiting: E): void {
+    const { flow } = waiting;
+    let fifo = this.#flows.get(flow);
+    if (!fifo) {
+      fifo = new Fifo();
+      this.#flows.set(flow, fifo);
+      this.#turns.push(flow);
+    }
+    fifo.push(waiting);
+  }
+
+  take(): E | undefined {
+    for (;;) {
+      const flow = this.#turns.shift();
+      if (flow === undefined) return undefined;
+      const fifo = this.#flows.get(flow)!;
+      let waiting = fifo.shift();
+      while (waiting?.withdrawn) waiting = fifo.shift();
+      if (fifo.size > 0) this.#turns.push(flow);
+      else this.#flows.delete(flow);
+      if (waiting) return waiting;
+    }
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * Whom a piece of work is for, the most urgent first: a change that AWS announced, a person who waits, a Secret that
+ * was edited, the mass, a poll. Reads from AWS and writes to Kubernetes go by the same lanes.
+ */
+export const lanes = ["event", "interactive", "drift", "bulk", "poll"] as const;
+
+export type Lane = (typeof lanes)[number];
+
+/** The more urgent of two lanes. */
+export function moreUrgent(a: Lane, b: Lane): Lane {
+  return lanes.indexOf(a) <= lanes.indexOf(b) ? a : b;
+}
+
+/** The priority of a lane as p-queue takes it: higher starts first. */
+export function priorityOf(lane: Lane): number {
+  return lanes.length - lanes.indexOf(lane);
+}
