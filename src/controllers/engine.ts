@@ -10,8 +10,10 @@ import type { Metrics } from "../metrics/metrics.ts";
 import { Lanes } from "../parameters/lanes.ts";
 import { Observer } from "../parameters/observer.ts";
 import { PathReader } from "../parameters/path-reader.ts";
+import { Quotas } from "../parameters/quotas.ts";
 import { Reader } from "../parameters/reader.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
+import { laneOf } from "../runtime/lane.ts";
 import type { Log } from "../runtime/log.ts";
 import { Connections } from "./connection/connections.ts";
 import { ConnectionController } from "./connection/controller.ts";
@@ -68,6 +70,7 @@ const writesAtOnce = 32;
 /** Queues, controllers and the observer, put together; nothing in it starts by itself. */
 export class Engine {
   readonly queues: { syncedSecrets: WorkQueue; connections: WorkQueue };
+  readonly lanes: Lanes;
   readonly observer: Observer;
   readonly recorder: EventRecorder;
   readonly writer: SecretWriter;
@@ -85,15 +88,19 @@ export class Engine {
       reportingController: "keyferry.io/controller",
       reportingInstance: settings.instance,
     });
-    const lanes = new Lanes(metrics);
+    const quotas = new Quotas(clock);
+    const lanes = new Lanes({ quotas, clock, metrics });
+    this.lanes = lanes;
     this.observer = new Observer({
       reader: new Reader(lanes),
       pathReader: new PathReader(lanes),
+      quotas,
       clock,
       random,
       metrics,
       missingGraceMs: settings.missingGraceMs,
-      notify: (key) => this.syncedSecrets.enqueue(key, "bulk"),
+      notify: (key, lane) => this.syncedSecrets.enqueue(key, lane),
+      stretched: ({ account, region }) => this.connections.stretched(account, region),
     });
     const connections = new Connections({
       namespaceLabels: (name) => views.namespaces.get(name)?.metadata.labels,
@@ -113,6 +120,7 @@ export class Engine {
       reconciler: new SyncedSecretReconciler({
         connections,
         observer: this.observer,
+        lanes,
         view: this.#view,
         writer: this.writer,
         readOnly,
@@ -138,6 +146,8 @@ export class Engine {
     const reconciler = new ConnectionReconciler({
       find: (key) => connectionIn(views, key),
       connections,
+      quotas,
+      stretch: (identityKey) => this.observer.stretch(identityKey),
       identities: worlds.identities,
       client,
       recorder: this.recorder,
@@ -145,7 +155,10 @@ export class Engine {
       log,
       changed: (key) => this.syncedSecrets.connectionChanged(key),
     });
-    this.connections = new ConnectionController(reconciler, this.queues.connections, log);
+    this.connections = new ConnectionController({ reconciler, connections, queue: this.queues.connections, log });
+    metrics.atScrape(() => {
+      for (const { priority, forMs } of this.queues.syncedSecrets.waits()) metrics.waits(laneOf(priority), 1, forMs);
+    });
     this.queues.syncedSecrets.onIdle(() => {
       if (!this.syncedSecrets.isHolding) this.observer.endWave();
     });

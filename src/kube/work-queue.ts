@@ -17,6 +17,8 @@ export interface WorkQueueOptions {
 
 interface ReadyKey extends Waiting {
   readonly key: string;
+  /** Monotonic milliseconds. */
+  readonly since: number;
 }
 
 interface Delayed {
@@ -127,9 +129,25 @@ export class WorkQueue {
     else if (this.#isIdle()) for (const listener of [...this.#idleListeners]) listener();
   }
 
+  /** Whether the key is going to be worked on without anything more being added: it is ready, or comes again. */
+  isWaiting(key: string): boolean {
+    return this.#ready.has(key) || this.#working.get(key) !== undefined;
+  }
+
+  /** Whether the key is being worked on. */
+  isInWork(key: string): boolean {
+    return this.#working.has(key);
+  }
+
   /** Keys that are ready. */
   get depth(): number {
     return this.#ready.size;
+  }
+
+  /** What is ready, each with its priority and the milliseconds that it has waited. */
+  *waits(): Iterable<{ priority: number; forMs: number }> {
+    const now = this.#clock.monotonic();
+    for (const { priority, since } of this.#ready.values()) yield { priority, forMs: now - since };
   }
 
   /** Keys that are being worked on. */
@@ -168,7 +186,7 @@ export class WorkQueue {
   }
 
   #makeReady(key: string, priority: number): void {
-    const waiting = { key, priority, flow: namespaceOf(key), withdrawn: false };
+    const waiting = { key, priority, flow: namespaceOf(key), since: this.#clock.monotonic(), withdrawn: false };
     this.#ready.set(key, waiting);
     this.#lanes.push(waiting);
     for (const listener of [...this.#readyListeners]) listener();

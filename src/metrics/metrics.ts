@@ -6,8 +6,17 @@ const secondsOfAChange = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 
 /** Every metric that the operator exports, under the prefix `keyferry_`; docs/metrics.md lists them for users. */
 export class Metrics {
   readonly registry = new Registry();
+  readonly #measures: (() => void)[] = [];
+  readonly #waiting = new Map<string, { depth: number; oldestMs: number }>();
 
-  readonly buildInfo = this.#gauge("build_info", "1, with the operator's version", ["version"]);
+  /** The first of all, so that what is measured when a page is asked for is on that page. */
+  readonly buildInfo = new Gauge({
+    name: "keyferry_build_info",
+    help: "1, with the operator's version",
+    labelNames: ["version"],
+    registers: [this.registry],
+    collect: () => this.#measure(),
+  });
   readonly ready = this.#gauge(
     "syncedsecret_ready",
     "1 where the condition Ready is True, 0 where it is False, absent while suspended",
@@ -43,7 +52,15 @@ export class Metrics {
   readonly kmsDecrypts = this.#counter("kms_decrypts_total", "Decryptions of ciphertexts by KMS", ["result"]);
   readonly secretWrites = this.#counter("secret_writes_total", "Writes of Secrets", ["action"]);
   readonly driftRepairs = this.#counter("drift_repairs_total", "Secrets put back after an edit or a deletion");
-  readonly queueDepth = this.#gauge("queue_depth", "Keys and reads that wait", ["lane"]);
+  readonly quotaUsed = this.#gauge(
+    "aws_quota_used_ratio",
+    "Calls of the last half minute, as a share of what may be called",
+    ["account", "region", "service"],
+  );
+  readonly queueDepth = this.#gauge("queue_depth", "Reconciles and calls to AWS that wait", ["lane"]);
+  readonly queueOldest = this.#gauge("queue_oldest_seconds", "How long the one that waits longest has waited", [
+    "lane",
+  ]);
   readonly watchedParameters = this.#gauge("watched_parameters", "Distinct parameters and paths that are watched");
   readonly kubernetesRequests = this.#counter("kubernetes_requests_total", "Requests to the Kubernetes API", [
     "verb",
@@ -54,6 +71,26 @@ export class Metrics {
   /** With `withProcess`, Node's own metrics (heap, event loop, garbage collection) are exported too. */
   constructor(options: { withProcess?: boolean } = {}) {
     if (options.withProcess) collectDefaultMetrics({ register: this.registry });
+  }
+
+  /** Has `measure` called before a page is made: for what changes too often to be counted along. */
+  atScrape(measure: () => void): void {
+    this.#measures.push(measure);
+  }
+
+  /** For what is called at a scrape: notes what waits in a lane. Depths add up, of several waits the longest counts. */
+  waits(lane: string, depth: number, oldestMs: number): void {
+    const before = this.#waiting.get(lane) ?? { depth: 0, oldestMs: 0 };
+    this.#waiting.set(lane, { depth: before.depth + depth, oldestMs: Math.max(before.oldestMs, oldestMs) });
+  }
+
+  #measure(): void {
+    for (const lane of this.#waiting.keys()) this.#waiting.set(lane, { depth: 0, oldestMs: 0 });
+    for (const measure of this.#measures) measure();
+    for (const [lane, { depth, oldestMs }] of this.#waiting) {
+      this.queueDepth.set({ lane }, depth);
+      this.queueOldest.set({ lane }, oldestMs / 1_000);
+    }
   }
 
   #gauge(name: string, help: string, labelNames: string[] = []): Gauge {

@@ -59,13 +59,52 @@ export interface Entry {
   askedAt?: number;
   /** SyncedSecrets that depend on it, with the poll interval that each asks for, in milliseconds. */
   readonly dependents: Map<string, number>;
+  /** The shortest of these intervals; Infinity where it is never polled. */
+  intervalMs: number;
+  /** Milliseconds since the epoch when AWS last announced a change of it. */
+  hintedAt?: number;
   /** Milliseconds since the epoch of the next look. */
   dueAt: number;
 }
 
 /** Makes the entry of a reference that nobody has looked at. */
 export function newEntry(reference: Reference, key: string): Entry {
-  return { reference, key, spot: {}, members: new Map(), looked: false, dependents: new Map(), dueAt: Infinity };
+  return {
+    reference,
+    key,
+    spot: {},
+    members: new Map(),
+    looked: false,
+    dependents: new Map(),
+    intervalMs: Infinity,
+    dueAt: Infinity,
+  };
+}
+
+/** Sets what a SyncedSecret asks for. @returns whether it asks for something new */
+export function addDependent(entry: Entry, dependent: string, intervalMs: number): boolean {
+  const before = entry.dependents.get(dependent);
+  if (before === intervalMs) return false;
+  entry.dependents.set(dependent, intervalMs);
+  if (before !== undefined && before <= entry.intervalMs) entry.intervalMs = shortest(entry);
+  else entry.intervalMs = Math.min(entry.intervalMs, intervalMs);
+  return true;
+}
+
+export function removeDependent(entry: Entry, dependent: string): void {
+  const before = entry.dependents.get(dependent);
+  entry.dependents.delete(dependent);
+  if (before !== undefined && before <= entry.intervalMs) entry.intervalMs = shortest(entry);
+}
+
+/** The shortest interval that is asked for; none can be shorter than what was the shortest before. */
+function shortest({ dependents, intervalMs }: Entry): number {
+  let least = Infinity;
+  for (const interval of dependents.values()) {
+    if (interval <= intervalMs) return interval;
+    least = Math.min(least, interval);
+  }
+  return least;
 }
 
 /**

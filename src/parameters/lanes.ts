@@ -1,44 +1,57 @@
-import PQueue from "p-queue";
 import type { Identity } from "../aws/identity.ts";
 import type { Metrics } from "../metrics/metrics.ts";
-import { type Lane, priorityOf } from "../runtime/lane.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { type Lane, lanes } from "../runtime/lane.ts";
+import { type Call, Gate } from "./gate.ts";
+import type { Quotas, Service } from "./quotas.ts";
 
-/** Calls of one identity that may be under way at once. At 50 ms a call it is five times the default quota of AWS. */
-const callsAtOnce = 10;
+export interface LanesOptions {
+  quotas: Quotas;
+  clock: Clock;
+  metrics: Metrics;
+}
 
-/** The calls to AWS, by identity and lane: one identity that hangs or is throttled takes no place from another. */
+/** The way to AWS: every call of a service that has a quota passes the gate of its account and region, by its lane. */
 export class Lanes {
-  readonly #queues = new Map<string, PQueue>();
-  readonly #metrics: Metrics;
+  readonly #options: LanesOptions;
+  readonly #gates = new Map<string, Gate>();
 
-  constructor(metrics: Metrics) {
-    this.#metrics = metrics;
+  constructor(options: LanesOptions) {
+    this.#options = options;
+    options.metrics.atScrape(() => this.#measure());
   }
 
   /**
-   * Runs `call` when its turn comes.
+   * Makes `call` when its turn comes, and again, some times, while AWS throttles it.
    *
    * @returns what `call` returns; rejects with what it throws
    */
-  async run<T>(identity: Identity, lane: Lane, call: () => Promise<T>): Promise<T> {
-    let queue = this.#queues.get(identity.key);
-    if (!queue) {
-      queue = new PQueue({ concurrency: callsAtOnce });
-      this.#queues.set(identity.key, queue);
+  run<T>(identity: Pick<Identity, "key">, lane: Lane, call: Call<T>, service: Service = "ssm"): Promise<T | undefined> {
+    const { quotas, clock } = this.#options;
+    const { account, region, quota } = quotas.place(identity.key, service);
+    const key = `${account}/${region}/${service}`;
+    let gate = this.#gates.get(key);
+    if (!gate) {
+      gate = new Gate(clock, quota);
+      this.#gates.set(key, gate);
     }
-    this.#metrics.queueDepth.inc({ lane });
-    try {
-      return await queue.add(
-        () => {
-          this.#metrics.queueDepth.dec({ lane });
-          return call();
-        },
-        { priority: priorityOf(lane) },
-      );
-    } finally {
-      if (queue.size === 0 && queue.pending === 0 && this.#queues.get(identity.key) === queue) {
-        this.#queues.delete(identity.key);
-      }
+    return gate.run(identity.key, () => quotas.own(identity.key, service), lane, call);
+  }
+
+  /** Calls that wait for their turn. */
+  get waiting(): number {
+    let sum = 0;
+    for (const gate of this.#gates.values()) for (const lane of lanes) sum += gate.depth[lane];
+    return sum;
+  }
+
+  #measure(): void {
+    const { metrics, quotas } = this.#options;
+    for (const gate of this.#gates.values()) {
+      for (const lane of lanes) metrics.waits(lane, gate.depth[lane], gate.oldestMs(lane));
+    }
+    for (const { account, region, service, quota } of quotas.places()) {
+      metrics.quotaUsed.set({ account, region, service }, quota.usedRatio);
     }
   }
 }

@@ -1,32 +1,37 @@
+import type { Identity } from "../aws/identity.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
+import { believe, spotsOf } from "./belief.ts";
+import { Entries } from "./entries.ts";
 import {
+  addDependent,
   type Entry,
   fingerprint,
   isCurrent,
   isKnown,
-  isMassLoss,
   isRipe,
   miss,
-  newEntry,
   plant,
+  removeDependent,
   type Seed,
   type Sight,
   type Sighted,
   type Spot,
   serve,
 } from "./entry.ts";
+import { Hints } from "./hints.ts";
+import { Intervals } from "./intervals.ts";
 import type { PathReader } from "./path-reader.ts";
 import { Poller } from "./poller.ts";
+import type { Place, Quotas } from "./quotas.ts";
 import type { Read, Reader } from "./reader.ts";
 import {
   memberSelector,
   type ParameterReference,
   type PathReference,
   type Reference,
-  referenceKey,
   requestName,
 } from "./reference.ts";
 import { Wave } from "./wave.ts";
@@ -46,15 +51,36 @@ export type Values = { state: "values"; values: ReadonlyMap<string, Sighted> } |
 export interface ObserverOptions {
   reader: Reader;
   pathReader: PathReader;
+  quotas: Quotas;
   clock: Clock;
   random: Random;
   metrics: Metrics;
   /** Milliseconds between the two looks that make a parameter gone. */
   missingGraceMs: number;
   /** Called with the namespace/name of each SyncedSecret for which something has changed. */
-  notify: (dependent: string) => void;
+  notify: (dependent: string, lane: Lane) => void;
+  /** Whether a queue that has proved itself announces what becomes of a reference; nothing is announced by default. */
+  isAnnounced?: (reference: Reference) => boolean;
+  /** Called where a poll finds a change that should have been announced. */
+  missed?: (reference: Reference) => void;
+  /** Called when the polls of a quota are stretched otherwise than before. */
+  stretched?: (place: Place) => void;
 }
 
+/** Whom a read is for. */
+export interface ReadFor {
+  /** Asks AWS again whatever the wave holds. */
+  fresh?: boolean;
+  /** Of the SyncedSecret: within a lane, namespaces take turns. */
+  namespace?: string;
+}
+
+/** Dependants that one change makes a wave, which must not keep a person waiting. */
+const waveFrom = 20;
+/** Milliseconds until another look where a hint's own showed no change: it may have come before the change was there. */
+const againAfterHintMs = 5_000;
+/** Milliseconds for which a hint counts as the announcement of a change. */
+const hintCountsMs = 60_000;
 /** Members of one path that are asked for one by one when they have gone; with more, none is believed to be gone. */
 const confirmationsAtMost = 50;
 
@@ -64,15 +90,20 @@ const confirmationsAtMost = 50;
  */
 export class Observer {
   readonly #options: ObserverOptions;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Entries();
   readonly #byDependent = new Map<string, Set<Entry>>();
   readonly #reading = new Map<string, Promise<Values>>();
   readonly #wave: Wave;
   readonly #poller: Poller;
+  readonly #intervals: Intervals;
+  readonly #hints: Hints<Entry, boolean>;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
     this.#wave = new Wave(options.clock);
+    const { quotas, isAnnounced = () => false, stretched = () => {} } = options;
+    this.#intervals = new Intervals({ quotas, isAnnounced, stretched });
+    this.#hints = new Hints(options.clock, (entry) => this.#lookAt(entry, "event"));
     this.#poller = new Poller(options.clock, options.random, (entries) => this.#poll(entries));
   }
 
@@ -84,9 +115,7 @@ export class Observer {
       const entry = this.#entry(want.reference);
       if (want.seed) plant(entry, want.seed, this.#options.clock.now());
       after.add(entry);
-      const isNew = entry.dependents.get(dependent) !== want.pollIntervalMs;
-      entry.dependents.set(dependent, want.pollIntervalMs);
-      if (isNew) this.#planFirst(entry);
+      if (addDependent(entry, dependent, want.pollIntervalMs)) this.#planFirst(entry);
     }
     for (const entry of before) if (!after.has(entry)) this.#release(entry, dependent);
     if (after.size > 0) this.#byDependent.set(dependent, after);
@@ -95,26 +124,53 @@ export class Observer {
 
   /** What is known of a reference; undefined where nobody depends on it. */
   entry(reference: Reference): Readonly<Entry> | undefined {
-    return this.#entries.get(referenceKey(reference));
+    return this.#entries.get(reference);
   }
 
   /** Looks at references now, without decryption, and returns when all have been answered or have failed. */
-  async look(references: readonly Reference[], lane: Lane): Promise<void> {
-    await Promise.all(references.map((reference) => this.#lookAt(this.#entry(reference), lane)));
+  async look(references: readonly Reference[], lane: Lane, namespace = ""): Promise<void> {
+    await Promise.all(references.map((reference) => this.#lookAt(this.#entry(reference), lane, namespace)));
   }
 
   /**
-   * Reads a reference's values with decryption. Within a wave, the first read serves everyone.
+   * Looks at what AWS has announced a change of, without decryption.
    *
-   * @param fresh true asks AWS again whatever the wave holds
+   * @param name of the parameter, which lies in the identity's region
+   * @returns namespace/name of the SyncedSecrets that were told of a change; a look that failed is repeated by polls
    */
-  values(reference: Reference, lane: Lane, fresh = false): Promise<Values> {
+  async announced(identity: Identity, account: string, name: string): Promise<readonly string[]> {
+    const now = this.#options.clock.now();
+    const told: string[] = [];
+    const look = async (entry: Entry) => {
+      entry.hintedAt = now;
+      if (await this.#hints.look(entry)) for (const dependent of entry.dependents.keys()) told.push(dependent);
+      else this.#planBy(entry, this.#options.clock.now() + againAfterHintMs);
+    };
+    await Promise.all(this.#entries.concerned(identity.key, { account, region: identity.region, name }).map(look));
+    return told;
+  }
+
+  /** Brings the polls of an identity forward to the intervals that hold now. */
+  replan(identityKey: string): void {
+    const { clock, random } = this.#options;
+    for (const entry of this.#entries.of(identityKey)) {
+      this.#planBy(entry, clock.now() + this.#intervals.of(entry) * (1 - 0.9 * random()));
+    }
+  }
+
+  /** By how much the polls of an identity are stretched, for want of quota; 1 where they are not. */
+  stretch(identityKey: string): number {
+    return this.#intervals.stretch(identityKey);
+  }
+
+  /** Reads a reference's values with decryption. Within a wave, the first read serves everyone. */
+  values(reference: Reference, lane: Lane, { fresh = false, namespace = "" }: ReadFor = {}): Promise<Values> {
     const entry = this.#entry(reference);
     const held = fresh ? undefined : this.#wave.get(entry);
     if (held) return Promise.resolve({ state: "values", values: held });
     const running = fresh ? undefined : this.#reading.get(entry.key);
     if (running) return running;
-    const reading = this.#readValues(entry, lane).finally(() => {
+    const reading = this.#readValues(entry, lane, namespace).finally(() => {
       if (this.#reading.get(entry.key) === reading) this.#reading.delete(entry.key);
     });
     this.#reading.set(entry.key, reading);
@@ -151,20 +207,16 @@ export class Observer {
   }
 
   #entry(reference: Reference): Entry {
-    const key = referenceKey(reference);
-    let entry = this.#entries.get(key);
-    if (!entry) {
-      entry = newEntry(reference, key);
-      this.#entries.set(key, entry);
-      this.#options.metrics.watchedParameters.set(this.#entries.size);
-    }
+    const entry = this.#entries.open(reference);
+    this.#options.metrics.watchedParameters.set(this.#entries.size);
     return entry;
   }
 
   #release(entry: Entry, dependent: string): void {
-    entry.dependents.delete(dependent);
+    removeDependent(entry, dependent);
     if (entry.dependents.size > 0) return;
-    this.#entries.delete(entry.key);
+    this.#entries.remove(entry);
+    this.#intervals.drop(entry);
     this.#wave.drop(entry);
     this.#options.metrics.watchedParameters.set(this.#entries.size);
     const { reference } = entry;
@@ -173,22 +225,24 @@ export class Observer {
 
   /** Spreads the first polls over the interval, so that what was read at once is not polled at once. */
   #planFirst(entry: Entry): void {
-    const interval = Math.min(...entry.dependents.values());
-    if (!Number.isFinite(interval)) return;
-    const at = this.#options.clock.now() + interval * (1 - 0.9 * this.#options.random());
-    if (at < entry.dueAt || !Number.isFinite(entry.dueAt)) {
-      entry.dueAt = at;
-      this.#poller.plan(entry);
-    }
+    const { clock, random } = this.#options;
+    this.#planBy(entry, clock.now() + this.#intervals.of(entry) * (1 - 0.9 * random()));
   }
 
   #planNext(entry: Entry): void {
     const { clock, missingGraceMs } = this.#options;
     const now = clock.now();
-    let at = now + Math.min(...entry.dependents.values());
-    for (const spot of [entry.spot, ...entry.members.values()]) {
+    let at = now + this.#intervals.of(entry);
+    for (const spot of spotsOf(entry)) {
       if (spot.missing?.stage === "suspect") at = Math.min(at, Math.max(now + 1, spot.missing.since + missingGraceMs));
     }
+    entry.dueAt = at;
+    this.#poller.plan(entry);
+  }
+
+  /** Has an entry polled at an instant, if not before. */
+  #planBy(entry: Entry, at: number): void {
+    if (!Number.isFinite(at) || at >= entry.dueAt) return;
     entry.dueAt = at;
     this.#poller.plan(entry);
   }
@@ -198,40 +252,49 @@ export class Observer {
     return entries.some((entry) => entry.failure?.next === "retry") ? "unheard" : "heard";
   }
 
-  async #lookAt(entry: Entry, lane: Lane): Promise<void> {
+  /** @returns whether the dependants were told of a change */
+  async #lookAt(entry: Entry, lane: Lane, namespace = ""): Promise<boolean> {
     const { reference } = entry;
     if (reference.kind === "path") {
       const listing = await this.#options.pathReader.list(reference, { decrypt: false, lane });
-      await this.#heard(entry, async () => {
+      return this.#heard(entry, lane, async () => {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
         else await this.#listed(entry, reference, listing.records, lane);
       });
-      return;
     }
     const name = requestName(reference);
     const { reader, clock, missingGraceMs } = this.#options;
     const ripe = isRipe(entry.spot, missingGraceMs, clock.now());
     const read = ripe
       ? await reader.confirm(reference.identity, name, lane)
-      : await reader.read(reference.identity, name, { decrypt: false, lane });
-    await this.#heard(entry, async () => {
+      : await reader.read(reference.identity, name, { decrypt: false, lane, namespace });
+    return this.#heard(entry, lane, async () => {
       this.#take(entry, reference, read);
       if (ripe && read.state === "missing") await this.#believe(entry, entry.spot);
     });
   }
 
   /** Applies an answer, plans the next look, and tells the dependants where it changes what they act upon. */
-  async #heard(entry: Entry, apply: () => Promise<void>): Promise<void> {
+  async #heard(entry: Entry, lane: Lane, apply: () => Promise<void>): Promise<boolean> {
     const knew = isKnown(entry);
     const before = fingerprint(entry);
     const wasUnheard = entry.failure?.next === "retry";
     await apply();
     entry.askedAt = this.#options.clock.now();
     this.#planNext(entry);
+    const hasChanged = knew && before !== fingerprint(entry);
+    if (hasChanged && lane === "poll") this.#sayIfMissed(entry);
     const recovered = wasUnheard && entry.failure === undefined;
-    if ((knew && before !== fingerprint(entry)) || recovered) {
-      for (const dependent of entry.dependents.keys()) this.#options.notify(dependent);
-    }
+    if (!hasChanged && !recovered) return false;
+    const isWave = lane !== "event" || entry.dependents.size >= waveFrom;
+    for (const dependent of entry.dependents.keys()) this.#options.notify(dependent, isWave ? "bulk" : "event");
+    return true;
+  }
+
+  #sayIfMissed(entry: Entry): void {
+    const { isAnnounced, missed, clock } = this.#options;
+    const isHinted = entry.hintedAt !== undefined && clock.now() - entry.hintedAt <= hintCountsMs;
+    if (!isHinted && isAnnounced?.(entry.reference)) missed?.(entry.reference);
   }
 
   #fail(entry: Entry, failure: Failure): void {
@@ -291,37 +354,10 @@ export class Observer {
     }
   }
 
-  /**
-   * Believes that what is missing for the second time is gone, unless far too much went missing at once. What has not
-   * been looked at since is looked at first: polls are spread, so that a loss of everything begins with one name.
-   */
-  async #believe(entry: Entry, spot: Spot): Promise<void> {
+  #believe(entry: Entry, spot: Spot): Promise<void> {
     const { clock, missingGraceMs } = this.#options;
-    const since = spot.missing?.since ?? clock.now();
-    const isOthers = (other: Entry) => other !== entry && other.reference.identity.key === entry.reference.identity.key;
-    const isWaiting = (other: Entry) =>
-      [other.spot, ...other.members.values()].some((one) => isRipe(one, missingGraceMs, clock.now()));
-    const unseen = [...this.#entries.values()].filter(
-      (other) => isOthers(other) && (other.askedAt ?? 0) <= since && !isWaiting(other),
-    );
-    await Promise.all(unseen.map((other) => this.#lookAt(other, "poll")));
-    if (unseen.some(({ failure }) => failure)) {
-      // What was not answered is not there either; the second opinion has to wait for it.
-      if (spot.missing) spot.missing.since = clock.now();
-      return;
-    }
-    const recent = clock.now() - 2 * missingGraceMs;
-    let total = 0;
-    let missing = 0;
-    for (const other of this.#entries.values()) {
-      if (other.reference.identity.key !== entry.reference.identity.key) continue;
-      for (const one of [other.spot, ...other.members.values()]) {
-        if (!one.sight) continue;
-        total += 1;
-        if (one.missing && (one.missing.stage === "held" || one.missing.since > recent)) missing += 1;
-      }
-    }
-    if (spot.missing) spot.missing.stage = isMassLoss(missing, total) ? "held" : "gone";
+    const look = (other: Entry) => this.#lookAt(other, "poll");
+    return believe(entry, spot, { entries: this.#entries, clock, missingGraceMs, look });
   }
 
   #unread(entry: Entry, failure: Failure): Values {
@@ -329,12 +365,12 @@ export class Observer {
     return { state: "failed", failure };
   }
 
-  async #readValues(entry: Entry, lane: Lane): Promise<Values> {
+  async #readValues(entry: Entry, lane: Lane, namespace: string): Promise<Values> {
     const { reference } = entry;
     const values = new Map<string, Sighted>();
     if (reference.kind === "path") {
       const listing = await this.#options.pathReader.list(reference, { decrypt: true, lane });
-      await this.#heard(entry, async () => {
+      await this.#heard(entry, lane, async () => {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
         else await this.#listed(entry, reference, listing.records, lane);
       });
@@ -346,8 +382,8 @@ export class Observer {
       }
     } else {
       const name = requestName(reference);
-      const read = await this.#options.reader.read(reference.identity, name, { decrypt: true, lane });
-      await this.#heard(entry, async () => this.#take(entry, reference, read));
+      const read = await this.#options.reader.read(reference.identity, name, { decrypt: true, lane, namespace });
+      await this.#heard(entry, lane, async () => this.#take(entry, reference, read));
       if (read.state === "failed") return this.#unread(entry, read.failure);
       if (read.state === "found" && isCurrent(entry.spot, read.record)) {
         const { value, version, modified } = read.record;
@@ -355,7 +391,7 @@ export class Observer {
       }
     }
     delete entry.unreadSince;
-    if (this.#entries.get(entry.key) === entry) this.#wave.hold(entry, values);
+    if (this.#entries.has(entry)) this.#wave.hold(entry, values);
     return { state: "values", values };
   }
 }

@@ -1,6 +1,7 @@
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
+import { isBelow } from "./entries.ts";
 import type { Lanes } from "./lanes.ts";
 import { type PathReference, referenceKey } from "./reference.ts";
 
@@ -52,13 +53,13 @@ export class PathReader {
             ...(token === undefined ? {} : { nextToken: token }),
           }),
         );
-        for (const record of page.found) {
+        for (const record of page!.found) {
           const before = records.get(record.name);
           if (isBelow(record.name, path) && !(before && before.modified > record.modified)) {
             records.set(record.name, record);
           }
         }
-        nextToken = page.nextToken;
+        nextToken = page!.nextToken;
         if (nextToken !== undefined && (tokens.has(nextToken) || tokens.size >= pagesAtMost)) {
           return { state: "failed", failure: endless(reference) };
         }
@@ -70,11 +71,6 @@ export class PathReader {
       return { state: "failed", failure: endless(reference) };
     }
   }
-}
-
-/** Whether a name that a listing returned lies below the path that was asked for. */
-function isBelow(name: string, path: string): boolean {
-  return name.startsWith(path.endsWith("/") ? path : `${path}/`);
 }
 
 function endless(reference: PathReference): Failure {

@@ -129,5 +129,5 @@ function takeDue(heap: Heap<Due>, now: number): Entry[] {
 /** How long before its instant an entry may be taken along, in milliseconds: a tenth of its interval. */
 function lookAheadMs(entry: Entry): number {
   if (entry.spot.missing) return 0;
-  return Math.min(...entry.dependents.values()) / 10;
+  return entry.intervalMs / 10;
 }

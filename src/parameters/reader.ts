@@ -2,7 +2,8 @@ import { AwsFailure, type FailureScope } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { Failure } from "../runtime/failure.ts";
-import { type Lane, lanes, moreUrgent } from "../runtime/lane.ts";
+import type { Lane } from "../runtime/lane.ts";
+import { type Ask, Asks } from "./asks.ts";
 import type { Lanes } from "./lanes.ts";
 
 /** What AWS said of one name. `missing` is AWS's word; whether it is believed is the observer's affair. */
@@ -11,12 +12,12 @@ export type Read =
   | { state: "missing"; reason: "ParameterNotFound" | "VersionNotFound" }
   | { state: "failed"; failure: Failure };
 
-interface Ask {
-  name: string;
+export interface ReadOptions {
+  /** False leaves the value out and uses no KMS. */
   decrypt: boolean;
   lane: Lane;
-  answer: Promise<Read>;
-  resolve: (read: Read) => void;
+  /** Namespace that the read is for; within a lane, namespaces take turns. */
+  namespace?: string;
 }
 
 /** Names in one GetParameters call, at most: a limit of AWS. */
@@ -24,19 +25,35 @@ const namesInACall = 10;
 
 /** What is asked of one identity and not yet sent, and what is remembered of its names. */
 class Mailbox {
+  readonly identity: Identity;
   /** Asks with and without decryption wait apart: a poll must not use KMS. */
-  readonly waiting = { decrypted: new Map<string, Ask>(), plain: new Map<string, Ask>() };
-  readonly calls = { decrypted: 0, plain: 0 };
+  readonly waiting = { decrypted: new Asks(), plain: new Asks() };
+  /** Asks for poison names, each of which waits for a call of its own; by kind, then name. */
+  readonly alone = { decrypted: new Map<string, Ask>(), plain: new Map<string, Ask>() };
+  /** Calls that wait for their turn, by kind and lane. */
+  readonly calls = { decrypted: new Map<Lane, number>(), plain: new Map<Lane, number>() };
+  /** Calls that wait or are under way. */
+  open = 0;
   /** Names that made a call fail as a whole: read alone until they answer. */
   readonly poison = new Set<string>();
   /** Names in the last call at which the service failed by an error of its own: with the next, one may be to blame. */
   readonly suspects = new Set<string>();
   /** What is missing about a name that AWS calls invalid: found out once, by one GetParameter. */
   readonly missing = new Map<string, "ParameterNotFound" | "VersionNotFound">();
+
+  constructor(identity: Identity) {
+    this.identity = identity;
+  }
+
+  get isEmpty(): boolean {
+    return this.poison.size + this.suspects.size + this.missing.size + this.open === 0;
+  }
 }
 
+type Kind = "decrypted" | "plain";
+
 /**
- * Reads parameters in calls of ten names, formed when a call is about to start and not before, so that what is asked
+ * Reads parameters in calls of ten names, formed when the quota grants a call and not before, so that what is asked
  * meanwhile travels along. Equal asks that wait are answered by one read.
  */
 export class Reader {
@@ -51,24 +68,32 @@ export class Reader {
    * Reads one parameter.
    *
    * @param name with its selector, as GetParameters takes it
-   * @param options.decrypt false leaves the value out and uses no KMS
    * @returns never rejects: a failure is a state
    */
-  read(identity: Identity, name: string, options: { decrypt: boolean; lane: Lane }): Promise<Read> {
+  read(identity: Identity, name: string, { decrypt, lane, namespace = "" }: ReadOptions): Promise<Read> {
     const mailbox = this.#mailbox(identity);
-    const waiting =
-      mailbox.waiting.decrypted.get(name) ?? (options.decrypt ? undefined : mailbox.waiting.plain.get(name));
-    if (waiting) {
-      waiting.lane = moreUrgent(waiting.lane, options.lane);
+    const kinds: Kind[] = decrypt ? ["decrypted"] : ["decrypted", "plain"];
+    for (const kind of kinds) {
+      const alone = mailbox.alone[kind].get(name);
+      if (alone) return alone.answer;
+      const asks = mailbox.waiting[kind];
+      const waiting = asks.get(name);
+      if (!waiting) continue;
+      if (asks.hurry(waiting, lane, namespace)) this.#queueCalls(mailbox, kind, lane);
       return waiting.answer;
     }
     let resolve: (read: Read) => void = () => {};
     const answer = new Promise<Read>((r) => {
       resolve = r;
     });
-    const kind = options.decrypt ? "decrypted" : "plain";
-    mailbox.waiting[kind].set(name, { name, ...options, answer, resolve });
-    this.#dispatch(identity, mailbox, kind, options.lane);
+    const ask: Ask = { name, decrypt, lane, answer, resolve };
+    if (mailbox.poison.has(name)) {
+      this.#sendAlone(mailbox, ask);
+    } else {
+      const kind = decrypt ? "decrypted" : "plain";
+      mailbox.waiting[kind].add(ask, namespace);
+      this.#queueCalls(mailbox, kind, lane);
+    }
     return answer;
   }
 
@@ -77,7 +102,7 @@ export class Reader {
     try {
       const record = await this.#lanes.run(identity, lane, () => identity.ssm.getParameter(name, { decrypt: false }));
       this.#mailbox(identity).missing.delete(name);
-      return { state: "found", record };
+      return { state: "found", record: record! };
     } catch (error) {
       return notFoundOrFailed(error);
     }
@@ -90,121 +115,141 @@ export class Reader {
     mailbox.poison.delete(name);
     mailbox.suspects.delete(name);
     mailbox.missing.delete(name);
-    const { decrypted, plain } = mailbox.waiting;
-    if (mailbox.poison.size + mailbox.missing.size + decrypted.size + plain.size === 0 && noCalls(mailbox)) {
-      this.#mailboxes.delete(identity.key);
-    }
+    this.#dropIfEmpty(mailbox);
   }
 
   #mailbox(identity: Identity): Mailbox {
     let mailbox = this.#mailboxes.get(identity.key);
     if (!mailbox) {
-      mailbox = new Mailbox();
+      mailbox = new Mailbox(identity);
       this.#mailboxes.set(identity.key, mailbox);
     }
     return mailbox;
   }
 
-  /** Sees to it that as many calls are queued as what waits will fill. */
-  #dispatch(identity: Identity, mailbox: Mailbox, kind: "decrypted" | "plain", lane: Lane): void {
-    const asks = mailbox.waiting[kind];
-    let alone = 0;
-    if (mailbox.poison.size > 0) for (const name of asks.keys()) if (mailbox.poison.has(name)) alone += 1;
-    const needed = alone + Math.ceil((asks.size - alone) / namesInACall);
-    while (mailbox.calls[kind] < needed) {
-      mailbox.calls[kind] += 1;
-      void this.#lanes.run(identity, lane, async () => {
-        // A free place starts a call at once; one turn later, all that this turn asks for is there to be taken.
-        await new Promise((resolve) => setImmediate(resolve));
-        mailbox.calls[kind] -= 1;
-        const batch = takeBatch(asks, mailbox.poison);
-        // A name that has turned out to be poison since wants a call of its own, which nobody has queued.
-        this.#dispatch(identity, mailbox, kind, lane);
-        if (batch.length > 0) await this.#call(identity, mailbox, batch);
+  /** Sees to it that as many calls wait in a lane as its asks will fill. */
+  #queueCalls(mailbox: Mailbox, kind: Kind, lane: Lane): void {
+    const calls = mailbox.calls[kind];
+    const needed = Math.ceil(mailbox.waiting[kind].depth(lane) / namesInACall);
+    for (let queued = calls.get(lane) ?? 0; queued < needed; queued++) {
+      calls.set(lane, queued + 1);
+      void this.#send(mailbox, lane, () => {
+        calls.set(lane, calls.get(lane)! - 1);
+        return this.#take(mailbox, kind, lane);
       });
     }
   }
 
-  /** One GetParameters call; a call that fails as a whole is halved until the poison name stands alone. */
-  async #call(identity: Identity, mailbox: Mailbox, batch: Ask[]): Promise<void> {
-    const names = batch.map((ask) => ask.name);
+  /** Takes what the next call asks for. A name that has turned out to be poison meanwhile gets a call of its own. */
+  #take(mailbox: Mailbox, kind: Kind, lane: Lane): Ask[] {
+    const batch: Ask[] = [];
+    while (batch.length < namesInACall) {
+      const ask = mailbox.waiting[kind].take(lane);
+      if (!ask) break;
+      if (mailbox.poison.has(ask.name)) this.#sendAlone(mailbox, ask);
+      else batch.push(ask);
+    }
+    return batch;
+  }
+
+  #sendAlone(mailbox: Mailbox, ask: Ask): void {
+    const alone = mailbox.alone[ask.decrypt ? "decrypted" : "plain"];
+    alone.set(ask.name, ask);
+    void this.#send(mailbox, ask.lane, () => {
+      alone.delete(ask.name);
+      return [ask];
+    });
+  }
+
+  /**
+   * One GetParameters call; one that fails as a whole is halved until the poison name stands alone. A mailbox is kept
+   * while one of its calls is open.
+   *
+   * @param asks or what takes them, called when the call's turn has come
+   */
+  async #send(mailbox: Mailbox, lane: Lane, asks: Ask[] | (() => Ask[])): Promise<void> {
+    const { identity } = mailbox;
+    let batch = Array.isArray(asks) ? asks : undefined;
+    mailbox.open += 1;
     try {
-      const { found } = await identity.ssm.getParameters(names, { decrypt: batch[0]!.decrypt });
-      const byName = new Map<string, ParameterRecord>();
-      for (const record of found) {
-        byName.set(record.name + (record.selector ?? ""), record);
-        byName.set(record.arn + (record.selector ?? ""), record);
-        byName.set(alternative(record.name) + (record.selector ?? ""), record);
-      }
-      const unanswered: Ask[] = [];
-      for (const ask of batch) {
-        const record = byName.get(ask.name);
-        if (!record) {
-          unanswered.push(ask);
-          continue;
-        }
-        mailbox.poison.delete(ask.name);
-        mailbox.suspects.delete(ask.name);
-        mailbox.missing.delete(ask.name);
-        ask.resolve({ state: "found", record });
-      }
-      await Promise.all(unanswered.map((ask) => this.#findOut(identity, mailbox, ask)));
+      const answer = await this.#lanes.run(identity, lane, () => {
+        batch ??= (asks as () => Ask[])();
+        if (batch.length === 0) return undefined;
+        const names = batch.map(({ name }) => name);
+        return identity.ssm.getParameters(names, { decrypt: batch[0]!.decrypt });
+      });
+      if (answer) await this.#answered(mailbox, batch!, answer.found);
     } catch (error) {
-      const failure = asFailure(error);
-      const scope = scopeOf(failure);
-      const isAgain = names.every((name) => mailbox.suspects.has(name));
-      if (scope === "server") for (const name of names) mailbox.suspects.add(name);
-      const mayBeOneName = scope === "server" ? isAgain : scope === "call" && failure.next !== "retry";
-      if (!mayBeOneName) {
-        for (const ask of batch) ask.resolve({ state: "failed", failure });
-      } else if (batch.length === 1) {
-        mailbox.poison.add(names[0]!);
-        batch[0]!.resolve({ state: "failed", failure });
-      } else {
-        const half = batch.length >> 1;
-        await this.#call(identity, mailbox, batch.slice(0, half));
-        await this.#call(identity, mailbox, batch.slice(half));
+      await this.#failed(mailbox, lane, batch!, asFailure(error));
+    } finally {
+      mailbox.open -= 1;
+      this.#dropIfEmpty(mailbox);
+    }
+  }
+
+  #dropIfEmpty(mailbox: Mailbox): void {
+    if (mailbox.isEmpty) this.#mailboxes.delete(mailbox.identity.key);
+  }
+
+  async #answered(mailbox: Mailbox, batch: Ask[], found: readonly ParameterRecord[]): Promise<void> {
+    const byName = new Map<string, ParameterRecord>();
+    for (const record of found) {
+      const selector = record.selector ?? "";
+      for (const name of [record.name, record.arn, alternative(record.name)]) byName.set(name + selector, record);
+    }
+    const unanswered: Ask[] = [];
+    for (const ask of batch) {
+      const record = byName.get(ask.name);
+      if (!record) {
+        unanswered.push(ask);
+        continue;
       }
+      mailbox.poison.delete(ask.name);
+      mailbox.suspects.delete(ask.name);
+      mailbox.missing.delete(ask.name);
+      ask.resolve({ state: "found", record });
+    }
+    if (unanswered.length > 0) await Promise.all(unanswered.map((ask) => this.#findOut(mailbox, ask)));
+  }
+
+  async #failed(mailbox: Mailbox, lane: Lane, batch: Ask[], failure: Failure): Promise<void> {
+    const names = batch.map(({ name }) => name);
+    const scope = scopeOf(failure);
+    const isAgain = names.every((name) => mailbox.suspects.has(name));
+    if (scope === "server") for (const name of names) mailbox.suspects.add(name);
+    const mayBeOneName = scope === "server" ? isAgain : scope === "call" && failure.next !== "retry";
+    if (!mayBeOneName) {
+      for (const ask of batch) ask.resolve({ state: "failed", failure });
+    } else if (batch.length === 1) {
+      mailbox.poison.add(names[0]!);
+      batch[0]!.resolve({ state: "failed", failure });
+    } else {
+      const half = batch.length >> 1;
+      await Promise.all([
+        this.#send(mailbox, lane, batch.slice(0, half)),
+        this.#send(mailbox, lane, batch.slice(half)),
+      ]);
     }
   }
 
   /** GetParameters calls a name invalid without saying why; GetParameter says, and it is remembered. */
-  async #findOut(identity: Identity, mailbox: Mailbox, ask: Ask): Promise<void> {
+  async #findOut(mailbox: Mailbox, ask: Ask): Promise<void> {
+    const { identity } = mailbox;
     const known = mailbox.missing.get(ask.name);
     if (known) return ask.resolve({ state: "missing", reason: known });
+    const get = (decrypt: boolean) =>
+      this.#lanes.run(identity, ask.lane, () => identity.ssm.getParameter(ask.name, { decrypt }));
     try {
-      await identity.ssm.getParameter(ask.name, { decrypt: false });
+      await get(false);
       // It came into being between the two calls.
-      const record = await identity.ssm.getParameter(ask.name, { decrypt: ask.decrypt });
-      ask.resolve({ state: "found", record });
+      const record = await get(ask.decrypt);
+      ask.resolve({ state: "found", record: record! });
     } catch (error) {
       const read = notFoundOrFailed(error);
       if (read.state === "missing") mailbox.missing.set(ask.name, read.reason);
       ask.resolve(read);
     }
   }
-}
-
-/** Takes the next call's asks: a poison name alone, else the ten most urgent, in the order in which they were asked. */
-function takeBatch(asks: Map<string, Ask>, poison: ReadonlySet<string>): Ask[] {
-  const healthy = [...asks.values()].filter((ask) => !poison.has(ask.name));
-  let batch = healthy;
-  if (healthy.length === 0) batch = [...asks.values()].slice(0, 1);
-  else if (healthy.length > namesInACall) batch = mostUrgent(healthy);
-  for (const ask of batch) asks.delete(ask.name);
-  return batch;
-}
-
-function mostUrgent(asks: Ask[]): Ask[] {
-  const batch: Ask[] = [];
-  for (const lane of lanes) {
-    for (const ask of asks) {
-      if (ask.lane !== lane) continue;
-      batch.push(ask);
-      if (batch.length === namesInACall) return batch;
-    }
-  }
-  return batch;
 }
 
 /** `/x` and `x` are one parameter, and AWS answers with the name that it was made under. */
@@ -227,8 +272,4 @@ function asFailure(error: unknown): Failure {
 
 function scopeOf(failure: Failure): FailureScope {
   return failure instanceof AwsFailure ? failure.scope : "call";
-}
-
-function noCalls(mailbox: Mailbox): boolean {
-  return mailbox.calls.decrypted + mailbox.calls.plain === 0;
 }

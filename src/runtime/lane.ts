@@ -15,3 +15,8 @@ export function moreUrgent(a: Lane, b: Lane): Lane {
 export function priorityOf(lane: Lane): number {
   return lanes.length - lanes.indexOf(lane);
 }
+
+/** The lane of a priority; what has no priority belongs to the mass. */
+export function laneOf(priority: number): Lane {
+  return lanes[lanes.length - priority] ?? "bulk";
+}

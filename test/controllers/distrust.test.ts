@@ -24,7 +24,7 @@ async function loseStatus(name: string): Promise<void> {
 describe("a failure is asked about again", () => {
   it("by its own retry, long before the next poll", async () => {
     await put("/retry", "v");
-    aws.fault({ operation: "GetParameters", kind: "throttle", times: 1 });
+    aws.fault({ operation: "GetParameters", kind: "throttle", times: 6 });
     await world.apply("retry", { data: [one("V", "/retry")], refresh: { pollInterval: "1h" } });
     await world.sync();
     expect(await world.secret("retry")).toBeUndefined();
@@ -45,7 +45,7 @@ describe("a failure is asked about again", () => {
     await world.apply("ask", { data: [one("V", "/ask")], refresh: { pollInterval: "1h" } });
     await world.sync();
     await put("/ask", "v");
-    aws.fault({ operation: "GetParameters", kind: "throttle", times: 1 });
+    aws.fault({ operation: "GetParameters", kind: "throttle", times: 6 });
     await world.kubectl(["annotate", "kss", "ask", "keyferry.io/refresh=please"]);
     await world.fill();
     await world.work();
@@ -259,10 +259,10 @@ it("a new version that cannot be decrypted makes Ready False after staleAfter, t
   await put("/unread", "new");
   const read = aws.fault;
   const decrypts = world.engine.observer.values.bind(world.engine.observer);
-  world.engine.observer.values = async (reference, lane, fresh) => {
-    if (reference.kind !== "parameter" || reference.name !== "/unread") return decrypts(reference, lane, fresh);
+  world.engine.observer.values = async (reference, lane, options) => {
+    if (reference.kind !== "parameter" || reference.name !== "/unread") return decrypts(reference, lane, options);
     read({ operation: "GetParameters", kind: "500", times: 1, names: ["/unread"] });
-    return decrypts(reference, lane, true);
+    return decrypts(reference, lane, { fresh: true });
   };
   await world.pass(20 * minute, 10);
   expect((await world.ready("unread")).status).toBe("True");

@@ -121,15 +121,31 @@ export class World {
       did = true;
     }
     for (let keys = takeAll(this.engine); keys.length > 0; keys = takeAll(this.engine)) {
-      await Promise.all(
-        keys.map(async (key) => {
-          await controller.handle(key);
-          queues.syncedSecrets.done(key);
-        }),
+      await this.#whileQuotaIsWon(
+        Promise.all(
+          keys.map(async (key) => {
+            await controller.handle(key);
+            queues.syncedSecrets.done(key);
+          }),
+        ),
       );
       did = true;
     }
     return did;
+  }
+
+  /** Has time pass for as long as calls to AWS wait for their turn. */
+  async #whileQuotaIsWon(work: Promise<unknown>): Promise<void> {
+    let isOver = false;
+    const end = () => {
+      isOver = true;
+    };
+    work.then(end, end);
+    while (!isOver) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      if (this.engine.lanes.waiting > 0) await this.clock.advance(250);
+    }
+    await work;
   }
 
   /** Moves the clock, lets what falls due call AWS, and works off what follows. */
@@ -215,6 +231,8 @@ export class World {
         auth: { secretRef: { name: "aws-credentials", namespace: this.namespace } },
         allow: { namespaces: { names: [this.namespace] }, parameters: ["/*"] },
         endpoints: { ssm: url, kms: url, sts: url },
+        // No quota by default: the clock moves only when it is told to.
+        limits: { ssmRequestsPerSecond: 10_000, kmsRequestsPerSecond: 100_000 },
         ...spec,
       },
     };

@@ -63,6 +63,7 @@ export function connectionTo(url: string, spec: object = {}): string {
       auth: { secretRef: { name: "aws", namespace: "default" } },
       allow: { namespaces: { selector: {} }, parameters: ["/*"] },
       endpoints: { ssm: url, kms: url, sts: url },
+      limits: { ssmRequestsPerSecond: 10_000, kmsRequestsPerSecond: 100_000 },
       ...spec,
     },
   };

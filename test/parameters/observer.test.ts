@@ -4,6 +4,7 @@ import { Metrics } from "../../src/metrics/metrics.ts";
 import { Lanes } from "../../src/parameters/lanes.ts";
 import { Observer } from "../../src/parameters/observer.ts";
 import { PathReader } from "../../src/parameters/path-reader.ts";
+import { Quotas } from "../../src/parameters/quotas.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import type { ParameterReference, PathReference } from "../../src/parameters/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
@@ -22,8 +23,10 @@ beforeEach(() => {
   aws = new FakeAws(() => clock.now());
   identity = aws.identity();
   told = [];
-  const lanes = new Lanes(new Metrics());
+  const quotas = new Quotas(clock, { ssm: 10_000, kms: 10_000 });
+  const lanes = new Lanes({ quotas, clock, metrics: new Metrics() });
   observer = new Observer({
+    quotas,
     reader: new Reader(lanes),
     pathReader: new PathReader(lanes),
     clock,

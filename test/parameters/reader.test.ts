@@ -4,7 +4,9 @@ import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { Lanes } from "../../src/parameters/lanes.ts";
+import { Quotas } from "../../src/parameters/quotas.ts";
 import { Reader } from "../../src/parameters/reader.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { FakeAws } from "../support/fake-aws.ts";
 
@@ -15,9 +17,16 @@ let reader: Reader;
 beforeEach(() => {
   aws = new FakeAws(() => 1_000);
   identity = aws.identity();
-  reader = new Reader(new Lanes(new Metrics()));
+  reader = new Reader(lanesOf(10_000));
 });
 
+/** @param limit requests a second */
+const lanesOf = (limit: number) =>
+  new Lanes({
+    quotas: new Quotas(systemClock, { ssm: limit, kms: limit }),
+    clock: systemClock,
+    metrics: new Metrics(),
+  });
 const read = (name: string, decrypt = true) => reader.read(identity, name, { decrypt, lane: "bulk" });
 const names = (count: number) => Array.from({ length: count }, (_, i) => `/app/p${i}`);
 const denied = () => new Failure("AccessDenied", "wait", "denied");
@@ -172,7 +181,7 @@ it("answers every ask exactly once with its own parameter, whatever is asked, mi
       world.fault = ({ names: batch }) => {
         if (poison.some((id) => batch.includes(`/p${id}`))) throw denied();
       };
-      const own = new Reader(new Lanes(new Metrics()));
+      const own = new Reader(lanesOf(10_000));
       const me = world.identity();
       const answers = await Promise.all(
         asks.map(({ id, decrypt }) => own.read(me, `/p${id}`, { decrypt, lane: "bulk" })),

@@ -52,6 +52,13 @@ export class Connections {
     this.#resolved.delete(key);
   }
 
+  /** Keys of the connections that lead to an account and region. */
+  *leadingTo(account: string, region: string): Iterable<string> {
+    for (const [key, resolved] of this.#resolved) {
+      if (resolved.state === "ready" && resolved.account === account && resolved.identity.region === region) yield key;
+    }
+  }
+
   /** The key of the connection that a SyncedSecret names, or of the default one. */
   keyFor(resource: SyncedSecret): string {
     const { kind, namespace, name } = this.#named(resource);

@@ -4,21 +4,33 @@ import type { Change } from "../../kube/store.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
 import { type Clock, sleep } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
+import type { Connections } from "./connections.ts";
 import type { ConnectionReconciler } from "./reconcile.ts";
 import { type AnyConnection, connectionKey, credentialsSecret } from "./resolve.ts";
 
 const firstRoundMs = 2_000;
+/** Milliseconds until a status says how far polls are stretched: while resources come in, that changes with many. */
+const tellStretchAfterMs = 5_000;
+
+export interface ConnectionControllerOptions {
+  reconciler: ConnectionReconciler;
+  connections: Connections;
+  queue: WorkQueue;
+  log: Log;
+}
 
 /** Says when connections are reconciled: on a change of spec, of their credentials, and once an interval. */
 export class ConnectionController {
   readonly #reconciler: ConnectionReconciler;
+  readonly #connections: Connections;
   readonly #queue: WorkQueue;
   readonly #log: Log;
   /** Connections by the Secret that holds their credentials, namespace/name. */
   readonly #bySecret = new Map<string, Set<string>>();
 
-  constructor(reconciler: ConnectionReconciler, queue: WorkQueue, log: Log) {
+  constructor({ reconciler, connections, queue, log }: ConnectionControllerOptions) {
     this.#reconciler = reconciler;
+    this.#connections = connections;
     this.#queue = queue;
     this.#log = log;
   }
@@ -45,6 +57,11 @@ export class ConnectionController {
   /** Takes word that a Secret has changed: credentials may themselves be a SyncedSecret's target. */
   secretChanged(namespace: string, name: string): void {
     for (const key of this.#bySecret.get(`${namespace}/${name}`) ?? []) this.#queue.add(key);
+  }
+
+  /** Takes word that the polls in an account and region are stretched otherwise than before: statuses say so. */
+  stretched(account: string, region: string): void {
+    for (const key of this.#connections.leadingTo(account, region)) this.#queue.addAfter(key, tellStretchAfterMs);
   }
 
   /** Reconciles one connection and says when to look again. */

@@ -4,6 +4,7 @@ import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/recorder.ts";
 import { awsConnections, clusterAWSConnections, type KubeObject, secrets } from "../../kube/resource.ts";
+import type { Claim, Quotas } from "../../parameters/quotas.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { formatDuration, parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
@@ -16,6 +17,9 @@ export interface ConnectionReconcilerOptions {
   /** The connection under a key, as the cluster has it. */
   find: (key: string) => AnyConnection | undefined;
   connections: Connections;
+  quotas: Quotas;
+  /** By how much the polls of an identity are stretched, for want of quota. */
+  stretch: (identityKey: string) => number;
   identities: Identities;
   client: KubeClient;
   recorder: EventRecorder;
@@ -24,6 +28,8 @@ export interface ConnectionReconcilerOptions {
   /** Called with a connection's key when what it grants may have changed. */
   changed: (key: string) => void;
 }
+
+type Ready = Extract<Resolved, { state: "ready" }>;
 
 /** When a connection is looked at again. */
 export interface Again {
@@ -50,17 +56,19 @@ export class ConnectionReconciler {
 
   /** Brings what is known of the connection `key` (see `connectionKey`) up to date, and its status. */
   async reconcile(key: string): Promise<Again> {
-    const { connections, changed, find } = this.#options;
+    const { connections, quotas, changed, find } = this.#options;
     const connection = find(key);
     const before = connections.get(key);
     if (!connection || connection.metadata.deletionTimestamp) {
       connections.remove(key);
+      quotas.remove(key);
       // Also where nothing was known of it: its users may have waited for it.
       changed(key);
       return { retry: false, afterMs: Infinity };
     }
     const resolved = await this.#resolve(connection, before);
     connections.set(key, resolved);
+    if (resolved.state === "ready") quotas.set(key, claimOf(resolved));
     if (isDifferent(before, resolved)) changed(key);
     await this.#report(connection, resolved);
     if (resolved.state === "failed") return { retry: resolved.failure.next === "retry", afterMs: 60_000 };
@@ -129,10 +137,13 @@ export class ConnectionReconciler {
     const stalled =
       !ready && resolved.failure.next === "stalled" ? [{ ...condition, type: "Stalled", status: "True" as const }] : [];
     const before = connection.status;
+    const { stretch } = this.#options;
+    const inEffect = ({ identity, pollIntervalMs }: Ready) =>
+      Math.ceil((pollIntervalMs * stretch(identity.key)) / 1_000) * 1_000;
     const status = {
       observedGeneration: generation,
       conditions: conditionsAfter(before?.conditions, [condition, ...stalled], generation, clock.now()),
-      ...(ready ? { accountID: resolved.account, pollInterval: formatDuration(resolved.pollIntervalMs) } : {}),
+      ...(ready ? { accountID: resolved.account, pollInterval: formatDuration(inEffect(resolved)) } : {}),
       ...(caller ? { callerARN: caller.arn } : {}),
     };
     if (isSame(before, status)) return;
@@ -165,6 +176,18 @@ export class ConnectionReconciler {
       if (!(error instanceof KubeError && error.kind === "notFound")) throw error;
     }
   }
+}
+
+/** What a connection says of the quota that it uses. */
+function claimOf({ connection, identity, account }: Ready): Claim {
+  const { ssmRequestsPerSecond: ssm, kmsRequestsPerSecond: kms } = connection.spec.limits ?? {};
+  return {
+    identityKey: identity.key,
+    account,
+    region: identity.region,
+    isCluster: connection.kind === "ClusterAWSConnection",
+    limits: { ...(ssm === undefined ? {} : { ssm }), ...(kms === undefined ? {} : { kms }) },
+  };
 }
 
 function isDifferent(before: Resolved | undefined, after: Resolved): boolean {

@@ -71,6 +71,8 @@ export class SyncedSecretController {
   readonly #underWay = new Map<string, number>();
   /** Keys that wait for a place of their connection, in the order in which they came. */
   readonly #parked = new Map<string, Set<string>>();
+  /** Who waits for a SyncedSecret to be settled. */
+  readonly #settling = new Map<string, (() => void)[]>();
   readonly #startedAt: number;
   #begun = false;
 
@@ -91,6 +93,25 @@ export class SyncedSecretController {
     const urgent = before ? moreUrgent(before, lane) : lane;
     this.#lanes.set(key, urgent);
     this.#options.queue.add(key, priorityOf(urgent));
+  }
+
+  /**
+   * Resolves when what is queued or under way for these SyncedSecrets has ended.
+   *
+   * @returns whether all of it came to an end that needs no retry
+   */
+  async settled(keys: readonly string[]): Promise<boolean> {
+    const { queue } = this.#options;
+    const isOpen = (key: string) => queue.isWaiting(key) || queue.isInWork(key) || this.#isParked(key);
+    await Promise.all(
+      keys.filter(isOpen).map(
+        (key) =>
+          new Promise<void>((resolve) => {
+            this.#settling.set(key, [...(this.#settling.get(key) ?? []), resolve]);
+          }),
+      ),
+    );
+    return keys.every((key) => queue.attempts(key) === 0);
   }
 
   /** Takes a change from the watch of SyncedSecrets; a status that comes back is none. */
@@ -136,6 +157,7 @@ export class SyncedSecretController {
       this.#lanes.delete(key);
       if (isSwept) this.#forget(key);
       else queue.retry(key);
+      this.#settle(key);
       return;
     }
     if (!isSwept) queue.addAfter(key, slowRetryMs);
@@ -150,10 +172,22 @@ export class SyncedSecretController {
     this.#lanes.delete(key);
     this.#underWay.set(connection, underWay + 1);
     try {
-      await this.#reconcile(key, this.#statuses.latest(key, cached), lane);
+      const isOver = await this.#reconcile(key, this.#statuses.latest(key, cached), lane);
+      if (isOver && !queue.isWaiting(key)) this.#settle(key);
     } finally {
       this.#leave(connection);
     }
+  }
+
+  #settle(key: string): void {
+    const waiting = this.#settling.get(key) ?? [];
+    this.#settling.delete(key);
+    for (const resolve of waiting) resolve();
+  }
+
+  #isParked(key: string): boolean {
+    const cached = this.#options.resources.get(key);
+    return cached !== undefined && (this.#parked.get(this.#options.connections.keyFor(cached))?.has(key) ?? false);
   }
 
   /** Whether keys wait for a place: the wave that they belong to is not over. */
@@ -174,7 +208,8 @@ export class SyncedSecretController {
     this.enqueue(next, "bulk");
   }
 
-  async #reconcile(key: string, resource: Resource, lane: Lane): Promise<void> {
+  /** @returns whether it came to an end; false where it begins again at once, since something changed meanwhile */
+  async #reconcile(key: string, resource: Resource, lane: Lane): Promise<boolean> {
     const { reconciler, queue, metrics, clock, log } = this.#options;
     const startedAt = clock.monotonic();
     const endWaiting = lane === "interactive" ? this.#statuses.tellWhenItLasts(key, resource) : async () => resource;
@@ -187,18 +222,22 @@ export class SyncedSecretController {
       log.warn({ syncedSecret: key, error: said }, "a reconcile did not come to an end; it is tried again");
       metrics.syncs.inc({ result: "error", reason: "" });
       queue.retry(key, priorityOf(lane));
-      return;
+      return true;
     } finally {
       latest = await endWaiting();
     }
     metrics.syncDuration.observe((clock.monotonic() - startedAt) / 1_000);
-    if (outcome.kind === "nothing") return queue.forget(key);
+    if (outcome.kind === "nothing") {
+      queue.forget(key);
+      return true;
+    }
     if (outcome.kind === "again") {
       this.#lanes.set(key, lane);
       queue.retry(key, priorityOf(lane));
-      return;
+      return false;
     }
     await this.#conclude(key, latest, outcome, lane);
+    return true;
   }
 
   async #conclude(

@@ -1,6 +1,7 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
 import { type Sighted, wantsAnotherLook } from "../../parameters/entry.ts";
+import type { Lanes } from "../../parameters/lanes.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -37,6 +38,8 @@ import type { SecretWriter } from "./write.ts";
 export interface ReconcilerOptions {
   connections: Connections;
   observer: Observer;
+  /** The way to KMS. */
+  lanes: Lanes;
   view: SecretView;
   writer: SecretWriter;
   vouchers: Vouchers;
@@ -157,7 +160,7 @@ export class SyncedSecretReconciler {
       const unseen = readyOf(resource)?.status !== "True" ? planned.references.filter(isUnseen) : [];
       const toSee = new Set([...assessment.unknown, ...again, ...unseen]);
       if (toSee.size > 0) {
-        await observer.look([...toSee], lane);
+        await observer.look([...toSee], lane, target.namespace);
         assessment = view();
       }
     }
@@ -175,13 +178,14 @@ export class SyncedSecretReconciler {
   /** Reads everything and applies it, or says why not. */
   async #write(gathered: Gathered, view: () => Assessment): Promise<Outcome> {
     const { resource, plan: planned, lane, refresh, target } = gathered;
-    const { observer, writer } = this.#options;
+    const { observer, writer, lanes } = this.#options;
+    const { namespace } = target;
     const values = new Map<string, ReadonlyMap<string, Sighted>>();
     const failures = new Map<string, Failure>();
     await Promise.all(
       planned.references.map(async (reference) => {
         const key = referenceKey(reference);
-        const read = await observer.values(reference, lane, refresh !== undefined);
+        const read = await observer.values(reference, lane, { fresh: refresh !== undefined, namespace });
         if (read.state === "values") values.set(key, read.values);
         else failures.set(key, read.failure);
       }),
@@ -200,7 +204,7 @@ export class SyncedSecretReconciler {
     if (!isAllThere && !mayRetain) return this.#failed(gathered, assessment, [sourceGone(assessment)]);
     const missed = missedSinceDeletion(gathered, assessment);
     if (missed) return this.#failed(gathered, assessment, [missed]);
-    const opened = await openBlobs(gathered);
+    const opened = await openBlobs(gathered, lanes);
     if (opened.problems.length > 0) return this.#failed(gathered, assessment, opened.problems);
     const mayKeep = !isAllThere || this.#mayHaveToKeep(gathered);
     const live = mayKeep ? await writer.read(target.namespace, target.name, keysOf(gathered)) : undefined;
@@ -258,7 +262,7 @@ export class SyncedSecretReconciler {
    */
   async #keepOnce(gathered: Gathered, dependent: string): Promise<Outcome> {
     const { resource, plan: planned, target, granted, lane } = gathered;
-    const { observer, writer, view, readOnly } = this.#options;
+    const { observer, writer, view, lanes, readOnly } = this.#options;
     const inSecret = revisionOf(gathered);
     const hurt = damageOf(gathered);
     const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
@@ -270,7 +274,7 @@ export class SyncedSecretReconciler {
       let { sources } = listed;
       if (!vouched) {
         observer.depend(dependent, wantsOf(gathered));
-        await observer.look(planned.references, lane);
+        await observer.look(planned.references, lane, target.namespace);
         const known = (reference: Reference) => observer.entry(reference);
         sources = assess(planned, known, granted, target.namespace, "Retain").sources;
         if (revision(resource.spec, account, identity.region, sources) !== inSecret) sources = [];
@@ -288,7 +292,7 @@ export class SyncedSecretReconciler {
       return this.#failed(gathered, listed, [new Failure("SourceGone", "wait", message)]);
     }
     const pinned = await readPinned(planned, resource.status, observer, lane);
-    const opened = await openBlobs(gathered);
+    const opened = await openBlobs(gathered, lanes);
     if (!pinned.ok || opened.problems.length > 0) {
       return this.#failed(gathered, listed, [...(pinned.ok ? [] : pinned.problems), ...opened.problems]);
     }

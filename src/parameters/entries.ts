@@ -1,0 +1,106 @@
+import { type Entry, newEntry } from "./entry.ts";
+import { type Reference, referenceKey } from "./reference.ts";
+
+/** The entries of one identity. */
+interface Shelf {
+  all: Set<Entry>;
+  /** Entries of single parameters, by their name without a leading slash: `/x` and `x` are one name. */
+  byName: Map<string, Set<Entry>>;
+  paths: Set<Entry>;
+}
+
+/** Every entry, by its reference and by what an announcement of AWS may name. */
+export class Entries {
+  readonly #byKey = new Map<string, Entry>();
+  readonly #shelves = new Map<string, Shelf>();
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  get(reference: Reference): Entry | undefined {
+    return this.#byKey.get(referenceKey(reference));
+  }
+
+  has(entry: Entry): boolean {
+    return this.#byKey.get(entry.key) === entry;
+  }
+
+  /** The entry of a reference, made where there is none. */
+  open(reference: Reference): Entry {
+    const key = referenceKey(reference);
+    const known = this.#byKey.get(key);
+    if (known) return known;
+    const entry = newEntry(reference, key);
+    this.#byKey.set(key, entry);
+    const shelf = this.#shelf(reference.identity.key);
+    shelf.all.add(entry);
+    if (reference.kind === "path") {
+      shelf.paths.add(entry);
+    } else {
+      const name = bare(reference.name);
+      const same = shelf.byName.get(name) ?? new Set();
+      shelf.byName.set(name, same.add(entry));
+    }
+    return entry;
+  }
+
+  remove(entry: Entry): void {
+    const { reference } = entry;
+    const shelf = this.#shelf(reference.identity.key);
+    this.#byKey.delete(entry.key);
+    shelf.all.delete(entry);
+    shelf.paths.delete(entry);
+    if (reference.kind === "parameter") {
+      const same = shelf.byName.get(bare(reference.name));
+      same?.delete(entry);
+      if (same?.size === 0) shelf.byName.delete(bare(reference.name));
+    }
+    if (shelf.all.size === 0) this.#shelves.delete(reference.identity.key);
+  }
+
+  /** The entries of one identity. */
+  of(identityKey: string): Iterable<Entry> {
+    return this.#shelves.get(identityKey)?.all ?? [];
+  }
+
+  /**
+   * The entries of an identity that a change of a parameter concerns: by its name, by its ARN, by a path above it.
+   *
+   * @param at the parameter's account and region, and its name as AWS announces it
+   */
+  concerned(identityKey: string, at: { account: string; region: string; name: string }): Entry[] {
+    const shelf = this.#shelves.get(identityKey);
+    if (!shelf) return [];
+    const found = [...(shelf.byName.get(bare(at.name)) ?? [])];
+    for (const entry of shelf.byName.get(`${at.account} ${at.region} ${bare(at.name)}`) ?? []) found.push(entry);
+    for (const entry of shelf.paths) {
+      const { reference } = entry;
+      if (reference.kind === "path" && isBelow(at.name, reference.path)) found.push(entry);
+    }
+    return found;
+  }
+
+  #shelf(identityKey: string): Shelf {
+    let shelf = this.#shelves.get(identityKey);
+    if (!shelf) {
+      shelf = { all: new Set(), byName: new Map(), paths: new Set() };
+      this.#shelves.set(identityKey, shelf);
+    }
+    return shelf;
+  }
+}
+
+/** Whether a name lies below a path. */
+export function isBelow(name: string, path: string): boolean {
+  return name.startsWith(path.endsWith("/") ? path : `${path}/`);
+}
+
+/** A name as the index has it: without a leading slash, and an ARN as `account region name`. */
+function bare(name: string): string {
+  if (name.startsWith("arn:")) {
+    const [, , , region, account, ...rest] = name.split(":");
+    return `${account} ${region} ${rest.join(":").replace(/^parameter\/?/, "")}`;
+  }
+  return name.startsWith("/") ? name.slice(1) : name;
+}

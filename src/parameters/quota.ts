@@ -1,0 +1,75 @@
+import type { Clock } from "../runtime/clock.ts";
+import { Bucket } from "./bucket.ts";
+import { type Cut, cutBy, rateAfter } from "./pace.ts";
+
+/** The share of the quota that polls may take, at most. */
+export const pollShare = 0.25;
+/** Seconds over which use is averaged. */
+const averageSeconds = 30;
+
+/**
+ * What may be asked of one service in one account and region: an adaptive token bucket, and a smaller one for polls.
+ * AWS counts the calls of all principals of the account; a throttle says that together they are too many.
+ */
+export class Quota {
+  readonly #clock: Clock;
+  readonly #all: Bucket;
+  readonly #polls: Bucket;
+  #limit: number;
+  #cut: Cut | undefined;
+  /** Requests a second, averaged, at the instant `#usedAt`. */
+  #used = 0;
+  #usedAt: number;
+
+  /** @param limit requests a second, at most */
+  constructor(clock: Clock, limit: number) {
+    this.#clock = clock;
+    this.#limit = limit;
+    this.#usedAt = clock.monotonic();
+    this.#all = new Bucket(clock, () => this.rate);
+    this.#polls = new Bucket(clock, () => pollShare * this.rate);
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  set limit(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Requests a second that may be sent now. */
+  get rate(): number {
+    return rateAfter(this.#cut, this.#limit, this.#clock.monotonic());
+  }
+
+  /** The share of the limit that was used in the last half minute. */
+  get usedRatio(): number {
+    return this.#average() / this.#limit;
+  }
+
+  /** Milliseconds until a call may be sent. */
+  waitMs(isPoll: boolean): number {
+    return isPoll ? Math.max(this.#all.waitMs, this.#polls.waitMs) : this.#all.waitMs;
+  }
+
+  spend(isPoll: boolean): void {
+    this.#all.spend();
+    if (isPoll) this.#polls.spend();
+    this.#used = this.#average() + 1 / averageSeconds;
+  }
+
+  /** Takes note that AWS throttled a call that was sent at `sentAt`, in monotonic milliseconds. */
+  throttled(sentAt: number): void {
+    const before = this.#cut;
+    this.#cut = cutBy(before, this.#limit, sentAt, this.#clock.monotonic());
+    if (this.#cut !== before) this.#all.empty();
+  }
+
+  #average(): number {
+    const now = this.#clock.monotonic();
+    this.#used *= Math.exp(-(now - this.#usedAt) / 1_000 / averageSeconds);
+    this.#usedAt = now;
+    return this.#used;
+  }
+}

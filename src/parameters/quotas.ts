@@ -1,0 +1,123 @@
+import type { Clock } from "../runtime/clock.ts";
+import { Quota } from "./quota.ts";
+
+/** The services whose calls are counted. */
+export type Service = "ssm" | "kms";
+
+/** Requests a second where no cluster connection says otherwise: half of Parameter Store's default, and a bit of KMS's. */
+const defaults: Readonly<Record<Service, number>> = { ssm: 20, kms: 100 };
+
+/** What a connection says of the quota that it uses. */
+export interface Claim {
+  /** The identity that the connection has come to. */
+  identityKey: string;
+  account: string;
+  region: string;
+  /** Whether it may speak for everybody: a namespaced connection can only lower its own use. */
+  isCluster: boolean;
+  limits: Partial<Record<Service, number>>;
+}
+
+/** One quota, and where it holds. */
+export interface Place {
+  readonly account: string;
+  readonly region: string;
+  readonly service: Service;
+  readonly quota: Quota;
+}
+
+/**
+ * The quotas by account, region and service, shared by all connections that lead there. Of limits that disagree the
+ * lowest holds.
+ */
+export class Quotas {
+  readonly #clock: Clock;
+  readonly #defaults: Readonly<Record<Service, number>>;
+  readonly #claims = new Map<string, Claim>();
+  readonly #places = new Map<string, Place>();
+  /** Bounds of the identities of namespaced connections. */
+  readonly #own = new Map<string, Quota>();
+  /** Where each identity leads. */
+  readonly #home = new Map<string, { account: string; region: string }>();
+
+  /** @param limits requests a second where no connection says otherwise */
+  constructor(clock: Clock, limits = defaults) {
+    this.#clock = clock;
+    this.#defaults = limits;
+  }
+
+  /** Sets what a connection claims. */
+  set(connection: string, claim: Claim): void {
+    const before = this.#claims.get(connection);
+    this.#claims.set(connection, claim);
+    this.#home.set(claim.identityKey, { account: claim.account, region: claim.region });
+    if (before && before.identityKey !== claim.identityKey) this.#leave(before);
+    this.#update(claim);
+  }
+
+  /** Takes back what a connection claimed. */
+  remove(connection: string): void {
+    const claim = this.#claims.get(connection);
+    if (!claim) return;
+    this.#claims.delete(connection);
+    this.#leave(claim);
+  }
+
+  /** The quota that an identity's calls are counted against. One of an unknown account has its own. */
+  place(identityKey: string, service: Service): Place {
+    const { account, region } = this.#home.get(identityKey) ?? { account: `of ${identityKey}`, region: "" };
+    const key = `${account}/${region}/${service}`;
+    let place = this.#places.get(key);
+    if (!place) {
+      place = { account, region, service, quota: new Quota(this.#clock, this.#limit(account, region, service)) };
+      this.#places.set(key, place);
+    }
+    return place;
+  }
+
+  /** A bound of the identity's own, below the quota; undefined where it has none. */
+  own(identityKey: string, service: Service): Quota | undefined {
+    return this.#own.get(`${identityKey}/${service}`);
+  }
+
+  /** Every quota that has been used. One that no connection leads to any more is kept: it may be asked for again. */
+  places(): Iterable<Place> {
+    return this.#places.values();
+  }
+
+  #leave(claim: Claim): void {
+    const isUsed = [...this.#claims.values()].some(({ identityKey }) => identityKey === claim.identityKey);
+    if (!isUsed) this.#home.delete(claim.identityKey);
+    this.#update(claim);
+  }
+
+  #update({ account, region, identityKey }: Claim): void {
+    for (const service of ["ssm", "kms"] as const) {
+      const place = this.#places.get(`${account}/${region}/${service}`);
+      if (place) place.quota.limit = this.#limit(account, region, service);
+      this.#updateOwn(identityKey, service);
+    }
+  }
+
+  #limit(account: string, region: string, service: Service): number {
+    const said = [...this.#claims.values()]
+      .filter((claim) => claim.isCluster && claim.account === account && claim.region === region)
+      .flatMap(({ limits }) => limits[service] ?? []);
+    return said.length > 0 ? Math.min(...said) : this.#defaults[service];
+  }
+
+  #updateOwn(identityKey: string, service: Service): void {
+    const key = `${identityKey}/${service}`;
+    const users = [...this.#claims.values()].filter((claim) => claim.identityKey === identityKey);
+    const said = users.flatMap(({ limits }) => limits[service] ?? []);
+    // An identity that a cluster connection uses too is not for one namespace to slow down.
+    if (said.length === 0 || users.some(({ isCluster }) => isCluster)) {
+      this.#own.delete(key);
+      return;
+    }
+    const limit = Math.min(...said);
+    const own = this.#own.get(key);
+    if (own) own.limit = limit;
+    else this.#own.set(key, new Quota(this.#clock, limit));
+  }
+}
