@@ -1,4 +1,4 @@
-/** Reasons of the condition Ready, and of events. Part of the API: users' alerts match on them. */
+/** Reasons of the conditions Ready and EventsReady, and of events. Part of the API: users' alerts match on them. */
 export const reasons = [
   "Synced",
   "Pending",
@@ -18,6 +18,7 @@ export const reasons = [
   "SecretConflict",
   "TooLarge",
   "SourceGone",
+  "QueueNotFound",
 ] as const;
 
 export type Reason = (typeof reasons)[number];

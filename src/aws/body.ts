@@ -3,26 +3,34 @@ import type { Readable } from "node:stream";
 /** Bytes of one answer, at most: ten values of 8 KiB, each byte written as `\u0000`, are a quarter of it. */
 export const bodyBytes = 2_097_152;
 
-/** An answer was longer than any that AWS gives. */
+/**
+ * Bytes of one answer of SQS, at most: one message of 1 MiB (SQS Developer Guide, "Message quotas"), every character of
+ * it escaped. Ten of them are more, and are then asked for one by one.
+ */
+export const queueBodyBytes = 4_194_304;
+
+/** An answer was longer than any that is read. */
 export class BodyTooLarge extends Error {
-  constructor() {
-    super(`the answer has over ${bodyBytes} bytes`);
+  constructor(most: number) {
+    super(`the answer has over ${most} bytes`);
     this.name = "BodyTooLarge";
   }
 }
 
 /**
- * Reads an answer's body into memory: the SDK's `streamCollector`.
+ * Makes the SDK's `streamCollector`, which reads an answer's body into memory.
  *
- * @throws BodyTooLarge past `bodyBytes`; the connection is then cut
+ * @param most bytes; past them it rejects with BodyTooLarge, and the connection is cut
  */
-export async function boundedBody(stream: Readable): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of stream) {
-    size += (chunk as Uint8Array).length;
-    if (size > bodyBytes) throw new BodyTooLarge();
-    chunks.push(chunk as Uint8Array);
-  }
-  return Buffer.concat(chunks);
+export function boundedBody(most: number): (stream: Readable) => Promise<Uint8Array> {
+  return async (stream) => {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of stream) {
+      size += (chunk as Uint8Array).length;
+      if (size > most) throw new BodyTooLarge(most);
+      chunks.push(chunk as Uint8Array);
+    }
+    return Buffer.concat(chunks);
+  };
 }

@@ -10,7 +10,10 @@ import { type AwsFailure, actionOf, type CallContext } from "./failure.ts";
  *
  * @param signal ends the call
  * @param use makes the call, by the clients that it is given and under the signal that it is given
- * @param size.names of a GetParameters call, for the metric
+ * @param options.names of a GetParameters call, for the metric
+ * @param options.waitMs milliseconds that AWS was asked to wait for something to answer with: they are added to the
+ *   time that the call may take. Such a call is counted but not timed: it takes as long as nothing happens, which says
+ *   nothing of AWS and would hide what the others take.
  * @returns what `use` returns
  * @throws AwsFailure and nothing else
  */
@@ -18,7 +21,7 @@ export type SendCall = <T>(
   about: CallContext,
   signal: AbortSignal | undefined,
   use: (clients: Clients, abortSignal: AbortSignal) => Promise<T>,
-  size?: { names: number },
+  options?: { names?: number; waitMs?: number },
 ) => Promise<T>;
 
 export interface SenderOptions {
@@ -27,7 +30,7 @@ export interface SenderOptions {
   clock: Clock;
   metrics: Metrics;
   log: Log;
-  /** Milliseconds of one call, from here to the answer's last byte. */
+  /** Milliseconds of one call that waits for nothing, from here to the answer's last byte. */
   callTimeoutMs: number;
   /** ARN of the caller, where it is known already. */
   caller: () => string | undefined;
@@ -35,7 +38,7 @@ export interface SenderOptions {
 
 /** A SendCall over what `borrow` lends. */
 export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller }: SenderOptions): SendCall {
-  return async (about, signal, use, size) => {
+  return async (about, signal, use, { names, waitMs = 0 } = {}) => {
     const { service, operation, region } = about;
     const start = clock.monotonic();
     const end = new AbortController();
@@ -47,8 +50,8 @@ export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller }: S
     const stop = () => finish("stopped");
     if (signal?.aborted) throw stopped(about);
     signal?.addEventListener("abort", stop, { once: true });
-    const timer = clock.setTimer(() => finish("deadline"), callTimeoutMs);
-    if (size) metrics.parametersPerCall.observe(size.names);
+    const timer = clock.setTimer(() => finish("deadline"), callTimeoutMs + waitMs);
+    if (names !== undefined) metrics.parametersPerCall.observe(names);
     let result = "ok";
     try {
       // Raced: credentials are waited for without regard to the signal.
@@ -69,7 +72,8 @@ export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller }: S
       timer.cancel();
       signal?.removeEventListener("abort", stop);
       metrics.awsRequests.inc({ service, operation, result });
-      metrics.awsRequestDuration.observe({ service, operation }, (clock.monotonic() - start) / 1_000);
+      const seconds = (clock.monotonic() - start) / 1_000;
+      if (waitMs === 0) metrics.awsRequestDuration.observe({ service, operation }, seconds);
       if (operation === "Decrypt") metrics.kmsDecrypts.inc({ result });
     }
   };

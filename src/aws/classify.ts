@@ -5,6 +5,7 @@ import { CredentialsUnavailable } from "./credentials.ts";
 import { denial } from "./denial.ts";
 import { AddressRefused } from "./endpoints.ts";
 import { AwsFailure, actionOf, type CallContext, type FailureScope } from "./failure.ts";
+import { queueRowOf } from "./queue-table.ts";
 import { type Row, rows, serviceOf, tryAgain } from "./table.ts";
 
 /** The identities were closed: the operator ends. */
@@ -35,7 +36,10 @@ export function classify(error: unknown, about: CallContext): AwsFailure {
   const requestId = requestIdOf(thrown);
   const name = identifier(thrown.name);
   const short = name.replace(/Exception$/, "");
-  const row = rows.get(isSkew(short, thrown.message) ? "RequestExpired" : name) ?? rows.get(short);
+  const row =
+    (about.service === "sqs" ? queueRowOf(name) : undefined) ??
+    rows.get(isSkew(short, thrown.message) ? "RequestExpired" : name) ??
+    rows.get(short);
   if (row === "denied") return denied(thrown, name, requestId, about);
   if (row) return fromRow(row, name, requestId, about);
   return fromStatus(thrown, name, requestId, about) ?? fromNetwork(thrown, about) ?? unknown(name, requestId, about);

@@ -1,12 +1,14 @@
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { KMSClient } from "@aws-sdk/client-kms";
+import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { STSClient } from "@aws-sdk/client-sts";
-import { boundedBody } from "./body.ts";
+import { bodyBytes, boundedBody, queueBodyBytes } from "./body.ts";
 import { type CredentialProvider, credentialsOf } from "./credentials.ts";
 import { guardedLookup, type Lookup } from "./endpoints.ts";
 import type { IdentitySpec } from "./identity.ts";
+import { longestWaitMs } from "./sqs.ts";
 
 /** What holds for every identity's clients. */
 export interface ClientSettings {
@@ -22,6 +24,7 @@ export interface Clients {
   readonly ssm: SSMClient;
   readonly kms: KMSClient;
   readonly sts: STSClient;
+  readonly sqs: SQSClient;
   /** What the next call would be signed with. */
   credentials: CredentialProvider;
   /** Closes every socket. */
@@ -39,6 +42,13 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings): Clien
   const httpsAgent = new HttpsAgent(sockets);
   const { region, endpoints = {}, useFIPS, useDualStack } = spec;
   const credentials = credentialsOf(spec.credentials, region);
+  const handler = (requestTimeout: number) => ({
+    httpAgent,
+    httpsAgent,
+    connectionTimeout: connectTimeoutMs,
+    requestTimeout,
+    throwOnRequestTimeout: true,
+  });
   const shared = {
     region,
     credentials,
@@ -46,16 +56,10 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings): Clien
     // Retries are the caller's: each one has to pass its quota.
     maxAttempts: 1,
     retryMode: "standard",
-    streamCollector: boundedBody,
+    streamCollector: boundedBody(bodyBytes),
     // The environment says who we are, and whom we talk to (AWS_ENDPOINT_URL) only where that may be an emulator.
     ignoreConfiguredEndpointUrls: !settings.allowInsecureEndpoints,
-    requestHandler: {
-      httpAgent,
-      httpsAgent,
-      connectionTimeout: connectTimeoutMs,
-      requestTimeout: callTimeoutMs,
-      throwOnRequestTimeout: true,
-    },
+    requestHandler: handler(callTimeoutMs),
     ...(useFIPS === undefined ? {} : { useFipsEndpoint: useFIPS }),
     ...(useDualStack === undefined ? {} : { useDualstackEndpoint: useDualStack }),
   };
@@ -63,6 +67,7 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings): Clien
   let ssm: SSMClient | undefined;
   let kms: KMSClient | undefined;
   let sts: STSClient | undefined;
+  let sqs: SQSClient | undefined;
   return {
     get ssm() {
       ssm ??= new SSMClient(at(endpoints.ssm));
@@ -75,6 +80,19 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings): Clien
     get sts() {
       sts ??= new STSClient(at(endpoints.sts));
       return sts;
+    },
+    get sqs() {
+      sqs ??= new SQSClient({
+        ...at(endpoints.sqs),
+        // A queue's URL is a user's text: it names the queue, and never says whom we talk to.
+        useQueueUrlAsEndpoint: false,
+        // TLS guards the bodies; where OpenSSL is held to FIPS 140 there is no MD5 to check them by.
+        md5: false,
+        streamCollector: boundedBody(queueBodyBytes),
+        // A receive may wait at AWS; what may not is bounded by the operator's clock (see calls.ts).
+        requestHandler: handler(callTimeoutMs + longestWaitMs),
+      });
+      return sqs;
     },
     credentials,
     destroy() {

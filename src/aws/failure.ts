@@ -39,12 +39,14 @@ export class AwsFailure extends Failure {
 
 /** One call, as far as messages about it need to know. */
 export interface CallContext {
-  service: "ssm" | "kms" | "sts";
-  /** The operation's name in the API, which is the IAM action's too: `GetParameters`. */
+  service: "ssm" | "kms" | "sts" | "sqs";
+  /** The operation's name in the API: `GetParameters`. */
   operation: string;
+  /** The IAM action's name, where it is another one: a DeleteMessageBatch needs `DeleteMessage`. */
+  action?: string;
   region: string;
   /**
-   * The one thing that was asked about, as the user wrote it: a parameter, a path, a key. Left out where there were
+   * The one thing that was asked about, as the user wrote it: a parameter, a path, a key, a queue. Left out where there were
    * several: a message about one of ten names must not show the other nine to its reader.
    */
   resource?: string;
@@ -56,5 +58,5 @@ export interface CallContext {
 
 /** The IAM action of a call: `ssm:GetParameters`. */
 export function actionOf(context: CallContext): string {
-  return `${context.service}:${context.operation}`;
+  return `${context.service}:${context.action ?? context.operation}`;
 }

@@ -10,6 +10,7 @@ import { type ClientSettings, type Clients, makeClients } from "./clients.ts";
 import { checkEndpoint, type Lookup } from "./endpoints.ts";
 import type { CallContext } from "./failure.ts";
 import { type KmsPort, kmsPort } from "./kms.ts";
+import { type SqsPort, sqsPort } from "./sqs.ts";
 import { type SsmPort, ssmPort } from "./ssm.ts";
 
 /** Where credentials come from: the SDK's own chain (the operator's identity), or keys that do not change. */
@@ -22,7 +23,7 @@ export interface IdentitySpec {
   region: string;
   credentials: CredentialSource;
   /** In the place of AWS's own: a VPC endpoint or an emulator. */
-  endpoints?: { ssm?: string; kms?: string; sts?: string };
+  endpoints?: { ssm?: string; kms?: string; sts?: string; sqs?: string };
   useFIPS?: boolean;
   useDualStack?: boolean;
 }
@@ -40,6 +41,7 @@ export interface Identity {
   caller(signal?: AbortSignal): Promise<Caller>;
   readonly ssm: SsmPort;
   readonly kms: KmsPort;
+  readonly sqs: SqsPort;
 }
 
 export interface IdentitiesOptions {
@@ -135,6 +137,7 @@ export class Identities {
       caller: (signal) => callers.caller(signal),
       ssm: ssmPort(send, spec.region),
       kms: kmsPort(send, spec.region),
+      sqs: sqsPort(send, spec.region),
     };
     const member: Member = { key, identity, calls: 0, clients: undefined, idle: undefined };
     return member;
@@ -184,7 +187,8 @@ function keyOf({ region, credentials, endpoints = {}, useFIPS = false, useDualSt
     credentials.kind === "default"
       ? ["default"]
       : ["static", credentials.accessKeyId, sealed(credentials.secretAccessKey), sealed(credentials.sessionToken)];
-  const where = [endpoints.ssm ?? "", endpoints.kms ?? "", endpoints.sts ?? "", useFIPS, useDualStack];
+  const { ssm = "", kms = "", sts = "", sqs = "" } = endpoints;
+  const where = [ssm, kms, sts, sqs, useFIPS, useDualStack];
   return createHash("sha256")
     .update(JSON.stringify([region, who, where]))
     .digest("hex")

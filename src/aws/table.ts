@@ -14,17 +14,19 @@ export interface Row {
 /** The end of every message about what mends itself. */
 export const tryAgain = "it is tried again by itself";
 
-const services = { ssm: "AWS Systems Manager", kms: "AWS KMS", sts: "AWS STS" };
+const services = { ssm: "AWS Systems Manager", kms: "AWS KMS", sts: "AWS STS", sqs: "Amazon SQS" };
 
 /** How messages call the service that a call goes to. */
 export function serviceOf({ service, region }: CallContext): string {
   return `${services[service]} in ${region}`;
 }
 
-const resourceOf = ({ resource, service }: CallContext) =>
-  resource ?? (service === "kms" ? "the ciphertext" : "the parameters");
+const ours = { ssm: "the parameters", kms: "the ciphertext", sts: "the caller", sqs: "the queue" };
 
-const throttled: Row = {
+const resourceOf = ({ resource, service }: CallContext) => resource ?? ours[service];
+
+/** AWS asks for fewer calls. */
+export const throttled: Row = {
   reason: "Throttled",
   next: "retry",
   says: (about) =>

@@ -62,6 +62,16 @@ export class Metrics {
     "lane",
   ]);
   readonly watchedParameters = this.#gauge("watched_parameters", "Distinct parameters and paths that are watched");
+  readonly eventsReceived = this.#counter("events_received_total", "Messages of the queues of events", ["type"]);
+  readonly eventsMissed = this.#counter(
+    "events_missed_total",
+    "Changes that a poll found and no event announced, though it should have",
+  );
+  /** By queue URL: gives the seconds since its last message, or since it was first received from. */
+  readonly silences = new Map<string, () => number>();
+  readonly eventsSilent = this.#gauge("events_silent_seconds", "Since the last message of a queue of events", [
+    "queue",
+  ]);
   readonly kubernetesRequests = this.#counter("kubernetes_requests_total", "Requests to the Kubernetes API", [
     "verb",
     "code",
@@ -87,6 +97,8 @@ export class Metrics {
   #measure(): void {
     for (const lane of this.#waiting.keys()) this.#waiting.set(lane, { depth: 0, oldestMs: 0 });
     for (const measure of this.#measures) measure();
+    this.eventsSilent.reset();
+    for (const [queue, silence] of this.silences) this.eventsSilent.set({ queue }, silence());
     for (const [lane, { depth, oldestMs }] of this.#waiting) {
       this.queueDepth.set({ lane }, depth);
       this.queueOldest.set({ lane }, oldestMs / 1_000);

@@ -24,7 +24,14 @@ export interface Call extends Caller, Scope {
   input: Json;
   /** A test preparing its ground: not counted, never denied. */
   direct: boolean;
-  request: { method: string; path: string; headers: IncomingHttpHeaders; body: Buffer };
+  request: {
+    method: string;
+    path: string;
+    headers: IncomingHttpHeaders;
+    body: Buffer;
+    /** Aborts when the client goes before it is answered. */
+    gone?: AbortSignal;
+  };
 }
 
 /** The partition of a region's ARNs: `aws`, `aws-cn`, `aws-us-gov`. */

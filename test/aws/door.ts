@@ -19,6 +19,7 @@ import { Identities, scopeOf } from "./identities.ts";
 import { Kms } from "./kms/service.ts";
 import { hopByHop, type Moto } from "./moto.ts";
 import { metered, Quota } from "./quota.ts";
+import { Sqs } from "./sqs.ts";
 import { MemoryStore } from "./ssm/memory-store.ts";
 import { MotoStore } from "./ssm/moto-store.ts";
 import { namesOf, Ssm } from "./ssm/service.ts";
@@ -44,6 +45,7 @@ export class Door {
   readonly kms: Kms;
   readonly ssm: Ssm;
   readonly #sts: Sts;
+  readonly #sqs = new Sqs();
   readonly #moto: () => Promise<Moto>;
   readonly #clock: Clock;
 
@@ -52,7 +54,7 @@ export class Door {
     this.#moto = moto;
     this.faults = new Faults(clock, random);
     this.quota = new Quota(clock, quota);
-    this.events = new Events(clock, moto);
+    this.events = new Events(clock, moto, () => this.#sqs.sent());
     this.kms = new Kms(clock, this.denials);
     const publicStore = new MotoStore(moto);
     this.ssm = new Ssm({
@@ -73,6 +75,9 @@ export class Door {
     let call: Call | undefined;
     try {
       call = this.#read(request, await readBody(request));
+      const gone = new AbortController();
+      call.request.gone = gone.signal;
+      response.once("close", () => gone.abort());
       reply = await this.#answer(call);
     } catch (error) {
       if (error instanceof NoAnswer) {
@@ -151,7 +156,9 @@ export class Door {
       const hits = this.faults.hitting(call, names);
       await this.faults.before(hits);
       if (call.service === "ssm" && metered.has(call.operation)) this.quota.spend(call);
-      if (call.service !== "ssm" && call.service !== "kms") this.denials.check(call, String(call.input.RoleArn ?? "*"));
+      if (call.service !== "ssm" && call.service !== "kms") {
+        this.denials.check(call, String(call.input.RoleArn ?? "*"), actions.get(call.operation));
+      }
       const own = await this.#own(call);
       const reply = own ? jsonReply(this.faults.after(hits, call, own)) : await this.#pass(call);
       entry.status = reply.status;
@@ -182,8 +189,12 @@ export class Door {
       if (value !== undefined && !hopByHop.has(name)) headers[name] = String(value);
     }
     headers["x-moto-account-id"] = call.account;
-    const { method, path, body } = call.request;
-    const reply = await (await this.#moto()).send(method, path, headers, body);
+    const { method, path } = call.request;
+    const moto = await this.#moto();
+    const send = (body: Buffer) => moto.send(method, path, headers, body);
+    if (call.operation === "ReceiveMessage") return this.#sqs.receive(call, send);
+    const reply = await send(call.request.body);
+    if (call.operation.startsWith("SendMessage")) this.#sqs.sent();
     if (call.service === "sts") this.#sts.learn(reply);
     return reply;
   }
@@ -194,6 +205,13 @@ export interface DirectScope {
   account?: string;
   region?: string;
 }
+
+/** IAM's actions where they are not called like their operations (Service Authorization Reference). */
+const actions: ReadonlyMap<string, string> = new Map([
+  ["SendMessageBatch", "sqs:SendMessage"],
+  ["DeleteMessageBatch", "sqs:DeleteMessage"],
+  ["ChangeMessageVisibilityBatch", "sqs:ChangeMessageVisibility"],
+]);
 
 const targets: ReadonlyMap<string, string> = new Map([
   ["AmazonSSM", "ssm"],

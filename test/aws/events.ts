@@ -17,10 +17,13 @@ export class Events {
   #sent: Promise<void> = Promise.resolve();
   #clock: Clock;
   #moto: () => Promise<Moto>;
+  #told: () => void;
 
-  constructor(clock: Clock, moto: () => Promise<Moto>) {
+  /** @param sent called after each message that was sent */
+  constructor(clock: Clock, moto: () => Promise<Moto>, sent: () => void) {
     this.#clock = clock;
     this.#moto = moto;
+    this.#told = sent;
   }
 
   /** Sends the events of `scope` to the queue at `queueUrl`, which lies in the same scope, from now on. */
@@ -72,6 +75,7 @@ export class Events {
     const headers = motoHeaders(scope, "sqs", "AmazonSQS.SendMessage", "1.0");
     const message = Buffer.from(JSON.stringify({ QueueUrl: queueUrl, MessageBody: body }));
     const reply = await (await this.#moto()).send("POST", "/", headers, message);
+    this.#told();
     if (reply.status !== 200) throw new Error(`An event was refused by ${queueUrl}: ${reply.body}`);
   }
 }

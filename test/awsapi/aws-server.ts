@@ -113,7 +113,7 @@ export function specAt(url: string, accessKeyId = "AKIAKEYFERRYTEST"): IdentityS
   return {
     region: "eu-west-1",
     credentials: { kind: "static", accessKeyId, secretAccessKey: Sealed.text("not-checked") },
-    endpoints: { ssm: url, kms: url, sts: url },
+    endpoints: { ssm: url, kms: url, sts: url, sqs: url },
   };
 }
 

@@ -50,6 +50,7 @@ describe("a key", () => {
     ["kind of credentials", { ...base, credentials: { kind: "default" } }],
     ["endpoint", { ...base, endpoints: { ssm: "https://vpce.example" } }],
     ["endpoint's service", { ...base, endpoints: { kms: "https://vpce.example" } }],
+    ["endpoint of its queue", { ...base, endpoints: { sqs: "https://vpce.example" } }],
     ["use of FIPS", { ...base, useFIPS: true }],
     ["use of both IP versions", { ...base, useDualStack: true }],
   ])("differs by its %s", (_, spec) => {

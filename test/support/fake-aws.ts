@@ -3,6 +3,10 @@ import type { ParameterRecord } from "../../src/aws/ssm.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
 
+const noQueue = async () => {
+  throw new Failure("QueueNotFound", "wait", "there is no SQS here");
+};
+
 interface Stored {
   versions: Map<number, { value: string; modified: number }>;
   labels: Map<string, number>;
@@ -118,6 +122,11 @@ export class FakeAws {
         decrypt: async () => {
           throw new Failure("DecryptFailed", "stalled", "there is no KMS here");
         },
+      },
+      sqs: {
+        receive: noQueue,
+        remove: noQueue,
+        tags: noQueue,
       },
     };
   }

@@ -1,0 +1,124 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { parseNotice } from "../../src/aws/notice.ts";
+
+const change = {
+  version: "0",
+  id: "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
+  "detail-type": "Parameter Store Change",
+  source: "aws.ssm",
+  account: "123456789012",
+  time: "2026-05-22T16:43:48Z",
+  region: "eu-west-1",
+  resources: ["arn:aws:ssm:eu-west-1:123456789012:parameter/shop/db"],
+  detail: { operation: "Update", name: "/shop/db", type: "SecureString", description: "d" },
+};
+const policy = {
+  ...change,
+  "detail-type": "Parameter Store Policy Action",
+  detail: { "parameter-name": "/shop/db", "parameter-type": "SecureString", "policy-type": "Expiration" },
+};
+const read = {
+  kind: "parameter",
+  type: "change",
+  account: "123456789012",
+  region: "eu-west-1",
+  name: "/shop/db",
+  operation: "Update",
+  time: Date.UTC(2026, 4, 22, 16, 43, 48),
+};
+const of = (event: unknown) => parseNotice(JSON.stringify(event));
+const unknown = { kind: "unknown" };
+
+test("a change is read, by the account and region that EventBridge says it is of", () => {
+  expect(of(change)).toEqual(read);
+});
+
+test("a policy's action is read, by whichever field has the name", () => {
+  expect(of(policy)).toEqual({ ...read, type: "policy", operation: "Expiration" });
+  expect(of({ ...policy, detail: { name: "/shop/db" } })).toEqual({ ...read, type: "policy", operation: "" });
+});
+
+test("a name without a slash in front is the one with it, in the name and in the ARN", () => {
+  const resources = ["arn:aws:ssm:eu-west-1:123456789012:parameter/db"];
+  expect(of({ ...change, resources, detail: { ...change.detail, name: "db" } })).toMatchObject({ name: "/db" });
+});
+
+test("a notification of SNS is unwrapped once; with raw delivery there is none", () => {
+  const wrapped = { Type: "Notification", MessageId: "1", TopicArn: "t", Message: JSON.stringify(change) };
+  expect(of(wrapped)).toEqual(read);
+  expect(of({ Type: "Notification", Message: JSON.stringify(wrapped) })).toEqual(unknown);
+  expect(of({ Type: "SubscriptionConfirmation", Message: JSON.stringify(change) })).toEqual(unknown);
+  expect(of({ Type: "Notification", Message: change })).toEqual(unknown);
+});
+
+test.each<[string, object]>([
+  ["resources are left out", { resources: undefined }],
+  ["resources are empty", { resources: [] }],
+])("an event counts where %s", (_, part) => {
+  expect(of({ ...change, ...part })).toEqual(read);
+});
+
+test("what is of no use is left open: a time that is none, an operation that is none", () => {
+  const detail = { name: "/shop/db", operation: "<script>" };
+  expect(of({ ...change, time: "yesterday", detail })).toEqual({ ...read, time: undefined, operation: "" });
+});
+
+test.each<[string, unknown]>([
+  ["another source", { ...change, source: "aws.s3" }],
+  ["a custom source that looks like it", { ...change, source: "aws.ssm.custom" }],
+  ["another type", { ...change, "detail-type": "EC2 Command Status-change Notification" }],
+  ["an ARN of another account", { ...change, resources: ["arn:aws:ssm:eu-west-1:999999999999:parameter/shop/db"] }],
+  ["an ARN of another region", { ...change, resources: ["arn:aws:ssm:eu-west-2:123456789012:parameter/shop/db"] }],
+  ["an ARN of another name", { ...change, resources: ["arn:aws:ssm:eu-west-1:123456789012:parameter/shop/x"] }],
+  ["something that is no ARN", { ...change, resources: [7] }],
+  ["resources that are no list", { ...change, resources: "arn" }],
+  ["an account that is none", { ...change, account: "1" }],
+  ["no region", { ...change, region: undefined }],
+  ["a name that is none", { ...change, detail: { name: "/a b" } }],
+  ["a name of megabytes", { ...change, detail: { name: "x".repeat(200_000) } }],
+  ["no detail", { ...change, detail: null }],
+  ["a detail that is a list", { ...change, detail: ["/shop/db"] }],
+  ["a list", [change]],
+  ["a text", "aws.ssm"],
+  ["null", null],
+])("%s is unknown", (_, event) => {
+  expect(of(event)).toEqual(unknown);
+});
+
+test("what is no JSON, too long or too deep is unknown, and is told fast", () => {
+  const start = performance.now();
+  for (const body of ["", "{", "[".repeat(262_144), '{"a":'.repeat(50_000), JSON.stringify(change).padEnd(262_145)]) {
+    expect(parseNotice(body)).toEqual(unknown);
+  }
+  expect(performance.now() - start).toBeLessThan(2_000);
+});
+
+test("only the message's own keys are looked at", () => {
+  const { source: _, ...rest } = change;
+  const body = JSON.stringify(rest).replace(/^\{/, '{"__proto__":{"source":"aws.ssm"},');
+  expect(parseNotice(body)).toEqual(unknown);
+  expect(({} as { source?: string }).source).toBeUndefined();
+});
+
+test("no text and no JSON makes it throw, and what it reads is a name of its account and region", () => {
+  const leaf = fc.oneof(fc.string(), fc.integer(), fc.constant(null), fc.constantFrom(...Object.values(change).flat()));
+  const fields = [...Object.keys(change), "Type", "Message", "__proto__"];
+  const hostile = fc.dictionary(fc.constantFrom(...fields), fc.oneof(leaf, fc.array(leaf), fc.object()));
+  const mixed = hostile.map((part) => ({ ...change, ...part }));
+  const body = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.oneof(hostile, mixed).map((event) => JSON.stringify(event)),
+  );
+  fc.assert(
+    fc.property(body, (text) => {
+      const notice = parseNotice(text);
+      if (notice.kind === "unknown") return;
+      expect(notice.account).toMatch(/^[0-9]{12}$/);
+      expect(notice.region).toMatch(/^[a-z0-9-]{1,64}$/);
+      expect(notice.name).toMatch(/^\/[a-zA-Z0-9_.\-/]+$/);
+    }),
+    { numRuns: 2_000 },
+  );
+});
