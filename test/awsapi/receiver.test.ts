@@ -1,0 +1,265 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { AwsFailure } from "../../src/aws/failure.ts";
+import type { ParameterNotice } from "../../src/aws/notice.ts";
+import { handleWithinMs, Receiver } from "../../src/aws/receiver.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import type { Next } from "../../src/runtime/failure.ts";
+import { FakeClock } from "../support/clock.ts";
+import { changeOf, FakeQueue } from "../support/fake-queue.ts";
+import { until } from "../support/scripted-server.ts";
+import { keepingLog, seriesOf } from "./aws-server.ts";
+
+const queueUrl = "https://sqs.eu-west-1.amazonaws.com/123456789012/keyferry";
+let clock: FakeClock;
+let queue: FakeQueue;
+let metrics: Metrics;
+let log: ReturnType<typeof keepingLog>;
+let handled: string[];
+let handle: (notice: ParameterNotice) => Promise<void>;
+let states: string[];
+let receivers: Receiver[];
+
+beforeEach(() => {
+  clock = new FakeClock();
+  queue = new FakeQueue(clock);
+  metrics = new Metrics();
+  log = keepingLog();
+  [handled, states, receivers] = [[], [], []];
+  handle = async ({ name }) => void handled.push(name);
+});
+
+afterEach(async () => {
+  await Promise.all(receivers.map((receiver) => receiver.stop()));
+  expect(clock.pending).toBe(0);
+  expect(queue.waiting).toBe(0);
+});
+
+function start(clusterName = ""): Receiver {
+  const receiver = new Receiver({
+    queueUrl,
+    identity: queue.identity("one"),
+    clusterName,
+    clock,
+    random: () => 0,
+    metrics,
+    log,
+    handle: (notice) => handle(notice),
+    heard: () => {},
+    changed: (health) => void states.push(health.state === "failed" ? health.failure.reason : health.state),
+  });
+  receivers.push(receiver);
+  receiver.start();
+  return receiver;
+}
+
+/** Consumers begin their next receive by a timer of their own, of no length: `turns` of those are waited for. */
+async function pass(ms: number, steps = 1): Promise<void> {
+  for (let step = 0; step < steps; step++) {
+    await clock.advance(ms / steps);
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+const failing = (code: string, reason: "QueueNotFound" | "AccessDenied" | "Throttled" | "Unreachable", next: Next) =>
+  new AwsFailure({ code, reason, next, message: `${reason} said of the queue` });
+
+describe("what comes", () => {
+  test("is handed on, counted by its type, and deleted when it is done with", async () => {
+    queue.send(changeOf("/a"), changeOf("/b", { "detail-type": "Parameter Store Policy Action" }), "nonsense");
+    start();
+    await until(() => queue.size === 0, "an empty queue");
+    expect(handled.sort()).toEqual(["/a", "/b"]);
+    for (const type of ["change", "policy", "unknown"]) {
+      expect(await seriesOf(metrics, "keyferry_events_received_total", { type })).toBe(1);
+    }
+    expect(queue.count("DeleteMessage")).toBe(1);
+  });
+
+  test("is asked for by the ten and by long polls, after the queue's tags and one look without a wait", async () => {
+    start();
+    await until(() => queue.waiting === 3, "three receives");
+    expect(queue.calls[0]).toBe("ListQueueTags");
+    expect(queue.requests.map(({ waitSeconds }) => waitSeconds).sort()).toEqual([0, 20, 20, 20]);
+    expect(new Set(queue.requests.map(({ atMost }) => atMost))).toEqual(new Set([10]));
+    await pass(60_000, 6);
+    expect(queue.count("ReceiveMessage")).toBeLessThanOrEqual(1 + 3 * 4);
+    expect(states).toEqual(["ok"]);
+  });
+
+  test("does not wait behind a batch that is not done with", async () => {
+    handle = async ({ name }) => {
+      handled.push(name);
+      if (name === "/slow") await new Promise(() => {});
+    };
+    start();
+    await until(() => queue.waiting === 3, "three receives");
+    for (const name of ["/slow", "/slow", "/a"]) {
+      queue.send(changeOf(name));
+      await until(() => handled.length > 0 && handled.at(-1) === name, name);
+    }
+    await until(() => queue.size === 2, "the deletion of the one");
+  });
+
+  test("comes again where it could not be done, and only that of its batch", async () => {
+    let tries = 0;
+    handle = async ({ name }) => {
+      if (name === "/bad" && ++tries === 1) throw new Error(changeOf("/bad"));
+      handled.push(name);
+    };
+    queue.send(changeOf("/a"), changeOf("/bad"), changeOf("/c"));
+    start();
+    await until(() => queue.size === 1, "two deletions");
+    await pass(59_000, 10);
+    expect(tries).toBe(1);
+    await pass(2_000);
+    await until(() => queue.size === 0, "the deletion of the third");
+    expect(handled).toEqual(["/a", "/c", "/bad"]);
+    expect(states).toEqual(["ok"]);
+  });
+
+  test("comes again where it takes too long", async () => {
+    let tries = 0;
+    handle = () => (++tries === 1 ? new Promise(() => {}) : Promise.resolve());
+    queue.send(changeOf("/a"));
+    start();
+    await until(() => tries === 1, "the first try");
+    await pass(handleWithinMs);
+    expect(queue.size).toBe(1);
+    await pass(60_000 - handleWithinMs);
+    await until(() => queue.size === 0, "the deletion");
+    expect(tries).toBe(2);
+  });
+
+  test("is asked for one by one while ten are too long to be read", async () => {
+    queue.fault = (_, request) => {
+      if (request && request.atMost > 1) throw failing("InvalidAnswer", "Unreachable", "retry");
+    };
+    for (let i = 0; i < 15; i++) queue.send(changeOf(`/${i}`));
+    start();
+    for (let i = 0; i < 20 && queue.size > 0; i++) await pass(1_000);
+    expect(queue.size).toBe(0);
+    expect(handled).toHaveLength(15);
+  });
+
+  test("never shows in a log", async () => {
+    handle = async () => {
+      throw new Error("c4n4ry");
+    };
+    queue.send("c4n4ry", changeOf("/a", { detail: { name: "/a", description: "c4n4ry" } }));
+    start();
+    await until(() => queue.size === 1, "the deletion of the one");
+    expect(log.lines.length).toBeGreaterThan(1);
+    expect(log.lines.join()).not.toContain("c4n4ry");
+  });
+});
+
+describe("a queue", () => {
+  test.each([
+    [
+      "another cluster's",
+      "other",
+      "mine",
+      "NotAllowed",
+      /of cluster "other", as its tag .* runs with --cluster-name=mine/,
+    ],
+    ["a cluster's, where we have no name", "other", "", "NotAllowed", /runs without --cluster-name/],
+  ])("that is %s is left alone, until it is ours", async (_, owner, name, reason, message) => {
+    queue.tagged.set("keyferry.io/cluster", owner);
+    queue.send(changeOf("/a"));
+    const receiver = start(name);
+    await until(() => states.length > 0, "a state");
+    expect(receiver.health).toMatchObject({
+      state: "failed",
+      failure: { reason, message: expect.stringMatching(message) },
+    });
+    await pass(300_000, 60);
+    expect(queue.count("ReceiveMessage")).toBe(0);
+    expect(queue.count("ListQueueTags")).toBeLessThan(15);
+    queue.tagged.delete("keyferry.io/cluster");
+    await pass(61_000, 10);
+    await until(() => queue.size === 0, "the message");
+    expect(states).toEqual([reason, "ok"]);
+  });
+
+  test("whose tag is our name is received from, and left when it is given to another", async () => {
+    queue.tagged.set("keyferry.io/cluster", "mine");
+    start("mine");
+    await until(() => queue.waiting === 3, "three receives");
+    queue.tagged.set("keyferry.io/cluster", "other");
+    await pass(630_000, 30);
+    expect(states).toEqual(["ok", "NotAllowed"]);
+    expect(queue.waiting).toBe(0);
+  });
+
+  test("whose tags may not be read is not received from", async () => {
+    queue.fault = (operation) => {
+      if (operation === "ListQueueTags") throw failing("AccessDenied", "AccessDenied", "wait");
+    };
+    start();
+    await until(() => states.length > 0, "a state");
+    expect(states).toEqual(["AccessDenied"]);
+    expect(queue.count("ReceiveMessage")).toBe(0);
+  });
+
+  test("that is gone is tried seldom, and received from when it is there again and is still ours", async () => {
+    start();
+    await until(() => queue.waiting === 3, "three receives");
+    queue.fault = () => {
+      throw failing("QueueDoesNotExist", "QueueNotFound", "wait");
+    };
+    await pass(20_000);
+    await pass(600_000, 60);
+    expect(states).toEqual(["ok", "QueueNotFound"]);
+    const { length } = queue.calls;
+    await pass(600_000, 60);
+    expect(queue.calls.length - length).toBeLessThanOrEqual(11);
+    expect(queue.count("ListQueueTags")).toBeGreaterThan(10);
+    queue.fault = undefined;
+    queue.send(changeOf("/a"));
+    await pass(61_000, 10);
+    await until(() => queue.size === 0, "the message");
+    expect(states).toEqual(["ok", "QueueNotFound", "ok"]);
+  });
+
+  test("that throttles once is well; one that does so three times is not", async () => {
+    let times = 1;
+    queue.fault = (operation) => {
+      if (operation === "ReceiveMessage" && times-- > 0) throw failing("RequestThrottled", "Throttled", "retry");
+    };
+    start();
+    await pass(10_000, 10);
+    expect(states).toEqual(["ok"]);
+    times = 100;
+    await pass(40_000, 40);
+    expect(states).toEqual(["ok", "Throttled"]);
+    expect(times).toBeGreaterThan(90);
+  });
+
+  test("from which nothing may be deleted is not emptied over and over", async () => {
+    queue.fault = (operation) => {
+      if (operation === "DeleteMessage") throw failing("AccessDenied", "AccessDenied", "wait");
+    };
+    for (let i = 0; i < 100; i++) queue.send(changeOf(`/${i}`));
+    start();
+    await pass(600_000, 120);
+    expect(states).toEqual(["ok", "AccessDenied"]);
+    expect(queue.count("ReceiveMessage")).toBeLessThan(25);
+    queue.fault = undefined;
+    await pass(130_000, 20);
+    await until(() => queue.size === 0, "an empty queue");
+    expect(states).toEqual(["ok", "AccessDenied", "ok"]);
+  });
+});
+
+test("a stop ends receives, waits and work at once, and what was being worked on is kept", async () => {
+  handle = () => new Promise(() => {});
+  queue.send(changeOf("/a"));
+  const receiver = start();
+  await until(() => queue.waiting === 2, "two receives");
+  await receiver.stop();
+  expect(queue.size).toBe(1);
+  expect(queue.waiting).toBe(0);
+  const { length } = queue.calls;
+  await pass(300_000, 10);
+  expect(queue.calls.length).toBe(length);
+});
