@@ -22,6 +22,8 @@ export interface ReceiverOptions {
    * longer than `handleWithinMs`, the message comes again.
    */
   handle: (notice: ParameterNotice) => Promise<void>;
+  /** Seconds after which a message that was not deleted comes again; 60. */
+  hiddenSeconds?: number;
   /** Called when messages have come, of whatever kind. */
   heard: () => void;
   /** Called when the health has changed. */
@@ -34,8 +36,8 @@ const batchSize = 10;
 const consumersOfAQueue = 3;
 /** Milliseconds that one message may be worked on. */
 export const handleWithinMs = 30_000;
-/** Seconds after which a message that was not deleted comes again: more than it may be worked on, and its deletion take. */
-const hiddenSeconds = 60;
+/** More than a message may be worked on, and its deletion take. */
+const hiddenSecondsOfAMessage = 60;
 
 /**
  * Receives one queue's messages as one identity, from `start` to `stop`: batches of ten by long polls, several at once.
@@ -50,7 +52,7 @@ export class Receiver {
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
-    const { queueUrl } = options;
+    const { queueUrl, hiddenSeconds = hiddenSecondsOfAMessage } = options;
     this.#access = new QueueAccess({ ...options, hiddenSeconds, signal: this.#stop.signal });
     // What the consumers send goes the way of every other call of the identity: measured, bounded, classed.
     const sqs = { send: (command: unknown) => this.#track(this.#send(command)) } as unknown as SQSClient;
