@@ -93,7 +93,8 @@ export interface AWSConnectionStatus {
   observedGeneration?: number;
   /**
    * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
-   * change of the spec can help.
+   * change of the spec can help. Where spec.events is set, EventsReady says whether its queue is received from; Ready
+   * does not depend on it.
    */
   conditions?: Condition[];
   /** The AWS account that the credentials belong to, as sts:GetCallerIdentity says. */
@@ -260,7 +261,8 @@ export interface ClusterAWSConnectionStatus {
   observedGeneration?: number;
   /**
    * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
-   * change of the spec can help.
+   * change of the spec can help. Where spec.events is set, EventsReady says whether its queue is received from; Ready
+   * does not depend on it.
    */
   conditions?: Condition[];
   /** The AWS account that the credentials belong to, as sts:GetCallerIdentity says. */

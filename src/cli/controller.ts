@@ -49,6 +49,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
         readOnly: settings.readOnly,
         protectedNamespaces: new Set([...settings.protectedNamespaces, ...(own === undefined ? [] : [own])]),
         missingGraceMs: settings.missingGrace,
+        clusterName: settings.clusterName,
         perObjectMetrics: settings.perObjectMetrics,
         instance: hostname(),
       },

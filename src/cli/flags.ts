@@ -11,6 +11,7 @@ export interface ControllerFlags {
   defaultConnection?: { namespace: string; name: string };
   defaultConnectionRegion?: string;
   missingGrace: number;
+  clusterName: string;
   readOnly?: true;
   allowInsecureEndpoints?: true;
   perObjectMetrics: boolean;
@@ -70,6 +71,11 @@ export function addControllerOptions(command: Command): void {
       new Option("--missing-grace <duration>", "how long a parameter must be missing, twice looked at, to be gone")
         .default(300_000, "5m")
         .argParser(parseDurationFlag),
+    )
+    .addOption(
+      new Option("--cluster-name <name>", "what this cluster is called, where queues are tagged keyferry.io/cluster")
+        .default("", "none")
+        .argParser(parseClusterName),
     )
     .option("--read-only", "look at everything, report in status and events, write no Secret")
     .option("--allow-insecure-endpoints", "let connections name plain-http and loopback endpoints: for emulators")
@@ -142,6 +148,14 @@ function parseReference(text: string): { namespace: string; name: string } {
 function parseRegion(text: string): string {
   if (!/^[a-z]{2,8}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$/.test(text)) {
     throw new InvalidArgumentError("Use an AWS region such as eu-west-1.");
+  }
+  return text;
+}
+
+/** What a tag's value may be (SQS API Reference, TagQueue), as far as it is fit for a name. */
+function parseClusterName(text: string): string {
+  if (!/^[a-zA-Z0-9_.:/=+@-]{0,256}$/.test(text)) {
+    throw new InvalidArgumentError("Use letters, digits and _ . : / = + @ -, 256 at most.");
   }
   return text;
 }

@@ -19,6 +19,7 @@ import { Connections } from "./connection/connections.ts";
 import { ConnectionController } from "./connection/controller.ts";
 import { ConnectionReconciler } from "./connection/reconcile.ts";
 import type { AnyConnection } from "./connection/resolve.ts";
+import { EventHub, type EventHubOptions } from "./events/hub.ts";
 import { SecretView } from "./secret-view.ts";
 import { SyncedSecretController } from "./syncedsecret/controller.ts";
 import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
@@ -38,6 +39,8 @@ export interface Settings {
   missingGraceMs: number;
   /** Whether each SyncedSecret has series of its own. */
   perObjectMetrics: boolean;
+  /** What this cluster is called on a queue's tag; empty where it has no name. */
+  clusterName: string;
   /** Name of this process in events. */
   instance: string;
 }
@@ -76,6 +79,7 @@ export class Engine {
   readonly writer: SecretWriter;
   readonly syncedSecrets: SyncedSecretController;
   readonly connections: ConnectionController;
+  readonly events: EventHub;
   readonly #view: SecretView;
 
   constructor(worlds: Worlds, views: Views) {
@@ -143,7 +147,15 @@ export class Engine {
       readOnly,
       vouchers,
     });
+    this.events = new EventHub({
+      observer: this.observer as unknown as EventHubOptions["observer"],
+      syncedSecrets: this.syncedSecrets as unknown as EventHubOptions["syncedSecrets"],
+      clusterName: settings.clusterName,
+      ...{ clock, random, metrics, log },
+      changed: (key) => this.queues.connections.add(key),
+    });
     const reconciler = new ConnectionReconciler({
+      events: this.events,
       find: (key) => connectionIn(views, key),
       connections,
       quotas,

@@ -67,6 +67,7 @@ export class World {
       protectedNamespaces: new Set(["kube-system"]),
       missingGraceMs: 300_000,
       perObjectMetrics: true,
+      clusterName: "",
       instance: "test",
       ...settings,
     };

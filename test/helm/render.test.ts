@@ -82,6 +82,7 @@ describe("the flags of the operator", () => {
     "no protected namespaces": [{ protectedNamespaces: [] }, { protectedNamespaces: [] }],
     "read-only": [{ readOnly: true }, { readOnly: true }],
     "the time until a missing parameter is gone": [{ missingGrace: "1h30m" }, { missingGrace: 5_400_000 }],
+    "the name of the cluster": [{ clusterName: "prod-eu" }, { clusterName: "prod-eu" }],
     "endpoints for emulators": [{ allowInsecureEndpoints: true }, { allowInsecureEndpoints: true }],
     "no series for each resource": [{ perObjectMetrics: false }, { perObjectMetrics: false }],
     "the log's level and form": [
@@ -107,7 +108,7 @@ describe("the flags of the operator", () => {
 
   test("can each be set by a value; a kubeconfig has no place in a pod", async () => {
     const all = [
-      { aws: { region: "eu-west-1" }, readOnly: true, allowInsecureEndpoints: true },
+      { aws: { region: "eu-west-1" }, clusterName: "c", readOnly: true, allowInsecureEndpoints: true },
       { namespaces: ["a"], defaultConnection: "a/aws" },
     ];
     const rendered = await Promise.all(all.map(render));

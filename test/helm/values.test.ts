@@ -37,6 +37,7 @@ const refused: Record<string, [values: object, says: string]> = {
   "a port that takes privileges": [{ metrics: { port: 80 } }, "minimum"],
   "something that is no region": [{ aws: { region: "Ireland" } }, "at '/aws/region'"],
   "something that is no duration": [{ missingGrace: "5 minutes" }, "at '/missingGrace'"],
+  "a name of a cluster with a space in it": [{ clusterName: "my cluster" }, "at '/clusterName'"],
   "a level that is none": [{ logLevel: "verbose" }, "at '/logLevel'"],
   "a namespace with a comma in it": [{ namespaces: ["a,b"] }, "at '/namespaces/0'"],
   "a namespace given twice": [{ namespaces: ["a", "a"] }, "at '/namespaces'"],

@@ -9,7 +9,9 @@ import type { Clock } from "../../runtime/clock.ts";
 import { formatDuration, parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Log } from "../../runtime/log.ts";
-import { conditionsAfter, isSame } from "../conditions.ts";
+import { type Asked, conditionsAfter, isSame } from "../conditions.ts";
+import { conditionWithout } from "../events/condition.ts";
+import type { EventHub } from "../events/hub.ts";
 import type { Connections, Resolved } from "./connections.ts";
 import { type AnyConnection, credentialsSecret, identitySpec, type SecretData } from "./resolve.ts";
 
@@ -20,6 +22,8 @@ export interface ConnectionReconcilerOptions {
   quotas: Quotas;
   /** By how much the polls of an identity are stretched, for want of quota. */
   stretch: (identityKey: string) => number;
+  /** Is told of each connection, and says what becomes of its queue. */
+  events: Pick<EventHub, "resolved" | "removed" | "condition">;
   identities: Identities;
   client: KubeClient;
   recorder: EventRecorder;
@@ -56,12 +60,13 @@ export class ConnectionReconciler {
 
   /** Brings what is known of the connection `key` (see `connectionKey`) up to date, and its status. */
   async reconcile(key: string): Promise<Again> {
-    const { connections, quotas, changed, find } = this.#options;
+    const { connections, quotas, events, changed, find } = this.#options;
     const connection = find(key);
     const before = connections.get(key);
     if (!connection || connection.metadata.deletionTimestamp) {
       connections.remove(key);
       quotas.remove(key);
+      events.removed(key);
       // Also where nothing was known of it: its users may have waited for it.
       changed(key);
       return { retry: false, afterMs: Infinity };
@@ -70,7 +75,9 @@ export class ConnectionReconciler {
     connections.set(key, resolved);
     if (resolved.state === "ready") quotas.set(key, claimOf(resolved));
     if (isDifferent(before, resolved)) changed(key);
-    await this.#report(connection, resolved);
+    if (resolved.state === "ready") events.resolved(key, connection, resolved.identity, resolved.account);
+    else events.removed(key);
+    await this.#report(connection, resolved, this.#eventsCondition(key, connection));
     if (resolved.state === "failed") return { retry: resolved.failure.next === "retry", afterMs: 60_000 };
     // However seldom parameters are looked at: a Secret that is not ours is not watched, and its keys are replaced.
     const afterMs = credentialsSecret(connection) ? credentialsAgainMs : defaultPollIntervalMs;
@@ -121,7 +128,15 @@ export class ConnectionReconciler {
     }
   }
 
-  async #report(connection: AnyConnection, resolved: Resolved): Promise<void> {
+  /** What there is to say of the connection's queue: what was said before, while nothing else is known. */
+  #eventsCondition(key: string, connection: AnyConnection): Asked[] {
+    if (!connection.spec.events) return [];
+    const { connections, events } = this.#options;
+    const known = events.condition(key) ?? conditionWithout(connections.get(key)?.state === "ready", connection);
+    return known ? [known] : [];
+  }
+
+  async #report(connection: AnyConnection, resolved: Resolved, more: readonly Asked[]): Promise<void> {
     const { client, clock, recorder } = this.#options;
     const generation = connection.metadata.generation ?? 1;
     const ready = resolved.state === "ready";
@@ -142,7 +157,7 @@ export class ConnectionReconciler {
       Math.ceil((pollIntervalMs * stretch(identity.key)) / 1_000) * 1_000;
     const status = {
       observedGeneration: generation,
-      conditions: conditionsAfter(before?.conditions, [condition, ...stalled], generation, clock.now()),
+      conditions: conditionsAfter(before?.conditions, [condition, ...stalled, ...more], generation, clock.now()),
       ...(ready ? { accountID: resolved.account, pollInterval: formatDuration(inEffect(resolved)) } : {}),
       ...(caller ? { callerARN: caller.arn } : {}),
     };

@@ -1,0 +1,37 @@
+import { parseParameterRef } from "../../aws/names.ts";
+import type { Reference } from "../../parameters/reference.ts";
+
+/**
+ * Whether EventBridge announces every change of a reference to the account's own bus. It does not for what belongs to
+ * another account, which hears of it on its own, nor for what AWS publishes and passes through under `/aws/` (Systems
+ * Manager User Guide, "Monitoring Systems Manager events with Amazon EventBridge").
+ *
+ * @param account that the reference's identity calls
+ */
+export function isAnnouncedByAws(reference: Reference, account: string): boolean {
+  if (reference.kind === "path") return !isAwsOwn(`${reference.path}/`);
+  const parsed = parseParameterRef(reference.name);
+  if ("problem" in parsed) return false;
+  const { ref } = parsed;
+  if (ref.kind === "arn" && (ref.account !== account || ref.region !== reference.identity.region)) return false;
+  return !isAwsOwn(ref.name);
+}
+
+/**
+ * Whether a change of a parameter is one of a reference.
+ *
+ * @param name of the parameter, with its slash in front; of the reference's own account and region
+ */
+export function concerns(name: string, reference: Reference): boolean {
+  if (reference.kind === "parameter") {
+    const parsed = parseParameterRef(reference.name);
+    return "ref" in parsed && parsed.ref.name === name;
+  }
+  const prefix = reference.path.endsWith("/") ? reference.path : `${reference.path}/`;
+  if (!name.startsWith(prefix)) return false;
+  return reference.recursive || !name.slice(prefix.length).includes("/");
+}
+
+function isAwsOwn(name: string): boolean {
+  return /^\/?aws\//i.test(name);
+}

@@ -1,0 +1,89 @@
+import type { Identity } from "../../aws/identity.ts";
+import type { Health } from "../../aws/queue-access.ts";
+import { Receiver, type ReceiverOptions } from "../../aws/receiver.ts";
+
+/** A connection that names a queue. */
+export interface Member {
+  /** As `connectionKey` makes them. */
+  key: string;
+  queueUrl: string;
+  /** Why the URL is of no use; nothing is then received. */
+  problem: string | undefined;
+  identity: Identity;
+  account: string;
+}
+
+/** Where an event happened, and so what a queue proves itself for. */
+export function placeOf({ account, identity }: Member): string {
+  return `${account}/${identity.region}`;
+}
+
+export type QueueOptions = Omit<ReceiverOptions, "queueUrl" | "identity" | "changed"> & {
+  /** Called when a receiver's health has changed, after it has. */
+  changed: (identityKey: string) => void;
+};
+
+/** A queue with the connections that name it, and a receiver for each identity among them. */
+export class Queue {
+  readonly url: string;
+  /** By their keys. */
+  readonly members = new Map<string, Member>();
+  /** Places for which an event of this queue has led to a change that a look found. */
+  readonly proved = new Set<string>();
+  readonly #options: QueueOptions;
+  readonly #receivers = new Map<string, Receiver>();
+  readonly #stopping = new Set<Promise<void>>();
+
+  constructor(url: string, options: QueueOptions) {
+    this.url = url;
+    this.#options = options;
+  }
+
+  /**
+   * Starts a receiver for every identity that has none, and stops those that nobody needs.
+   *
+   * @returns how many there are
+   */
+  receive(): number {
+    const wanted = new Map<string, Identity>();
+    for (const { identity, problem } of this.members.values()) {
+      if (problem === undefined) wanted.set(identity.key, identity);
+    }
+    for (const [key, identity] of wanted) {
+      if (this.#receivers.has(key)) continue;
+      const changed = () => this.#options.changed(key);
+      const receiver = new Receiver({ ...this.#options, queueUrl: this.url, identity, changed });
+      this.#receivers.set(key, receiver);
+      receiver.start();
+    }
+    for (const key of this.#receivers.keys()) if (!wanted.has(key)) this.#stop(key);
+    return wanted.size;
+  }
+
+  /** Resolves when every receiver has ended, those that were stopped before too. */
+  async stop(): Promise<void> {
+    for (const key of [...this.#receivers.keys()]) this.#stop(key);
+    await Promise.all(this.#stopping);
+  }
+
+  health(identityKey: string): Health {
+    return this.#receivers.get(identityKey)?.health ?? { state: "pending" };
+  }
+
+  /** Whether messages come: one receiver is enough to get them all. */
+  get isWell(): boolean {
+    return [...this.#receivers.values()].some(({ health }) => health.state === "ok");
+  }
+
+  /** The connections of a place. */
+  membersAt(place: string): Member[] {
+    return [...this.members.values()].filter((member) => placeOf(member) === place);
+  }
+
+  #stop(key: string): void {
+    const stopping = this.#receivers.get(key)!.stop();
+    this.#receivers.delete(key);
+    this.#stopping.add(stopping);
+    void stopping.finally(() => this.#stopping.delete(stopping));
+  }
+}
