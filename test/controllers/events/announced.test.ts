@@ -1,0 +1,101 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { concerns, isAnnouncedByAws } from "../../../src/controllers/events/announced.ts";
+import { RecentNotices } from "../../../src/controllers/events/recent.ts";
+import type { ParameterReference, PathReference } from "../../../src/parameters/reference.ts";
+import { FakeClock } from "../../support/clock.ts";
+import { FakeQueue } from "../../support/fake-queue.ts";
+
+const identity = new FakeQueue(new FakeClock()).identity("one");
+const account = "123456789012";
+const named = (name: string, selector = ""): ParameterReference => ({ kind: "parameter", identity, name, selector });
+const below = (path: string, recursive = true): PathReference => {
+  return { kind: "path", identity, path, recursive, label: "", types: [] };
+};
+const arn = (where: string, name: string) => named(`arn:aws:ssm:${where}:parameter${name}`);
+
+describe("what EventBridge announces", () => {
+  test.each([
+    ["a name", named("/shop/db"), true],
+    ["a name without a slash", named("db"), true],
+    ["a label of it", named("/shop/db", ":prod"), true],
+    ["an ARN of our account", arn(`eu-west-1:${account}`, "/shop/db"), true],
+    ["another account's ARN", arn("eu-west-1:999999999999", "/shop/db"), false],
+    ["another region's ARN", arn(`eu-west-2:${account}`, "/shop/db"), false],
+    ["what AWS publishes", named("/aws/service/ami"), false],
+    ["what AWS publishes, by ARN", arn("eu-west-1:", "/aws/service/ami"), false],
+    ["a secret passed through", named("/aws/reference/secretsmanager/db"), false],
+    ["a name that only begins so", named("/awsome/db"), true],
+    ["a path", below("/shop/"), true],
+    ["everything", below("/"), true],
+    ["AWS's own path", below("/aws/service/x"), false],
+    ["the top of AWS's own", below("/aws"), false],
+  ])("%s", (_, reference, is) => {
+    expect(isAnnouncedByAws(reference, account)).toBe(is);
+  });
+});
+
+describe("a change of /shop/db/user concerns", () => {
+  test.each([
+    ["its name", named("/shop/db/user"), true],
+    ["a version of it", named("/shop/db/user", ":3"), true],
+    ["its ARN", arn(`eu-west-1:${account}`, "/shop/db/user"), true],
+    ["a name above it", named("/shop/db"), false],
+    ["a name that begins so", named("/shop/db/user2"), false],
+    ["the path above it", below("/shop/db", false), true],
+    ["the path above it, with a slash at its end", below("/shop/db/", false), true],
+    ["a path further up", below("/shop"), true],
+    ["a path further up that lists its own level only", below("/shop", false), false],
+    ["everything", below("/"), true],
+    ["a path that only begins so", below("/shop/d"), false],
+  ])("%s", (_, reference, is) => {
+    expect(concerns("/shop/db/user", reference)).toBe(is);
+  });
+});
+
+test("a name and its slash in front are one name", () => {
+  expect(concerns("/db", named("db"))).toBe(true);
+});
+
+test("a path concerns what a listing of it would give", () => {
+  const part = fc.constantFrom("a", "b", "ab", ".");
+  const name = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => `/${parts.join("/")}`);
+  fc.assert(
+    fc.property(name, name, fc.boolean(), (changed, path, recursive) => {
+      const [above, parts] = [path.split("/"), changed.split("/")];
+      const isBelow = above.every((one, i) => parts[i] === one) && parts.length > above.length;
+      expect(concerns(changed, below(path, recursive))).toBe(
+        isBelow && (recursive || parts.length === above.length + 1),
+      );
+    }),
+  );
+});
+
+describe("recent notices", () => {
+  const notice = (name: string) => ({ account, region: "eu-west-1", name });
+  const has = (recent: RecentNotices, name: string, region = "eu-west-1") =>
+    recent.some(account, region, (one) => one === name);
+
+  test("are remembered for their time, from the last one of a name, in their place only", async () => {
+    const clock = new FakeClock();
+    const recent = new RecentNotices(clock, 60_000);
+    recent.add(notice("/a"));
+    recent.add(notice("/b"));
+    await clock.advance(50_000);
+    recent.add(notice("/a"));
+    await clock.advance(10_001);
+    expect(has(recent, "/b")).toBe(false);
+    expect(has(recent, "/a")).toBe(true);
+    expect(has(recent, "/a", "eu-west-2")).toBe(false);
+    expect(recent.some("999999999999", "eu-west-1", () => true)).toBe(false);
+    await clock.advance(50_000);
+    expect(has(recent, "/a")).toBe(false);
+  });
+
+  test("are no more than can be held: the oldest give way", () => {
+    const recent = new RecentNotices(new FakeClock(), 60_000);
+    for (let i = 0; i <= 10_000; i++) recent.add(notice(`/${i}`));
+    expect(has(recent, "/0")).toBe(false);
+    expect(has(recent, "/1")).toBe(true);
+  });
+});

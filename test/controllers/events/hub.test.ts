@@ -1,0 +1,403 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Identity } from "../../../src/aws/identity.ts";
+import type { AnyConnection } from "../../../src/controllers/connection/resolve.ts";
+import { EventHub, lateMs, settleWithinMs } from "../../../src/controllers/events/hub.ts";
+import { Metrics } from "../../../src/metrics/metrics.ts";
+import type { Reference } from "../../../src/parameters/reference.ts";
+import { Failure } from "../../../src/runtime/failure.ts";
+import { silent } from "../../../src/runtime/log.ts";
+import { seriesOf } from "../../awsapi/aws-server.ts";
+import { FakeClock } from "../../support/clock.ts";
+import { changeOf, FakeQueue } from "../../support/fake-queue.ts";
+import { until } from "../../support/scripted-server.ts";
+
+const account = "123456789012";
+const url = `https://sqs.eu-west-1.amazonaws.com/${account}/keyferry`;
+const otherUrl = `${url}-2`;
+
+let clock: FakeClock;
+let queue: FakeQueue;
+let metrics: Metrics;
+let hub: EventHub;
+/** What the observer is asked, `identity account name`. */
+let looks: string[];
+let replanned: string[];
+let changed: string[];
+/** What a look finds, by name. */
+let finds: Map<string, string[]>;
+let settled: (keys: readonly string[]) => Promise<boolean>;
+let look: () => Promise<void>;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  queue = new FakeQueue(clock);
+  metrics = new Metrics();
+  [looks, replanned, changed] = [[], [], []];
+  finds = new Map();
+  settled = async () => true;
+  look = async () => {};
+  hub = new EventHub({
+    observer: {
+      announced: async (identity, of, name) => {
+        looks.push(`${identity.key} ${of} ${name}`);
+        await look();
+        return finds.get(name) ?? [];
+      },
+      replan: (key) => void replanned.push(key),
+    },
+    syncedSecrets: { settled: (keys) => settled(keys) },
+    clusterName: "mine",
+    ...{ clock, metrics, random: () => 0, log: silent },
+    changed: (key) => void changed.push(key),
+  });
+});
+
+afterEach(async () => {
+  await hub.stop();
+  expect(clock.pending).toBe(0);
+  expect(queue.waiting).toBe(0);
+});
+
+function connection(queueUrl: string | undefined, sqs?: string): AnyConnection {
+  return {
+    kind: "ClusterAWSConnection",
+    metadata: { name: "x", generation: 1 },
+    spec: {
+      region: "eu-west-1",
+      ...(queueUrl === undefined ? {} : { events: { queueUrl } }),
+      ...(sqs === undefined ? {} : { endpoints: { sqs } }),
+    },
+  } as AnyConnection;
+}
+
+const join = (key: string, identity: Identity = queue.identity("one"), queueUrl = url, of = account) =>
+  hub.resolved(key, connection(queueUrl), identity, of);
+/** Takes a connection that names no queue. */
+const joinWithout = (key: string) => hub.resolved(key, connection(undefined), queue.identity("one"), account);
+const reference = (name: string, identity = queue.identity("one")): Reference => {
+  return { kind: "parameter", identity, name, selector: "" };
+};
+const isAnnounced = (name = "/a", identity?: Identity) => hub.isAnnounced(reference(name, identity));
+const receiving = (count = 3) => until(() => queue.waiting === count, `${count} receives`);
+const emptied = () => until(() => queue.size === 0, "an empty queue");
+const missedTotal = () => seriesOf(metrics, "keyferry_events_missed_total", {});
+
+/** Lets consumers begin their next receive, which they do by a timer of their own. */
+async function pass(ms: number, steps = 1): Promise<void> {
+  for (let step = 0; step < steps; step++) {
+    await clock.advance(ms / steps);
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** Has a connection whose queue is proved. */
+async function proved(key = "c"): Promise<void> {
+  join(key);
+  hub.begin();
+  await receiving();
+  finds.set("/a", ["shop/checkout"]);
+  queue.send(changeOf("/a"));
+  await emptied();
+  expect(isAnnounced()).toBe(true);
+  finds.clear();
+}
+
+describe("before it begins", () => {
+  test("nothing is received, and nothing is said", async () => {
+    join("c");
+    queue.send(changeOf("/a"));
+    await pass(60_000, 5);
+    expect(queue.calls).toEqual([]);
+    expect(hub.condition("c")).toBeUndefined();
+    hub.begin();
+    await emptied();
+    expect(looks).toEqual([`one ${account} /a`]);
+  });
+});
+
+describe("a notice", () => {
+  test("reaches each identity of its queue's connections, of its account and region, once, whoever received it", async () => {
+    join("a");
+    join("b");
+    join("c", queue.identity("two"));
+    const other = new FakeQueue(clock);
+    join("e", other.identity("four"), otherUrl);
+    join("d", queue.identity("three"), url, "999999999999");
+    hub.begin();
+    await receiving(9);
+    queue.send(changeOf("/x"));
+    await emptied();
+    expect(looks.sort()).toEqual([`one ${account} /x`, `two ${account} /x`]);
+    queue.send(changeOf("/y", { account: "999999999999" }), changeOf("/z", { region: "eu-west-2" }));
+    await emptied();
+    expect(looks.slice(2)).toEqual(["three 999999999999 /y"]);
+    await hub.stop();
+    expect(other.waiting).toBe(0);
+  });
+
+  test("is deleted when its dependants are written, and not before", async () => {
+    let write: (value: boolean) => void = () => {};
+    const asked: string[] = [];
+    settled = (keys) => {
+      asked.push(...keys);
+      return new Promise((resolve) => {
+        write = resolve;
+      });
+    };
+    finds.set("/a", ["shop/b", "shop/a", "shop/b"]);
+    join("c");
+    hub.begin();
+    await receiving();
+    queue.send(changeOf("/a"));
+    await until(() => asked.length > 0, "the dependants");
+    expect(asked).toEqual(["shop/b", "shop/a"]);
+    await pass(1_000);
+    expect(queue.size).toBe(1);
+    write(true);
+    await emptied();
+  });
+
+  test.each<[string, { settled?: typeof settled; look?: typeof look }]>([
+    ["a dependant has to be tried again", { settled: async () => false }],
+    ["its dependants take too long", { settled: () => new Promise(() => {}) }],
+    ["the look takes too long", { look: () => new Promise(() => {}) }],
+    ["the look fails by a defect", { look: async () => Promise.reject(new TypeError("x")) }],
+  ])("comes again where %s", async (_, spoilt) => {
+    const well = { settled, look };
+    ({ settled, look } = { ...well, ...spoilt });
+    finds.set("/a", ["shop/a"]);
+    join("c");
+    hub.begin();
+    await receiving();
+    queue.send(changeOf("/a"));
+    await until(() => looks.length === 1, "the look");
+    await pass(settleWithinMs + 1);
+    expect(queue.size).toBe(1);
+    ({ settled, look } = well);
+    await pass(60_000, 6);
+    await emptied();
+    expect(looks).toHaveLength(2);
+  });
+
+  test("about nothing of ours is deleted, and proves nothing", async () => {
+    join("c");
+    hub.begin();
+    await receiving();
+    queue.send(changeOf("/nobody"), "nonsense");
+    await emptied();
+    expect(isAnnounced()).toBe(false);
+  });
+});
+
+describe("polls may be fewer", () => {
+  test("once an event has led to a change, for its account and region", async () => {
+    await proved();
+    expect(isAnnounced("/whatever")).toBe(true);
+    expect(isAnnounced("/aws/service/x")).toBe(false);
+    expect(isAnnounced(`arn:aws:ssm:eu-west-1:999999999999:parameter/x`)).toBe(false);
+    expect(isAnnounced("/a", queue.identity("stranger"))).toBe(false);
+    join("far", queue.identity("far", "eu-west-1"), url, "999999999999");
+    expect(isAnnounced("/a", queue.identity("far"))).toBe(false);
+  });
+
+  test("also for the entries of an identity some of whose connections name no queue", async () => {
+    await proved();
+    joinWithout("none");
+    expect(isAnnounced()).toBe(true);
+    hub.removed("c");
+    expect(isAnnounced()).toBe(false);
+    expect(replanned).toEqual(["one"]);
+  });
+
+  test("not any more when the connection names another queue, or none", async () => {
+    await proved();
+    join("c", queue.identity("one"), otherUrl);
+    expect(isAnnounced()).toBe(false);
+    expect(replanned).toEqual(["one"]);
+    join("c");
+    expect(isAnnounced()).toBe(false);
+  });
+
+  test("not any more while the queue is not received from; and what was proved has then to be proved again", async () => {
+    await proved();
+    queue.fault = () => {
+      throw new Failure("QueueNotFound", "wait", "gone");
+    };
+    await pass(21_000, 3);
+    expect(isAnnounced()).toBe(false);
+    expect(replanned).toEqual(["one"]);
+    queue.fault = undefined;
+    await pass(61_000, 10);
+    await receiving();
+    expect(hub.condition("c")).toMatchObject({ status: "True" });
+    expect(isAnnounced()).toBe(false);
+    finds.set("/a", ["shop/checkout"]);
+    queue.send(changeOf("/a"));
+    await emptied();
+    expect(isAnnounced()).toBe(true);
+    expect(await missedTotal()).toBe(0);
+  });
+
+  test("while one of two identities receives from the queue, but not the other", async () => {
+    await proved();
+    join("b", queue.identity("two"));
+    await receiving(6);
+    const denied = queue.identity("two");
+    hub.removed("b");
+    await receiving();
+    const refuse = async () => {
+      throw new Failure("AccessDenied", "wait", "denied");
+    };
+    join("b", { ...denied, sqs: { ...denied.sqs, tags: refuse, receive: refuse, remove: refuse } });
+    await until(() => hub.condition("b")?.status === "False", "the denial");
+    expect(hub.condition("c")).toMatchObject({ status: "True" });
+    expect(isAnnounced()).toBe(true);
+    expect(isAnnounced("/a", queue.identity("two"))).toBe(true);
+  });
+});
+
+describe("a change that a poll found", () => {
+  test("and no event announces within a minute is missed, and ends the queue's credit", async () => {
+    await proved();
+    await pass(lateMs + 1, 3);
+    hub.missed(reference("/b"));
+    hub.missed(reference("/b"));
+    await pass(lateMs - 1_000, 5);
+    expect(isAnnounced()).toBe(true);
+    await pass(1_000);
+    expect(await missedTotal()).toBe(1);
+    expect(isAnnounced()).toBe(false);
+    expect(replanned).toEqual(["one"]);
+  });
+
+  test.each([["a name"], ["a path above it"]])("is not missed where an event is only late, about %s", async (what) => {
+    const path = { kind: "path", path: "/x", recursive: true, label: "", types: [] } as const;
+    const found = what === "a name" ? reference("/x/b") : { ...path, identity: queue.identity("one") };
+    await proved();
+    await pass(lateMs + 1, 3);
+    hub.missed(found);
+    await pass(50_000, 5);
+    queue.send(changeOf("/x/b"));
+    await emptied();
+    await pass(30_000, 3);
+    expect(await missedTotal()).toBe(0);
+    expect(isAnnounced()).toBe(true);
+  });
+
+  test("is not missed where its event has come a moment before", async () => {
+    await proved();
+    hub.missed(reference("/a"));
+    await pass(2 * lateMs, 6);
+    expect(await missedTotal()).toBe(0);
+    expect(isAnnounced()).toBe(true);
+  });
+
+  test("is missed where an event was about another name", async () => {
+    await proved();
+    await pass(lateMs + 1, 3);
+    hub.missed(reference("/b"));
+    queue.send(changeOf("/c"));
+    await pass(lateMs, 6);
+    expect(await missedTotal()).toBe(1);
+  });
+});
+
+describe("the condition", () => {
+  test("is absent where no queue is named, and unknown until the queue has answered", async () => {
+    joinWithout("none");
+    expect(hub.condition("none")).toBeUndefined();
+    join("c");
+    hub.begin();
+    expect(hub.condition("c")).toBeUndefined();
+    await receiving();
+    expect(hub.condition("c")).toEqual({
+      type: "EventsReady",
+      status: "True",
+      reason: "Receiving",
+      message: `changes of parameters are received from ${url}`,
+    });
+    expect(changed).toEqual(["c"]);
+  });
+
+  test("says what is wrong with the queue, and is told to each connection whose it is", async () => {
+    queue.tagged.set("keyferry.io/cluster", "theirs");
+    join("a");
+    join("b");
+    joinWithout("c");
+    hub.begin();
+    await until(() => changed.length > 0, "a word");
+    expect(changed).toEqual(["a", "b"]);
+    expect(hub.condition("a")).toMatchObject({
+      status: "False",
+      reason: "NotAllowed",
+      message: expect.stringMatching(/is the queue of cluster "theirs".*; parameters are polled meanwhile$/),
+    });
+  });
+
+  test("says at once what is wrong with the URL, and nothing is asked of AWS", async () => {
+    join("c", queue.identity("one"), url.replace("eu-west-1", "eu-west-2"));
+    hub.begin();
+    expect(hub.condition("c")).toMatchObject({
+      status: "False",
+      reason: "InvalidData",
+      message: expect.stringContaining("spec.events.queueUrl is no queue of the connection's region eu-west-1"),
+    });
+    await pass(60_000, 3);
+    expect(queue.calls).toEqual([]);
+    expect(metrics.silences.size).toBe(0);
+  });
+
+  test("takes an endpoint's own URLs where the connection has one", () => {
+    const endpoint = "http://127.0.0.1:4566";
+    hub.resolved("c", connection(`${endpoint}/${account}/q`, endpoint), queue.identity("one"), account);
+    expect(hub.condition("c")).toBeUndefined();
+  });
+});
+
+describe("receivers", () => {
+  test("are one for each queue and identity, and end with the last connection that needs them", async () => {
+    join("a");
+    hub.begin();
+    join("b");
+    await receiving();
+    hub.removed("a");
+    await pass(1_000);
+    expect(queue.waiting).toBe(3);
+    hub.removed("b");
+    await receiving(0);
+    expect(metrics.silences.size).toBe(0);
+    join("b");
+    await receiving();
+  });
+
+  test("change with the connection's identity", async () => {
+    join("a");
+    hub.begin();
+    await receiving();
+    join("a", queue.identity("renewed"));
+    await receiving();
+    expect(queue.count("ListQueueTags")).toBe(2);
+  });
+
+  test("are left as they are by a connection that comes to the same again", async () => {
+    await proved();
+    join("c");
+    expect(queue.count("ListQueueTags")).toBe(1);
+    expect(isAnnounced()).toBe(true);
+    expect(replanned).toEqual([]);
+  });
+});
+
+test("silence is measured from a queue's last message, or from when it was first received from", async () => {
+  const silence = () => seriesOf(metrics, "keyferry_events_silent_seconds", { queue: url });
+  join("c");
+  hub.begin();
+  await receiving();
+  await pass(10_000);
+  expect(await silence()).toBe(10);
+  queue.send("nonsense");
+  await emptied();
+  expect(await silence()).toBe(0);
+  await pass(7_000);
+  expect(await silence()).toBe(7);
+});
