@@ -78,6 +78,7 @@ export class World {
   /** A new process: nothing is remembered but what the API server and AWS hold. */
   async restart(settings: Partial<Settings> = {}): Promise<void> {
     this.engine.observer.stop();
+    await this.engine.events.stop();
     this.#identities.close();
     this.#settings = { ...this.#settings, ...settings };
     this.#stores = newStores();
@@ -245,6 +246,7 @@ export class World {
 
   async end(): Promise<void> {
     this.engine.observer.stop();
+    await this.engine.events.stop();
     await this.client.delete(clusterAWSConnections, undefined, this.namespace).catch(() => {});
     this.#identities.close();
     await this.#connection.close();
