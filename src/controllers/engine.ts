@@ -19,7 +19,7 @@ import { Connections } from "./connection/connections.ts";
 import { ConnectionController } from "./connection/controller.ts";
 import { ConnectionReconciler } from "./connection/reconcile.ts";
 import type { AnyConnection } from "./connection/resolve.ts";
-import { EventHub, type EventHubOptions } from "./events/hub.ts";
+import { EventHub } from "./events/hub.ts";
 import { SecretView } from "./secret-view.ts";
 import { SyncedSecretController } from "./syncedsecret/controller.ts";
 import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
@@ -104,6 +104,8 @@ export class Engine {
       metrics,
       missingGraceMs: settings.missingGraceMs,
       notify: (key, lane) => this.syncedSecrets.enqueue(key, lane),
+      isAnnounced: (reference) => this.events.isAnnounced(reference),
+      missed: (reference) => this.events.missed(reference),
       stretched: ({ account, region }) => this.connections.stretched(account, region),
     });
     const connections = new Connections({
@@ -148,8 +150,8 @@ export class Engine {
       vouchers,
     });
     this.events = new EventHub({
-      observer: this.observer as unknown as EventHubOptions["observer"],
-      syncedSecrets: this.syncedSecrets as unknown as EventHubOptions["syncedSecrets"],
+      observer: this.observer,
+      syncedSecrets: this.syncedSecrets,
       clusterName: settings.clusterName,
       ...{ clock, random, metrics, log },
       changed: (key) => this.queues.connections.add(key),

@@ -72,7 +72,7 @@ export class Operator {
   /** Works until `signal` aborts, and returns when what was under way has ended. */
   async run(signal: AbortSignal): Promise<void> {
     const { client, log, clock, settings } = this.#worlds;
-    const { queues, connections, syncedSecrets: resources, observer, recorder, writer } = this.#engine;
+    const { queues, connections, syncedSecrets: resources, observer, events, recorder, writer } = this.#engine;
     const watching = Promise.all(Object.values(this.#caches).map((cache) => cache.run(signal)));
     while (!signal.aborted && !this.isReady) await sleep(clock, 20, signal);
     if (!signal.aborted) {
@@ -86,6 +86,7 @@ export class Operator {
       });
       await connections.firstRound(clock, signal);
       resources.begin();
+      events.begin();
       if (!settings.readOnly)
         void sweepLeftovers(this.#caches.secrets, this.#caches.syncedSecrets, client, writer, log);
       const syncing = runWorkers(queues.syncedSecrets, {
@@ -96,7 +97,7 @@ export class Operator {
       });
       await Promise.all([connecting, syncing]);
     }
-    await watching;
+    await Promise.all([watching, events.stop()]);
     observer.stop();
     await recorder.flush();
   }

@@ -4,6 +4,7 @@ import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/recorder.ts";
 import { awsConnections, clusterAWSConnections, type KubeObject, secrets } from "../../kube/resource.ts";
+import { announcedFactor } from "../../parameters/intervals.ts";
 import type { Claim, Quotas } from "../../parameters/quotas.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { formatDuration, parseDuration } from "../../runtime/duration.ts";
@@ -23,7 +24,7 @@ export interface ConnectionReconcilerOptions {
   /** By how much the polls of an identity are stretched, for want of quota. */
   stretch: (identityKey: string) => number;
   /** Is told of each connection, and says what becomes of its queue. */
-  events: Pick<EventHub, "resolved" | "removed" | "condition">;
+  events: Pick<EventHub, "resolved" | "removed" | "condition" | "isProved">;
   identities: Identities;
   client: KubeClient;
   recorder: EventRecorder;
@@ -77,7 +78,7 @@ export class ConnectionReconciler {
     if (isDifferent(before, resolved)) changed(key);
     if (resolved.state === "ready") events.resolved(key, connection, resolved.identity, resolved.account);
     else events.removed(key);
-    await this.#report(connection, resolved, this.#eventsCondition(key, connection));
+    await this.#report(key, connection, resolved);
     if (resolved.state === "failed") return { retry: resolved.failure.next === "retry", afterMs: 60_000 };
     // However seldom parameters are looked at: a Secret that is not ours is not watched, and its keys are replaced.
     const afterMs = credentialsSecret(connection) ? credentialsAgainMs : defaultPollIntervalMs;
@@ -136,7 +137,8 @@ export class ConnectionReconciler {
     return known ? [known] : [];
   }
 
-  async #report(connection: AnyConnection, resolved: Resolved, more: readonly Asked[]): Promise<void> {
+  async #report(key: string, connection: AnyConnection, resolved: Resolved): Promise<void> {
+    const more = this.#eventsCondition(key, connection);
     const { client, clock, recorder } = this.#options;
     const generation = connection.metadata.generation ?? 1;
     const ready = resolved.state === "ready";
@@ -152,9 +154,11 @@ export class ConnectionReconciler {
     const stalled =
       !ready && resolved.failure.next === "stalled" ? [{ ...condition, type: "Stalled", status: "True" as const }] : [];
     const before = connection.status;
-    const { stretch } = this.#options;
-    const inEffect = ({ identity, pollIntervalMs }: Ready) =>
-      Math.ceil((pollIntervalMs * stretch(identity.key)) / 1_000) * 1_000;
+    const inEffect = ({ identity, pollIntervalMs }: Ready) => {
+      const { stretch, events } = this.#options;
+      const ms = pollIntervalMs * (events.isProved(key) ? announcedFactor : 1) * stretch(identity.key);
+      return Math.ceil(ms / 1_000) * 1_000;
+    };
     const status = {
       observedGeneration: generation,
       conditions: conditionsAfter(before?.conditions, [condition, ...stalled, ...more], generation, clock.now()),

@@ -116,6 +116,14 @@ export class EventHub {
     return eventsCondition(queueUrl, problem, this.#queues.get(queueUrl)!.health(identity.key));
   }
 
+  /** Whether the queue that a connection names has proved itself for it. */
+  isProved(key: string): boolean {
+    const member = this.#members.get(key);
+    if (!member) return false;
+    const queue = this.#queues.get(member.queueUrl)!;
+    return queue.isWell && queue.proved.has(placeOf(member));
+  }
+
   /** Whether changes of a reference can be relied upon to be announced, so that its polls may be fewer. */
   isAnnounced(reference: Reference): boolean {
     return this.#provedFor(reference).length > 0;
@@ -241,13 +249,15 @@ export class EventHub {
   #prove(queue: Queue, place: string): void {
     if (queue.proved.has(place) || !queue.isWell || queue.membersAt(place).length === 0) return;
     queue.proved.add(place);
+    for (const { key } of queue.membersAt(place)) this.#options.changed(key);
     this.#options.log.info({ queue: queue.url, place }, "a queue announces changes; polls are stretched");
   }
 
   #withdraw(queue: Queue, place: string): void {
     if (!queue.proved.delete(place)) return;
-    const identities = new Set(queue.membersAt(place).map(({ identity }) => identity.key));
-    for (const key of identities) this.#options.observer.replan(key);
+    const members = queue.membersAt(place);
+    for (const { key } of members) this.#options.changed(key);
+    for (const key of new Set(members.map(({ identity }) => identity.key))) this.#options.observer.replan(key);
   }
 
   #healthChanged(queue: Queue, identityKey: string): void {
