@@ -23,6 +23,7 @@ import { EventHub } from "./events/hub.ts";
 import { SecretView } from "./secret-view.ts";
 import { SyncedSecretController } from "./syncedsecret/controller.ts";
 import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
+import { Revisions } from "./syncedsecret/revision.ts";
 import { Vouchers } from "./syncedsecret/vouchers.ts";
 import { SecretWriter } from "./syncedsecret/write.ts";
 
@@ -54,6 +55,8 @@ export interface Worlds {
   random: Random;
   log: Log;
   settings: Settings;
+  /** Formats of revisions; those of this release where left out. */
+  revisions?: Revisions;
 }
 
 /** What is known of the cluster; whoever fills these tells the engine of each change. */
@@ -83,7 +86,7 @@ export class Engine {
   readonly #view: SecretView;
 
   constructor(worlds: Worlds, views: Views) {
-    const { client, clock, random, metrics, log, settings } = worlds;
+    const { client, clock, random, metrics, log, settings, revisions = new Revisions() } = worlds;
     this.queues = { syncedSecrets: new WorkQueue({ clock, random }), connections: new WorkQueue({ clock, random }) };
     this.recorder = new EventRecorder({
       client,
@@ -132,6 +135,7 @@ export class Engine {
         readOnly,
         protectedNamespaces,
         vouchers,
+        revisions,
         clock,
       }),
       connections,

@@ -1,12 +1,23 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { SyncedSecretSpec } from "../../src/api/types.ts";
-import { isOfSpec, keysDigest, type RevisionSource, revision } from "../../src/controllers/syncedsecret/revision.ts";
+import {
+  keysDigest,
+  type RevisionFormat,
+  type RevisionSource,
+  Revisions,
+} from "../../src/controllers/syncedsecret/revision.ts";
 
 const spec: SyncedSecretSpec = { data: [{ key: "A", parameter: { name: "/a" } }] };
 const source: RevisionSource = { name: "/a", selector: "", version: 3, modified: 1_000 };
-const of = (s = spec, sources: RevisionSource[] = [source], account = "1", region = "r") =>
-  revision(s, account, region, sources);
+const revisions = new Revisions();
+const made = (s = spec, sources: RevisionSource[] = [source], account = "1", region = "r") => ({
+  spec: s,
+  sources,
+  account,
+  region,
+});
+const of = (...args: Parameters<typeof made>) => revisions.of(made(...args));
 
 describe("a revision differs with", () => {
   it.each<[string, string]>([
@@ -39,9 +50,54 @@ describe("a revision does not differ with", () => {
 });
 
 it("tells whether it was made from a spec, whatever its sources were", () => {
-  expect(isOfSpec(of(spec, []), spec)).toBe(true);
-  expect(isOfSpec(of(), { data: [] })).toBe(false);
-  expect(isOfSpec(undefined, spec)).toBe(false);
+  expect(revisions.isOfSpec(of(spec, []), spec)).toBe(true);
+  expect(revisions.isOfSpec(of(), { data: [] })).toBe(false);
+  expect(revisions.isOfSpec(undefined, spec)).toBe(false);
+});
+
+it("is in format 1 what it has always been: a change here would decrypt every Secret of every cluster", () => {
+  const sources: RevisionSource[] = [source, { name: "/b", selector: ":prod", left: true }];
+  expect(of({ ...spec, target: { labels: { b: "2", a: "1" } } }, sources)).toBe(
+    "1.d9c4fd6427efbfd8d35dc985011b5570.1c8527faaa8b47e6282901e819923a90",
+  );
+});
+
+describe("a revision in another format", () => {
+  const format = (mark: string): RevisionFormat => ({
+    spec: ({ data }) => mark + (data ?? []).length,
+    sources: ({ sources }) => mark + sources.length,
+  });
+  const later = new Revisions(
+    new Map([
+      [1, format("a")],
+      [2, format("b")],
+    ]),
+    2,
+  );
+
+  it("is compared in its own format, and written in the one that is written now", () => {
+    expect(later.of(made())).toBe("2.b1.b1");
+    for (const revision of ["1.a1.a1", "2.b1.b1"]) {
+      expect(later.isOf(revision, made())).toBe(true);
+      expect(later.isOf(revision, made(spec, []))).toBe(false);
+      expect(later.isOfSpec(revision, spec)).toBe(true);
+      expect(later.isOfSpec(revision, {})).toBe(false);
+      expect(later.isForeign(revision)).toBe(false);
+    }
+    for (const mixed of ["1.b1.b1", "2.a1.a1", "1.a1.b1"]) expect(later.isOf(mixed, made())).toBe(false);
+  });
+
+  it("that is not known says nothing, and is told from what is no revision", () => {
+    const [newer] = [later.of(made())];
+    expect(revisions.isOf(newer, made())).toBe(false);
+    expect(revisions.isOfSpec(newer, spec)).toBe(false);
+    expect(revisions.isForeign(newer)).toBe(true);
+    for (const none of [undefined, "", "2", "x.y.z", "01.a.b", "0.a.b", "-1.a.b", "1e3.a.b", "__proto__.a.b"]) {
+      expect(revisions.isForeign(none), none).toBe(false);
+      expect(revisions.isOf(none, made()), none).toBe(false);
+    }
+    expect(revisions.isForeign(of())).toBe(false);
+  });
 });
 
 it("is the same for the same set of sources in any order, and another for another set", () => {

@@ -6,6 +6,7 @@ import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
 import { Identities } from "../../src/aws/identity.ts";
 import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
 import { Engine, type Settings } from "../../src/controllers/engine.ts";
+import type { Revisions } from "../../src/controllers/syncedsecret/revision.ts";
 import { trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
 import { KubeClient } from "../../src/kube/client.ts";
 import { loadKubeConfig } from "../../src/kube/config.ts";
@@ -36,6 +37,8 @@ export class World {
   readonly clock = new FakeClock(Date.now());
   readonly metrics = new Metrics();
   readonly lines: string[] = [];
+  /** What spreads polls and backoffs from the next process on; the middle of everything by default. */
+  random: () => number = () => 0.5;
   readonly namespace: string;
   /** Namespaces whose resources are seen too: other tenants'. */
   readonly neighbours: string[] = [];
@@ -46,6 +49,7 @@ export class World {
   readonly #connection: PooledConnection;
   #identities: Identities;
   #settings: Settings;
+  #revisions: Revisions | undefined;
   #stores = newStores();
 
   constructor(cluster: ClusterHandle, namespace: string, aws: Emulator, settings: Partial<Settings>) {
@@ -75,8 +79,13 @@ export class World {
     this.engine = this.#makeEngine();
   }
 
-  /** A new process: nothing is remembered but what the API server and AWS hold. */
-  async restart(settings: Partial<Settings> = {}): Promise<void> {
+  /**
+   * A new process: nothing is remembered but what the API server and AWS hold.
+   *
+   * @param revisions the formats that another release knows; this release's where left out
+   */
+  async restart(settings: Partial<Settings> = {}, revisions?: Revisions): Promise<void> {
+    this.#revisions = revisions;
     this.engine.observer.stop();
     await this.engine.events.stop();
     this.#identities.close();
@@ -277,9 +286,10 @@ export class World {
         identities: this.#identities,
         metrics: this.metrics,
         clock: this.clock,
-        random: () => 0.5,
+        random: this.random,
         log: this.#log(),
         settings: this.#settings,
+        ...(this.#revisions ? { revisions: this.#revisions } : {}),
       },
       this.#stores,
     );

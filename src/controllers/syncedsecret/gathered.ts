@@ -9,7 +9,8 @@ import type { Lane } from "../../runtime/lane.ts";
 import type { Granted } from "../connection/connections.ts";
 import type { WhenMissing } from "./assess.ts";
 import type { Plan } from "./plan.ts";
-import { isOfSpec } from "./revision.ts";
+import type { Made, RevisionSource, Revisions } from "./revision.ts";
+import { readyOf } from "./said.ts";
 import { type Damage, damage, type Standing, type Target } from "./target.ts";
 
 /** A SyncedSecret with all that its decisions rest on, gathered once. */
@@ -25,6 +26,7 @@ export interface Gathered {
   refresh: string | undefined;
   /** What the status says of the sources, by the key of each reference, where the Secret vouches for it. */
   seeds: Map<string, ReadonlyMap<string, Seed>> | undefined;
+  revisions: Revisions;
 }
 
 /** The Secret's metadata, where it is ours. */
@@ -35,6 +37,39 @@ export function presentOf({ standing }: Gathered): ObjectMeta | undefined {
 /** The revision that the Secret carries, where it is ours. */
 export function revisionOf({ standing, target }: Gathered): string | undefined {
   return standing.state === "ours" ? standing.metadata.annotations?.[target.revisionAnnotation] : undefined;
+}
+
+/** What a revision is made of, where the Secret is made from these sources. */
+export function madeFrom({ resource, granted }: Gathered, sources: readonly RevisionSource[]): Made {
+  return { spec: resource.spec, account: granted.account, region: granted.identity.region, sources };
+}
+
+/**
+ * Whether the Secret may have been made from the present spec. What a newer release has written cannot be read, and
+ * counts as such: what a spec has dropped is taken away later rather than a key too many now.
+ */
+export function mayBeOfSpec(gathered: Gathered): boolean {
+  const { resource, revisions } = gathered;
+  const inSecret = revisionOf(gathered);
+  return revisions.isOfSpec(inSecret, resource.spec) || revisions.isForeign(inSecret);
+}
+
+/**
+ * Whether Once has had its time: the Secret, or one that was deleted since, was made from the present spec. One that a
+ * newer release made is never taken for another spec's: a newer version in its place could not be taken back.
+ */
+export function isSyncedOnce(gathered: Gathered): boolean {
+  const { resource, revisions } = gathered;
+  const made = revisionOf(gathered) ?? resource.status?.revision;
+  return revisions.isOfSpec(made, resource.spec) || revisions.isForeign(made);
+}
+
+/** Whether a Secret that a newer release made was found to be current, for the present spec, by that release. */
+export function wasCurrent(gathered: Gathered): boolean {
+  const { status, metadata } = gathered.resource;
+  const ready = readyOf(gathered.resource);
+  const isOfNow = ready?.status === "True" && ready.observedGeneration === metadata.generation;
+  return isOfNow && status?.revision === revisionOf(gathered);
 }
 
 /** What is no longer as it was applied; undefined where nothing has been applied yet. */
@@ -57,7 +92,7 @@ export function keysOf(gathered: Gathered): ReadonlySet<string> {
 export function keptOf(gathered: Gathered): ReadonlySet<string> {
   const text = presentOf(gathered)?.annotations?.[gathered.target.keptAnnotation];
   if (text === undefined || gathered.refresh !== undefined) return new Set();
-  if (!isOfSpec(revisionOf(gathered), gathered.resource.spec)) return new Set();
+  if (!mayBeOfSpec(gathered)) return new Set();
   const own = keysOf(gathered);
   let listed: unknown;
   try {

@@ -9,9 +9,12 @@ export type Outcome = Common &
         secret: string;
         revision: string;
         keyCount: number;
-        sources: RevisionSource[];
+        /** What the Secret was made from; where left out, it is no better known than the status says. */
+        sources?: RevisionSource[];
         /** Names of parameters that the Secret goes without, because they are gone. */
         left: string[];
+        /** Whether the Secret is made from something else than the status says. */
+        changed?: boolean;
         /** What was done to the Secret, if anything was. */
         wrote?: "created" | "updated" | "repaired" | "adopted";
         /** Field managers that had set keys of ours to something else, where it is known; sorted. */
@@ -27,7 +30,7 @@ export type Outcome = Common &
         /** What was done to the Secret, if anything was. */
         wrote?: "deleted" | "updated";
         /** What the Secret was made from, where that is known. */
-        made?: { secret: string; revision: string; keyCount: number; sources: RevisionSource[] };
+        made?: { secret: string; revision: string; keyCount: number; sources: RevisionSource[]; changed?: boolean };
       }
     | { kind: "suspended" }
     /** A write was refused, or a cache is behind: the same again in a moment. */

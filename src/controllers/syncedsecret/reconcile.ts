@@ -17,18 +17,22 @@ import {
   damageOf,
   editorsOf,
   type Gathered,
+  isSyncedOnce,
   keptOf,
   keysOf,
+  madeFrom,
+  mayBeOfSpec,
   presentOf,
   revisionOf,
   wantsOf,
+  wasCurrent,
 } from "./gathered.ts";
 import { heard, isLost, keysKept, missedSinceDeletion, sourceGone } from "./loss.ts";
 import { removeOthers } from "./others.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment, readPinned } from "./pin.ts";
 import { plan } from "./plan.ts";
-import { isOfSpec, revision } from "./revision.ts";
+import type { Revisions } from "./revision.ts";
 import { pendingRefresh, readyOf } from "./said.ts";
 import { seedsOf } from "./seeds.ts";
 import { conflict, type Standing, standing, type Target, targetOf } from "./target.ts";
@@ -43,6 +47,7 @@ export interface ReconcilerOptions {
   view: SecretView;
   writer: SecretWriter;
   vouchers: Vouchers;
+  revisions: Revisions;
   clock: Clock;
   /** Everything is looked at and reported, and no Secret is written. */
   readOnly: boolean;
@@ -75,7 +80,7 @@ export class SyncedSecretReconciler {
   }
 
   async #gather(resource: SyncedSecret, lane: Lane): Promise<Outcome> {
-    const { observer, connections, protectedNamespaces, readOnly } = this.#options;
+    const { observer, connections, protectedNamespaces, readOnly, revisions } = this.#options;
     const dependent = `${resource.metadata.namespace}/${resource.metadata.name}`;
     if (resource.metadata.deletionTimestamp) {
       observer.depend(dependent, []);
@@ -119,8 +124,9 @@ export class SyncedSecretReconciler {
       lane,
       refresh,
       seeds: undefined,
+      revisions,
     };
-    gathered.seeds = seedsOf(resource, planned, granted, revisionOf(gathered));
+    gathered.seeds = seedsOf(resource, planned, granted, revisionOf(gathered), revisions);
     const outcome = await this.#decide(gathered, dependent);
     // A refresh that AWS did not answer, or that read-only kept from being applied, is still to be done.
     const isDone =
@@ -139,9 +145,7 @@ export class SyncedSecretReconciler {
     }
     const inSecret = revisionOf(gathered);
     const isOnce = resource.spec.refresh?.policy === "Once";
-    if (isOnce && refresh === undefined && isOfSpec(inSecret ?? resource.status?.revision, resource.spec)) {
-      return this.#keepOnce(gathered, dependent);
-    }
+    if (isOnce && refresh === undefined && isSyncedOnce(gathered)) return this.#keepOnce(gathered, dependent);
     observer.depend(dependent, wantsOf(gathered));
     const view = (): Assessment => {
       const known = (reference: Reference) => observer.entry(reference);
@@ -169,8 +173,8 @@ export class SyncedSecretReconciler {
     const hurt = damageOf(gathered);
     const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
     if (!mustRead && isIntact && assessment.unknown.length === 0) {
-      const wanted = revision(resource.spec, granted.account, granted.identity.region, assessment.sources);
-      if (wanted === inSecret) return this.#current(gathered, assessment);
+      const wanted = madeFrom(gathered, assessment.sources);
+      if (gathered.revisions.isOf(inSecret, wanted)) return this.#current(gathered, assessment);
     }
     return this.#write(gathered, view);
   }
@@ -212,7 +216,7 @@ export class SyncedSecretReconciler {
   }
 
   async #apply(gathered: Gathered, assessment: Assessment, material: Material): Promise<Outcome> {
-    const { resource, plan: planned, target, granted, lane } = gathered;
+    const { resource, plan: planned, target, granted, lane, revisions } = gathered;
     const { writer, view, vouchers, readOnly } = this.#options;
     const { uid } = resource.metadata;
     const inSecret = revisionOf(gathered);
@@ -220,8 +224,10 @@ export class SyncedSecretReconciler {
     const built = build(resource.spec, planned, assessment, material);
     if (!built.ok) return this.#failed(gathered, assessment, built.problems);
     const kept = this.#keep(gathered, built.data, material.live);
-    const isNewVersion = inSecret !== undefined && isOfSpec(inSecret, resource.spec) && gathered.refresh === undefined;
-    const made = revision(resource.spec, granted.account, granted.identity.region, built.sources);
+    const from = madeFrom(gathered, built.sources);
+    const isAsItWas = revisions.isOf(inSecret, from);
+    const isNewVersion = revisions.isOfSpec(inSecret, resource.spec) && !isAsItWas && gathered.refresh === undefined;
+    const made = revisions.of(from);
     if (readOnly) {
       const message = `read-only: Secret ${target.name} would be written with ${built.data.size} keys`;
       return this.#failed(gathered, assessment, [new Failure("Pending", "wait", message)]);
@@ -235,8 +241,9 @@ export class SyncedSecretReconciler {
     if (write.outcome === "again") return { kind: "again" };
     if (write.outcome === "refused") return this.#failed(gathered, assessment, [write.failure]);
     vouchers.found(uid!, made, asWhom(gathered));
-    const summary = { secret: target.name, revision: made, keyCount: built.data.size, sources: built.sources };
-    const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && inSecret === made;
+    const changed = !revisions.isOf(resource.status?.revision, from);
+    const summary = { secret: target.name, revision: made, keyCount: built.data.size, sources: built.sources, changed };
+    const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && isAsItWas;
     const wasSynced = resource.status?.secretRef?.name === target.name;
     const left = await removeOthers(gathered, view, writer);
     const problems = [
@@ -251,7 +258,7 @@ export class SyncedSecretReconciler {
     const created = wasSynced ? "repaired" : "created";
     const updated = isRepair ? "repaired" : "updated";
     const wrote = whose.state === "adoptable" ? "adopted" : whose.state === "absent" ? created : updated;
-    const newer = isNewVersion && inSecret !== made ? { modified: built.modified } : {};
+    const newer = isNewVersion ? { modified: built.modified } : {};
     const editors = isRepair ? editorsOf(gathered, built.data) : [];
     return { kind: "current", ...summary, left: assessment.left, ...newer, wrote, editors, ...heard(assessment) };
   }
@@ -261,34 +268,37 @@ export class SyncedSecretReconciler {
    * where the Secret, or what was said of it, vouches for what the status lists.
    */
   async #keepOnce(gathered: Gathered, dependent: string): Promise<Outcome> {
-    const { resource, plan: planned, target, granted, lane } = gathered;
+    const { resource, plan: planned, target, granted, lane, revisions } = gathered;
     const { observer, writer, view, lanes, readOnly } = this.#options;
     const inSecret = revisionOf(gathered);
     const hurt = damageOf(gathered);
     const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
     const listed = pinnedAssessment(planned, resource.status?.sources ?? []);
-    const { account, identity } = granted;
-    const vouched =
-      revision(resource.spec, account, identity.region, listed.sources) === (inSecret ?? resource.status?.revision);
-    if (isIntact) {
-      let { sources } = listed;
-      if (!vouched) {
+    const made = inSecret ?? resource.status?.revision;
+    const vouched = revisions.isOf(made, madeFrom(gathered, listed.sources));
+    const isForeign = revisions.isForeign(made);
+    if (isIntact && (!isForeign || wasCurrent(gathered))) {
+      let sources = vouched ? listed.sources : undefined;
+      if (!vouched && !isForeign) {
         observer.depend(dependent, wantsOf(gathered));
         await observer.look(planned.references, lane, target.namespace);
         const known = (reference: Reference) => observer.entry(reference);
         sources = assess(planned, known, granted, target.namespace, "Retain").sources;
-        if (revision(resource.spec, account, identity.region, sources) !== inSecret) sources = [];
+        if (!revisions.isOf(inSecret, madeFrom(gathered, sources))) sources = [];
       }
       observer.depend(dependent, []);
       const others = readOnly ? undefined : await removeOthers(gathered, view, writer);
       if (others === "again") return { kind: "again" };
       if (others) return { kind: "failed", problems: [others], hasGoodSecret: true };
       const keyCount = keysOf(gathered).size;
-      return { kind: "current", secret: target.name, revision: inSecret!, keyCount, sources, left: [] };
+      const common = { secret: target.name, revision: inSecret!, keyCount, left: [] };
+      return { kind: "current", ...common, ...(sources ? { sources } : {}) };
     }
     observer.depend(dependent, []);
     if (!vouched) {
-      const message = `it is not known any more what Secret ${target.name} was made from: change the spec, or set the annotation keyferry.io/refresh, to have it made anew`;
+      const message = isForeign
+        ? `Secret ${target.name} was made by a newer release, and it cannot be told here what from: go back to that release, or set the annotation keyferry.io/refresh to have the Secret made anew`
+        : `it is not known any more what Secret ${target.name} was made from: change the spec, or set the annotation keyferry.io/refresh, to have it made anew`;
       return this.#failed(gathered, listed, [new Failure("SourceGone", "wait", message)]);
     }
     const pinned = await readPinned(planned, resource.status, observer, lane);
@@ -316,9 +326,8 @@ export class SyncedSecretReconciler {
    * the status nor this process, or keys are kept already.
    */
   #mayHaveToKeep(gathered: Gathered): boolean {
-    const { resource, refresh } = gathered;
-    if (refresh !== undefined || !isOfSpec(revisionOf(gathered), resource.spec) || damageOf(gathered)?.data)
-      return false;
+    const { refresh } = gathered;
+    if (refresh !== undefined || !mayBeOfSpec(gathered) || damageOf(gathered)?.data) return false;
     return keptOf(gathered).size > 0 || !this.#isVouchedFor(gathered);
   }
 
@@ -382,7 +391,7 @@ export class SyncedSecretReconciler {
 
   #failed(gathered: Gathered, assessment: Assessment, problems: Failure[]): Outcome {
     // An edited Secret is not good, however good what it was made from.
-    const hasGoodSecret = isOfSpec(revisionOf(gathered), gathered.resource.spec) && !damageOf(gathered)?.data;
+    const hasGoodSecret = mayBeOfSpec(gathered) && !damageOf(gathered)?.data;
     return { kind: "failed", problems, hasGoodSecret, ...heard(assessment) };
   }
 }

@@ -3,7 +3,7 @@ import type { Seed } from "../../parameters/entry.ts";
 import { referenceKey } from "../../parameters/reference.ts";
 import { belongs, isAmbiguous, pinnedAssessment } from "./pin.ts";
 import type { Grant, Plan } from "./plan.ts";
-import { revision } from "./revision.ts";
+import type { Revisions } from "./revision.ts";
 
 /**
  * What an earlier process saw of the sources, by the key of each reference. A status can be edited, so it counts only
@@ -17,11 +17,14 @@ export function seedsOf(
   plan: Plan,
   grant: Grant,
   inSecret: string | undefined,
+  revisions: Revisions,
 ): Map<string, ReadonlyMap<string, Seed>> | undefined {
   const { sources, sourcesOmitted } = resource.status ?? {};
   if (inSecret === undefined || !sources || (sourcesOmitted ?? 0) > 0) return undefined;
   const assessed = pinnedAssessment(plan, sources).sources;
-  if (revision(resource.spec, grant.account, grant.identity.region, assessed) !== inSecret) return undefined;
+  const { account, identity } = grant;
+  const said = { spec: resource.spec, account, region: identity.region, sources: assessed };
+  if (!revisions.isOf(inSecret, said)) return undefined;
   const seeds = new Map<string, ReadonlyMap<string, Seed>>();
   for (const reference of plan.references) {
     const sights = new Map<string, Seed>();

@@ -58,14 +58,14 @@ export function summarize(input: SummarizeInput): Summary {
     status.secretRef = { name: made.secret };
     status.revision = made.revision;
     status.keyCount = made.keyCount;
-    Object.assign(status, listed(made.sources));
+    if (made.sources) Object.assign(status, listed(made.sources));
   }
-  if (outcome.kind === "failed" && outcome.wrote === "deleted") {
+  const isDeleted = outcome.kind === "failed" && outcome.wrote === "deleted";
+  if (isDeleted) {
     // The sources stay: they tell later what the Secret was deleted for.
     for (const field of ["secretRef", "revision", "keyCount"] as const) delete status[field];
   }
-  const wrote = outcome.kind === "suspended" ? undefined : outcome.wrote;
-  if (wrote && before.revision !== status.revision) status.lastChangeTime = secondsOf(now);
+  if (made?.changed || (isDeleted && before.revision !== undefined)) status.lastChangeTime = secondsOf(now);
   const ready = verdict.conditions.find(({ type }) => type === "Ready")!;
   const event = eventOf(before, ready, outcome);
   return {
