@@ -223,19 +223,23 @@ export class Observer {
     if (reference.kind === "parameter") this.#options.reader.forget(reference.identity, requestName(reference));
   }
 
-  /** Spreads the first polls over the interval, so that what was read at once is not polled at once. */
+  /** Spreads the first polls over the whole interval, so that what was read at once is not polled at once. */
   #planFirst(entry: Entry): void {
     const { clock, random } = this.#options;
-    this.#planBy(entry, clock.now() + this.#intervals.of(entry) * (1 - 0.9 * random()));
+    this.#planBy(entry, clock.now() + this.#intervals.of(entry) * (1 - random()));
   }
 
+  /** After a poll the next is an interval away; what is read between two polls, as at a first sync, moves neither. */
   #planNext(entry: Entry): void {
     const { clock, missingGraceMs } = this.#options;
     const now = clock.now();
-    let at = now + this.#intervals.of(entry);
+    const isPlanned = Number.isFinite(entry.dueAt) && entry.dueAt > now;
+    const interval = this.#intervals.of(entry);
+    let at = isPlanned ? entry.dueAt : now + interval;
     for (const spot of spotsOf(entry)) {
       if (spot.missing?.stage === "suspect") at = Math.min(at, Math.max(now + 1, spot.missing.since + missingGraceMs));
     }
+    if (at === entry.dueAt) return;
     entry.dueAt = at;
     this.#poller.plan(entry);
   }

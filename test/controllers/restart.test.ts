@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { AuditReader } from "../cluster/audit.ts";
 import { sharedCluster } from "../cluster/shared.ts";
-import { makeWorld } from "./world.ts";
+import { costsOf, nothing } from "./costs.ts";
+import { one } from "./trials.ts";
+import { makeWorld, type World } from "./world.ts";
 
 const cluster = await sharedCluster();
 const world = await makeWorld(cluster, "restart");
 const { aws } = world;
 const minute = 60_000;
-
-const one = (key: string, name: string) => ({ key, parameter: { name } });
 
 describe("a restart", () => {
   it("with nothing changed decrypts nothing, reads nothing at once and writes nothing", async () => {
@@ -51,3 +51,117 @@ describe("a restart", () => {
     expect(await world.data("meanwhile")).toEqual({ V: "new" });
   });
 });
+
+describe("200 SyncedSecrets of three parameters each", async () => {
+  const many = await makeWorld(cluster, "restart-many");
+  const resources = 200;
+  /** Calls that one look at every parameter takes, ten names each, and as many again for tens that are not full. */
+  const callsAtMost = 2 * ((resources * 3) / 10);
+  const interval = 5 * minute;
+  /** None of the tenths of an interval is empty, and none has twice its share. */
+  const expectSpread = (slices: number[]) => {
+    const mean = slices.reduce((sum, calls) => sum + calls, 0) / slices.length;
+    expect(slices).toHaveLength(10);
+    expect(Math.min(...slices), slices.join(" ")).toBeGreaterThan(0);
+    expect(Math.max(...slices), slices.join(" ")).toBeLessThan(2 * mean);
+    expect(mean * slices.length).toBeLessThan(callsAtMost);
+  };
+
+  it("cost nothing while nothing changes, nor when the operator starts anew", { timeout: 120_000 }, async () => {
+    many.random = random();
+    await many.restart();
+    await inParts(resources * 3, (n) =>
+      many.aws.putParameter({ name: `/many/p${n}`, type: "SecureString", value: "v" }),
+    );
+    await inParts(resources, (n) =>
+      many.apply(`r${n}`, { data: [0, 1, 2].map((i) => one(`K${i}`, `/many/p${n * 3 + i}`)) }),
+    );
+    await many.sync();
+    const costs = await costsOf(cluster, many);
+    // Everything was read at once, and is polled evenly from then on.
+    expectSpread(await look(many, interval));
+    expectSpread(await look(many, interval));
+    await many.sync();
+    expect(await costs()).toEqual({ ...nothing, looks: expect.any(Number) });
+
+    await many.restart();
+    await many.sync();
+    expect(await costs()).toEqual(nothing);
+    expectSpread(await look(many, interval));
+    expectSpread(await look(many, interval));
+    await many.sync();
+    expect(await costs()).toEqual({ ...nothing, looks: expect.any(Number) });
+  });
+});
+
+describe("a SyncedSecret that a restart finds", () => {
+  it("with more sources than a status lists is looked at once, without decryption or a write", async () => {
+    await inParts(120, (n) => aws.putParameter({ name: `/long/p${n}`, type: "SecureString", value: "v" }));
+    await world.apply("long", { dataFrom: [{ path: { name: "/long" } }] });
+    await world.sync();
+    expect((await world.synced("long")).status).toMatchObject({ sourcesOmitted: 20, keyCount: 120 });
+    await costsNothing({ looks: 12 });
+  });
+
+  it("in want of a source, or of its connection, is not written to and says nothing anew", async () => {
+    for (const name of ["/bad/a", "/bad/b", "/bad/c", "/bad/own"]) await aws.putParameter({ name, value: "v" });
+    await world.apply("bad", { data: [one("OWN", "/bad/own")], dataFrom: [{ path: { name: "/bad" } }] });
+    await world.apply("absent", { data: [one("X", "/bad/x"), one("C", "/bad/c")] });
+    await world.apply("refused", {
+      connectionRef: { kind: "AWSConnection", name: "not-there" },
+      data: [one("X", "/bad/a")],
+    });
+    await world.sync();
+    await aws.deleteParameter("/bad/a");
+    await aws.putParameter({ name: "/bad/b", value: "w", overwrite: true });
+    await world.pass(20 * minute, 20);
+    for (const [name, reason] of [
+      ["bad", "SourceGone"],
+      ["absent", "ParameterNotFound"],
+      ["refused", "ConnectionNotReady"],
+    ] as const)
+      expect(await world.ready(name)).toMatchObject({ status: "False", reason });
+    await costsNothing({ looks: expect.any(Number) });
+  });
+
+  async function costsNothing(but: object): Promise<void> {
+    const costs = await costsOf(cluster, world);
+    await world.restart();
+    await world.sync();
+    expect(await costs()).toEqual({ ...nothing, ...but });
+    await world.pass(11 * minute);
+    expect(await costs()).toEqual({ ...nothing, looks: expect.any(Number) });
+  }
+});
+
+/** Passes so many milliseconds. @returns the calls to AWS in each tenth of it */
+async function look(world: World, ms: number): Promise<number[]> {
+  const slices: number[] = [];
+  for (let slice = 0; slice < 10; slice++) {
+    const before = world.aws.log().length;
+    for (let step = 0; step < 10; step++) {
+      await world.clock.advance(ms / 100);
+      await world.quiet();
+    }
+    slices.push(world.aws.log().length - before);
+  }
+  return slices;
+}
+
+/** Does something `count` times, not all at once. */
+async function inParts(count: number, deed: (n: number) => Promise<unknown>): Promise<void> {
+  for (let n = 0; n < count; n += 50) {
+    await Promise.all(Array.from({ length: Math.min(50, count - n) }, (_, i) => deed(n + i)));
+  }
+}
+
+/** Numbers that look random and are the same in every run (mulberry32). */
+function random(): () => number {
+  let state = 1;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
