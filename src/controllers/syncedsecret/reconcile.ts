@@ -33,7 +33,7 @@ import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment, readPinned } from "./pin.ts";
 import { plan } from "./plan.ts";
 import type { Revisions } from "./revision.ts";
-import { pendingRefresh, readyOf } from "./said.ts";
+import { pendingRefresh, readyOf, saidMissing } from "./said.ts";
 import { seedsOf } from "./seeds.ts";
 import { conflict, type Standing, standing, type Target, targetOf } from "./target.ts";
 import type { Vouchers } from "./vouchers.ts";
@@ -156,9 +156,11 @@ export class SyncedSecretReconciler {
       const entry = observer.entry(reference);
       return entry !== undefined && wantsAnotherLook(entry, clock.now());
     });
-    // Where a Secret is there, a look without decryption may show that it is current; else it is read at once.
-    const mustRead = refresh !== undefined || (again.length > 0 && inSecret === undefined);
-    if (!mustRead && inSecret !== undefined) {
+    // Where a Secret is there, a look without decryption may show that it is current, and where a source was missing,
+    // that it still is; else all is read at once. What a read found, only a read can show to be mended.
+    const isBroken = again.some((reference) => observer.entry(reference)?.failure);
+    const mustRead = refresh !== undefined || (isBroken && inSecret === undefined);
+    if (!mustRead && (inSecret !== undefined || saidMissing(resource))) {
       // What an earlier process knew is taken on trust only where all was well: else a start would call bad good.
       const isUnseen = (reference: Reference) => observer.entry(reference)?.looked === false;
       const unseen = readyOf(resource)?.status !== "True" ? planned.references.filter(isUnseen) : [];

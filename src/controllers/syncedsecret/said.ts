@@ -24,3 +24,9 @@ export function saidGone(resource: SyncedSecret): boolean {
   const ready = readyOf(resource);
   return ready?.reason === "SourceGone" && ready.observedGeneration === resource.metadata.generation;
 }
+
+/** Whether it was said that a source has never been there. */
+export function saidMissing(resource: SyncedSecret): boolean {
+  const reason = readyOf(resource)?.reason;
+  return reason === "ParameterNotFound" || reason === "VersionNotFound";
+}
