@@ -60,8 +60,12 @@ export interface Emulator extends Preparations {
   fault(fault: Fault): void;
   clearFaults(): void;
   identity(accessKeyId: string, identity: { account: string; arn: string }): void;
+  /** Makes a standard SQS queue, where moto keeps it. @returns its URL, at the door */
+  createQueue(name: string, scope?: DirectScope): Promise<string>;
   /** Sends the change events of a scope (its own default: eu-west-1 of 123456789012) to a queue of the same scope. */
   eventsTo(queueUrl: string, scope?: DirectScope): void;
+  /** No queue gets any more events. */
+  clearEvents(): void;
   /** Resolves when all events of changes made so far are in their queues. */
   flushEvents(): Promise<void>;
   /** Carries out the parameter policies that are due by the clock. It happens by itself too, at their instants. */
@@ -123,8 +127,13 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     fault: (fault) => door.faults.add(fault),
     clearFaults: () => door.faults.clear(),
     identity: (accessKeyId, identity) => door.identities.learn(accessKeyId, identity),
+    async createQueue(name, { account = defaultAccount, region = "eu-west-1" } = {}) {
+      await door.events.createQueue(name, { account, region });
+      return `${url}/${account}/${name}`;
+    },
     eventsTo: (queueUrl, { account = defaultAccount, region = "eu-west-1" } = {}) =>
       door.events.to(queueUrl, { account, region }),
+    clearEvents: () => door.events.clear(),
     flushEvents: () => door.events.flush(),
     tick: () => door.ssm.policies.tick(),
     direct,

@@ -26,9 +26,19 @@ export class Events {
     this.#told = sent;
   }
 
+  /** Makes a standard queue in `scope`. @throws Error where moto refuses it */
+  async createQueue(name: string, scope: Scope): Promise<void> {
+    await this.#ask(scope, "CreateQueue", { QueueName: name });
+  }
+
   /** Sends the events of `scope` to the queue at `queueUrl`, which lies in the same scope, from now on. */
   to(queueUrl: string, scope: Scope): void {
     this.#queues.set(queueUrl, scope);
+  }
+
+  /** Sends no more events, to no queue. */
+  clear(): void {
+    this.#queues.clear();
   }
 
   /** A `Parameter Store Change`. */
@@ -72,10 +82,16 @@ export class Events {
   }
 
   async #send(queueUrl: string, scope: Scope, body: string): Promise<void> {
-    const headers = motoHeaders(scope, "sqs", "AmazonSQS.SendMessage", "1.0");
-    const message = Buffer.from(JSON.stringify({ QueueUrl: queueUrl, MessageBody: body }));
-    const reply = await (await this.#moto()).send("POST", "/", headers, message);
-    this.#told();
-    if (reply.status !== 200) throw new Error(`An event was refused by ${queueUrl}: ${reply.body}`);
+    try {
+      await this.#ask(scope, "SendMessage", { QueueUrl: queueUrl, MessageBody: body });
+    } finally {
+      this.#told();
+    }
+  }
+
+  async #ask(scope: Scope, operation: string, input: object): Promise<void> {
+    const headers = motoHeaders(scope, "sqs", `AmazonSQS.${operation}`, "1.0");
+    const reply = await (await this.#moto()).send("POST", "/", headers, Buffer.from(JSON.stringify(input)));
+    if (reply.status !== 200) throw new Error(`SQS refused ${operation}: ${reply.body}`);
   }
 }

@@ -35,6 +35,8 @@ export interface Encrypt {
 export interface Preparations {
   /** @returns the version's number */
   putParameter(parameter: PutParameter, scope?: DirectScope): Promise<number>;
+  /** As putParameter, one after another: one request for thousands of them. */
+  putParameters(parameters: readonly PutParameter[], scope?: DirectScope): Promise<void>;
   deleteParameter(name: string, scope?: DirectScope): Promise<void>;
   /** Labels the latest version when none is given. */
   labelParameterVersion(name: string, labels: string[], version?: number, scope?: DirectScope): Promise<void>;
@@ -46,7 +48,7 @@ export interface Preparations {
 
 /** The preparations, carried out through `direct` of a door. */
 export function preparations(direct: Door["direct"]): Preparations {
-  return {
+  const made: Preparations = {
     async putParameter(parameter, scope) {
       const { name, value, type, keyId, tier, policies, overwrite, description } = parameter;
       const what = { Name: name, Value: value, Type: type, KeyId: keyId, Tier: tier, Policies: policies };
@@ -58,6 +60,9 @@ export function preparations(direct: Door["direct"]): Preparations {
         if (!missing) throw error;
         return (await direct("ssm", "PutParameter", { ...input, Type: "String" }, scope)).Version as number;
       }
+    },
+    async putParameters(parameters, scope) {
+      for (const parameter of parameters) await made.putParameter(parameter, scope);
     },
     async deleteParameter(name, scope) {
       await direct("ssm", "DeleteParameter", { Name: name }, scope);
@@ -77,4 +82,5 @@ export function preparations(direct: Door["direct"]): Preparations {
       return (await direct("kms", "Encrypt", input, scope)).CiphertextBlob as string;
     },
   };
+  return made;
 }

@@ -1,0 +1,72 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Emulator } from "../test/aws/emulator.ts";
+import type { PutParameter } from "../test/aws/preparations.ts";
+import { until } from "../test/support/operator.ts";
+import { type Supervised, startSupervised } from "../test/support/supervise.ts";
+
+type Methods = { [M in keyof Emulator as Emulator[M] extends (...args: never[]) => unknown ? M : never]: Emulator[M] };
+type Answer<M extends keyof Methods> = Awaited<ReturnType<Methods[M]>>;
+
+/** Parameters in one request to put many: the door reads bodies of at most 1 MiB. */
+const parametersInARequest = 2_000;
+
+/** The emulator of AWS as a process of its own, so that what it costs is not the benchmark's or the operator's. */
+export class Door {
+  readonly url: string;
+  readonly #program: Supervised;
+
+  private constructor(url: string, program: Supervised) {
+    this.url = url;
+    this.#program = program;
+  }
+
+  /** Starts it; it answers from memory, and without a quota until told otherwise. */
+  static async start(folder: string): Promise<Door> {
+    const logFile = join(folder, "door.log");
+    const program = await startSupervised({
+      name: "the emulator",
+      command: process.execPath,
+      args: ["test/aws/main.ts", "--memory", "--quota", "none"],
+      logFile,
+    });
+    const place = async () => /^\{"url":"([^"]+)"/m.exec(await readFile(logFile, "utf8"))?.[1];
+    await until(async () => (await place()) !== undefined, 30_000, "the emulator");
+    return new Door((await place())!, program);
+  }
+
+  /** Calls a method of `Emulator` there. */
+  async ask<M extends keyof Methods>(method: M, ...args: Parameters<Methods[M]>): Promise<Answer<M>> {
+    const answer = await fetch(`${this.url}/__door/${method}`, { method: "POST", body: JSON.stringify(args) });
+    const result = (await answer.json()) as { error?: string };
+    if (answer.status !== 200) throw new Error(`the emulator refused ${method}: ${result.error}`);
+    return result as Answer<M>;
+  }
+
+  /** Puts SecureStrings of 40 characters under these names. */
+  async put(names: readonly string[]): Promise<void> {
+    const parameters = names.map((name): PutParameter => ({ name, type: "SecureString", value: "v".repeat(40) }));
+    for (let at = 0; at < parameters.length; at += parametersInARequest) {
+      await this.ask("putParameters", parameters.slice(at, at + parametersInARequest));
+    }
+  }
+
+  /** Asks for one parameter as another program of the account would. @returns whether it was answered */
+  async readAs(accessKeyId: string, name: string): Promise<boolean> {
+    const answer = await fetch(this.url, {
+      method: "POST",
+      headers: {
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": "AmazonSSM.GetParameter",
+        authorization: `AWS4-HMAC-SHA256 Credential=${accessKeyId}/20260101/eu-west-1/ssm/aws4_request, SignedHeaders=host, Signature=0`,
+      },
+      body: JSON.stringify({ Name: name }),
+    });
+    await answer.arrayBuffer();
+    return answer.status === 200;
+  }
+
+  async stop(): Promise<void> {
+    await this.#program.stop();
+  }
+}

@@ -1,0 +1,197 @@
+import { mkdtemp, readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { KubeClient } from "../src/kube/client.ts";
+import {
+  clusterAWSConnections,
+  type KubeObject,
+  namespaces,
+  type Resource,
+  secrets,
+  syncedSecrets,
+} from "../src/kube/resource.ts";
+import { AuditReader } from "../test/cluster/audit.ts";
+import { type Cluster, startCluster } from "../test/cluster/cluster.ts";
+import { synced } from "../test/e2e/stage.ts";
+import { type RunningOperator, startOperator } from "../test/support/operator.ts";
+import { removeAtEnd } from "../test/support/supervise.ts";
+import { Door } from "./door.ts";
+import { Arrivals, atOnce, isReady, openClient } from "./kubernetes.ts";
+import { type Load, parametersOf, specOf } from "./load.ts";
+import { say } from "./progress.ts";
+
+/** Requests a second where no quota is to be felt. */
+export const noQuota = 10_000;
+
+/** What an operator is started with. */
+export interface Start {
+  args?: string[];
+  env?: Record<string, string>;
+  /** False returns at once; else when it is ready. */
+  ready?: boolean;
+}
+
+/** What every row stands on: one control plane, one emulator, and what the row before has left there. */
+export class Ground {
+  readonly cluster: Cluster;
+  readonly door: Door;
+  readonly client: KubeClient;
+  readonly audit: AuditReader;
+  readonly #folder: string;
+  readonly #scale: number;
+  readonly #close: () => Promise<void>;
+  /** What is there now; the rows clear away what they find, and not what they leave. */
+  #present = new Map<string, { isSynced: boolean }>();
+  #operators: RunningOperator[] = [];
+  #nodeOptions = "";
+
+  private constructor(parts: { cluster: Cluster; door: Door; audit: AuditReader; folder: string; scale: number }) {
+    this.cluster = parts.cluster;
+    this.door = parts.door;
+    this.audit = parts.audit;
+    this.#folder = parts.folder;
+    this.#scale = parts.scale;
+    const { client, close } = openClient(parts.cluster.kubeconfigPath);
+    this.client = client;
+    this.#close = close;
+  }
+
+  /** @param scale what whole sizes are multiplied with */
+  static async open(scale: number): Promise<Ground> {
+    const folder = await mkdtemp(join(tmpdir(), "keyferry-bench-"));
+    removeAtEnd(folder);
+    const [cluster, door] = await Promise.all([startCluster({ audit: true, crds: "crds" }), Door.start(folder)]);
+    const ground = new Ground({ cluster, door, audit: await AuditReader.from(cluster.auditLogPath), folder, scale });
+    // As in the image, whose memory the rows are about.
+    ground.#nodeOptions = /NODE_OPTIONS="([^"]*)"/.exec(await readFile("Dockerfile", "utf8"))?.[1] ?? "";
+    return ground;
+  }
+
+  /** A whole size at this run's scale. */
+  size(whole: number): number {
+    return Math.max(2, Math.round(whole * this.#scale));
+  }
+
+  /** What the door grants, and what the default connection may use: the same, or no quota at all. */
+  async quota(
+    rate: number | "none",
+    spec: { pollInterval?: string; events?: { queueUrl: string } } = {},
+  ): Promise<void> {
+    const { url } = this.door;
+    await this.door.ask("quota", rate);
+    await this.apply(clusterAWSConnections, undefined, "default", {
+      spec: {
+        region: "eu-west-1",
+        allow: { namespaces: { selector: {} }, parameters: ["/*"] },
+        endpoints: { ssm: url, kms: url, sts: url, sqs: url },
+        limits: { ssmRequestsPerSecond: rate === "none" ? noQuota : rate, kmsRequestsPerSecond: noQuota },
+        ...spec,
+      },
+    });
+  }
+
+  /** Applies one object whole. */
+  async apply(resource: Resource, namespace: string | undefined, name: string, body: object): Promise<void> {
+    const { group, version, kind } = resource;
+    const apiVersion = group ? `${group}/${version}` : version;
+    const metadata = { ...(namespace === undefined ? {} : { namespace }), name };
+    const object = { apiVersion, kind, metadata, ...body } as KubeObject;
+    await this.client.apply(resource, object, { fieldManager: "bench", force: true });
+  }
+
+  /** Has these loads there, never synced, and nothing else. */
+  async fresh(...loads: Load[]): Promise<void> {
+    await this.clear();
+    for (const load of loads) {
+      const { name, resources } = load;
+      say(`  making ${resources} resources in ${name}`);
+      await this.apply(namespaces, undefined, name, {});
+      await this.door.put(parametersOf(load));
+      await atOnce(resources, (index) =>
+        this.client.create(syncedSecrets, synced(name, `r${index}`, specOf(load, index)) as KubeObject),
+      );
+      this.#present.set(name, { isSynced: false });
+    }
+    await this.door.ask("resetCalls");
+    await this.audit.take();
+  }
+
+  /** Has this load there, synced, and nothing else; at once where the row before has left it so. */
+  async synced(load: Load): Promise<void> {
+    if (!this.#present.has(load.name)) await this.fresh(load);
+    if (this.#present.get(load.name)!.isSynced) return;
+    say(`  syncing ${load.resources} resources`);
+    await this.quota("none");
+    const arrivals = await this.ready(load);
+    const operator = await this.operator();
+    await arrivals.reach(load.resources, 180_000);
+    await arrivals.stop();
+    await operator.stop();
+    this.isSynced(load);
+  }
+
+  /** Notes that a load has been synced whole. */
+  isSynced(load: Load): void {
+    this.#present.set(load.name, { isSynced: true });
+  }
+
+  /** A count of the resources of a load that are Ready. */
+  ready(load: Load): Promise<Arrivals> {
+    return Arrivals.of(this.client, { resource: syncedSecrets, namespace: load.name }, isReady);
+  }
+
+  /** Removes what the rows before have left. */
+  async clear(): Promise<void> {
+    await this.stopOperators();
+    await this.door.ask("clearEvents");
+    for (const name of this.#present.keys()) {
+      await this.remove(syncedSecrets, name);
+      await this.remove(secrets, name);
+    }
+    this.#present.clear();
+  }
+
+  /** Removes everything of a kind from a namespace. */
+  async remove(resource: Resource, namespace: string): Promise<void> {
+    const { items } = await this.client.list(resource, { namespace, metadataOnly: true });
+    await atOnce(items.length, async (index) => {
+      // What is gone meanwhile was the garbage collector's.
+      await this.client.delete(resource, namespace, items[index]!.metadata.name!).catch(() => {});
+    });
+  }
+
+  /** Starts the built program, with the environment's AWS identity: no connection needs a Secret. */
+  async operator({ args = [], env = {}, ready = true }: Start = {}): Promise<RunningOperator> {
+    const identity = {
+      AWS_ACCESS_KEY_ID: "AKIAKEYFERRYBENCH",
+      AWS_SECRET_ACCESS_KEY: "any",
+      NODE_OPTIONS: this.#nodeOptions,
+    };
+    const operator = await startOperator({
+      kubeconfig: this.cluster.kubeconfigPath,
+      folder: this.#folder,
+      args,
+      env: { ...identity, ...env },
+      ready,
+    });
+    this.#operators.push(operator);
+    return operator;
+  }
+
+  /** Stops every operator that still runs. */
+  async stopOperators(): Promise<void> {
+    await Promise.all(this.#operators.splice(0).map((operator) => operator.stop()));
+  }
+
+  /** What the operators that run have logged of late; for a row that failed. */
+  async lastWords(): Promise<string> {
+    const logs = await Promise.all(this.#operators.map((operator) => operator.log()));
+    return logs.map((log) => log.trimEnd().split("\n").slice(-5).join("\n")).join("\n");
+  }
+
+  async close(): Promise<void> {
+    await this.stopOperators();
+    await this.#close();
+    await Promise.all([this.cluster.stop(), this.door.stop()]);
+  }
+}

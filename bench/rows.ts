@@ -1,0 +1,34 @@
+import type { RowFigure } from "./figures.ts";
+import type { Ground } from "./ground.ts";
+import { bulkRow } from "./rows/bulk.ts";
+import { burstRow, eventsRow } from "./rows/events.ts";
+import { firstSyncRow, sharedRow } from "./rows/first-sync.ts";
+import { foreignRow, memoryRow } from "./rows/memory.ts";
+import { neighboursRow } from "./rows/neighbours.ts";
+import { quotaRow } from "./rows/quota.ts";
+import { pollRow, restartRow } from "./rows/unchanged.ts";
+import { urgentRow } from "./rows/urgent.ts";
+
+/** One piece of work and what is measured of it. */
+export interface Row {
+  name: string;
+  /** What happens, in a line. */
+  about: string;
+  run(ground: Ground): Promise<RowFigure[]>;
+}
+
+/** Every row, in the order in which the one finds what it needs where the one before has left it. */
+export const rows: readonly Row[] = [
+  firstSyncRow,
+  pollRow,
+  sharedRow,
+  bulkRow,
+  restartRow,
+  eventsRow,
+  burstRow,
+  urgentRow,
+  memoryRow,
+  quotaRow,
+  neighboursRow,
+  foreignRow,
+];

@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { AuditedRequest } from "../../test/cluster/audit.ts";
+import { bareLoop, patternOf } from "../bare-loop.ts";
+import type { Ground } from "../ground.ts";
+import { distinct, type Load } from "../load.ts";
+import { cpuSecondsOf, memoryOf } from "../processes.ts";
+import { say } from "../progress.ts";
+import type { Row } from "../rows.ts";
+
+/** Milliseconds without work after which memory is looked at a second time. */
+export const idleMs = 10_000;
+
+/** What rows 2 and 5 work on. */
+export const bulkLoad = (ground: Ground): Load => distinct("bulk", ground.size(2_000), 3);
+
+/** Requests of the operator that write. */
+export const isOperatorsWrite = ({ verb, userAgent }: AuditedRequest): boolean =>
+  userAgent.startsWith("keyferry/") && !["get", "list", "watch"].includes(verb);
+
+export const bulkRow: Row = {
+  name: "2",
+  about: "2,000 resources of 3 SecureStrings each, no quota, beside the same writes by a bare loop",
+  async run(ground) {
+    const load = bulkLoad(ground);
+    const pattern = await patternOf(ground, load);
+    say("  the same writes by a bare loop");
+    const before = await bareLoop(ground, "bare-before", load, pattern);
+    await ground.fresh(load);
+    await ground.quota("none");
+    const ready = await ground.ready(load);
+    await ground.audit.take();
+
+    say("  syncing");
+    const begun = performance.now();
+    const operator = await ground.operator({ ready: false });
+    const perSecond = load.resources / (((await ready.reach(load.resources, 180_000)) - begun) / 1_000);
+    const [cpuSeconds, after] = [await cpuSecondsOf(operator.pid), await memoryOf(operator.pid)];
+    await ready.stop();
+    await sleep(idleMs);
+    const idle = await memoryOf(operator.pid);
+    const written = (await ground.audit.take()).filter(
+      (request) => isOperatorsWrite(request) && ["secrets", "syncedsecrets/status"].includes(request.resource),
+    );
+    await operator.stop();
+    ground.isSynced(load);
+    say("  the same writes by a bare loop, again");
+    const again = await bareLoop(ground, "bare-after", load, pattern);
+
+    const bare = (before + again) / 2;
+    const note = `a bare loop made ${before.toFixed(0)} before and ${again.toFixed(0)} after`;
+    return [
+      { what: "resources a second", value: perSecond, unit: "/s", goal: { atLeast: 130 }, limit: bare, note },
+      { what: "share of the bare loop", value: (100 * perSecond) / bare, unit: "%", goal: { atLeast: 70 } },
+      {
+        what: "Kubernetes writes a resource",
+        value: written.length / load.resources,
+        unit: "",
+        goal: { atMost: 2 },
+        limit: 2,
+      },
+      { what: "processor time of the operator", value: cpuSeconds, unit: "s", goal: { atMost: 6 } },
+      {
+        what: "resident at the end of the sync",
+        value: after.resident,
+        unit: "MB",
+        goal: { atMost: 130 },
+        note: `${after.peak.toFixed(0)} MB at most`,
+      },
+      {
+        what: "resident after 10 s idle",
+        value: idle.resident,
+        unit: "MB",
+        goal: { atMost: 130 },
+        note: `Pss ${idle.proportional.toFixed(0)} MB`,
+      },
+    ];
+  },
+};

@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type KubeObject, secrets } from "../../src/kube/resource.ts";
+import { percentile } from "../figures.ts";
+import type { Ground } from "../ground.ts";
+import { follow } from "../kubernetes.ts";
+import { distinct } from "../load.ts";
+import { say } from "../progress.ts";
+import type { Row } from "../rows.ts";
+import { isOperatorsWrite } from "./bulk.ts";
+
+const changesASecond = 20;
+/** Milliseconds after which a change has not come by an event; polls are an hour away. */
+const lostAfterMs = 10_000;
+
+/** What the rows of this file work on: each parameter the source of one key. */
+const load = (ground: Ground) => distinct("events", ground.size(250), 4);
+
+export const eventsRow: Row = {
+  name: "6",
+  about: "1,000 changes, 20 a second, by SQS, at 40 requests a second",
+  async run(ground) {
+    await listen(ground);
+    const { resources } = load(ground);
+    const pending = new Map<string, number>();
+    const latencies: number[] = [];
+    const following = await follow(
+      ground.client,
+      { resource: secrets, namespace: "events", metadataOnly: true },
+      ({ key }) => {
+        const since = pending.get(key);
+        if (since === undefined) return;
+        pending.delete(key);
+        latencies.push(performance.now() - since);
+      },
+    );
+    /** Changes one parameter; its event is sent after the answer, so that it arrives no sooner than the time noted. */
+    const change = async (index: number) => {
+      const resource = index % resources;
+      const name = `/events/r${resource}/k${Math.floor(index / resources) % 4}`;
+      await ground.door.ask("putParameter", { name, type: "SecureString", value: `changed ${index}` });
+      pending.set(`events/r${resource}`, performance.now());
+    };
+    const settled = async () => {
+      const end = performance.now() + lostAfterMs;
+      while (pending.size > 0 && performance.now() < end) await sleep(20);
+    };
+    await change(0);
+    await settled();
+    const changes = latencies.length > 0 ? ground.size(1_000) : 0;
+    if (changes === 0) say("  no event has come through");
+    latencies.length = 0;
+    const begun = performance.now();
+    for (let index = 1; index <= changes; index++) {
+      await sleep(Math.max(0, begun + (index * 1_000) / changesASecond - performance.now()));
+      await change(index);
+    }
+    await settled();
+    await following.stop();
+    const goal = { atMost: 500 };
+    return [
+      { what: "event to new Secret, median", value: percentile(latencies, 0.5), unit: "ms", goal },
+      { what: "event to new Secret, 99 of 100", value: percentile(latencies, 0.99), unit: "ms", goal },
+      { what: "changes that did not come within 10 s", value: pending.size, unit: "", goal: { atMost: 0 } },
+    ];
+  },
+};
+
+export const burstRow: Row = {
+  name: "7",
+  about: "one parameter changed 50 times within a second, by SQS",
+  async run(ground) {
+    await listen(ground);
+    await ground.audit.take();
+    const changes = 50;
+    const begun = performance.now();
+    for (let index = 1; index <= changes; index++) {
+      await sleep(Math.max(0, begun + index * 20 - performance.now()));
+      await ground.door.ask("putParameter", { name: "/events/r0/k0", type: "SecureString", value: `burst ${index}` });
+    }
+    const last = performance.now();
+    const wanted = Buffer.from(`burst ${changes}`).toString("base64");
+    let came: number | null = null;
+    while (came === null && performance.now() < last + lostAfterMs) {
+      const secret = await ground.client.get<KubeObject & { data: { K0: string } }>(secrets, "events", "r0");
+      if (secret.data.K0 === wanted) came = performance.now() - last;
+      else await sleep(20);
+    }
+    await sleep(2_000);
+    const writes = (await ground.audit.take()).filter(
+      (request) => isOperatorsWrite(request) && request.resource === "secrets",
+    );
+    return [
+      { what: "last change to the last value in the Secret", value: came, unit: "ms", goal: { atMost: 1_000 } },
+      { what: "writes of the Secret", value: writes.length, unit: "", goal: { atMost: 6 } },
+    ];
+  },
+};
+
+/** Has everything synced, and an operator that listens to a queue, with polls an hour away. */
+async function listen(ground: Ground): Promise<void> {
+  const { door } = ground;
+  await ground.synced(load(ground));
+  const queueUrl = await door.ask("createQueue", "keyferry-bench");
+  await ground.quota(40, { pollInterval: "1h", events: { queueUrl } });
+  const ready = await ground.ready(load(ground));
+  await ground.operator();
+  await ready.reach(load(ground).resources, 60_000);
+  await ready.stop();
+  await door.ask("eventsTo", queueUrl);
+  // What a start looks at has been looked at.
+  await sleep(3_000);
+}

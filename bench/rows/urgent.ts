@@ -1,0 +1,65 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type KubeObject, namespaces, syncedSecrets } from "../../src/kube/resource.ts";
+import { keysOf, synced } from "../../test/e2e/stage.ts";
+import { until } from "../../test/support/operator.ts";
+import { percentile } from "../figures.ts";
+import type { Ground } from "../ground.ts";
+import { Arrivals, atOnce, isReady } from "../kubernetes.ts";
+import { distinct, parametersOf } from "../load.ts";
+import { say } from "../progress.ts";
+import type { Row } from "../rows.ts";
+
+const tries = 50;
+const rate = 40;
+const labels = { bench: "try" };
+const nameOf = (index: number) => `try-${index}`;
+
+export const urgentRow: Row = {
+  name: "8",
+  about: "a new resource, 50 times, while 5,000 others of 3 SecureStrings sync in bulk at 40 requests a second",
+  async run(ground) {
+    const load = distinct("crowd", ground.size(5_000), 3);
+    await ground.fresh(load);
+    await atOnce(tries, (index) => ground.apply(namespaces, undefined, nameOf(index), {}));
+    await ground.door.put(Array.from({ length: tries }, (_, index) => `/${nameOf(index)}/k`));
+    await ground.quota(rate);
+    const ready = await Arrivals.of(ground.client, { resource: syncedSecrets, labelSelector: "bench=try" }, isReady);
+
+    await ground.operator();
+    const asked = () => ground.door.ask("count", { operation: "GetParameters" });
+    await until(async () => (await asked()) > rate, 60_000, "the bulk sync to begin");
+    const calls = parametersOf(load).length / 10;
+    const pauseMs = (0.8 * (calls / rate) * 1_000) / tries;
+    say(`  the bulk sync has begun; a resource every ${(pauseMs / 1_000).toFixed(2)} s`);
+    const applied: number[] = [];
+    let during = 0;
+    for (let index = 0; index < tries; index++) {
+      if ((await asked()) < calls) during += 1;
+      const object = synced(nameOf(index), "one", keysOf([`/${nameOf(index)}/k`])) as KubeObject;
+      applied[index] = performance.now();
+      await ground.client.create(syncedSecrets, { ...object, metadata: { ...object.metadata, labels } });
+      await sleep(Math.max(0, applied[index]! + pauseMs - performance.now()));
+    }
+    const all = await ready.reach(tries, 60_000).catch(() => undefined);
+    await ready.stop();
+    const latencies = applied.flatMap((at, index) => (ready.times.get(`${nameOf(index)}/one`) ?? Number.NaN) - at);
+    const came = latencies.filter((latency) => !Number.isNaN(latency));
+    await clearTries(ground);
+    const note = `${during} of ${tries} while the bulk sync went on`;
+    return [
+      { what: "applied to Ready, median", value: percentile(came, 0.5), unit: "ms", goal: { atMost: 1_000 }, note },
+      {
+        what: "applied to Ready, 99 of 100",
+        value: all === undefined ? null : percentile(came, 0.99),
+        unit: "ms",
+        goal: { atMost: 1_000 },
+        note,
+      },
+    ];
+  },
+};
+
+async function clearTries(ground: Ground): Promise<void> {
+  await ground.stopOperators();
+  await atOnce(tries, (index) => ground.remove(syncedSecrets, nameOf(index)));
+}

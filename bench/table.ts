@@ -1,0 +1,55 @@
+import { type Figure, isMet, ratio } from "./figures.ts";
+
+/** What a run leaves behind in bench/results.json. */
+export interface Results {
+  node: string;
+  /** Of the operator's build, as package.json has it. */
+  version: string;
+  processor: string;
+  processors: number;
+  startedAt: string;
+  seconds: number;
+  /** 1 for the sizes that the goals are about. */
+  scale: number;
+  figures: Figure[];
+  /** Rows that could not be run to their end, and why. */
+  failures: { row: string; message: string }[];
+}
+
+/** The results as a table in Markdown, with a line above it that says where they come from. */
+export function tableOf(results: Results): string {
+  const { node, version, processor, processors, startedAt, seconds, scale, figures, failures } = results;
+  const sizes = scale === 1 ? "" : `, sizes × ${scale}: the goals are about whole ones`;
+  const where = `Keyferry ${version}, Node ${node}, ${processors} × ${processor}`;
+  const lines = [
+    `${where}, ${startedAt.slice(0, 10)}, ${(seconds / 60).toFixed(1)} minutes${sizes}.`,
+    "",
+    "| row | figure | measured | goal | at best | reached | |",
+    "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+    ...figures.map(lineOf),
+    ...failures.map(({ row, message }) => `| ${row} | did not end: ${message.split("\n")[0]} | | | | | ✗ |`),
+  ];
+  return lines.join("\n");
+}
+
+function lineOf(figure: Figure): string {
+  const { row, what, value, unit, goal, limit, note } = figure;
+  const met = isMet(figure);
+  const share = ratio(figure);
+  const bound = goal ? ("atMost" in goal ? `≤ ${text(goal.atMost, unit)}` : `≥ ${text(goal.atLeast, unit)}`) : "";
+  const cells = [
+    row,
+    note ? `${what} (${note})` : what,
+    value === null ? "none" : text(value, unit),
+    bound,
+    limit === undefined ? "" : text(limit, unit),
+    share === undefined ? "" : `${(100 * share).toFixed(0)}%`,
+    met === undefined ? "" : met ? "✓" : "✗",
+  ];
+  return `| ${cells.join(" | ")} |`;
+}
+
+function text(value: number, unit: string): string {
+  const digits = Number.isInteger(value) ? 0 : Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  return `${value.toFixed(digits)}${unit && unit !== "%" && unit !== "/s" ? " " : ""}${unit}`;
+}
