@@ -1,6 +1,7 @@
 import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parse } from "yaml";
 import type { KubeClient } from "../src/kube/client.ts";
 import {
   clusterAWSConnections,
@@ -62,8 +63,7 @@ export class Ground {
     removeAtEnd(folder);
     const [cluster, door] = await Promise.all([startCluster({ audit: true, crds: "crds" }), Door.start(folder)]);
     const ground = new Ground({ cluster, door, audit: await AuditReader.from(cluster.auditLogPath), folder, scale });
-    // As in the image, whose memory the rows are about.
-    ground.#nodeOptions = /NODE_OPTIONS="([^"]*)"/.exec(await readFile("Dockerfile", "utf8"))?.[1] ?? "";
+    ground.#nodeOptions = await nodeOptions();
     return ground;
   }
 
@@ -194,4 +194,21 @@ export class Ground {
     await this.#close();
     await Promise.all([this.cluster.stop(), this.door.stop()]);
   }
+}
+
+/** Node's options as the image has them under the chart's memory limit, which the rows on memory are about. */
+async function nodeOptions(): Promise<string> {
+  const [image, chart] = await Promise.all([
+    readFile("Dockerfile", "utf8"),
+    readFile("helm/keyferry/values.yaml", "utf8"),
+  ]);
+  const options = /NODE_OPTIONS="([^"]*)"/.exec(image)?.[1];
+  const { resources } = parse(chart) as { resources: { limits: { memory: string } } };
+  const mebibytes = Number(/^([0-9]+)Mi$/.exec(resources.limits.memory)?.[1]);
+  if (options === undefined || !mebibytes)
+    throw new Error("the image's options or the chart's memory limit are not found");
+  // A share of the limit there; of the whole machine's memory here.
+  const heap = (_: string, percent: string) =>
+    `--max-old-space-size=${Math.floor((Number(percent) * mebibytes) / 100)}`;
+  return options.replace(/--max-old-space-size-percentage=([0-9]+)/, heap);
 }

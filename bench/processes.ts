@@ -6,6 +6,8 @@ export interface Memory {
   resident: number;
   /** The same, with pages that others share counted by share. */
   proportional: number;
+  /** Of what is resident, what is no file's: the program's own data. */
+  anonymous: number;
   /** The most that was resident so far. */
   peak: number;
 }
@@ -19,6 +21,7 @@ export async function memoryOf(pid: number): Promise<Memory> {
   return {
     resident: megabytes(status, "VmRSS"),
     proportional: megabytes(rollup, "Pss"),
+    anonymous: megabytes(status, "RssAnon"),
     peak: megabytes(status, "VmHWM"),
   };
 }
@@ -35,4 +38,10 @@ function megabytes(text: string, field: string): number {
   const kibibytes = new RegExp(`^${field}:\\s+([0-9]+) kB`, "m").exec(text)?.[1];
   if (kibibytes === undefined) throw new Error(`the kernel does not tell ${field}`);
   return (Number(kibibytes) * 1_024) / 1e6;
+}
+
+/** What stands beside a resident figure. */
+export function besides({ proportional, anonymous, peak }: Memory): string {
+  const of = (megabytes: number) => megabytes.toFixed(0);
+  return `Pss ${of(proportional)}, anonymous ${of(anonymous)}, peak ${of(peak)} MB`;
 }

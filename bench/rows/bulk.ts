@@ -3,7 +3,7 @@ import type { AuditedRequest } from "../../test/cluster/audit.ts";
 import { bareLoop, patternOf } from "../bare-loop.ts";
 import type { Ground } from "../ground.ts";
 import { distinct, type Load } from "../load.ts";
-import { cpuSecondsOf, memoryOf } from "../processes.ts";
+import { besides, cpuSecondsOf, memoryOf } from "../processes.ts";
 import { say } from "../progress.ts";
 import type { Row } from "../rows.ts";
 
@@ -64,14 +64,14 @@ export const bulkRow: Row = {
         value: after.resident,
         unit: "MB",
         goal: { atMost: 130 },
-        note: `${after.peak.toFixed(0)} MB at most`,
+        note: besides(after),
       },
       {
         what: "resident after 10 s idle",
         value: idle.resident,
         unit: "MB",
         goal: { atMost: 130 },
-        note: `Pss ${idle.proportional.toFixed(0)} MB`,
+        note: besides(idle),
       },
     ];
   },

@@ -5,7 +5,7 @@ import { median } from "../figures.ts";
 import type { Ground } from "../ground.ts";
 import { atOnce } from "../kubernetes.ts";
 import { distinct, type Load, parametersOf, sharing } from "../load.ts";
-import { type Memory, memoryOf } from "../processes.ts";
+import { besides, type Memory, memoryOf } from "../processes.ts";
 import { say } from "../progress.ts";
 import type { Row } from "../rows.ts";
 import { idleMs } from "./bulk.ts";
@@ -36,14 +36,14 @@ export const memoryRow: Row = {
         value: first.resident,
         unit: "MB",
         goal,
-        note: `Pss ${first.proportional.toFixed(0)} MB, ${first.peak.toFixed(0)} MB at most`,
+        note: besides(first),
       },
       {
         what: "resident 10 s after a restart",
         value: second.resident,
         unit: "MB",
         goal,
-        note: `Pss ${second.proportional.toFixed(0)} MB, ${second.peak.toFixed(0)} MB at most`,
+        note: besides(second),
       },
       { what: "resources a second", value: perSecond, unit: "/s" },
     ];
