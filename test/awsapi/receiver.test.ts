@@ -221,6 +221,21 @@ describe("a queue", () => {
     expect(states).toEqual(["ok", "QueueNotFound", "ok"]);
   });
 
+  test("that is another's when it is there again is left alone", async () => {
+    start("mine");
+    await until(() => queue.waiting === 3, "three receives");
+    queue.fault = () => {
+      throw failing("QueueDoesNotExist", "QueueNotFound", "wait");
+    };
+    await pass(21_000, 3);
+    queue.fault = undefined;
+    queue.tagged.set("keyferry.io/cluster", "other");
+    queue.send(changeOf("/a"));
+    await pass(61_000, 10);
+    expect(states).toEqual(["ok", "QueueNotFound", "NotAllowed"]);
+    expect(handled).toEqual([]);
+  });
+
   test("that throttles once is well; one that does so three times is not", async () => {
     let times = 1;
     queue.fault = (operation) => {

@@ -30,6 +30,22 @@ test("a queue's URL never says whom the operator talks to", async () => {
   expect(server.received[0]!.headers.authorization).toContain("/eu-west-1/sqs/");
 });
 
+test("without an endpoint of its own, a connection asks SQS of its region, whatever host the URL has", async () => {
+  const asked: string[] = [];
+  const { identities } = rig({
+    lookup: (host, _options, callback) => {
+      asked.push(host);
+      callback(Object.assign(new Error("none"), { code: "ENOTFOUND" }), "", 0);
+    },
+  });
+  const { endpoints: _, ...spec } = specAt("");
+  const { sqs } = identities.get(spec);
+  const elsewhere = { queueUrl: "https://sqs.us-east-1.amazonaws.com/123456789012/q", atMost: 1, waitSeconds: 0 };
+  await expect(sqs.receive({ ...elsewhere, hiddenSeconds: 60 })).rejects.toMatchObject({ code: "NetworkError" });
+  expect(new Set(asked)).toEqual(new Set(["sqs.eu-west-1.amazonaws.com"]));
+  identities.close();
+});
+
 test("messages come without those that lack a part, each once", async () => {
   const { sqs } = made();
   const whole = { MessageId: "1", ReceiptHandle: "r", Body: "b" };

@@ -173,6 +173,7 @@ describe("a notice", () => {
     await until(() => looks.length === 1, "the look");
     await pass(settleWithinMs + 1);
     expect(queue.size).toBe(1);
+    await receiving();
     ({ settled, look } = well);
     await pass(60_000, 6);
     await emptied();
@@ -216,6 +217,25 @@ describe("polls may be fewer", () => {
     expect(replanned).toEqual(["one"]);
     join("c");
     expect(isAnnounced()).toBe(false);
+  });
+
+  test("not any more when a connection comes back after it was gone, though the queue has served others", async () => {
+    await proved();
+    join("far", queue.identity("far"), url, "999999999999");
+    hub.removed("c");
+    join("c");
+    await receiving(6);
+    expect(isAnnounced()).toBe(false);
+  });
+
+  test("again for new credentials as soon as the queue answers these", async () => {
+    await proved();
+    const renewed = queue.identity("renewed");
+    queue.tagged.set("keyferry.io/cluster", "mine");
+    join("c", renewed);
+    expect(isAnnounced("/a", renewed)).toBe(false);
+    await receiving();
+    expect(isAnnounced("/a", renewed)).toBe(true);
   });
 
   test("not any more while the queue is not received from; and what was proved has then to be proved again", async () => {
@@ -286,6 +306,7 @@ describe("a change that a poll found", () => {
 
   test("is not missed where its event has come a moment before", async () => {
     await proved();
+    await pass(lateMs / 2);
     hub.missed(reference("/a"));
     await pass(2 * lateMs, 6);
     expect(await missedTotal()).toBe(0);
