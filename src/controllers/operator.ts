@@ -87,6 +87,8 @@ export class Operator {
       await connections.firstRound(clock, signal);
       resources.begin();
       events.begin();
+      // At once, since what is received from here on nobody works on any more.
+      signal.addEventListener("abort", () => void events.stop(), { once: true });
       if (!settings.readOnly)
         void sweepLeftovers(this.#caches.secrets, this.#caches.syncedSecrets, client, writer, log);
       const syncing = runWorkers(queues.syncedSecrets, {
