@@ -58,7 +58,7 @@ export async function bareLoop(ground: Ground, name: string, load: Load, pattern
     await client.apply(syncedSecrets, status, { ...options, subresource: "status" });
   });
   const perSecond = load.resources / ((performance.now() - begun) / 1_000);
-  await ground.remove(syncedSecrets, name);
   await ground.remove(secrets, name);
+  await ground.remove(syncedSecrets, name);
   return perSecond;
 }

@@ -74,7 +74,14 @@ export function apiserver(programs: ControlPlane, { dir, ports, audit }: Layout)
     "--max-mutating-requests-inflight=2000",
     "--profiling=false",
   ];
-  if (audit) args.push(`--audit-policy-file=${files.auditPolicy}`, `--audit-log-path=${files.auditLog}`);
+  if (audit) {
+    // In megabytes: a log that is rotated, as it is at 100 when left out, cannot be read on from where a reader was.
+    args.push(
+      `--audit-policy-file=${files.auditPolicy}`,
+      `--audit-log-path=${files.auditLog}`,
+      "--audit-log-maxsize=10000",
+    );
+  }
   return { name: "kube-apiserver", command: programs.apiserver, args, logFile: join(dir, "apiserver.log"), graceMs: 0 };
 }
 
