@@ -1,4 +1,3 @@
-import PQueue from "p-queue";
 import type { SyncedSecret } from "../api/types.ts";
 import type { Identities } from "../aws/identity.ts";
 import type { KubeClient } from "../kube/client.ts";
@@ -6,6 +5,7 @@ import { EventRecorder } from "../kube/recorder.ts";
 import type { KubeObject } from "../kube/resource.ts";
 import type { Change, View } from "../kube/store.ts";
 import { WorkQueue } from "../kube/work-queue.ts";
+import { WritePlaces } from "../kube/write-places.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { Lanes } from "../parameters/lanes.ts";
 import { Observer } from "../parameters/observer.ts";
@@ -70,9 +70,6 @@ export interface Views {
   namespaces: View<KubeObject>;
 }
 
-/** Writes to the API server under way at once. More than the server's own share of a priority level only queue there. */
-const writesAtOnce = 32;
-
 /** Queues, controllers and the observer, put together; nothing in it starts by itself. */
 export class Engine {
   readonly queues: { syncedSecrets: WorkQueue; connections: WorkQueue };
@@ -119,7 +116,7 @@ export class Engine {
       },
       ...(settings.defaultConnection ? { fallback: settings.defaultConnection } : {}),
     });
-    const writes = new PQueue({ concurrency: writesAtOnce });
+    const writes = new WritePlaces({ clock, random });
     this.#view = new SecretView(views.secrets, client, clock);
     this.writer = new SecretWriter(client, this.#view, writes);
     const { readOnly, protectedNamespaces, perObjectMetrics } = settings;

@@ -1,4 +1,3 @@
-import type PQueue from "p-queue";
 import { annotations } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import type { KubeClient } from "../../kube/client.ts";
@@ -7,6 +6,7 @@ import type { EventRecorder } from "../../kube/recorder.ts";
 import type { KubeObject } from "../../kube/resource.ts";
 import type { Change, View } from "../../kube/store.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
+import type { WritePlaces } from "../../kube/write-places.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
@@ -35,7 +35,7 @@ export interface SyncedSecretControllerOptions {
   observer: Observer;
   queue: WorkQueue;
   writer: SecretWriter;
-  writes: PQueue;
+  writes: WritePlaces;
   client: KubeClient;
   recorder: EventRecorder;
   clock: Clock;

@@ -12,7 +12,7 @@ import { type SecretWriter, writeFailure } from "./write.ts";
  * @returns undefined when nothing is left; what stands in the way otherwise
  */
 export async function removeOthers(
-  { resource, target }: Gathered,
+  { resource, target, lane }: Gathered,
   view: SecretView,
   writer: SecretWriter,
 ): Promise<undefined | "again" | Failure> {
@@ -27,7 +27,7 @@ export async function removeOthers(
     if (!metadata) continue;
     const isOwned = controllerOf(metadata) === uid;
     if (!isTarget && isOwned) {
-      const removed = await writer.remove(namespace!, name, metadata);
+      const removed = await writer.remove(namespace!, name, metadata, lane);
       if (removed.outcome === "again") return "again";
       if (removed.outcome === "refused") return removed.failure;
       continue;

@@ -236,7 +236,7 @@ export class SyncedSecretReconciler {
     }
     let whose = gathered.standing as Exclude<Standing, { state: "foreign" | "passing" }>;
     if (hurt?.unrecorded && whose.state === "ours" && target.policy !== "Merge") {
-      const restored = await writer.restoreRecord(target, whose.metadata);
+      const restored = await writer.restoreRecord(target, whose.metadata, lane);
       if (restored) whose = { state: "ours", metadata: restored };
     }
     const write = await writer.apply(resource, target, whose, built.data, { revision: made, kept }, lane);
@@ -317,7 +317,7 @@ export class SyncedSecretReconciler {
     const problems = [sourceGone(assessment)];
     const common = { kind: "failed", problems, hasGoodSecret: false, ...heard(assessment) } as const;
     if (!present || this.#options.readOnly || target.policy === "Merge") return common;
-    const removed = await this.#options.writer.remove(target.namespace, target.name, present);
+    const removed = await this.#options.writer.remove(target.namespace, target.name, present, gathered.lane);
     if (removed.outcome === "again") return { kind: "again" };
     if (removed.outcome === "refused") return { ...common, problems: [removed.failure] };
     return { ...common, wrote: "deleted" };

@@ -1,12 +1,12 @@
-import type PQueue from "p-queue";
 import { fieldManager } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
 import type { View } from "../../kube/store.ts";
+import type { WritePlaces } from "../../kube/write-places.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { type Lane, priorityOf } from "../../runtime/lane.ts";
+import type { Lane } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
 import { conditionsAfter } from "../conditions.ts";
 import { Overlay } from "../overlay.ts";
@@ -18,7 +18,7 @@ export interface StatusWriterOptions {
   resources: View<Resource>;
   client: KubeClient;
   /** The places for writes, which Secrets share. */
-  writes: PQueue;
+  writes: WritePlaces;
   clock: Clock;
   log: Log;
 }
@@ -55,9 +55,8 @@ export class StatusWriter {
     const object = { apiVersion, kind, metadata: { namespace, name, uid }, status } as unknown as Resource;
     this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
     try {
-      const written = await writes.add(
-        () => client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" }),
-        { priority: priorityOf(lane) },
+      const written = await writes.run(lane, namespace!, () =>
+        client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" }),
       );
       this.#written.note(key, status, written.metadata.resourceVersion, metadata.resourceVersion);
       return true;

@@ -1,11 +1,11 @@
-import type PQueue from "p-queue";
 import type { SyncedSecret } from "../../api/types.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import { type KubeObject, type ObjectMeta, secrets } from "../../kube/resource.ts";
 import { applySecret, deleteSecret, sweepSecret } from "../../kube/secret.ts";
+import type { WritePlaces } from "../../kube/write-places.ts";
 import { Failure } from "../../runtime/failure.ts";
-import { type Lane, priorityOf } from "../../runtime/lane.ts";
+import type { Lane } from "../../runtime/lane.ts";
 import { controllerOf, type SecretView } from "../secret-view.ts";
 import { recordOf } from "./record.ts";
 import { keysDigest } from "./revision.ts";
@@ -21,10 +21,10 @@ const sweepTries = 5;
 export class SecretWriter {
   readonly #client: KubeClient;
   readonly #view: SecretView;
-  readonly #writes: PQueue;
+  readonly #writes: WritePlaces;
 
   /** @param writes the places for writes, which status writes share */
-  constructor(client: KubeClient, view: SecretView, writes: PQueue) {
+  constructor(client: KubeClient, view: SecretView, writes: WritePlaces) {
     this.#client = client;
     this.#view = view;
     this.#writes = writes;
@@ -49,9 +49,8 @@ export class SecretWriter {
       const expect = present
         ? ({ state: "present", resourceVersion: present.resourceVersion!, uid: present.uid! } as const)
         : ({ state: "absent" } as const);
-      const result = await this.#writes.add(
-        () => applySecret(this.#client, { object, expect, fieldManager: manager, force }),
-        { priority: priorityOf(lane) },
+      const result = await this.#writes.run(lane, namespace, () =>
+        applySecret(this.#client, { object, expect, fieldManager: manager, force }),
       );
       if (result.outcome === "written") {
         this.#view.wrote(namespace, name, result.metadata, present?.resourceVersion);
@@ -72,7 +71,7 @@ export class SecretWriter {
    * Gives the record of who set what back to a Secret of ours from which it was wiped. Without it the API server would
    * take every key for somebody else's, and a key that is dropped later would stay.
    */
-  async restoreRecord(target: Target, metadata: ObjectMeta): Promise<ObjectMeta | undefined> {
+  async restoreRecord(target: Target, metadata: ObjectMeta, lane: Lane): Promise<ObjectMeta | undefined> {
     const { namespace, name } = target;
     const live = await this.#client.get<KubeObject & { data?: Record<string, string> }>(secrets, namespace, name);
     const keys = Object.keys(live.data ?? {});
@@ -88,7 +87,9 @@ export class SecretWriter {
     };
     try {
       const fieldManager = target.manager;
-      const restored = await this.#client.mergePatch<KubeObject>(secrets, namespace, name, patch, { fieldManager });
+      const restored = await this.#writes.run(lane, namespace, () =>
+        this.#client.mergePatch<KubeObject>(secrets, namespace, name, patch, { fieldManager }),
+      );
       this.#view.wrote(namespace, name, restored.metadata, live.metadata.resourceVersion);
       return restored.metadata;
     } catch (error) {
@@ -98,11 +99,11 @@ export class SecretWriter {
   }
 
   /** Deletes a Secret of ours, if it is still the one that was looked at. */
-  async remove(namespace: string, name: string, metadata: ObjectMeta): Promise<Write> {
+  async remove(namespace: string, name: string, metadata: ObjectMeta, lane: Lane): Promise<Write> {
     this.#view.writing(namespace, name);
     try {
       const expect = { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! };
-      const result = await deleteSecret(this.#client, namespace, name, expect);
+      const result = await this.#writes.run(lane, namespace, () => deleteSecret(this.#client, namespace, name, expect));
       if (result.outcome === "lookAgain") {
         this.#view.doubt(namespace, name);
         return { outcome: "again" };
@@ -116,7 +117,7 @@ export class SecretWriter {
   }
 
   /**
-   * Takes back what a field manager of ours set in somebody else's Secret.
+   * Takes back what a field manager of ours set in somebody else's Secret; nobody waits for it.
    *
    * @throws KubeError where the API server does not let it
    */
@@ -126,7 +127,9 @@ export class SecretWriter {
       const isOurs = metadata?.managedFields?.some((entry) => entry.manager === manager && entry.operation === "Apply");
       if (!metadata || !isOurs) return;
       const version = { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! };
-      const result = await sweepSecret(this.#client, namespace, name, version, manager);
+      const result = await this.#writes.run("bulk", namespace, () =>
+        sweepSecret(this.#client, namespace, name, version, manager),
+      );
       this.#view.doubt(namespace, name);
       if (result.outcome === "written") return;
     }
