@@ -53,7 +53,13 @@ export class Overlay<T> {
     const at = shown.lastIndexOf(base);
     if (shown.includes(version) || (at >= 0 && at < shown.length - 1)) return true;
     if (at < 0 && shown.length > 1) return false;
-    const until = this.#clock.monotonic() + noteCountsMs;
+    const now = this.#clock.monotonic();
+    // What was made and deleted between two lists is never shown. Insertion order is the order of `until`.
+    for (const [old, note] of this.#notes) {
+      if (note.until > now) break;
+      this.#notes.delete(old);
+    }
+    const until = now + noteCountsMs;
     this.#notes.set(key, { value, version, base, caughtUp: at >= 0, until });
     return true;
   }

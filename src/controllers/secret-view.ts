@@ -3,6 +3,7 @@ import { KubeError } from "../kube/errors.ts";
 import { type KubeObject, type ObjectMeta, secrets } from "../kube/resource.ts";
 import type { Change, View } from "../kube/store.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { Doubts } from "./doubts.ts";
 import { reindex } from "./index-of.ts";
 import { Overlay } from "./overlay.ts";
 
@@ -16,12 +17,13 @@ export class SecretView {
   readonly #written: Overlay<ObjectMeta>;
   readonly #byController = new Map<string, Set<string>>();
   /** Secrets of which the API server has said that they are not what they were taken for. */
-  readonly #doubted = new Set<string>();
+  readonly #doubted: Doubts;
 
   constructor(cache: View<KubeObject>, client: KubeClient, clock: Clock) {
     this.#cache = cache;
     this.#client = client;
     this.#written = new Overlay(clock);
+    this.#doubted = new Doubts(clock);
   }
 
   /** What is known without asking. */
@@ -68,7 +70,7 @@ export class SecretView {
 
   /** Whether a Secret has been doubted since the last time this was asked. */
   isDoubted(namespace: string, name: string): boolean {
-    return this.#doubted.delete(`${namespace}/${name}`);
+    return this.#doubted.take(`${namespace}/${name}`);
   }
 
   /**

@@ -26,6 +26,11 @@ export class TokenBuckets {
     const passes = filled >= 1;
     this.#buckets.delete(key);
     this.#buckets.set(key, { tokens: passes ? filled - 1 : filled, at: now });
+    // A bucket that is full again is as good as none. The oldest comes first.
+    for (const [old, bucket] of this.#buckets) {
+      if (now - bucket.at < this.#burst * this.#intervalMs) break;
+      this.#buckets.delete(old);
+    }
     if (this.#buckets.size > this.#mostKeys) this.#buckets.delete(this.#buckets.keys().next().value!);
     return passes;
   }

@@ -314,7 +314,6 @@ export class SyncedSecretController {
 
   /** Notes what a deleted SyncedSecret leaves in somebody else's Secret. */
   #depart(key: string, before: Resource): void {
-    this.#options.vouchers.forget(before.metadata.uid!);
     const target = targetOf(before);
     if (target.policy === "Merge" && !this.#options.readOnly) {
       this.#departed.set(key, [...(this.#departed.get(key) ?? []), target]);
@@ -339,9 +338,10 @@ export class SyncedSecretController {
 
   /** Forgets a SyncedSecret that is no more. */
   #forget(key: string): void {
-    const { observer, queue, metrics } = this.#options;
+    const { observer, queue, metrics, vouchers } = this.#options;
     const [namespace, name] = key.split("/") as [string, string];
     observer.depend(key, []);
+    vouchers.forget(key);
     queue.forget(key);
     metrics.ready.remove({ namespace, name });
     metrics.lastSuccess.remove({ namespace, name });

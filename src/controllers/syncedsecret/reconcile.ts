@@ -220,7 +220,6 @@ export class SyncedSecretReconciler {
   async #apply(gathered: Gathered, assessment: Assessment, material: Material): Promise<Outcome> {
     const { resource, plan: planned, target, granted, lane, revisions } = gathered;
     const { writer, view, vouchers, readOnly } = this.#options;
-    const { uid } = resource.metadata;
     const inSecret = revisionOf(gathered);
     const hurt = damageOf(gathered);
     const built = build(resource.spec, planned, assessment, material);
@@ -242,7 +241,7 @@ export class SyncedSecretReconciler {
     const write = await writer.apply(resource, target, whose, built.data, { revision: made, kept }, lane);
     if (write.outcome === "again") return { kind: "again" };
     if (write.outcome === "refused") return this.#failed(gathered, assessment, [write.failure]);
-    vouchers.found(uid!, made, asWhom(gathered));
+    vouchers.found(resource, made, asWhom(gathered));
     const changed = !revisions.isOf(resource.status?.revision, from);
     const summary = { secret: target.name, revision: made, keyCount: built.data.size, sources: built.sources, changed };
     const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && isAsItWas;
@@ -335,9 +334,9 @@ export class SyncedSecretReconciler {
 
   /** Whether it is known what the Secret was made from: by a status that it vouches for, or by this process. */
   #isVouchedFor(gathered: Gathered): boolean {
+    const { resource, seeds } = gathered;
     const { vouchers } = this.#options;
-    const uid = gathered.resource.metadata.uid!;
-    return gathered.seeds !== undefined || vouchers.vouchFor(uid, revisionOf(gathered), asWhom(gathered));
+    return seeds !== undefined || vouchers.vouchFor(resource, revisionOf(gathered), asWhom(gathered));
   }
 
   /** Puts the bytes that are kept into `data`. @returns their keys */
@@ -376,7 +375,7 @@ export class SyncedSecretReconciler {
     const { resource, target, granted } = gathered;
     const { view, writer, vouchers, readOnly } = this.#options;
     const inSecret = revisionOf(gathered)!;
-    vouchers.found(resource.metadata.uid!, inSecret, asWhom(gathered));
+    vouchers.found(resource, inSecret, asWhom(gathered));
     const others = readOnly ? undefined : await removeOthers(gathered, view, writer);
     if (others === "again") return { kind: "again" };
     const kept = keptOf(gathered);

@@ -1,3 +1,5 @@
+import type { SyncedSecret } from "../../api/types.ts";
+
 /**
  * The revisions that this process has itself made or found to be current, and for which account and region: what they
  * were made from is known, whatever a status says.
@@ -8,19 +10,20 @@ export class Vouchers {
   /**
    * Notes that a Secret was found, or made, current.
    *
-   * @param uid of the SyncedSecret
    * @param asWhom the identity's account and region
    */
-  found(uid: string, revision: string, asWhom: string): void {
-    this.#found.set(uid, `${asWhom} ${revision}`);
+  found({ metadata }: SyncedSecret, revision: string, asWhom: string): void {
+    this.#found.set(`${metadata.namespace}/${metadata.name}`, `${metadata.uid} ${asWhom} ${revision}`);
   }
 
   /** Whether this process, as the same account in the same region, has found this revision to be current. */
-  vouchFor(uid: string, revision: string | undefined, asWhom: string): boolean {
-    return revision !== undefined && this.#found.get(uid) === `${asWhom} ${revision}`;
+  vouchFor({ metadata }: SyncedSecret, revision: string | undefined, asWhom: string): boolean {
+    const found = this.#found.get(`${metadata.namespace}/${metadata.name}`);
+    return revision !== undefined && found === `${metadata.uid} ${asWhom} ${revision}`;
   }
 
-  forget(uid: string): void {
-    this.#found.delete(uid);
+  /** @param key namespace/name of a SyncedSecret that is no more */
+  forget(key: string): void {
+    this.#found.delete(key);
   }
 }
