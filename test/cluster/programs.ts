@@ -72,6 +72,8 @@ export function apiserver(programs: ControlPlane, { dir, ports, audit }: Layout)
     "--enable-priority-and-fairness=false",
     "--max-requests-inflight=4000",
     "--max-mutating-requests-inflight=2000",
+    // Else what a test has left is removed object by object.
+    "--delete-collection-workers=16",
     "--profiling=false",
   ];
   if (audit) {
