@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type RunningOperator, until } from "../support/operator.ts";
+import { documents, keysOf, openStage, type Stage, synced } from "./stage.ts";
+
+/** Whatever ails one identity, account or name, its neighbours are served as if it were not there. */
+
+const each = 60;
+const namespaces = ["healthy", "denied", "hanging", "throttled"] as const;
+type Namespace = (typeof namespaces)[number];
+
+let stage: Stage;
+let operator: RunningOperator | undefined;
+
+/** The reasons of Ready in a namespace, sorted. */
+async function reasons(namespace: Namespace): Promise<string[]> {
+  const jsonpath = '{range .items[*]}{.status.conditions[?(@.type=="Ready")].reason}{"\\n"}{end}';
+  const lines = await stage.cluster.run(["get", "syncedsecrets", "-n", namespace, "-o", `jsonpath=${jsonpath}`]);
+  return lines.split("\n").filter((line) => line !== "");
+}
+
+/** A connection of the namespace's own, with an access key of its own. */
+function connection(namespace: Namespace): object[] {
+  return [
+    {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "aws", namespace },
+      stringData: { AWS_ACCESS_KEY_ID: `AKIA${namespace.toUpperCase()}`, AWS_SECRET_ACCESS_KEY: "any" },
+    },
+    {
+      apiVersion: "keyferry.io/v1alpha1",
+      kind: "ClusterAWSConnection",
+      metadata: { name: namespace },
+      spec: {
+        region: "eu-west-1",
+        auth: { secretRef: { name: "aws", namespace } },
+        allow: { namespaces: { names: [namespace] }, parameters: ["/*"] },
+        endpoints: { ssm: stage.aws.url, kms: stage.aws.url, sts: stage.aws.url },
+        limits: { ssmRequestsPerSecond: 100 },
+      },
+    },
+  ];
+}
+
+beforeAll(async () => {
+  stage = await openStage();
+  const { aws, cluster } = stage;
+  // The throttled one is another account's; the others share an account, and so a quota.
+  aws.identity("AKIATHROTTLED", { account: "210987654321", arn: "arn:aws:iam::210987654321:user/throttled" });
+  const objects: object[] = [];
+  for (const namespace of namespaces) {
+    await cluster.run(["create", "namespace", namespace]);
+    objects.push(...connection(namespace));
+    const account = namespace === "throttled" ? { account: "210987654321" } : {};
+    for (let i = 0; i < each; i++) {
+      const name = `/${namespace}/p${i}`;
+      await aws.putParameter({ name, type: "SecureString", value: name }, { ...account, region: "eu-west-1" });
+      objects.push(
+        synced(namespace, `r${i}`, {
+          connectionRef: { kind: "ClusterAWSConnection", name: namespace },
+          ...keysOf([name]),
+        }),
+      );
+    }
+  }
+  aws.fault({ kind: "hang", operation: "GetParameters", names: ["/hanging/*"] });
+  aws.fault({ kind: "throttle", operation: "GetParameters", names: ["/throttled/*"] });
+  // One name of each ten, so that every call of ten fails as a whole.
+  for (let i = 0; i < each; i += 10) aws.deny({ parameter: `/denied/p${i}` });
+  await cluster.run(["apply", "--server-side", "-f", "-"], documents(objects));
+  aws.resetCalls();
+  operator = await stage.operator();
+}, 240_000);
+afterAll(async () => {
+  await operator?.stop();
+  await stage.close();
+});
+
+it("the healthy are synced while the first calls of a hanging identity have yet to end", async () => {
+  await until(
+    async () => (await reasons("healthy")).filter((reason) => reason === "Synced").length === each,
+    60_000,
+    "the healthy",
+  );
+  const reads = stage.aws.log({ operation: "GetParameters" });
+  const of = (namespace: Namespace) => reads.filter(({ names }) => names![0]!.startsWith(`/${namespace}/`));
+  // The first may leave before all is asked for.
+  expect(of("healthy").length).toBeLessThanOrEqual(each / 10 + 2);
+  expect(of("hanging").length).toBeLessThanOrEqual(each / 10);
+  expect((await reasons("hanging")).filter((reason) => reason !== "Pending")).toEqual([]);
+}, 90_000);
+
+it("beside a denied name the other nine of its call are synced, and it alone is denied", async () => {
+  const settled = async () => (await reasons("denied")).filter((reason) => reason !== "Pending").sort();
+  const expected = [...Array(each / 10).fill("AccessDenied"), ...Array((9 * each) / 10).fill("Synced")];
+  await until(async () => (await settled()).length === each, 30_000, "the denied and their neighbours");
+  expect(await settled()).toEqual(expected);
+}, 60_000);
+
+it("the throttled and the hanging say so, and recover by themselves", async () => {
+  await until(async () => (await reasons("throttled")).includes("Throttled"), 60_000, "word of the throttle");
+  await until(async () => (await reasons("hanging")).includes("Unreachable"), 60_000, "word of the silence");
+  stage.aws.clearFaults();
+  for (const namespace of ["throttled", "hanging"] as const) {
+    const count = async () => (await reasons(namespace)).filter((reason) => reason === "Synced").length;
+    await until(async () => (await count()) === each, 120_000, `all of the ${namespace}`);
+  }
+}, 240_000);
