@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { runController } from "./controller.ts";
 import { addControllerOptions, type ControllerFlags, type ControllerSettings, controllerSettings } from "./flags.ts";
 import { version } from "./version.ts";
 
@@ -31,8 +32,6 @@ export async function run(args: string[]): Promise<number> {
     } catch (error) {
       return controller.error(`error: ${(error as Error).message}`);
     }
-    // Loaded here, so that help and version do not wait for the AWS and Kubernetes clients.
-    const { runController } = await import("./controller.ts");
     exitCode = await runController(settings);
   });
   try {
