@@ -53,17 +53,30 @@ export class Door {
 
   /** Asks for one parameter as another program of the account would. @returns whether it was answered */
   async readAs(accessKeyId: string, name: string): Promise<boolean> {
+    return (
+      (await this.#call(accessKeyId, "ssm", "AmazonSSM.GetParameter", { Name: name, WithDecryption: true })) === 200
+    );
+  }
+
+  /** Waits for a message in a queue, up to 20 s. */
+  async receive(QueueUrl: string): Promise<void> {
+    await this.#call("AKIAKEYFERRYBENCH", "sqs", "AmazonSQS.ReceiveMessage", { QueueUrl, WaitTimeSeconds: 20 });
+  }
+
+  /** One call past the SDK. @returns the answer's status */
+  async #call(accessKeyId: string, service: string, target: string, input: object): Promise<number> {
+    const credential = `${accessKeyId}/20260101/eu-west-1/${service}/aws4_request`;
     const answer = await fetch(this.url, {
       method: "POST",
       headers: {
-        "content-type": "application/x-amz-json-1.1",
-        "x-amz-target": "AmazonSSM.GetParameter",
-        authorization: `AWS4-HMAC-SHA256 Credential=${accessKeyId}/20260101/eu-west-1/ssm/aws4_request, SignedHeaders=host, Signature=0`,
+        "content-type": `application/x-amz-json-${service === "sqs" ? "1.0" : "1.1"}`,
+        "x-amz-target": target,
+        authorization: `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=host, Signature=0`,
       },
-      body: JSON.stringify({ Name: name }),
+      body: JSON.stringify(input),
     });
     await answer.arrayBuffer();
-    return answer.status === 200;
+    return answer.status;
   }
 
   async stop(): Promise<void> {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type KubeObject, namespaces, syncedSecrets } from "../../src/kube/resource.ts";
 import { keysOf, synced } from "../../test/e2e/stage.ts";
 import { until } from "../../test/support/operator.ts";
+import { creationChain } from "../bare-chain.ts";
 import { percentile } from "../figures.ts";
 import type { Ground } from "../ground.ts";
 import { Arrivals, atOnce, isReady } from "../kubernetes.ts";
@@ -18,6 +19,9 @@ export const urgentRow: Row = {
   name: "8",
   about: "a new resource, 50 times, while 5,000 others of 3 SecureStrings sync in bulk at 40 requests a second",
   async run(ground) {
+    await ground.clear();
+    await ground.door.ask("quota", "none");
+    const bare = await creationChain(ground);
     const load = distinct("crowd", ground.size(5_000), 3);
     await ground.fresh(load);
     await atOnce(tries, (index) => ground.apply(namespaces, undefined, nameOf(index), {}));
@@ -46,15 +50,16 @@ export const urgentRow: Row = {
     const came = latencies.filter((latency) => !Number.isNaN(latency));
     await clearTries(ground);
     const note = `${during} of ${tries} while the bulk sync went on`;
+    const at = (share: number, values: readonly number[]) => ({
+      value: percentile(values, share),
+      unit: "ms",
+      goal: { atMost: 1_000 },
+      limit: percentile(bare, share)!,
+      note,
+    });
     return [
-      { what: "applied to Ready, median", value: percentile(came, 0.5), unit: "ms", goal: { atMost: 1_000 }, note },
-      {
-        what: "applied to Ready, 99 of 100",
-        value: all === undefined ? null : percentile(came, 0.99),
-        unit: "ms",
-        goal: { atMost: 1_000 },
-        note,
-      },
+      { what: "applied to Ready, median", ...at(0.5, came) },
+      { what: "applied to Ready, 99 of 100", ...at(0.99, all === undefined ? [] : came) },
     ];
   },
 };
