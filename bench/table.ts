@@ -26,7 +26,7 @@ export function tableOf(results: Results): string {
     "",
     "| row | figure | measured | goal | at best | reached | |",
     "| --- | --- | ---: | ---: | ---: | ---: | --- |",
-    ...figures.map(lineOf),
+    ...figures.toSorted((a, b) => Number(a.row) - Number(b.row)).map(lineOf),
     ...failures.map(({ row, message }) => `| ${row} | did not end: ${message.split("\n")[0]} | | | | | ✗ |`),
   ];
   return lines.join("\n");
