@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import "./cli/memory.ts";
 import { run } from "./cli/program.ts";
 
 process.exitCode = await run(process.argv.slice(2));

@@ -1,4 +1,5 @@
 import type { SyncedSecret } from "../api/types.ts";
+import { compact } from "../kube/managed-fields.ts";
 import type { KubeObject } from "../kube/resource.ts";
 
 /** kubectl's record of the last apply doubles an object's size, and nothing here reads it. */
@@ -12,7 +13,14 @@ export function trimSyncedSecret(object: SyncedSecret & KubeObject): SyncedSecre
 
 /** Keeps of a Secret's metadata what tells whether it is intact. Its data was never asked for. */
 export function trimSecret(object: KubeObject): KubeObject {
-  return { metadata: { ...object.metadata, ...ownAnnotations(object.metadata.annotations) } };
+  const { managedFields, ...metadata } = object.metadata;
+  return {
+    metadata: {
+      ...metadata,
+      ...(managedFields ? { managedFields: compact(managedFields) } : {}),
+      ...ownAnnotations(metadata.annotations),
+    },
+  };
 }
 
 function ownAnnotations(all: Record<string, string> | undefined): { annotations?: Record<string, string> } {

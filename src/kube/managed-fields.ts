@@ -28,7 +28,19 @@ export function ownedBy(
   const entry = (managedFields ?? []).find(
     (one) => one.manager === manager && one.operation === operation && (one.subresource ?? "") === subresource,
   );
-  return entry && isReadable(entry) ? ownedIn(entry.fieldsV1) : undefined;
+  const fields = entry && fieldsOf(entry);
+  return fields && ownedIn(fields);
+}
+
+/**
+ * Entries for a cache: what is read of them, and their fields as JSON. As objects these take three times as much, most
+ * of it for shapes that no two Secrets share, since a list item's key holds a uid.
+ */
+export function compact(managedFields: readonly ManagedFieldsEntry[]): ManagedFieldsEntry[] {
+  return managedFields.map(({ time: _time, apiVersion: _apiVersion, fieldsV1, ...rest }) => ({
+    ...rest,
+    ...(fieldsV1 === undefined ? {} : { fieldsV1: JSON.stringify(fieldsV1) }),
+  }));
 }
 
 /** Another field manager that owns keys of a Secret's data. */
@@ -43,15 +55,28 @@ export function coOwners(managedFields: readonly ManagedFieldsEntry[] | undefine
   const others: CoOwner[] = [];
   for (const entry of managedFields ?? []) {
     const { manager: other = "", operation = "" } = entry;
-    if ((other === manager && operation === "Apply" && !entry.subresource) || !isReadable(entry)) continue;
-    const { data } = ownedIn(entry.fieldsV1);
+    if (other === manager && operation === "Apply" && !entry.subresource) continue;
+    const fields = fieldsOf(entry);
+    if (!fields) continue;
+    const { data } = ownedIn(fields);
     if (data.size > 0) others.push({ manager: other, operation, data });
   }
   return others;
 }
 
-function isReadable(entry: ManagedFieldsEntry): boolean {
-  return entry.fieldsType === "FieldsV1" && isRecord(entry.fieldsV1);
+/** The fields of an entry; undefined where they cannot be read. */
+function fieldsOf({ fieldsType, fieldsV1 }: ManagedFieldsEntry): object | undefined {
+  if (fieldsType !== "FieldsV1") return undefined;
+  const fields = typeof fieldsV1 === "string" ? parsed(fieldsV1) : fieldsV1;
+  return isRecord(fields) ? fields : undefined;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /**

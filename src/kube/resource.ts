@@ -18,8 +18,11 @@ export interface ManagedFieldsEntry {
   apiVersion?: string;
   time?: string;
   fieldsType?: string;
-  /** A set of field paths as nested objects: `f:` before a field's name, `k:` before a list item's key. */
-  fieldsV1?: object;
+  /**
+   * A set of field paths as nested objects: `f:` before a field's name, `k:` before a list item's key. Its JSON, where
+   * it is held in a cache.
+   */
+  fieldsV1?: object | string;
   subresource?: string;
 }
 
