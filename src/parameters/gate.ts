@@ -27,8 +27,8 @@ interface Waiting {
 interface Caller {
   key: string;
   own: () => Quota | undefined;
-  /** While its own bound keeps it back. */
-  pause: Timer | undefined;
+  /** While its own bound keeps it back: its polls, which have a smaller one, and all else. */
+  pauses: { polls: Timer | undefined; others: Timer | undefined };
   running: number;
   waiting: Record<Lane, Fifo<Waiting>>;
   /** Lanes in which it has a turn. */
@@ -86,7 +86,7 @@ export class Gate {
     let caller = this.#callers.get(key);
     if (!caller) {
       const waiting = byLane(() => new Fifo<Waiting>());
-      caller = { key, own, pause: undefined, running: 0, waiting, turns: new Set() };
+      caller = { key, own, pauses: { polls: undefined, others: undefined }, running: 0, waiting, turns: new Set() };
       this.#callers.set(key, caller);
     }
     return caller;
@@ -132,8 +132,9 @@ export class Gate {
   #isPaused(caller: Caller, lane: Lane): boolean {
     const wait = caller.own()?.waitMs(lane === "poll") ?? 0;
     if (wait === 0) return false;
-    caller.pause ??= this.#clock.setTimer(() => {
-      caller.pause = undefined;
+    const which = lane === "poll" ? "polls" : "others";
+    caller.pauses[which] ??= this.#clock.setTimer(() => {
+      caller.pauses[which] = undefined;
       this.#queueAll(caller);
     }, Math.ceil(wait));
     return true;
