@@ -2,7 +2,7 @@ import { AwsFailure, type FailureScope } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { Failure } from "../runtime/failure.ts";
-import type { Lane } from "../runtime/lane.ts";
+import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import { type Ask, Asks } from "./asks.ts";
 import type { Lanes } from "./lanes.ts";
 
@@ -72,16 +72,8 @@ export class Reader {
    */
   read(identity: Identity, name: string, { decrypt, lane, namespace = "" }: ReadOptions): Promise<Read> {
     const mailbox = this.#mailbox(identity);
-    const kinds: Kind[] = decrypt ? ["decrypted"] : ["decrypted", "plain"];
-    for (const kind of kinds) {
-      const alone = mailbox.alone[kind].get(name);
-      if (alone) return alone.answer;
-      const asks = mailbox.waiting[kind];
-      const waiting = asks.get(name);
-      if (!waiting) continue;
-      if (asks.hurry(waiting, lane, namespace)) this.#queueCalls(mailbox, kind, lane);
-      return waiting.answer;
-    }
+    const waiting = this.#join(mailbox, name, { decrypt, lane, namespace });
+    if (waiting) return waiting.answer;
     let resolve: (read: Read) => void = () => {};
     const answer = new Promise<Read>((r) => {
       resolve = r;
@@ -97,11 +89,17 @@ export class Reader {
     return answer;
   }
 
+  /** Has what waits to be read of a name travel as if it were asked for anew; nothing where nothing waits. */
+  hurry(identity: Identity, name: string, options: ReadOptions): void {
+    const mailbox = this.#mailboxes.get(identity.key);
+    if (mailbox) this.#join(mailbox, name, options);
+  }
+
   /** Asks for one name alone, without decryption, by GetParameter: the second opinion on a parameter that is gone. */
   async confirm(identity: Identity, name: string, lane: Lane): Promise<Read> {
     try {
       const record = await this.#lanes.run(identity, lane, () => identity.ssm.getParameter(name, { decrypt: false }));
-      this.#mailbox(identity).missing.delete(name);
+      this.#mailboxes.get(identity.key)?.missing.delete(name);
       return { state: "found", record: record! };
     } catch (error) {
       return notFoundOrFailed(error);
@@ -125,6 +123,24 @@ export class Reader {
       this.#mailboxes.set(identity.key, mailbox);
     }
     return mailbox;
+  }
+
+  /** What waits already and will answer an ask as well: it goes by the more urgent of both lanes. */
+  #join(mailbox: Mailbox, name: string, { decrypt, lane, namespace = "" }: ReadOptions): Ask | undefined {
+    const kinds: Kind[] = decrypt ? ["decrypted"] : ["decrypted", "plain"];
+    for (const kind of kinds) {
+      const alone = mailbox.alone[kind].get(name);
+      if (alone) {
+        if (moreUrgent(alone.lane, lane) !== alone.lane) this.#sendAlone(mailbox, Object.assign(alone, { lane }));
+        return alone;
+      }
+      const asks = mailbox.waiting[kind];
+      const waiting = asks.get(name);
+      if (!waiting) continue;
+      if (asks.hurry(waiting, lane, namespace)) this.#queueCalls(mailbox, kind, lane);
+      return waiting;
+    }
+    return undefined;
   }
 
   /** Sees to it that as many calls wait in a lane as its asks will fill. */
@@ -156,8 +172,8 @@ export class Reader {
     const alone = mailbox.alone[ask.decrypt ? "decrypted" : "plain"];
     alone.set(ask.name, ask);
     void this.#send(mailbox, ask.lane, () => {
-      alone.delete(ask.name);
-      return [ask];
+      // One that was hurried has two calls, and the first answers it.
+      return alone.get(ask.name) === ask && alone.delete(ask.name) ? [ask] : [];
     });
   }
 
@@ -180,7 +196,7 @@ export class Reader {
       });
       if (answer) await this.#answered(mailbox, batch!, answer.found);
     } catch (error) {
-      await this.#failed(mailbox, lane, batch!, asFailure(error));
+      await this.#failed(mailbox, batch!, asFailure(error));
     } finally {
       mailbox.open -= 1;
       this.#dropIfEmpty(mailbox);
@@ -200,19 +216,19 @@ export class Reader {
     const unanswered: Ask[] = [];
     for (const ask of batch) {
       const record = byName.get(ask.name);
+      mailbox.poison.delete(ask.name);
+      mailbox.suspects.delete(ask.name);
       if (!record) {
         unanswered.push(ask);
         continue;
       }
-      mailbox.poison.delete(ask.name);
-      mailbox.suspects.delete(ask.name);
       mailbox.missing.delete(ask.name);
       ask.resolve({ state: "found", record });
     }
     if (unanswered.length > 0) await Promise.all(unanswered.map((ask) => this.#findOut(mailbox, ask)));
   }
 
-  async #failed(mailbox: Mailbox, lane: Lane, batch: Ask[], failure: Failure): Promise<void> {
+  async #failed(mailbox: Mailbox, batch: Ask[], failure: Failure): Promise<void> {
     const names = batch.map(({ name }) => name);
     const scope = scopeOf(failure);
     const isAgain = names.every((name) => mailbox.suspects.has(name));
@@ -224,11 +240,12 @@ export class Reader {
       mailbox.poison.add(names[0]!);
       batch[0]!.resolve({ state: "failed", failure });
     } else {
-      const half = batch.length >> 1;
-      await Promise.all([
-        this.#send(mailbox, lane, batch.slice(0, half)),
-        this.#send(mailbox, lane, batch.slice(half)),
-      ]);
+      const middle = batch.length >> 1;
+      // Asks of several lanes travel in one call; a half is as urgent as the most urgent that is in it.
+      const halves = [batch.slice(0, middle), batch.slice(middle)];
+      await Promise.all(
+        halves.map((half) => this.#send(mailbox, half.map(({ lane }) => lane).reduce(moreUrgent), half)),
+      );
     }
   }
 
