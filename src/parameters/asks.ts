@@ -15,15 +15,21 @@ interface Place extends Waiting {
   readonly ask: Ask;
 }
 
+/** An ask that waits, and its place in the turns of each namespace that wants it. */
+interface Queued {
+  readonly ask: Ask;
+  readonly places: Map<string, Place>;
+}
+
 /** What is asked of one identity, with or without decryption, and not yet sent. Within a lane, namespaces take turns. */
 export class Asks {
   readonly #queue = new FairQueue<Place>();
-  readonly #places = new Map<string, Place>();
+  readonly #queued = new Map<string, Queued>();
   /** Asks that wait, by lane. */
   readonly #depth = new Map<Lane, number>();
 
   get size(): number {
-    return this.#places.size;
+    return this.#queued.size;
   }
 
   /** Asks that wait in a lane. */
@@ -32,21 +38,30 @@ export class Asks {
   }
 
   get(name: string): Ask | undefined {
-    return this.#places.get(name)?.ask;
+    return this.#queued.get(name)?.ask;
   }
 
   /** @param flow whose ask it is: a namespace */
   add(ask: Ask, flow: string): void {
-    const place = { ask, flow, priority: priorityOf(ask.lane), withdrawn: false };
-    this.#places.set(ask.name, place);
-    this.#queue.push(place);
+    const queued = { ask, places: new Map<string, Place>() };
+    this.#queued.set(ask.name, queued);
+    this.#queue.push(placeOf(queued, flow));
     this.#count(ask.lane, 1);
   }
 
-  /** Moves an ask that waits into a more urgent lane. @returns whether it was moved */
+  /**
+   * Moves an ask that waits into a more urgent lane; in its own lane, gives it a place among another namespace's too,
+   * and the first that is taken answers both.
+   *
+   * @returns whether it is in another lane now
+   */
   hurry(ask: Ask, lane: Lane, flow: string): boolean {
-    if (moreUrgent(ask.lane, lane) === ask.lane) return false;
-    this.#places.get(ask.name)!.withdrawn = true;
+    const queued = this.#queued.get(ask.name)!;
+    if (moreUrgent(ask.lane, lane) === ask.lane) {
+      if (ask.lane === lane && !queued.places.has(flow)) this.#queue.push(placeOf(queued, flow));
+      return false;
+    }
+    withdraw(queued);
     this.#count(ask.lane, -1);
     ask.lane = lane;
     this.add(ask, flow);
@@ -57,7 +72,8 @@ export class Asks {
   take(granted: Lane): Ask | undefined {
     const place = this.#queue.takeOf(priorityOf(granted)) ?? this.#queue.take();
     if (!place) return undefined;
-    this.#places.delete(place.ask.name);
+    withdraw(this.#queued.get(place.ask.name)!);
+    this.#queued.delete(place.ask.name);
     this.#count(place.ask.lane, -1);
     return place.ask;
   }
@@ -65,4 +81,15 @@ export class Asks {
   #count(lane: Lane, by: number): void {
     this.#depth.set(lane, this.depth(lane) + by);
   }
+}
+
+/** Makes an ask's place in the turns of a namespace. */
+function placeOf({ ask, places }: Queued, flow: string): Place {
+  const place = { ask, flow, priority: priorityOf(ask.lane), withdrawn: false };
+  places.set(flow, place);
+  return place;
+}
+
+function withdraw({ places }: Queued): void {
+  for (const place of places.values()) place.withdrawn = true;
 }
