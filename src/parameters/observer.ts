@@ -2,7 +2,7 @@ import type { Identity } from "../aws/identity.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
-import type { Lane } from "../runtime/lane.ts";
+import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import { believe, spotsOf } from "./belief.ts";
 import { Entries } from "./entries.ts";
 import {
@@ -92,7 +92,7 @@ export class Observer {
   readonly #options: ObserverOptions;
   readonly #entries = new Entries();
   readonly #byDependent = new Map<string, Set<Entry>>();
-  readonly #reading = new Map<string, Promise<Values>>();
+  readonly #reading = new Map<string, { lane: Lane; reading: Promise<Values> }>();
   readonly #wave: Wave;
   readonly #poller: Poller;
   readonly #intervals: Intervals;
@@ -169,11 +169,16 @@ export class Observer {
     const held = fresh ? undefined : this.#wave.get(entry);
     if (held) return Promise.resolve({ state: "values", values: held });
     const running = fresh ? undefined : this.#reading.get(entry.key);
-    if (running) return running;
+    if (running && reference.kind === "parameter") {
+      const options = { decrypt: true, lane, namespace };
+      this.#options.reader.hurry(reference.identity, requestName(reference), options);
+      return running.reading;
+    }
+    if (running && moreUrgent(running.lane, lane) === running.lane) return running.reading;
     const reading = this.#readValues(entry, lane, namespace).finally(() => {
-      if (this.#reading.get(entry.key) === reading) this.#reading.delete(entry.key);
+      if (this.#reading.get(entry.key)?.reading === reading) this.#reading.delete(entry.key);
     });
-    this.#reading.set(entry.key, reading);
+    this.#reading.set(entry.key, { lane, reading });
     return reading;
   }
 

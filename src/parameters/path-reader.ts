@@ -1,6 +1,6 @@
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { Failure } from "../runtime/failure.ts";
-import type { Lane } from "../runtime/lane.ts";
+import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import { isBelow } from "./entries.ts";
 import type { Lanes } from "./lanes.ts";
 import { type PathReference, referenceKey } from "./reference.ts";
@@ -11,10 +11,10 @@ export type Listing = { state: "found"; records: Map<string, ParameterRecord> } 
 /** Pages of one listing, at most: 10 parameters each. More is taken for an answer that never ends. */
 const pagesAtMost = 2_000;
 
-/** Lists paths page by page; equal listings that run at the same time are one. */
+/** Lists paths page by page; equal listings that run at the same time are one, unless the earlier is less urgent. */
 export class PathReader {
   readonly #lanes: Lanes;
-  readonly #underWay = new Map<string, Promise<Listing>>();
+  readonly #underWay = new Map<string, { lane: Lane; listing: Promise<Listing> }>();
 
   constructor(lanes: Lanes) {
     this.#lanes = lanes;
@@ -29,9 +29,11 @@ export class PathReader {
   list(reference: PathReference, options: { decrypt: boolean; lane: Lane }): Promise<Listing> {
     const key = `${options.decrypt}\n${referenceKey(reference)}`;
     const running = this.#underWay.get(key);
-    if (running) return running;
-    const listing = this.#pages(reference, options).finally(() => this.#underWay.delete(key));
-    this.#underWay.set(key, listing);
+    if (running && moreUrgent(running.lane, options.lane) === running.lane) return running.listing;
+    const listing = this.#pages(reference, options).finally(() => {
+      if (this.#underWay.get(key)?.listing === listing) this.#underWay.delete(key);
+    });
+    this.#underWay.set(key, { lane: options.lane, listing });
     return listing;
   }
 
