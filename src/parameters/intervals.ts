@@ -51,9 +51,10 @@ export class Intervals {
 
   /** Takes an entry that nobody depends on out of the account. */
   drop(entry: Entry): void {
-    const { quotas } = this.#options;
-    this.#note(entry, { place: quotas.place(entry.reference.identity.key, "ssm"), perSecond: 0 });
+    const demand = this.#demands.get(entry);
+    if (!demand) return;
     this.#demands.delete(entry);
+    this.#add(demand.place, -demand.perSecond);
   }
 
   /** By how much the polls of an identity are stretched; 1 where they are not. */

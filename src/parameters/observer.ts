@@ -13,6 +13,7 @@ import {
   isKnown,
   isRipe,
   miss,
+  newEntry,
   plant,
   removeDependent,
   type Seed,
@@ -32,6 +33,7 @@ import {
   type ParameterReference,
   type PathReference,
   type Reference,
+  referenceKey,
   requestName,
 } from "./reference.ts";
 import { Wave } from "./wave.ts";
@@ -129,7 +131,7 @@ export class Observer {
 
   /** Looks at references now, without decryption, and returns when all have been answered or have failed. */
   async look(references: readonly Reference[], lane: Lane, namespace = ""): Promise<void> {
-    await Promise.all(references.map((reference) => this.#lookAt(this.#entry(reference), lane, namespace)));
+    await Promise.all(references.map((reference) => this.#lookAt(this.#known(reference), lane, namespace)));
   }
 
   /**
@@ -165,7 +167,7 @@ export class Observer {
 
   /** Reads a reference's values with decryption. Within a wave, the first read serves everyone. */
   values(reference: Reference, lane: Lane, { fresh = false, namespace = "" }: ReadFor = {}): Promise<Values> {
-    const entry = this.#entry(reference);
+    const entry = this.#known(reference);
     const held = fresh ? undefined : this.#wave.get(entry);
     if (held) return Promise.resolve({ state: "values", values: held });
     const running = fresh ? undefined : this.#reading.get(entry.key);
@@ -187,7 +189,9 @@ export class Observer {
     reference: ParameterReference,
     lane: Lane,
   ): Promise<{ state: "found"; sighted: Sighted } | Exclude<Read, { state: "found" }>> {
-    const read = await this.#options.reader.read(reference.identity, requestName(reference), { decrypt: true, lane });
+    const { reader } = this.#options;
+    const read = await reader.read(reference.identity, requestName(reference), { decrypt: true, lane });
+    if (!this.#entries.get(reference)) reader.forget(reference.identity, requestName(reference));
     if (read.state !== "found") return read;
     const { value, version, modified } = read.record;
     return value
@@ -211,6 +215,11 @@ export class Observer {
     this.#wave.end();
   }
 
+  /** The entry of a reference, or one that is not kept where nobody depends on it. */
+  #known(reference: Reference): Entry {
+    return this.#entries.get(reference) ?? newEntry(reference, referenceKey(reference));
+  }
+
   #entry(reference: Reference): Entry {
     const entry = this.#entries.open(reference);
     this.#options.metrics.watchedParameters.set(this.#entries.size);
@@ -224,7 +233,10 @@ export class Observer {
     this.#intervals.drop(entry);
     this.#wave.drop(entry);
     this.#options.metrics.watchedParameters.set(this.#entries.size);
-    const { reference } = entry;
+    this.#forget(entry);
+  }
+
+  #forget({ reference }: Entry): void {
     if (reference.kind === "parameter") this.#options.reader.forget(reference.identity, requestName(reference));
   }
 
@@ -289,6 +301,11 @@ export class Observer {
     const before = fingerprint(entry);
     const wasUnheard = entry.failure?.next === "retry";
     await apply();
+    if (!this.#entries.has(entry)) {
+      // Nobody depends on it any more: what its read has left behind goes as well.
+      this.#forget(entry);
+      return false;
+    }
     entry.askedAt = this.#options.clock.now();
     this.#planNext(entry);
     const hasChanged = knew && before !== fingerprint(entry);
