@@ -191,6 +191,17 @@ export function fingerprint(entry: Entry): string {
   return `${members.join("\n")}\n${failure}`;
 }
 
+/** What AWS serves of an entry, as it would announce a change: nothing of failures, or of what is believed. */
+export function served(entry: Entry): string {
+  const print = ({ sight, missing }: Spot) => (missing ? "" : `${sight?.version} ${sight?.modified}`);
+  if (entry.reference.kind === "parameter") return print(entry.spot);
+  return [...entry.members]
+    .filter(([, { missing }]) => !missing)
+    .map(([name, spot]) => `${name}\t${print(spot)}`)
+    .sort()
+    .join("\n");
+}
+
 function spotprint({ sight, missing }: Spot): string {
   return `${sight?.version ?? ""} ${sight?.modified ?? ""} ${missing?.stage ?? ""} ${missing?.reason ?? ""}`;
 }

@@ -21,6 +21,7 @@ import {
   type Sighted,
   type Spot,
   serve,
+  served,
 } from "./entry.ts";
 import { Hints } from "./hints.ts";
 import { Intervals } from "./intervals.ts";
@@ -299,6 +300,7 @@ export class Observer {
   async #heard(entry: Entry, lane: Lane, apply: () => Promise<void>): Promise<boolean> {
     const knew = isKnown(entry);
     const before = fingerprint(entry);
+    const servedBefore = served(entry);
     const wasUnheard = entry.failure?.next === "retry";
     await apply();
     if (!this.#entries.has(entry)) {
@@ -309,7 +311,7 @@ export class Observer {
     entry.askedAt = this.#options.clock.now();
     this.#planNext(entry);
     const hasChanged = knew && before !== fingerprint(entry);
-    if (hasChanged && lane === "poll") this.#sayIfMissed(entry);
+    if (knew && lane === "poll" && servedBefore !== served(entry)) this.#sayIfMissed(entry);
     const recovered = wasUnheard && entry.failure === undefined;
     if (!hasChanged && !recovered) return false;
     const isWave = lane !== "event" || entry.dependents.size >= waveFrom;
