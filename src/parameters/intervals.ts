@@ -31,8 +31,8 @@ interface Demand {
 export class Intervals {
   readonly #options: IntervalsOptions;
   readonly #demands = new Map<Entry, Demand>();
-  readonly #sums = new Map<Place, number>();
-  readonly #stretches = new Map<Place, number>();
+  readonly #sums = new WeakMap<Place, number>();
+  readonly #stretches = new WeakMap<Place, number>();
 
   constructor(options: IntervalsOptions) {
     this.#options = options;

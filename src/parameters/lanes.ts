@@ -3,7 +3,7 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Lane, lanes } from "../runtime/lane.ts";
 import { type Call, Gate } from "./gate.ts";
-import type { Quotas, Service } from "./quotas.ts";
+import type { Place, Quotas, Service } from "./quotas.ts";
 
 export interface LanesOptions {
   quotas: Quotas;
@@ -14,7 +14,8 @@ export interface LanesOptions {
 /** The way to AWS: every call of a service that has a quota passes the gate of its account and region, by its lane. */
 export class Lanes {
   readonly #options: LanesOptions;
-  readonly #gates = new Map<string, Gate>();
+  /** Each is kept for as long as its place is. */
+  readonly #gates = new WeakMap<Place, Gate>();
 
   constructor(options: LanesOptions) {
     this.#options = options;
@@ -28,12 +29,11 @@ export class Lanes {
    */
   run<T>(identity: Pick<Identity, "key">, lane: Lane, call: Call<T>, service: Service = "ssm"): Promise<T | undefined> {
     const { quotas, clock } = this.#options;
-    const { account, region, quota } = quotas.place(identity.key, service);
-    const key = `${account}/${region}/${service}`;
-    let gate = this.#gates.get(key);
+    const place = quotas.place(identity.key, service);
+    let gate = this.#gates.get(place);
     if (!gate) {
-      gate = new Gate(clock, quota);
-      this.#gates.set(key, gate);
+      gate = new Gate(clock, place.quota);
+      this.#gates.set(place, gate);
     }
     return gate.run(identity.key, () => quotas.own(identity.key, service), lane, call);
   }
@@ -41,17 +41,20 @@ export class Lanes {
   /** Calls that wait for their turn. */
   get waiting(): number {
     let sum = 0;
-    for (const gate of this.#gates.values()) for (const lane of lanes) sum += gate.depth[lane];
+    for (const place of this.#options.quotas.places()) {
+      for (const lane of lanes) sum += this.#gates.get(place)?.depth[lane] ?? 0;
+    }
     return sum;
   }
 
   #measure(): void {
     const { metrics, quotas } = this.#options;
-    for (const gate of this.#gates.values()) {
-      for (const lane of lanes) metrics.waits(lane, gate.depth[lane], gate.oldestMs(lane));
-    }
-    for (const { account, region, service, quota } of quotas.places()) {
-      metrics.quotaUsed.set({ account, region, service }, quota.usedRatio);
+    metrics.quotaUsed.reset();
+    for (const place of quotas.places()) {
+      const gate = this.#gates.get(place);
+      for (const lane of lanes) if (gate) metrics.waits(lane, gate.depth[lane], gate.oldestMs(lane));
+      const { account, region, service, isKnown, quota } = place;
+      if (isKnown) metrics.quotaUsed.set({ account, region, service }, quota.usedRatio);
     }
   }
 }

@@ -20,14 +20,21 @@ export class Quota {
   /** Requests a second, averaged, at the instant `#usedAt`. */
   #used = 0;
   #usedAt: number;
+  #spentAt: number;
 
   /** @param limit requests a second, at most */
   constructor(clock: Clock, limit: number) {
     this.#clock = clock;
     this.#limit = limit;
     this.#usedAt = clock.monotonic();
+    this.#spentAt = this.#usedAt;
     this.#all = new Bucket(clock, () => this.rate);
     this.#polls = new Bucket(clock, () => pollShare * this.rate);
+  }
+
+  /** Milliseconds since the last call, or since the start. */
+  get idleMs(): number {
+    return this.#clock.monotonic() - this.#spentAt;
   }
 
   get limit(): number {
@@ -57,6 +64,7 @@ export class Quota {
     this.#all.spend();
     if (isPoll) this.#polls.spend();
     this.#used = this.#average() + 1 / averageSeconds;
+    this.#spentAt = this.#usedAt;
   }
 
   /** Takes note that AWS throttled a call that was sent at `sentAt`, in monotonic milliseconds. */

@@ -7,6 +7,9 @@ export type Service = "ssm" | "kms";
 /** Requests a second where no cluster connection says otherwise: half of Parameter Store's default, and a bit of KMS's. */
 const defaults: Readonly<Record<Service, number>> = { ssm: 20, kms: 100 };
 
+/** Milliseconds without a call after which a quota is let go of that no connection leads to. */
+const keptMs = 600_000;
+
 /** What a connection says of the quota that it uses. */
 export interface Claim {
   /** The identity that the connection has come to. */
@@ -23,6 +26,8 @@ export interface Place {
   readonly account: string;
   readonly region: string;
   readonly service: Service;
+  /** Whether the account is known; else `account` is made up. */
+  readonly isKnown: boolean;
   readonly quota: Quota;
 }
 
@@ -51,7 +56,7 @@ export class Quotas {
     const before = this.#claims.get(connection);
     this.#claims.set(connection, claim);
     this.#home.set(claim.identityKey, { account: claim.account, region: claim.region });
-    if (before && before.identityKey !== claim.identityKey) this.#leave(before);
+    if (before) this.#leave(before);
     this.#update(claim);
   }
 
@@ -65,11 +70,14 @@ export class Quotas {
 
   /** The quota that an identity's calls are counted against. One of an unknown account has its own. */
   place(identityKey: string, service: Service): Place {
-    const { account, region } = this.#home.get(identityKey) ?? { account: `of ${identityKey}`, region: "" };
+    const home = this.#home.get(identityKey);
+    const { account, region } = home ?? { account: `of ${identityKey}`, region: "" };
     const key = `${account}/${region}/${service}`;
     let place = this.#places.get(key);
     if (!place) {
-      place = { account, region, service, quota: new Quota(this.#clock, this.#limit(account, region, service)) };
+      this.#dropUnused();
+      const quota = new Quota(this.#clock, this.#limit(account, region, service));
+      place = { account, region, service, isKnown: home !== undefined, quota };
       this.#places.set(key, place);
     }
     return place;
@@ -80,9 +88,17 @@ export class Quotas {
     return this.#own.get(`${identityKey}/${service}`);
   }
 
-  /** Every quota that has been used. One that no connection leads to any more is kept: it may be asked for again. */
+  /** Every quota that is in use. */
   places(): Iterable<Place> {
     return this.#places.values();
+  }
+
+  /** Lets go of quotas that no connection leads to any more, once what was sent under them is long past. */
+  #dropUnused(): void {
+    const claimed = new Set([...this.#claims.values()].map(({ account, region }) => `${account}/${region}`));
+    for (const [key, { account, region, quota }] of this.#places) {
+      if (!claimed.has(`${account}/${region}`) && quota.idleMs > keptMs) this.#places.delete(key);
+    }
   }
 
   #leave(claim: Claim): void {
