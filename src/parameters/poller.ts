@@ -14,13 +14,8 @@ const looksAtOnce = 4;
 const pauseBaseMs = 2_000;
 const pauseCapMs = 300_000;
 
-interface Due {
-  at: number;
-  entry: Entry;
-}
-
 interface Round {
-  heap: Heap<Due>;
+  notes: Notes;
   timer?: Timer;
   underWay: number;
   pausedUntil: number;
@@ -51,10 +46,10 @@ export class Poller {
     const { key } = entry.reference.identity;
     let round = this.#rounds.get(key);
     if (!round) {
-      round = { heap: new Heap<Due>((a, b) => a.at < b.at), underWay: 0, pausedUntil: 0, failures: 0 };
+      round = { notes: new Notes(), underWay: 0, pausedUntil: 0, failures: 0 };
       this.#rounds.set(key, round);
     }
-    round.heap.push({ at: entry.dueAt, entry });
+    round.notes.add(entry);
     this.#arm(key, round);
   }
 
@@ -68,9 +63,9 @@ export class Poller {
   #arm(key: string, round: Round): void {
     round.timer?.cancel();
     if (this.#stopped || round.underWay >= looksAtOnce) return;
-    const next = firstLive(round.heap);
+    const next = round.notes.first();
     if (next) {
-      const at = Math.max(next.at, round.pausedUntil);
+      const at = Math.max(next.dueAt, round.pausedUntil);
       round.timer = this.#clock.setTimer(() => this.#run(key, round), at - this.#clock.now());
     } else if (round.underWay === 0) {
       this.#rounds.delete(key);
@@ -80,7 +75,7 @@ export class Poller {
   #run(key: string, round: Round): void {
     const now = this.#clock.now();
     while (round.underWay < looksAtOnce && now >= round.pausedUntil) {
-      const batch = takeDue(round.heap, now);
+      const batch = takeDue(round.notes, now);
       if (batch.length === 0) break;
       round.underWay += 1;
       const unheard = () => "unheard" as const;
@@ -101,26 +96,51 @@ export class Poller {
   }
 }
 
-/** The earliest that still holds: an entry that was planned anew, or that nobody depends on, leaves its old note behind. */
-function firstLive(heap: Heap<Due>): Due | undefined {
-  for (let due = heap.peek(); due; due = heap.peek()) {
-    if (due.entry.dueAt === due.at && due.entry.dependents.size > 0) return due;
-    heap.pop();
+/** The entries of an identity by their instants, one note each: one that was put off is moved when its note is due. */
+class Notes {
+  readonly #heap = new Heap<{ at: number; entry: Entry }>((a, b) => a.at < b.at);
+  /** Where the note of each entry stands. */
+  readonly #at = new Map<Entry, number>();
+
+  /** Notes an entry at its `dueAt`. */
+  add(entry: Entry): void {
+    if ((this.#at.get(entry) ?? Infinity) <= entry.dueAt) return;
+    this.#at.set(entry, entry.dueAt);
+    this.#heap.push({ at: entry.dueAt, entry });
   }
-  return undefined;
+
+  /** The earliest that still holds. */
+  first(): Entry | undefined {
+    for (let note = this.#heap.peek(); note; note = this.#heap.peek()) {
+      const { at, entry } = note;
+      const holds = this.#at.get(entry) === at;
+      if (holds && entry.dueAt === at && entry.dependents.size > 0) return entry;
+      this.#heap.pop();
+      if (!holds) continue;
+      this.#at.delete(entry);
+      if (Number.isFinite(entry.dueAt) && entry.dependents.size > 0) this.add(entry);
+    }
+    return undefined;
+  }
+
+  /** Takes out what `first` gave. */
+  shift(): void {
+    const note = this.#heap.pop();
+    if (note) this.#at.delete(note.entry);
+  }
 }
 
 /** Takes what is due, ten parameters or one path, and fills the ten with parameters that are due soon. */
-function takeDue(heap: Heap<Due>, now: number): Entry[] {
-  const first = firstLive(heap);
-  if (!first || first.at > now) return [];
+function takeDue(notes: Notes, now: number): Entry[] {
+  const first = notes.first();
+  if (!first || first.dueAt > now) return [];
   const batch: Entry[] = [];
-  for (let due = firstLive(heap); due && batch.length < parametersInALook; due = firstLive(heap)) {
-    const isPath = due.entry.reference.kind === "path";
-    if (due.at > now + lookAheadMs(due.entry) || (isPath && batch.length > 0)) break;
-    heap.pop();
-    due.entry.dueAt = Infinity;
-    batch.push(due.entry);
+  for (let entry = notes.first(); entry && batch.length < parametersInALook; entry = notes.first()) {
+    const isPath = entry.reference.kind === "path";
+    if (entry.dueAt > now + lookAheadMs(entry) || (isPath && batch.length > 0)) break;
+    notes.shift();
+    entry.dueAt = Infinity;
+    batch.push(entry);
     if (isPath) break;
   }
   return batch;
