@@ -55,8 +55,8 @@ export class Quotas {
   set(connection: string, claim: Claim): void {
     const before = this.#claims.get(connection);
     this.#claims.set(connection, claim);
-    this.#home.set(claim.identityKey, { account: claim.account, region: claim.region });
     if (before) this.#leave(before);
+    this.#home.set(claim.identityKey, { account: claim.account, region: claim.region });
     this.#update(claim);
   }
 
@@ -102,8 +102,9 @@ export class Quotas {
   }
 
   #leave(claim: Claim): void {
-    const isUsed = [...this.#claims.values()].some(({ identityKey }) => identityKey === claim.identityKey);
-    if (!isUsed) this.#home.delete(claim.identityKey);
+    const user = [...this.#claims.values()].findLast(({ identityKey }) => identityKey === claim.identityKey);
+    if (user) this.#home.set(user.identityKey, { account: user.account, region: user.region });
+    else this.#home.delete(claim.identityKey);
     this.#update(claim);
   }
 
