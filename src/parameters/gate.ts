@@ -194,7 +194,6 @@ export class Gate {
     for (const other of lanes) {
       if (other === lane) this.#credit[other] = Math.max(this.#credit[other] - 1, 0);
       else if (this.#turns[other].size > 0) this.#credit[other] += shares[other];
-      else this.#credit[other] = 0;
     }
   }
 
