@@ -67,6 +67,11 @@ describe("a work queue under any sequence of operations", () => {
             }
           }
           expect([queue.depth, queue.inWork, queue.delayed]).toEqual([ready.size, working.size, later.size]);
+          for (const k of ["a/1", "a/2", "b/1", "b/2", "c"]) {
+            expect(queue.isWaiting(k)).toBe(ready.has(k) || again.has(k));
+            expect(queue.isInWork(k)).toBe(working.has(k));
+          }
+          expect([...queue.waits()].map(({ priority }) => priority).sort()).toEqual([...ready.values()].sort());
         }
         await clock.advance(1000);
         const wanted = new Set([...ready.keys(), ...again.keys(), ...later.keys()]);

@@ -37,6 +37,19 @@ describe("a work queue", () => {
     expect(queue.take()).toBeUndefined();
   });
 
+  test("says how long what is ready has waited, since it became so or more urgent", async () => {
+    const { clock, queue } = setUp();
+    queue.add("a/x");
+    queue.addAfter("a/y", 500, 3);
+    await clock.advance(2_000);
+    queue.add("a/z", 1);
+    expect([...queue.waits()]).toEqual([
+      { priority: 0, forMs: 2_000 },
+      { priority: 3, forMs: 1_500 },
+      { priority: 1, forMs: 0 },
+    ]);
+  });
+
   test("ignores done for a key that nobody has taken", () => {
     const { queue } = setUp();
     queue.done("a/x");

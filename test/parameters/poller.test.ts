@@ -1,0 +1,118 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { addDependent, type Entry, newEntry } from "../../src/parameters/entry.ts";
+import { Poller } from "../../src/parameters/poller.ts";
+import { referenceKey } from "../../src/parameters/reference.ts";
+import { FakeClock } from "../support/clock.ts";
+import { FakeAws } from "../support/fake-aws.ts";
+import { heldOf } from "../support/garbage.ts";
+import { parameterOf, pathOf } from "../support/observer.ts";
+
+const hour = 3_600_000;
+const identity = new FakeAws(() => 0).identity();
+
+function entryOf(name: string, intervalMs: number): Entry {
+  const reference = name.endsWith("/") ? pathOf(identity, name) : parameterOf(identity, name);
+  const entry = newEntry(reference, referenceKey(reference));
+  addDependent(entry, "ns/s", intervalMs);
+  return entry;
+}
+
+it("looks at each entry within a tenth of its interval of when it was last planned for, whatever was planned before", async () => {
+  const plan = fc.record({
+    afterMs: fc.integer({ min: 0, max: 2_000 }),
+    which: fc.integer({ min: 0, max: 3 }),
+    inMs: fc.integer({ min: 0, max: 5_000 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(plan, { maxLength: 25 }), async (plans) => {
+      const clock = new FakeClock();
+      const looked = new Map<Entry, number>();
+      const entries = ["/a", "/b", "/c", "/path/"].map((name) => entryOf(name, 10_000));
+      const poller = new Poller(
+        clock,
+        () => 0,
+        async (batch) => {
+          for (const entry of batch) looked.set(entry, clock.now());
+          return "heard";
+        },
+      );
+      const due = new Map<Entry, number>();
+      const check = () => {
+        for (const [entry, at] of [...due]) {
+          const seen = looked.get(entry);
+          if (at <= clock.now()) expect(seen).toBeDefined();
+          if (seen === undefined) continue;
+          expect(seen).toBeGreaterThanOrEqual(at - 1_000);
+          expect(seen).toBeLessThanOrEqual(at);
+          due.delete(entry);
+        }
+        looked.clear();
+      };
+      for (const { afterMs, which, inMs } of plans) {
+        await clock.advance(afterMs);
+        check();
+        const entry = entries[which]!;
+        entry.dueAt = clock.now() + inMs;
+        due.set(entry, entry.dueAt);
+        poller.plan(entry);
+      }
+      await clock.advance(5_000);
+      check();
+      expect(due.size).toBe(0);
+      expect(clock.pending).toBe(0);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+it("keeps one note of an entry that is put off again and again", async () => {
+  const clock = new FakeClock();
+  let looks = 0;
+  const poller = new Poller(
+    clock,
+    () => 0,
+    async () => {
+      looks += 1;
+      return "heard";
+    },
+  );
+  const entry = entryOf("/a", hour);
+  let timers = 0;
+  const set = clock.setTimer.bind(clock);
+  clock.setTimer = (fire, ms) => {
+    timers += 1;
+    return set(fire, ms);
+  };
+  for (let i = 0; i < 3_000; i++) {
+    entry.dueAt = clock.now() + hour;
+    poller.plan(entry);
+    await clock.advance(1_000);
+  }
+  expect(looks).toBe(0);
+  const before = timers;
+  await clock.advance(hour);
+  expect(looks).toBe(1);
+  // Its note is moved once; a note for each plan would be 3,000 timers.
+  expect(timers - before).toBeLessThan(5);
+});
+
+it("holds no entry that nobody depends on beyond its instant", async () => {
+  const clock = new FakeClock();
+  const poller = new Poller(
+    clock,
+    () => 0,
+    async () => "heard",
+  );
+  const refs = Array.from({ length: 20 }, (_, i) => {
+    const entry = entryOf(`/p${i}`, 60_000);
+    entry.dueAt = clock.now() + 1_000 * i;
+    poller.plan(entry);
+    entry.dependents.clear();
+    return new WeakRef<object>(entry);
+  });
+  await clock.advance(60_000);
+  expect(clock.pending).toBe(0);
+  expect(await heldOf(refs)).toBe(0);
+  poller.stop();
+});

@@ -1,0 +1,171 @@
+import fc from "fast-check";
+import { beforeEach, describe, expect, it } from "vitest";
+import { Bucket } from "../../src/parameters/bucket.ts";
+import { type Claim, Quotas } from "../../src/parameters/quotas.ts";
+import { FakeClock } from "../support/clock.ts";
+import { claim } from "../support/lanes.ts";
+
+let clock: FakeClock;
+let quotas: Quotas;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  quotas = new Quotas(clock, { ssm: 20, kms: 100 });
+});
+
+const limitOf = (who: string) => quotas.place(who, "ssm").quota.limit;
+const ownOf = (who: string) => quotas.own(who, "ssm")?.limit;
+
+describe("the limit of an account and region", () => {
+  it("is 20 for Parameter Store and 100 for KMS where nobody says otherwise", () => {
+    const usual = new Quotas(clock);
+    expect(usual.place("me", "ssm").quota.limit).toBe(20);
+    expect(usual.place("me", "kms").quota.limit).toBe(100);
+  });
+
+  it("is the lowest that a cluster connection says, and one that says nothing says nothing", () => {
+    quotas.set("a", claim("me", { limits: { ssm: 30 } }));
+    quotas.set("b", claim("me"));
+    quotas.set("c", claim("other", { limits: { ssm: 25, kms: 7 } }));
+    expect(limitOf("me")).toBe(25);
+    expect(quotas.place("me", "kms").quota.limit).toBe(7);
+  });
+
+  it("is one for all identities that lead there, and another elsewhere", () => {
+    quotas.set("a", claim("me", { limits: { ssm: 30 } }));
+    quotas.set("b", claim("other"));
+    quotas.set("c", claim("abroad", { region: "us-east-1" }));
+    quotas.set("d", claim("stranger", { account: "2" }));
+    expect(quotas.place("me", "ssm")).toBe(quotas.place("other", "ssm"));
+    expect([limitOf("abroad"), limitOf("stranger")]).toEqual([20, 20]);
+    expect(new Set(["me", "abroad", "stranger"].map((who) => quotas.place(who, "ssm"))).size).toBe(3);
+  });
+
+  it("is not lowered by a namespaced connection, whose identity has a bound of its own", () => {
+    quotas.set("a", claim("me"));
+    quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 3 } }));
+    expect(limitOf("tenant")).toBe(20);
+    expect(ownOf("tenant")).toBe(3);
+    expect(ownOf("me")).toBeUndefined();
+    expect(quotas.own("tenant", "kms")).toBeUndefined();
+  });
+
+  it("has no bound of one namespace for an identity that a cluster connection uses too", () => {
+    quotas.set("n", claim("shared", { isCluster: false, limits: { ssm: 3 } }));
+    quotas.set("a", claim("shared"));
+    expect(ownOf("shared")).toBeUndefined();
+    quotas.remove("a");
+    expect(ownOf("shared")).toBe(3);
+  });
+
+  it("is another once an identity turns out to belong to another account", () => {
+    quotas.set("a", claim("me", { limits: { ssm: 5 } }));
+    const before = quotas.place("me", "ssm");
+    quotas.set("a", claim("me", { account: "2", limits: { ssm: 5 } }));
+    expect(limitOf("me")).toBe(5);
+    expect(quotas.place("me", "ssm")).not.toBe(before);
+    expect(before.quota.limit).toBe(20);
+  });
+
+  it("follows from the connections that are there, in whatever order they came, changed and went", () => {
+    const one = fc.record({
+      connection: fc.constantFrom("a", "b", "c"),
+      change: fc.option(
+        fc.record({
+          identityKey: fc.constantFrom("x", "y"),
+          account: fc.constantFrom("1", "2"),
+          isCluster: fc.boolean(),
+          limits: fc.record({ ssm: fc.integer({ min: 1, max: 50 }) }, { requiredKeys: [] }),
+        }),
+      ),
+    });
+    fc.assert(
+      fc.property(fc.array(one, { maxLength: 30 }), (steps) => {
+        const all = new Quotas(clock, { ssm: 20, kms: 100 });
+        const there = new Map<string, Claim>();
+        for (const { connection, change } of steps) {
+          if (change) {
+            const one = claim(change.identityKey, change);
+            all.set(connection, one);
+            there.delete(connection);
+            there.set(connection, one);
+          } else {
+            all.remove(connection);
+            there.delete(connection);
+          }
+          for (const identityKey of ["x", "y"]) {
+            const claims = [...there.values()];
+            const users = claims.filter((other) => other.identityKey === identityKey);
+            const accounts = new Set(users.map(({ account }) => account));
+            const place = all.place(identityKey, "ssm");
+            expect(place.isKnown).toBe(users.length > 0);
+            if (users.length > 0) expect(accounts).toContain(place.account);
+            const said = claims.filter(({ isCluster, account }) => isCluster && account === place.account);
+            const limits = said.flatMap(({ limits }) => limits.ssm ?? []);
+            expect(place.quota.limit).toBe(limits.length > 0 ? Math.min(...limits) : 20);
+            const bounds = users.flatMap(({ limits }) => limits.ssm ?? []);
+            const isBound = bounds.length > 0 && users.every(({ isCluster }) => !isCluster);
+            expect(all.own(identityKey, "ssm")?.limit).toBe(isBound ? Math.min(...bounds) : undefined);
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe("a quota that no connection leads to", () => {
+  it("is kept for ten minutes after its last call, and then let go of", async () => {
+    quotas.set("a", claim("me"));
+    for (let i = 0; i < 50; i++) quotas.place(`stranger ${i}`, "ssm");
+    expect([...quotas.places()]).toHaveLength(50);
+    const late = quotas.place("stranger 7", "ssm");
+    await clock.advance(500_000);
+    late.quota.spend(false);
+    await clock.advance(200_000);
+    quotas.place("me", "ssm");
+    expect([...quotas.places()].map(({ account }) => account)).toEqual(["of stranger 7", "1"]);
+    await clock.advance(1_000_000);
+    quotas.place("me", "kms");
+    expect([...quotas.places()].map(({ service }) => service)).toEqual(["ssm", "kms"]);
+  });
+});
+
+describe("a bucket", () => {
+  it("never gives more than it holds and has won, whatever its rate becomes", () => {
+    const step = fc.record({ ms: fc.integer({ min: 0, max: 3_000 }), rate: fc.integer({ min: 1, max: 100 }) });
+    return fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async (steps) => {
+        const time = new FakeClock();
+        let rate = 10;
+        let highest = 10;
+        const bucket = new Bucket(time, () => rate);
+        let granted = 0;
+        for (const { ms, rate: next } of steps) {
+          await time.advance(ms);
+          while (bucket.waitMs === 0) {
+            bucket.spend();
+            granted += 1;
+          }
+          expect(bucket.waitMs).toBeGreaterThan(0);
+          expect(bucket.waitMs).toBeLessThanOrEqual(1_000 / rate + 1e-6);
+          rate = next;
+          highest = Math.max(highest, rate);
+        }
+        expect(granted).toBeLessThanOrEqual(Math.max(0.9 * highest, 1) + (time.monotonic() / 1_000) * highest + 1e-6);
+      }),
+    );
+  });
+
+  it("owes what was taken beyond it, and holds nothing after it was emptied", async () => {
+    const bucket = new Bucket(clock, () => 10);
+    for (let i = 0; i < 12; i++) bucket.spend();
+    expect(bucket.waitMs).toBeCloseTo(400, 5);
+    bucket.empty();
+    expect(bucket.waitMs).toBeCloseTo(400, 5);
+    await clock.advance(60_000);
+    expect(bucket.waitMs).toBe(0);
+    bucket.empty();
+    expect(bucket.waitMs).toBeCloseTo(100, 5);
+  });
+});

@@ -1,0 +1,220 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { AwsFailure } from "../../src/aws/failure.ts";
+import type { Identity } from "../../src/aws/identity.ts";
+import { PathReader } from "../../src/parameters/path-reader.ts";
+import { type Read, Reader } from "../../src/parameters/reader.ts";
+import type { PathReference } from "../../src/parameters/reference.ts";
+import type { Lane } from "../../src/runtime/lane.ts";
+import { FakeAws } from "../support/fake-aws.ts";
+import { claim, type LanesRig, lanesRig } from "../support/lanes.ts";
+import { throttled } from "../support/service.ts";
+
+let rig: LanesRig;
+let aws: FakeAws;
+let identity: Identity;
+let reader: Reader;
+
+/** Twenty calls a second, ten milliseconds away. */
+beforeEach(() => {
+  rig = lanesRig(20);
+  rig.quotas.set("c", claim("identity"));
+  aws = new FakeAws(() => rig.clock.now());
+  aws.fault = () => new Promise((resolve) => rig.clock.setTimer(resolve, 10));
+  identity = aws.identity();
+  reader = new Reader(rig.lanes);
+});
+
+const names = (count: number, prefix = "/p") => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+
+/** Asks for names and notes when each is answered. */
+function ask(asked: readonly string[], lane: Lane, namespace = "ns"): { answers: Map<string, Read> } {
+  const answers = new Map<string, Read>();
+  for (const name of asked) {
+    void reader.read(identity, name, { decrypt: true, lane, namespace }).then((read) => answers.set(name, read));
+  }
+  return { answers };
+}
+
+/** Puts parameters, and asks for them all in bulk. */
+function backlog(count: number): string[] {
+  const all = names(count);
+  for (const name of all) aws.put(name, "v");
+  ask(all, "bulk");
+  return all;
+}
+
+describe("a person's read", () => {
+  it("passes 5,000 names that wait in bulk", async () => {
+    backlog(5_000);
+    await rig.clock.advance(2_000);
+    const { answers } = ask(["/p4999"], "interactive");
+    await rig.clock.advance(150);
+    expect(answers.get("/p4999")?.state).toBe("found");
+  });
+
+  it("passes those of another namespace that has asked for 5,000", async () => {
+    const all = names(5_000);
+    for (const name of [...all, "/mine"]) aws.put(name, "v");
+    ask(all, "interactive", "many");
+    await rig.clock.advance(2_000);
+    const { answers } = ask(["/mine", "/p4999"], "interactive", "one");
+    await rig.clock.advance(150);
+    expect([...answers.keys()].sort()).toEqual(["/mine", "/p4999"]);
+  });
+
+  it("hurries what waits for a name that is read alone", async () => {
+    for (const name of names(10)) aws.put(name, "v");
+    const late = aws.fault!;
+    aws.fault = async (call) => {
+      await late(call);
+      if (call.names.includes("/p3")) throw denied();
+    };
+    ask(names(10), "bulk");
+    await rig.clock.advance(5_000);
+    const all = names(2_000, "/q");
+    for (const name of all) aws.put(name, "v");
+    ask(all, "bulk");
+    ask(["/p3"], "bulk");
+    await rig.clock.advance(1_000);
+    aws.calls.length = 0;
+    const { answers } = ask(["/p3"], "interactive");
+    await rig.clock.advance(150);
+    expect(answers.get("/p3")?.state).toBe("failed");
+    await rig.clock.advance(60_000);
+    expect(aws.calls.filter((call) => call.names.includes("/p3"))).toHaveLength(1);
+  });
+
+  it("that travels in a call of a lesser lane stays urgent when the call is halved", async () => {
+    const urgent = names(200, "/q");
+    for (const name of [...names(9), ...urgent, ...names(3_000, "/z")]) aws.put(name, "v");
+    const late = aws.fault!;
+    aws.fault = async (call) => {
+      await late(call);
+      if (!call.names.includes("/p3")) return;
+      // What comes now is before the halves in the lane of the mass.
+      ask(names(3_000, "/z"), "bulk");
+      aws.fault = async (next) => {
+        await late(next);
+        if (next.names.includes("/p3")) throw denied();
+      };
+      throw denied();
+    };
+    const { answers } = ask(urgent, "interactive");
+    ask(names(9), "bulk");
+    await rig.clock.advance(3_000);
+    const mixed = aws.calls.find((call) => call.names.includes("/p3"))!;
+    expect(mixed.names.filter((name) => name.startsWith("/q"))).toHaveLength(1);
+    expect(answers.size).toBe(200);
+  });
+});
+
+describe("a name that is denied", () => {
+  it("is halved out from beside healthy ones, which are answered, and read alone from then on", async () => {
+    for (const name of names(40)) aws.put(name, "v");
+    const late = aws.fault!;
+    aws.fault = async (call) => {
+      await late(call);
+      if (call.names.includes("/p13")) throw denied();
+    };
+    const { answers } = ask(names(40), "bulk");
+    await rig.clock.advance(3_000);
+    expect([...answers].filter(([, { state }]) => state !== "found").map(([name]) => name)).toEqual(["/p13"]);
+    aws.calls.length = 0;
+    ask(names(40), "bulk");
+    await rig.clock.advance(3_000);
+    expect(aws.calls.filter((call) => call.names.includes("/p13")).map((call) => call.names)).toEqual([["/p13"]]);
+    expect(aws.calls).toHaveLength(5);
+  });
+
+  it("travels with the others again once AWS says that it does not exist", async () => {
+    for (const name of names(10)) aws.put(name, "v");
+    const late = aws.fault!;
+    aws.fault = async (call) => {
+      await late(call);
+      if (call.names.includes("/p3")) throw denied();
+    };
+    ask(names(10), "bulk");
+    await rig.clock.advance(3_000);
+    aws.fault = late;
+    aws.delete("/p3");
+    ask(["/p3"], "bulk");
+    await rig.clock.advance(3_000);
+    aws.calls.length = 0;
+    ask(names(10), "bulk");
+    await rig.clock.advance(3_000);
+    expect(aws.calls.map((call) => call.names.length)).toEqual([10]);
+  });
+});
+
+describe("a call that AWS throttles", () => {
+  it("is made again with the same names, and every ask is answered once", async () => {
+    for (const name of names(100)) aws.put(name, "v");
+    let left = 7;
+    const late = aws.fault!;
+    aws.fault = async (call) => {
+      await late(call);
+      if (left-- > 0) throw throttled();
+    };
+    const { answers } = ask(names(100), "bulk");
+    await rig.clock.advance(30_000);
+    expect([...answers.values()].every(({ state }) => state === "found")).toBe(true);
+    expect(answers.size).toBe(100);
+    expect(aws.calls).toHaveLength(17);
+  });
+
+  it("again and again is a failure of its names, and none is taken for poison", async () => {
+    for (const name of names(10)) aws.put(name, "v");
+    const late = aws.fault!;
+    aws.fault = async (call) => {
+      await late(call);
+      throw throttled();
+    };
+    const { answers } = ask(names(10), "bulk");
+    await rig.clock.advance(60_000);
+    expect([...answers.values()].map((read) => read.state === "failed" && read.failure.reason)).toEqual(
+      Array(10).fill("Throttled"),
+    );
+    expect(aws.calls).toHaveLength(6);
+    aws.fault = late;
+    aws.calls.length = 0;
+    ask(names(10), "bulk");
+    await rig.clock.advance(30_000);
+    expect(aws.calls.map((call) => call.names.length)).toEqual([10]);
+  });
+});
+
+it("hurries what waits, and asks for nothing where nothing does", async () => {
+  const all = backlog(3_000);
+  await rig.clock.advance(2_000);
+  const before = aws.calls.length;
+  reader.hurry(identity, "/never-asked", { decrypt: true, lane: "interactive" });
+  reader.hurry(identity, all.at(-1)!, { decrypt: true, lane: "interactive" });
+  await rig.clock.advance(150);
+  expect(aws.calls[before]!.names).toContain(all.at(-1));
+  await rig.clock.advance(30_000);
+  expect(aws.calls).toHaveLength(300);
+  expect(aws.calls.flatMap((call) => call.names)).toHaveLength(3_000);
+});
+
+it("a person's listing of a path does not wait for one that polls have begun", async () => {
+  const reference: PathReference = { kind: "path", identity, path: "/app", recursive: true, label: "", types: [] };
+  for (let i = 0; i < 50; i++) aws.put(`/app/p${i}`, "v");
+  const paths = new PathReader(rig.lanes);
+  backlog(4_000);
+  await rig.clock.advance(2_000);
+  let isListed = false;
+  void paths.list(reference, { decrypt: false, lane: "poll" });
+  void paths.list(reference, { decrypt: false, lane: "interactive" }).then(() => {
+    isListed = true;
+  });
+  // One listing serves all that come after it and are no more urgent.
+  void paths.list(reference, { decrypt: false, lane: "bulk" });
+  await rig.clock.advance(500);
+  expect(isListed).toBe(true);
+  await rig.clock.advance(60_000);
+  expect(aws.count("GetParametersByPath")).toBeLessThanOrEqual(10);
+});
+
+function denied(): AwsFailure {
+  return new AwsFailure({ reason: "AccessDenied", next: "wait", code: "AccessDeniedException", message: "denied" });
+}

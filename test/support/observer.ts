@@ -1,0 +1,65 @@
+import type { Identity } from "../../src/aws/identity.ts";
+import type { Lanes } from "../../src/parameters/lanes.ts";
+import { Observer, type Want } from "../../src/parameters/observer.ts";
+import { PathReader } from "../../src/parameters/path-reader.ts";
+import type { Place, Quotas } from "../../src/parameters/quotas.ts";
+import { Reader } from "../../src/parameters/reader.ts";
+import type { ParameterReference, PathReference, Reference } from "../../src/parameters/reference.ts";
+import type { Random } from "../../src/runtime/clock.ts";
+import type { Lane } from "../../src/runtime/lane.ts";
+import { FakeClock } from "./clock.ts";
+import { FakeAws } from "./fake-aws.ts";
+import { lanesOver } from "./lanes.ts";
+
+/** An observer over a clock that is stepped and a Parameter Store in memory, and what it has said. */
+export interface ObserverRig {
+  clock: FakeClock;
+  aws: FakeAws;
+  quotas: Quotas;
+  lanes: Lanes;
+  observer: Observer;
+  told: { dependent: string; lane: Lane }[];
+  missed: Reference[];
+  stretched: Place[];
+  /** Whether a queue announces what becomes of a reference; none does at first. */
+  announces: (reference: Reference) => boolean;
+}
+
+/** @param options.limit requests a second where no connection says otherwise */
+export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } = {}): ObserverRig {
+  const clock = new FakeClock();
+  const { quotas, lanes, metrics } = lanesOver(clock, limit);
+  const told: ObserverRig["told"] = [];
+  const missed: Reference[] = [];
+  const stretched: Place[] = [];
+  const observer = new Observer({
+    quotas,
+    reader: new Reader(lanes),
+    pathReader: new PathReader(lanes),
+    clock,
+    random,
+    metrics,
+    missingGraceMs: 300_000,
+    notify: (dependent, lane) => told.push({ dependent, lane }),
+    isAnnounced: (reference) => rig.announces(reference),
+    missed: (reference) => missed.push(reference),
+    stretched: (place) => stretched.push(place),
+  });
+  const aws = new FakeAws(() => clock.now());
+  const rig: ObserverRig = { clock, aws, quotas, lanes, observer, told, missed, stretched, announces: () => false };
+  return rig;
+}
+
+export function parameterOf(identity: Identity, name: string, selector = ""): ParameterReference {
+  return { kind: "parameter", identity, name, selector };
+}
+
+/** Everything below a path, with its latest version. */
+export function pathOf(identity: Identity, path: string): PathReference {
+  return { kind: "path", identity, path, recursive: true, label: "", types: [] };
+}
+
+/** @param pollIntervalMs five minutes when left out */
+export function want(reference: Reference, pollIntervalMs = 300_000): Want {
+  return { reference, pollIntervalMs };
+}
