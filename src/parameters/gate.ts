@@ -1,3 +1,4 @@
+import PQueue from "p-queue";
 import { AwsFailure } from "../aws/failure.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { Fifo } from "../runtime/fifo.ts";
@@ -29,7 +30,8 @@ interface Caller {
   own: () => Quota | undefined;
   /** While its own bound keeps it back: its polls, which have a smaller one, and all else. */
   pauses: { polls: Timer | undefined; others: Timer | undefined };
-  running: number;
+  /** Its calls under way. */
+  places: PQueue;
   waiting: Record<Lane, Fifo<Waiting>>;
   /** Lanes in which it has a turn. */
   turns: Set<Lane>;
@@ -86,8 +88,18 @@ export class Gate {
     let caller = this.#callers.get(key);
     if (!caller) {
       const waiting = byLane(() => new Fifo<Waiting>());
-      caller = { key, own, pauses: { polls: undefined, others: undefined }, running: 0, waiting, turns: new Set() };
-      this.#callers.set(key, caller);
+      const places = new PQueue({ concurrency: this.#callsAtOnce() });
+      const made = {
+        key,
+        own,
+        pauses: { polls: undefined, others: undefined },
+        places,
+        waiting,
+        turns: new Set<Lane>(),
+      };
+      places.addEventListener("idle", () => this.#dropIfIdle(made));
+      this.#callers.set(key, made);
+      caller = made;
     }
     return caller;
   }
@@ -117,7 +129,7 @@ export class Gate {
     for (let lane = this.#nextLane(); lane; lane = this.#nextLane()) {
       const caller = this.#turns[lane].shift()!;
       caller.turns.delete(lane);
-      if (caller.waiting[lane].size === 0 || caller.running >= this.#places() || this.#isPaused(caller, lane)) continue;
+      if (caller.waiting[lane].size === 0 || this.#isFull(caller) || this.#isPaused(caller, lane)) continue;
       const waiting = caller.waiting[lane].shift()!;
       this.depth[lane] -= 1;
       if (caller.waiting[lane].size > 0) {
@@ -152,7 +164,12 @@ export class Gate {
     return undefined;
   }
 
-  #places(): number {
+  #isFull({ places }: Caller): boolean {
+    places.concurrency = this.#callsAtOnce();
+    return places.pending >= places.concurrency;
+  }
+
+  #callsAtOnce(): number {
     const { least, ofLimit, most } = callsAtOnce;
     return Math.min(Math.max(least, Math.round(this.quota.limit * ofLimit)), most);
   }
@@ -166,26 +183,27 @@ export class Gate {
       return;
     }
     this.#spend(caller, waiting.lane);
-    caller.running += 1;
-    answer.then(
-      (value) => {
-        this.#end(caller);
-        waiting.resolve(value);
-      },
-      (error: unknown) => {
-        waiting.tries += 1;
-        const isThrottle = error instanceof AwsFailure && error.reason === "Throttled";
-        if (isThrottle) this.quota.throttled(sentAt);
-        if (isThrottle && waiting.tries < triesAtMost) {
-          caller.waiting[waiting.lane].unshift(waiting);
-          this.depth[waiting.lane] += 1;
-          this.#end(caller);
-          return;
-        }
-        this.#end(caller);
-        waiting.reject(error);
-      },
-    );
+    caller.places
+      .add(() => answer)
+      .then(
+        (value) => {
+          this.#queueAll(caller);
+          waiting.resolve(value);
+        },
+        (error: unknown) => {
+          waiting.tries += 1;
+          const isThrottle = error instanceof AwsFailure && error.reason === "Throttled";
+          if (isThrottle) this.quota.throttled(sentAt);
+          if (isThrottle && waiting.tries < triesAtMost) {
+            caller.waiting[waiting.lane].unshift(waiting);
+            this.depth[waiting.lane] += 1;
+            this.#queueAll(caller);
+            return;
+          }
+          this.#queueAll(caller);
+          waiting.reject(error);
+        },
+      );
   }
 
   #spend(caller: Caller, lane: Lane): void {
@@ -197,19 +215,13 @@ export class Gate {
     }
   }
 
-  /** Gives a place back: what waited for it has its turn. */
-  #end(caller: Caller): void {
-    caller.running -= 1;
-    this.#queueAll(caller);
-    this.#dropIfIdle(caller);
-  }
-
+  /** A place is free again: what waited for it has its turn. */
   #queueAll(caller: Caller): void {
     for (const lane of lanes) if (caller.waiting[lane].size > 0) this.#queue(caller, lane);
   }
 
   #dropIfIdle(caller: Caller): void {
-    if (caller.running === 0 && lanes.every((lane) => caller.waiting[lane].size === 0))
+    if (caller.places.pending === 0 && lanes.every((lane) => caller.waiting[lane].size === 0))
       this.#callers.delete(caller.key);
   }
 }
