@@ -12,6 +12,8 @@ RUN node scripts/build.ts
 
 FROM ${BASE}
 WORKDIR /keyferry
+# It says that the bundle is an ES module. Without it Node parses the bundle twice to find out, which takes 10 MiB.
+COPY package.json ./
 COPY --from=build /build/dist/keyferry.js dist/keyferry.js
 # The heap ends at a share of the memory limit, whatever that is; the rest is for buffers, TLS and code. What it grows
 # by, the program says itself.
