@@ -11,7 +11,7 @@ export function moreUrgent(a: Lane, b: Lane): Lane {
   return lanes.indexOf(a) <= lanes.indexOf(b) ? a : b;
 }
 
-/** The priority of a lane as p-queue takes it: higher starts first. */
+/** The priority of a lane in a queue: the higher comes first. */
 export function priorityOf(lane: Lane): number {
   return lanes.length - lanes.indexOf(lane);
 }
