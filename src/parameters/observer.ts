@@ -3,7 +3,7 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
-import { believe, spotsOf } from "./belief.ts";
+import { believe } from "./belief.ts";
 import { Entries } from "./entries.ts";
 import {
   addDependent,
@@ -24,9 +24,7 @@ import {
   served,
 } from "./entry.ts";
 import { Hints } from "./hints.ts";
-import { Intervals } from "./intervals.ts";
 import type { PathReader } from "./path-reader.ts";
-import { Poller } from "./poller.ts";
 import type { Place, Quotas } from "./quotas.ts";
 import type { Read, Reader } from "./reader.ts";
 import {
@@ -37,6 +35,7 @@ import {
   referenceKey,
   requestName,
 } from "./reference.ts";
+import { Schedule } from "./schedule.ts";
 import { Wave } from "./wave.ts";
 
 /** What a SyncedSecret depends on. */
@@ -97,17 +96,16 @@ export class Observer {
   readonly #byDependent = new Map<string, Set<Entry>>();
   readonly #reading = new Map<string, { lane: Lane; reading: Promise<Values> }>();
   readonly #wave: Wave;
-  readonly #poller: Poller;
-  readonly #intervals: Intervals;
+  readonly #schedule: Schedule;
   readonly #hints: Hints<Entry, boolean>;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
     this.#wave = new Wave(options.clock);
-    const { quotas, isAnnounced = () => false, stretched = () => {} } = options;
-    this.#intervals = new Intervals({ quotas, isAnnounced, stretched });
+    const { isAnnounced = () => false, stretched = () => {} } = options;
+    const look = (entries: Entry[]) => this.#poll(entries);
+    this.#schedule = new Schedule({ ...options, isAnnounced, stretched, look });
     this.#hints = new Hints(options.clock, (entry) => this.#lookAt(entry, "event"));
-    this.#poller = new Poller(options.clock, options.random, (entries) => this.#poll(entries));
   }
 
   /** Sets what a SyncedSecret depends on, in place of what it depended on before. */
@@ -118,7 +116,7 @@ export class Observer {
       const entry = this.#entry(want.reference);
       if (want.seed) plant(entry, want.seed, this.#options.clock.now());
       after.add(entry);
-      if (addDependent(entry, dependent, want.pollIntervalMs)) this.#planFirst(entry);
+      if (addDependent(entry, dependent, want.pollIntervalMs)) this.#schedule.within(entry);
     }
     for (const entry of before) if (!after.has(entry)) this.#release(entry, dependent);
     if (after.size > 0) this.#byDependent.set(dependent, after);
@@ -147,7 +145,7 @@ export class Observer {
     const look = async (entry: Entry) => {
       entry.hintedAt = now;
       if (await this.#hints.look(entry)) for (const dependent of entry.dependents.keys()) told.push(dependent);
-      else this.#planBy(entry, this.#options.clock.now() + againAfterHintMs);
+      else this.#schedule.by(entry, this.#options.clock.now() + againAfterHintMs);
     };
     await Promise.all(this.#entries.concerned(identity.key, { account, region: identity.region, name }).map(look));
     return told;
@@ -155,15 +153,12 @@ export class Observer {
 
   /** Brings the polls of an identity forward to the intervals that hold now. */
   replan(identityKey: string): void {
-    const { clock, random } = this.#options;
-    for (const entry of this.#entries.of(identityKey)) {
-      this.#planBy(entry, clock.now() + this.#intervals.of(entry) * (1 - 0.9 * random()));
-    }
+    for (const entry of this.#entries.of(identityKey)) this.#schedule.within(entry);
   }
 
   /** By how much the polls of an identity are stretched, for want of quota; 1 where they are not. */
   stretch(identityKey: string): number {
-    return this.#intervals.stretch(identityKey);
+    return this.#schedule.stretch(identityKey);
   }
 
   /** Reads a reference's values with decryption. Within a wave, the first read serves everyone. */
@@ -212,7 +207,7 @@ export class Observer {
 
   /** Sets no timer any more, and lets go of every value. */
   stop(): void {
-    this.#poller.stop();
+    this.#schedule.stop();
     this.#wave.end();
   }
 
@@ -231,7 +226,7 @@ export class Observer {
     removeDependent(entry, dependent);
     if (entry.dependents.size > 0) return;
     this.#entries.remove(entry);
-    this.#intervals.drop(entry);
+    this.#schedule.drop(entry);
     this.#wave.drop(entry);
     this.#options.metrics.watchedParameters.set(this.#entries.size);
     this.#forget(entry);
@@ -239,34 +234,6 @@ export class Observer {
 
   #forget({ reference }: Entry): void {
     if (reference.kind === "parameter") this.#options.reader.forget(reference.identity, requestName(reference));
-  }
-
-  /** Spreads the first polls over the whole interval, so that what was read at once is not polled at once. */
-  #planFirst(entry: Entry): void {
-    const { clock, random } = this.#options;
-    this.#planBy(entry, clock.now() + this.#intervals.of(entry) * (1 - random()));
-  }
-
-  /** After a poll the next is an interval away; what is read between two polls, as at a first sync, moves neither. */
-  #planNext(entry: Entry): void {
-    const { clock, missingGraceMs } = this.#options;
-    const now = clock.now();
-    const isPlanned = Number.isFinite(entry.dueAt) && entry.dueAt > now;
-    const interval = this.#intervals.of(entry);
-    let at = isPlanned ? entry.dueAt : now + interval;
-    for (const spot of spotsOf(entry)) {
-      if (spot.missing?.stage === "suspect") at = Math.min(at, Math.max(now + 1, spot.missing.since + missingGraceMs));
-    }
-    if (at === entry.dueAt) return;
-    entry.dueAt = at;
-    this.#poller.plan(entry);
-  }
-
-  /** Has an entry polled at an instant, if not before. */
-  #planBy(entry: Entry, at: number): void {
-    if (!Number.isFinite(at) || at >= entry.dueAt) return;
-    entry.dueAt = at;
-    this.#poller.plan(entry);
   }
 
   async #poll(entries: Entry[]): Promise<"heard" | "unheard"> {
@@ -309,7 +276,7 @@ export class Observer {
       return false;
     }
     entry.askedAt = this.#options.clock.now();
-    this.#planNext(entry);
+    this.#schedule.after(entry);
     const hasChanged = knew && before !== fingerprint(entry);
     if (knew && lane === "poll" && servedBefore !== served(entry)) this.#sayIfMissed(entry);
     const recovered = wasUnheard && entry.failure === undefined;

@@ -1,0 +1,73 @@
+import type { Clock, Random } from "../runtime/clock.ts";
+import { spotsOf } from "./belief.ts";
+import type { Entry } from "./entry.ts";
+import { Intervals, type IntervalsOptions } from "./intervals.ts";
+import { type Look, Poller } from "./poller.ts";
+
+export interface ScheduleOptions extends IntervalsOptions {
+  clock: Clock;
+  random: Random;
+  /** Milliseconds between the two looks that make a parameter gone. */
+  missingGraceMs: number;
+  /** Looks at entries that are due. */
+  look: Look;
+}
+
+/** Sets the instant at which each entry is polled next. */
+export class Schedule {
+  readonly #options: ScheduleOptions;
+  readonly #intervals: Intervals;
+  readonly #poller: Poller;
+
+  constructor(options: ScheduleOptions) {
+    this.#options = options;
+    this.#intervals = new Intervals(options);
+    this.#poller = new Poller(options.clock, options.random, options.look);
+  }
+
+  /**
+   * Has an entry polled somewhere within an interval from now, if not before: spread over all of it, so that what was
+   * read at once is not polled at once.
+   */
+  within(entry: Entry): void {
+    const { clock, random } = this.#options;
+    this.by(entry, clock.now() + this.#intervals.of(entry) * (1 - random()));
+  }
+
+  /** Has an entry polled at an instant, in milliseconds since the epoch, if not before. */
+  by(entry: Entry, at: number): void {
+    if (!Number.isFinite(at) || at >= entry.dueAt) return;
+    entry.dueAt = at;
+    this.#poller.plan(entry);
+  }
+
+  /** After a poll the next is an interval away; what is read between two polls, as at a first sync, moves neither. */
+  after(entry: Entry): void {
+    const { clock, missingGraceMs } = this.#options;
+    const now = clock.now();
+    const isPlanned = Number.isFinite(entry.dueAt) && entry.dueAt > now;
+    const interval = this.#intervals.of(entry);
+    let at = isPlanned ? entry.dueAt : now + interval;
+    for (const spot of spotsOf(entry)) {
+      if (spot.missing?.stage === "suspect") at = Math.min(at, Math.max(now + 1, spot.missing.since + missingGraceMs));
+    }
+    if (at === entry.dueAt) return;
+    entry.dueAt = at;
+    this.#poller.plan(entry);
+  }
+
+  /** Takes out an entry that nobody depends on any more. */
+  drop(entry: Entry): void {
+    this.#intervals.drop(entry);
+  }
+
+  /** By how much the polls of an identity are stretched, for want of quota; 1 where they are not. */
+  stretch(identityKey: string): number {
+    return this.#intervals.stretch(identityKey);
+  }
+
+  /** Sets no timer any more. */
+  stop(): void {
+    this.#poller.stop();
+  }
+}
