@@ -155,11 +155,36 @@ describe("a write that the API server throttles", () => {
   test("makes one pause of a burst, and halves what may be under way once", async () => {
     const { clock, places, underWay, begun, many } = setUp();
     void many("bulk", 100);
-    for (const write of [...underWay]) write.fail(throttled(1_000));
+    for (const write of [...underWay]) write.fail(throttled());
     await settle();
     expect(places.limit).toBe(full / 2);
-    await clock.advance(1_000);
+    // As long as for one alone: half a second.
+    await clock.advance(499);
+    expect(begun).toHaveLength(full);
+    await clock.advance(1);
     expect(begun).toHaveLength(full + full / 2);
+    for (const write of [...underWay]) write.fail(throttled());
+    await clock.advance(1_000);
+    expect(begun).toHaveLength(full + full);
+  });
+
+  test("pauses for twice as long each time, and from the beginning after a success", async () => {
+    const { clock, underWay, begun, run } = setUp();
+    const pauseAfterThrottle = async () => {
+      const before = begun.length;
+      underWay[0]!.fail(throttled());
+      await settle();
+      for (let ms = 100; ; ms += 100) {
+        await clock.advance(100);
+        if (begun.length > before) return ms;
+      }
+    };
+    void run("bulk", "one");
+    expect([await pauseAfterThrottle(), await pauseAfterThrottle()]).toEqual([500, 1_000]);
+    underWay[0]!.end();
+    await settle();
+    void run("bulk", "two");
+    expect(await pauseAfterThrottle()).toBe(500);
   });
 
   test("waits ten seconds at most, whatever the server asks for", async () => {
