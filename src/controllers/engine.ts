@@ -151,7 +151,10 @@ export class Engine {
       vouchers,
     });
     this.events = new EventHub({
-      observer: this.observer,
+      observer: {
+        announced: async (...about) => (await this.observer.announced(...about)).dependants,
+        replan: (identityKey) => this.observer.replan(identityKey),
+      },
       syncedSecrets: this.syncedSecrets,
       clusterName: settings.clusterName,
       ...{ clock, random, metrics, log },
@@ -163,6 +166,7 @@ export class Engine {
       connections,
       quotas,
       stretch: (identityKey) => this.observer.stretch(identityKey),
+      limited: (account, region) => this.connections.stretched(account, region),
       identities: worlds.identities,
       client,
       recorder: this.recorder,

@@ -128,7 +128,7 @@ export class WritePlaces {
     try {
       const value = await waiting.begin();
       ended("done");
-      
+
       waiting.resolve(value);
     } catch (error) {
       ended(isRetryable(error) ? "overloaded" : "done");

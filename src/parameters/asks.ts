@@ -7,12 +7,15 @@ export interface Ask {
   readonly name: string;
   readonly decrypt: boolean;
   lane: Lane;
+  /** Whose turn its calls take. */
+  readonly namespace: string;
   readonly answer: Promise<Read>;
   readonly resolve: (read: Read) => void;
 }
 
+/** Names the ask and does not hold it: a place that was withdrawn may stay in the queue after the answer. */
 interface Place extends Waiting {
-  readonly ask: Ask;
+  readonly name: string;
 }
 
 /** An ask that waits, and its place in the turns of each namespace that wants it. */
@@ -23,7 +26,7 @@ interface Queued {
 
 /** What is asked of one identity, with or without decryption, and not yet sent. Within a lane, namespaces take turns. */
 export class Asks {
-  readonly #queue = new FairQueue<Place>();
+  #queue = new FairQueue<Place>();
   readonly #queued = new Map<string, Queued>();
   /** Asks that wait, by lane. */
   readonly #depth = new Map<Lane, number>();
@@ -61,10 +64,13 @@ export class Asks {
       if (ask.lane === lane && !queued.places.has(flow)) this.#queue.push(placeOf(queued, flow));
       return false;
     }
+    const flows = [...queued.places.keys()].filter((other) => other !== flow);
     withdraw(queued);
     this.#count(ask.lane, -1);
     ask.lane = lane;
     this.add(ask, flow);
+    const hurried = this.#queued.get(ask.name)!;
+    for (const other of flows) this.#queue.push(placeOf(hurried, other));
     return true;
   }
 
@@ -72,10 +78,12 @@ export class Asks {
   take(granted: Lane): Ask | undefined {
     const place = this.#queue.takeOf(priorityOf(granted)) ?? this.#queue.take();
     if (!place) return undefined;
-    withdraw(this.#queued.get(place.ask.name)!);
-    this.#queued.delete(place.ask.name);
-    this.#count(place.ask.lane, -1);
-    return place.ask;
+    const queued = this.#queued.get(place.name)!;
+    withdraw(queued);
+    this.#queued.delete(place.name);
+    this.#count(queued.ask.lane, -1);
+    if (this.#queued.size === 0) this.#queue = new FairQueue();
+    return queued.ask;
   }
 
   #count(lane: Lane, by: number): void {
@@ -85,7 +93,7 @@ export class Asks {
 
 /** Makes an ask's place in the turns of a namespace. */
 function placeOf({ ask, places }: Queued, flow: string): Place {
-  const place = { ask, flow, priority: priorityOf(ask.lane), withdrawn: false };
+  const place = { name: ask.name, flow, priority: priorityOf(ask.lane), withdrawn: false };
   places.set(flow, place);
   return place;
 }

@@ -1,5 +1,5 @@
 import { type Entry, newEntry } from "./entry.ts";
-import { type Reference, referenceKey } from "./reference.ts";
+import { isBelow, type Reference, referenceKey } from "./reference.ts";
 
 /** The entries of one identity. */
 interface Shelf {
@@ -76,7 +76,7 @@ export class Entries {
     for (const entry of shelf.byName.get(`${at.account} ${at.region} ${bare(at.name)}`) ?? []) found.push(entry);
     for (const entry of shelf.paths) {
       const { reference } = entry;
-      if (reference.kind === "path" && isBelow(at.name, reference.path)) found.push(entry);
+      if (reference.kind === "path" && isBelow(at.name, reference)) found.push(entry);
     }
     return found;
   }
@@ -89,11 +89,6 @@ export class Entries {
     }
     return shelf;
   }
-}
-
-/** Whether a name lies below a path. */
-export function isBelow(name: string, path: string): boolean {
-  return name.startsWith(path.endsWith("/") ? path : `${path}/`);
 }
 
 /** A name as the index has it: without a leading slash, and an ARN as `account region name`. */

@@ -16,6 +16,7 @@ const triesAtMost = 6;
 const callsAtOnce = { least: 10, ofLimit: 0.25, most: 50 };
 
 interface Waiting {
+  whose: Whose;
   lane: Lane;
   call: Call<unknown>;
   tries: number;
@@ -24,26 +25,46 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
-/** One identity's calls to this gate. */
-interface Caller {
+/** An identity at this gate. */
+interface Party {
   key: string;
   own: () => Quota | undefined;
   /** While its own bound keeps it back: its polls, which have a smaller one, and all else. */
   pauses: { polls: Timer | undefined; others: Timer | undefined };
   /** Its calls under way. */
   places: PQueue;
+  callers: Set<Caller>;
+  /** Callers whose turn was passed over for want of a place, or of the identity's own bound. */
+  passedOver: Set<Caller>;
+}
+
+/** One namespace's calls as one identity. */
+interface Caller {
+  key: string;
+  party: Party;
   waiting: Record<Lane, Fifo<Waiting>>;
   /** Lanes in which it has a turn. */
   turns: Set<Lane>;
 }
 
+/** Whose a call is. */
+export interface Whose {
+  /** The identity that makes it. */
+  identityKey: string;
+  /** The namespace that it is for: within a lane, namespaces take turns. */
+  namespace: string;
+  /** A bound of the identity's own, looked up at each turn. */
+  own: () => Quota | undefined;
+}
+
 /**
  * Where the calls that share a quota wait: the most urgent lane first, its callers in turn. A call is formed at the
- * moment at which the quota grants it. A caller whose calls hang keeps its own places taken and nobody else's.
+ * moment at which the quota grants it. An identity whose calls hang keeps its own places taken and nobody else's.
  */
 export class Gate {
   readonly quota: Quota;
   readonly #clock: Clock;
+  readonly #parties = new Map<string, Party>();
   readonly #callers = new Map<string, Caller>();
   readonly #turns = byLane(() => new Fifo<Caller>());
   readonly #credit = byLane(() => 0);
@@ -60,17 +81,13 @@ export class Gate {
   /**
    * Makes `call` when its turn comes, and again while AWS throttles it.
    *
-   * @param own a bound of the caller's own, looked up at each turn
    * @returns what `call` returns; rejects with what it throws
    */
-  run<T>(key: string, own: () => Quota | undefined, lane: Lane, call: Call<T>): Promise<T | undefined> {
-    return new Promise<T | undefined>((resolve, reject) => {
-      const since = this.#clock.monotonic();
-      const caller = this.#caller(key, own);
-      caller.waiting[lane].push({ lane, call, tries: 0, since, resolve: resolve as Waiting["resolve"], reject });
-      this.depth[lane] += 1;
-      this.#queue(caller, lane);
-    });
+  run<T>(whose: Whose, lane: Lane, call: Call<T>): Promise<T | undefined> {
+    const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
+    const since = this.#clock.monotonic();
+    this.#wait({ whose, lane, call, tries: 0, since, resolve: resolve as Waiting["resolve"], reject }, "last");
+    return promise;
   }
 
   /** Milliseconds that the longest waiting call of a lane has waited. */
@@ -84,24 +101,36 @@ export class Gate {
     return oldest;
   }
 
-  #caller(key: string, own: () => Quota | undefined): Caller {
+  #wait(waiting: Waiting, as: "first" | "last"): void {
+    const { whose, lane } = waiting;
+    const caller = this.#caller(whose);
+    if (as === "first") caller.waiting[lane].unshift(waiting);
+    else caller.waiting[lane].push(waiting);
+    this.depth[lane] += 1;
+    this.#queue(caller, lane);
+  }
+
+  #caller({ identityKey, namespace, own }: Whose): Caller {
+    const key = `${identityKey}\n${namespace}`;
     let caller = this.#callers.get(key);
     if (!caller) {
-      const waiting = byLane(() => new Fifo<Waiting>());
-      const places = new PQueue({ concurrency: this.#callsAtOnce() });
-      const made = {
-        key,
-        own,
-        pauses: { polls: undefined, others: undefined },
-        places,
-        waiting,
-        turns: new Set<Lane>(),
-      };
-      places.addEventListener("idle", () => this.#dropIfIdle(made));
-      this.#callers.set(key, made);
-      caller = made;
+      const party = this.#party(identityKey, own);
+      caller = { key, party, waiting: byLane(() => new Fifo<Waiting>()), turns: new Set() };
+      party.callers.add(caller);
+      this.#callers.set(key, caller);
     }
     return caller;
+  }
+
+  #party(key: string, own: () => Quota | undefined): Party {
+    let party = this.#parties.get(key);
+    if (!party) {
+      const places = new PQueue({ concurrency: this.#callsAtOnce() });
+      const pauses = { polls: undefined, others: undefined };
+      party = { key, own, pauses, places, callers: new Set(), passedOver: new Set() };
+      this.#parties.set(key, party);
+    }
+    return party;
   }
 
   /** Gives a caller its turn in a lane, once, and has the next turns taken. */
@@ -129,7 +158,11 @@ export class Gate {
     for (let lane = this.#nextLane(); lane; lane = this.#nextLane()) {
       const caller = this.#turns[lane].shift()!;
       caller.turns.delete(lane);
-      if (caller.waiting[lane].size === 0 || this.#isFull(caller) || this.#isPaused(caller, lane)) continue;
+      if (caller.waiting[lane].size === 0) continue;
+      if (this.#isFull(caller.party) || this.#isPaused(caller.party, lane)) {
+        caller.party.passedOver.add(caller);
+        continue;
+      }
       const waiting = caller.waiting[lane].shift()!;
       this.depth[lane] -= 1;
       if (caller.waiting[lane].size > 0) {
@@ -137,17 +170,18 @@ export class Gate {
         this.#turns[lane].push(caller);
       }
       this.#start(caller, waiting);
+      this.#dropIfIdle(caller);
     }
   }
 
-  /** Whether the caller's own bound keeps it back; it then has its turns again when that is over. */
-  #isPaused(caller: Caller, lane: Lane): boolean {
-    const wait = caller.own()?.waitMs(lane === "poll") ?? 0;
+  /** Whether the identity's own bound keeps it back; it then has its turns again when that is over. */
+  #isPaused(party: Party, lane: Lane): boolean {
+    const wait = party.own()?.waitMs(lane === "poll") ?? 0;
     if (wait === 0) return false;
     const which = lane === "poll" ? "polls" : "others";
-    caller.pauses[which] ??= this.#clock.setTimer(() => {
-      caller.pauses[which] = undefined;
-      this.#queueAll(caller);
+    party.pauses[which] ??= this.#clock.setTimer(() => {
+      party.pauses[which] = undefined;
+      this.#resume(party);
     }, Math.ceil(wait));
     return true;
   }
@@ -164,7 +198,7 @@ export class Gate {
     return undefined;
   }
 
-  #isFull({ places }: Caller): boolean {
+  #isFull({ places }: Party): boolean {
     places.concurrency = this.#callsAtOnce();
     return places.pending >= places.concurrency;
   }
@@ -178,37 +212,33 @@ export class Gate {
     const sentAt = this.#clock.monotonic();
     const answer = begin(waiting.call);
     if (!answer) {
-      this.#dropIfIdle(caller);
       waiting.resolve(undefined);
       return;
     }
     this.#spend(caller, waiting.lane);
-    caller.places
+    const { party } = caller;
+    party.places
       .add(() => answer)
       .then(
         (value) => {
-          this.#queueAll(caller);
+          this.#end(party);
           waiting.resolve(value);
         },
         (error: unknown) => {
           waiting.tries += 1;
           const isThrottle = error instanceof AwsFailure && error.reason === "Throttled";
           if (isThrottle) this.quota.throttled(sentAt);
-          if (isThrottle && waiting.tries < triesAtMost) {
-            caller.waiting[waiting.lane].unshift(waiting);
-            this.depth[waiting.lane] += 1;
-            this.#queueAll(caller);
-            return;
-          }
-          this.#queueAll(caller);
-          waiting.reject(error);
+          const isMadeAgain = isThrottle && waiting.tries < triesAtMost;
+          if (isMadeAgain) this.#wait(waiting, "first");
+          this.#end(party);
+          if (!isMadeAgain) waiting.reject(error);
         },
       );
   }
 
   #spend(caller: Caller, lane: Lane): void {
     this.quota.spend(lane === "poll");
-    caller.own()?.spend(lane === "poll");
+    caller.party.own()?.spend(lane === "poll");
     for (const other of lanes) {
       if (other === lane) this.#credit[other] = Math.max(this.#credit[other] - 1, 0);
       else if (this.#turns[other].size > 0) this.#credit[other] += shares[other];
@@ -216,13 +246,30 @@ export class Gate {
   }
 
   /** A place is free again: what waited for it has its turn. */
-  #queueAll(caller: Caller): void {
-    for (const lane of lanes) if (caller.waiting[lane].size > 0) this.#queue(caller, lane);
+  #end(party: Party): void {
+    this.#resume(party);
+    this.#dropIfEmpty(party);
+  }
+
+  #resume({ passedOver }: Party): void {
+    const callers = [...passedOver];
+    passedOver.clear();
+    for (const caller of callers) {
+      for (const lane of lanes) if (caller.waiting[lane].size > 0) this.#queue(caller, lane);
+    }
   }
 
   #dropIfIdle(caller: Caller): void {
-    if (caller.places.pending === 0 && lanes.every((lane) => caller.waiting[lane].size === 0))
-      this.#callers.delete(caller.key);
+    const { party, key } = caller;
+    if (lanes.some((lane) => caller.waiting[lane].size > 0)) return;
+    this.#callers.delete(key);
+    party.callers.delete(caller);
+    party.passedOver.delete(caller);
+    this.#dropIfEmpty(party);
+  }
+
+  #dropIfEmpty({ key, callers, places }: Party): void {
+    if (callers.size + places.pending === 0) this.#parties.delete(key);
   }
 }
 

@@ -1,12 +1,10 @@
 import type { Entry } from "./entry.ts";
 import { pollShare } from "./quota.ts";
 import type { Place, Quotas } from "./quotas.ts";
-import type { Reference } from "./reference.ts";
+import { namesInACall, type Reference } from "./reference.ts";
 
 /** How much rarer polls are of what AWS announces, by a queue that has proved itself. */
 export const announcedFactor = 10;
-/** Parameters in one call. */
-const namesInACall = 10;
 /** The steps by which polls are stretched: finer, and a status would change with every resource. */
 const step = 1.1;
 
@@ -20,6 +18,7 @@ export interface IntervalsOptions {
 
 interface Demand {
   place: Place;
+  identityKey: string;
   /** Calls a second that polls at the asked intervals would take. */
   perSecond: number;
 }
@@ -31,8 +30,9 @@ interface Demand {
 export class Intervals {
   readonly #options: IntervalsOptions;
   readonly #demands = new Map<Entry, Demand>();
+  /** Calls a second, by place and by identity. */
   readonly #sums = new WeakMap<Place, number>();
-  readonly #stretches = new WeakMap<Place, number>();
+  readonly #sumsOf = new Map<string, number>();
 
   constructor(options: IntervalsOptions) {
     this.#options = options;
@@ -40,13 +40,19 @@ export class Intervals {
 
   /** Milliseconds until an entry's next poll; Infinity for what is never polled. */
   of(entry: Entry): number {
-    const { quotas, isAnnounced } = this.#options;
-    const place = quotas.place(entry.reference.identity.key, "ssm");
-    const isSilent = entry.failure?.next === "retry";
-    const asked = entry.intervalMs * (!isSilent && isAnnounced(entry.reference) ? announcedFactor : 1);
-    const calls = entry.reference.kind === "path" ? Math.max(Math.ceil(entry.members.size / namesInACall), 1) : 0.1;
-    this.#note(entry, { place, perSecond: (1_000 * calls) / asked });
-    return asked * this.#stretchOf(place);
+    const { quotas } = this.#options;
+    const identityKey = entry.reference.identity.key;
+    const place = quotas.place(identityKey, "ssm");
+    const asked = entry.intervalMs * this.#announced(entry);
+    const calls =
+      entry.reference.kind === "path" ? Math.max(Math.ceil(entry.members.size / namesInACall), 1) : 1 / namesInACall;
+    this.#note(entry, { place, identityKey, perSecond: (1_000 * calls) / asked });
+    return asked * this.#stretchOf(place, identityKey);
+  }
+
+  /** How many times as long as asked it is between two polls of an entry. */
+  factor(entry: Entry): number {
+    return this.#announced(entry) * this.stretch(entry.reference.identity.key);
   }
 
   /** Takes an entry that nobody depends on out of the account. */
@@ -54,33 +60,42 @@ export class Intervals {
     const demand = this.#demands.get(entry);
     if (!demand) return;
     this.#demands.delete(entry);
-    this.#add(demand.place, -demand.perSecond);
+    this.#add(demand, -demand.perSecond);
   }
 
   /** By how much the polls of an identity are stretched; 1 where they are not. */
   stretch(identityKey: string): number {
-    return this.#stretchOf(this.#options.quotas.place(identityKey, "ssm"));
+    return this.#stretchOf(this.#options.quotas.place(identityKey, "ssm"), identityKey);
+  }
+
+  #announced(entry: Entry): number {
+    const isSilent = entry.failure?.next === "retry";
+    return !isSilent && this.#options.isAnnounced(entry.reference) ? announcedFactor : 1;
   }
 
   #note(entry: Entry, after: Demand): void {
     const before = this.#demands.get(entry);
     if (before?.place === after.place && before.perSecond === after.perSecond) return;
-    if (before) this.#add(before.place, -before.perSecond);
+    if (before) this.#add(before, -before.perSecond);
     this.#demands.set(entry, after);
-    this.#add(after.place, after.perSecond);
+    this.#add(after, after.perSecond);
   }
 
-  #add(place: Place, perSecond: number): void {
+  #add({ place, identityKey }: Demand, perSecond: number): void {
+    const before = this.#stretchOf(place, identityKey);
     this.#sums.set(place, Math.max((this.#sums.get(place) ?? 0) + perSecond, 0));
-    const before = this.#stretches.get(place) ?? 1;
-    const after = this.#stretchOf(place);
-    if (before === after) return;
-    this.#stretches.set(place, after);
-    this.#options.stretched(place);
+    const own = (this.#sumsOf.get(identityKey) ?? 0) + perSecond;
+    // What is left after the last entry is the error of adding and subtracting.
+    if (own > 1e-9) this.#sumsOf.set(identityKey, own);
+    else this.#sumsOf.delete(identityKey);
+    if (before !== this.#stretchOf(place, identityKey)) this.#options.stretched(place);
   }
 
-  #stretchOf(place: Place): number {
-    const share = (this.#sums.get(place) ?? 0) / (place.quota.limit * pollShare);
+  #stretchOf(place: Place, identityKey: string): number {
+    const own = this.#options.quotas.own(identityKey, "ssm");
+    const ofAll = (this.#sums.get(place) ?? 0) / place.quota.limit;
+    const ofOwn = own ? (this.#sumsOf.get(identityKey) ?? 0) / own.limit : 0;
+    const share = Math.max(ofAll, ofOwn) / pollShare;
     // A tenth of a per cent is the error of adding and subtracting, and no demand.
     return share <= 1.001 ? 1 : step ** Math.ceil(Math.log(share) / Math.log(step));
   }

@@ -11,6 +11,14 @@ export interface LanesOptions {
   metrics: Metrics;
 }
 
+/** What a call is counted against, and whose turn it takes. */
+export interface Turn {
+  /** Systems Manager when left out. */
+  service?: Service;
+  /** Namespace that the call is for; within a lane, namespaces take turns. */
+  namespace?: string;
+}
+
 /** The way to AWS: every call of a service that has a quota passes the gate of its account and region, by its lane. */
 export class Lanes {
   readonly #options: LanesOptions;
@@ -27,15 +35,17 @@ export class Lanes {
    *
    * @returns what `call` returns; rejects with what it throws
    */
-  run<T>(identity: Pick<Identity, "key">, lane: Lane, call: Call<T>, service: Service = "ssm"): Promise<T | undefined> {
+  run<T>(identity: Pick<Identity, "key">, lane: Lane, call: Call<T>, turn: Turn = {}): Promise<T | undefined> {
     const { quotas, clock } = this.#options;
+    const { service = "ssm", namespace = "" } = turn;
     const place = quotas.place(identity.key, service);
     let gate = this.#gates.get(place);
     if (!gate) {
       gate = new Gate(clock, place.quota);
       this.#gates.set(place, gate);
     }
-    return gate.run(identity.key, () => quotas.own(identity.key, service), lane, call);
+    const own = () => quotas.own(identity.key, service);
+    return gate.run({ identityKey: identity.key, namespace, own }, lane, call);
   }
 
   /** Calls that wait for their turn. */

@@ -16,7 +16,6 @@ import {
   newEntry,
   plant,
   removeDependent,
-  type Seed,
   type Sight,
   type Sighted,
   type Spot,
@@ -36,19 +35,8 @@ import {
   requestName,
 } from "./reference.ts";
 import { Schedule } from "./schedule.ts";
+import type { Announced, ReadFor, Values, Want } from "./want.ts";
 import { Wave } from "./wave.ts";
-
-/** What a SyncedSecret depends on. */
-export interface Want {
-  reference: Reference;
-  /** Milliseconds between polls; Infinity for a reference that is never polled. */
-  pollIntervalMs: number;
-  /** What an earlier process knew, where the Secret itself vouches for it; by parameter name. */
-  seed?: ReadonlyMap<string, Seed>;
-}
-
-/** A reference's values, by parameter name. What is missing is not among them. */
-export type Values = { state: "values"; values: ReadonlyMap<string, Sighted> } | { state: "failed"; failure: Failure };
 
 export interface ObserverOptions {
   reader: Reader;
@@ -67,14 +55,6 @@ export interface ObserverOptions {
   missed?: (reference: Reference) => void;
   /** Called when the polls of a quota are stretched otherwise than before. */
   stretched?: (place: Place) => void;
-}
-
-/** Whom a read is for. */
-export interface ReadFor {
-  /** Asks AWS again whatever the wave holds. */
-  fresh?: boolean;
-  /** Of the SyncedSecret: within a lane, namespaces take turns. */
-  namespace?: string;
 }
 
 /** Dependants that one change makes a wave, which must not keep a person waiting. */
@@ -97,7 +77,7 @@ export class Observer {
   readonly #reading = new Map<string, { lane: Lane; reading: Promise<Values> }>();
   readonly #wave: Wave;
   readonly #schedule: Schedule;
-  readonly #hints: Hints<Entry, boolean>;
+  readonly #hints: Hints<Entry, void>;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
@@ -105,7 +85,7 @@ export class Observer {
     const { isAnnounced = () => false, stretched = () => {} } = options;
     const look = (entries: Entry[]) => this.#poll(entries);
     this.#schedule = new Schedule({ ...options, isAnnounced, stretched, look });
-    this.#hints = new Hints(options.clock, (entry) => this.#lookAt(entry, "event"));
+    this.#hints = new Hints(options.clock, (entry) => this.#lookAt(entry, "event", namespaceOf(entry)));
   }
 
   /** Sets what a SyncedSecret depends on, in place of what it depended on before. */
@@ -134,26 +114,40 @@ export class Observer {
   }
 
   /**
-   * Looks at what AWS has announced a change of, without decryption.
+   * Looks at what AWS has announced a change of, without decryption. A look that failed, or saw no change, is repeated
+   * by a poll soon after.
    *
    * @param name of the parameter, which lies in the identity's region
-   * @returns namespace/name of the SyncedSecrets that were told of a change; a look that failed is repeated by polls
    */
-  async announced(identity: Identity, account: string, name: string): Promise<readonly string[]> {
-    const now = this.#options.clock.now();
-    const told: string[] = [];
+  async announced(identity: Identity, account: string, name: string): Promise<Announced> {
+    const { clock } = this.#options;
+    const at = { account, region: identity.region, name };
+    const dependants = new Set<string>();
+    let [changed, isHeard] = [false, true];
     const look = async (entry: Entry) => {
-      entry.hintedAt = now;
-      if (await this.#hints.look(entry)) for (const dependent of entry.dependents.keys()) told.push(dependent);
-      else this.#schedule.by(entry, this.#options.clock.now() + againAfterHintMs);
+      entry.hintedAt = clock.now();
+      const before = served(entry);
+      await this.#hints.look(entry);
+      if (before !== served(entry)) changed = true;
+      else this.#schedule.by(entry, clock.now() + againAfterHintMs);
+      if (entry.failure?.next === "retry") isHeard = false;
+      for (const dependent of entry.dependents.keys()) dependants.add(dependent);
     };
-    await Promise.all(this.#entries.concerned(identity.key, { account, region: identity.region, name }).map(look));
-    return told;
+    await Promise.all(this.#entries.concerned(identity.key, at).map(look));
+    return { dependants: [...dependants], changed, isHeard };
   }
 
   /** Brings the polls of an identity forward to the intervals that hold now. */
   replan(identityKey: string): void {
     for (const entry of this.#entries.of(identityKey)) this.#schedule.within(entry);
+  }
+
+  /** How many times as long as it asks for it is, at most, between two polls of what a SyncedSecret depends on. */
+  longestFactor(dependent: string): number {
+    let longest = 1;
+    for (const entry of this.#byDependent.get(dependent) ?? [])
+      longest = Math.max(longest, this.#schedule.factor(entry));
+    return longest;
   }
 
   /** By how much the polls of an identity are stretched, for want of quota; 1 where they are not. */
@@ -184,9 +178,10 @@ export class Observer {
   async valueOf(
     reference: ParameterReference,
     lane: Lane,
+    namespace = "",
   ): Promise<{ state: "found"; sighted: Sighted } | Exclude<Read, { state: "found" }>> {
     const { reader } = this.#options;
-    const read = await reader.read(reference.identity, requestName(reference), { decrypt: true, lane });
+    const read = await reader.read(reference.identity, requestName(reference), { decrypt: true, lane, namespace });
     if (!this.#entries.get(reference)) reader.forget(reference.identity, requestName(reference));
     if (read.state !== "found") return read;
     const { value, version, modified } = read.record;
@@ -241,11 +236,10 @@ export class Observer {
     return entries.some((entry) => entry.failure?.next === "retry") ? "unheard" : "heard";
   }
 
-  /** @returns whether the dependants were told of a change */
-  async #lookAt(entry: Entry, lane: Lane, namespace = ""): Promise<boolean> {
+  async #lookAt(entry: Entry, lane: Lane, namespace = ""): Promise<void> {
     const { reference } = entry;
     if (reference.kind === "path") {
-      const listing = await this.#options.pathReader.list(reference, { decrypt: false, lane });
+      const listing = await this.#options.pathReader.list(reference, { decrypt: false, lane, namespace });
       return this.#heard(entry, lane, async () => {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
         else await this.#listed(entry, reference, listing.records, lane);
@@ -255,7 +249,7 @@ export class Observer {
     const { reader, clock, missingGraceMs } = this.#options;
     const ripe = isRipe(entry.spot, missingGraceMs, clock.now());
     const read = ripe
-      ? await reader.confirm(reference.identity, name, lane)
+      ? await reader.confirm(reference.identity, name, lane, namespace)
       : await reader.read(reference.identity, name, { decrypt: false, lane, namespace });
     return this.#heard(entry, lane, async () => {
       this.#take(entry, reference, read);
@@ -264,7 +258,7 @@ export class Observer {
   }
 
   /** Applies an answer, plans the next look, and tells the dependants where it changes what they act upon. */
-  async #heard(entry: Entry, lane: Lane, apply: () => Promise<void>): Promise<boolean> {
+  async #heard(entry: Entry, lane: Lane, apply: () => Promise<void>): Promise<void> {
     const knew = isKnown(entry);
     const before = fingerprint(entry);
     const servedBefore = served(entry);
@@ -273,17 +267,16 @@ export class Observer {
     if (!this.#entries.has(entry)) {
       // Nobody depends on it any more: what its read has left behind goes as well.
       this.#forget(entry);
-      return false;
+      return;
     }
     entry.askedAt = this.#options.clock.now();
     this.#schedule.after(entry);
     const hasChanged = knew && before !== fingerprint(entry);
     if (knew && lane === "poll" && servedBefore !== served(entry)) this.#sayIfMissed(entry);
     const recovered = wasUnheard && entry.failure === undefined;
-    if (!hasChanged && !recovered) return false;
+    if (!hasChanged && !recovered) return;
     const isWave = lane !== "event" || entry.dependents.size >= waveFrom;
     for (const dependent of entry.dependents.keys()) this.#options.notify(dependent, isWave ? "bulk" : "event");
-    return true;
   }
 
   #sayIfMissed(entry: Entry): void {
@@ -364,7 +357,7 @@ export class Observer {
     const { reference } = entry;
     const values = new Map<string, Sighted>();
     if (reference.kind === "path") {
-      const listing = await this.#options.pathReader.list(reference, { decrypt: true, lane });
+      const listing = await this.#options.pathReader.list(reference, { decrypt: true, lane, namespace });
       await this.#heard(entry, lane, async () => {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
         else await this.#listed(entry, reference, listing.records, lane);
@@ -389,6 +382,12 @@ export class Observer {
     if (this.#entries.has(entry)) this.#wave.hold(entry, values);
     return { state: "values", values };
   }
+}
+
+/** The namespace whose turn a look takes that is for all who depend on an entry. */
+function namespaceOf({ dependents }: Entry): string {
+  const [first = ""] = dependents.keys();
+  return first.slice(0, Math.max(first.indexOf("/"), 0));
 }
 
 /** Whether a path's filter on types lets a parameter of this type through. */

@@ -1,9 +1,9 @@
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
-import { isBelow } from "./entries.ts";
 import type { Lanes } from "./lanes.ts";
-import { type PathReference, referenceKey } from "./reference.ts";
+import type { ReadOptions } from "./reader.ts";
+import { isBelow, type PathReference, referenceKey } from "./reference.ts";
 
 /** What a path holds: a listing is whole, or it is a failure. */
 export type Listing = { state: "found"; records: Map<string, ParameterRecord> } | { state: "failed"; failure: Failure };
@@ -23,10 +23,9 @@ export class PathReader {
   /**
    * Lists what is below a path, every page of it.
    *
-   * @param options.decrypt false leaves the values out and uses no KMS
    * @returns the parameters by name; never rejects: a failure is a state
    */
-  list(reference: PathReference, options: { decrypt: boolean; lane: Lane }): Promise<Listing> {
+  list(reference: PathReference, options: ReadOptions): Promise<Listing> {
     const key = `${options.decrypt}\n${referenceKey(reference)}`;
     const running = this.#underWay.get(key);
     if (running && moreUrgent(running.lane, options.lane) === running.lane) return running.listing;
@@ -37,7 +36,7 @@ export class PathReader {
     return listing;
   }
 
-  async #pages(reference: PathReference, options: { decrypt: boolean; lane: Lane }): Promise<Listing> {
+  async #pages(reference: PathReference, options: ReadOptions): Promise<Listing> {
     const { identity, path, recursive, label, types } = reference;
     const records = new Map<string, ParameterRecord>();
     const tokens = new Set<string>();
@@ -45,7 +44,7 @@ export class PathReader {
     try {
       do {
         const token = nextToken;
-        const page = await this.#lanes.run(identity, options.lane, () =>
+        const call = () =>
           identity.ssm.getParametersByPath({
             path,
             recursive,
@@ -53,11 +52,11 @@ export class PathReader {
             ...(label === "" ? {} : { label }),
             ...(types.length === 0 ? {} : { types: [...types] }),
             ...(token === undefined ? {} : { nextToken: token }),
-          }),
-        );
+          });
+        const page = await this.#lanes.run(identity, options.lane, call, { namespace: options.namespace ?? "" });
         for (const record of page!.found) {
           const before = records.get(record.name);
-          if (isBelow(record.name, path) && !(before && before.modified > record.modified)) {
+          if (isBelow(record.name, reference) && !(before && before.modified > record.modified)) {
             records.set(record.name, record);
           }
         }

@@ -2,12 +2,11 @@ import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import { backoff } from "../runtime/clock.ts";
 import { Heap } from "../runtime/heap.ts";
 import type { Entry } from "./entry.ts";
+import { namesInACall } from "./reference.ts";
 
 /** One look at some entries of one identity; tells whether AWS could be heard at all. */
 export type Look = (entries: Entry[]) => Promise<"heard" | "unheard">;
 
-/** Parameters in one look: as many as one GetParameters call takes. */
-const parametersInALook = 10;
 /** Looks of one identity that are under way at once. */
 const looksAtOnce = 4;
 /** First and longest pause, in milliseconds, after a look at which AWS throttled, failed or was not reached. */
@@ -135,7 +134,7 @@ function takeDue(notes: Notes, now: number): Entry[] {
   const first = notes.first();
   if (!first || first.dueAt > now) return [];
   const batch: Entry[] = [];
-  for (let entry = notes.first(); entry && batch.length < parametersInALook; entry = notes.first()) {
+  for (let entry = notes.first(); entry && batch.length < namesInACall; entry = notes.first()) {
     const isPath = entry.reference.kind === "path";
     if (entry.dueAt > now + lookAheadMs(entry) || (isPath && batch.length > 0)) break;
     notes.shift();

@@ -51,13 +51,18 @@ export class Quotas {
     this.#defaults = limits;
   }
 
-  /** Sets what a connection claims. */
-  set(connection: string, claim: Claim): void {
+  /**
+   * Sets what a connection claims.
+   *
+   * @returns whether a limit may be another now, for others too
+   */
+  set(connection: string, claim: Claim): boolean {
     const before = this.#claims.get(connection);
     this.#claims.set(connection, claim);
     if (before) this.#leave(before);
     this.#home.set(claim.identityKey, { account: claim.account, region: claim.region });
     this.#update(claim);
+    return JSON.stringify(before?.limits ?? {}) !== JSON.stringify(claim.limits);
   }
 
   /** Takes back what a connection claimed. */
@@ -126,13 +131,14 @@ export class Quotas {
   #updateOwn(identityKey: string, service: Service): void {
     const key = `${identityKey}/${service}`;
     const users = [...this.#claims.values()].filter((claim) => claim.identityKey === identityKey);
-    const said = users.flatMap(({ limits }) => limits[service] ?? []);
-    // An identity that a cluster connection uses too is not for one namespace to slow down.
-    if (said.length === 0 || users.some(({ isCluster }) => isCluster)) {
+    // None may slow down others that came to the same identity: where one of them sets no bound, there is none, and of
+    // several the highest holds. What a cluster connection says holds for the whole place.
+    const said = users.map(({ isCluster, limits }) => (isCluster ? undefined : limits[service]) ?? Infinity);
+    const limit = Math.max(...said, 0);
+    if (users.length === 0 || limit === Infinity) {
       this.#own.delete(key);
       return;
     }
-    const limit = Math.min(...said);
     const own = this.#own.get(key);
     if (own) own.limit = limit;
     else this.#own.set(key, new Quota(this.#clock, limit));

@@ -5,6 +5,7 @@ import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import { type Ask, Asks } from "./asks.ts";
 import type { Lanes } from "./lanes.ts";
+import { namesInACall } from "./reference.ts";
 
 /** What AWS said of one name. `missing` is AWS's word; whether it is believed is the observer's affair. */
 export type Read =
@@ -19,9 +20,6 @@ export interface ReadOptions {
   /** Namespace that the read is for; within a lane, namespaces take turns. */
   namespace?: string;
 }
-
-/** Names in one GetParameters call, at most: a limit of AWS. */
-const namesInACall = 10;
 
 /** What is asked of one identity and not yet sent, and what is remembered of its names. */
 class Mailbox {
@@ -52,6 +50,9 @@ class Mailbox {
 
 type Kind = "decrypted" | "plain";
 
+/** Whose turn a call takes. */
+type For = Pick<Ask, "lane" | "namespace">;
+
 /**
  * Reads parameters in calls of ten names, formed when the quota grants a call and not before, so that what is asked
  * meanwhile travels along. Equal asks that wait are answered by one read.
@@ -74,17 +75,14 @@ export class Reader {
     const mailbox = this.#mailbox(identity);
     const waiting = this.#join(mailbox, name, { decrypt, lane, namespace });
     if (waiting) return waiting.answer;
-    let resolve: (read: Read) => void = () => {};
-    const answer = new Promise<Read>((r) => {
-      resolve = r;
-    });
-    const ask: Ask = { name, decrypt, lane, answer, resolve };
+    const { promise: answer, resolve } = Promise.withResolvers<Read>();
+    const ask: Ask = { name, decrypt, lane, namespace, answer, resolve };
     if (mailbox.poison.has(name)) {
       this.#sendAlone(mailbox, ask);
     } else {
       const kind = decrypt ? "decrypted" : "plain";
       mailbox.waiting[kind].add(ask, namespace);
-      this.#queueCalls(mailbox, kind, lane);
+      this.#queueCalls(mailbox, kind, lane, namespace);
     }
     return answer;
   }
@@ -96,9 +94,10 @@ export class Reader {
   }
 
   /** Asks for one name alone, without decryption, by GetParameter: the second opinion on a parameter that is gone. */
-  async confirm(identity: Identity, name: string, lane: Lane): Promise<Read> {
+  async confirm(identity: Identity, name: string, lane: Lane, namespace = ""): Promise<Read> {
     try {
-      const record = await this.#lanes.run(identity, lane, () => identity.ssm.getParameter(name, { decrypt: false }));
+      const call = () => identity.ssm.getParameter(name, { decrypt: false });
+      const record = await this.#lanes.run(identity, lane, call, { namespace });
       this.#mailboxes.get(identity.key)?.missing.delete(name);
       return { state: "found", record: record! };
     } catch (error) {
@@ -137,19 +136,19 @@ export class Reader {
       const asks = mailbox.waiting[kind];
       const waiting = asks.get(name);
       if (!waiting) continue;
-      if (asks.hurry(waiting, lane, namespace)) this.#queueCalls(mailbox, kind, lane);
+      if (asks.hurry(waiting, lane, namespace)) this.#queueCalls(mailbox, kind, lane, namespace);
       return waiting;
     }
     return undefined;
   }
 
   /** Sees to it that as many calls wait in a lane as its asks will fill. */
-  #queueCalls(mailbox: Mailbox, kind: Kind, lane: Lane): void {
+  #queueCalls(mailbox: Mailbox, kind: Kind, lane: Lane, namespace: string): void {
     const calls = mailbox.calls[kind];
     const needed = Math.ceil(mailbox.waiting[kind].depth(lane) / namesInACall);
     for (let queued = calls.get(lane) ?? 0; queued < needed; queued++) {
       calls.set(lane, queued + 1);
-      void this.#send(mailbox, lane, () => {
+      void this.#send(mailbox, { lane, namespace }, () => {
         calls.set(lane, calls.get(lane)! - 1);
         return this.#take(mailbox, kind, lane);
       });
@@ -171,7 +170,7 @@ export class Reader {
   #sendAlone(mailbox: Mailbox, ask: Ask): void {
     const alone = mailbox.alone[ask.decrypt ? "decrypted" : "plain"];
     alone.set(ask.name, ask);
-    void this.#send(mailbox, ask.lane, () => {
+    void this.#send(mailbox, ask, () => {
       // One that was hurried has two calls, and the first answers it.
       return alone.get(ask.name) === ask && alone.delete(ask.name) ? [ask] : [];
     });
@@ -183,17 +182,18 @@ export class Reader {
    *
    * @param asks or what takes them, called when the call's turn has come
    */
-  async #send(mailbox: Mailbox, lane: Lane, asks: Ask[] | (() => Ask[])): Promise<void> {
+  async #send(mailbox: Mailbox, { lane, namespace }: For, asks: Ask[] | (() => Ask[])): Promise<void> {
     const { identity } = mailbox;
     let batch = Array.isArray(asks) ? asks : undefined;
     mailbox.open += 1;
     try {
-      const answer = await this.#lanes.run(identity, lane, () => {
+      const call = () => {
         batch ??= (asks as () => Ask[])();
         if (batch.length === 0) return undefined;
         const names = batch.map(({ name }) => name);
         return identity.ssm.getParameters(names, { decrypt: batch[0]!.decrypt });
-      });
+      };
+      const answer = await this.#lanes.run(identity, lane, call, { namespace });
       if (answer) await this.#answered(mailbox, batch!, answer.found);
     } catch (error) {
       await this.#failed(mailbox, batch!, asFailure(error));
@@ -244,7 +244,10 @@ export class Reader {
       // Asks of several lanes travel in one call; a half is as urgent as the most urgent that is in it.
       const halves = [batch.slice(0, middle), batch.slice(middle)];
       await Promise.all(
-        halves.map((half) => this.#send(mailbox, half.map(({ lane }) => lane).reduce(moreUrgent), half)),
+        halves.map((half) => {
+          const lane = half.map((ask) => ask.lane).reduce(moreUrgent);
+          return this.#send(mailbox, { lane, namespace: half[0]!.namespace }, half);
+        }),
       );
     }
   }
@@ -255,7 +258,9 @@ export class Reader {
     const known = mailbox.missing.get(ask.name);
     if (known) return ask.resolve({ state: "missing", reason: known });
     const get = (decrypt: boolean) =>
-      this.#lanes.run(identity, ask.lane, () => identity.ssm.getParameter(ask.name, { decrypt }));
+      this.#lanes.run(identity, ask.lane, () => identity.ssm.getParameter(ask.name, { decrypt }), {
+        namespace: ask.namespace,
+      });
     try {
       await get(false);
       // It came into being between the two calls.

@@ -42,3 +42,12 @@ export function requestName(reference: ParameterReference): string {
 export function memberSelector({ label }: PathReference): string {
   return label === "" ? "" : `:${label}`;
 }
+
+/** Whether a name is one that a path lists: below it, and where it is not recursive, just one level. */
+export function isBelow(name: string, { path, recursive }: PathReference): boolean {
+  const prefix = path.endsWith("/") ? path : `${path}/`;
+  return name.startsWith(prefix) && (recursive || !name.includes("/", prefix.length));
+}
+
+/** Parameters that one GetParameters call takes, at most (API Reference, GetParameters). */
+export const namesInACall = 10;

@@ -61,6 +61,11 @@ export class Schedule {
     this.#intervals.drop(entry);
   }
 
+  /** How many times as long as asked it is between two polls of an entry. */
+  factor(entry: Entry): number {
+    return this.#intervals.factor(entry);
+  }
+
   /** By how much the polls of an identity are stretched, for want of quota; 1 where they are not. */
   stretch(identityKey: string): number {
     return this.#intervals.stretch(identityKey);

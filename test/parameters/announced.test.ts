@@ -15,7 +15,11 @@ beforeEach(() => {
 });
 
 const parameter = (name: string, selector = "") => parameterOf(identity, name, selector);
-const announce = (name: string, from = account) => rig.observer.announced(identity, from, name);
+/** @returns the dependants that have something to do, since what AWS serves has changed */
+const announce = async (name: string, from = account): Promise<readonly string[]> => {
+  const { changed, dependants } = await rig.observer.announced(identity, from, name);
+  return changed ? dependants : [];
+};
 
 /** Has `ns/<name of the parameter>` depend on each, looks at all, and forgets the calls. */
 async function observe(...references: Reference[]): Promise<void> {

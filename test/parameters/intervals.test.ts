@@ -111,6 +111,18 @@ describe("polls", () => {
     expect(intervals.stretch("other")).toBe(1);
   });
 
+  it("of an identity with a bound of its own are stretched to a quarter of that, and no other's are", () => {
+    const { intervals, quotas } = rigOf(20);
+    const claim = { account: "1", region: "r", isCluster: false };
+    quotas.set("mine", { ...claim, identityKey: "me", limits: { ssm: 1 } });
+    quotas.set("theirs", { ...claim, identityKey: "other", limits: {} });
+    // 300 names at 30 s are a call a second; a quarter of one is allowed.
+    for (const entry of parameters(300, 30_000)) intervals.of(entry);
+    expect(intervals.stretch("me")).toBeGreaterThanOrEqual(4);
+    expect(intervals.stretch("me")).toBeLessThan(4.4);
+    expect(intervals.stretch("other")).toBe(1);
+  });
+
   it("move with their identity when its account is known, and leave nothing behind", () => {
     const { intervals, quotas } = rigOf(20);
     const all = parameters(1_000, 10_000);

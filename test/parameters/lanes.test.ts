@@ -243,9 +243,47 @@ describe("identities", () => {
   it("count KMS apart from Parameter Store", async () => {
     void rig.ask("me", "bulk", 100);
     await settle();
-    const answer = rig.lanes.run({ key: "me" }, "bulk", async () => "kms", "kms");
+    const answer = rig.lanes.run({ key: "me" }, "bulk", async () => "kms", { service: "kms" });
     await settle();
     expect(await answer).toBe("kms");
+  });
+});
+
+describe("namespaces of one identity", () => {
+  it("take turns within a lane, whatever they call: 5,000 of one do not keep another's waiting", async () => {
+    const order: string[] = [];
+    const call = (namespace: string) =>
+      rig.lanes.run({ key: "me" }, "interactive", async () => order.push(namespace), { namespace });
+    for (let i = 0; i < 5_000; i++) void call("many");
+    await rig.clock.advance(2_000);
+    const before = order.length;
+    void call("one");
+    await rig.clock.advance(200);
+    expect(order.slice(before).indexOf("one")).toBeGreaterThanOrEqual(0);
+    expect(order.slice(before).indexOf("one")).toBeLessThanOrEqual(2);
+  });
+
+  it("share the places of their identity: no more than ten hang, whoever asked", async () => {
+    for (let i = 0; i < 30; i++) void rig.lanes.run({ key: "me" }, "bulk", never, { namespace: `n${i % 3}` });
+    await rig.clock.advance(5_000);
+    expect(rig.lanes.waiting).toBe(20);
+  });
+
+  it("keep to ten places also where calls are throttled and made again", async () => {
+    let [running, most] = [0, 0];
+    const call = async () => {
+      most = Math.max(most, ++running);
+      await new Promise<void>((resolve) => rig.clock.setTimer(resolve, 2_000));
+      running -= 1;
+      throw throttled();
+    };
+    const all = Array.from({ length: 40 }, (_, i) =>
+      rig.lanes.run({ key: "me" }, "bulk", call, { namespace: `n${i % 4}` }).catch(() => "told"),
+    );
+    await rig.clock.advance(600_000);
+    expect(new Set(await Promise.all(all))).toEqual(new Set(["told"]));
+    expect(most).toBeLessThanOrEqual(10);
+    expect(rig.lanes.waiting).toBe(0);
   });
 });
 

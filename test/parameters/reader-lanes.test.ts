@@ -6,6 +6,7 @@ import { type Read, Reader } from "../../src/parameters/reader.ts";
 import type { PathReference } from "../../src/parameters/reference.ts";
 import type { Lane } from "../../src/runtime/lane.ts";
 import { FakeAws } from "../support/fake-aws.ts";
+import { heldOf } from "../support/garbage.ts";
 import { claim, type LanesRig, lanesRig } from "../support/lanes.ts";
 import { throttled } from "../support/service.ts";
 
@@ -218,3 +219,20 @@ it("a person's listing of a path does not wait for one that polls have begun", a
 function denied(): AwsFailure {
   return new AwsFailure({ reason: "AccessDenied", next: "wait", code: "AccessDeniedException", message: "denied" });
 }
+
+it("holds no value after its answer, though a name that is missing keeps the identity's memory", async () => {
+  const all = names(10);
+  for (const name of all) aws.put(name, "v");
+  const values: WeakRef<object>[] = [];
+  const wanted = [...all, "/missing"].flatMap((name) =>
+    ["a", "b"].map(async (namespace) => {
+      const read = await reader.read(identity, name, { decrypt: true, lane: "bulk", namespace });
+      if (read.state === "found") values.push(new WeakRef(read.record.value!));
+    }),
+  );
+  await rig.clock.advance(5_000);
+  await Promise.all(wanted);
+  aws.parameters.clear();
+  expect(values).toHaveLength(20);
+  expect(await heldOf(values)).toBe(0);
+});

@@ -1,10 +1,11 @@
 import type { Identity } from "../../src/aws/identity.ts";
 import type { Lanes } from "../../src/parameters/lanes.ts";
-import { Observer, type Want } from "../../src/parameters/observer.ts";
+import { Observer } from "../../src/parameters/observer.ts";
 import { PathReader } from "../../src/parameters/path-reader.ts";
 import type { Place, Quotas } from "../../src/parameters/quotas.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import type { ParameterReference, PathReference, Reference } from "../../src/parameters/reference.ts";
+import type { Want } from "../../src/parameters/want.ts";
 import type { Random } from "../../src/runtime/clock.ts";
 import type { Lane } from "../../src/runtime/lane.ts";
 import { FakeClock } from "./clock.ts";

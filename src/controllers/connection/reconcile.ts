@@ -23,6 +23,8 @@ export interface ConnectionReconcilerOptions {
   quotas: Quotas;
   /** By how much the polls of an identity are stretched, for want of quota. */
   stretch: (identityKey: string) => number;
+  /** Called when the limits of an account and region may have changed. */
+  limited: (account: string, region: string) => void;
   /** Is told of each connection, and says what becomes of its queue. */
   events: Pick<EventHub, "resolved" | "removed" | "condition" | "isProved">;
   identities: Identities;
@@ -74,7 +76,9 @@ export class ConnectionReconciler {
     }
     const resolved = await this.#resolve(connection, before);
     connections.set(key, resolved);
-    if (resolved.state === "ready") quotas.set(key, claimOf(resolved));
+    if (resolved.state === "ready" && quotas.set(key, claimOf(resolved))) {
+      this.#options.limited(resolved.account, resolved.identity.region);
+    }
     if (isDifferent(before, resolved)) changed(key);
     if (resolved.state === "ready") events.resolved(key, connection, resolved.identity, resolved.account);
     else events.removed(key);

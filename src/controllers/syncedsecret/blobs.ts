@@ -14,10 +14,11 @@ export async function openBlobs(
   gathered: Gathered,
   lanes: Lanes,
 ): Promise<{ blobs: Map<string, Sealed>; problems: Failure[] }> {
-  const { granted, plan, lane } = gathered;
+  const { granted, plan, lane, target } = gathered;
   const { identity } = granted;
+  const turn = { service: "kms", namespace: target.namespace } as const;
   const kms: KmsPort = {
-    decrypt: async (request) => (await lanes.run(identity, lane, () => identity.kms.decrypt(request), "kms"))!,
+    decrypt: async (request) => (await lanes.run(identity, lane, () => identity.kms.decrypt(request), turn))!,
   };
   const blobs = new Map<string, Sealed>();
   const problems: Failure[] = [];

@@ -71,6 +71,8 @@ export class SyncedSecretController {
   readonly #underWay = new Map<string, number>();
   /** Keys that wait for a place of their connection, in the order in which they came. */
   readonly #parked = new Map<string, Set<string>>();
+  /** Keys that were given a place, by the connection that gave it: one that has no use for it passes it on. */
+  readonly #invited = new Map<string, string>();
   /** Who waits for a SyncedSecret to be settled. */
   readonly #settling = new Map<string, (() => void)[]>();
   readonly #startedAt: number;
@@ -151,6 +153,8 @@ export class SyncedSecretController {
   async handle(key: string): Promise<void> {
     const { resources, connections, queue } = this.#options;
     const lane = this.#lanes.get(key) ?? "bulk";
+    const invitedBy = this.#invited.get(key);
+    this.#invited.delete(key);
     const isSwept = await this.#sweepDeparted(key);
     const cached = resources.get(key);
     if (!cached) {
@@ -158,10 +162,12 @@ export class SyncedSecretController {
       if (isSwept) this.#forget(key);
       else queue.retry(key);
       this.#settle(key);
+      if (invitedBy !== undefined) this.#invite(invitedBy);
       return;
     }
     if (!isSwept) queue.addAfter(key, slowRetryMs);
     const connection = connections.keyFor(cached);
+    if (invitedBy !== undefined && invitedBy !== connection) this.#invite(invitedBy);
     const underWay = this.#underWay.get(connection) ?? 0;
     if (lane === "bulk" && underWay >= underWayForAConnection) {
       // One connection that hangs must not hold every place.
@@ -200,11 +206,16 @@ export class SyncedSecretController {
     const left = (this.#underWay.get(connection) ?? 1) - 1;
     if (left > 0) this.#underWay.set(connection, left);
     else this.#underWay.delete(connection);
+    this.#invite(connection);
+  }
+
+  #invite(connection: string): void {
     const parked = this.#parked.get(connection);
     const [next] = parked ?? [];
     if (next === undefined) return;
     parked!.delete(next);
     if (parked!.size === 0) this.#parked.delete(connection);
+    this.#invited.set(next, connection);
     this.enqueue(next, "bulk");
   }
 
@@ -300,7 +311,8 @@ export class SyncedSecretController {
     if (refresh?.policy === "Once" || !asksAws) return Infinity;
     const grant = this.#options.connections.grant(resource);
     const floor = grant.state === "granted" ? grant.granted.pollIntervalMs : defaultPollIntervalMs;
-    const interval = pollIntervalOf(resource, floor);
+    const { namespace, name } = resource.metadata;
+    const interval = pollIntervalOf(resource, floor) * this.#options.observer.longestFactor(`${namespace}/${name}`);
     const own = refresh?.staleAfter === undefined ? undefined : parseDuration(refresh.staleAfter);
     // Between two polls nothing can be heard: less than two intervals would be stale by itself.
     return Math.max(own ?? intervalsUntilStale * interval, 2 * interval);

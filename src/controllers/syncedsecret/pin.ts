@@ -2,6 +2,7 @@ import type { SyncedSecret } from "../../api/types.ts";
 import type { Sighted } from "../../parameters/entry.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import {
+  isBelow,
   memberSelector,
   type ParameterReference,
   type PathReference,
@@ -58,14 +59,14 @@ export async function readPinned(
   plan: Plan,
   status: Status | undefined,
   observer: Observer,
-  lane: Lane,
+  { lane, namespace }: { lane: Lane; namespace: string },
 ): Promise<Pinned> {
   const sources = status?.sources ?? [];
   const values = new Map<string, ReadonlyMap<string, Sighted>>();
   const problems: Failure[] = [];
   const read = async (reference: ParameterReference, source: Source): Promise<Sighted | undefined> => {
     const { version, lastModified } = source;
-    const answer = await observer.valueOf({ ...reference, selector: `:${version}` }, lane);
+    const answer = await observer.valueOf({ ...reference, selector: `:${version}` }, lane, namespace);
     if (answer.state === "failed") problems.push(answer.failure);
     // After a deletion the same number is another parameter's.
     else if (answer.state === "found" && answer.sighted.modified === Date.parse(lastModified)) return answer.sighted;
@@ -100,10 +101,7 @@ export function belongs(source: Source, reference: ParameterReference | PathRefe
   if (reference.kind === "parameter") {
     return source.name === reference.name && selectorOf(source) === reference.selector;
   }
-  const prefix = reference.path.endsWith("/") ? reference.path : `${reference.path}/`;
-  const selector = memberSelector(reference);
-  const isBelow = source.name.startsWith(prefix) && selectorOf(source) === selector;
-  return isBelow && (reference.recursive || !source.name.slice(prefix.length).includes("/"));
+  return isBelow(source.name, reference) && selectorOf(source) === memberSelector(reference);
 }
 
 /**

@@ -302,7 +302,7 @@ export class SyncedSecretReconciler {
         : `it is not known any more what Secret ${target.name} was made from: change the spec, or set the annotation keyferry.io/refresh, to have it made anew`;
       return this.#failed(gathered, listed, [new Failure("SourceGone", "wait", message)]);
     }
-    const pinned = await readPinned(planned, resource.status, observer, lane);
+    const pinned = await readPinned(planned, resource.status, observer, { lane, namespace: target.namespace });
     const opened = await openBlobs(gathered, lanes);
     if (!pinned.ok || opened.problems.length > 0) {
       return this.#failed(gathered, listed, [...(pinned.ok ? [] : pinned.problems), ...opened.problems]);

@@ -98,7 +98,8 @@ function judge({ resource, outcome, now, staleAfterMs, startedAt, slowRetryMs }:
     }
     const left = outcome.left.length > 0 ? `; left out, since they are gone: ${outcome.left.sort().join(", ")}` : "";
     const message = `Secret ${outcome.secret} is current with ${count(outcome.keyCount, "key")}${left}`;
-    const againAfterMs = untilStale === undefined ? undefined : Math.max(untilStale, staleAgainMs);
+    // Nothing failed, so there is nothing to wait for but the next poll.
+    const againAfterMs = untilStale === 0 ? slowRetryMs : untilStale && Math.max(untilStale, staleAgainMs);
     return {
       conditions: [ready("True", "Synced", message)],
       retry: false,
