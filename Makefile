@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 MODULES := node_modules/.package-lock.json
 
-.PHONY: build demo test lint bench types clean
+.PHONY: build demo test lint bench simulate types clean
 
 # The one bundled file that the image and the npm package run.
 build: $(MODULES)
@@ -31,6 +31,10 @@ lint: $(MODULES)
 bench: build
 	node test/cluster/build.ts
 	node bench/main.ts
+
+# The tables of docs/scale.md: a fleet that no machine here could hold, by simulation.
+simulate: $(MODULES)
+	node bench/simulation/main.ts
 
 # Types and reference tables from crds/.
 types: $(MODULES)

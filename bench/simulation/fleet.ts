@@ -1,0 +1,53 @@
+import { seeded } from "./random.ts";
+
+/** One account and region: what shares a quota. */
+export interface Site {
+  account: string;
+  region: string;
+  resources: number;
+  seed: number;
+}
+
+/** How large a fleet is. */
+export interface Scale {
+  resources: number;
+  accounts: number;
+  /** SyncedSecrets that share one parameter, in an account of their own besides. */
+  sharing: number;
+}
+
+export const full: Scale = { resources: 100_000, accounts: 50, sharing: 10_000 };
+export const small: Scale = { resources: 1_000, accounts: 5, sharing: 100 };
+
+/** Parameters of each SyncedSecret. */
+export const parametersEach = 10;
+
+const regions = ["eu-west-1", "us-east-1", "ap-southeast-2"];
+/** How an account with one, two or three regions is spread over them. */
+const spreads = [[1], [0.8, 0.2], [0.7, 0.2, 0.1]];
+
+/** The n-th account, counted from 0, has one part of n and this many: ten of fifty have half. */
+const flattening = 4;
+
+/**
+ * Accounts of which few hold most, each in one to three regions; none comes to more than the 100,000 parameters that
+ * AWS keeps in one account and region. The largest site comes first.
+ */
+export function fleetOf({ resources, accounts }: Scale): Site[] {
+  const random = seeded(1);
+  const weights = Array.from({ length: accounts }, (_, i) => 1 / (i + flattening));
+  const sum = weights.reduce((a, b) => a + b);
+  const sites: Site[] = [];
+  for (const [i, weight] of weights.entries()) {
+    const spread = spreads[Math.floor(random() * spreads.length)]!;
+    for (const [r, part] of spread.entries()) {
+      const count = Math.max(Math.round((resources * weight * part) / sum), 1);
+      const account = String(100_000_000_000 + i);
+      sites.push({ account, region: regions[r]!, resources: count, seed: 100 * i + r });
+    }
+  }
+  sites.sort((a, b) => b.resources - a.resources);
+  // What rounding left over or took too much.
+  sites[0]!.resources += resources - sites.reduce((total, site) => total + site.resources, 0);
+  return sites;
+}

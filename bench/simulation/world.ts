@@ -1,0 +1,191 @@
+import { runWorkers, WorkQueue } from "../../src/kube/work-queue.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import type { Seed } from "../../src/parameters/entry.ts";
+import { Lanes } from "../../src/parameters/lanes.ts";
+import { Observer } from "../../src/parameters/observer.ts";
+import { PathReader } from "../../src/parameters/path-reader.ts";
+import { Quotas } from "../../src/parameters/quotas.ts";
+import { Reader } from "../../src/parameters/reader.ts";
+import type { ParameterReference } from "../../src/parameters/reference.ts";
+import type { Random } from "../../src/runtime/clock.ts";
+import { Fifo } from "../../src/runtime/fifo.ts";
+import { type Lane, moreUrgent, priorityOf } from "../../src/runtime/lane.ts";
+import { silent } from "../../src/runtime/log.ts";
+import type { ParameterStore } from "./aws.ts";
+import type { SimulationClock } from "./clock.ts";
+import { seeded } from "./random.ts";
+
+/** Milliseconds between polls that the resources ask for: the default of a connection. */
+export const pollIntervalMs = 300_000;
+/** Reconciles under way at once, in all and of one connection's users: as the operator has them. */
+const atOnce = { all: 1_000, ofConnection: 400 };
+
+/** A SyncedSecret, as far as reading is concerned. */
+export interface Resource {
+  /** namespace/name. */
+  key: string;
+  store: ParameterStore;
+  references: ParameterReference[];
+  /** What an earlier process saw of each reference; undefined once that has been taken over. */
+  seeds: ReadonlyMap<string, Seed>[] | undefined;
+  /** What its Secret was made from; undefined before there is one. */
+  revision: string | undefined;
+  /** When it was last told of a change, and when its Secret was last made, in the clock's milliseconds. */
+  toldAt: number;
+  madeAt: number;
+}
+
+export interface WorldOptions {
+  clock: SimulationClock;
+  seed: number;
+  stores: readonly ParameterStore[];
+  /** Requests a second that each connection allows; the operator's default where left out. */
+  limit?: number;
+}
+
+/** The observer as the operator makes it, with a cluster connection to each store. */
+export function observerOf(options: {
+  clock: SimulationClock;
+  random: Random;
+  stores: readonly ParameterStore[];
+  limit: number | undefined;
+  notify: (key: string, lane: Lane) => void;
+}): Observer {
+  const { clock, random, stores, limit, notify } = options;
+  const metrics = new Metrics();
+  const quotas = new Quotas(clock);
+  for (const { identity, account, region } of stores) {
+    const limits = limit === undefined ? {} : { ssm: limit };
+    quotas.set(identity.key, { identityKey: identity.key, account, region, isCluster: true, limits });
+  }
+  const lanes = new Lanes({ quotas, clock, metrics });
+  const reader = new Reader(lanes);
+  const pathReader = new PathReader(lanes);
+  return new Observer({ reader, pathReader, quotas, clock, random, metrics, missingGraceMs: 300_000, notify });
+}
+
+/**
+ * The operator's own observer, readers, lanes, quotas and work queue around a reconcile that knows no Kubernetes: it
+ * compares versions, reads every value of a Secret that is not current, and counts it as made.
+ */
+export class World {
+  readonly resources = new Map<string, Resource>();
+  readonly observer: Observer;
+  /** SyncedSecrets that have not been made from what was seen last. */
+  readonly open = new Set<Resource>();
+  readonly #clock: SimulationClock;
+  readonly #queue: WorkQueue;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #underWay = new Map<ParameterStore, number>();
+  readonly #parked = new Map<ParameterStore, Fifo<string>>();
+  readonly #end = new AbortController();
+
+  constructor({ clock, seed, stores, limit }: WorldOptions) {
+    this.#clock = clock;
+    const random = seeded(seed);
+    this.observer = observerOf({ clock, random, stores, limit, notify: (key, lane) => this.#told(key, lane) });
+    this.#queue = new WorkQueue({ clock, random });
+    this.#queue.onIdle(() => {
+      if (this.#parked.size === 0) this.observer.endWave();
+    });
+    const handle = (key: string) => this.#handle(key);
+    void runWorkers(this.#queue, { concurrency: atOnce.all, handle, signal: this.#end.signal, log: silent });
+  }
+
+  /** Adds a SyncedSecret for which there is no Secret yet. */
+  add(key: string, store: ParameterStore, names: readonly string[]): void {
+    const resource = this.#adopt(key, store, names);
+    this.open.add(resource);
+    this.#enqueue(key, "bulk");
+  }
+
+  /** Adds a SyncedSecret as a new process finds it: its Secret vouches for the versions in its status. */
+  resume(key: string, store: ParameterStore, names: readonly string[]): void {
+    const resource = this.#adopt(key, store, names);
+    resource.seeds = names.map((name) => new Map([[name, store.at(name)]]));
+    resource.revision = revisionOf(resource, ({ name }) => store.at(name));
+    this.#enqueue(key, "bulk");
+  }
+
+  /** Whether every SyncedSecret is current, as far as has been seen. */
+  get isSettled(): boolean {
+    return this.open.size === 0 && this.#queue.depth + this.#queue.inWork + this.#parked.size === 0;
+  }
+
+  close(): void {
+    this.#end.abort();
+    this.observer.stop();
+  }
+
+  #adopt(key: string, store: ParameterStore, names: readonly string[]): Resource {
+    const references = names.map((name) => store.reference(name));
+    const never = { toldAt: Number.NaN, madeAt: Number.NaN };
+    const resource: Resource = { key, store, references, seeds: undefined, revision: undefined, ...never };
+    this.resources.set(key, resource);
+    return resource;
+  }
+
+  #told(key: string, lane: Lane): void {
+    const resource = this.resources.get(key)!;
+    resource.toldAt = this.#clock.monotonic();
+    this.open.add(resource);
+    this.#enqueue(key, lane);
+  }
+
+  #enqueue(key: string, lane: Lane): void {
+    const before = this.#lanes.get(key);
+    const urgent = before ? moreUrgent(before, lane) : lane;
+    this.#lanes.set(key, urgent);
+    this.#queue.add(key, priorityOf(urgent));
+  }
+
+  /** As the controller does it: what is in bulk waits for a place of its connection. */
+  async #handle(key: string): Promise<void> {
+    const resource = this.resources.get(key)!;
+    const { store } = resource;
+    const lane = this.#lanes.get(key) ?? "bulk";
+    const underWay = this.#underWay.get(store) ?? 0;
+    if (lane === "bulk" && underWay >= atOnce.ofConnection) {
+      const parked = this.#parked.get(store) ?? new Fifo();
+      this.#parked.set(store, parked);
+      parked.push(key);
+      return;
+    }
+    this.#lanes.delete(key);
+    this.#underWay.set(store, underWay + 1);
+    if (!(await this.#reconcile(resource, lane))) this.#queue.retry(key, priorityOf("bulk"));
+    this.#underWay.set(store, this.#underWay.get(store)! - 1);
+    const parked = this.#parked.get(store);
+    const next = parked?.shift();
+    if (parked?.size === 0) this.#parked.delete(store);
+    if (next !== undefined) this.#enqueue(next, "bulk");
+  }
+
+  /** @returns whether it came to an end */
+  async #reconcile(resource: Resource, lane: Lane): Promise<boolean> {
+    const { key, references, revision, seeds } = resource;
+    const { observer } = this;
+    observer.depend(
+      key,
+      references.map((reference, i) => ({ reference, pollIntervalMs, ...(seeds ? { seed: seeds[i]! } : {}) })),
+    );
+    resource.seeds = undefined;
+    const seen = (reference: ParameterReference) => observer.entry(reference)?.spot.sight;
+    if (revision === undefined || revisionOf(resource, seen) !== revision) {
+      const namespace = key.slice(0, key.indexOf("/"));
+      const reads = await Promise.all(references.map((reference) => observer.values(reference, lane, { namespace })));
+      if (reads.some(({ state }) => state === "failed")) return false;
+      resource.revision = revisionOf(resource, seen);
+      resource.madeAt = this.#clock.monotonic();
+    }
+    this.open.delete(resource);
+    return true;
+  }
+}
+
+function revisionOf(
+  { references }: Resource,
+  sight: (reference: ParameterReference) => { version: number; modified: number } | undefined,
+): string {
+  return references.map((reference) => `${sight(reference)?.version} ${sight(reference)?.modified}`).join("\n");
+}
