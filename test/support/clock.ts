@@ -8,22 +8,22 @@ interface Pending {
 
 /** A clock that moves only when told to. Timers fire in the order of their instants, then of their setting. */
 export class FakeClock implements Clock {
-  #now: number;
+  /** Milliseconds since the start: fractions of one would be lost beside those since the epoch. */
+  #elapsed = 0;
   #order = 0;
   #pending = new Set<Pending>();
   #start: number;
 
   constructor(start = Date.UTC(2026, 0, 1)) {
-    this.#now = start;
     this.#start = start;
   }
 
   now(): number {
-    return this.#now;
+    return this.#start + this.#elapsed;
   }
 
   monotonic(): number {
-    return this.#now - this.#start;
+    return this.#elapsed;
   }
 
   /** How many timers wait. */
@@ -32,24 +32,24 @@ export class FakeClock implements Clock {
   }
 
   setTimer(fire: () => void, ms: number): Timer {
-    const timer = { at: this.#now + Math.max(ms, 0), order: this.#order++, fire };
+    const timer = { at: this.#elapsed + Math.max(ms, 0), order: this.#order++, fire };
     this.#pending.add(timer);
     return { cancel: () => void this.#pending.delete(timer) };
   }
 
   /** Moves `ms` milliseconds on, firing what falls due on the way, and lets promises settle after each. */
   async advance(ms: number): Promise<void> {
-    const end = this.#now + ms;
+    const end = this.#elapsed + ms;
     await settle();
     for (;;) {
       const due = [...this.#pending].filter((t) => t.at <= end).sort((a, b) => a.at - b.at || a.order - b.order)[0];
       if (!due) break;
       this.#pending.delete(due);
-      this.#now = Math.max(this.#now, due.at);
+      this.#elapsed = Math.max(this.#elapsed, due.at);
       due.fire();
       await settle();
     }
-    this.#now = end;
+    this.#elapsed = end;
     await settle();
   }
 }
