@@ -128,7 +128,7 @@ export class WritePlaces {
     try {
       const value = await waiting.begin();
       ended("done");
-
+      this.#throttles = 0;
       waiting.resolve(value);
     } catch (error) {
       ended(isRetryable(error) ? "overloaded" : "done");
