@@ -18,7 +18,7 @@ import { seeded } from "./random.ts";
 /** Milliseconds between polls that the resources ask for: the default of a connection. */
 export const pollIntervalMs = 300_000;
 /** Reconciles under way at once, in all and of one connection's users: as the operator has them. */
-const atOnce = { all: 1_000, ofConnection: 400 };
+const atOnce = { all: 1_000, bulk: 900, ofConnection: { least: 10, most: 400 } };
 
 /** A SyncedSecret, as far as reading is concerned. */
 export interface Resource {
@@ -145,7 +145,7 @@ export class World {
     const { store } = resource;
     const lane = this.#lanes.get(key) ?? "bulk";
     const underWay = this.#underWay.get(store) ?? 0;
-    if (lane === "bulk" && underWay >= atOnce.ofConnection) {
+    if (lane === "bulk" && underWay >= this.#places(store)) {
       const parked = this.#parked.get(store) ?? new Fifo();
       this.#parked.set(store, parked);
       parked.push(key);
@@ -154,11 +154,20 @@ export class World {
     this.#lanes.delete(key);
     this.#underWay.set(store, underWay + 1);
     if (!(await this.#reconcile(resource, lane))) this.#queue.retry(key, priorityOf("bulk"));
-    this.#underWay.set(store, this.#underWay.get(store)! - 1);
+    const left = this.#underWay.get(store)! - 1;
+    if (left > 0) this.#underWay.set(store, left);
+    else this.#underWay.delete(store);
     const parked = this.#parked.get(store);
-    const next = parked?.shift();
+    for (let free = Math.min(this.#places(store) - left, 2); free > 0 && parked && parked.size > 0; free--) {
+      this.#enqueue(parked.shift()!, "bulk");
+    }
     if (parked?.size === 0) this.#parked.delete(store);
-    if (next !== undefined) this.#enqueue(next, "bulk");
+  }
+
+  #places(store: ParameterStore): number {
+    const { bulk, ofConnection } = atOnce;
+    const active = this.#underWay.size + (this.#underWay.has(store) ? 0 : 1);
+    return Math.min(Math.max(Math.floor(bulk / active), ofConnection.least), ofConnection.most);
   }
 
   /** @returns whether it came to an end */

@@ -3,7 +3,7 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
-import { believe } from "./belief.ts";
+import { Belief } from "./belief.ts";
 import { Entries } from "./entries.ts";
 import {
   addDependent,
@@ -77,12 +77,15 @@ export class Observer {
   readonly #reading = new Map<string, { lane: Lane; reading: Promise<Values> }>();
   readonly #wave: Wave;
   readonly #schedule: Schedule;
+  readonly #belief: Belief;
   readonly #hints: Hints<Entry, void>;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
     this.#wave = new Wave(options.clock);
-    const { isAnnounced = () => false, stretched = () => {} } = options;
+    const { clock, missingGraceMs, isAnnounced = () => false, stretched = () => {} } = options;
+    const lookAgain = (entry: Entry) => this.#lookAt(entry, "poll");
+    this.#belief = new Belief({ entries: this.#entries, clock, missingGraceMs, look: lookAgain });
     const look = (entries: Entry[]) => this.#poll(entries);
     this.#schedule = new Schedule({ ...options, isAnnounced, stretched, look });
     this.#hints = new Hints(options.clock, (entry) => this.#lookAt(entry, "event", namespaceOf(entry)));
@@ -253,7 +256,7 @@ export class Observer {
       : await reader.read(reference.identity, name, { decrypt: false, lane, namespace });
     return this.#heard(entry, lane, async () => {
       this.#take(entry, reference, read);
-      if (ripe && read.state === "missing") await this.#believe(entry, entry.spot);
+      if (ripe && read.state === "missing") await this.#belief.settle(entry, entry.spot);
     });
   }
 
@@ -336,16 +339,10 @@ export class Observer {
         const read = await this.#options.reader.confirm(reference.identity, name + suffix, lane);
         const isGone =
           read.state === "missing" || (read.state === "found" && !couldBeListed(reference, read.record.type));
-        if (isGone) await this.#believe(entry, spot);
+        if (isGone) await this.#belief.settle(entry, spot);
         else if (spot.missing) spot.missing.since = clock.now();
       }
     }
-  }
-
-  #believe(entry: Entry, spot: Spot): Promise<void> {
-    const { clock, missingGraceMs } = this.#options;
-    const look = (other: Entry) => this.#lookAt(other, "poll");
-    return believe(entry, spot, { entries: this.#entries, clock, missingGraceMs, look });
   }
 
   #unread(entry: Entry, failure: Failure): Values {

@@ -50,8 +50,12 @@ export interface SyncedSecretControllerOptions {
 
 /** Milliseconds after which what nothing announces is looked at again: a key that was enabled, a role that was granted. */
 const slowRetryMs = 300_000;
-/** Reconciles in bulk of one connection's users under way at once; what a person waits for is not counted against it. */
-const underWayForAConnection = 400;
+/**
+ * Reconciles in bulk under way at once: of one connection's users, and of all, which they share evenly; what a person
+ * waits for is not counted against it. Some of the operator's places stay free, so that connections that hang together
+ * hold back nobody.
+ */
+const bulkAtOnce = { ofConnection: { least: 10, most: 400 }, all: 900 };
 /** Polls that must fail in a row before Ready turns False, where the spec does not say. */
 const intervalsUntilStale = 10;
 
@@ -169,7 +173,7 @@ export class SyncedSecretController {
     const connection = connections.keyFor(cached);
     if (invitedBy !== undefined && invitedBy !== connection) this.#invite(invitedBy);
     const underWay = this.#underWay.get(connection) ?? 0;
-    if (lane === "bulk" && underWay >= underWayForAConnection) {
+    if (lane === "bulk" && underWay >= this.#places(connection)) {
       // One connection that hangs must not hold every place.
       const parked = this.#parked.get(connection) ?? new Set();
       this.#parked.set(connection, parked.add(key));
@@ -206,7 +210,14 @@ export class SyncedSecretController {
     const left = (this.#underWay.get(connection) ?? 1) - 1;
     if (left > 0) this.#underWay.set(connection, left);
     else this.#underWay.delete(connection);
-    this.#invite(connection);
+    // Two, so that a connection whose share has grown comes to use it.
+    for (let free = Math.min(this.#places(connection) - left, 2); free > 0; free--) this.#invite(connection);
+  }
+
+  #places(connection: string): number {
+    const { ofConnection, all } = bulkAtOnce;
+    const active = this.#underWay.size + (this.#underWay.has(connection) ? 0 : 1);
+    return Math.min(Math.max(Math.floor(all / active), ofConnection.least), ofConnection.most);
   }
 
   #invite(connection: string): void {
