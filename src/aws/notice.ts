@@ -18,8 +18,8 @@ export interface ParameterNotice {
   time: number | undefined;
 }
 
-/** Characters of a body that is looked at, at most: EventBridge's own limit of an event is as much (256 KB). */
-const bodyLength = 262_144;
+/** Characters of a body that is looked at, at most: many times what an event of Parameter Store has, in an envelope too. */
+const bodyLength = 65_536;
 
 const unknown: Notice = { kind: "unknown" };
 

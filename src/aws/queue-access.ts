@@ -10,6 +10,8 @@ export type Health = { state: "pending" } | { state: "ok" } | { state: "failed";
 
 export interface QueueAccessOptions {
   queueUrl: string;
+  /** Whether the queue is of another account than the identity. */
+  isForeign: boolean;
   identity: Identity;
   /** The operator's `--cluster-name`; empty where it has none. */
   clusterName: string;
@@ -63,6 +65,11 @@ export class QueueAccess {
     return this.#health;
   }
 
+  /** Whether the queue is another cluster's: what comes of it all the same is then none of our business. */
+  get isAnothers(): boolean {
+    return this.#health.state === "failed" && this.#health.failure.reason === "NotAllowed";
+  }
+
   /**
    * Receives messages when it makes sense to ask.
    *
@@ -78,13 +85,14 @@ export class QueueAccess {
   }
 
   /**
-   * Deletes messages.
+   * Deletes messages; none where the queue is another cluster's.
    *
    * @returns the ids of those that were
    * @throws Failure
    */
   async remove(messages: readonly { id: string; receipt: string }[]): Promise<string[]> {
     const { identity, queueUrl, signal } = this.#options;
+    if (this.isAnothers) return [];
     try {
       const removed = await identity.sqs.remove(queueUrl, messages, signal);
       if (this.#undeletable) {
@@ -121,13 +129,19 @@ export class QueueAccess {
     } catch (error) {
       throw this.#failed(asFailure(error), round);
     }
-    return this.#ask(atMost, 0);
+    // One message is enough to see whether it can be deleted by now; to wait for it costs less than to ask again.
+    return this.#undeletable ? this.#ask(1, longestWaitMs / 1_000) : this.#ask(atMost, 0);
   }
 
   /** Sees whose queue it is. @throws Failure where it is another cluster's, or where that cannot be told */
   async #check(): Promise<void> {
-    const { identity, queueUrl, clusterName, clock, signal } = this.#options;
+    const { identity, queueUrl, isForeign, clusterName, clock, signal } = this.#options;
     if (clock.monotonic() - this.#checkedAt < checkAgainMs) return;
+    // No policy can allow ListQueueTags across accounts (SQS Developer Guide, "Cross-account permissions").
+    if (isForeign) {
+      this.#checkedAt = clock.monotonic();
+      return;
+    }
     const owner = (await identity.sqs.tags(queueUrl, signal)).get(clusterTag);
     if (owner !== undefined && owner !== clusterName) {
       const we = clusterName === "" ? "without --cluster-name" : `with --cluster-name=${clusterName}`;
@@ -156,7 +170,9 @@ export class QueueAccess {
 
   #well(): void {
     if (this.#undeletable) {
+      this.#troubles += 1;
       this.#backOff();
+      this.#say({ state: "failed", failure: this.#undeletable });
       return;
     }
     this.#troubles = 0;
@@ -173,6 +189,7 @@ export class QueueAccess {
     const isLasting = failure.next !== "retry";
     // Whatever has happened to the queue, it may be another's when it is there again.
     if (isLasting) this.#checkedAt = Number.NEGATIVE_INFINITY;
+    if (failure.reason === "NotAllowed") this.#undeletable = undefined;
     if (isLasting || this.#troubles >= troublesUntilFailed) this.#say({ state: "failed", failure });
     return failure;
   }

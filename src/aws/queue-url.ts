@@ -1,5 +1,7 @@
 /** What a queue's URL tells. */
 export interface QueueUrl {
+  /** `aws` for every host by which AWS's own SQS of the region is named, else the endpoint's origin. */
+  origin: string;
   /** 12 digits. */
   account: string;
   name: string;
@@ -36,7 +38,8 @@ export function parseQueueUrl(
     return { problem: `is no URL of a queue: it reads ${example}` };
   }
   const isOurs = endpoint !== undefined && url.origin === URL.parse(endpoint)?.origin;
-  if (!isOurs && !(url.protocol === "https:" && url.port === "" && hostsOf(region).has(url.hostname))) {
+  const isAws = url.protocol === "https:" && url.port === "" && hostsOf(region).has(url.hostname);
+  if (!isOurs && !isAws) {
     const or = endpoint === undefined ? "" : ", or begins with endpoints.sqs";
     return { problem: `is no queue of the connection's region ${region}: its URL reads ${example}${or}` };
   }
@@ -48,7 +51,7 @@ export function parseQueueUrl(
     };
   }
   if (!/^[a-zA-Z0-9_-]{1,80}$/.test(name)) return { problem: `has no name of a queue in it: it reads ${example}` };
-  return { queue: { account, name } };
+  return { queue: { origin: isAws ? "aws" : url.origin, account, name } };
 }
 
 function suffixesOf(region: string): { plain: string; dualStack: string } {

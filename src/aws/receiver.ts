@@ -1,15 +1,19 @@
-import { DeleteMessageBatchCommand, type Message, ReceiveMessageCommand, type SQSClient } from "@aws-sdk/client-sqs";
+import { type Message, ReceiveMessageCommand, type SQSClient } from "@aws-sdk/client-sqs";
 import { Consumer } from "sqs-consumer";
 import type { Metrics } from "../metrics/metrics.ts";
 import { type Clock, type Random, sleep } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Log } from "../runtime/log.ts";
+import { Deletions } from "./deletions.ts";
 import type { Identity } from "./identity.ts";
+import { InWork } from "./in-work.ts";
 import { type ParameterNotice, parseNotice } from "./notice.ts";
 import { type Health, QueueAccess } from "./queue-access.ts";
 
 export interface ReceiverOptions {
   queueUrl: string;
+  /** Whether the queue is of another account than the identity: its tags can then not be read. */
+  isForeign: boolean;
   identity: Identity;
   /** The operator's `--cluster-name`; empty where it has none. */
   clusterName: string;
@@ -22,6 +26,8 @@ export interface ReceiverOptions {
    * longer than `handleWithinMs`, the message comes again.
    */
   handle: (notice: ParameterNotice) => Promise<void>;
+  /** What is being worked on of the queue, where other identities receive from it too. */
+  inWork?: InWork;
   /** Seconds after which a message that was not deleted comes again; 60. */
   hiddenSeconds?: number;
   /** Called when messages have come, of whatever kind. */
@@ -32,28 +38,31 @@ export interface ReceiverOptions {
 
 /** Messages of one receive (SQS gives no more). */
 const batchSize = 10;
-/** Receives under way at once: while one's messages are worked on, the next must not wait. */
+/** Receives under way at once: a long poll asks some of the queue's servers only, and each answer costs a round trip. */
 const consumersOfAQueue = 3;
-/** Milliseconds that one message may be worked on. */
-export const handleWithinMs = 30_000;
-/** More than a message may be worked on, and its deletion take. */
+/** Milliseconds that one message may be worked on: a long path takes minutes to list. It comes again meanwhile. */
+export const handleWithinMs = 300_000;
 const hiddenSecondsOfAMessage = 60;
 
 /**
- * Receives one queue's messages as one identity, from `start` to `stop`: batches of ten by long polls, several at once.
- * A queue that is gone, denied or silent is tried again with backoff, for as long as it takes.
+ * Receives one queue's messages as one identity, from `start` to `stop`: batches of ten by long polls, several at once,
+ * and goes on receiving while they are worked on. A queue that is gone, denied or silent is tried again with backoff, for as long as it takes.
  */
 export class Receiver {
   readonly #options: ReceiverOptions;
   readonly #access: QueueAccess;
+  readonly #inWork: InWork;
+  readonly #deletions: Deletions;
   readonly #consumers: readonly Consumer[];
   readonly #stop = new AbortController();
   readonly #underWay = new Set<Promise<unknown>>();
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
-    const { queueUrl, hiddenSeconds = hiddenSecondsOfAMessage } = options;
+    const { queueUrl, clock, inWork = new InWork(clock), hiddenSeconds = hiddenSecondsOfAMessage } = options;
     this.#access = new QueueAccess({ ...options, hiddenSeconds, signal: this.#stop.signal });
+    this.#inWork = inWork;
+    this.#deletions = new Deletions((messages) => this.#access.remove(messages));
     // What the consumers send goes the way of every other call of the identity: measured, bounded, classed.
     const sqs = { send: (command: unknown) => this.#track(this.#send(command)) } as unknown as SQSClient;
     this.#consumers = Array.from({ length: consumersOfAQueue }, () =>
@@ -61,7 +70,7 @@ export class Receiver {
         queueUrl,
         sqs,
         batchSize,
-        handleMessageBatch: (messages) => this.#track(this.#take(messages)),
+        handleMessageBatch: async (messages) => this.#take(messages),
       }),
     );
     // A call's failure is known where it was made, and a message's is none of the queue's. Without a listener it throws.
@@ -89,30 +98,36 @@ export class Receiver {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
 
-  /** Carries out what a consumer asks of SQS. */
+  /** Carries out what a consumer asks of SQS: it deletes nothing, for it is told that nothing is done with. */
   async #send(command: unknown): Promise<object> {
-    if (command instanceof ReceiveMessageCommand) {
-      const messages = await this.#access.receive(batchSize);
-      return {
-        Messages: messages.map(({ id, receipt, body }) => ({ MessageId: id, ReceiptHandle: receipt, Body: body })),
-      };
-    }
-    if (command instanceof DeleteMessageBatchCommand) {
-      const entries = command.input.Entries ?? [];
-      const removed = await this.#access.remove(
-        entries.map(({ Id, ReceiptHandle }) => ({ id: Id!, receipt: ReceiptHandle! })),
-      );
-      return { Successful: removed.map((Id) => ({ Id })) };
-    }
-    throw new TypeError("a consumer of a queue receives and deletes in batches, and nothing else");
+    if (!(command instanceof ReceiveMessageCommand)) throw new TypeError("a consumer of a queue receives, and no more");
+    await this.#inWork.room(this.#stop.signal);
+    const messages = await this.#access.receive(batchSize);
+    return {
+      Messages: messages.map(({ id, receipt, body }) => ({ MessageId: id, ReceiptHandle: receipt, Body: body })),
+    };
   }
 
-  /** @returns the messages that are done with */
-  async #take(messages: Message[]): Promise<Message[]> {
-    if (this.#stop.signal.aborted) return [];
+  /** @returns no message: a consumer would delete what is returned, and wait for it before it receives again */
+  #take(messages: Message[]): Message[] {
+    if (this.#stop.signal.aborted || this.#access.isAnothers) return [];
     this.#options.heard();
-    const results = await Promise.allSettled(messages.map(({ Body = "" }) => this.#takeOne(Body)));
-    return messages.filter((_, index) => results[index]!.status === "fulfilled");
+    for (const { MessageId: id = "", ReceiptHandle: receipt = "", Body: body = "" } of messages) {
+      const deletion = () => this.#track(this.#deletions.add({ id, receipt }));
+      if (this.#inWork.begin(id, deletion)) void this.#track(this.#workOn(id, body));
+    }
+    return [];
+  }
+
+  async #workOn(id: string, body: string): Promise<void> {
+    try {
+      await this.#takeOne(body);
+      await this.#inWork.delete(id);
+    } catch {
+      // It comes again when it is not hidden any more.
+    } finally {
+      this.#inWork.end(id);
+    }
   }
 
   async #takeOne(body: string): Promise<void> {

@@ -22,7 +22,7 @@ test.each(regions)("the hosts of %s are those that the SDK calls there", (region
       const { url } = endpointProvider({ Region: region, UseFIPS, UseDualStack });
       // In GovCloud the plain host is the FIPS one: the SDK gives it for both.
       expect(parseQueueUrl(`${url.origin}/123456789012/keyferry`, { region })).toEqual({
-        queue: { account: "123456789012", name: "keyferry" },
+        queue: { origin: "aws", account: "123456789012", name: "keyferry" },
       });
     }
   }
@@ -75,7 +75,10 @@ test.each([
 
 test("with an endpoint of its own, a connection takes URLs that begin with it, and AWS's", () => {
   const where = { region: "eu-west-1", endpoint: "http://127.0.0.1:4566/" };
-  expect(parseQueueUrl("http://127.0.0.1:4566/123456789012/q", where)).toHaveProperty("queue");
+  expect(parseQueueUrl("http://127.0.0.1:4566/123456789012/q", where)).toHaveProperty(
+    "queue.origin",
+    "http://127.0.0.1:4566",
+  );
   expect(parseQueueUrl(right, where)).toHaveProperty("queue");
   expect(parseQueueUrl("http://127.0.0.1:4567/123456789012/q", where)).toEqual({
     problem: expect.stringContaining("or begins with endpoints.sqs"),

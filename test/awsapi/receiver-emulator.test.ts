@@ -55,6 +55,7 @@ async function freshQueue(tags: Record<string, string> = {}): Promise<string> {
 function start(queueUrl: string, hiddenSeconds = 60): void {
   receiver = new Receiver({
     queueUrl,
+    isForeign: false,
     identity: identities.get(specAt(emulator.url)),
     clusterName: "mine",
     hiddenSeconds,

@@ -37,6 +37,11 @@ export class FakeQueue implements SqsPort {
     for (const waiting of this.#waiting) waiting.abort();
   }
 
+  /** Empties it, as its owner can. */
+  purge(): void {
+    this.#messages.clear();
+  }
+
   count(operation: string): number {
     return this.calls.filter((call) => call === operation).length;
   }
