@@ -1,5 +1,5 @@
 import { parseParameterRef } from "../../aws/names.ts";
-import type { Reference } from "../../parameters/reference.ts";
+import type { ParameterReference, PathReference, Reference } from "../../parameters/reference.ts";
 
 /**
  * Whether EventBridge announces every change of a reference to the account's own bus. It does not for what belongs to
@@ -17,19 +17,20 @@ export function isAnnouncedByAws(reference: Reference, account: string): boolean
   return !isAwsOwn(ref.name);
 }
 
+/** The name of a reference's parameter, with its slash in front; undefined where it is none. */
+export function nameOf(reference: ParameterReference): string | undefined {
+  const parsed = parseParameterRef(reference.name);
+  return "ref" in parsed ? parsed.ref.name : undefined;
+}
+
 /**
- * Whether a change of a parameter is one of a reference.
+ * Whether a listing of a path would give a parameter.
  *
- * @param name of the parameter, with its slash in front; of the reference's own account and region
+ * @param name of the parameter, with its slash in front
  */
-export function concerns(name: string, reference: Reference): boolean {
-  if (reference.kind === "parameter") {
-    const parsed = parseParameterRef(reference.name);
-    return "ref" in parsed && parsed.ref.name === name;
-  }
-  const prefix = reference.path.endsWith("/") ? reference.path : `${reference.path}/`;
-  if (!name.startsWith(prefix)) return false;
-  return reference.recursive || !name.slice(prefix.length).includes("/");
+export function isListed(name: string, { path, recursive }: PathReference): boolean {
+  const prefix = path.endsWith("/") ? path : `${path}/`;
+  return name.startsWith(prefix) && (recursive || !name.includes("/", prefix.length));
 }
 
 function isAwsOwn(name: string): boolean {

@@ -9,18 +9,24 @@ import { Failure } from "../../runtime/failure.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Asked } from "../conditions.ts";
 import type { AnyConnection } from "../connection/resolve.ts";
-import { concerns, isAnnouncedByAws } from "./announced.ts";
+import { isAnnouncedByAws } from "./announced.ts";
 import { eventsCondition } from "./condition.ts";
 import { type Member, placeOf, Queue } from "./queue.ts";
-import { RecentNotices } from "./recent.ts";
+
+/** What the looks at a name have come to. */
+export interface Announcement {
+  /** namespace/name of every SyncedSecret that the name concerns, whether it has changed or not. */
+  dependants: readonly string[];
+  /** Whether AWS serves something else than it did before. */
+  changed: boolean;
+  /** Whether every look was answered; else they have to be repeated. */
+  isHeard: boolean;
+}
 
 export interface EventHubOptions {
   observer: {
-    /**
-     * Looks at what a parameter's name concerns; resolves to the namespace/name of the dependants for which something
-     * has changed. Rejects only for defects.
-     */
-    announced(identity: Identity, account: string, name: string): Promise<readonly string[]>;
+    /** Looks at what a parameter's name concerns. Rejects only for defects. */
+    announced(identity: Identity, account: string, name: string): Promise<Announcement>;
     /** Brings the polls of an identity back to their own intervals. */
     replan(identityKey: string): void;
   };
@@ -38,7 +44,7 @@ export interface EventHubOptions {
   changed: (connectionKey: string) => void;
 }
 
-/** Milliseconds that an event's dependants may take; the event is then left to come again. */
+/** Milliseconds that an event's dependants may take after the look; the event is then left to come again. */
 export const settleWithinMs = 20_000;
 /** Milliseconds before and after a change was found in which its event may come: events are late, and not in order. */
 export const lateMs = 60_000;
@@ -53,7 +59,6 @@ export class EventHub {
   readonly #members = new Map<string, Member>();
   readonly #byIdentity = new Map<string, Set<Member>>();
   readonly #queues = new Map<string, Queue>();
-  readonly #recent: RecentNotices;
   /** Changes that no event has announced so far, by the key of the reference. */
   readonly #missing = new Map<string, Timer>();
   readonly #stopping = new Set<Promise<void>>();
@@ -61,7 +66,6 @@ export class EventHub {
 
   constructor(options: EventHubOptions) {
     this.#options = options;
-    this.#recent = new RecentNotices(options.clock, lateMs);
   }
 
   /** Receives from here on: of several replicas, only the one that leads may, or each would see a part. */
@@ -93,7 +97,10 @@ export class EventHub {
       connection.kind === "ClusterAWSConnection" ? (connection as ClusterAWSConnection).spec.endpoints : {};
     const parsed = parseQueueUrl(queueUrl, { region: identity.region, endpoint: endpoints?.sqs });
     const problem = "problem" in parsed ? parsed.problem : undefined;
-    const member: Member = { key, queueUrl, problem, identity, account };
+    const queue = "queue" in parsed ? parsed.queue : undefined;
+    const queueKey = queue && [queue.origin, identity.region, queue.account, queue.name].join(" ");
+    const isForeign = queue !== undefined && queue.account !== account;
+    const member: Member = { key, queueUrl, queueKey, problem, isForeign, identity, account };
     const before = this.#members.get(key);
     if (before && isSame(before, member)) return;
     this.#join(member);
@@ -112,16 +119,13 @@ export class EventHub {
   condition(key: string): Asked | undefined {
     const member = this.#members.get(key);
     if (!member) return undefined;
-    const { queueUrl, problem, identity } = member;
-    return eventsCondition(queueUrl, problem, this.#queues.get(queueUrl)!.health(identity.key));
+    return eventsCondition(member, this.#queueOf(member)?.health(member.identity.key) ?? { state: "pending" });
   }
 
   /** Whether the queue that a connection names has proved itself for it. */
   isProved(key: string): boolean {
     const member = this.#members.get(key);
-    if (!member) return false;
-    const queue = this.#queues.get(member.queueUrl)!;
-    return queue.isWell && queue.proved.has(placeOf(member));
+    return member !== undefined && this.#proof(member) !== undefined;
   }
 
   /** Whether changes of a reference can be relied upon to be announced, so that its polls may be fewer. */
@@ -135,12 +139,15 @@ export class EventHub {
    */
   missed(reference: Reference): void {
     const key = referenceKey(reference);
-    if (this.#missing.has(key) || this.#isRecent(reference)) return;
+    if (this.#missing.has(key)) return;
+    const proofs = this.#provedFor(reference);
+    const isRecent = () => proofs.some(({ queue, place }) => queue.recent.has(place, reference));
+    if (isRecent()) return;
     const timer = this.#options.clock.setTimer(() => {
       this.#missing.delete(key);
-      if (this.#isRecent(reference)) return;
+      if (isRecent()) return;
       this.#options.metrics.eventsMissed.inc();
-      for (const { queue, place } of this.#provedFor(reference)) {
+      for (const { queue, place } of proofs) {
         const what = reference.kind === "path" ? reference.path : reference.name;
         this.#options.log.warn(
           { queue: queue.url, parameter: what },
@@ -152,59 +159,66 @@ export class EventHub {
     this.#missing.set(key, timer);
   }
 
-  #provedFor(reference: Reference): { queue: Queue; place: string }[] {
-    const found: { queue: Queue; place: string }[] = [];
-    for (const member of this.#byIdentity.get(reference.identity.key) ?? []) {
-      const queue = this.#queues.get(member.queueUrl)!;
-      const place = placeOf(member);
-      if (!queue.proved.has(place) || !queue.isWell || !isAnnouncedByAws(reference, member.account)) continue;
-      found.push({ queue, place });
-    }
-    return found;
+  #provedFor(reference: Reference): Proof[] {
+    return [...(this.#byIdentity.get(reference.identity.key) ?? [])].flatMap((member) => {
+      const proof = isAnnouncedByAws(reference, member.account) ? this.#proof(member) : undefined;
+      return proof ? [proof] : [];
+    });
   }
 
-  #isRecent(reference: Reference): boolean {
-    const members = [...(this.#byIdentity.get(reference.identity.key) ?? [])];
-    return members.some(({ account, identity }) =>
-      this.#recent.some(account, identity.region, (name) => concerns(name, reference)),
-    );
+  /** By what a member's place is proved: another's receiver is no word on what its own identity may. */
+  #proof(member: Member): Proof | undefined {
+    const queue = this.#queueOf(member);
+    const place = placeOf(member);
+    if (!queue?.proved.has(place) || queue.health(member.identity.key).state !== "ok") return undefined;
+    return { queue, place };
+  }
+
+  #queueOf({ queueKey }: Member): Queue | undefined {
+    return queueKey === undefined ? undefined : this.#queues.get(queueKey);
   }
 
   #join(member: Member): void {
-    const { queueUrl, identity, key } = member;
+    const { queueKey, queueUrl, identity, key } = member;
     this.#members.set(key, member);
     this.#byIdentity.set(identity.key, (this.#byIdentity.get(identity.key) ?? new Set()).add(member));
-    const queue = this.#queues.get(queueUrl) ?? this.#newQueue(queueUrl);
+    if (queueKey === undefined) return;
+    const queue = this.#queues.get(queueKey) ?? this.#newQueue(queueUrl);
+    this.#queues.set(queueKey, queue);
     queue.members.set(key, member);
     if (this.#receives) this.#receive(queue);
   }
 
   #leave(member: Member): void {
-    const { queueUrl, identity, key } = member;
+    const { queueKey, identity, key } = member;
     const others = this.#byIdentity.get(identity.key)!;
     others.delete(member);
     if (others.size === 0) this.#byIdentity.delete(identity.key);
-    const queue = this.#queues.get(queueUrl)!;
+    const queue = this.#queueOf(member);
+    if (!queue) return;
     if (queue.members.get(key) === member) queue.members.delete(key);
     const place = placeOf(member);
-    if (queue.proved.has(place)) this.#options.observer.replan(identity.key);
+    const wasProved = queue.proved.has(place);
     if (queue.membersAt(place).length === 0) queue.proved.delete(place);
     if (queue.members.size === 0) {
-      this.#queues.delete(queueUrl);
-      this.#options.metrics.silences.delete(queueUrl);
+      this.#queues.delete(queueKey!);
+      this.#options.metrics.silences.delete(queue.url);
       this.#track(queue.stop());
-    } else if (this.#receives) this.#receive(queue);
+    } else if (this.#receives) {
+      this.#receive(queue);
+      this.#withdrawWhereSilent(queue);
+    }
+    if (wasProved) this.#options.observer.replan(identity.key);
   }
 
   #newQueue(url: string): Queue {
     const { clusterName, clock, random, metrics, log } = this.#options;
     const queue = new Queue(url, {
-      ...{ clusterName, clock, random, metrics, log },
+      ...{ clusterName, clock, random, metrics, log, recentMs: lateMs },
       handle: (notice) => this.#handle(queue, notice),
       heard: () => this.#heard(queue),
       changed: (identityKey) => this.#healthChanged(queue, identityKey),
     });
-    this.#queues.set(url, queue);
     return queue;
   }
 
@@ -220,30 +234,38 @@ export class EventHub {
     metrics.silences.set(url, () => (clock.monotonic() - at) / 1_000);
   }
 
-  /** Has everybody look whom a notice concerns. @throws Failure where that was not done in time, or has to be done again */
-  async #handle(queue: Queue, notice: ParameterNotice): Promise<void> {
-    const { clock } = this.#options;
-    this.#recent.add(notice);
-    const over = new AbortController();
-    const late = sleep(clock, settleWithinMs, over.signal).then(() => false);
-    try {
-      const isDone = await Promise.race([this.#spread(queue, notice), late]);
-      if (!isDone)
-        throw new Failure("Unreachable", "retry", "not all of its SyncedSecrets could be brought up to date");
-    } finally {
-      over.abort();
+  /**
+   * Has everybody look whom a notice concerns, and waits for what depends on it to be written: also where this look saw
+   * nothing new, for the look of an earlier delivery may have, and that has not been written yet.
+   *
+   * @throws Failure where that was not done in time, or has to be done again
+   */
+  async #handle(queue: Queue, { account, region, name }: ParameterNotice): Promise<void> {
+    const { observer } = this.#options;
+    const place = `${account}/${region}`;
+    const identities = new Map(queue.membersAt(place).map(({ identity }) => [identity.key, identity]));
+    if (identities.size === 0) return;
+    queue.recent.add(place, name);
+    const looks = [...identities.values()].map((identity) => observer.announced(identity, account, name));
+    const seen = await Promise.all(looks);
+    if (seen.some(({ changed }) => changed)) this.#prove(queue, place);
+    if (!seen.every(({ isHeard }) => isHeard)) {
+      throw new Failure("Unreachable", "retry", "what it concerns could not be looked at");
+    }
+    if (!(await this.#areSettled([...new Set(seen.flatMap(({ dependants }) => dependants))]))) {
+      throw new Failure("Unreachable", "retry", "not all of its SyncedSecrets could be brought up to date");
     }
   }
 
-  async #spread(queue: Queue, { account, region, name }: ParameterNotice): Promise<boolean> {
-    const { observer, syncedSecrets } = this.#options;
-    const place = `${account}/${region}`;
-    const identities = new Map(queue.membersAt(place).map(({ identity }) => [identity.key, identity]));
-    const looks = [...identities.values()].map((identity) => observer.announced(identity, account, name));
-    const keys = [...new Set((await Promise.all(looks)).flat())];
-    if (keys.length === 0) return true;
-    this.#prove(queue, place);
-    return syncedSecrets.settled(keys);
+  async #areSettled(keys: readonly string[]): Promise<boolean> {
+    const { clock, syncedSecrets } = this.#options;
+    const over = new AbortController();
+    const late = sleep(clock, settleWithinMs, over.signal).then(() => false);
+    try {
+      return await Promise.race([syncedSecrets.settled(keys), late]);
+    } finally {
+      over.abort();
+    }
   }
 
   #prove(queue: Queue, place: string): void {
@@ -260,8 +282,13 @@ export class EventHub {
     for (const key of new Set(members.map(({ identity }) => identity.key))) this.#options.observer.replan(key);
   }
 
-  #healthChanged(queue: Queue, identityKey: string): void {
+  #withdrawWhereSilent(queue: Queue): void {
     if (!queue.isWell) for (const place of [...queue.proved]) this.#withdraw(queue, place);
+  }
+
+  #healthChanged(queue: Queue, identityKey: string): void {
+    this.#withdrawWhereSilent(queue);
+    if (queue.proved.size > 0 && queue.health(identityKey).state !== "ok") this.#options.observer.replan(identityKey);
     for (const { key, identity } of queue.members.values()) {
       if (identity.key === identityKey) this.#options.changed(key);
     }
@@ -271,6 +298,12 @@ export class EventHub {
     this.#stopping.add(stopping);
     void stopping.finally(() => this.#stopping.delete(stopping));
   }
+}
+
+/** What a queue has proved. */
+interface Proof {
+  queue: Queue;
+  place: string;
 }
 
 function isSame(a: Member, b: Member): boolean {

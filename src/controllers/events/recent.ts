@@ -1,18 +1,16 @@
-import type { ParameterNotice } from "../../aws/notice.ts";
+import type { Reference } from "../../parameters/reference.ts";
 import type { Clock } from "../../runtime/clock.ts";
-
-/** A parameter in its place, as a notice says. */
-type Announced = Pick<ParameterNotice, "account" | "region" | "name">;
+import { isListed, nameOf } from "./announced.ts";
 
 /** Names that are remembered, at most; the oldest give way. */
 const namesAtMost = 10_000;
 
-/** Which parameters events have lately been about: a look that finds a change then owes it to the event. */
+/** Which parameters a queue's events have lately been about: a look that finds a change then owes it to the event. */
 export class RecentNotices {
   readonly #clock: Clock;
   readonly #keptMs: number;
-  /** The oldest first; by the monotonic clock. */
-  readonly #seen = new Map<string, { announced: Announced; at: number }>();
+  /** By place and name, the oldest first; `at` by the monotonic clock. */
+  readonly #seen = new Map<string, { place: string; name: string; at: number }>();
 
   /** @param keptMs milliseconds that a notice is remembered */
   constructor(clock: Clock, keptMs: number) {
@@ -20,19 +18,22 @@ export class RecentNotices {
     this.#keptMs = keptMs;
   }
 
-  add({ account, region, name }: Announced): void {
-    const key = `${account}\n${region}\n${name}`;
+  /** @param place as `placeOf` makes them */
+  add(place: string, name: string): void {
+    const key = keyOf(place, name);
     this.#seen.delete(key);
-    this.#seen.set(key, { announced: { account, region, name }, at: this.#clock.monotonic() });
+    this.#seen.set(key, { place, name, at: this.#clock.monotonic() });
     this.#prune();
   }
 
-  /** Whether one of those that are remembered is of this place, and its name is one that is meant. */
-  some(account: string, region: string, isMeant: (name: string) => boolean): boolean {
+  /** Whether one of those that are remembered was about a reference, which lies in `place`. */
+  has(place: string, reference: Reference): boolean {
     this.#prune();
-    for (const { announced } of this.#seen.values()) {
-      if (announced.account === account && announced.region === region && isMeant(announced.name)) return true;
+    if (reference.kind === "parameter") {
+      const name = nameOf(reference);
+      return name !== undefined && this.#seen.has(keyOf(place, name));
     }
+    for (const seen of this.#seen.values()) if (seen.place === place && isListed(seen.name, reference)) return true;
     return false;
   }
 
@@ -43,4 +44,8 @@ export class RecentNotices {
       this.#seen.delete(key);
     }
   }
+}
+
+function keyOf(place: string, name: string): string {
+  return `${place}\n${name}`;
 }

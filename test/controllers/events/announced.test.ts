@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { concerns, isAnnouncedByAws } from "../../../src/controllers/events/announced.ts";
+import { isAnnouncedByAws } from "../../../src/controllers/events/announced.ts";
 import { RecentNotices } from "../../../src/controllers/events/recent.ts";
-import type { ParameterReference, PathReference } from "../../../src/parameters/reference.ts";
+import type { ParameterReference, PathReference, Reference } from "../../../src/parameters/reference.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { FakeQueue } from "../../support/fake-queue.ts";
 
@@ -11,6 +11,12 @@ const account = "123456789012";
 const named = (name: string, selector = ""): ParameterReference => ({ kind: "parameter", identity, name, selector });
 const below = (path: string, recursive = true): PathReference => {
   return { kind: "path", identity, path, recursive, label: "", types: [] };
+};
+/** Whether a change of one name is one of a reference, which lies in its place. */
+const concerns = (name: string, reference: Reference) => {
+  const recent = new RecentNotices(new FakeClock(), 60_000);
+  recent.add("here", name);
+  return recent.has("here", reference);
 };
 const arn = (where: string, name: string) => named(`arn:aws:ssm:${where}:parameter${name}`);
 
@@ -72,29 +78,27 @@ test("a path concerns what a listing of it would give", () => {
 });
 
 describe("recent notices", () => {
-  const notice = (name: string) => ({ account, region: "eu-west-1", name });
-  const has = (recent: RecentNotices, name: string, region = "eu-west-1") =>
-    recent.some(account, region, (one) => one === name);
+  const has = (recent: RecentNotices, name: string, place = "here") => recent.has(place, named(name));
 
   test("are remembered for their time, from the last one of a name, in their place only", async () => {
     const clock = new FakeClock();
     const recent = new RecentNotices(clock, 60_000);
-    recent.add(notice("/a"));
-    recent.add(notice("/b"));
+    recent.add("here", "/a");
+    recent.add("here", "/b");
     await clock.advance(50_000);
-    recent.add(notice("/a"));
+    recent.add("here", "/a");
     await clock.advance(10_001);
     expect(has(recent, "/b")).toBe(false);
     expect(has(recent, "/a")).toBe(true);
-    expect(has(recent, "/a", "eu-west-2")).toBe(false);
-    expect(recent.some("999999999999", "eu-west-1", () => true)).toBe(false);
+    expect(has(recent, "/a", "there")).toBe(false);
+    expect([recent.has("here", below("/")), recent.has("there", below("/"))]).toEqual([true, false]);
     await clock.advance(50_000);
     expect(has(recent, "/a")).toBe(false);
   });
 
   test("are no more than can be held: the oldest give way", () => {
     const recent = new RecentNotices(new FakeClock(), 60_000);
-    for (let i = 0; i <= 10_000; i++) recent.add(notice(`/${i}`));
+    for (let i = 0; i <= 10_000; i++) recent.add("here", `/${i}`);
     expect(has(recent, "/0")).toBe(false);
     expect(has(recent, "/1")).toBe(true);
   });

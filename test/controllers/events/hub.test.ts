@@ -4,6 +4,7 @@ import type { AnyConnection } from "../../../src/controllers/connection/resolve.
 import { EventHub, lateMs, settleWithinMs } from "../../../src/controllers/events/hub.ts";
 import { Metrics } from "../../../src/metrics/metrics.ts";
 import type { Reference } from "../../../src/parameters/reference.ts";
+import { sleep } from "../../../src/runtime/clock.ts";
 import { Failure } from "../../../src/runtime/failure.ts";
 import { silent } from "../../../src/runtime/log.ts";
 import { seriesOf } from "../../awsapi/aws-server.ts";
@@ -23,8 +24,11 @@ let hub: EventHub;
 let looks: string[];
 let replanned: string[];
 let changed: string[];
-/** What a look finds, by name. */
+/** Whom a name concerns, where a look finds it changed. */
 let finds: Map<string, string[]>;
+/** Whom a name concerns, where a look finds nothing new. */
+let concerned: Map<string, string[]>;
+let isHeard: boolean;
 let settled: (keys: readonly string[]) => Promise<boolean>;
 let look: () => Promise<void>;
 
@@ -33,7 +37,7 @@ beforeEach(() => {
   queue = new FakeQueue(clock);
   metrics = new Metrics();
   [looks, replanned, changed] = [[], [], []];
-  finds = new Map();
+  [finds, concerned, isHeard] = [new Map(), new Map(), true];
   settled = async () => true;
   look = async () => {};
   hub = new EventHub({
@@ -41,7 +45,7 @@ beforeEach(() => {
       announced: async (identity, of, name) => {
         looks.push(`${identity.key} ${of} ${name}`);
         await look();
-        return finds.get(name) ?? [];
+        return { dependants: finds.get(name) ?? concerned.get(name) ?? [], changed: finds.has(name), isHeard };
       },
       replan: (key) => void replanned.push(key),
     },
@@ -88,6 +92,14 @@ async function pass(ms: number, steps = 1): Promise<void> {
     await clock.advance(ms / steps);
     for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
   }
+}
+
+/** An identity that may do nothing with the queue. */
+function denied(key: string): Identity {
+  const refuse = async () => {
+    throw new Failure("AccessDenied", "wait", "denied");
+  };
+  return { ...queue.identity(key), sqs: { tags: refuse, receive: refuse, remove: refuse } };
 }
 
 /** Has a connection whose queue is proved. */
@@ -157,14 +169,56 @@ describe("a notice", () => {
     await emptied();
   });
 
-  test.each<[string, { settled?: typeof settled; look?: typeof look }]>([
+  test("whose look finds nothing new waits for its dependants too: an earlier one's look may have", async () => {
+    let write: (value: boolean) => void = () => {};
+    settled = (keys) =>
+      new Promise((resolve) => {
+        if (keys.includes("shop/a")) write = resolve;
+        else resolve(true);
+      });
+    concerned.set("/a", ["shop/a"]);
+    join("c");
+    hub.begin();
+    await receiving();
+    queue.send(changeOf("/a"));
+    await until(() => looks.length === 1, "the look");
+    await pass(1_000);
+    expect(queue.size).toBe(1);
+    write(true);
+    await emptied();
+  });
+
+  test("gives its dependants their time when the look has ended, however long that took", async () => {
+    let end: () => void = () => {};
+    look = () =>
+      new Promise((resolve) => {
+        end = resolve;
+      });
+    finds.set("/a", ["shop/a"]);
+    settled = async () => {
+      await sleep(clock, settleWithinMs - 1_000);
+      return true;
+    };
+    join("c");
+    hub.begin();
+    await receiving();
+    queue.send(changeOf("/a"));
+    await until(() => looks.length === 1, "the look");
+    await pass(30_000, 3);
+    end();
+    await pass(settleWithinMs, 2);
+    await emptied();
+    expect(looks).toHaveLength(1);
+  });
+
+  test.each<[string, { settled?: typeof settled; look?: typeof look; isHeard?: boolean }]>([
     ["a dependant has to be tried again", { settled: async () => false }],
     ["its dependants take too long", { settled: () => new Promise(() => {}) }],
-    ["the look takes too long", { look: () => new Promise(() => {}) }],
+    ["the look was not answered", { isHeard: false }],
     ["the look fails by a defect", { look: async () => Promise.reject(new TypeError("x")) }],
   ])("comes again where %s", async (_, spoilt) => {
-    const well = { settled, look };
-    ({ settled, look } = { ...well, ...spoilt });
+    const well = { settled, look, isHeard };
+    ({ settled, look, isHeard } = { ...well, ...spoilt });
     finds.set("/a", ["shop/a"]);
     join("c");
     hub.begin();
@@ -174,10 +228,25 @@ describe("a notice", () => {
     await pass(settleWithinMs + 1);
     expect(queue.size).toBe(1);
     await receiving();
-    ({ settled, look } = well);
+    ({ settled, look, isHeard } = well);
     await pass(60_000, 6);
     await emptied();
     expect(looks).toHaveLength(2);
+  });
+
+  test("of a place where its queue has no connection is deleted, and counts for nobody", async () => {
+    await proved();
+    const other = new FakeQueue(clock);
+    join("o", other.identity("four"), otherUrl);
+    await until(() => other.waiting === 3, "the other's receives");
+    await pass(lateMs + 1, 3);
+    looks.length = 0;
+    other.send(changeOf("/a", { account: "999999999999" }), changeOf("/a"));
+    await until(() => other.size === 0, "the other empty");
+    expect(looks).toEqual([`four ${account} /a`]);
+    hub.missed(reference("/a"));
+    await pass(lateMs, 6);
+    expect(await missedTotal()).toBe(1);
   });
 
   test("about nothing of ours is deleted, and proves nothing", async () => {
@@ -228,14 +297,44 @@ describe("polls may be fewer", () => {
     expect(isAnnounced()).toBe(false);
   });
 
-  test("again for new credentials as soon as the queue answers these", async () => {
+  test("not any more when the connection whose receiver works leaves, for none of those that stay", async () => {
+    await proved();
+    join("b", denied("two"));
+    await until(() => hub.condition("b")?.status === "False", "the denial");
+    changed.length = 0;
+    hub.removed("c");
+    await until(() => queue.waiting === 0, "the end of its receives");
+    join("d");
+    await receiving();
+    expect(changed).toContain("b");
+    expect(replanned).toContain("two");
+    expect([isAnnounced(), isAnnounced("/a", queue.identity("two"))]).toEqual([false, false]);
+    expect([hub.isProved("b"), hub.isProved("d")]).toEqual([false, false]);
+  });
+
+  test("for new credentials only once an event has led to a change by them", async () => {
     await proved();
     const renewed = queue.identity("renewed");
-    queue.tagged.set("keyferry.io/cluster", "mine");
     join("c", renewed);
-    expect(isAnnounced("/a", renewed)).toBe(false);
+    await until(() => queue.count("ListQueueTags") === 2, "the renewed one's look at the tags");
     await receiving();
+    expect(isAnnounced("/a", renewed)).toBe(false);
+    finds.set("/a", ["shop/checkout"]);
+    queue.send(changeOf("/a"));
+    await emptied();
     expect(isAnnounced("/a", renewed)).toBe(true);
+    expect(hub.isProved("c")).toBe(true);
+  });
+
+  test("not where a look found nothing new", async () => {
+    join("c");
+    hub.begin();
+    await receiving();
+    concerned.set("/a", ["shop/checkout"]);
+    queue.send(changeOf("/a"));
+    await emptied();
+    expect(looks).toHaveLength(1);
+    expect(isAnnounced()).toBe(false);
   });
 
   test("not any more while the queue is not received from; and what was proved has then to be proved again", async () => {
@@ -258,21 +357,20 @@ describe("polls may be fewer", () => {
     expect(await missedTotal()).toBe(0);
   });
 
-  test("while one of two identities receives from the queue, but not the other", async () => {
+  test("for that one of two identities which receives from the queue", async () => {
     await proved();
     join("b", queue.identity("two"));
     await receiving(6);
-    const denied = queue.identity("two");
+    expect(isAnnounced("/a", queue.identity("two"))).toBe(true);
     hub.removed("b");
     await receiving();
-    const refuse = async () => {
-      throw new Failure("AccessDenied", "wait", "denied");
-    };
-    join("b", { ...denied, sqs: { ...denied.sqs, tags: refuse, receive: refuse, remove: refuse } });
+    replanned.length = 0;
+    join("b", denied("two"));
     await until(() => hub.condition("b")?.status === "False", "the denial");
     expect(hub.condition("c")).toMatchObject({ status: "True" });
-    expect(isAnnounced()).toBe(true);
-    expect(isAnnounced("/a", queue.identity("two"))).toBe(true);
+    expect([isAnnounced(), hub.isProved("c")]).toEqual([true, true]);
+    expect([isAnnounced("/a", queue.identity("two")), hub.isProved("b")]).toEqual([false, false]);
+    expect(replanned).toEqual(["two"]);
   });
 });
 
@@ -355,6 +453,19 @@ describe("the condition", () => {
     });
   });
 
+  test("says that tags cannot be read where the queue is another account's, and receives from it", async () => {
+    queue.fault = (operation) => {
+      if (operation === "ListQueueTags") throw new Failure("AccessDenied", "wait", "never allowed");
+    };
+    join("c", queue.identity("one"), url, "999999999999");
+    hub.begin();
+    await receiving();
+    expect(hub.condition("c")).toMatchObject({
+      status: "True",
+      message: expect.stringContaining("of another account, whose tags cannot be read"),
+    });
+  });
+
   test("says at once what is wrong with the URL, and nothing is asked of AWS", async () => {
     join("c", queue.identity("one"), url.replace("eu-west-1", "eu-west-2"));
     hub.begin();
@@ -376,6 +487,16 @@ describe("the condition", () => {
 });
 
 describe("receivers", () => {
+  test("are those of one queue where two connections spell it in two ways", async () => {
+    join("a");
+    join("b", queue.identity("one"), url.replace("https://sqs.eu-west-1", "https://eu-west-1.queue"));
+    hub.begin();
+    await receiving();
+    await pass(1_000);
+    expect(queue.waiting).toBe(3);
+    expect([hub.condition("a")?.status, hub.condition("b")?.status]).toEqual(["True", "True"]);
+  });
+
   test("are one for each queue and identity, and end with the last connection that needs them", async () => {
     join("a");
     hub.begin();
@@ -396,8 +517,8 @@ describe("receivers", () => {
     hub.begin();
     await receiving();
     join("a", queue.identity("renewed"));
+    await until(() => queue.count("ListQueueTags") === 2, "the renewed one's look at the tags");
     await receiving();
-    expect(queue.count("ListQueueTags")).toBe(2);
   });
 
   test("are left as they are by a connection that comes to the same again", async () => {
