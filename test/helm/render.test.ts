@@ -83,6 +83,7 @@ describe("the flags of the operator", () => {
     "read-only": [{ readOnly: true }, { readOnly: true }],
     "the time until a missing parameter is gone": [{ missingGrace: "1h30m" }, { missingGrace: 5_400_000 }],
     "the name of the cluster": [{ clusterName: "prod-eu" }, { clusterName: "prod-eu" }],
+    "a name of the cluster that YAML would take for a key": [{ clusterName: "prod:" }, { clusterName: "prod:" }],
     "endpoints for emulators": [{ allowInsecureEndpoints: true }, { allowInsecureEndpoints: true }],
     "no series for each resource": [{ perObjectMetrics: false }, { perObjectMetrics: false }],
     "the log's level and form": [

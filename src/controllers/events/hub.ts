@@ -148,6 +148,7 @@ export class EventHub {
       if (isRecent()) return;
       this.#options.metrics.eventsMissed.inc();
       for (const { queue, place } of proofs) {
+        if (!queue.proved.has(place)) continue;
         const what = reference.kind === "path" ? reference.path : reference.name;
         this.#options.log.warn(
           { queue: queue.url, parameter: what },
@@ -224,8 +225,8 @@ export class EventHub {
 
   #receive(queue: Queue): void {
     const { silences } = this.#options.metrics;
-    if (queue.receive() === 0) silences.delete(queue.url);
-    else if (!silences.has(queue.url)) this.#heard(queue);
+    queue.receive();
+    if (!silences.has(queue.url)) this.#heard(queue);
   }
 
   #heard({ url }: Queue): void {

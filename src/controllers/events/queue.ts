@@ -53,12 +53,8 @@ export class Queue {
     this.recent = new RecentNotices(options.clock, options.recentMs);
   }
 
-  /**
-   * Starts a receiver for every identity that has none, and stops those that nobody needs.
-   *
-   * @returns how many there are
-   */
-  receive(): number {
+  /** Starts a receiver for every identity that has none, and stops those that nobody needs. */
+  receive(): void {
     const wanted = new Map([...this.members.values()].map((member) => [member.identity.key, member]));
     for (const [key, { identity, queueUrl, isForeign }] of wanted) {
       if (this.#receivers.has(key)) continue;
@@ -69,7 +65,6 @@ export class Queue {
       receiver.start();
     }
     for (const key of this.#receivers.keys()) if (!wanted.has(key)) this.#stop(key);
-    return wanted.size;
   }
 
   /** Resolves when every receiver has ended, those that were stopped before too. */
