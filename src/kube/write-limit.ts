@@ -1,11 +1,15 @@
+/** What is written. Only like is compared with like: a status takes less time than a Secret. */
+export type WriteKind = "secret" | "status";
+
 /** How one write to the API server came out. */
 export interface WriteSample {
+  kind: WriteKind;
   /** Milliseconds of a monotonic clock. */
   beganAt: number;
   endedAt: number;
   /**
-   * - `done`: the server answered, also with a refusal;
-   * - `overloaded`: it could not, or not in time: 429, 5xx, no whole answer.
+   * - `done`: the server wrote it. A refusal is no sample, since it may come before any of the work;
+   * - `overloaded`: the server could not write it, or not in time, and would no other either.
    */
   outcome: "done" | "overloaded";
   /** Whether as many writes were under way as were let. With fewer, success says nothing of a larger number. */
@@ -16,15 +20,20 @@ export interface WriteSample {
 export interface WriteLimit {
   /** A whole number. */
   limit: number;
-  /** Milliseconds of a write that waited for nothing in the server; undefined before the first. */
-  bestMs: number | undefined;
+  /** Milliseconds of a write that waited for nothing in the server, by kind; none before the first. */
+  best: Readonly<Partial<Record<WriteKind, number>>>;
   /** Milliseconds of a monotonic clock: what began before has been punished already. */
   cutAt: number;
-  /** Writes since the limit was last looked at, the sum of their times, the shortest, and whether one met a full house. */
+  /** Writes since the limit was last looked at, and whether one met a full house. */
+  window: Readonly<Partial<Record<WriteKind, Times>>>;
+  sawFull: boolean;
+}
+
+/** How many writes, the sum of their times and the shortest, in milliseconds. */
+interface Times {
   count: number;
   sumMs: number;
   leastMs: number;
-  sawFull: boolean;
 }
 
 /** Fewer would leave a healthy API server idle between two answers. */
@@ -41,47 +50,59 @@ const windowWrites = 8;
  */
 const keepsBusy = 4;
 const crowds = 8;
-/** How far the best time follows a server that has become slower for good, each window. */
+/** A mean time of so many times the best is what times scatter by on their own; from the second on it is a queue. */
+const scatters = 2;
+const queues = 2.5;
+/** How far the best time follows a faster one, so that no single answer rules, and a server slower for good, each window. */
+const follows = 0.5;
 const forgets = 0.02;
 
 /** The limit that a process begins with. */
 export const firstLimit: WriteLimit = {
   limit: firstWrites,
-  bestMs: undefined,
+  best: {},
   cutAt: Number.NEGATIVE_INFINITY,
-  ...emptyWindow(),
+  window: {},
+  sawFull: false,
 };
 
 /**
  * The limit that follows from a write. An overload halves it, once for all that were under way; a time that has grown
- * well past the best lowers it by an eighth; success in a full house raises it by one.
+ * well past the best of its kind lowers it by an eighth; success in a full house raises it by one.
  */
-export function afterWrite(state: WriteLimit, { beganAt, endedAt, outcome, wasFull }: WriteSample): WriteLimit {
+export function afterWrite(state: WriteLimit, sample: WriteSample): WriteLimit {
+  const { kind, beganAt, endedAt, outcome, wasFull } = sample;
   if (outcome === "overloaded") {
     if (beganAt < state.cutAt) return state;
     const limit = Math.max(Math.floor(state.limit / 2), leastWrites);
-    return { ...state, limit, cutAt: endedAt, ...emptyWindow() };
+    return { ...state, limit, cutAt: endedAt, window: {}, sawFull: false };
   }
   const ms = Math.max(endedAt - beganAt, 0);
-  const next = {
-    ...state,
-    count: state.count + 1,
-    sumMs: state.sumMs + ms,
-    leastMs: Math.min(state.leastMs, ms),
-    sawFull: state.sawFull || wasFull,
-  };
-  return next.count < Math.max(windowWrites, state.limit) ? next : judged(next);
+  const { count, sumMs, leastMs } = state.window[kind] ?? { count: 0, sumMs: 0, leastMs: ms };
+  const times = { count: count + 1, sumMs: sumMs + ms, leastMs: Math.min(leastMs, ms) };
+  const window = { ...state.window, [kind]: times };
+  const next = { ...state, window, sawFull: state.sawFull || wasFull };
+  const counted = (window.secret?.count ?? 0) + (window.status?.count ?? 0);
+  return counted < Math.max(windowWrites, state.limit) ? next : judged(next);
 }
 
-function judged({ limit, bestMs: before, cutAt, count, sumMs, leastMs, sawFull }: WriteLimit): WriteLimit {
-  const bestMs = before === undefined || leastMs < before ? leastMs : before + forgets * (leastMs - before);
-  const meanMs = sumMs / count;
-  const waiting = meanMs > 0 ? limit * (1 - bestMs / meanMs) : 0;
-  const fewer = waiting > crowds ? limit - Math.ceil(limit / 8) : limit;
-  const now = waiting < keepsBusy && sawFull ? limit + 1 : fewer;
-  return { limit: Math.min(Math.max(now, leastWrites), mostWrites), bestMs, cutAt, ...emptyWindow() };
-}
-
-function emptyWindow() {
-  return { count: 0, sumMs: 0, leastMs: Number.POSITIVE_INFINITY, sawFull: false };
+function judged({ limit, best: before, cutAt, window, sawFull }: WriteLimit): WriteLimit {
+  const best = { ...before };
+  let sumMs = 0;
+  /** What the same writes would have taken in an empty server. */
+  let leastMs = 0;
+  for (const kind of ["secret", "status"] as const) {
+    const times = window[kind];
+    if (!times) continue;
+    const was = best[kind] ?? times.leastMs;
+    const now = was + (times.leastMs < was ? follows : forgets) * (times.leastMs - was);
+    best[kind] = now;
+    sumMs += times.sumMs;
+    leastMs += times.count * now;
+  }
+  const waiting = sumMs > 0 ? limit * (1 - leastMs / sumMs) : 0;
+  const isCrowded = waiting > crowds && sumMs > queues * leastMs;
+  const hasRoom = waiting < keepsBusy || sumMs < scatters * leastMs;
+  const now = hasRoom && sawFull ? limit + 1 : isCrowded ? limit - Math.ceil(limit / 8) : limit;
+  return { limit: Math.min(Math.max(now, leastWrites), mostWrites), best, cutAt, window: {}, sawFull: false };
 }

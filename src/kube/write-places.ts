@@ -1,8 +1,10 @@
-import { backoff, type Clock, type Random } from "../runtime/clock.ts";
-import { FairQueue, type Waiting } from "../runtime/fair-queue.ts";
-import { type Lane, priorityOf } from "../runtime/lane.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
+import { type Lane, lanes } from "../runtime/lane.ts";
 import { isRetryable, KubeError } from "./errors.ts";
-import { afterWrite, firstLimit, type WriteLimit } from "./write-limit.ts";
+import { Latest } from "./write-latest.ts";
+import { afterWrite, firstLimit, type WriteKind, type WriteLimit } from "./write-limit.ts";
+import { type Queued, WriteQueue } from "./write-queue.ts";
+import { Valve } from "./write-valve.ts";
 
 /** Outside worlds of the places. */
 export interface WritePlacesOptions {
@@ -10,19 +12,19 @@ export interface WritePlacesOptions {
   random: Random;
 }
 
-/** Lanes in which somebody waits, and those of the mass; the more urgent first. */
-const urgent = (["event", "interactive", "drift"] as const).map(priorityOf);
-const mass = (["bulk", "poll"] as const).map(priorityOf);
 /** Places beyond the limit that only urgent writes take, so that none ever waits for one of the mass to end. */
 const keptForUrgent = 2;
-/** Urgent writes that pass the mass at most, before one of the mass has its turn. */
-const passesTheMass = 7;
+/** Milliseconds after which a write gives its place back: an admission webhook can make the server answer after 30 s. */
+const slowAfterMs = 2_000;
+/** Writes without a place that one namespace may have under way, and all together; beyond them they keep their places. */
+const mostSlow = { ofNamespace: 8, ofAll: 32 };
 /** Milliseconds for which a write that the server throttles is tried again, before its caller is told. */
 const triesForMs = 10_000;
-/** Milliseconds without a write after a 429 that does not say how long: doubled each time, and stretched by up to half. */
-const pause = { baseMs: 500, capMs: 8_000, jitter: 0.5 };
+/** Milliseconds within which the 429s of two namespaces are the server's own, and other overloads. */
+const sameMoment = { throttledMs: 1_000, overloadedMs: 10_000 };
 
-interface WaitingWrite extends Waiting {
+interface WaitingWrite extends Queued {
+  kind: WriteKind;
   isOfMass: boolean;
   begin: () => Promise<unknown>;
   resolve: (value: unknown) => void;
@@ -31,32 +33,50 @@ interface WaitingWrite extends Waiting {
   throttledAt: number | undefined;
 }
 
+/** What a namespace has here. */
+interface Tenant {
+  waiting: number;
+  /** Its writes under way that hold a place, and those that have lasted too long to. */
+  held: number;
+  slow: number;
+  valve: Valve;
+}
+
 /**
  * The places for writes to the API server: as many as it takes without a queue inside it, given to the most urgent lane
  * first, and within a lane to the namespaces in turn. Since few are under way, one that cannot wait gets through while
- * thousands of the mass do.
+ * thousands of the mass do. What goes wrong in one namespace, where a webhook or a quota of its own may be the cause,
+ * holds up that namespace alone.
  */
 export class WritePlaces {
   readonly #options: WritePlacesOptions;
-  readonly #waiting = new FairQueue<WaitingWrite>();
+  readonly #queue = new WriteQueue<WaitingWrite>();
+  readonly #tenants = new Map<string, Tenant>();
+  /** Those that hold places. */
+  readonly #holders = new Set<Tenant>();
+  /** Whether the server takes any write at all. */
+  readonly #valve: Valve;
   #limit: WriteLimit = firstLimit;
-  #underWay = 0;
-  /** Urgent writes begun since the mass had its last turn. */
-  #passed = 0;
-  /** The server wants no more for now. */
-  #isClosed = false;
-  /** Monotonic milliseconds when it last said so. */
-  #closedAt = Number.NEGATIVE_INFINITY;
-  /** Times in a row that it said so. */
-  #throttles = 0;
+  /** Writes that hold a place, and those of the mass among them. */
+  #held = { all: 0, mass: 0 };
+  #slow = 0;
+  readonly #written = new Latest();
+  readonly #throttled = new Latest();
+  readonly #overloaded = new Latest();
 
   constructor(options: WritePlacesOptions) {
     this.#options = options;
+    this.#valve = this.#makeValve();
   }
 
   /** Writes that may be under way at once, now; urgent ones, two more. */
   get limit(): number {
     return this.#limit.limit;
+  }
+
+  /** Of each lane in which writes wait: how many, and for how many milliseconds the oldest. */
+  waits(): Iterable<{ lane: Lane; depth: number; oldestMs: number }> {
+    return this.#queue.waits(this.#options.clock.monotonic());
   }
 
   /**
@@ -67,14 +87,14 @@ export class WritePlaces {
    * @param write is called again after a 429
    * @returns what `write` does, and rejects as it does
    */
-  run<T>(lane: Lane, namespace: string, write: () => Promise<T>): Promise<T> {
+  run<T>(lane: Lane, namespace: string, write: () => Promise<T>, kind: WriteKind = "secret"): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const priority = priorityOf(lane);
-    this.#waiting.push({
-      priority,
-      flow: namespace,
-      withdrawn: false,
-      isOfMass: mass.includes(priority),
+    this.#push({
+      lane,
+      namespace,
+      since: this.#options.clock.monotonic(),
+      kind,
+      isOfMass: lane === "bulk" || lane === "poll",
       begin: write,
       resolve: resolve as (value: unknown) => void,
       reject,
@@ -84,75 +104,175 @@ export class WritePlaces {
     return promise;
   }
 
-  #open(): void {
-    this.#isClosed = false;
-    this.#fill();
+  #push(write: WaitingWrite): void {
+    let tenant = this.#tenants.get(write.namespace);
+    if (!tenant) {
+      const { namespace } = write;
+      tenant = { waiting: 0, held: 0, slow: 0, valve: this.#makeValve(() => this.#dropIfIdle(namespace)) };
+      this.#tenants.set(namespace, tenant);
+    }
+    tenant.waiting++;
+    this.#queue.push(write);
+  }
+
+  #makeValve(opened = () => {}): Valve {
+    return new Valve({
+      ...this.#options,
+      opened: () => {
+        opened();
+        this.#fill();
+      },
+    });
+  }
+
+  #dropIfIdle(namespace: string): void {
+    const { held, slow, waiting, valve } = this.#tenants.get(namespace)!;
+    if (held + slow + waiting === 0 && !valve.isClosed) this.#tenants.delete(namespace);
   }
 
   #fill(): void {
-    if (this.#isClosed) return;
     for (let next = this.#next(); next; next = this.#next()) void this.#write(next);
   }
 
   /** The write that takes the next free place; undefined where there is none for what waits. */
   #next(): WaitingWrite | undefined {
-    const { limit } = this.#limit;
-    if (this.#underWay >= limit + keptForUrgent) return undefined;
-    if (this.#passed >= passesTheMass) {
-      this.#passed = 0;
-      const turn = this.#take(mass);
-      if (turn) return turn;
+    for (const lane of lanes) {
+      const due = this.#queue.isDue(lane) ? this.#take(lane, true) : undefined;
+      if (due) return due;
     }
-    const first = this.#take(urgent);
-    if (first) this.#passed++;
-    return first ?? (this.#underWay < limit ? this.#take(mass) : undefined);
-  }
-
-  #take(priorities: readonly number[]): WaitingWrite | undefined {
-    for (const priority of priorities) {
-      const found = this.#waiting.takeOf(priority);
-      if (found) return found;
+    for (const lane of lanes) {
+      const next = this.#take(lane, false);
+      if (next) return next;
     }
     return undefined;
   }
 
-  async #write(waiting: WaitingWrite): Promise<void> {
-    const { clock } = this.#options;
-    this.#underWay++;
-    const wasFull = this.#underWay >= this.#limit.limit;
-    const beganAt = clock.monotonic();
-    const ended = (outcome: "done" | "overloaded") => {
-      this.#underWay--;
-      this.#limit = afterWrite(this.#limit, { beganAt, endedAt: clock.monotonic(), outcome, wasFull });
+  /**
+   * The next write of a lane for which there is a place. Namespaces that have less than half of the places come first;
+   * what another has beyond its half, from a time when nobody else wrote, does not count against them.
+   *
+   * @param isDue whether one of the mass may have a place that is kept for urgent ones
+   */
+  #take(lane: Lane, isDue: boolean): WaitingWrite | undefined {
+    const isOfMass = lane === "bulk" || lane === "poll";
+    if (!this.#valve.lets(isOfMass)) return undefined;
+    const { limit } = this.#limit;
+    const half = Math.ceil(limit / 2);
+    const most = isOfMass && !isDue ? limit : limit + keptForUrgent;
+    const beyond = this.#beyond(half);
+    const isFree = (uncounted: number) =>
+      this.#held.all - uncounted < most && (!isOfMass || this.#held.mass - uncounted < limit);
+    const mayWrite = (namespace: string, share: number) => {
+      const { held, slow, valve } = this.#tenants.get(namespace)!;
+      return held < share && (slow === 0 || held + slow < mostSlow.ofNamespace) && valve.lets(isOfMass);
     };
+    const first = isFree(beyond) ? this.#queue.take(lane, (namespace) => mayWrite(namespace, half)) : undefined;
+    if (first || !isFree(0)) return first;
+    return this.#queue.take(lane, (namespace) => mayWrite(namespace, Number.POSITIVE_INFINITY));
+  }
+
+  /** How many places namespaces hold beyond as many each. */
+  #beyond(most: number): number {
+    let sum = 0;
+    for (const { held } of this.#holders) sum += Math.max(held - most, 0);
+    return sum;
+  }
+
+  async #write(write: WaitingWrite): Promise<void> {
+    const { clock } = this.#options;
+    const { namespace, kind, isOfMass } = write;
+    const tenant = this.#tenants.get(namespace)!;
+    tenant.waiting--;
+    this.#valve.began(isOfMass);
+    tenant.valve.began(isOfMass);
+    const release = this.#hold(tenant, isOfMass);
+    const wasFull = this.#held.all >= this.#limit.limit;
+    const beganAt = clock.monotonic();
+    const timer = clock.setTimer(() => {
+      this.#passed(tenant, beganAt, false);
+      release.asSlow();
+      this.#fill();
+    }, slowAfterMs);
     try {
-      const value = await waiting.begin();
-      ended("done");
-      this.#throttles = 0;
-      waiting.resolve(value);
+      const value = await write.begin();
+      const endedAt = clock.monotonic();
+      this.#passed(tenant, beganAt, true);
+      this.#written.note(namespace, endedAt);
+      // One that lasted so long was held up for a reason of its own.
+      if (endedAt - beganAt < slowAfterMs)
+        this.#limit = afterWrite(this.#limit, { kind, beganAt, endedAt, outcome: "done", wasFull });
+      write.resolve(value);
     } catch (error) {
-      ended(isRetryable(error) ? "overloaded" : "done");
-      if (!this.#keepsItsTurn(waiting, error, beganAt)) waiting.reject(error);
+      if (isRetryable(error)) this.#noteOverload(write, error as KubeError, beganAt);
+      if (!this.#keepsItsTurn(write, tenant, error, beganAt)) write.reject(error);
     }
+    timer.cancel();
+    release.fully();
+    this.#dropIfIdle(namespace);
     this.#fill();
   }
 
-  /** Puts a write that was throttled back into its lane, and closes the places for as long as the server asks. */
-  #keepsItsTurn(waiting: WaitingWrite, error: unknown, beganAt: number): boolean {
-    if (!(error instanceof KubeError) || error.kind !== "tooManyRequests") return false;
-    const { clock, random } = this.#options;
-    const now = clock.monotonic();
-    // What was under way at the first refusal is refused for the same cause.
-    if (!this.#isClosed && beganAt >= this.#closedAt) {
-      const { baseMs, capMs, jitter } = pause;
-      const own = backoff(this.#throttles++, baseMs, capMs, jitter, random);
-      this.#isClosed = true;
-      this.#closedAt = now;
-      clock.setTimer(() => this.#open(), Math.max(own, Math.min(error.retryAfterMs ?? 0, triesForMs)));
+  /** Takes a place, and gives what gives it back. */
+  #hold(tenant: Tenant, isOfMass: boolean): { asSlow: () => void; fully: () => void } {
+    let isSlow = false;
+    const add = (count: number) => {
+      tenant.held += count;
+      if (tenant.held > 0) this.#holders.add(tenant);
+      else this.#holders.delete(tenant);
+      this.#held.all += count;
+      if (isOfMass) this.#held.mass += count;
+    };
+    const addSlow = (count: number) => {
+      tenant.slow += count;
+      this.#slow += count;
+    };
+    add(1);
+    return {
+      asSlow: () => {
+        if (tenant.slow >= mostSlow.ofNamespace || this.#slow >= mostSlow.ofAll) return;
+        isSlow = true;
+        add(-1);
+        addSlow(1);
+      },
+      fully: () => (isSlow ? addSlow(-1) : add(-1)),
+    };
+  }
+
+  #passed(tenant: Tenant, beganAt: number, isWritten: boolean): void {
+    this.#valve.passed(beganAt, isWritten);
+    tenant.valve.passed(beganAt, isWritten);
+  }
+
+  /** Lowers the limit where the server itself is overloaded: no connection, two namespaces, or the only one there is. */
+  #noteOverload({ namespace, kind }: WaitingWrite, error: KubeError, beganAt: number): void {
+    if (beganAt < this.#limit.cutAt) return;
+    const endedAt = this.#options.clock.monotonic();
+    const since = endedAt - sameMoment.overloadedMs;
+    this.#overloaded.note(namespace, endedAt);
+    const isAlone = this.#tenants.size === 1 && !this.#written.isOfAnother(namespace, since);
+    if (error.kind !== "network" && !isAlone && !this.#overloaded.isOfAnother(namespace, since)) return;
+    this.#overloaded.forget();
+    this.#limit = afterWrite(this.#limit, { kind, beganAt, endedAt, outcome: "overloaded", wasFull: true });
+  }
+
+  /**
+   * Puts a write that was throttled back into its lane, and closes its namespace for as long as the server asks; all
+   * where another namespace is throttled in the same moment.
+   */
+  #keepsItsTurn(write: WaitingWrite, tenant: Tenant, error: unknown, beganAt: number): boolean {
+    if (!(error instanceof KubeError) || error.kind !== "tooManyRequests") {
+      this.#passed(tenant, beganAt, false);
+      return false;
     }
-    waiting.throttledAt ??= now;
-    if (now - waiting.throttledAt >= triesForMs) return false;
-    this.#waiting.push(waiting);
+    const now = this.#options.clock.monotonic();
+    this.#throttled.note(write.namespace, now);
+    tenant.valve.refused(beganAt, error.retryAfterMs);
+    if (this.#throttled.isOfAnother(write.namespace, now - sameMoment.throttledMs))
+      this.#valve.refused(beganAt, error.retryAfterMs);
+    else this.#valve.undecided(beganAt, write.isOfMass);
+    write.throttledAt ??= now;
+    if (now - write.throttledAt >= triesForMs) return false;
+    this.#push(write);
     return true;
   }
 }

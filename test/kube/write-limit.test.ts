@@ -27,7 +27,7 @@ function served(
       // Now and then one meets an empty server.
       const waits = i === 1 ? 1 : Math.max(underWay / server.cores, 1);
       const endedAt = now + server.workMs * waits;
-      state = afterWrite(state, { beganAt: now, endedAt, outcome: "done", wasFull: underWay >= limit });
+      state = afterWrite(state, { kind: "secret", beganAt: now, endedAt, outcome: "done", wasFull: underWay >= limit });
     }
     now += 100;
   }
@@ -35,6 +35,7 @@ function served(
 }
 
 const overloaded = (beganAt: number): WriteSample => ({
+  kind: "secret",
   beganAt,
   endedAt: beganAt + 10,
   outcome: "overloaded",
@@ -75,6 +76,7 @@ describe("the limit of writes", () => {
 
   test("stays within its bounds and whole, whatever comes", () => {
     const sample = fc.record({
+      kind: fc.constantFrom("secret" as const, "status" as const),
       beganAt: fc.integer({ min: -1_000, max: 100_000 }),
       endedAt: fc.integer({ min: -1_000, max: 100_000 }),
       outcome: fc.constantFrom("done" as const, "done" as const, "done" as const, "overloaded" as const),

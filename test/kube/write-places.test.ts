@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { KubeError } from "../../src/kube/errors.ts";
-import { firstLimit } from "../../src/kube/write-limit.ts";
+import { firstLimit, mostWrites } from "../../src/kube/write-limit.ts";
 import { WritePlaces } from "../../src/kube/write-places.ts";
 import { type Lane, lanes } from "../../src/runtime/lane.ts";
 import { FakeClock, settle } from "../support/clock.ts";
@@ -35,7 +35,8 @@ function setUp() {
       underWay.push(write);
       return promise;
     });
-  const many = (lane: Lane, count: number) => Array.from({ length: count }, (_, i) => run(lane, `${lane}${i}`));
+  const many = (lane: Lane, count: number, namespace = "shop", name: string = lane) =>
+    Array.from({ length: count }, (_, i) => run(lane, `${name}${i}`, namespace));
   return { clock, places, underWay, begun, run, many };
 }
 
@@ -128,9 +129,12 @@ describe("a write that the API server throttles", () => {
     await clock.advance(2_999);
     expect(begun).toEqual(["first"]);
     await clock.advance(1);
-    expect(begun).toEqual(["first", "interactive0", "interactive1", "first"]);
+    // One probe, and one of the mass.
+    expect(begun).toEqual(["first", "interactive0", "first"]);
     underWay.at(-1)!.end();
     expect(await first).toBe("first");
+    await settle();
+    expect(begun.at(-1)).toBe("interactive1");
   });
 
   test("fails after ten seconds of it", async () => {
@@ -162,12 +166,13 @@ describe("a write that the API server throttles", () => {
     await clock.advance(499);
     expect(begun).toHaveLength(full);
     await clock.advance(1);
-    expect(begun).toHaveLength(full + full / 2);
+    expect(begun).toHaveLength(full + 1);
     for (const write of [...underWay]) write.fail(throttled());
-    await clock.advance(999);
-    expect(begun).toHaveLength(full + full / 2);
-    await clock.advance(1);
-    expect(begun).toHaveLength(full + full);
+    await clock.advance(1_000);
+    expect(begun).toHaveLength(full + 2);
+    underWay[0]!.end();
+    await settle();
+    expect(begun).toHaveLength(full + 2 + full / 2);
   });
 
   test("pauses for twice as long each time, and from the beginning after a success", async () => {
@@ -203,5 +208,238 @@ describe("a write that the API server throttles", () => {
     underWay[0]!.fail(new KubeError(kind, "PATCH"));
     await expect(one).rejects.toMatchObject({ kind });
     expect([begun.length, places.limit]).toEqual([1, full / 2]);
+  });
+});
+
+describe("one namespace whose writes go wrong", () => {
+  /** Writes that take a time of the fake clock. */
+  const lasting = (clock: FakeClock, ms: number, end: "written" | KubeError["kind"] = "written") => {
+    return () =>
+      new Promise<void>((resolve, reject) => {
+        clock.setTimer(() => (end === "written" ? resolve() : reject(new KubeError(end, "PATCH"))), ms);
+      });
+  };
+  /** How many writes of `b` are done after a time. */
+  const written = (clock: FakeClock, places: WritePlaces, count: number) => {
+    const done = { count: 0 };
+    for (let i = 0; i < count; i++) void places.run("bulk", "b", lasting(clock, 20)).then(() => done.count++);
+    return done;
+  };
+
+  test.each(["written", "timeout"] as const)(
+    "does not hold up another's mass, though its own hang for 30 s (%s)",
+    async (end) => {
+      const { clock, places } = setUp();
+      for (let i = 0; i < 100; i++) places.run("bulk", "a", lasting(clock, 30_000, end)).catch(() => {});
+      const done = written(clock, places, 200);
+      await clock.advance(1_500);
+      expect(done.count).toBe(200);
+      await clock.advance(60_000);
+      const more = written(clock, places, 200);
+      await clock.advance(1_500);
+      expect(more.count).toBe(200);
+    },
+  );
+
+  test.each(["interactive", "bulk"] as const)(
+    "lets another's one begin at once, beside its hanging %s",
+    async (lane) => {
+      const { clock, places } = setUp();
+      for (let i = 0; i < 100; i++) void places.run(lane, "a", lasting(clock, 30_000));
+      for (let second = 0; second < 70; second++) {
+        let isDone = false;
+        void places.run("interactive", `b${second}`, lasting(clock, 20)).then(() => {
+          isDone = true;
+        });
+        await clock.advance(20);
+        expect(isDone).toBe(true);
+        await clock.advance(980);
+      }
+    },
+  );
+
+  test("has eight under way once they last, and all places while nobody else writes", async () => {
+    const { clock, begun, underWay, many } = setUp();
+    void many("bulk", 100);
+    expect(begun).toHaveLength(full);
+    await clock.advance(60_000);
+    expect(underWay).toHaveLength(full);
+    underWay[0]!.end();
+    await settle();
+    expect(underWay).toHaveLength(full);
+  });
+
+  test("keeps their places, where 32 have given theirs back", async () => {
+    const { clock, underWay, places, many } = setUp();
+    for (let i = 0; i < 20; i++) void many("bulk", 20, `n${i}`);
+    await clock.advance(60_000);
+    expect(underWay).toHaveLength(32 + places.limit);
+  });
+
+  test("has half of the places while others wait", async () => {
+    const { places, underWay, many } = setUp();
+    void many("bulk", 100, "a", "a");
+    void many("bulk", 100, "b", "b");
+    for (let i = 0; i < 2 * full; i++) {
+      underWay.find(({ name }) => name.startsWith("a"))!.end();
+      await settle(1);
+    }
+    expect(underWay).toHaveLength(places.limit);
+    const ofA = underWay.filter(({ name }) => name.startsWith("a")).length;
+    expect([ofA, places.limit - ofA]).toContain(Math.ceil(places.limit / 2));
+  });
+
+  test.each(["timeout", "unavailable", "tooManyRequests"] as const)(
+    "lowers nobody's limit by %s until a second one has it too",
+    async (kind) => {
+      const { clock, places, underWay, run } = setUp();
+      const settled = [run("bulk", "b", "b"), run("bulk", "c", "c")];
+      for (let i = 0; i < 20; i++) {
+        if (!underWay.some(({ name }) => name === "a")) run("bulk", "a", "a").catch(() => {});
+        await settle(1);
+        underWay.find(({ name }) => name === "a")?.fail(new KubeError(kind, "PATCH"));
+        await clock.advance(1_000);
+      }
+      expect(places.limit).toBe(full);
+      run("bulk", "a", "a").catch(() => {});
+      await clock.advance(10_000);
+      for (const name of ["a", "c"]) underWay.find((write) => write.name === name)?.fail(new KubeError(kind, "PATCH"));
+      await Promise.allSettled(kind === "tooManyRequests" ? [] : [settled[1]]);
+      await settle();
+      expect(places.limit).toBe(full / 2);
+    },
+  );
+
+  test("lowers the limit by an error of the network at once", async () => {
+    const { places, underWay, run } = setUp();
+    void run("bulk", "b", "b");
+    const failed = run("bulk", "a", "a");
+    underWay[1]!.fail(new KubeError("network", "PATCH"));
+    await expect(failed).rejects.toMatchObject({ kind: "network" });
+    expect(places.limit).toBe(full / 2);
+  });
+
+  test("is closed alone after a 429; all are where two have one in the same moment", async () => {
+    const { clock, begun, underWay, run } = setUp();
+    void run("bulk", "a", "a");
+    underWay[0]!.fail(throttled(5_000));
+    await settle();
+    void run("interactive", "a2", "a");
+    void run("bulk", "b", "b");
+    expect(begun).toEqual(["a", "b"]);
+    await clock.advance(2_000);
+    underWay[0]!.fail(throttled(1_000));
+    await settle();
+    void run("bulk", "c", "c");
+    expect(begun.at(-1)).toBe("c");
+    underWay[0]!.fail(throttled(4_000));
+    await settle();
+    void run("interactive", "d", "d");
+    void run("interactive", "e", "e");
+    await clock.advance(3_999);
+    expect(begun).toHaveLength(3);
+    await clock.advance(1);
+    // One probe and one of the mass: a has been let again meanwhile, and was first.
+    expect(begun.slice(3)).toEqual(["a2", expect.stringMatching(/^[abc]$/)]);
+    underWay[0]!.end();
+    await settle();
+    expect(begun).toContain("d");
+    expect(begun).toContain("e");
+  });
+
+  test("does not stop all where it alone is refused as the probe", async () => {
+    const { clock, begun, underWay, run } = setUp();
+    for (const name of ["a", "b"]) run("interactive", name, name).catch(() => {});
+    for (const write of [...underWay]) write.fail(throttled());
+    await settle();
+    void run("interactive", "c", "c");
+    void run("interactive", "d", "d");
+    await clock.advance(1_200);
+    expect(begun).toEqual(["a", "b", "a"]);
+    underWay[0]!.fail(throttled());
+    await settle();
+    expect(begun.slice(3)).toEqual(["b"]);
+    underWay[0]!.end();
+    await settle();
+    expect(begun.slice(4)).toEqual(["c", "d"]);
+  });
+
+  test("keeps nobody waiting by a probe that hangs", async () => {
+    const { clock, begun, underWay, run } = setUp();
+    for (const name of ["a", "b"]) void run("interactive", name, name);
+    for (const write of [...underWay]) write.fail(throttled());
+    await settle();
+    void run("interactive", "c", "c");
+    await clock.advance(500);
+    expect(begun).toHaveLength(3);
+    await clock.advance(2_000);
+    expect(begun).toContain("c");
+  });
+});
+
+describe("lanes of writes", () => {
+  test("an interactive write, and a repair, pass a few of thousands of events", async () => {
+    const { begun, underWay, many, run } = setUp();
+    void many("event", 3_000);
+    void run("interactive", "person");
+    void run("drift", "repair");
+    for (let i = 0; i < 12; i++) {
+      underWay[0]!.end();
+      await settle(1);
+    }
+    expect(begun.indexOf("person") - full).toBeLessThanOrEqual(2 + 5);
+    expect(begun.indexOf("repair") - full).toBeLessThanOrEqual(2 + 12);
+    expect(begun).toContain("repair");
+  });
+
+  test("tell how many wait in them, and for how long the oldest", async () => {
+    const { clock, places, underWay, many, run } = setUp();
+    expect([...places.waits()]).toEqual([]);
+    void many("bulk", full + 3);
+    await clock.advance(1_000);
+    void run("bulk", "late", "other");
+    void many("event", 5);
+    await clock.advance(500);
+    expect([...places.waits()]).toEqual([
+      { lane: "event", depth: 4, oldestMs: 500 },
+      { lane: "bulk", depth: 3, oldestMs: 1_500 },
+    ]);
+    while (underWay.length > 0) {
+      underWay[0]!.end();
+      await settle(1);
+    }
+    expect([...places.waits()]).toEqual([]);
+  });
+});
+
+describe("the limit of places", () => {
+  /** Writes 3,000 times in a full house of two namespaces; `take` says how long one takes, and how it ends. */
+  const limitAfter = async (take: (i: number) => { ms: number; kind?: "secret" | "status"; isRefused?: boolean }) => {
+    const clock = new FakeClock();
+    const places = new WritePlaces({ clock, random: () => 0 });
+    let ended = 0;
+    for (let i = 0; i < 3_000; i++) {
+      const { ms, kind, isRefused } = take(i);
+      const write = () =>
+        new Promise<void>((resolve, reject) => {
+          clock.setTimer(() => (isRefused ? reject(new KubeError("conflict", "PATCH: 409")) : resolve()), ms);
+        });
+      const note = () => void ended++;
+      void places.run("bulk", i % 2 ? "a" : "b", write, kind).then(note, note);
+    }
+    while (ended < 2_500) await clock.advance(20);
+    return places.limit;
+  };
+
+  test("reaches the most where statuses take less time than Secrets", async () => {
+    expect(await limitAfter((i) => (i % 3 ? { ms: 30, kind: "secret" } : { ms: 5, kind: "status" }))).toBe(mostWrites);
+  });
+
+  test("reaches the most where times of one kind scatter", async () => {
+    expect(await limitAfter((i) => ({ ms: i % 3 === 1 ? 20 : 8 }))).toBe(mostWrites);
+  });
+
+  test("reaches the most where one in twenty is refused at once", async () => {
+    expect(await limitAfter((i) => ({ ms: i % 20 ? 40 : 2, isRefused: i % 20 === 0 }))).toBe(mostWrites);
   });
 });

@@ -55,8 +55,11 @@ export class StatusWriter {
     const object = { apiVersion, kind, metadata: { namespace, name, uid }, status } as unknown as Resource;
     this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
     try {
-      const written = await writes.run(lane, namespace!, () =>
-        client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" }),
+      const written = await writes.run(
+        lane,
+        namespace!,
+        () => client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" }),
+        "status",
       );
       this.#written.note(key, status, written.metadata.resourceVersion, metadata.resourceVersion);
       return true;
