@@ -151,10 +151,7 @@ export class Engine {
       vouchers,
     });
     this.events = new EventHub({
-      observer: {
-        announced: async (...about) => (await this.observer.announced(...about)).dependants,
-        replan: (identityKey) => this.observer.replan(identityKey),
-      },
+      observer: this.observer,
       syncedSecrets: this.syncedSecrets,
       clusterName: settings.clusterName,
       ...{ clock, random, metrics, log },
@@ -177,6 +174,7 @@ export class Engine {
     this.connections = new ConnectionController({ reconciler, connections, queue: this.queues.connections, log });
     metrics.atScrape(() => {
       for (const { priority, forMs } of this.queues.syncedSecrets.waits()) metrics.waits(laneOf(priority), 1, forMs);
+      for (const { lane, depth, oldestMs } of writes.waits()) metrics.waits(lane, depth, oldestMs);
     });
     this.queues.syncedSecrets.onIdle(() => {
       if (!this.syncedSecrets.isHolding) this.observer.endWave();

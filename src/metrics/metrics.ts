@@ -57,7 +57,7 @@ export class Metrics {
     "Calls of the last half minute, as a share of what may be called",
     ["account", "region", "service"],
   );
-  readonly queueDepth = this.#gauge("queue_depth", "Reconciles and calls to AWS that wait", ["lane"]);
+  readonly queueDepth = this.#gauge("queue_depth", "Reconciles, calls to AWS and writes that wait", ["lane"]);
   readonly queueOldest = this.#gauge("queue_oldest_seconds", "How long the one that waits longest has waited", [
     "lane",
   ]);

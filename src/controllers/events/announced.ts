@@ -1,5 +1,5 @@
 import { parseParameterRef } from "../../aws/names.ts";
-import type { ParameterReference, PathReference, Reference } from "../../parameters/reference.ts";
+import type { ParameterReference, Reference } from "../../parameters/reference.ts";
 
 /**
  * Whether EventBridge announces every change of a reference to the account's own bus. It does not for what belongs to
@@ -21,16 +21,6 @@ export function isAnnouncedByAws(reference: Reference, account: string): boolean
 export function nameOf(reference: ParameterReference): string | undefined {
   const parsed = parseParameterRef(reference.name);
   return "ref" in parsed ? parsed.ref.name : undefined;
-}
-
-/**
- * Whether a listing of a path would give a parameter.
- *
- * @param name of the parameter, with its slash in front
- */
-export function isListed(name: string, { path, recursive }: PathReference): boolean {
-  const prefix = path.endsWith("/") ? path : `${path}/`;
-  return name.startsWith(prefix) && (recursive || !name.includes("/", prefix.length));
 }
 
 function isAwsOwn(name: string): boolean {

@@ -4,6 +4,7 @@ import type { ParameterNotice } from "../../aws/notice.ts";
 import { parseQueueUrl } from "../../aws/queue-url.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
+import type { Announced } from "../../parameters/want.ts";
 import { type Clock, type Random, sleep, type Timer } from "../../runtime/clock.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Log } from "../../runtime/log.ts";
@@ -13,20 +14,10 @@ import { isAnnouncedByAws } from "./announced.ts";
 import { eventsCondition } from "./condition.ts";
 import { type Member, placeOf, Queue } from "./queue.ts";
 
-/** What the looks at a name have come to. */
-export interface Announcement {
-  /** namespace/name of every SyncedSecret that the name concerns, whether it has changed or not. */
-  dependants: readonly string[];
-  /** Whether AWS serves something else than it did before. */
-  changed: boolean;
-  /** Whether every look was answered; else they have to be repeated. */
-  isHeard: boolean;
-}
-
 export interface EventHubOptions {
   observer: {
     /** Looks at what a parameter's name concerns. Rejects only for defects. */
-    announced(identity: Identity, account: string, name: string): Promise<Announcement>;
+    announced(identity: Identity, account: string, name: string): Promise<Announced>;
     /** Brings the polls of an identity back to their own intervals. */
     replan(identityKey: string): void;
   };

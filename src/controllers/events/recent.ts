@@ -1,6 +1,7 @@
 import type { Reference } from "../../parameters/reference.ts";
+import { isBelow } from "../../parameters/reference.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { isListed, nameOf } from "./announced.ts";
+import { nameOf } from "./announced.ts";
 
 /** Names that are remembered, at most; the oldest give way. */
 const namesAtMost = 10_000;
@@ -33,7 +34,7 @@ export class RecentNotices {
       const name = nameOf(reference);
       return name !== undefined && this.#seen.has(keyOf(place, name));
     }
-    for (const seen of this.#seen.values()) if (seen.place === place && isListed(seen.name, reference)) return true;
+    for (const seen of this.#seen.values()) if (seen.place === place && isBelow(seen.name, reference)) return true;
     return false;
   }
 
