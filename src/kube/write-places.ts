@@ -16,7 +16,10 @@ export interface WritePlacesOptions {
 const keptForUrgent = 2;
 /** Milliseconds after which a write gives its place back: an admission webhook can make the server answer after 30 s. */
 const slowAfterMs = 2_000;
-/** Writes without a place that one namespace may have under way, and all together; beyond them they keep their places. */
+/**
+ * Writes without a place: with so many a namespace begins no more, and beyond so many of all, each namespace reckoned at
+ * its own bound, they keep their places.
+ */
 const mostSlow = { ofNamespace: 8, ofAll: 32 };
 /** Milliseconds for which a write that the server throttles is tried again, before its caller is told. */
 const triesForMs = 10_000;
@@ -59,6 +62,7 @@ export class WritePlaces {
   #limit: WriteLimit = firstLimit;
   /** Writes that hold a place, and those of the mass among them. */
   #held = { all: 0, mass: 0 };
+  /** Writes that have given their places back, as far as they count against the bound of all. */
   #slow = 0;
   readonly #written = new Latest();
   readonly #throttled = new Latest();
@@ -85,6 +89,7 @@ export class WritePlaces {
    *
    * @param namespace whose turn it takes
    * @param write is called again after a 429
+   * @param kind with what its time is compared
    * @returns what `write` does, and rejects as it does
    */
   run<T>(lane: Lane, namespace: string, write: () => Promise<T>, kind: WriteKind = "secret"): Promise<T> {
@@ -171,7 +176,7 @@ export class WritePlaces {
     return this.#queue.take(lane, (namespace) => mayWrite(namespace, Number.POSITIVE_INFINITY));
   }
 
-  /** How many places namespaces hold beyond as many each. */
+  /** How many places are held by namespaces beyond `most` each. */
   #beyond(most: number): number {
     let sum = 0;
     for (const { held } of this.#holders) sum += Math.max(held - most, 0);
@@ -223,13 +228,14 @@ export class WritePlaces {
       if (isOfMass) this.#held.mass += count;
     };
     const addSlow = (count: number) => {
+      this.#slow -= Math.min(tenant.slow, mostSlow.ofNamespace);
       tenant.slow += count;
-      this.#slow += count;
+      this.#slow += Math.min(tenant.slow, mostSlow.ofNamespace);
     };
     add(1);
     return {
       asSlow: () => {
-        if (tenant.slow >= mostSlow.ofNamespace || this.#slow >= mostSlow.ofAll) return;
+        if (tenant.slow < mostSlow.ofNamespace && this.#slow >= mostSlow.ofAll) return;
         isSlow = true;
         add(-1);
         addSlow(1);
