@@ -426,6 +426,34 @@ describe("one namespace whose writes go wrong", () => {
     expect(places.limit).toBe(Math.max(Math.floor(risen / 2), 4));
   });
 
+  test("leaves nothing waiting for ever, whatever comes of the writes of several", async () => {
+    const ends = ["written", "written", "tooManyRequests", "timeout", "unavailable", "invalid", "network"] as const;
+    const one = fc.record({
+      lane: fc.constantFrom(...lanes),
+      namespace: fc.constantFrom("a", "b", "c"),
+      /** How it comes out the first time, the second time, and so on; then it is written. */
+      ends: fc.array(fc.constantFrom(...ends), { maxLength: 4 }),
+      ms: fc.constantFrom(0, 20, 1_000, 3_000, 30_000),
+      after: fc.constantFrom(0, 0, 0, 10, 500, 5_000),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(one, { maxLength: 40 }), async (writes) => {
+        const { clock, places } = setUp();
+        let settled = 0;
+        for (const { lane, namespace, ends: its, ms, after } of writes) {
+          let tries = 0;
+          const write = () => lasting(clock, ms, its[tries++] ?? "written")();
+          const note = () => void settled++;
+          places.run(lane, namespace, write).then(note, note);
+          if (after > 0) await clock.advance(after);
+        }
+        await clock.advance(1_800_000);
+        expect([settled, clock.pending, [...places.waits()]]).toEqual([writes.length, 0, []]);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
   test("keeps nobody waiting by a probe that hangs", async () => {
     const { clock, begun, underWay, run } = setUp();
     for (const name of ["a", "b"]) void run("interactive", name, name);
