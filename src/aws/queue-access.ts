@@ -189,7 +189,6 @@ export class QueueAccess {
     const isLasting = failure.next !== "retry";
     // Whatever has happened to the queue, it may be another's when it is there again.
     if (isLasting) this.#checkedAt = Number.NEGATIVE_INFINITY;
-    if (failure.reason === "NotAllowed") this.#undeletable = undefined;
     if (isLasting || this.#troubles >= troublesUntilFailed) this.#say({ state: "failed", failure });
     return failure;
   }

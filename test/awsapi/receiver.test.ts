@@ -281,6 +281,44 @@ describe("a queue", () => {
     expect(handled).toEqual(["/a", "/a"]);
   });
 
+  test("that turns out to be another's while a long poll still waits has its message left alone", async () => {
+    start("mine");
+    await until(() => queue.waiting === 3, "three receives");
+    await pass(10_000);
+    queue.send("nonsense");
+    await until(() => queue.size === 0, "the deletion");
+    await until(() => queue.waiting === 3, "three receives again");
+    queue.tagged.set("keyferry.io/cluster", "other");
+    let seen = 0;
+    queue.fault = (operation) => {
+      if (operation === "ReceiveMessage" && seen++ === 0) throw failing("QueueDoesNotExist", "QueueNotFound", "wait");
+    };
+    await pass(10_000);
+    await pass(2_000, 2);
+    expect(states.at(-1)).toBe("NotAllowed");
+    expect(queue.waiting).toBe(1);
+    queue.send(changeOf("/theirs"));
+    await pass(100);
+    expect([handled, queue.waiting, queue.size]).toEqual([[], 0, 1]);
+  });
+
+  test("from which nothing could be deleted before it was another's is received from when it is ours", async () => {
+    queue.fault = (operation) => {
+      if (operation === "DeleteMessage") throw failing("AccessDenied", "AccessDenied", "wait");
+    };
+    queue.send(changeOf("/a"));
+    start("mine");
+    await until(() => states.includes("AccessDenied"), "the denial");
+    queue.tagged.set("keyferry.io/cluster", "other");
+    await pass(120_000, 24);
+    expect(states.at(-1)).toBe("NotAllowed");
+    queue.fault = undefined;
+    queue.tagged.delete("keyferry.io/cluster");
+    await pass(200_000, 40);
+    expect(states.at(-1)).toBe("ok");
+    expect(queue.size).toBe(0);
+  });
+
   test("of another account is received from without a look at its tags", async () => {
     queue.fault = (operation) => {
       if (operation === "ListQueueTags") throw failing("AccessDenied", "AccessDenied", "wait");
