@@ -8,7 +8,8 @@ export default class ClosingLine implements Reporter {
     let skipped = 0;
     for (const module of modules) {
       const tests = [...module.children.allTests()];
-      if (module.errors().length > 0) failed += 1;
+      // A hook that throws fails no test: it has them skipped.
+      for (const suite of [module, ...module.children.allSuites()]) if (suite.errors().length > 0) failed += 1;
       for (const test of tests) {
         const { state } = test.result();
         if (state === "passed") passed += 1;
