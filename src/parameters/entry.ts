@@ -81,14 +81,13 @@ export function newEntry(reference: Reference, key: string): Entry {
   };
 }
 
-/** Sets what a SyncedSecret asks for. @returns whether it asks for something new */
-export function addDependent(entry: Entry, dependent: string, intervalMs: number): boolean {
+/** Sets what a SyncedSecret asks for. */
+export function addDependent(entry: Entry, dependent: string, intervalMs: number): void {
   const before = entry.dependents.get(dependent);
-  if (before === intervalMs) return false;
+  if (before === intervalMs) return;
   entry.dependents.set(dependent, intervalMs);
   if (before !== undefined && before <= entry.intervalMs) entry.intervalMs = shortest(entry);
   else entry.intervalMs = Math.min(entry.intervalMs, intervalMs);
-  return true;
 }
 
 export function removeDependent(entry: Entry, dependent: string): void {
@@ -161,6 +160,23 @@ export function isCurrent(spot: Spot | undefined, { version, modified }: Sight):
 export function wantsAnotherLook(entry: Readonly<Entry>, now: number): boolean {
   const isWanting = entry.failure !== undefined || entry.spot.missing?.stage === "absent";
   return isWanting && now - (entry.askedAt ?? 0) >= anotherLookMs;
+}
+
+/**
+ * Whether a poll can do without an entry: it was looked at within the last tenth of its interval, as at a first sync,
+ * all was well, and that look was not for a hint, which may have come before the change.
+ */
+export function wasJustAsked(entry: Readonly<Entry>, now: number): boolean {
+  const { askedAt, hintedAt = -Infinity, intervalMs, failure, spot, members } = entry;
+  if (
+    askedAt === undefined ||
+    askedAt - hintedAt < intervalMs / 10 ||
+    failure ||
+    spot.missing ||
+    now - askedAt >= intervalMs / 10
+  )
+    return false;
+  return [...members.values()].every(({ missing }) => !missing);
 }
 
 /** Whether the grace of a suspect is over, so that it is time for a second opinion. */

@@ -21,6 +21,7 @@ import {
   type Spot,
   serve,
   served,
+  wasJustAsked,
 } from "./entry.ts";
 import { Hints } from "./hints.ts";
 import type { PathReader } from "./path-reader.ts";
@@ -99,7 +100,10 @@ export class Observer {
       const entry = this.#entry(want.reference);
       if (want.seed) plant(entry, want.seed, this.#options.clock.now());
       after.add(entry);
-      if (addDependent(entry, dependent, want.pollIntervalMs)) this.#schedule.within(entry);
+      const before = entry.intervalMs;
+      addDependent(entry, dependent, want.pollIntervalMs);
+      // Drawn once, and not with each who comes: the earliest of a thousand instants is at once.
+      if (entry.intervalMs < before) this.#schedule.within(entry);
     }
     for (const entry of before) if (!after.has(entry)) this.#release(entry, dependent);
     if (after.size > 0) this.#byDependent.set(dependent, after);
@@ -235,7 +239,10 @@ export class Observer {
   }
 
   async #poll(entries: Entry[]): Promise<"heard" | "unheard"> {
-    await Promise.all(entries.map((entry) => this.#lookAt(entry, "poll")));
+    const now = this.#options.clock.now();
+    await Promise.all(
+      entries.map((entry) => (wasJustAsked(entry, now) ? this.#schedule.after(entry) : this.#lookAt(entry, "poll"))),
+    );
     return entries.some((entry) => entry.failure?.next === "retry") ? "unheard" : "heard";
   }
 
