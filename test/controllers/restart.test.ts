@@ -61,7 +61,6 @@ describe("200 SyncedSecrets of three parameters each", async () => {
   /** None of the tenths of an interval is empty, and none has twice its share. */
   const expectSpread = (slices: number[]) => {
     const mean = slices.reduce((sum, calls) => sum + calls, 0) / slices.length;
-    expect(slices).toHaveLength(10);
     expect(Math.min(...slices), slices.join(" ")).toBeGreaterThan(0);
     expect(Math.max(...slices), slices.join(" ")).toBeLessThan(2 * mean);
     expect(mean * slices.length).toBeLessThan(callsAtMost);
@@ -78,8 +77,10 @@ describe("200 SyncedSecrets of three parameters each", async () => {
     );
     await many.sync();
     const costs = await costsOf(cluster, many);
-    // Everything was read at once, and is polled evenly from then on.
-    expectSpread(await look(many, interval));
+    // Everything was read at once, and is polled evenly from then on, but for what was read just before.
+    const [first, ...rest] = await look(many, interval);
+    expect(first).toBe(0);
+    expectSpread(rest);
     expectSpread(await look(many, interval));
     await many.sync();
     expect(await costs()).toEqual({ ...nothing, looks: expect.any(Number) });
