@@ -67,7 +67,8 @@ test("the build is sent what it copies, and nothing else", () => {
 
 describe("the bundle that is made of what the build copies", () => {
   let dir: string;
-  const copied = /^--from=build \/build\/(\S+) (\S+)$/.exec(all(image, "COPY")[0]!)!;
+  const [type, bundle] = all(image, "COPY");
+  const copied = /^--from=build \/build\/(\S+) (\S+)$/.exec(bundle!)!;
 
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), "keyferry-image-"));
@@ -83,6 +84,7 @@ describe("the bundle that is made of what the build copies", () => {
     }
     await mkdir(join(app, dirname(copied[2]!)), { recursive: true });
     await cp(join(stage, copied[1]!), join(app, copied[2]!));
+    await cp(join(root, "package.json"), join(app, "package.json"));
   });
 
   afterAll(async () => {
@@ -96,8 +98,9 @@ describe("the bundle that is made of what the build copies", () => {
     return run(process.execPath, [...entry, ...args], { cwd: join(dir, "app"), env });
   };
 
-  test("is all that is copied into the image, and a file of some megabytes", () => {
-    expect(all(image, "COPY")).toHaveLength(1);
+  test("is all that is copied into the image, but for what says that it is a module, and some megabytes", () => {
+    expect(all(image, "COPY")).toHaveLength(2);
+    expect(type).toBe("package.json ./");
     expect(statSync(join(dir, "app", copied[2]!)).size).toBeLessThan(8 * 2 ** 20);
   });
 
