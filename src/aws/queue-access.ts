@@ -10,7 +10,7 @@ export type Health = { state: "pending" } | { state: "ok" } | { state: "failed";
 
 export interface QueueAccessOptions {
   queueUrl: string;
-  /** Whether the queue is of another account than the identity. */
+  /** Whether the queue is of another account than the identity: its tags can then not be read. */
   isForeign: boolean;
   identity: Identity;
   /** The operator's `--cluster-name`; empty where it has none. */

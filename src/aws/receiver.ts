@@ -1,26 +1,15 @@
 import { type Message, ReceiveMessageCommand, type SQSClient } from "@aws-sdk/client-sqs";
 import { Consumer } from "sqs-consumer";
 import type { Metrics } from "../metrics/metrics.ts";
-import { type Clock, type Random, sleep } from "../runtime/clock.ts";
+import { sleep } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
-import type { Log } from "../runtime/log.ts";
 import { Deletions } from "./deletions.ts";
-import type { Identity } from "./identity.ts";
 import { InWork } from "./in-work.ts";
 import { type ParameterNotice, parseNotice } from "./notice.ts";
-import { type Health, QueueAccess } from "./queue-access.ts";
+import { type Health, QueueAccess, type QueueAccessOptions } from "./queue-access.ts";
 
-export interface ReceiverOptions {
-  queueUrl: string;
-  /** Whether the queue is of another account than the identity: its tags can then not be read. */
-  isForeign: boolean;
-  identity: Identity;
-  /** The operator's `--cluster-name`; empty where it has none. */
-  clusterName: string;
-  clock: Clock;
-  random: Random;
+export interface ReceiverOptions extends Omit<QueueAccessOptions, "hiddenSeconds" | "signal"> {
   metrics: Metrics;
-  log: Log;
   /**
    * Does what a notice asks for. Resolves when that is done, and the message is deleted; where it rejects, or takes
    * longer than `handleWithinMs`, the message comes again.
@@ -32,8 +21,6 @@ export interface ReceiverOptions {
   hiddenSeconds?: number;
   /** Called when messages have come, of whatever kind. */
   heard: () => void;
-  /** Called when the health has changed. */
-  changed: (health: Health) => void;
 }
 
 /** Messages of one receive (SQS gives no more). */

@@ -1,5 +1,5 @@
 import { backoff, type Clock, type Random, type Timer } from "../runtime/clock.ts";
-import { FairQueue, type Waiting } from "../runtime/fair-queue.ts";
+import { FairQueue, namespaceOf, type Waiting } from "../runtime/fair-queue.ts";
 import { Heap } from "../runtime/heap.ts";
 import type { Log } from "../runtime/log.ts";
 
@@ -215,12 +215,6 @@ export class WorkQueue {
     }
     this.#arm();
   }
-}
-
-/** The namespace of `namespace/name`; empty for a key without one. */
-function namespaceOf(key: string): string {
-  const slash = key.indexOf("/");
-  return slash < 0 ? "" : key.slice(0, slash);
 }
 
 function subscribe(listeners: Set<() => void>, listener: () => void): () => void {

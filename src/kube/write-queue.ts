@@ -1,5 +1,5 @@
 import { Fifo } from "../runtime/fifo.ts";
-import { type Lane, lanes } from "../runtime/lane.ts";
+import { byLane, type Lane, lanes } from "../runtime/lane.ts";
 
 /** What a queue needs to know of a write that waits. */
 export interface Queued {
@@ -80,8 +80,4 @@ export class WriteQueue<E extends Queued> {
       else if (other.depth > 0) other.credit = Math.min(other.credit + shares[name], mostCredit);
     }
   }
-}
-
-function byLane<T>(make: () => T): Record<Lane, T> {
-  return { event: make(), interactive: make(), drift: make(), bulk: make(), poll: make() };
 }

@@ -2,7 +2,7 @@ import PQueue from "p-queue";
 import { AwsFailure } from "../aws/failure.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { Fifo } from "../runtime/fifo.ts";
-import { type Lane, lanes } from "../runtime/lane.ts";
+import { byLane, type Lane, lanes } from "../runtime/lane.ts";
 import type { Quota } from "./quota.ts";
 
 /** A call that is made when its turn comes; undefined where by then there is nothing to ask. Made again when throttled. */
@@ -271,10 +271,6 @@ export class Gate {
   #dropIfEmpty({ key, callers, places }: Party): void {
     if (callers.size + places.pending === 0) this.#parties.delete(key);
   }
-}
-
-function byLane<T>(make: () => T): Record<Lane, T> {
-  return { event: make(), interactive: make(), drift: make(), bulk: make(), poll: make() };
 }
 
 /** A call that throws at once is one that rejects. */

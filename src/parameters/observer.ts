@@ -2,6 +2,7 @@ import type { Identity } from "../aws/identity.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
+import { namespaceOf } from "../runtime/fair-queue.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import { Belief } from "./belief.ts";
 import { Entries } from "./entries.ts";
@@ -89,7 +90,11 @@ export class Observer {
     this.#belief = new Belief({ entries: this.#entries, clock, missingGraceMs, look: lookAgain });
     const look = (entries: Entry[]) => this.#poll(entries);
     this.#schedule = new Schedule({ ...options, isAnnounced, stretched, look });
-    this.#hints = new Hints(options.clock, (entry) => this.#lookAt(entry, "event", namespaceOf(entry)));
+    this.#hints = new Hints(options.clock, (entry) => {
+      // It is for all who depend on the entry, and takes the turn of the first.
+      const [first = ""] = entry.dependents.keys();
+      return this.#lookAt(entry, "event", namespaceOf(first));
+    });
   }
 
   /** Sets what a SyncedSecret depends on, in place of what it depended on before. */
@@ -386,12 +391,6 @@ export class Observer {
     if (this.#entries.has(entry)) this.#wave.hold(entry, values);
     return { state: "values", values };
   }
-}
-
-/** The namespace whose turn a look takes that is for all who depend on an entry. */
-function namespaceOf({ dependents }: Entry): string {
-  const [first = ""] = dependents.keys();
-  return first.slice(0, Math.max(first.indexOf("/"), 0));
 }
 
 /** Whether a path's filter on types lets a parameter of this type through. */

@@ -80,3 +80,9 @@ class Turns<E extends Waiting> {
     }
   }
 }
+
+/** The flow of a key `namespace/name`: its namespace; empty for a key without one. */
+export function namespaceOf(key: string): string {
+  const slash = key.indexOf("/");
+  return slash < 0 ? "" : key.slice(0, slash);
+}

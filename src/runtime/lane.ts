@@ -20,3 +20,8 @@ export function priorityOf(lane: Lane): number {
 export function laneOf(priority: number): Lane {
   return lanes[lanes.length - priority] ?? "bulk";
 }
+
+/** Something of its own for each lane. */
+export function byLane<T>(make: () => T): Record<Lane, T> {
+  return { event: make(), interactive: make(), drift: make(), bulk: make(), poll: make() };
+}

@@ -27,6 +27,16 @@ beforeEach(() => {
 
 const names = (count: number, prefix = "/p") => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 
+/** Has AWS refuse every call that asks for a name, as late as it answers others. @returns how it answered before */
+function denyName(name: string): NonNullable<FakeAws["fault"]> {
+  const late = aws.fault!;
+  aws.fault = async (call) => {
+    await late(call);
+    if (call.names.includes(name)) throw denied();
+  };
+  return late;
+}
+
 /** Asks for names and notes when each is answered. */
 function ask(asked: readonly string[], lane: Lane, namespace = "ns"): { answers: Map<string, Read> } {
   const answers = new Map<string, Read>();
@@ -65,11 +75,7 @@ describe("a person's read", () => {
 
   it("hurries what waits for a name that is read alone", async () => {
     for (const name of names(10)) aws.put(name, "v");
-    const late = aws.fault!;
-    aws.fault = async (call) => {
-      await late(call);
-      if (call.names.includes("/p3")) throw denied();
-    };
+    denyName("/p3");
     ask(names(10), "bulk");
     await rig.clock.advance(5_000);
     const all = names(2_000, "/q");
@@ -112,11 +118,7 @@ describe("a person's read", () => {
 describe("a name that is denied", () => {
   it("is halved out from beside healthy ones, which are answered, and read alone from then on", async () => {
     for (const name of names(40)) aws.put(name, "v");
-    const late = aws.fault!;
-    aws.fault = async (call) => {
-      await late(call);
-      if (call.names.includes("/p13")) throw denied();
-    };
+    denyName("/p13");
     const { answers } = ask(names(40), "bulk");
     await rig.clock.advance(3_000);
     expect([...answers].filter(([, { state }]) => state !== "found").map(([name]) => name)).toEqual(["/p13"]);
@@ -129,11 +131,7 @@ describe("a name that is denied", () => {
 
   it("travels with the others again once AWS says that it does not exist", async () => {
     for (const name of names(10)) aws.put(name, "v");
-    const late = aws.fault!;
-    aws.fault = async (call) => {
-      await late(call);
-      if (call.names.includes("/p3")) throw denied();
-    };
+    const late = denyName("/p3");
     ask(names(10), "bulk");
     await rig.clock.advance(3_000);
     aws.fault = late;
