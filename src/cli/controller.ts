@@ -9,9 +9,11 @@ import { PooledConnection } from "../kube/pooled-connection.ts";
 import { serve } from "../metrics/http.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { IdleCollection } from "../runtime/idle-collection.ts";
 import type { Log } from "../runtime/log.ts";
 import type { ControllerSettings } from "./flags.ts";
 import { makeLog } from "./log.ts";
+import { processMeter } from "./meter.ts";
 import { version } from "./version.ts";
 
 /** Milliseconds that a stop may take before the process ends all the same. */
@@ -66,6 +68,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     if (settings.defaultConnectionRegion !== undefined) {
       void ensureDefaultConnection(client, settings.defaultConnectionRegion, clock, log, stop.signal);
     }
+    new IdleCollection(clock, processMeter).start(stop.signal);
     // The operator's timers do not keep the process alive; this does.
     const alive = setInterval(() => {}, 60_000);
     try {

@@ -1,8 +1,20 @@
 import { setFlagsFromString } from "node:v8";
 
 /**
- * Settings of V8 that it looks at while it runs, so that they hold however the program is started. Loaded before
- * anything else: what has grown does not shrink.
+ * Settings that keep the program small, so that they hold however it is started. Loaded before anything else: what has
+ * grown does not shrink.
+ */
+
+// glibc gives each of Node's threads a part of the heap of its own, and gives none of them back: 20 MiB. It reads its
+// settings when a process starts, so where the environment lacks this one (the image has it) the process begins again
+// as the same process: its id, its files and its terminal stay what they are.
+if (process.platform === "linux" && process.argv[2] === "controller" && process.env.MALLOC_ARENA_MAX === undefined) {
+  const args = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  process.execve?.(process.execPath, args, { ...process.env, MALLOC_ARENA_MAX: "1" });
+}
+
+/**
+ * Those that V8 looks at while it runs.
  *
  * A first sync makes much garbage beside little that lives. V8 would let the young generation grow to 32 MiB and the
  * old one to twice what lives before it collects either: 193 MiB for 600 resources instead of 139.

@@ -1,21 +1,20 @@
+import { type Few, withOne, withoutOne } from "../runtime/few.ts";
+
 /**
- * Moves `key` in an index from the set under `was` to the set under `is`; undefined stands for no set. Sets that come
- * to be empty are dropped.
+ * Moves `key` in an index from what is under `was` to what is under `is`; undefined stands for nowhere. Where nothing
+ * is left, the index forgets the place.
  */
 export function reindex(
-  index: Map<string, Set<string>>,
+  index: Map<string, Few<string>>,
   key: string,
   was: string | undefined,
   is: string | undefined,
 ): void {
   if (was === is) return;
   if (was !== undefined) {
-    const keys = index.get(was);
-    keys?.delete(key);
-    if (keys?.size === 0) index.delete(was);
+    const others = withoutOne(index.get(was), key);
+    if (others === undefined) index.delete(was);
+    else index.set(was, others);
   }
-  if (is === undefined) return;
-  const keys = index.get(is);
-  if (keys) keys.add(key);
-  else index.set(is, new Set([key]));
+  if (is !== undefined) index.set(is, withOne(index.get(is), key));
 }

@@ -3,6 +3,7 @@ import { KubeError } from "../kube/errors.ts";
 import { type KubeObject, type ObjectMeta, secrets } from "../kube/resource.ts";
 import type { Change, View } from "../kube/store.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { each, type Few } from "../runtime/few.ts";
 import { Doubts } from "./doubts.ts";
 import { reindex } from "./index-of.ts";
 import { Overlay } from "./overlay.ts";
@@ -15,7 +16,7 @@ export class SecretView {
   readonly #cache: View<KubeObject>;
   readonly #client: KubeClient;
   readonly #written: Overlay<ObjectMeta>;
-  readonly #byController = new Map<string, Set<string>>();
+  readonly #byController = new Map<string, Few<string>>();
   /** Secrets of which the API server has said that they are not what they were taken for. */
   readonly #doubted: Doubts;
 
@@ -87,7 +88,7 @@ export class SecretView {
 
   /** Secrets whose controller reference has this uid: namespace/name. */
   controlledBy(uid: string): Iterable<string> {
-    return this.#byController.get(uid) ?? [];
+    return each(this.#byController.get(uid));
   }
 }
 

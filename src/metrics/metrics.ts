@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { GaugeByObject } from "./by-object.ts";
 
 const secondsOfACall = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const secondsOfAChange = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
@@ -17,15 +18,13 @@ export class Metrics {
     registers: [this.registry],
     collect: () => this.#measure(),
   });
-  readonly ready = this.#gauge(
+  readonly ready = this.#byObject(
     "syncedsecret_ready",
     "1 where the condition Ready is True, 0 where it is False, absent while suspended",
-    ["namespace", "name"],
   );
-  readonly lastSuccess = this.#gauge(
+  readonly lastSuccess = this.#byObject(
     "syncedsecret_last_success_timestamp_seconds",
     "When the SyncedSecret was last found to be current",
-    ["namespace", "name"],
   );
   readonly syncs = this.#counter("syncs_total", "Finished reconciles of SyncedSecrets", ["result", "reason"]);
   readonly syncDuration = this.#histogram("sync_duration_seconds", "Time of one reconcile", [], secondsOfACall);
@@ -107,6 +106,10 @@ export class Metrics {
 
   #gauge(name: string, help: string, labelNames: string[] = []): Gauge {
     return new Gauge({ name: `keyferry_${name}`, help, labelNames, registers: [this.registry] });
+  }
+
+  #byObject(name: string, help: string): GaugeByObject {
+    return new GaugeByObject(`keyferry_${name}`, help, this.registry);
   }
 
   #counter(name: string, help: string, labelNames: string[] = []): Counter {

@@ -1,3 +1,4 @@
+import { each, type Few, withOne, withoutOne } from "../runtime/few.ts";
 import { type Entry, newEntry } from "./entry.ts";
 import { isBelow, type Reference, referenceKey } from "./reference.ts";
 
@@ -5,7 +6,7 @@ import { isBelow, type Reference, referenceKey } from "./reference.ts";
 interface Shelf {
   all: Set<Entry>;
   /** Entries of single parameters, by their name without a leading slash: `/x` and `x` are one name. */
-  byName: Map<string, Set<Entry>>;
+  byName: Map<string, Few<Entry>>;
   paths: Set<Entry>;
 }
 
@@ -39,8 +40,7 @@ export class Entries {
       shelf.paths.add(entry);
     } else {
       const name = bare(reference.name);
-      const same = shelf.byName.get(name) ?? new Set();
-      shelf.byName.set(name, same.add(entry));
+      shelf.byName.set(name, withOne(shelf.byName.get(name), entry));
     }
     return entry;
   }
@@ -52,9 +52,10 @@ export class Entries {
     shelf.all.delete(entry);
     shelf.paths.delete(entry);
     if (reference.kind === "parameter") {
-      const same = shelf.byName.get(bare(reference.name));
-      same?.delete(entry);
-      if (same?.size === 0) shelf.byName.delete(bare(reference.name));
+      const name = bare(reference.name);
+      const others = withoutOne(shelf.byName.get(name), entry);
+      if (others) shelf.byName.set(name, others);
+      else shelf.byName.delete(name);
     }
     if (shelf.all.size === 0) this.#shelves.delete(reference.identity.key);
   }
@@ -72,8 +73,9 @@ export class Entries {
   concerned(identityKey: string, at: { account: string; region: string; name: string }): Entry[] {
     const shelf = this.#shelves.get(identityKey);
     if (!shelf) return [];
-    const found = [...(shelf.byName.get(bare(at.name)) ?? [])];
-    for (const entry of shelf.byName.get(`${at.account} ${at.region} ${bare(at.name)}`) ?? []) found.push(entry);
+    const name = bare(at.name);
+    const found = [...each(shelf.byName.get(name))];
+    for (const entry of each(shelf.byName.get(`${at.account} ${at.region} ${name}`))) found.push(entry);
     for (const entry of shelf.paths) {
       const { reference } = entry;
       if (reference.kind === "path" && isBelow(at.name, reference)) found.push(entry);

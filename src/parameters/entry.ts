@@ -1,5 +1,6 @@
 import type { Failure } from "../runtime/failure.ts";
 import type { Sealed } from "../runtime/sealed.ts";
+import { SmallMap } from "../runtime/small-map.ts";
 import type { Reference } from "./reference.ts";
 
 /** What was seen of a parameter. Two sights are the same parameter unchanged where version and modified are equal. */
@@ -58,7 +59,7 @@ export interface Entry {
   /** Milliseconds since the epoch of the last look that ended, whatever came of it. */
   askedAt?: number;
   /** SyncedSecrets that depend on it, with the poll interval that each asks for, in milliseconds. */
-  readonly dependents: Map<string, number>;
+  readonly dependents: SmallMap<number>;
   /** The shortest of these intervals; Infinity where it is never polled. */
   intervalMs: number;
   /** Milliseconds since the epoch when AWS last announced a change of it. */
@@ -67,15 +68,18 @@ export interface Entry {
   dueAt: number;
 }
 
+/** What all references have that are no paths; nothing is ever put in. */
+const noMembers = new Map<string, Spot>();
+
 /** Makes the entry of a reference that nobody has looked at. */
 export function newEntry(reference: Reference, key: string): Entry {
   return {
     reference,
     key,
     spot: {},
-    members: new Map(),
+    members: reference.kind === "path" ? new Map() : noMembers,
     looked: false,
-    dependents: new Map(),
+    dependents: new SmallMap(),
     intervalMs: Infinity,
     dueAt: Infinity,
   };

@@ -75,7 +75,7 @@ const confirmationsAtMost = 50;
 export class Observer {
   readonly #options: ObserverOptions;
   readonly #entries = new Entries();
-  readonly #byDependent = new Map<string, Set<Entry>>();
+  readonly #byDependent = new Map<string, Entry[]>();
   readonly #reading = new Map<string, { lane: Lane; reading: Promise<Values> }>();
   readonly #wave: Wave;
   readonly #schedule: Schedule;
@@ -99,7 +99,7 @@ export class Observer {
 
   /** Sets what a SyncedSecret depends on, in place of what it depended on before. */
   depend(dependent: string, wants: readonly Want[]): void {
-    const before = this.#byDependent.get(dependent) ?? new Set();
+    const before = this.#byDependent.get(dependent) ?? [];
     const after = new Set<Entry>();
     for (const want of wants) {
       const entry = this.#entry(want.reference);
@@ -111,7 +111,7 @@ export class Observer {
       if (entry.intervalMs < before) this.#schedule.within(entry);
     }
     for (const entry of before) if (!after.has(entry)) this.#release(entry, dependent);
-    if (after.size > 0) this.#byDependent.set(dependent, after);
+    if (after.size > 0) this.#byDependent.set(dependent, [...after]);
     else this.#byDependent.delete(dependent);
   }
 

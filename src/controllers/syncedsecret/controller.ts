@@ -11,6 +11,7 @@ import type { Metrics } from "../../metrics/metrics.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
 import { parseDuration } from "../../runtime/duration.ts";
+import { each, type Few } from "../../runtime/few.ts";
 import { type Lane, moreUrgent, priorityOf } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Connections } from "../connection/connections.ts";
@@ -65,9 +66,9 @@ export class SyncedSecretController {
   /** Whom the next reconcile of a key is for; bulk where nothing is said. */
   readonly #lanes = new Map<string, Lane>();
   /** SyncedSecrets by the key of the connection that they name. */
-  readonly #byConnection = new Map<string, Set<string>>();
+  readonly #byConnection = new Map<string, Few<string>>();
   /** SyncedSecrets by the Secret that they write, namespace/name. */
-  readonly #byTarget = new Map<string, Set<string>>();
+  readonly #byTarget = new Map<string, Few<string>>();
   readonly #statuses: StatusWriter;
   /** What deleted SyncedSecrets merged into the Secrets of others, to be taken back when their key is worked on. */
   readonly #departed = new Map<string, Target[]>();
@@ -138,12 +139,12 @@ export class SyncedSecretController {
       );
       if (owner && controllerOf(object?.metadata)) this.enqueue(`${namespace}/${owner.name}`, "drift");
     }
-    for (const dependent of this.#byTarget.get(key) ?? []) this.enqueue(dependent, "drift");
+    for (const dependent of each(this.#byTarget.get(key))) this.enqueue(dependent, "drift");
   }
 
   /** Has every user of a connection reconciled. */
   connectionChanged(connectionKey: string): void {
-    for (const key of this.#byConnection.get(connectionKey) ?? []) this.enqueue(key, "bulk");
+    for (const key of each(this.#byConnection.get(connectionKey))) this.enqueue(key, "bulk");
   }
 
   /** Has every SyncedSecret of a namespace reconciled: what connections allow may hang on its labels. */
@@ -277,7 +278,7 @@ export class SyncedSecretController {
       startedAt: this.#startedAt,
       slowRetryMs,
     });
-    this.#measure(key, resource, outcome, summary);
+    this.#measure(key, outcome, summary);
     if (summary.event) {
       const { apiVersion, kind, metadata } = resource;
       const { name, namespace, uid } = metadata;
@@ -293,16 +294,14 @@ export class SyncedSecretController {
     if (summary.againAfterMs !== undefined) queue.addAfter(key, summary.againAfterMs * (1 + 0.1 * random()));
   }
 
-  #measure(key: string, resource: Resource, outcome: Outcome, summary: Summary): void {
+  #measure(key: string, outcome: Outcome, summary: Summary): void {
     const { metrics, clock, perObjectMetrics, log } = this.#options;
-    const { namespace, name } = resource.metadata;
     metrics.syncs.inc({ result: summary.ready === "False" ? "failed" : "ok", reason: summary.reason });
     if (perObjectMetrics) {
       // Suspended is neither: nobody is to be woken for it.
-      if (summary.ready === "Unknown") metrics.ready.remove({ namespace: namespace!, name: name! });
-      else metrics.ready.set({ namespace: namespace!, name: name! }, summary.ready === "True" ? 1 : 0);
-      if (outcome.kind === "current")
-        metrics.lastSuccess.set({ namespace: namespace!, name: name! }, clock.now() / 1_000);
+      if (summary.ready === "Unknown") metrics.ready.remove(key);
+      else metrics.ready.set(key, summary.ready === "True" ? 1 : 0);
+      if (outcome.kind === "current") metrics.lastSuccess.set(key, clock.now() / 1_000);
     }
     const wrote = outcome.kind === "current" || outcome.kind === "failed" ? outcome.wrote : undefined;
     if (wrote) {
@@ -362,12 +361,11 @@ export class SyncedSecretController {
   /** Forgets a SyncedSecret that is no more. */
   #forget(key: string): void {
     const { observer, queue, metrics, vouchers } = this.#options;
-    const [namespace, name] = key.split("/") as [string, string];
     observer.depend(key, []);
     vouchers.forget(key);
     queue.forget(key);
-    metrics.ready.remove({ namespace, name });
-    metrics.lastSuccess.remove({ namespace, name });
+    metrics.ready.remove(key);
+    metrics.lastSuccess.remove(key);
   }
 }
 

@@ -1,0 +1,75 @@
+import { beforeEach, expect, it } from "vitest";
+import { IdleCollection } from "../../src/runtime/idle-collection.ts";
+import { FakeClock } from "../support/clock.ts";
+
+const mebibyte = 1 << 20;
+
+let clock: FakeClock;
+let stop: AbortController;
+/** What the process uses and holds, and how often it was made to collect. */
+let process: { cpuMs: number; heldBytes: number; leaves: number; collections: number };
+
+beforeEach(() => {
+  clock = new FakeClock();
+  stop = new AbortController();
+  process = { cpuMs: 0, heldBytes: 60 * mebibyte, leaves: 40 * mebibyte, collections: 0 };
+  const meter = {
+    cpuMs: () => process.cpuMs,
+    heldBytes: () => process.heldBytes,
+    collect() {
+      process.collections += 1;
+      process.heldBytes = process.leaves;
+    },
+  };
+  new IdleCollection(clock, meter).start(stop.signal);
+});
+
+/** Lets seconds pass in which the process uses so many milliseconds of processor time each. */
+async function pass(seconds: number, cpuMs: number): Promise<void> {
+  for (let second = 0; second < seconds; second++) {
+    process.cpuMs += cpuMs;
+    await clock.advance(1_000);
+  }
+}
+
+it("collects once when the work is done, and not again while nothing grows", async () => {
+  await pass(20, 800);
+  expect(process.collections).toBe(0);
+  await pass(6, 5);
+  expect(process.collections).toBe(1);
+  await pass(3_600, 5);
+  expect(process.collections).toBe(1);
+});
+
+it("leaves a process alone that is never idle for long", async () => {
+  for (let round = 0; round < 50; round++) {
+    await pass(2, 5);
+    await pass(2, 300);
+  }
+  expect(process.collections).toBe(0);
+});
+
+it("collects again when a tenth, and at least 4 MiB, has come on top of what was left", async () => {
+  await pass(6, 5);
+  process.heldBytes = process.leaves + 3.9 * mebibyte;
+  await pass(60, 5);
+  expect(process.collections).toBe(1);
+  process.heldBytes = process.leaves + 4 * mebibyte;
+  await pass(6, 5);
+  expect(process.collections).toBe(2);
+
+  process.leaves = 100 * mebibyte;
+  process.heldBytes = 120 * mebibyte;
+  await pass(6, 5);
+  expect(process.collections).toBe(3);
+  process.heldBytes = 109 * mebibyte;
+  await pass(60, 5);
+  expect(process.collections).toBe(3);
+});
+
+it("stops with the program", async () => {
+  stop.abort();
+  await pass(60, 5);
+  expect(process.collections).toBe(0);
+  expect(clock.pending).toBe(0);
+});
