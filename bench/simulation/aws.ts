@@ -58,7 +58,7 @@ export class ParameterStore {
         getParameter: refused,
         getParametersByPath: refused,
       },
-      kms: { decrypt: refused },
+      kms: { decrypt: refused, describeKey: refused },
       sqs: { receive: refused, remove: refused, tags: refused },
     };
   }

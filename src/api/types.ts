@@ -33,6 +33,13 @@ export interface AWSConnectionSpec {
    * alone when left out.
    */
   events?: AWSConnectionSpecEvents;
+  /**
+   * Ties every ciphertext to where it is used: each blob must then carry an encryption context that names the cluster
+   * and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator adds this
+   * context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is refused. Needs
+   * the operator's --cluster-name. Nothing is asked for when left out.
+   */
+  binding?: AWSConnectionSpecBinding;
   /** What this connection may be used for. All that AWS allows when left out. */
   allow?: AWSConnectionSpecAllow;
 }
@@ -71,6 +78,25 @@ export interface AWSConnectionSpecEvents {
   queueUrl: string;
 }
 
+/**
+ * Ties every ciphertext to where it is used: each blob must then carry an encryption context that names the cluster and
+ * the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator adds this
+ * context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is refused. Needs
+ * the operator's --cluster-name. Nothing is asked for when left out.
+ */
+export interface AWSConnectionSpecBinding {
+  /**
+   * What the context names. None: nothing. Namespace: keyferry.io/cluster and keyferry.io/namespace. Name:
+   * keyferry.io/name too, which is the SyncedSecret's own name.
+   */
+  scope: "None" | "Namespace" | "Name";
+  /**
+   * Whether entries with bound: false are opened without that context: to move over, while there are blobs from before
+   * binding was on. False when left out.
+   */
+  allowUnbound?: boolean;
+}
+
 /** What this connection may be used for. All that AWS allows when left out. */
 export interface AWSConnectionSpecAllow {
   /**
@@ -81,8 +107,9 @@ export interface AWSConnectionSpecAllow {
    */
   parameters?: string[];
   /**
-   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key by its ARN. The keys of
-   * SecureStrings are for IAM to allow. All that AWS allows when left out.
+   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key by its ARN. The ARN of a
+   * multi-Region key (mrk-...) stands for its replicas in all regions. The keys of SecureStrings are for IAM to allow.
+   * All that AWS allows when left out.
    */
   keyIds?: string[];
 }
@@ -141,6 +168,13 @@ export interface ClusterAWSConnectionSpec {
    * alone when left out.
    */
   events?: ClusterAWSConnectionSpecEvents;
+  /**
+   * Ties every ciphertext to where it is used: each blob must then carry an encryption context that names the cluster
+   * and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator adds this
+   * context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is refused. Needs
+   * the operator's --cluster-name. Nothing is asked for when left out.
+   */
+  binding?: ClusterAWSConnectionSpecBinding;
   /** Who may use this connection, and for what. allow.namespaces is required. */
   allow?: ClusterAWSConnectionSpecAllow;
   /**
@@ -196,6 +230,25 @@ export interface ClusterAWSConnectionSpecEvents {
   queueUrl: string;
 }
 
+/**
+ * Ties every ciphertext to where it is used: each blob must then carry an encryption context that names the cluster and
+ * the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator adds this
+ * context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is refused. Needs
+ * the operator's --cluster-name. Nothing is asked for when left out.
+ */
+export interface ClusterAWSConnectionSpecBinding {
+  /**
+   * What the context names. None: nothing. Namespace: keyferry.io/cluster and keyferry.io/namespace. Name:
+   * keyferry.io/name too, which is the SyncedSecret's own name.
+   */
+  scope: "None" | "Namespace" | "Name";
+  /**
+   * Whether entries with bound: false are opened without that context: to move over, while there are blobs from before
+   * binding was on. False when left out.
+   */
+  allowUnbound?: boolean;
+}
+
 /** Who may use this connection, and for what. allow.namespaces is required. */
 export interface ClusterAWSConnectionSpecAllow {
   /** The namespaces whose SyncedSecrets may use this connection, by names or by selector. Required. */
@@ -208,8 +261,9 @@ export interface ClusterAWSConnectionSpecAllow {
    */
   parameters?: string[];
   /**
-   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key by its ARN. The keys of
-   * SecureStrings are for IAM to allow. All that AWS allows when left out.
+   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key by its ARN. The ARN of a
+   * multi-Region key (mrk-...) stands for its replicas in all regions. The keys of SecureStrings are for IAM to allow.
+   * All that AWS allows when left out.
    */
   keyIds?: string[];
 }
@@ -325,7 +379,10 @@ export interface SyncedSecretSpecData {
   key: string;
   /** An SSM parameter, whose value becomes the key's value. */
   parameter?: SyncedSecretSpecDataParameter;
-  /** A blob that KMS Encrypt made with a symmetric key. Its plaintext becomes the key's value, at most 4,096 bytes. */
+  /**
+   * A blob that KMS Encrypt made, or that was made offline with the public key of an RSA key in KMS. Its plaintext
+   * becomes the key's value, at most 4,096 bytes, or what the RSA key can hold.
+   */
   kms?: SyncedSecretSpecDataKms;
   /**
    * Takes a part out of the source, which must then be JSON: a JMESPath expression, such as user.name. A string is
@@ -367,18 +424,38 @@ export interface SyncedSecretSpecDataParameter {
   label?: string;
 }
 
-/** A blob that KMS Encrypt made with a symmetric key. Its plaintext becomes the key's value, at most 4,096 bytes. */
+/**
+ * A blob that KMS Encrypt made, or that was made offline with the public key of an RSA key in KMS. Its plaintext
+ * becomes the key's value, at most 4,096 bytes, or what the RSA key can hold.
+ */
 export interface SyncedSecretSpecDataKms {
-  /** What KMS Encrypt gave, in base64 on one line. At most 8,192 characters, which are 6,144 bytes. */
+  /**
+   * What KMS Encrypt gave, or RSA-OAEP with the public key, in base64 on one line. At most 8,192 characters, which are
+   * 6,144 bytes.
+   */
   ciphertext: string;
   /**
-   * The one KMS key that may have made the blob: an ARN, a key id, or an alias (alias/NAME). A blob under another key
-   * is refused. Any key that AWS allows when left out; required where the connection lists keys in allow.keyIds.
+   * The one KMS key that may have made the blob: an ARN, a key id, or an alias (alias/NAME), of the connection's
+   * region. A multi-Region key (mrk-...) may be named by its ARN in any region: the replica in the connection's region
+   * is used. A blob under another key is refused. Any key that AWS allows when left out; required with an RSA
+   * algorithm, and, as an ARN, where the connection lists keys in allow.keyIds.
    */
   keyId?: string;
   /**
-   * The encryption context that the blob was made with: all of its pairs, exactly. With another one KMS refuses the
-   * blob. CloudTrail records it in clear, so it must not hold a secret. At most 16 pairs. None when left out.
+   * How the blob was encrypted. RSAES_OAEP_SHA_1 and RSAES_OAEP_SHA_256 are for RSA keys, need keyId, and do not go
+   * with encryptionContext or where the connection's binding is on. SYMMETRIC_DEFAULT when left out.
+   */
+  algorithm?: "SYMMETRIC_DEFAULT" | "RSAES_OAEP_SHA_1" | "RSAES_OAEP_SHA_256";
+  /**
+   * False opens the blob without the encryption context that the connection's binding adds: for blobs from before
+   * binding was on, only while the connection has binding.allowUnbound true. As the connection's binding says when left
+   * out or true.
+   */
+  bound?: boolean;
+  /**
+   * The encryption context that the blob was made with: all of its pairs, exactly, but for those under keyferry.io/,
+   * which the connection's binding adds. With another one KMS refuses the blob. CloudTrail records it in clear, so it
+   * must not hold a secret. At most 16 pairs. None when left out.
    */
   encryptionContext?: Record<string, string>;
 }
@@ -592,6 +669,11 @@ export interface SyncedSecretStatus {
   sources?: SyncedSecretStatusSources[];
   /** How many sources are not listed. */
   sourcesOmitted?: number;
+  /**
+   * The KMS keys that made the blobs, as KMS said when it last opened them; ARNs, at most 20. They are looked at every
+   * hour where kms:DescribeKey is allowed, and what endangers one is said by the condition KeyAtRisk.
+   */
+  kmsKeys?: string[];
   /** When the Secret was last written with something new. */
   lastChangeTime?: string;
   /**

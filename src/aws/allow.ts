@@ -1,4 +1,4 @@
-import { nameProblem, type ParameterRef, parseKeyArn, parseParameterRef } from "./names.ts";
+import { isMultiRegion, keyArnText, nameProblem, type ParameterRef, parseKeyArn, parseParameterRef } from "./names.ts";
 
 /** Whether something may be used, and if not, which rule of its connection says so: a clause for the user. */
 export type Verdict = { allowed: true } | { allowed: false; rule: string };
@@ -59,7 +59,8 @@ export function allowsPath(
 
 /**
  * Whether a connection's `allow.keyIds` has a key. Only the whole ARN of a key counts: an alias can be moved to another
- * key, and the replicas of a multi-Region key have policies of their own.
+ * key. The ARN of a multi-Region key (`mrk-`) stands for all its replicas, in whatever region: they are one key to
+ * whoever encrypts, and calls go to the connection's own region only, where that replica's own policy decides.
  *
  * @param keyIds undefined allows every key
  * @param key as the user wrote it, or as KMS says that it used it
@@ -69,8 +70,14 @@ export function allowsKey(keyIds: readonly string[] | undefined, key: string): V
   if (!parseKeyArn(key)) {
     return { allowed: false, rule: "allow.keyIds of its connection lists keys by ARN: name the key by its ARN" };
   }
-  if (keyIds.includes(key)) return allowed;
+  if (keyIds.some((listed) => anyReplica(listed) === anyReplica(key))) return allowed;
   return { allowed: false, rule: "allow.keyIds of its connection does not list it" };
+}
+
+/** A key's ARN, of a multi-Region key without its region. */
+function anyReplica(text: string): string {
+  const arn = parseKeyArn(text);
+  return arn && isMultiRegion(arn.id) ? keyArnText({ ...arn, region: "" }) : text;
 }
 
 interface Pattern {

@@ -38,11 +38,20 @@ export function classify(error: unknown, about: CallContext): AwsFailure {
   const short = name.replace(/Exception$/, "");
   const row =
     (about.service === "sqs" ? queueRowOf(name) : undefined) ??
-    rows.get(isSkew(short, thrown.message) ? "RequestExpired" : name) ??
+    rows.get(variantOf(short, thrown.message) ?? name) ??
     rows.get(short);
   if (row === "denied") return denied(thrown, name, requestId, about);
   if (row) return fromRow(row, name, requestId, about);
   return fromStatus(thrown, name, requestId, about) ?? fromNetwork(thrown, about) ?? unknown(name, requestId, about);
+}
+
+/** The row of an error that AWS's words tell apart from others of its name; the words themselves go no further. */
+function variantOf(name: string, message: unknown): string | undefined {
+  if (isSkew(name, message)) return "RequestExpired";
+  if (name !== "KMSInvalidState" || typeof message !== "string") return undefined;
+  const words = message.slice(0, 4_096);
+  if (words.includes("pending deletion")) return "KMSInvalidState/PendingDeletion";
+  return words.includes("pending import") ? "KMSInvalidState/PendingImport" : undefined;
 }
 
 /** Whether AWS refused a signature for its time alone (IAM User Guide, "Troubleshoot Signature Version 4"). */

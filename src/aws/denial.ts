@@ -39,6 +39,10 @@ export function denial(text: string, about: CallContext): string {
   const own = isOneOfMany ? "its parameters" : (about.resource ?? "the key of the ciphertext");
   let what = told && !isOneOfMany ? told : own;
   if (throughKms && (isOneOfMany || !told || !parseKeyArn(told))) what = `the key of ${own}`;
+  // What KMS says where it was told no key: it does not tell a key that is elsewhere from one that is forbidden.
+  if (about.service === "kms" && words.startsWith("The ciphertext refers to a ")) {
+    return `the key of the ciphertext is not in ${about.region}, does not exist any more, or ${caller} may not ${action} on it: use a connection of its region, or allow it in the key's policy and the caller's IAM policy`;
+  }
   const found = explicit.find(([theirs]) => words.includes(theirs));
   const isKms = throughKms || about.service === "kms";
   const usual = isKms

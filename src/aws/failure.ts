@@ -52,6 +52,8 @@ export interface CallContext {
   resource?: string;
   /** The key that the request pinned, where it did. */
   pinnedKey?: string;
+  /** The algorithm that the request named, where it did. */
+  algorithm?: string;
   /** ARN of the caller, where it is known already. */
   caller?: string | undefined;
 }

@@ -86,8 +86,73 @@ export function parseKeyArn(text: string): KeyArn | undefined {
   const arn = parseArn(text);
   if (arn?.service !== "kms" || arn.account === "") return undefined;
   const id = arn.resource.startsWith("key/") ? arn.resource.slice("key/".length) : "";
-  if (!/^[a-zA-Z0-9-]{1,64}$/.test(id)) return undefined;
+  if (!isKeyId(id)) return undefined;
   return { partition: arn.partition, region: arn.region, account: arn.account, id };
+}
+
+/** How a key of KMS is named: by its id, by an alias, or by the ARN of either. */
+export type KeyRef =
+  | { kind: "id"; id: string }
+  | { kind: "alias"; name: string }
+  | ({ kind: "keyArn" } & KeyArn)
+  | {
+      kind: "aliasArn";
+      partition: string;
+      region: string;
+      account: string;
+      /** `alias/shop`. */
+      name: string;
+    };
+
+/** Reads whatever names a key of KMS (KMS API Reference, Decrypt, `KeyId`); undefined for everything else. */
+export function parseKeyRef(text: string): KeyRef | undefined {
+  if (text.startsWith("alias/")) return isAlias(text) ? { kind: "alias", name: text } : undefined;
+  if (!text.startsWith("arn:")) return isKeyId(text) ? { kind: "id", id: text } : undefined;
+  const key = parseKeyArn(text);
+  if (key) return { kind: "keyArn", ...key };
+  const arn = parseArn(text);
+  if (arn?.service !== "kms" || arn.account === "" || !isAlias(arn.resource)) return undefined;
+  return {
+    kind: "aliasArn",
+    partition: arn.partition,
+    region: arn.region,
+    account: arn.account,
+    name: arn.resource,
+  };
+}
+
+/** Writes the ARN of a key. */
+export function keyArnText({ partition, region, account, id }: KeyArn): string {
+  return `arn:${partition}:kms:${region}:${account}:key/${id}`;
+}
+
+/** Whether a key is a multi-Region one: its replicas share id and material, and differ in region, policy and state. */
+export function isMultiRegion(id: string): boolean {
+  return id.startsWith("mrk-");
+}
+
+function isKeyId(text: string): boolean {
+  return /^[a-zA-Z0-9-]{1,64}$/.test(text);
+}
+
+function isAlias(text: string): boolean {
+  return /^alias\/[a-zA-Z0-9/_-]{1,250}$/.test(text);
+}
+
+/** How the regions of each partition but `aws` begin (botocore's partitions.json). */
+const regionPrefixes: readonly (readonly [string, string])[] = [
+  ["cn-", "aws-cn"],
+  ["us-gov-", "aws-us-gov"],
+  ["us-iso-", "aws-iso"],
+  ["us-isob-", "aws-iso-b"],
+  ["eu-isoe-", "aws-iso-e"],
+  ["us-isof-", "aws-iso-f"],
+  ["eusc-", "aws-eusc"],
+];
+
+/** The partition that a region belongs to. */
+export function partitionOf(region: string): string {
+  return regionPrefixes.find(([prefix]) => region.startsWith(prefix))?.[1] ?? "aws";
 }
 
 interface Arn {

@@ -74,11 +74,26 @@ const invalid = (what: string): Row => ({
 const keyUnavailable = (what: string, next: Next = "wait"): Row => ({
   reason: "KeyUnavailable",
   next,
-  says: (about) => {
-    const key = about.service === "kms" ? (about.pinnedKey ?? "of the ciphertext") : `of ${resourceOf(about)}`;
-    return `the KMS key ${key} in ${about.region} ${what}`;
-  },
+  says: (about) => `the KMS key ${keyOf(about)} in ${about.region} ${what}`,
 });
+
+const keyOf = (about: CallContext) =>
+  about.service === "kms" ? (about.pinnedKey ?? "of the ciphertext") : `of ${resourceOf(about)}`;
+
+/** Whether a name of a key is that of a multi-Region key, whose replicas are missing each on its own. */
+const namesReplica = (key: string | undefined) => key !== undefined && /(^|:key\/)mrk-/.test(key);
+
+const noKey: Row = {
+  reason: "KeyUnavailable",
+  next: "wait",
+  says: (about) => {
+    const key = `the KMS key ${keyOf(about)} in ${about.region}`;
+    if (about.pinnedKey?.includes("alias/"))
+      return `${key} does not exist: check the alias, its account and the region`;
+    if (namesReplica(about.pinnedKey)) return `${key} does not exist: replicate the multi-Region key there`;
+    return `${key} does not exist: check the ARN, its account and the region`;
+  },
+};
 
 const disabled = keyUnavailable("is disabled: enable it");
 const keyTrouble = keyUnavailable(`cannot be used at the moment; ${tryAgain}`, "retry");
@@ -88,6 +103,14 @@ const notDecrypted = (what: (about: CallContext) => string): Row => ({
   next: "stalled",
   says: (about) => `${serviceOf(about)} does not decrypt it: ${what(about)}`,
 });
+
+function isRsa(algorithm: string | undefined): boolean {
+  return algorithm?.startsWith("RSAES_") ?? false;
+}
+
+function notForIt({ pinnedKey = "its key", algorithm = "SYMMETRIC_DEFAULT" }: CallContext): string {
+  return `${pinnedKey} is no key for encryption by ${algorithm}: it is of another kind, or made to sign`;
+}
 
 /**
  * Every error that is documented for GetParameter, GetParameters, GetParametersByPath, kms:Decrypt and
@@ -166,20 +189,26 @@ export const rows: ReadonlyMap<string, Row | "denied"> = new Map<string, Row | "
   ],
 
   ["Disabled", disabled],
-  ["KMSInvalidState", keyUnavailable("cannot be used in its state: it is pending deletion or import; mend the key")],
-  ["NotFound", keyUnavailable("does not exist: check the ARN, its account and the region")],
+  ["KMSInvalidState", keyUnavailable("cannot be used in its state: look at it in KMS, and mend it")],
+  ["KMSInvalidState/PendingDeletion", keyUnavailable("is pending deletion: cancel the deletion, and enable the key")],
+  ["KMSInvalidState/PendingImport", keyUnavailable("has no key material: import it again, the very same")],
+  ["NotFound", noKey],
   ["KeyUnavailable", keyTrouble],
   ["DependencyTimeout", keyTrouble],
   ["KMSInternal", keyTrouble],
   [
     "InvalidCiphertext",
-    notDecrypted(() => "the encryption context is wrong or the ciphertext is damaged: AWS does not tell which"),
+    notDecrypted(({ algorithm }) =>
+      isRsa(algorithm)
+        ? "it was made with another key or algorithm, or is damaged: AWS does not tell which"
+        : "the encryption context is wrong or the ciphertext is damaged: AWS does not tell which",
+    ),
   ],
   [
     "IncorrectKey",
     notDecrypted(({ pinnedKey }) => `it was encrypted by another key than ${pinnedKey ?? "the one"} that keyId names`),
   ],
-  ["InvalidKeyUsage", notDecrypted(({ pinnedKey }) => `${pinnedKey ?? "its key"} is no key for encryption`)],
+  ["InvalidKeyUsage", notDecrypted(notForIt)],
   ["InvalidGrantToken", notDecrypted(() => "the grant token is not valid")],
-  ["UnsupportedOperation", notDecrypted(({ pinnedKey }) => `${pinnedKey ?? "its key"} is no key for encryption`)],
+  ["UnsupportedOperation", notDecrypted(notForIt)],
 ]);

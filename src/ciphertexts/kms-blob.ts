@@ -1,25 +1,44 @@
 import { allowsKey } from "../aws/allow.ts";
 import { AwsFailure } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
+import type { Algorithm, DecryptRequest } from "../aws/kms.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Sealed } from "../runtime/sealed.ts";
 import { parseBase64 } from "./base64.ts";
+import { type Binding, type Owner, pairsFor, refuseReserved } from "./binding.ts";
+import { explain, isRsa, rsaBytes } from "./explain.ts";
+import { keyIn } from "./key-name.ts";
 
-/** A ciphertext of kms:Encrypt under a symmetric key, as a SyncedSecret holds it. */
+/** A ciphertext of kms:Encrypt, or of RSA-OAEP with the public key of a KMS key, as a SyncedSecret holds it. */
 export interface KmsBlob {
   /** Base64. */
   ciphertext: string;
-  /** Pins the key. An ARN, where the connection lists keys. */
+  /** Pins the key. An ARN, where the connection lists keys. Required for RSA. */
   keyId?: string;
+  /** SYMMETRIC_DEFAULT when left out. */
+  algorithm?: Algorithm;
   encryptionContext?: Readonly<Record<string, string>>;
+  /** False opens it without the context of the connection's binding, where the binding lets it. */
+  bound?: boolean;
 }
 
-export interface OpenOptions {
+/** What a connection says of the blobs that are opened through it, and for whom one is. */
+export interface BlobRules {
+  /** The connection's own: no call leaves it. */
+  region: string;
   /** `allow.keyIds` of the connection; undefined allows every key. */
-  allowKeyIds?: readonly string[];
+  allowKeyIds?: readonly string[] | undefined;
+  binding?: Binding | undefined;
+  owner: Owner;
   /** How messages call the blob: `data[2] (LICENSE)`. */
   entry: string;
-  signal?: AbortSignal;
+}
+
+/** A blob that nothing is wrong with, as far as can be told without KMS. */
+export interface ReadyBlob {
+  request: DecryptRequest;
+  /** The pairs of its context that binding asks for. */
+  bound: ReadonlyMap<string, string>;
 }
 
 /** Bytes that kms:Decrypt takes, at most (KMS API Reference, Decrypt). */
@@ -28,8 +47,33 @@ const ciphertextBytes = 6_144;
 /** Characters of base64 that make so many bytes. */
 const ciphertextLength = Math.ceil(ciphertextBytes / 3) * 4;
 
-/** Names of a context that begin so are the operator's own. */
-const reserved = "keyferry.io/";
+/**
+ * Checks a blob before KMS hears of it: its form, its key, its context. Pure.
+ *
+ * @returns what to ask KMS for
+ * @throws Failure whose message begins with the entry
+ */
+export function checkBlob(blob: KmsBlob, rules: BlobRules): ReadyBlob {
+  const { keyId, algorithm, encryptionContext = {}, bound } = blob;
+  const { entry, binding, owner, allowKeyIds, region } = rules;
+  const ciphertext = readCiphertext(blob.ciphertext, entry);
+  refuseReserved(encryptionContext, entry);
+  if (isRsa(algorithm)) checkRsa(blob, ciphertext, entry);
+  checkKey(allowKeyIds, keyId, entry);
+  const pairs = pairsFor(binding, bound, owner, entry);
+  if (isRsa(algorithm) && pairs.size > 0) {
+    const message = `${entry}: ${algorithm} has no encryption context, and binding of its connection asks for one: encrypt with a symmetric key`;
+    throw new Failure("NotAllowed", "wait", message);
+  }
+  const context = new Map([...Object.entries(encryptionContext), ...pairs]);
+  const request: DecryptRequest = {
+    ciphertext,
+    encryptionContext: context,
+    ...(keyId === undefined ? {} : { keyId: keyHere(keyId, region, entry) }),
+    ...(isRsa(algorithm) ? { algorithm: algorithm! } : {}),
+  };
+  return { request, bound: pairs };
+}
 
 /**
  * Opens a blob by kms:Decrypt. Where the connection lists keys, the key is checked before the call by its name, and
@@ -39,42 +83,26 @@ const reserved = "keyferry.io/";
  * @throws Failure whose message begins with the entry
  */
 export async function openBlob(
-  identity: Pick<Identity, "kms">,
+  { kms }: Pick<Identity, "kms">,
   blob: KmsBlob,
-  { allowKeyIds, entry, signal }: OpenOptions,
+  rules: BlobRules,
+  signal?: AbortSignal,
 ): Promise<{ plaintext: Sealed; keyId: string }> {
-  const { keyId, encryptionContext = {} } = blob;
-  const ciphertext = readCiphertext(blob.ciphertext, entry);
-  const taken = Object.keys(encryptionContext).find((name) => name.startsWith(reserved));
-  if (taken !== undefined) {
-    throw new Failure(
-      "NotAllowed",
-      "stalled",
-      `${entry}: encryptionContext names below ${reserved} are the operator's`,
-    );
-  }
-  checkKey(allowKeyIds, keyId, entry);
+  const { entry, allowKeyIds } = rules;
+  const ready = checkBlob(blob, rules);
   const opened = await decrypt();
   const verdict = allowsKey(allowKeyIds, opened.keyId);
   if (!verdict.allowed) {
-    throw new Failure(
-      "NotAllowed",
-      "wait",
-      `${entry}: key ${opened.keyId}, which KMS used, is not allowed: ${verdict.rule}`,
-    );
+    const message = `${entry}: key ${opened.keyId}, which KMS used, is not allowed: ${verdict.rule}`;
+    throw new Failure("NotAllowed", "wait", message);
   }
   return opened;
 
   async function decrypt() {
     try {
-      return await identity.kms.decrypt({
-        ciphertext,
-        encryptionContext: new Map(Object.entries(encryptionContext)),
-        ...(keyId === undefined ? {} : { keyId }),
-        ...(signal ? { signal } : {}),
-      });
+      return await kms.decrypt({ ...ready.request, ...(signal ? { signal } : {}) });
     } catch (error) {
-      throw error instanceof AwsFailure ? inEntry(error, entry) : error;
+      throw error instanceof AwsFailure ? await explain(error, ready, kms, entry) : error;
     }
   }
 }
@@ -114,6 +142,22 @@ function checkKey(allowKeyIds: readonly string[] | undefined, keyId: string | un
     throw new Failure("NotAllowed", "wait", `${entry}: key ${keyId} is not allowed: ${verdict.rule}`);
 }
 
-function inEntry({ reason, next, code, scope, requestId, message }: AwsFailure, entry: string): AwsFailure {
-  return new AwsFailure({ reason, next, code, scope, requestId, message: `${entry}: ${message}` });
+/** What RSA asks for that nothing else does (KMS API Reference, Decrypt). */
+function checkRsa({ keyId, algorithm, encryptionContext = {} }: KmsBlob, ciphertext: Uint8Array, entry: string): void {
+  const invalid = (what: string) => new Failure("InvalidData", "stalled", `${entry}: ${what}`);
+  if (keyId === undefined) {
+    throw invalid(`kms.keyId is required with algorithm ${algorithm}: the ciphertext does not say which key made it`);
+  }
+  if (Object.keys(encryptionContext).length > 0) {
+    throw invalid(`kms.encryptionContext does not go with algorithm ${algorithm}, which has none: remove it`);
+  }
+  if (rsaBytes.includes(ciphertext.length)) return;
+  const sizes = "256, 384 or 512 bytes, with keys of 2048, 3072 and 4096 bits";
+  throw invalid(`kms.ciphertext has ${ciphertext.length} bytes, and what ${algorithm} makes has ${sizes}`);
+}
+
+function keyHere(keyId: string, region: string, entry: string): string {
+  const here = keyIn(keyId, region);
+  if ("keyId" in here) return here.keyId;
+  throw new Failure("InvalidData", "wait", `${entry}: kms.keyId ${keyId} ${here.problem}`);
 }

@@ -73,7 +73,10 @@ export function addControllerOptions(command: Command): void {
         .argParser(parseDurationFlag),
     )
     .addOption(
-      new Option("--cluster-name <name>", "what this cluster is called, where queues are tagged keyferry.io/cluster")
+      new Option(
+        "--cluster-name <name>",
+        "what this cluster is called: in the tag keyferry.io/cluster of queues, and in the context of bound ciphertexts",
+      )
         .default("", "none")
         .argParser(parseClusterName),
     )

@@ -40,7 +40,7 @@ export interface Settings {
   missingGraceMs: number;
   /** Whether each SyncedSecret has series of its own. */
   perObjectMetrics: boolean;
-  /** What this cluster is called on a queue's tag; empty where it has no name. */
+  /** What this cluster is called on a queue's tag and in bound ciphertexts; empty where it has no name. */
   clusterName: string;
   /** Name of this process in events. */
   instance: string;
@@ -114,6 +114,7 @@ export class Engine {
         const connection = connectionIn(views, key);
         return connection !== undefined && !connection.metadata.deletionTimestamp;
       },
+      clusterName: settings.clusterName,
       ...(settings.defaultConnection ? { fallback: settings.defaultConnection } : {}),
     });
     const writes = new WritePlaces({ clock, random });
@@ -165,6 +166,7 @@ export class Engine {
       stretch: (identityKey) => this.observer.stretch(identityKey),
       limited: (account, region) => this.connections.stretched(account, region),
       identities: worlds.identities,
+      clusterName: settings.clusterName,
       client,
       recorder: this.recorder,
       clock,

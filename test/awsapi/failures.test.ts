@@ -127,12 +127,12 @@ describe("an error of AWS", () => {
       new RegExp(`^the KMS key ${key} in eu-west-1 is disabled: enable it$`),
     ],
     [
-      "a key that is pending deletion",
+      "a key in a state that AWS does not name",
       decrypt,
       "KMSInvalidStateException",
       "KeyUnavailable",
       "wait",
-      /pending deletion or import/,
+      /cannot be used in its state/,
     ],
     [
       "a key that does not exist",
@@ -175,7 +175,14 @@ describe("an error of AWS", () => {
       "stalled",
       new RegExp(`another key than ${key} that keyId names$`),
     ],
-    ["a key for signatures", decrypt, "InvalidKeyUsageException", "DecryptFailed", "stalled", /no key for encryption$/],
+    [
+      "a key for signatures",
+      decrypt,
+      "InvalidKeyUsageException",
+      "DecryptFailed",
+      "stalled",
+      /no key for encryption by SYMMETRIC_DEFAULT: it is of another kind/,
+    ],
     [
       "an expired token",
       getParameters,

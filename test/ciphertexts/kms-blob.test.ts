@@ -1,32 +1,46 @@
 import { describe, expect, test } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
-import type { DecryptRequest, KmsPort } from "../../src/aws/kms.ts";
-import { openBlob } from "../../src/ciphertexts/kms-blob.ts";
+import type { DecryptRequest, KeyDescription, KmsPort } from "../../src/aws/kms.ts";
+import { type BlobRules, checkBlob, openBlob } from "../../src/ciphertexts/kms-blob.ts";
+import { Failure } from "../../src/runtime/failure.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
 
 const entry = "data[2] (LICENSE)";
 const key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
-const replica = key.replace("eu-west-1", "eu-west-2");
+const other = key.replace("1234abcd-", "99999999-");
 const ciphertext = Buffer.from([1, 2, 2, 0, 120, 9]).toString("base64");
+const rules = (more: Partial<BlobRules> = {}): BlobRules => ({
+  region: "eu-west-1",
+  owner: { namespace: "shop", name: "checkout" },
+  entry,
+  ...more,
+});
 
 /** A KMS that opens everything, with a key of the test's choice. */
-function kms(answer: { keyId?: string; failure?: Error } = {}) {
+function kms(answer: { keyId?: string; failure?: Error; described?: KeyDescription | Error } = {}) {
   const asked: DecryptRequest[] = [];
+  const described: string[] = [];
   const port: KmsPort = {
     async decrypt(request) {
       asked.push(request);
       if (answer.failure) throw answer.failure;
       return { plaintext: Sealed.text("p4ss"), keyId: answer.keyId ?? key };
     },
+    async describeKey(keyId) {
+      described.push(keyId);
+      const { described: is = new Failure("AccessDenied", "wait", "no") } = answer;
+      if (is instanceof Error) throw is;
+      return is;
+    },
   };
-  return { asked, identity: { kms: port } };
+  return { asked, described, identity: { kms: port } };
 }
 
 describe("a blob", () => {
   test("is opened with its key and its context, and the key that was used is told", async () => {
     const { asked, identity } = kms();
     const encryptionContext = JSON.parse('{"team": "shop", "__proto__": "x"}');
-    const opened = await openBlob(identity, { ciphertext, keyId: key, encryptionContext }, { entry });
+    const opened = await openBlob(identity, { ciphertext, keyId: key, encryptionContext }, rules());
     expect(opened.keyId).toBe(key);
     expect(Buffer.from(opened.plaintext.reveal()).toString()).toBe("p4ss");
     expect(asked).toHaveLength(1);
@@ -40,7 +54,7 @@ describe("a blob", () => {
 
   test("of 6,144 bytes is opened, by whatever key where the connection lists none", async () => {
     const blob = { ciphertext: Buffer.alloc(6_144, 1).toString("base64") };
-    expect((await openBlob(kms().identity, blob, { entry })).keyId).toBe(key);
+    expect((await openBlob(kms().identity, blob, rules())).keyId).toBe(key);
   });
 
   test.each<[string, string, RegExp]>([
@@ -54,19 +68,19 @@ describe("a blob", () => {
     ["that is one of the first version", Buffer.from([1, 0x80, 0x03, 0x78]).toString("base64"), /Encryption SDK/],
   ])("%s is refused before KMS is asked", async (_, text, message) => {
     const { asked, identity } = kms();
-    await expect(openBlob(identity, { ciphertext: text }, { entry })).rejects.toMatchObject({
+    await expect(openBlob(identity, { ciphertext: text }, rules())).rejects.toMatchObject({
       reason: "InvalidData",
       next: "stalled",
       message: expect.stringMatching(message),
     });
-    await expect(openBlob(identity, { ciphertext: text }, { entry })).rejects.toThrow(/^data\[2\] \(LICENSE\): /);
+    await expect(openBlob(identity, { ciphertext: text }, rules())).rejects.toThrow(/^data\[2\] \(LICENSE\): /);
     expect(asked).toEqual([]);
   });
 
   test("with a context of the operator's own is refused before KMS is asked", async () => {
     const { asked, identity } = kms();
     const blob = { ciphertext, encryptionContext: { team: "shop", "keyferry.io/namespace": "stock" } };
-    await expect(openBlob(identity, blob, { entry })).rejects.toMatchObject({
+    await expect(openBlob(identity, blob, rules())).rejects.toMatchObject({
       reason: "NotAllowed",
       message: "data[2] (LICENSE): encryptionContext names below keyferry.io/ are the operator's",
     });
@@ -78,19 +92,19 @@ describe("where the connection lists keys, a blob", () => {
   const allowKeyIds = [key];
 
   test("that names one of them is opened", async () => {
-    const opened = await openBlob(kms().identity, { ciphertext, keyId: key }, { entry, allowKeyIds });
+    const opened = await openBlob(kms().identity, { ciphertext, keyId: key }, rules({ allowKeyIds }));
     expect(opened.keyId).toBe(key);
   });
 
   test.each<[string, string | undefined, RegExp]>([
     ["that names no key", undefined, /^data\[2\] \(LICENSE\): kms\.keyId is required: allow\.keyIds/],
-    ["that names another key", replica, /eu-west-2.* is not allowed: allow\.keyIds of its connection does not list it/],
+    ["that names another key", other, /is not allowed: allow\.keyIds of its connection does not list it/],
     ["that names its key by an alias", "alias/shop", /^data\[2\] \(LICENSE\): key alias\/shop is not allowed/],
     ["that names its key by an id", "1234abcd-12ab-34cd-56ef-1234567890ab", /name the key by its ARN/],
   ])("%s is refused before KMS is asked", async (_, keyId, message) => {
     const { asked, identity } = kms();
     const blob = { ciphertext, ...(keyId === undefined ? {} : { keyId }) };
-    await expect(openBlob(identity, blob, { entry, allowKeyIds })).rejects.toMatchObject({
+    await expect(openBlob(identity, blob, rules({ allowKeyIds }))).rejects.toMatchObject({
       reason: "NotAllowed",
       message: expect.stringMatching(message),
     });
@@ -98,16 +112,16 @@ describe("where the connection lists keys, a blob", () => {
   });
 
   test("that KMS opened by another key than it was asked to gives nothing out", async () => {
-    const { asked, identity } = kms({ keyId: replica });
-    await expect(openBlob(identity, { ciphertext, keyId: key }, { entry, allowKeyIds })).rejects.toMatchObject({
+    const { asked, identity } = kms({ keyId: other });
+    await expect(openBlob(identity, { ciphertext, keyId: key }, rules({ allowKeyIds }))).rejects.toMatchObject({
       reason: "NotAllowed",
-      message: `data[2] (LICENSE): key ${replica}, which KMS used, is not allowed: allow.keyIds of its connection does not list it`,
+      message: `data[2] (LICENSE): key ${other}, which KMS used, is not allowed: allow.keyIds of its connection does not list it`,
     });
     expect(asked).toHaveLength(1);
   });
 
   test("cannot be opened by any key where the list is empty", async () => {
-    const open = openBlob(kms().identity, { ciphertext, keyId: key }, { entry, allowKeyIds: [] });
+    const open = openBlob(kms().identity, { ciphertext, keyId: key }, rules({ allowKeyIds: [] }));
     await expect(open).rejects.toMatchObject({ reason: "NotAllowed" });
   });
 });
@@ -120,7 +134,7 @@ test("a failure of KMS keeps its class and begins with the entry", async () => {
     code: "InvalidCiphertextException",
     requestId: "r-1",
   });
-  await expect(openBlob(kms({ failure }).identity, { ciphertext }, { entry })).rejects.toMatchObject({
+  await expect(openBlob(kms({ failure }).identity, { ciphertext }, rules())).rejects.toMatchObject({
     name: "AwsFailure",
     reason: "DecryptFailed",
     next: "stalled",
@@ -129,3 +143,231 @@ test("a failure of KMS keeps its class and begins with the entry", async () => {
     message: "data[2] (LICENSE): AWS KMS in eu-west-1 does not decrypt it",
   });
 });
+
+describe("a key of", () => {
+  const mrk = "arn:aws:kms:us-east-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab";
+  const asked = (keyId: string, region = "eu-west-1") =>
+    checkBlob({ ciphertext, keyId }, rules({ region })).request.keyId;
+
+  test.each<[string, string, string]>([
+    ["several Regions, by its ARN in another one, is its replica here", mrk, mrk.replace("us-east-1", "eu-west-1")],
+    [
+      "several Regions, by its id, is asked for as it stands",
+      "mrk-1234abcd12ab34cd56ef1234567890ab",
+      "mrk-1234abcd12ab34cd56ef1234567890ab",
+    ],
+    ["this Region is asked for as it stands", key, key],
+    ["this Region, by an alias, is asked for as it stands", "alias/shop/db", "alias/shop/db"],
+    ["this Region, by an alias's ARN, too", key.replace(/key\/.*/, "alias/shop"), key.replace(/key\/.*/, "alias/shop")],
+  ])("%s", (_, keyId, is) => {
+    expect(asked(keyId)).toBe(is);
+  });
+
+  test.each<[string, string, string, RegExp]>([
+    [
+      "another Region",
+      key.replace("eu-west-1", "us-east-1"),
+      "eu-west-1",
+      /is of us-east-1, and its connection of eu-west-1/,
+    ],
+    [
+      "another Region, by an alias's ARN",
+      "arn:aws:kms:us-east-1:123456789012:alias/shop",
+      "eu-west-1",
+      /name an alias that is there/,
+    ],
+    [
+      "another partition",
+      key.replace("arn:aws:", "arn:aws-cn:"),
+      "eu-west-1",
+      /of the partition aws-cn, and its connection of aws:/,
+    ],
+    [
+      "another partition and several Regions",
+      mrk,
+      "us-gov-west-1",
+      /of the partition aws, and its connection of aws-us-gov/,
+    ],
+    ["nobody: an ARN of something else", "arn:aws:iam::123456789012:role/x", "eu-west-1", /is no key/],
+    ["nobody: a word with a space", "my key", "eu-west-1", /is no key/],
+  ])("%s is refused before KMS is asked", (_, keyId, region, message) => {
+    expect(() => asked(keyId, region)).toThrow(
+      expect.objectContaining({ reason: "InvalidData", next: "wait", message: expect.stringMatching(message) }),
+    );
+  });
+
+  test("several Regions that is listed for one of them may be used by its replica in another", async () => {
+    const here = mrk.replace("us-east-1", "eu-west-1");
+    const listed = rules({ allowKeyIds: [mrk] });
+    const opened = await openBlob(kms({ keyId: here }).identity, { ciphertext, keyId: here }, listed);
+    expect(opened.keyId).toBe(here);
+  });
+});
+
+describe("an RSA ciphertext", () => {
+  const algorithm = "RSAES_OAEP_SHA_256";
+  const bytes = (size: number) => Buffer.alloc(size, 7).toString("base64");
+
+  test.each([256, 384, 512])("of %i bytes is asked for by its algorithm, without a context", async (size) => {
+    const { asked, identity } = kms();
+    await openBlob(identity, { ciphertext: bytes(size), keyId: key, algorithm }, rules());
+    expect(asked[0]).toMatchObject({ algorithm, keyId: key, encryptionContext: new Map() });
+  });
+
+  test.each<[string, object, RegExp]>([
+    ["without a key", { ciphertext: bytes(256) }, /kms\.keyId is required with algorithm RSAES_OAEP_SHA_256/],
+    [
+      "with a context",
+      { ciphertext: bytes(256), keyId: key, encryptionContext: { a: "b" } },
+      /does not go with algorithm/,
+    ],
+    [
+      "that is cut short",
+      { ciphertext: bytes(255), keyId: key },
+      /has 255 bytes, and what .* makes has 256, 384 or 512/,
+    ],
+    ["that is too long", { ciphertext: bytes(513), keyId: key }, /has 513 bytes/],
+  ])("%s is refused before KMS is asked", async (_, blob, message) => {
+    const { asked, identity } = kms();
+    await expect(openBlob(identity, { algorithm, ciphertext: "", ...blob }, rules())).rejects.toMatchObject({
+      reason: "InvalidData",
+      next: "stalled",
+      message: expect.stringMatching(message),
+    });
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("where binding is on, a blob", () => {
+  const binding = { scope: "Name", cluster: "prod", allowUnbound: false } as const;
+  const pairs = new Map([
+    ["team", "shop"],
+    ["keyferry.io/cluster", "prod"],
+    ["keyferry.io/namespace", "shop"],
+    ["keyferry.io/name", "checkout"],
+  ]);
+  const encryptionContext = { team: "shop" };
+
+  test("is opened with its own context and the one that is asked for", async () => {
+    const { asked, identity } = kms();
+    await openBlob(identity, { ciphertext, encryptionContext }, rules({ binding }));
+    expect(asked[0]!.encryptionContext).toEqual(pairs);
+  });
+
+  test("of RSA is refused, unless it may be unbound", async () => {
+    const blob = {
+      ciphertext: Buffer.alloc(256).toString("base64"),
+      keyId: key,
+      algorithm: "RSAES_OAEP_SHA_1",
+    } as const;
+    expect(() => checkBlob(blob, rules({ binding }))).toThrow(
+      expect.objectContaining({ reason: "NotAllowed", message: expect.stringMatching(/has no encryption context/) }),
+    );
+    const moving = rules({ binding: { ...binding, allowUnbound: true } });
+    expect(checkBlob({ ...blob, bound: false }, moving).bound.size).toBe(0);
+    expect(() => checkBlob(blob, moving)).toThrow(/has no encryption context/);
+  });
+
+  test("that does not open is said to be somebody else's, perhaps", async () => {
+    const failure = failureOf("InvalidCiphertextException");
+    await expect(openBlob(kms({ failure }).identity, { ciphertext }, rules({ binding }))).rejects.toMatchObject({
+      next: "stalled",
+      message: `${entry}: said; its connection's binding is on and adds the encryption context keyferry.io/cluster=prod, keyferry.io/namespace=shop, keyferry.io/name=checkout: what was encrypted for another cluster, namespace or name, or without it, does not open here`,
+    });
+  });
+});
+
+describe("what KMS does not open", () => {
+  const sign: KeyDescription = { arn: key, state: "Enabled", usage: "SIGN_VERIFY", spec: "ECC_NIST_P256" };
+  const usable: KeyDescription = { arn: other, state: "Enabled", usage: "ENCRYPT_DECRYPT", spec: "SYMMETRIC_DEFAULT" };
+  const rsa = { ciphertext: Buffer.alloc(256, 7).toString("base64"), algorithm: "RSAES_OAEP_SHA_1" } as const;
+
+  test.each<[string, object, string, KeyDescription | undefined, string, RegExp]>([
+    [
+      "by an alias that has moved",
+      { keyId: "alias/shop" },
+      "IncorrectKey",
+      usable,
+      "wait",
+      /alias\/shop is an alias, which may have moved to another key since: it leads to arn.*99999999.* now; name the key/,
+    ],
+    [
+      "by an alias, where the key may not be described",
+      { keyId: "alias/shop" },
+      "IncorrectKey",
+      undefined,
+      "wait",
+      /kms:DescribeKey, where it is allowed, tells where/,
+    ],
+    ["by another key", { keyId: key }, "IncorrectKey", usable, "stalled", /said$/],
+    ["by an RSA key's alias", { ...rsa, keyId: "alias/shop" }, "InvalidCiphertext", usable, "wait", /may have moved/],
+    [
+      "by a key that signs",
+      { keyId: key },
+      "InvalidKeyUsage",
+      sign,
+      "stalled",
+      /is for SIGN_VERIFY \(ECC_NIST_P256\) and decrypts nothing/,
+    ],
+    [
+      "by an alias of a key that signs",
+      { keyId: "alias/shop" },
+      "InvalidKeyUsage",
+      sign,
+      "wait",
+      /the KMS key alias\/shop \(arn:.*\) is for SIGN_VERIFY/,
+    ],
+    [
+      "by an RSA key without its algorithm",
+      { keyId: key },
+      "InvalidKeyUsage",
+      { ...usable, spec: "RSA_2048" },
+      "stalled",
+      /is an RSA key: set algorithm/,
+    ],
+    [
+      "by a symmetric key with an algorithm",
+      { ...rsa, keyId: key },
+      "InvalidKeyUsage",
+      usable,
+      "stalled",
+      /is a symmetric key: leave algorithm out/,
+    ],
+    [
+      "by a key of China's own kind",
+      { keyId: key },
+      "InvalidKeyUsage",
+      { ...usable, spec: "SM2" },
+      "stalled",
+      /is of the kind SM2/,
+    ],
+    ["by a key that may not be described", { keyId: key }, "InvalidKeyUsage", undefined, "stalled", /said$/],
+    [
+      "and looks like RSA's",
+      { ciphertext: rsa.ciphertext },
+      "InvalidCiphertext",
+      undefined,
+      "stalled",
+      /if an RSA key made it, give its keyId and algorithm$/,
+    ],
+  ])("%s is explained", async (_, blob, code, described, next, message) => {
+    const { identity } = kms({ failure: failureOf(`${code}Exception`), ...(described ? { described } : {}) });
+    await expect(openBlob(identity, { ciphertext, ...blob }, rules())).rejects.toMatchObject({
+      next,
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test.each(["AccessDenied", "Disabled", "KMSInvalidState", "InvalidCiphertext", "Throttling"])(
+    "for %s is not asked about",
+    async (code) => {
+      const { described, identity } = kms({ failure: failureOf(`${code}Exception`), described: usable });
+      await expect(openBlob(identity, { ciphertext, keyId: "alias/shop" }, rules())).rejects.toThrow();
+      expect(described).toEqual([]);
+    },
+  );
+});
+
+function failureOf(code: string): AwsFailure {
+  return new AwsFailure({ reason: "DecryptFailed", next: "stalled", message: "said", code });
+}

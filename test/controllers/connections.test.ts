@@ -290,7 +290,10 @@ describe("a ClusterAWSConnection", () => {
     const [listed, other] = [await aws.createKey(), await aws.createKey()];
     tamper = (identity) => ({
       ...identity,
-      kms: { decrypt: async (request) => ({ ...(await identity.kms.decrypt(request)), keyId: other }) },
+      kms: {
+        ...identity.kms,
+        decrypt: async (request) => ({ ...(await identity.kms.decrypt(request)), keyId: other }),
+      },
     });
     const allow = { namespaces: { names: [namespace] }, parameters: ["/*"], keyIds: [listed] };
     await world.makeConnection({ allow });

@@ -220,7 +220,7 @@ describe("names that lie inside are read:", () => {
   it("what a listing returns beyond what is allowed is refused by its name", () => {
     const identity = { key: "id", region: "eu-west-1" } as Identity;
     const grant: Grant = { identity, account: "1", parameters: ["/shop/*"], keyIds: undefined, closed: true };
-    const planned = plan({ dataFrom: [{ path: { name: "/shop" } }] }, grant, "shop");
+    const planned = plan({ dataFrom: [{ path: { name: "/shop" } }] }, grant, { namespace: "shop", name: "shop" });
     expect(planned.refused).toEqual([]);
     const reference = planned.references[0]!;
     const entry = newEntry(reference, referenceKey(reference));

@@ -122,6 +122,9 @@ export class FakeAws {
         decrypt: async () => {
           throw new Failure("DecryptFailed", "stalled", "there is no KMS here");
         },
+        describeKey: async () => {
+          throw new Failure("KeyUnavailable", "wait", "there is no KMS here");
+        },
       },
       sqs: {
         receive: noQueue,

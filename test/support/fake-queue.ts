@@ -56,7 +56,7 @@ export class FakeQueue implements SqsPort {
       region,
       caller: unused,
       ssm: { getParameters: unused, getParameter: unused, getParametersByPath: unused },
-      kms: { decrypt: unused },
+      kms: { decrypt: unused, describeKey: unused },
       sqs: this,
     };
   }

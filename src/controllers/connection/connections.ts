@@ -20,21 +20,25 @@ export class Connections {
   readonly #resolved = new Map<string, Resolved>();
   readonly #namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
   readonly #exists: (key: string) => boolean;
+  readonly #clusterName: string;
   readonly #default: { kind: "AWSConnection" | "ClusterAWSConnection"; namespace: string; name: string };
 
   /**
    * @param options.namespaceLabels labels of a namespace, undefined where they cannot be known
    * @param options.exists whether the cluster has the connection under a key, resolved or not
+   * @param options.clusterName the operator's `--cluster-name`, which bound ciphertexts carry
    * @param options.fallback the AWSConnection that plays the part of the ClusterAWSConnections, where these cannot be
    *   seen: `--default-connection`
    */
   constructor(options: {
     namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
     exists: (key: string) => boolean;
+    clusterName: string;
     fallback?: { namespace: string; name: string };
   }) {
     this.#namespaceLabels = options.namespaceLabels;
     this.#exists = options.exists;
+    this.#clusterName = options.clusterName;
     this.#default = options.fallback
       ? { kind: "AWSConnection", ...options.fallback }
       : { kind: "ClusterAWSConnection", namespace: "", name: "default" };
@@ -93,7 +97,7 @@ export class Connections {
       const message = `${kind} ${name} is not ready: ${resolved.failure.message}`;
       return { state: "refused", failure: new Failure("ConnectionNotReady", resolved.failure.next, message) };
     }
-    const { allow } = resolved.connection.spec;
+    const { allow, binding } = resolved.connection.spec;
     return {
       state: "granted",
       granted: {
@@ -101,6 +105,11 @@ export class Connections {
         account: resolved.account,
         parameters: allow?.parameters,
         keyIds: allow?.keyIds,
+        binding: binding && {
+          scope: binding.scope,
+          cluster: this.#clusterName,
+          allowUnbound: binding.allowUnbound ?? false,
+        },
         closed: standsIn || resolved.connection.kind === "ClusterAWSConnection",
         pollIntervalMs: resolved.pollIntervalMs,
       },

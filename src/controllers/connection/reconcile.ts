@@ -28,6 +28,8 @@ export interface ConnectionReconcilerOptions {
   /** Is told of each connection, and says what becomes of its queue. */
   events: Pick<EventHub, "resolved" | "removed" | "condition" | "isProved">;
   identities: Identities;
+  /** The operator's `--cluster-name`; empty where it has none. */
+  clusterName: string;
   client: KubeClient;
   recorder: EventRecorder;
   clock: Clock;
@@ -93,6 +95,7 @@ export class ConnectionReconciler {
     const interval = connection.spec.pollInterval;
     const pollIntervalMs = (interval === undefined ? undefined : parseDuration(interval)) ?? defaultPollIntervalMs;
     try {
+      checkBinding(connection, this.#options.clusterName);
       const identity = this.#options.identities.get(identitySpec(connection, await this.#credentials(connection)));
       try {
         const { account } = await identity.caller();
@@ -199,6 +202,14 @@ export class ConnectionReconciler {
       if (!(error instanceof KubeError && error.kind === "notFound")) throw error;
     }
   }
+}
+
+/** @throws Failure where ciphertexts are to carry the cluster's name, and it has none */
+function checkBinding({ spec }: AnyConnection, clusterName: string): void {
+  const scope = spec.binding?.scope ?? "None";
+  if (scope === "None" || clusterName !== "") return;
+  const message = `spec.binding.scope ${scope} needs a name for this cluster, which every ciphertext then carries: start the operator with --cluster-name (the chart's clusterName)`;
+  throw new Failure("ConnectionNotReady", "wait", message);
 }
 
 /** What a connection says of the quota that it uses. */

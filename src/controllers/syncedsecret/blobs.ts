@@ -4,38 +4,41 @@ import type { Lanes } from "../../parameters/lanes.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
 import type { Gathered } from "./gathered.ts";
+import { blobRules } from "./plan.ts";
 
 /**
  * Opens every blob of a spec, each call in its turn.
  *
- * @returns the plaintexts by key, and every problem, in the order of the messages
+ * @returns the plaintexts by key, the ARNs of the KMS keys that made them, and every problem, in the order of the
+ *   messages
  */
 export async function openBlobs(
   gathered: Gathered,
   lanes: Lanes,
-): Promise<{ blobs: Map<string, Sealed>; problems: Failure[] }> {
-  const { granted, plan, lane, target } = gathered;
+): Promise<{ blobs: Map<string, Sealed>; keyIds: ReadonlySet<string>; problems: Failure[] }> {
+  const { granted, plan, lane, target, resource } = gathered;
   const { identity } = granted;
+  const owner = { namespace: target.namespace, name: resource.metadata.name! };
   const turn = { service: "kms", namespace: target.namespace } as const;
   const kms: KmsPort = {
     decrypt: async (request) => (await lanes.run(identity, lane, () => identity.kms.decrypt(request), turn))!,
+    describeKey: async (keyId) => (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), turn))!,
   };
   const blobs = new Map<string, Sealed>();
+  const keyIds = new Set<string>();
   const problems: Failure[] = [];
   await Promise.all(
     plan.entries.map(async (entry) => {
       if (entry.kind !== "blob") return;
       try {
-        const { plaintext } = await openBlob({ kms }, entry.blob, {
-          entry: entry.label,
-          ...(granted.keyIds ? { allowKeyIds: granted.keyIds } : {}),
-        });
+        const { plaintext, keyId } = await openBlob({ kms }, entry.blob, blobRules(granted, owner, entry.label));
         blobs.set(entry.key, plaintext);
+        keyIds.add(keyId);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         problems.push(error);
       }
     }),
   );
-  return { blobs, problems: problems.sort((a, b) => (a.message < b.message ? -1 : 1)) };
+  return { blobs, keyIds, problems: problems.sort((a, b) => (a.message < b.message ? -1 : 1)) };
 }

@@ -40,8 +40,9 @@ export function revisionOf({ standing, target }: Gathered): string | undefined {
 }
 
 /** What a revision is made of, where the Secret is made from these sources. */
-export function madeFrom({ resource, granted }: Gathered, sources: readonly RevisionSource[]): Made {
-  return { spec: resource.spec, account: granted.account, region: granted.identity.region, sources };
+export function madeFrom({ resource, granted, plan }: Gathered, sources: readonly RevisionSource[]): Made {
+  const { account, identity } = granted;
+  return { spec: resource.spec, account, region: identity.region, sources, bound: plan.bound };
 }
 
 /**

@@ -1,6 +1,8 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import { allowsParameter, allowsPath } from "../../aws/allow.ts";
 import type { Identity } from "../../aws/identity.ts";
+import { type Binding, type Owner, pairsText } from "../../ciphertexts/binding.ts";
+import { type BlobRules, checkBlob, type KmsBlob } from "../../ciphertexts/kms-blob.ts";
 import type { ParameterReference, PathReference, Reference } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { KeyRules } from "../../values/assemble.ts";
@@ -15,6 +17,8 @@ export interface Grant {
   keyIds: readonly string[] | undefined;
   /** Whether a left-out `allow.parameters` means nothing (a cluster connection) or everything. */
   closed: boolean;
+  /** What every ciphertext must carry; undefined where nothing is asked for. */
+  binding?: Binding | undefined;
 }
 
 interface Labelled {
@@ -35,7 +39,7 @@ export interface DataFromParameter extends Labelled {
 export interface DataFromBlob extends Labelled {
   kind: "blob";
   key: string;
-  blob: { ciphertext: string; keyId?: string; encryptionContext?: Record<string, string> };
+  blob: KmsBlob;
   jmesPath?: string;
   decode?: "None" | "Base64" | "Base64URL";
 }
@@ -66,17 +70,21 @@ export interface Plan {
   entries: Planned[];
   /** Every distinct reference, once. */
   references: Reference[];
-  /** What the connection does not allow; with any, nothing is asked of AWS. */
+  /** What the connection does not allow, and ciphertexts that are none; with any, nothing is asked of AWS. */
   refused: Failure[];
+  /** The encryption context that binding asks of its ciphertexts, as text; undefined where it asks for none. */
+  bound?: string;
 }
 
 /**
  * Turns a spec into reads, and checks each against the connection before AWS hears of any of them.
  *
- * @param namespace the SyncedSecret's own, which `{namespace}` stands for
+ * @param owner the SyncedSecret's own namespace, which `{namespace}` stands for, and its name
  */
-export function plan(spec: SyncedSecret["spec"], grant: Grant, namespace: string): Plan {
+export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Plan {
   const { identity } = grant;
+  const { namespace } = owner;
+  let bound: string | undefined;
   const refused: Failure[] = [];
   const references = new Map<string, Reference>();
 
@@ -129,7 +137,16 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, namespace: string
       ...(entry.jmesPath === undefined ? {} : { jmesPath: entry.jmesPath }),
       ...(entry.decode ? { decode: entry.decode } : {}),
     };
-    if (entry.kms) return { kind: "blob", ...shared, blob: entry.kms };
+    if (entry.kms) {
+      try {
+        const pairs = checkBlob(entry.kms, blobRules(grant, owner, label)).bound;
+        if (pairs.size > 0) bound = pairsText(pairs);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        refused.push(error);
+      }
+      return { kind: "blob", ...shared, blob: entry.kms };
+    }
     return {
       kind: "parameter",
       ...shared,
@@ -139,7 +156,17 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, namespace: string
     };
   });
 
-  return { entries: [...many, ...one], references: [...references.values()], refused };
+  return {
+    entries: [...many, ...one],
+    references: [...references.values()],
+    refused,
+    ...(bound === undefined ? {} : { bound }),
+  };
+}
+
+/** What a connection says of a blob. */
+export function blobRules({ identity, keyIds, binding }: Grant, owner: Owner, entry: string): BlobRules {
+  return { region: identity.region, allowKeyIds: keyIds, binding, owner, entry };
 }
 
 /** What a connection allows by name; undefined for everything. */

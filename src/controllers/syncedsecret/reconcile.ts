@@ -110,7 +110,7 @@ export class SyncedSecretReconciler {
       return { kind: "failed", problems: [grant.failure], hasGoodSecret: resource.status?.secretRef !== undefined };
     }
     const { granted } = grant;
-    const planned = plan(resource.spec, granted, target.namespace);
+    const planned = plan(resource.spec, granted, { namespace: target.namespace, name: resource.metadata.name! });
     if (planned.refused.length > 0) return refuse(planned.refused);
     const whose = await this.#standing(resource, target);
     const refresh = pendingRefresh(resource);
@@ -259,7 +259,8 @@ export class SyncedSecretReconciler {
     const created = wasSynced ? "repaired" : "created";
     const updated = isRepair ? "repaired" : "updated";
     const wrote = whose.state === "adoptable" ? "adopted" : whose.state === "absent" ? created : updated;
-    const newer = isNewVersion ? { modified: built.modified } : {};
+    // Without a parameter nothing says when it was changed: another context was asked for, or another region.
+    const newer = isNewVersion && built.modified > 0 ? { modified: built.modified } : {};
     const editors = isRepair ? editorsOf(gathered, built.data) : [];
     return { kind: "current", ...summary, left: assessment.left, ...newer, wrote, editors, ...heard(assessment) };
   }

@@ -17,6 +17,8 @@ export interface Made {
   account: string;
   region: string;
   sources: readonly RevisionSource[];
+  /** The encryption context that binding asks of its ciphertexts, as text; undefined where it asks for none. */
+  bound?: string | undefined;
 }
 
 /** One way to write down what a Secret was made from. Pure; neither digest has a point in it. */
@@ -102,13 +104,15 @@ function specDigest(spec: SyncedSecret["spec"]): string {
   return digest(canonical({ data: spec.data ?? [], dataFrom: spec.dataFrom ?? [], target }));
 }
 
-function sourcesDigest({ account, region, sources }: Made): string {
+function sourcesDigest({ account, region, sources, bound }: Made): string {
   // A parameter that several entries use is one source.
   const lines = sources.map((source) => {
     const seen = "left" in source ? "left" : `${source.version}\t${source.modified}`;
     return `${source.name}\t${source.selector}\t${seen}`;
   });
-  return digest([account, region, ...[...new Set(lines)].sort()].join("\n"));
+  // Nothing where nothing is bound: revisions from before there was binding stay as they are. No source's line begins so.
+  const context = bound === undefined ? [] : [`\tbound\t${bound}`];
+  return digest([account, region, ...context, ...[...new Set(lines)].sort()].join("\n"));
 }
 
 /** JSON with sorted keys, so that the order in which a client sent them does not matter. */

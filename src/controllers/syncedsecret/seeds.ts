@@ -23,7 +23,7 @@ export function seedsOf(
   if (inSecret === undefined || !sources || (sourcesOmitted ?? 0) > 0) return undefined;
   const assessed = pinnedAssessment(plan, sources).sources;
   const { account, identity } = grant;
-  const said = { spec: resource.spec, account, region: identity.region, sources: assessed };
+  const said = { spec: resource.spec, account, region: identity.region, sources: assessed, bound: plan.bound };
   if (!revisions.isOf(inSecret, said)) return undefined;
   const seeds = new Map<string, ReadonlyMap<string, Seed>>();
   for (const reference of plan.references) {
