@@ -58,3 +58,11 @@ test.each([
 ])("AWS's %s is told as where to mend it", (text, message) => {
   expect(denial(text, about)).toMatch(message);
 });
+
+test("KMS that was told no key is not taken to have told which it is", () => {
+  const unseen =
+    "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.";
+  expect(denial(unseen, { service: "kms", operation: "Decrypt", region: "eu-west-1" })).toBe(
+    "the key of the ciphertext is not in eu-west-1, does not exist any more, or the caller may not kms:Decrypt on it: use a connection of its region, or allow it in the key's policy and the caller's IAM policy",
+  );
+});

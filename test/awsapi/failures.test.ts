@@ -263,6 +263,21 @@ describe("an error of AWS", () => {
     expect(await failureOf(getParameters)).toMatchObject({ reason: "Unreachable", next: "retry" });
   });
 
+  test.each([
+    [
+      "pending deletion",
+      `${key} is pending deletion.`,
+      /is pending deletion: cancel the deletion, and enable the key$/,
+    ],
+    ["without material", `${key} is pending import.`, /has no key material: import it again, the very same$/],
+    ["in another state", `${key} is unavailable. ${canary}`, /cannot be used in its state: look at it in KMS/],
+  ])("about a key that is %s says so, by AWS's own words for it", async (_, text, message) => {
+    server.answerError("KMSInvalidStateException", text);
+    const failure = await failureOf(decrypt);
+    expect(failure).toMatchObject({ reason: "KeyUnavailable", next: "wait", message: expect.stringMatching(message) });
+    expect(failure.message).not.toContain(canary);
+  });
+
   test("keeps AWS's request id beside the message and for the log, not in it", async () => {
     server.answerError("ParameterNotFound", canary);
     const failure = await failureOf(getParameter);

@@ -44,6 +44,8 @@ const badPatterns: Record<string, [pattern: string, says: string]> = {
 describe("an AWSConnection", () => {
   takes(dryRun, {
     "a region and a Secret": connection({}),
+    "binding to namespaces": connection({ binding: { scope: "Namespace" } }),
+    "binding to names, and what is not bound too": connection({ binding: { scope: "Name", allowUnbound: true } }),
     "limits to names and keys": connection({ allow: { parameters: ["/shop/*"], keyIds: [key] } }),
     ...Object.fromEntries(regions.map((region) => [`the region ${region}`, connection({ region })])),
   });
@@ -166,6 +168,16 @@ describe("a ClusterAWSConnection", () => {
     "a STS endpoint that is no URL": [
       clusterConnection({ endpoints: { sts: "https://" } }),
       "endpoints.sts must be a URL of a host",
+    ],
+    "binding to nothing that is known": [
+      clusterConnection({ binding: { scope: "Cluster" } }),
+      "spec.binding.scope",
+      'supported values: "None", "Namespace", "Name"',
+    ],
+    "binding without a scope": [
+      clusterConnection({ binding: { allowUnbound: true } }),
+      "spec.binding.scope",
+      "Required",
     ],
     "a key id": [allowing({ keyIds: ["0a1b"] }), "spec.allow.keyIds[0]", "must have ARNs of keys"],
     "an alias": [allowing({ keyIds: [key.replace("key/", "alias/")] }), "aliases, which can be moved to another key"],

@@ -76,6 +76,10 @@ describe("a parameter's name", () => {
   }
 });
 
+function rsaBlob(bytes: number) {
+  return { ciphertext: Buffer.alloc(bytes).toString("base64"), keyId: key, algorithm: "RSAES_OAEP_SHA_256" };
+}
+
 const accepted: Record<string, Manifest> = {
   "a version": withEntry({ parameter: { name: "/shop/db", version: 3 } }),
   "a label": withEntry({ parameter: { name: "/shop/db", label: "prod-1.0_x" } }),
@@ -84,6 +88,12 @@ const accepted: Record<string, Manifest> = {
   "a blob pinned to an alias": withEntry({ kms: { ciphertext: "AQIC", keyId: "alias/shop/db" } }),
   "a blob pinned to an alias's ARN": withEntry({ kms: { ciphertext: "AQIC", keyId: key.replace("key/", "alias/") } }),
   "a blob pinned to a key id": withEntry({ kms: { ciphertext: "AQIC", keyId: "mrk-0a1b" } }),
+  "a blob of a 2048-bit RSA key": withEntry({ kms: rsaBlob(256) }),
+  "a blob of a 3072-bit RSA key": withEntry({ kms: rsaBlob(384) }),
+  "a blob of a 4096-bit RSA key": withEntry({ kms: rsaBlob(512) }),
+  "an RSA blob with an empty context": withEntry({ kms: { ...rsaBlob(256), encryptionContext: {} } }),
+  "the symmetric algorithm without a key": withEntry({ kms: { ciphertext: "AQIC", algorithm: "SYMMETRIC_DEFAULT" } }),
+  "an unbound blob": withEntry({ kms: { ciphertext: "AQIC", bound: false } }),
   "jmesPath and decode": withEntry({ ...db, jmesPath: "user.name", decode: "Base64URL" }),
   "jmesPath on a blob": withEntry({ kms: { ciphertext: "AQIC" }, jmesPath: "user", decode: "None" }),
   optional: withEntry({ ...db, optional: true }),
@@ -173,6 +183,31 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
     "kms.keyId",
   ],
   "a bare key/ID": [withEntry({ kms: { ciphertext: "AQIC", keyId: "key/0a1b" } }), "kms.keyId"],
+  "an RSA blob without a key": [
+    withEntry({ kms: { ...rsaBlob(256), keyId: undefined } }),
+    "spec.data[0].kms.keyId",
+    "kms.keyId is required with an RSA algorithm",
+  ],
+  "an RSA blob with a context": [
+    withEntry({ kms: { ...rsaBlob(256), encryptionContext: { team: "shop" } } }),
+    "spec.data[0].kms.encryptionContext",
+    "does not go with an RSA algorithm",
+  ],
+  ...Object.fromEntries(
+    [255, 257, 383, 385, 511, 513].map((bytes) => [
+      `an RSA blob of ${bytes} bytes`,
+      [
+        withEntry({ kms: rsaBlob(bytes) }),
+        "spec.data[0].kms.ciphertext",
+        "not as long as what an RSA key makes",
+      ] as const,
+    ]),
+  ),
+  "an algorithm that only signs": [
+    withEntry({ kms: { ...rsaBlob(256), algorithm: "RSASSA_PSS_SHA_256" } }),
+    "kms.algorithm",
+    'supported values: "SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"',
+  ],
   "an encryption context of the operator's": [
     withEntry({ kms: { ciphertext: "AQIC", encryptionContext: { "keyferry.io/namespace": "shop" } } }),
     "kms.encryptionContext",

@@ -14,6 +14,8 @@ export interface Material {
   values: ReadonlyMap<string, ReadonlyMap<string, Sighted>>;
   /** Plaintexts of blobs, by the key that they are for. */
   blobs: ReadonlyMap<string, Sealed>;
+  /** The ARNs of the KMS keys that made the blobs. */
+  keyIds: ReadonlySet<string>;
   /** What the Secret has of ours at present; read only where something is lost and has to keep its bytes. */
   live: ReadonlyMap<string, Uint8Array> | undefined;
 }

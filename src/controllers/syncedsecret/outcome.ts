@@ -11,6 +11,8 @@ export type Outcome = Common &
         keyCount: number;
         /** What the Secret was made from; where left out, it is no better known than the status says. */
         sources?: RevisionSource[];
+        /** The ARNs of the KMS keys that made its blobs, sorted; where left out, they were not opened. */
+        kmsKeys?: string[];
         /** Names of parameters that the Secret goes without, because they are gone. */
         left: string[];
         /** Whether the Secret is made from something else than the status says. */
@@ -30,7 +32,14 @@ export type Outcome = Common &
         /** What was done to the Secret, if anything was. */
         wrote?: "deleted" | "updated";
         /** What the Secret was made from, where that is known. */
-        made?: { secret: string; revision: string; keyCount: number; sources: RevisionSource[]; changed?: boolean };
+        made?: {
+          secret: string;
+          revision: string;
+          keyCount: number;
+          sources: RevisionSource[];
+          kmsKeys?: string[];
+          changed?: boolean;
+        };
       }
     | { kind: "suspended" }
     /** A write was refused, or a cache is behind: the same again in a moment. */

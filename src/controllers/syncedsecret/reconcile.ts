@@ -214,7 +214,7 @@ export class SyncedSecretReconciler {
     if (opened.problems.length > 0) return this.#failed(gathered, assessment, opened.problems);
     const mayKeep = !isAllThere || this.#mayHaveToKeep(gathered);
     const live = mayKeep ? await writer.read(target.namespace, target.name, keysOf(gathered)) : undefined;
-    return this.#apply(gathered, assessment, { values, blobs: opened.blobs, live });
+    return this.#apply(gathered, assessment, { ...opened, values, live });
   }
 
   async #apply(gathered: Gathered, assessment: Assessment, material: Material): Promise<Outcome> {
@@ -243,7 +243,9 @@ export class SyncedSecretReconciler {
     if (write.outcome === "refused") return this.#failed(gathered, assessment, [write.failure]);
     vouchers.found(resource, made, asWhom(gathered));
     const changed = !revisions.isOf(resource.status?.revision, from);
-    const summary = { secret: target.name, revision: made, keyCount: built.data.size, sources: built.sources, changed };
+    const { sources, data } = built;
+    const kmsKeys = [...material.keyIds].sort();
+    const summary = { secret: target.name, revision: made, keyCount: data.size, sources, kmsKeys, changed };
     const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && isAsItWas;
     const wasSynced = resource.status?.secretRef?.name === target.name;
     const left = await removeOthers(gathered, view, writer);
@@ -308,7 +310,7 @@ export class SyncedSecretReconciler {
     if (!pinned.ok || opened.problems.length > 0) {
       return this.#failed(gathered, listed, [...(pinned.ok ? [] : pinned.problems), ...opened.problems]);
     }
-    return this.#apply(gathered, listed, { values: pinned.values, blobs: opened.blobs, live: undefined });
+    return this.#apply(gathered, listed, { ...opened, values: pinned.values, live: undefined });
   }
 
   async #delete(gathered: Gathered, assessment: Assessment): Promise<Outcome> {
