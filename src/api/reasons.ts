@@ -1,4 +1,4 @@
-/** Reasons of the conditions Ready and EventsReady, and of events. Part of the API: users' alerts match on them. */
+/** Reasons of the conditions Ready, EventsReady and KeyAtRisk, and of events. Part of the API: users' alerts match on them. */
 export const reasons = [
   "Synced",
   "Pending",
@@ -19,6 +19,10 @@ export const reasons = [
   "TooLarge",
   "SourceGone",
   "QueueNotFound",
+  "KeyPendingDeletion",
+  "KeyDisabled",
+  "KeyMaterialExpiring",
+  "KeyMaterialMissing",
 ] as const;
 
 export type Reason = (typeof reasons)[number];

@@ -1,5 +1,6 @@
 import type { SyncedSecret } from "../api/types.ts";
 import type { Identities } from "../aws/identity.ts";
+import { KeyWatch } from "../ciphertexts/key-watch.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { EventRecorder } from "../kube/recorder.ts";
 import type { KubeObject } from "../kube/resource.ts";
@@ -75,6 +76,7 @@ export class Engine {
   readonly queues: { syncedSecrets: WorkQueue; connections: WorkQueue };
   readonly lanes: Lanes;
   readonly observer: Observer;
+  readonly keys: KeyWatch;
   readonly recorder: EventRecorder;
   readonly writer: SecretWriter;
   readonly syncedSecrets: SyncedSecretController;
@@ -108,6 +110,12 @@ export class Engine {
       missed: (reference) => this.events.missed(reference),
       stretched: ({ account, region }) => this.connections.stretched(account, region),
     });
+    this.keys = new KeyWatch({
+      describe: async (identity, keyId, lane) =>
+        (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), { service: "kms" }))!,
+      ...{ clock, metrics, log },
+      changed: (users, lane) => this.syncedSecrets.keysChanged(users, lane),
+    });
     const connections = new Connections({
       namespaceLabels: (name) => views.namespaces.get(name)?.metadata.labels,
       exists: (key) => {
@@ -138,6 +146,7 @@ export class Engine {
       }),
       connections,
       observer: this.observer,
+      keys: this.keys,
       queue: this.queues.syncedSecrets,
       writer: this.writer,
       writes,

@@ -72,7 +72,7 @@ export class Operator {
   /** Works until `signal` aborts, and returns when what was under way has ended. */
   async run(signal: AbortSignal): Promise<void> {
     const { client, log, clock, settings } = this.#worlds;
-    const { queues, connections, syncedSecrets: resources, observer, events, recorder, writer } = this.#engine;
+    const { queues, connections, syncedSecrets: resources, observer, keys, events, recorder, writer } = this.#engine;
     const watching = Promise.all(Object.values(this.#caches).map((cache) => cache.run(signal)));
     while (!signal.aborted && !this.isReady) await sleep(clock, 20, signal);
     if (!signal.aborted) {
@@ -101,6 +101,7 @@ export class Operator {
     }
     await Promise.all([watching, events.stop()]);
     observer.stop();
+    keys.stop();
     await recorder.flush();
   }
 

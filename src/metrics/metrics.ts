@@ -49,6 +49,16 @@ export class Metrics {
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
   );
   readonly kmsDecrypts = this.#counter("kms_decrypts_total", "Decryptions of ciphertexts by KMS", ["result"]);
+  readonly keyDeletion = this.#gauge(
+    "kms_key_deletion_timestamp_seconds",
+    "When a KMS key in use will be deleted; absent where that is not scheduled",
+    ["key"],
+  );
+  readonly keyMaterialExpiration = this.#gauge(
+    "kms_key_material_expiration_timestamp_seconds",
+    "When the imported material of a KMS key in use expires; absent where it does not",
+    ["key"],
+  );
   readonly secretWrites = this.#counter("secret_writes_total", "Writes of Secrets", ["action"]);
   readonly driftRepairs = this.#counter("drift_repairs_total", "Secrets put back after an edit or a deletion");
   readonly quotaUsed = this.#gauge(

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { SyncedSecretSpec } from "../../src/api/types.ts";
 import { boundPairs } from "../../src/ciphertexts/binding.ts";
-import { clusterAWSConnections } from "../../src/kube/resource.ts";
+import { clusterAWSConnections, type KubeObject } from "../../src/kube/resource.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { refused, steady } from "./trials.ts";
 import { makeWorld } from "./world.ts";
@@ -133,7 +133,7 @@ describe("when a connection's binding changes", () => {
     await bind("Name");
     await world.pass(6 * minute, 2);
     expect((await world.synced("plain")).status!.revision).toBe(revision);
-    expect(aws.log().filter(({ decrypted }) => decrypted)).toEqual([]);
+    expect(aws.log().filter(({ decrypt }) => decrypt)).toEqual([]);
   });
 
   it("what was opened unbound has to carry the context from then on, and its Secret stays", async () => {
@@ -154,7 +154,7 @@ describe("a connection with binding", () => {
   it("in a cluster without a name says so, and what uses it waits for the name", async () => {
     await world.restart({ clusterName: "" });
     await bind("Name");
-    const { status } = await world.client.get<{ metadata: object; status: { conditions: object[] } } & never>(
+    const { status } = await world.client.get<KubeObject & { status: { conditions: object[] } }>(
       clusterAWSConnections,
       undefined,
       namespace,

@@ -87,6 +87,7 @@ export class World {
   async restart(settings: Partial<Settings> = {}, revisions?: Revisions): Promise<void> {
     this.#revisions = revisions;
     this.engine.observer.stop();
+    this.engine.keys.stop();
     await this.engine.events.stop();
     this.#identities.close();
     this.#settings = { ...this.#settings, ...settings };
@@ -255,6 +256,7 @@ export class World {
 
   async end(): Promise<void> {
     this.engine.observer.stop();
+    this.engine.keys.stop();
     await this.engine.events.stop();
     await this.client.delete(clusterAWSConnections, undefined, this.namespace).catch(() => {});
     this.#identities.close();

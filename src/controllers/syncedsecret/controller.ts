@@ -1,5 +1,6 @@
 import { annotations } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
+import type { KeyWatch } from "../../ciphertexts/key-watch.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/recorder.ts";
@@ -19,6 +20,7 @@ import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { reindex } from "../index-of.ts";
 import { controllerOf } from "../secret-view.ts";
 import { pollIntervalOf } from "./gathered.ts";
+import { isKeyNews, keysInUse } from "./keys.ts";
 import type { Outcome } from "./outcome.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
 import { StatusWriter } from "./status-writer.ts";
@@ -34,6 +36,7 @@ export interface SyncedSecretControllerOptions {
   reconciler: SyncedSecretReconciler;
   connections: Connections;
   observer: Observer;
+  keys: Pick<KeyWatch, "depend" | "findings">;
   queue: WorkQueue;
   writer: SecretWriter;
   writes: WritePlaces;
@@ -140,6 +143,15 @@ export class SyncedSecretController {
       if (owner && controllerOf(object?.metadata)) this.enqueue(`${namespace}/${owner.name}`, "drift");
     }
     for (const dependent of each(this.#byTarget.get(key))) this.enqueue(dependent, "drift");
+  }
+
+  /** Takes word of what is known of KMS keys: those of their users are reconciled whose statuses say otherwise. */
+  keysChanged(users: readonly string[], lane: Lane): void {
+    const { resources, keys } = this.#options;
+    for (const key of users) {
+      const cached = resources.get(key);
+      if (cached && isKeyNews(keys.findings(key), this.#statuses.latest(key, cached))) this.enqueue(key, lane);
+    }
   }
 
   /** Has every user of a connection reconciled. */
@@ -269,21 +281,26 @@ export class SyncedSecretController {
     outcome: Exclude<Outcome, { kind: "again" | "nothing" }>,
     lane: Lane,
   ): Promise<void> {
-    const { queue, clock, recorder, random } = this.#options;
+    const { queue, clock, recorder, random, keys, connections } = this.#options;
+    const grant = connections.grant(resource);
+    keys.depend(key, grant.state === "granted" ? grant.granted.identity : undefined, keysInUse(resource, outcome));
     const summary = summarize({
       resource,
       outcome,
+      // Without a connection nothing is looked at, and what was said stays.
+      keys: grant.state === "granted" ? keys.findings(key) : { risks: [], isWhole: false },
       now: clock.now(),
       staleAfterMs: this.#staleAfterMs(resource),
       startedAt: this.#startedAt,
       slowRetryMs,
     });
     this.#measure(key, outcome, summary);
-    if (summary.event) {
+    for (const event of [summary.event, summary.warning]) {
+      if (!event) continue;
       const { apiVersion, kind, metadata } = resource;
       const { name, namespace, uid } = metadata;
       const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
-      recorder.record(regarding, { ...summary.event, action: "Sync" });
+      recorder.record(regarding, { ...event, action: "Sync" });
     }
     if (summary.statusChanged && !(await this.#statuses.write(key, resource, summary.status, lane))) {
       queue.retry(key, priorityOf(lane));
@@ -360,8 +377,9 @@ export class SyncedSecretController {
 
   /** Forgets a SyncedSecret that is no more. */
   #forget(key: string): void {
-    const { observer, queue, metrics, vouchers } = this.#options;
+    const { observer, queue, metrics, vouchers, keys } = this.#options;
     observer.depend(key, []);
+    keys.depend(key, undefined, []);
     vouchers.forget(key);
     queue.forget(key);
     metrics.ready.remove(key);

@@ -1,7 +1,9 @@
 import type { Reason } from "../../api/reasons.ts";
 import type { SyncedSecret } from "../../api/types.ts";
+import type { Findings } from "../../ciphertexts/key-watch.ts";
 import type { Failure } from "../../runtime/failure.ts";
 import { type Asked, conditionsAfter, isSame, secondsOf } from "../conditions.ts";
+import { keyCondition } from "./keys.ts";
 import type { Outcome } from "./outcome.ts";
 import type { RevisionSource } from "./revision.ts";
 
@@ -13,6 +15,8 @@ export interface Summary {
   /** Whether the status differs from the one that is there. */
   statusChanged: boolean;
   event?: { type: "Normal" | "Warning"; reason: Reason; note: string };
+  /** A second event, which is none of Ready's: a key is in danger. */
+  warning?: { type: "Warning"; reason: Reason; note: string };
   ready: "True" | "False" | "Unknown";
   reason: Reason;
   /** Milliseconds after which it has to be looked at again, whatever happens meanwhile. */
@@ -32,6 +36,8 @@ export interface SummarizeInput {
   startedAt: number;
   /** Milliseconds after which a cause that nothing announces is looked at again. */
   slowRetryMs: number;
+  /** What is known of the KMS keys that it uses; none where left out. */
+  keys?: Findings;
 }
 
 /** Sources that a status lists, at most: a status is read by people and kept in etcd. */
@@ -49,10 +55,11 @@ export function summarize(input: SummarizeInput): Summary {
   const before: Status = resource.status ?? {};
   const verdict = judge(input);
   const generation = resource.metadata.generation ?? 1;
+  const key = outcome.kind === "suspended" ? undefined : keyCondition(input.keys, before);
   const status: Status = {
     ...kept(before),
     ...(outcome.kind === "suspended" ? {} : { observedGeneration: generation }),
-    conditions: conditionsAfter(before.conditions, verdict.conditions, generation, now),
+    conditions: conditionsAfter(before.conditions, [...verdict.conditions, ...(key ? [key] : [])], generation, now),
     ...(outcome.handledRefresh === undefined ? {} : { lastHandledRefresh: outcome.handledRefresh }),
   };
   const made = outcome.kind === "current" ? outcome : outcome.kind === "failed" ? outcome.made : undefined;
@@ -82,7 +89,15 @@ export function summarize(input: SummarizeInput): Summary {
     retry: verdict.retry,
     ...(verdict.againAfterMs === undefined ? {} : { againAfterMs: verdict.againAfterMs }),
     ...(event ? { event } : {}),
+    ...(key && !wasSaid(before, key)
+      ? { warning: { type: "Warning", reason: key.reason as Reason, note: key.message } }
+      : {}),
   };
+}
+
+/** Whether a condition was there for the same reason. */
+function wasSaid(before: Status, { type, reason }: Asked): boolean {
+  return before.conditions?.some((was) => was.type === type && was.reason === reason) ?? false;
 }
 
 interface Verdict {

@@ -1,0 +1,44 @@
+import type { SyncedSecret } from "../../api/types.ts";
+import { keyAtRisk, worstOf } from "../../ciphertexts/key-health.ts";
+import type { Findings } from "../../ciphertexts/key-watch.ts";
+import type { Asked } from "../conditions.ts";
+import type { Outcome } from "./outcome.ts";
+
+type Status = NonNullable<SyncedSecret["status"]>;
+
+/** What AWS keeps for its services begins so. Nobody can disable or delete those keys. */
+const managedByAws = "alias/aws/";
+
+/**
+ * The KMS keys that a SyncedSecret hangs on: those that KMS said it used for its blobs, and of SecureStrings those that
+ * its status tells. Of what was not opened since a status lists keys, the ARNs that the spec names.
+ */
+export function keysInUse({ spec, status }: SyncedSecret, outcome: Outcome): string[] {
+  if (outcome.kind === "suspended" || outcome.kind === "nothing") return [];
+  const blobs = (spec.data ?? []).flatMap(({ kms }) => kms ?? []);
+  const opened = outcome.kind === "current" ? outcome.kmsKeys : outcome.kind === "failed" ? outcome.made?.kmsKeys : [];
+  const named = blobs.flatMap(({ keyId }) => (keyId?.includes(":key/") ? [keyId] : []));
+  const ofBlobs = opened ?? (blobs.length > 0 ? (status?.kmsKeys ?? named) : []);
+  const ofParameters = (status?.sources ?? []).flatMap((source) => keyOfSource(source) ?? []);
+  return [...new Set([...ofBlobs, ...ofParameters])].filter((name) => !name.startsWith(managedByAws));
+}
+
+/** The key of a SecureString, where ssm:DescribeParameters has told it: reads of a parameter do not. */
+function keyOfSource(source: NonNullable<Status["sources"]>[number] & { keyId?: string }): string | undefined {
+  return source.keyId;
+}
+
+/** The condition that a key is in danger; undefined where none is. What is not known anew stays as it was said. */
+export function keyCondition(findings: Findings | undefined, before: Status): Asked | undefined {
+  const worst = worstOf(findings?.risks ?? []);
+  if (worst) return { type: keyAtRisk, status: "True", ...worst };
+  if (findings?.isWhole ?? true) return undefined;
+  return before.conditions?.find(({ type }) => type === keyAtRisk);
+}
+
+/** Whether a status says otherwise of its keys than is known. */
+export function isKeyNews(findings: Findings, { status = {} }: SyncedSecret): boolean {
+  const said = status.conditions?.find(({ type }) => type === keyAtRisk);
+  const now = keyCondition(findings, status);
+  return said?.reason !== now?.reason || said?.message !== now?.message;
+}
