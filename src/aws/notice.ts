@@ -1,7 +1,20 @@
-import { nameProblem, parseParameterRef } from "./names.ts";
+import { type KeyArn, keyArnText, nameProblem, parseKeyRef, parseParameterRef, partitionOf } from "./names.ts";
 
 /** What a message of a queue says. */
-export type Notice = ParameterNotice | { kind: "unknown" };
+export type Notice = ParameterNotice | KeyNotice | { kind: "unknown" };
+
+/** Something may have changed about a KMS key: a hint to look at it. */
+export interface KeyNotice {
+  kind: "key";
+  type: "key";
+  /** 12 digits. */
+  account: string;
+  region: string;
+  /** The key's ARN. */
+  name: string;
+  /** `DisableKey`, `KMS CMK Deletion` and the like. */
+  operation: string;
+}
 
 /** Something may have changed about a parameter: a hint to look, without version and value. */
 export interface ParameterNotice {
@@ -24,7 +37,7 @@ const bodyLength = 65_536;
 const unknown: Notice = { kind: "unknown" };
 
 /**
- * Reads a message's body: an event of EventBridge about a parameter, bare, as a queue that is a rule's target gets it,
+ * Reads a message's body: an event of EventBridge about a parameter or a KMS key, bare, as a queue that is a rule's target gets it,
  * or inside a notification of SNS. The body may be anything. An event counts for the account and region that EventBridge
  * says it is of; one whose ARN says otherwise is not believed.
  *
@@ -37,19 +50,77 @@ export function parseNotice(body: string): Notice {
   return inner ? (eventOf(inner) ?? unknown) : unknown;
 }
 
-function eventOf(event: object): ParameterNotice | undefined {
-  if (own(event, "source") !== "aws.ssm") return undefined;
-  const type = types.get(own(event, "detail-type"));
-  const detail = own(event, "detail");
-  if (!type || !isObject(detail)) return undefined;
+function eventOf(event: object): ParameterNotice | KeyNotice | undefined {
   const [account, region] = [own(event, "account"), own(event, "region")];
   if (typeof account !== "string" || !/^[0-9]{12}$/.test(account)) return undefined;
   if (typeof region !== "string" || !/^[a-z0-9-]{1,64}$/.test(region)) return undefined;
+  const detail = own(event, "detail");
+  if (!isObject(detail)) return undefined;
+  const source = own(event, "source");
+  if (source === "aws.ssm") return parameterEvent(event, detail, account, region);
+  return source === "aws.kms" ? keyEvent(event, detail, account, region) : undefined;
+}
+
+function parameterEvent(event: object, detail: object, account: string, region: string): ParameterNotice | undefined {
+  const type = types.get(own(event, "detail-type"));
+  if (!type) return undefined;
   const written = type === "change" ? own(detail, "name") : (own(detail, "parameter-name") ?? own(detail, "name"));
   const name = nameOf(written);
   if (name === undefined || !agrees(own(event, "resources"), account, region, name)) return undefined;
   const operation = word(own(detail, type === "change" ? "operation" : "policy-type"));
   return { kind: "parameter", type, account, region, name, operation, time: timeOf(own(event, "time")) };
+}
+
+/** What KMS itself announces, after the fact (AWS KMS Developer Guide, "Monitoring KMS keys with Amazon EventBridge"). */
+const keyEvents: ReadonlySet<unknown> = new Set([
+  "KMS CMK Deletion",
+  "KMS Imported Key Material Expiration",
+  "KMS CMK Rotation",
+]);
+
+/** Calls that CloudTrail records, and that change whether a key can be used, or for how long. */
+const keyCalls: ReadonlySet<unknown> = new Set([
+  "ScheduleKeyDeletion",
+  "CancelKeyDeletion",
+  "DisableKey",
+  "EnableKey",
+  "ImportKeyMaterial",
+  "DeleteImportedKeyMaterial",
+]);
+
+function keyEvent(event: object, detail: object, account: string, region: string): KeyNotice | undefined {
+  const type = own(event, "detail-type");
+  const place = { partition: partitionOf(region), account, region };
+  if (keyEvents.has(type)) {
+    const name = keyOf([own(event, "resources"), own(detail, "key-id")], place);
+    return name === undefined
+      ? undefined
+      : { kind: "key", type: "key", account, region, name, operation: type as string };
+  }
+  const operation = own(detail, "eventName");
+  const isCall = type === "AWS API Call via CloudTrail" && own(detail, "eventSource") === "kms.amazonaws.com";
+  // A call that failed has changed nothing.
+  if (!isCall || !keyCalls.has(operation) || own(detail, "errorCode") !== undefined) return undefined;
+  const listed = own(detail, "resources");
+  const arns =
+    Array.isArray(listed) && listed.length <= 10 ? listed.map((one) => isObject(one) && own(one, "ARN")) : [];
+  const [asked, answered] = [own(detail, "requestParameters"), own(detail, "responseElements")];
+  const keyIds = [answered, asked].map((part) => (isObject(part) ? own(part, "keyId") : undefined));
+  const name = keyOf([arns, ...keyIds], place);
+  return name === undefined
+    ? undefined
+    : { kind: "key", type: "key", account, region, name, operation: operation as string };
+}
+
+/** The ARN of the first of these that names a key of a place: ARNs, ids, or lists of them. */
+function keyOf(candidates: readonly unknown[], place: Omit<KeyArn, "id">): string | undefined {
+  for (const candidate of candidates.flatMap((one) => (Array.isArray(one) ? one.slice(0, 10) : [one]))) {
+    const ref = typeof candidate === "string" ? parseKeyRef(candidate) : undefined;
+    if (ref?.kind === "id") return keyArnText({ ...place, id: ref.id });
+    if (ref?.kind !== "keyArn") continue;
+    if (ref.account === place.account && ref.region === place.region) return keyArnText(ref);
+  }
+  return undefined;
 }
 
 const types: ReadonlyMap<unknown, ParameterNotice["type"]> = new Map([

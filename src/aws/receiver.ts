@@ -5,7 +5,7 @@ import { sleep } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
 import { Deletions } from "./deletions.ts";
 import { InWork } from "./in-work.ts";
-import { type ParameterNotice, parseNotice } from "./notice.ts";
+import { type KeyNotice, type ParameterNotice, parseNotice } from "./notice.ts";
 import { type Health, QueueAccess, type QueueAccessOptions } from "./queue-access.ts";
 
 export interface ReceiverOptions extends Omit<QueueAccessOptions, "hiddenSeconds" | "signal"> {
@@ -14,7 +14,7 @@ export interface ReceiverOptions extends Omit<QueueAccessOptions, "hiddenSeconds
    * Does what a notice asks for. Resolves when that is done, and the message is deleted; where it rejects, or takes
    * longer than `handleWithinMs`, the message comes again.
    */
-  handle: (notice: ParameterNotice) => Promise<void>;
+  handle: (notice: ParameterNotice | KeyNotice) => Promise<void>;
   /** What is being worked on of the queue, where other identities receive from it too. */
   inWork?: InWork;
   /** Seconds after which a message that was not deleted comes again; 60. */
@@ -122,7 +122,7 @@ export class Receiver {
     const notice = parseNotice(body);
     metrics.eventsReceived.inc({ type: notice.kind === "unknown" ? "unknown" : notice.type });
     if (notice.kind === "unknown") {
-      log.debug({ queue: queueUrl }, "a message that is no event of Parameter Store is deleted");
+      log.debug({ queue: queueUrl }, "a message that is no event of Parameter Store or KMS is deleted");
       return;
     }
     const over = new AbortController();

@@ -162,6 +162,7 @@ export class Engine {
     });
     this.events = new EventHub({
       observer: this.observer,
+      keys: this.keys,
       syncedSecrets: this.syncedSecrets,
       clusterName: settings.clusterName,
       ...{ clock, random, metrics, log },

@@ -102,11 +102,84 @@ test("only the message's own keys are looked at", () => {
   expect(({} as { source?: string }).source).toBeUndefined();
 });
 
+const keyId = "1234abcd-12ab-34cd-56ef-1234567890ab";
+const arn = `arn:aws:kms:eu-west-1:123456789012:key/${keyId}`;
+const deleted = {
+  ...change,
+  source: "aws.kms",
+  "detail-type": "KMS CMK Deletion",
+  resources: [arn],
+  detail: { "key-id": keyId },
+};
+const call = {
+  ...deleted,
+  "detail-type": "AWS API Call via CloudTrail",
+  resources: [],
+  detail: {
+    eventSource: "kms.amazonaws.com",
+    eventName: "ScheduleKeyDeletion",
+    awsRegion: "eu-west-1",
+    requestParameters: { keyId, pendingWindowInDays: 7 },
+    responseElements: { keyId: arn, keyState: "PendingDeletion", deletionDate: "Dec 1, 2026, 12:00:00 AM" },
+    resources: [{ accountId: "123456789012", type: "AWS::KMS::Key", ARN: arn }],
+  },
+};
+const ofKey = { kind: "key", type: "key", account: "123456789012", region: "eu-west-1", name: arn };
+
+test.each(["KMS CMK Deletion", "KMS Imported Key Material Expiration", "KMS CMK Rotation"])(
+  "%s is read as word of a key",
+  (operation) => {
+    expect(of({ ...deleted, "detail-type": operation })).toEqual({ ...ofKey, operation });
+    expect(of({ ...deleted, "detail-type": operation, resources: [] })).toEqual({ ...ofKey, operation });
+  },
+);
+
+test.each([
+  "ScheduleKeyDeletion",
+  "CancelKeyDeletion",
+  "DisableKey",
+  "EnableKey",
+  "ImportKeyMaterial",
+  "DeleteImportedKeyMaterial",
+])("a call of %s that CloudTrail recorded is read as word of a key, wherever it names it", (eventName) => {
+  const detail = { ...call.detail, eventName };
+  expect(of({ ...call, detail })).toEqual({ ...ofKey, operation: eventName });
+  expect(of({ ...call, detail: { ...detail, resources: undefined } })).toEqual({ ...ofKey, operation: eventName });
+  const asked = { eventSource: detail.eventSource, eventName, requestParameters: { keyId } };
+  expect(of({ ...call, detail: asked })).toEqual({ ...ofKey, operation: eventName });
+});
+
+test.each<[string, object]>([
+  ["another call", { ...call, detail: { ...call.detail, eventName: "Decrypt" } }],
+  ["another service's call", { ...call, detail: { ...call.detail, eventSource: "s3.amazonaws.com" } }],
+  ["a call that failed", { ...call, detail: { ...call.detail, errorCode: "AccessDenied" } }],
+  [
+    "a call about an alias",
+    {
+      ...call,
+      detail: { eventSource: "kms.amazonaws.com", eventName: "DisableKey", requestParameters: { keyId: "alias/x" } },
+    },
+  ],
+  ["a key of another account", { ...deleted, account: "999999999999", detail: {} }],
+  ["a key of another region", { ...deleted, region: "eu-west-2", detail: {} }],
+  ["a key that is none", { ...deleted, resources: ["not a key"], detail: { "key-id": "a b" } }],
+  ["an event of KMS from Parameter Store", { ...deleted, source: "aws.ssm" }],
+])("word of a key that is %s is unknown", (_, event) => {
+  expect(of(event)).toEqual(unknown);
+});
+
 test("no text and no JSON makes it throw, and what it reads is a name of its account and region", () => {
-  const leaf = fc.oneof(fc.string(), fc.integer(), fc.constant(null), fc.constantFrom(...Object.values(change).flat()));
+  const leaf = fc.oneof(
+    fc.string(),
+    fc.integer(),
+    fc.constant(null),
+    fc.constantFrom(...[change, deleted, call].flatMap((event) => Object.values(event).flat())),
+  );
   const fields = [...Object.keys(change), "Type", "Message", "__proto__"];
   const hostile = fc.dictionary(fc.constantFrom(...fields), fc.oneof(leaf, fc.array(leaf), fc.object()));
-  const mixed = hostile.map((part) => ({ ...change, ...part }));
+  const mixed = fc
+    .tuple(hostile, fc.constantFrom(change, deleted, call))
+    .map(([part, event]) => ({ ...event, ...part }));
   const body = fc.oneof(
     fc.string(),
     fc.json(),
@@ -118,7 +191,11 @@ test("no text and no JSON makes it throw, and what it reads is a name of its acc
       if (notice.kind === "unknown") return;
       expect(notice.account).toMatch(/^[0-9]{12}$/);
       expect(notice.region).toMatch(/^[a-z0-9-]{1,64}$/);
-      expect(notice.name).toMatch(/^\/[a-zA-Z0-9_.\-/]+$/);
+      const name =
+        notice.kind === "key"
+          ? /^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key\/[a-zA-Z0-9-]+$/
+          : /^\/[a-zA-Z0-9_.\-/]+$/;
+      expect(notice.name).toMatch(name);
     }),
     { numRuns: 2_000 },
   );

@@ -64,8 +64,8 @@ function start(queueUrl: string, hiddenSeconds = 60): void {
     metrics,
     log,
     handle: async (notice) => {
-      notices.push(notice);
-      await handle(notice);
+      notices.push(notice as ParameterNotice);
+      await handle(notice as ParameterNotice);
     },
     heard: () => {},
     changed: (health) => void states.push(health.state === "failed" ? health.failure.message : health.state),

@@ -44,7 +44,7 @@ function start(clusterName = "", isForeign = false): Receiver {
     random: () => 0,
     metrics,
     log,
-    handle: (notice) => handle(notice),
+    handle: (notice) => handle(notice as ParameterNotice),
     heard: () => {},
     changed: (health) => void states.push(health.state === "failed" ? health.failure.reason : health.state),
   });

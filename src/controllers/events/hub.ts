@@ -1,6 +1,6 @@
 import type { ClusterAWSConnection } from "../../api/types.ts";
 import type { Identity } from "../../aws/identity.ts";
-import type { ParameterNotice } from "../../aws/notice.ts";
+import type { KeyNotice, ParameterNotice } from "../../aws/notice.ts";
 import { parseQueueUrl } from "../../aws/queue-url.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
@@ -20,6 +20,13 @@ export interface EventHubOptions {
     announced(identity: Identity, account: string, name: string): Promise<Announced>;
     /** Brings the polls of an identity back to their own intervals. */
     replan(identityKey: string): void;
+  };
+  keys: {
+    /** Looks at a KMS key as the identities that use it. Rejects only for defects. */
+    announced(
+      identityKeys: ReadonlySet<string>,
+      arn: string,
+    ): Promise<{ isHeard: boolean; dependants: readonly string[] }>;
   };
   syncedSecrets: {
     /** Resolves when the next reconciles of these have ended: true where none of them has to be tried again. */
@@ -207,7 +214,7 @@ export class EventHub {
     const { clusterName, clock, random, metrics, log } = this.#options;
     const queue = new Queue(url, {
       ...{ clusterName, clock, random, metrics, log, recentMs: lateMs },
-      handle: (notice) => this.#handle(queue, notice),
+      handle: (notice) => (notice.kind === "key" ? this.#handleKey(queue, notice) : this.#handle(queue, notice)),
       heard: () => this.#heard(queue),
       changed: (identityKey) => this.#healthChanged(queue, identityKey),
     });
@@ -245,6 +252,21 @@ export class EventHub {
       throw new Failure("Unreachable", "retry", "what it concerns could not be looked at");
     }
     if (!(await this.#areSettled([...new Set(seen.flatMap(({ dependants }) => dependants))]))) {
+      throw new Failure("Unreachable", "retry", "not all of its SyncedSecrets could be brought up to date");
+    }
+  }
+
+  /**
+   * Has a key looked at by every connection of the queue that uses it: also where the key is of another account, whose
+   * events are sent on to this queue. It proves nothing of what the queue announces of parameters.
+   *
+   * @throws Failure where that was not done in time, or has to be done again
+   */
+  async #handleKey(queue: Queue, { name }: KeyNotice): Promise<void> {
+    const identities = new Set([...queue.members.values()].map(({ identity }) => identity.key));
+    const { isHeard, dependants } = await this.#options.keys.announced(identities, name);
+    if (!isHeard) throw new Failure("Unreachable", "retry", "the key could not be looked at");
+    if (!(await this.#areSettled([...new Set(dependants)]))) {
       throw new Failure("Unreachable", "retry", "not all of its SyncedSecrets could be brought up to date");
     }
   }

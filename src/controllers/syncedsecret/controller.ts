@@ -1,4 +1,3 @@
-import { annotations } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import type { KeyWatch } from "../../ciphertexts/key-watch.ts";
 import type { KubeClient } from "../../kube/client.ts";
@@ -23,6 +22,7 @@ import { pollIntervalOf } from "./gathered.ts";
 import { isKeyNews, keysInUse } from "./keys.ts";
 import type { Outcome } from "./outcome.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
+import { isAsking } from "./said.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { type Summary, summarize } from "./summarize.ts";
 import { type Target, targetOf } from "./target.ts";
@@ -390,15 +390,4 @@ export class SyncedSecretController {
 function targetKey(resource: Resource): string {
   const { namespace, name } = targetOf(resource);
   return `${namespace}/${name}`;
-}
-
-/** Whether a change asks for work: a spec, a refresh, a deletion. A status or a label does not. */
-function isAsking(before: Resource, after: Resource): boolean {
-  const refresh = (resource: Resource) => resource.metadata.annotations?.[annotations.refresh];
-  return (
-    before.metadata.uid !== after.metadata.uid ||
-    before.metadata.generation !== after.metadata.generation ||
-    before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp ||
-    refresh(before) !== refresh(after)
-  );
 }

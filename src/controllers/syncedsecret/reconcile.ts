@@ -243,9 +243,9 @@ export class SyncedSecretReconciler {
     if (write.outcome === "refused") return this.#failed(gathered, assessment, [write.failure]);
     vouchers.found(resource, made, asWhom(gathered));
     const changed = !revisions.isOf(resource.status?.revision, from);
-    const { sources, data } = built;
+    const { sources } = built;
     const kmsKeys = [...material.keyIds].sort();
-    const summary = { secret: target.name, revision: made, keyCount: data.size, sources, kmsKeys, changed };
+    const summary = { secret: target.name, revision: made, keyCount: built.data.size, sources, kmsKeys, changed };
     const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && isAsItWas;
     const wasSynced = resource.status?.secretRef?.name === target.name;
     const left = await removeOthers(gathered, view, writer);
@@ -261,7 +261,6 @@ export class SyncedSecretReconciler {
     const created = wasSynced ? "repaired" : "created";
     const updated = isRepair ? "repaired" : "updated";
     const wrote = whose.state === "adoptable" ? "adopted" : whose.state === "absent" ? created : updated;
-    // Without a parameter nothing says when it was changed: another context was asked for, or another region.
     const newer = isNewVersion && built.modified > 0 ? { modified: built.modified } : {};
     const editors = isRepair ? editorsOf(gathered, built.data) : [];
     return { kind: "current", ...summary, left: assessment.left, ...newer, wrote, editors, ...heard(assessment) };

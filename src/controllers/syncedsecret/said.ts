@@ -30,3 +30,14 @@ export function saidMissing(resource: SyncedSecret): boolean {
   const reason = readyOf(resource)?.reason;
   return reason === "ParameterNotFound" || reason === "VersionNotFound";
 }
+
+/** Whether a change asks for work: a spec, a refresh, a deletion. A status or a label does not. */
+export function isAsking(before: SyncedSecret, after: SyncedSecret): boolean {
+  const refresh = (resource: SyncedSecret) => resource.metadata.annotations?.[annotations.refresh];
+  return (
+    before.metadata.uid !== after.metadata.uid ||
+    before.metadata.generation !== after.metadata.generation ||
+    before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp ||
+    refresh(before) !== refresh(after)
+  );
+}

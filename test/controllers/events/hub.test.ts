@@ -49,6 +49,13 @@ beforeEach(() => {
       },
       replan: (key) => void replanned.push(key),
     },
+    keys: {
+      announced: async (identityKeys, arn) => {
+        looks.push(`${[...identityKeys].join("+")} ${arn}`);
+        await look();
+        return { dependants: finds.get(arn) ?? [], isHeard };
+      },
+    },
     syncedSecrets: { settled: (keys) => settled(keys) },
     clusterName: "mine",
     ...{ clock, metrics, random: () => 0, log: silent },

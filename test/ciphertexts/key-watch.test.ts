@@ -1,0 +1,218 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { AwsFailure } from "../../src/aws/failure.ts";
+import type { Identity } from "../../src/aws/identity.ts";
+import type { KeyDescription } from "../../src/aws/kms.ts";
+import { KeyWatch } from "../../src/ciphertexts/key-watch.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import { FakeClock, settle } from "../support/clock.ts";
+
+const minute = 60_000;
+const hour = 60 * minute;
+const arn = (n = 1) => `arn:aws:kms:eu-west-1:123456789012:key/0000000${n}`;
+const identity = { key: "one" } as Identity;
+const stranger = { key: "two" } as Identity;
+const usable: Omit<KeyDescription, "arn"> = { state: "Enabled", usage: "ENCRYPT_DECRYPT", spec: "SYMMETRIC_DEFAULT" };
+
+let clock: FakeClock;
+let metrics: Metrics;
+let watch: KeyWatch;
+let looks: string[];
+let changes: string[];
+let lines: string[];
+let answer: (keyId: string) => Promise<KeyDescription>;
+
+const failing =
+  (reason: "AccessDenied" | "Throttled" | "KeyUnavailable", next: "wait" | "retry", code = "X") =>
+  async () => {
+    throw new AwsFailure({ reason, next, code, message: "said" });
+  };
+const is = (part: Partial<KeyDescription>) => async (keyId: string) => ({ ...usable, arn: keyId, ...part });
+const pass = async (ms: number) => {
+  await clock.advance(ms);
+  await settle(5);
+};
+const series = async (name: "keyDeletion" | "keyMaterialExpiration") => {
+  await metrics.registry.metrics();
+  return (await metrics[name].get()).values.map(({ labels, value }) => [labels.key, value]);
+};
+
+beforeEach(() => {
+  clock = new FakeClock(Date.UTC(2026, 10, 24));
+  metrics = new Metrics();
+  [looks, changes, lines] = [[], [], []];
+  answer = is({});
+  const say = (_: object, message: string) => void lines.push(message);
+  watch = new KeyWatch({
+    describe: (who, keyId, lane) => {
+      looks.push(`${who.key} ${keyId} ${lane}`);
+      return answer(keyId);
+    },
+    ...{ clock, metrics, log: { debug: say, info: say, warn: say, error: say } },
+    changed: (dependants, lane) => void changes.push(`${dependants.join("+")} ${lane}`),
+  });
+});
+
+describe("a key in use", () => {
+  test("is looked at within five minutes and then once an hour, however many use it", async () => {
+    for (const name of ["a", "b", "c"]) watch.depend(name, identity, [arn()]);
+    expect(watch.findings("a")).toEqual({ risks: [], isWhole: false });
+    await pass(5 * minute);
+    expect(looks).toEqual([`one ${arn()} poll`]);
+    expect(watch.findings("a")).toEqual({ risks: [], isWhole: true });
+    for (let step = 0; step < 10; step++) await pass(hour);
+    expect(looks).toHaveLength(11);
+  });
+
+  test("is looked at no more once nobody uses it, and no timer is left", async () => {
+    watch.depend("a", identity, [arn(1), arn(2)]);
+    watch.depend("a", identity, [arn(2)]);
+    await pass(5 * minute);
+    expect(looks).toEqual([`one ${arn(2)} poll`]);
+    watch.depend("a", undefined, []);
+    expect(clock.pending).toBe(0);
+    expect(watch.findings("a")).toEqual({ risks: [], isWhole: true });
+  });
+
+  test("tells nothing to another identity that uses it, which looks for itself", async () => {
+    watch.depend("a", identity, [arn()]);
+    watch.depend("b", stranger, [arn()]);
+    answer = is({ state: "Disabled" });
+    await watch.announced(new Set(["one"]), arn());
+    expect(looks).toEqual([`one ${arn()} event`]);
+    expect(watch.findings("a").risks).toHaveLength(1);
+    expect(watch.findings("b")).toEqual({ risks: [], isWhole: false });
+  });
+
+  test("has its users told when it comes into danger and out of it, and not in between", async () => {
+    watch.depend("a", identity, [arn()]);
+    await pass(5 * minute);
+    changes = [];
+    await pass(hour);
+    expect(changes).toEqual([]);
+    answer = is({ state: "PendingDeletion", deletionAt: clock.now() + 7 * 24 * hour });
+    await pass(hour);
+    expect(changes).toEqual(["a bulk"]);
+    expect(watch.findings("a").risks[0]).toMatchObject({ reason: "KeyPendingDeletion" });
+    expect(await series("keyDeletion")).toEqual([[arn(), expect.any(Number)]]);
+    await pass(3 * hour);
+    expect(changes).toHaveLength(1);
+    answer = is({});
+    await pass(hour);
+    expect(changes).toHaveLength(2);
+    expect(watch.findings("a")).toEqual({ risks: [], isWhole: true });
+    expect(await series("keyDeletion")).toEqual([]);
+  });
+
+  test("that comes near the end of its material is said to, though KMS says the same as ever", async () => {
+    const validTo = clock.now() + 7 * 24 * hour + 90 * minute;
+    answer = is({ validTo });
+    watch.depend("a", identity, [arn()]);
+    await pass(5 * minute);
+    expect(watch.findings("a").risks).toEqual([]);
+    expect(await series("keyMaterialExpiration")).toEqual([[arn(), validTo / 1_000]]);
+    await pass(hour);
+    await pass(hour);
+    expect(watch.findings("a").risks[0]).toMatchObject({ reason: "KeyMaterialExpiring" });
+  });
+
+  test("that may not be described is asked for again a day later, and that is said once", async () => {
+    answer = failing("AccessDenied", "wait");
+    watch.depend("a", identity, [arn()]);
+    for (let step = 0; step < 23; step++) await pass(hour);
+    expect(looks).toHaveLength(1);
+    for (let step = 0; step < 48; step++) await pass(hour);
+    expect(looks).toHaveLength(3);
+    expect(lines).toHaveLength(1);
+    expect(changes).toEqual([]);
+    expect(watch.findings("a")).toEqual({ risks: [], isWhole: false });
+    answer = is({ state: "Disabled" });
+    for (let step = 0; step < 24; step++) await pass(hour);
+    expect(changes).toEqual(["a bulk"]);
+  });
+
+  test("that AWS does not answer for is asked for again in five minutes, and what was known stays", async () => {
+    answer = is({ state: "Disabled" });
+    watch.depend("a", identity, [arn()]);
+    await pass(5 * minute);
+    const known = watch.findings("a");
+    answer = failing("Throttled", "retry");
+    await pass(hour);
+    const before = looks.length;
+    await pass(5 * minute);
+    expect(looks).toHaveLength(before + 1);
+    expect(watch.findings("a")).toEqual(known);
+    expect(changes).toHaveLength(1);
+  });
+
+  test("that is gone is said to be so", async () => {
+    answer = failing("KeyUnavailable", "wait", "NotFoundException");
+    watch.depend("a", identity, [arn()]);
+    await pass(5 * minute);
+    expect(watch.findings("a")).toMatchObject({ isWhole: true, risks: [{ reason: "KeyUnavailable" }] });
+  });
+});
+
+describe("an event", () => {
+  test("is a look at once, after one that is under way, by whatever name the key is used", async () => {
+    let finish = () => {};
+    answer = (keyId) =>
+      new Promise(
+        (resolve) =>
+          (finish = () => resolve({ ...usable, arn: arn(), state: keyId === "alias/a" ? "Enabled" : "Enabled" })),
+      );
+    watch.depend("a", identity, ["alias/a"]);
+    watch.depend("b", identity, ["00000001"]);
+    watch.depend("c", identity, [arn(2)]);
+    await pass(0);
+    answer = async (keyId) => ({ ...usable, arn: keyId === arn(2) ? arn(2) : arn() });
+    finish();
+    await pass(5 * minute);
+    looks = [];
+    answer = is({ arn: arn(), state: "Disabled" });
+    const heard = await watch.announced(new Set(["one"]), arn());
+    expect(looks.sort()).toEqual(["one 00000001 event", "one alias/a event"]);
+    expect(heard).toEqual({ isHeard: true, dependants: ["a", "b"] });
+    expect(changes.slice(-2).sort()).toEqual(["a event", "b event"]);
+  });
+
+  test("whose look AWS did not answer is not heard", async () => {
+    watch.depend("a", identity, [arn()]);
+    answer = failing("Throttled", "retry");
+    expect(await watch.announced(new Set(["one"]), arn())).toEqual({ isHeard: false, dependants: ["a"] });
+  });
+
+  test("about a key that nobody uses costs nothing", async () => {
+    watch.depend("a", identity, [arn()]);
+    expect(await watch.announced(new Set(["one"]), arn(2))).toEqual({ isHeard: true, dependants: [] });
+    expect(looks).toEqual([]);
+  });
+
+  test("that comes while a look is under way has a look of its own after it", async () => {
+    const answers: (() => void)[] = [];
+    let state = "Enabled";
+    answer = (keyId) =>
+      new Promise((resolve) => answers.push(() => resolve({ ...usable, arn: keyId, state: "Enabled" })));
+    watch.depend("a", identity, [arn()]);
+    await pass(5 * minute);
+    expect(looks).toHaveLength(1);
+    state = "Disabled";
+    answer = async (keyId) => ({ ...usable, arn: keyId, state });
+    const heard = watch.announced(new Set(["one"]), arn());
+    answers[0]!();
+    await heard;
+    expect(looks).toHaveLength(2);
+    expect(watch.findings("a").risks).toHaveLength(1);
+  });
+});
+
+test("many keys are spread over the first minutes", async () => {
+  const names = Array.from({ length: 100 }, (_, n) => arn(n));
+  watch.depend("a", identity, names);
+  for (let step = 0; step < 5; step++) {
+    const before = looks.length;
+    await pass(minute);
+    expect(looks.length - before).toBeGreaterThan(5);
+    expect(looks.length - before).toBeLessThan(45);
+  }
+  expect(new Set(looks).size).toBe(100);
+});
