@@ -22,8 +22,8 @@ export interface KeyWatchOptions {
 /** What is known of the keys that a dependent uses. */
 export interface Findings {
   risks: KeyRisk[];
-  /** Whether every key has been seen; else there may be more, and what was said before may still hold. */
-  isWhole: boolean;
+  /** Names of keys that nothing is known of, as they were given: what was said of them before may still hold. */
+  unseen: readonly string[];
 }
 
 /** Milliseconds within which a key that is new here is looked at first. */
@@ -86,7 +86,7 @@ export class KeyWatch {
     const watched = [...(this.#byDependent.get(dependent) ?? [])];
     return {
       risks: watched.flatMap(({ risk }) => risk ?? []),
-      isWhole: watched.every(({ seen, isDenied }) => seen !== undefined && !isDenied),
+      unseen: watched.flatMap(({ seen, isDenied, name }) => (seen === undefined || isDenied ? [name] : [])),
     };
   }
 

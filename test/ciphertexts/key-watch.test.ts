@@ -55,10 +55,10 @@ beforeEach(() => {
 describe("a key in use", () => {
   test("is looked at within five minutes and then once an hour, however many use it", async () => {
     for (const name of ["a", "b", "c"]) watch.depend(name, identity, [arn()]);
-    expect(watch.findings("a")).toEqual({ risks: [], isWhole: false });
+    expect(watch.findings("a")).toEqual({ risks: [], unseen: [arn()] });
     await pass(5 * minute);
     expect(looks).toEqual([`one ${arn()} poll`]);
-    expect(watch.findings("a")).toEqual({ risks: [], isWhole: true });
+    expect(watch.findings("a")).toEqual({ risks: [], unseen: [] });
     for (let step = 0; step < 10; step++) await pass(hour);
     expect(looks).toHaveLength(11);
   });
@@ -70,7 +70,7 @@ describe("a key in use", () => {
     expect(looks).toEqual([`one ${arn(2)} poll`]);
     watch.depend("a", undefined, []);
     expect(clock.pending).toBe(0);
-    expect(watch.findings("a")).toEqual({ risks: [], isWhole: true });
+    expect(watch.findings("a")).toEqual({ risks: [], unseen: [] });
   });
 
   test("tells nothing to another identity that uses it, which looks for itself", async () => {
@@ -80,7 +80,7 @@ describe("a key in use", () => {
     await watch.announced(new Set(["one"]), arn());
     expect(looks).toEqual([`one ${arn()} event`]);
     expect(watch.findings("a").risks).toHaveLength(1);
-    expect(watch.findings("b")).toEqual({ risks: [], isWhole: false });
+    expect(watch.findings("b")).toEqual({ risks: [], unseen: [arn()] });
   });
 
   test("has its users told when it comes into danger and out of it, and not in between", async () => {
@@ -99,7 +99,7 @@ describe("a key in use", () => {
     answer = is({});
     await pass(hour);
     expect(changes).toHaveLength(2);
-    expect(watch.findings("a")).toEqual({ risks: [], isWhole: true });
+    expect(watch.findings("a")).toEqual({ risks: [], unseen: [] });
     expect(await series("keyDeletion")).toEqual([]);
   });
 
@@ -124,7 +124,7 @@ describe("a key in use", () => {
     expect(looks).toHaveLength(3);
     expect(lines).toHaveLength(1);
     expect(changes).toEqual([]);
-    expect(watch.findings("a")).toEqual({ risks: [], isWhole: false });
+    expect(watch.findings("a")).toEqual({ risks: [], unseen: [arn()] });
     answer = is({ state: "Disabled" });
     for (let step = 0; step < 24; step++) await pass(hour);
     expect(changes).toEqual(["a bulk"]);
@@ -148,7 +148,7 @@ describe("a key in use", () => {
     answer = failing("KeyUnavailable", "wait", "NotFoundException");
     watch.depend("a", identity, [arn()]);
     await pass(5 * minute);
-    expect(watch.findings("a")).toMatchObject({ isWhole: true, risks: [{ reason: "KeyUnavailable" }] });
+    expect(watch.findings("a")).toMatchObject({ unseen: [], risks: [{ reason: "KeyUnavailable" }] });
   });
 });
 

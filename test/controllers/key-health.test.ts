@@ -2,6 +2,7 @@ import { SQS } from "@aws-sdk/client-sqs";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { SyncedSecretSpec } from "../../src/api/types.ts";
 import { keysInUse } from "../../src/controllers/syncedsecret/keys.ts";
+import type { Outcome } from "../../src/controllers/syncedsecret/outcome.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { importMaterial } from "../support/import-material.ts";
 import { costsOf, nothing } from "./costs.ts";
@@ -205,7 +206,7 @@ it("keys in use are those of the blobs that were opened, and of SecureStrings th
   const blob = { key: "B", kms: { ciphertext: "AQIC", keyId: arn } };
   const resource = (data: object[], status: object) =>
     ({ metadata: {}, spec: { data }, status }) as unknown as Parameters<typeof keysInUse>[0];
-  const failed = { kind: "failed", problems: [], hasGoodSecret: true } as const;
+  const failed: Outcome = { kind: "failed", problems: [], hasGoodSecret: true };
   expect(keysInUse(resource([blob], {}), failed)).toEqual([arn]);
   expect(keysInUse(resource([blob], { kmsKeys: ["arn:2"] }), failed)).toEqual(["arn:2"]);
   expect(keysInUse(resource([], { kmsKeys: ["arn:2"] }), failed)).toEqual([]);

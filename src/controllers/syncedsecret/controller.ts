@@ -283,12 +283,13 @@ export class SyncedSecretController {
   ): Promise<void> {
     const { queue, clock, recorder, random, keys, connections } = this.#options;
     const grant = connections.grant(resource);
-    keys.depend(key, grant.state === "granted" ? grant.granted.identity : undefined, keysInUse(resource, outcome));
+    const names = keysInUse(resource, outcome);
+    keys.depend(key, grant.state === "granted" ? grant.granted.identity : undefined, names);
     const summary = summarize({
       resource,
       outcome,
       // Without a connection nothing is looked at, and what was said stays.
-      keys: grant.state === "granted" ? keys.findings(key) : { risks: [], isWhole: false },
+      keys: grant.state === "granted" ? keys.findings(key) : { risks: [], unseen: names },
       now: clock.now(),
       staleAfterMs: this.#staleAfterMs(resource),
       startedAt: this.#startedAt,

@@ -32,8 +32,10 @@ function keyOfSource(source: NonNullable<Status["sources"]>[number] & { keyId?: 
 export function keyCondition(findings: Findings | undefined, before: Status): Asked | undefined {
   const worst = worstOf(findings?.risks ?? []);
   if (worst) return { type: keyAtRisk, status: "True", ...worst };
-  if (findings?.isWhole ?? true) return undefined;
-  return before.conditions?.find(({ type }) => type === keyAtRisk);
+  const said = before.conditions?.find(({ type }) => type === keyAtRisk);
+  // An alias is told by the key that it led to, whichever that was.
+  const isAbout = (name: string) => !name.startsWith("arn:") || said!.message.includes(name);
+  return said && findings?.unseen.some(isAbout) ? said : undefined;
 }
 
 /** Whether a status says otherwise of its keys than is known. */
