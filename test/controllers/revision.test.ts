@@ -30,6 +30,7 @@ describe("a revision differs with", () => {
     ["the region", of(spec, [source], "1", "q")],
     ["a key", of({ data: [{ key: "B", parameter: { name: "/a" } }] })],
     ["a label", of({ ...spec, target: { labels: { a: "b" } } })],
+    ["the context that binding asks for", revisions.of({ ...made(), bound: "keyferry.io/cluster=prod" })],
     ["a ciphertext", of({ data: [{ key: "A", kms: { ciphertext: "AAAA" } }] })],
   ])("%s", (_, other) => {
     expect(other).not.toBe(of());
@@ -42,6 +43,7 @@ describe("a revision does not differ with", () => {
     ["a source that two entries use", of(spec, [source, source])],
     ["when the sources are looked at", of({ ...spec, refresh: { pollInterval: "1h", staleAfter: "2h" } })],
     ["the name of the target", of({ ...spec, target: { name: "other" } })],
+    ["binding that asks for nothing", revisions.of({ ...made(), bound: undefined })],
     ["a suspension", of({ ...spec, suspend: true })],
     ["the connection's name", of({ ...spec, connectionRef: { kind: "AWSConnection", name: "x" } })],
   ])("%s", (_, other) => {
