@@ -1,6 +1,6 @@
 import { SQS } from "@aws-sdk/client-sqs";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { SyncedSecretSpec } from "../../src/api/types.ts";
+import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
 import { keysInUse } from "../../src/controllers/syncedsecret/keys.ts";
 import type { Outcome } from "../../src/controllers/syncedsecret/outcome.ts";
 import { sharedCluster } from "../cluster/shared.ts";
@@ -202,15 +202,18 @@ describe("an event on the connection's queue is a look at once:", () => {
 });
 
 it("keys in use are those of the blobs that were opened, and of SecureStrings those that the status tells", () => {
-  const arn = "arn:aws:kms:eu-west-1:123456789012:key/1";
-  const blob = { key: "B", kms: { ciphertext: "AQIC", keyId: arn } };
-  const resource = (data: object[], status: object) =>
-    ({ metadata: {}, spec: { data }, status }) as unknown as Parameters<typeof keysInUse>[0];
+  const arn = (id: string, region = "eu-west-1") => `arn:aws:kms:${region}:123456789012:key/${id}`;
+  const blob = { key: "B", kms: { ciphertext: "AQIC", keyId: arn("1") } };
   const failed: Outcome = { kind: "failed", problems: [], hasGoodSecret: true };
-  expect(keysInUse(resource([blob], {}), failed)).toEqual([arn]);
-  expect(keysInUse(resource([blob], { kmsKeys: ["arn:2"] }), failed)).toEqual(["arn:2"]);
-  expect(keysInUse(resource([], { kmsKeys: ["arn:2"] }), failed)).toEqual([]);
-  expect(keysInUse(resource([blob], { kmsKeys: ["arn:2"] }), { kind: "suspended" })).toEqual([]);
+  const inUse = (data: object[], status: object, outcome: Outcome = failed) =>
+    keysInUse({ metadata: {}, spec: { data }, status } as unknown as SyncedSecret, outcome, "eu-west-1");
+  expect(inUse([blob], { revision: "1.a.b" })).toEqual([arn("1")]);
+  expect(inUse([blob], {}), "what was never opened may be a slip").toEqual([]);
+  expect(inUse([blob], { revision: "1.a.b", kmsKeys: [arn("2")] })).toEqual([arn("2")]);
+  expect(inUse([], { kmsKeys: [arn("2")] })).toEqual([]);
+  expect(inUse([blob], { kmsKeys: [arn("2")] }, { kind: "suspended" })).toEqual([]);
+  const elsewhere = [arn("2", "us-east-1"), arn("mrk-3", "us-east-1")];
+  expect(inUse([blob], { kmsKeys: elsewhere })).toEqual([arn("mrk-3")]);
   const sources = [{ keyId: "alias/aws/ssm" }, { keyId: "alias/shop" }, {}];
-  expect(keysInUse(resource([], { sources }), failed)).toEqual(["alias/shop"]);
+  expect(inUse([], { sources })).toEqual(["alias/shop"]);
 });

@@ -22,6 +22,15 @@ describe("kubectl", () => {
     expect(text.replaceAll(/\s+/g, " ")).toContain("Longer than pollInterval; ten intervals when left out.");
   });
 
+  test("explains what binding asks of a blob, and how to move over", async () => {
+    const explain = async (path: string) => (await cluster.run(["explain", path])).replaceAll(/\s+/g, " ");
+    const scope = await explain("cawsc.spec.binding.scope");
+    expect(scope).toContain("ENUM: None Namespace Name");
+    expect(scope).toContain("Namespace: keyferry.io/cluster and keyferry.io/namespace.");
+    expect(await explain("awsc.spec.binding")).toContain("Needs the operator's --cluster-name.");
+    expect(await explain("kss.spec.data.kms.bound")).toContain("while the connection has binding.allowUnbound true");
+  });
+
   test("takes every short name, and the category keyferry for all kinds", async () => {
     const names = await cluster.run(["api-resources", "--api-group", "keyferry.io", "--categories", "keyferry"]);
     expect(names).toMatch(/^syncedsecrets +kss +keyferry.io\/v1alpha1 +true +SyncedSecret$/m);

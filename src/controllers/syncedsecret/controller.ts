@@ -283,13 +283,13 @@ export class SyncedSecretController {
   ): Promise<void> {
     const { queue, clock, recorder, random, keys, connections } = this.#options;
     const grant = connections.grant(resource);
-    const names = keysInUse(resource, outcome);
-    keys.depend(key, grant.state === "granted" ? grant.granted.identity : undefined, names);
+    const identity = grant.state === "granted" ? grant.granted.identity : undefined;
+    keys.depend(key, identity, identity ? keysInUse(resource, outcome, identity.region) : []);
     const summary = summarize({
       resource,
       outcome,
       // Without a connection nothing is looked at, and what was said stays.
-      keys: grant.state === "granted" ? keys.findings(key) : { risks: [], unseen: names },
+      ...(identity ? { keys: keys.findings(key) } : {}),
       now: clock.now(),
       staleAfterMs: this.#staleAfterMs(resource),
       startedAt: this.#startedAt,

@@ -1,5 +1,6 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import { keyAtRisk, worstOf } from "../../ciphertexts/key-health.ts";
+import { keyIn } from "../../ciphertexts/key-name.ts";
 import type { Findings } from "../../ciphertexts/key-watch.ts";
 import type { Asked } from "../conditions.ts";
 import type { Outcome } from "./outcome.ts";
@@ -11,16 +12,25 @@ const managedByAws = "alias/aws/";
 
 /**
  * The KMS keys that a SyncedSecret hangs on: those that KMS said it used for its blobs, and of SecureStrings those that
- * its status tells. Of what was not opened since a status lists keys, the ARNs that the spec names.
+ * its status tells. Of a Secret that was made before statuses listed keys, the ARNs that the spec names.
+ *
+ * @param region of its connection; keys of another one are none of its business, but for a replica there
  */
-export function keysInUse({ spec, status }: SyncedSecret, outcome: Outcome): string[] {
+export function keysInUse({ spec, status }: SyncedSecret, outcome: Outcome, region: string): string[] {
   if (outcome.kind === "suspended" || outcome.kind === "nothing") return [];
   const blobs = (spec.data ?? []).flatMap(({ kms }) => kms ?? []);
   const opened = outcome.kind === "current" ? outcome.kmsKeys : outcome.kind === "failed" ? outcome.made?.kmsKeys : [];
-  const named = blobs.flatMap(({ keyId }) => (keyId?.includes(":key/") ? [keyId] : []));
+  const isMade = status?.revision !== undefined;
+  const named = blobs.flatMap(({ keyId }) => (isMade && keyId?.includes(":key/") ? [keyId] : []));
   const ofBlobs = opened ?? (blobs.length > 0 ? (status?.kmsKeys ?? named) : []);
   const ofParameters = (status?.sources ?? []).flatMap((source) => keyOfSource(source) ?? []);
-  return [...new Set([...ofBlobs, ...ofParameters])].filter((name) => !name.startsWith(managedByAws));
+  const names = [...ofBlobs, ...ofParameters].filter((name) => !name.startsWith(managedByAws));
+  return [...new Set(names.flatMap((name) => hereOf(name, region)))];
+}
+
+function hereOf(name: string, region: string): string[] {
+  const here = keyIn(name, region);
+  return "keyId" in here ? [here.keyId] : [];
 }
 
 /** The key of a SecureString, where ssm:DescribeParameters has told it: reads of a parameter do not. */
@@ -28,14 +38,18 @@ function keyOfSource(source: NonNullable<Status["sources"]>[number] & { keyId?: 
   return source.keyId;
 }
 
-/** The condition that a key is in danger; undefined where none is. What is not known anew stays as it was said. */
+/**
+ * The condition that a key is in danger; undefined where none is. What is not known anew stays as it was said.
+ *
+ * @param findings undefined where nothing is known anew
+ */
 export function keyCondition(findings: Findings | undefined, before: Status): Asked | undefined {
   const worst = worstOf(findings?.risks ?? []);
   if (worst) return { type: keyAtRisk, status: "True", ...worst };
   const said = before.conditions?.find(({ type }) => type === keyAtRisk);
   // An alias is told by the key that it led to, whichever that was.
   const isAbout = (name: string) => !name.startsWith("arn:") || said!.message.includes(name);
-  return said && findings?.unseen.some(isAbout) ? said : undefined;
+  return said && (!findings || findings.unseen.some(isAbout)) ? said : undefined;
 }
 
 /** Whether a status says otherwise of its keys than is known. */

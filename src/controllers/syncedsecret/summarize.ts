@@ -36,7 +36,7 @@ export interface SummarizeInput {
   startedAt: number;
   /** Milliseconds after which a cause that nothing announces is looked at again. */
   slowRetryMs: number;
-  /** What is known of the KMS keys that it uses; none where left out. */
+  /** What is known of the KMS keys that it uses; where left out, nothing anew. */
   keys?: Findings;
 }
 
