@@ -7,8 +7,16 @@ const cluster = await sharedCluster();
 const minute = 60_000;
 const hour = 60 * minute;
 
+/** On a machine that is busy, a call that is given up is made again: what is counted here must not hang on that. */
+async function patient(prefix: string) {
+  const world = await makeWorld(cluster, prefix);
+  world.callTimeoutMs = 60_000;
+  await world.restart();
+  return world;
+}
+
 it("50 blobs keep their Secrets while their key is denied, disabled and to be deleted, and mend by themselves", async () => {
-  const world = await makeWorld(cluster, "key-outage");
+  const world = await patient("key-outage");
   const { aws } = world;
   const names = Array.from({ length: 50 }, (_, n) => `r${n}`);
   const key = await aws.createKey();
@@ -65,32 +73,32 @@ it("50 blobs keep their Secrets while their key is denied, disabled and to be de
     const good = await all((name) => world.secret(name));
     await breaks();
     // What hangs on the key is known before a Secret does: nothing has to be decrypted.
-    await world.pass(hour, 2);
+    await world.pass(hour, 1);
     expect(await readies(), what).toEqual(new Set(["True Synced"]));
     expect(await risks(), what).toEqual(new Set([risk]));
     await apply({ round: String(round + 1) });
     await world.sync();
-    await world.pass(20 * minute, 2);
+    await world.pass(6 * minute, 1);
     expect(await readies(), what).toEqual(new Set([ready]));
     for (const said of await says()) expect(said).toContain(message);
     expect(await all((name) => world.secret(name)), what).toEqual(good);
     await world.restart();
-    await world.pass(20 * minute, 2);
+    await world.pass(6 * minute, 1);
     expect(await all((name) => world.secret(name)), what).toEqual(good);
 
     await mends();
     // No hand but the key's.
-    await world.pass(25 * hour, 25);
+    await world.pass(25 * hour, 2);
     expect(await readies(), what).toEqual(new Set(["True Synced"]));
     expect(await risks(), what).toEqual(new Set([undefined]));
     const after = await all((name) => world.secret(name));
     expect(after.map((secret) => secret!.data)).toEqual(good.map((secret) => secret!.data));
     expect(after.every((secret) => secret!.metadata.labels!.round === String(round + 1))).toBe(true);
   }
-});
+}, 240_000);
 
 it("500 blobs are decrypted once, and a restart decrypts none", async () => {
-  const world = await makeWorld(cluster, "many-blobs");
+  const world = await patient("many-blobs");
   const { aws } = world;
   const key = await aws.createKey();
   const resources = Array.from({ length: 50 }, (_, n) => `r${n}`);
@@ -113,4 +121,4 @@ it("500 blobs are decrypted once, and a restart decrypts none", async () => {
   await world.pass(2 * hour, 4);
   expect(aws.count({ operation: "Decrypt" })).toBe(0);
   expect(await costs()).toMatchObject({ secretReads: 0, secretWrites: 0, statusWrites: 0, events: 0 });
-});
+}, 240_000);

@@ -39,6 +39,8 @@ export class World {
   readonly lines: string[] = [];
   /** What spreads polls and backoffs from the next process on; the middle of everything by default. */
   random: () => number = () => 0.5;
+  /** Real milliseconds after which the next process gives a call to AWS up. */
+  callTimeoutMs = 1_000;
   readonly namespace: string;
   /** Namespaces whose resources are seen too: other tenants'. */
   readonly neighbours: string[] = [];
@@ -277,7 +279,7 @@ export class World {
       log: this.#log(),
       allowInsecureEndpoints: true,
       userAgent: "keyferry/test",
-      callTimeoutMs: 1_000,
+      callTimeoutMs: this.callTimeoutMs,
     });
   }
 
