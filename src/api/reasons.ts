@@ -11,6 +11,7 @@ export const reasons = [
   "Throttled",
   "Unreachable",
   "DecryptFailed",
+  "ContextMismatch",
   "KeyUnavailable",
   "EmptyResult",
   "KeyConflict",

@@ -1,0 +1,111 @@
+import { allowsKey } from "../aws/allow.ts";
+import { parseKeyArn } from "../aws/names.ts";
+import { Failure } from "../runtime/failure.ts";
+import { keyIn } from "./key-name.ts";
+import type { MessageHeader } from "./message-header.ts";
+
+/** Whose keys a message may name by itself. */
+export interface Discovery {
+  partition: string;
+  /** Of the keys; one at least. */
+  accounts: readonly string[];
+}
+
+/** What says which keys may open a message. */
+export interface MessageKeyRules {
+  /** Of the entry: ARNs of keys. Undefined where the message itself says. */
+  keyIds?: readonly string[];
+  /** Where KMS is called. */
+  region: string;
+  /** `allow.keyIds` of the connection; undefined allows every key. */
+  allowKeyIds?: readonly string[] | undefined;
+  /** `allow.discovery` of the connection; undefined where each entry has to name its keys. */
+  discovery?: Discovery | undefined;
+}
+
+/** The provider of data keys that KMS encrypted (AWS Encryption SDK Developer Guide, "Message format reference"). */
+const kmsProvider = "aws-kms";
+
+/**
+ * What is wrong with the keys of an entry, whatever its message: this is known before anything is opened.
+ *
+ * @param entry how messages call it: `data[2] (tls.key)`
+ */
+export function keyIdsProblem({ keyIds, region, allowKeyIds, discovery }: MessageKeyRules, entry: string) {
+  if (!keyIds) {
+    if (discovery) return undefined;
+    const rule = "its connection has no allow.discovery, which would let the message name its keys";
+    return new Failure("NotAllowed", "wait", `${entry}: encryptionSDK.keyIds is required: ${rule}`);
+  }
+  for (const keyId of keyIds) {
+    if (!parseKeyArn(keyId)) {
+      const why = "a message names its keys by ARN, and an alias can be moved to another key";
+      return new Failure("InvalidData", "stalled", `${entry}: encryptionSDK.keyIds must be ARNs of keys: ${why}`);
+    }
+    const verdict = allowsKey(allowKeyIds, keyArnIn(region, keyId) ?? keyId);
+    if (!verdict.allowed) {
+      return new Failure("NotAllowed", "wait", `${entry}: key ${keyId} is not allowed: ${verdict.rule}`);
+    }
+  }
+  if (keyIds.some((keyId) => keyArnIn(region, keyId))) return undefined;
+  const message = `${entry}: no key of encryptionSDK.keyIds can be used in ${region}, where its connection calls KMS: name a key of that Region, or a multi-Region key (mrk-) with a replica there`;
+  return new Failure("KeyUnavailable", "wait", message);
+}
+
+/**
+ * The keys that a message may be opened with, by their ARNs in the connection's region.
+ *
+ * @param rules in which `keyIdsProblem` finds nothing
+ * @throws Failure where there are none, which says why
+ */
+export function usableKeys(header: MessageHeader, rules: MessageKeyRules, entry: string): string[] {
+  const { keyIds, region, allowKeyIds, discovery } = rules;
+  const invalid = (what: string) => new Failure("InvalidData", "stalled", `${entry}: encryptionSDK.ciphertext ${what}`);
+  const names = [...new Set(header.keys.filter(({ provider }) => provider === kmsProvider).map(({ name }) => name))];
+  if (names.length === 0) throw invalid("has no data key of AWS KMS: encrypt it under a KMS key");
+  if (names.some((name) => !parseKeyArn(name)))
+    throw invalid("is damaged: it names a KMS key by something else than an ARN");
+  const shown = names.join(", ");
+  const wanted = names.filter((name) => (keyIds ? isNamed(name, keyIds) : isDiscovered(name, discovery!)));
+  if (wanted.length === 0 && keyIds) {
+    const message = `${entry}: the message's data keys are under ${shown}, and encryptionSDK.keyIds names none of these: add the one that is to open it`;
+    throw new Failure("DecryptFailed", "stalled", message);
+  }
+  if (wanted.length === 0) {
+    const { partition, accounts } = discovery!;
+    const message = `${entry}: the message's data keys are under ${shown}, and allow.discovery of its connection covers keys of ${accounts.join(", ")} in ${partition} only`;
+    throw new Failure("NotAllowed", "wait", message);
+  }
+  const here = wanted.map((name) => keyArnIn(region, name)).filter((arn) => arn !== undefined);
+  if (here.length === 0) {
+    const message = `${entry}: ${wanted.join(", ")} cannot be used in ${region}, where its connection calls KMS: encrypt under a key of that Region too, or under a multi-Region key (mrk-) with a replica there`;
+    throw new Failure("KeyUnavailable", "wait", message);
+  }
+  const allowed = here.filter((arn) => allowsKey(allowKeyIds, arn).allowed);
+  if (allowed.length === 0) {
+    const message = `${entry}: ${here.join(", ")}: allow.keyIds of its connection lists none of these keys`;
+    throw new Failure("NotAllowed", "wait", message);
+  }
+  return [...new Set(allowed)];
+}
+
+function isNamed(name: string, keyIds: readonly string[]): boolean {
+  return keyIds.some((keyId) => keyId === name || areReplicas(keyId, name));
+}
+
+/** Whether two ARNs are of one multi-Region key. */
+function areReplicas(one: string, other: string): boolean {
+  const { region } = parseKeyArn(one)!;
+  return keyArnIn(region, other) === one;
+}
+
+function isDiscovered(name: string, { partition, accounts }: Discovery): boolean {
+  const arn = parseKeyArn(name)!;
+  return arn.partition === partition && accounts.includes(arn.account);
+}
+
+/** The ARN by which KMS in a region is asked for the key of an ARN; undefined where it cannot be. */
+function keyArnIn(region: string, arn: string): string | undefined {
+  const here = keyIn(arn, region);
+  return "keyId" in here ? here.keyId : undefined;
+}
