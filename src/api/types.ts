@@ -112,6 +112,26 @@ export interface AWSConnectionSpecAllow {
    * All that AWS allows when left out.
    */
   keyIds?: string[];
+  /**
+   * Lets a message of the AWS Encryption SDK name the KMS keys that open it, where encryptionSDK.keyIds is left out:
+   * those of these accounts, in this connection's region, multi-Region keys with a replica there among them. keyIds,
+   * where it is given, holds for them too. Each entry must list its keys when left out.
+   */
+  discovery?: AWSConnectionSpecAllowDiscovery;
+}
+
+/**
+ * Lets a message of the AWS Encryption SDK name the KMS keys that open it, where encryptionSDK.keyIds is left out:
+ * those of these accounts, in this connection's region, multi-Region keys with a replica there among them. keyIds,
+ * where it is given, holds for them too. Each entry must list its keys when left out.
+ */
+export interface AWSConnectionSpecAllowDiscovery {
+  /** The accounts whose keys are taken, at most 100; [] for the connection's own account. */
+  accounts: string[];
+  /**
+   * The partition of the keys. That of the connection's region when left out, and there is no other that can be used.
+   */
+  partition?: "aws" | "aws-cn" | "aws-us-gov" | "aws-iso" | "aws-iso-b" | "aws-iso-e" | "aws-iso-f" | "aws-eusc";
 }
 
 /** What has been found. Written by the operator, and only when it changes. */
@@ -266,6 +286,12 @@ export interface ClusterAWSConnectionSpecAllow {
    * All that AWS allows when left out.
    */
   keyIds?: string[];
+  /**
+   * Lets a message of the AWS Encryption SDK name the KMS keys that open it, where encryptionSDK.keyIds is left out:
+   * those of these accounts, in this connection's region, multi-Region keys with a replica there among them. keyIds,
+   * where it is given, holds for them too. Each entry must list its keys when left out.
+   */
+  discovery?: ClusterAWSConnectionSpecAllowDiscovery;
 }
 
 /** The namespaces whose SyncedSecrets may use this connection, by names or by selector. Required. */
@@ -292,6 +318,20 @@ export interface ClusterAWSConnectionSpecAllowNamespacesSelectorMatchExpressions
   operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
   /** Values for In and NotIn, at most 100. */
   values?: string[];
+}
+
+/**
+ * Lets a message of the AWS Encryption SDK name the KMS keys that open it, where encryptionSDK.keyIds is left out:
+ * those of these accounts, in this connection's region, multi-Region keys with a replica there among them. keyIds,
+ * where it is given, holds for them too. Each entry must list its keys when left out.
+ */
+export interface ClusterAWSConnectionSpecAllowDiscovery {
+  /** The accounts whose keys are taken, at most 100; [] for the connection's own account. */
+  accounts: string[];
+  /**
+   * The partition of the keys. That of the connection's region when left out, and there is no other that can be used.
+   */
+  partition?: "aws" | "aws-cn" | "aws-us-gov" | "aws-iso" | "aws-iso-b" | "aws-iso-e" | "aws-iso-f" | "aws-eusc";
 }
 
 /**
@@ -353,7 +393,8 @@ export interface SyncedSecretSpec {
   /** Keys of the Secret, one an entry. A key that is given here wins over an equal one from dataFrom. At most 200. */
   data?: SyncedSecretSpecData[];
   /**
-   * Sources of many keys each, in order: every parameter below a path, or every property of one parameter. At most 50.
+   * Sources of many keys each, in order: every parameter below a path, or every property of one parameter or one
+   * message. At most 50.
    */
   dataFrom?: SyncedSecretSpecDataFrom[];
   /** The Secret that is written. One with this resource's own name, of type Opaque, when left out. */
@@ -384,6 +425,8 @@ export interface SyncedSecretSpecData {
    * becomes the key's value, at most 4,096 bytes, or what the RSA key can hold.
    */
   kms?: SyncedSecretSpecDataKms;
+  /** A message of the AWS Encryption SDK: envelope encryption of any size. Its plaintext becomes the key's value. */
+  encryptionSDK?: SyncedSecretSpecDataEncryptionSDK;
   /**
    * Takes a part out of the source, which must then be JSON: a JMESPath expression, such as user.name. A string is
    * taken as it is, anything else as JSON; numbers keep every digit. A path that leads to nothing is an error. The
@@ -460,6 +503,32 @@ export interface SyncedSecretSpecDataKms {
   encryptionContext?: Record<string, string>;
 }
 
+/** A message of the AWS Encryption SDK: envelope encryption of any size. Its plaintext becomes the key's value. */
+export interface SyncedSecretSpecDataEncryptionSDK {
+  /**
+   * The message, in base64 on one line. At most 1,400,000 characters, which are 1,050,000 bytes. It must be committed
+   * to its key, as messages are that SDKs of today make, and have 10 data keys at most.
+   */
+  ciphertext: string;
+  /**
+   * The KMS keys that may open the message, as ARNs, at most 10; tried in this order. A multi-Region key (mrk-...) may
+   * be named by its ARN in any region, the replica in the connection's region is used. When left out, the message's own
+   * keys are taken, where the connection's allow.discovery lets it name them.
+   */
+  keyIds?: string[];
+  /**
+   * Pairs that the message must have in its encryption context; it may have more. A message without them, or with other
+   * values, is refused. At most 16 pairs. None when left out.
+   */
+  encryptionContext?: Record<string, string>;
+  /**
+   * False opens the message without the encryption context that the connection's binding asks for: for messages from
+   * before binding was on, only while the connection has binding.allowUnbound true. As the connection's binding says
+   * when left out or true.
+   */
+  bound?: boolean;
+}
+
 /** One source of many keys. */
 export interface SyncedSecretSpecDataFrom {
   /**
@@ -470,9 +539,14 @@ export interface SyncedSecretSpecDataFrom {
   /** One SSM parameter, each property of which becomes a key. It needs format. */
   parameter?: SyncedSecretSpecDataFromParameter;
   /**
-   * How the parameter's value is read into keys. JSON and YAML take the properties of the outermost object, Dotenv
-   * takes lines of NAME=value, StringList takes items of the form name=value between commas. YAML has at most 64 KiB.
-   * Required with parameter, and not for a path.
+   * A message of the AWS Encryption SDK: envelope encryption of any size. Each property of its plaintext becomes a key.
+   * It needs format.
+   */
+  encryptionSDK?: SyncedSecretSpecDataFromEncryptionSDK;
+  /**
+   * How the parameter's or the message's value is read into keys. JSON and YAML take the properties of the outermost
+   * object, Dotenv takes lines of NAME=value, StringList takes items of the form name=value between commas. YAML has at
+   * most 64 KiB. Required with parameter and encryptionSDK, and not for a path.
    */
   format?: "JSON" | "YAML" | "Dotenv" | "StringList";
   /**
@@ -534,6 +608,35 @@ export interface SyncedSecretSpecDataFromParameter {
    * when both version and label are left out.
    */
   label?: string;
+}
+
+/**
+ * A message of the AWS Encryption SDK: envelope encryption of any size. Each property of its plaintext becomes a key.
+ * It needs format.
+ */
+export interface SyncedSecretSpecDataFromEncryptionSDK {
+  /**
+   * The message, in base64 on one line. At most 1,400,000 characters, which are 1,050,000 bytes. It must be committed
+   * to its key, as messages are that SDKs of today make, and have 10 data keys at most.
+   */
+  ciphertext: string;
+  /**
+   * The KMS keys that may open the message, as ARNs, at most 10; tried in this order. A multi-Region key (mrk-...) may
+   * be named by its ARN in any region, the replica in the connection's region is used. When left out, the message's own
+   * keys are taken, where the connection's allow.discovery lets it name them.
+   */
+  keyIds?: string[];
+  /**
+   * Pairs that the message must have in its encryption context; it may have more. A message without them, or with other
+   * values, is refused. At most 16 pairs. None when left out.
+   */
+  encryptionContext?: Record<string, string>;
+  /**
+   * False opens the message without the encryption context that the connection's binding asks for: for messages from
+   * before binding was on, only while the connection has binding.allowUnbound true. As the connection's binding says
+   * when left out or true.
+   */
+  bound?: boolean;
 }
 
 /**

@@ -115,7 +115,9 @@ function readCiphertext(text: string, entry: string): Uint8Array {
   const bytes = parseBase64(text);
   if (!bytes) throw invalid("is not base64: give the CiphertextBlob that aws kms encrypt prints, on one line");
   if (isEncryptionSdkMessage(bytes)) {
-    throw invalid("is a message of the AWS Encryption SDK, not what kms:Encrypt makes: encrypt with aws kms encrypt");
+    throw invalid(
+      "is a message of the AWS Encryption SDK, not what kms:Encrypt makes: give it as encryptionSDK.ciphertext",
+    );
   }
   return bytes;
 }

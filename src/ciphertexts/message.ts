@@ -25,7 +25,7 @@ export interface Message {
 
 /** What a connection says of a message. */
 export interface MessageRules extends Omit<MessageKeyRules, "keyIds"> {
-  binding: Binding | undefined;
+  binding?: Binding | undefined;
   /** Whom the message is opened for. */
   owner: Owner;
   /** How messages call the entry: `data[2] (tls.key)`. */

@@ -46,10 +46,27 @@ describe("an AWSConnection", () => {
     "a region and a Secret": connection({}),
     "binding to namespaces": connection({ binding: { scope: "Namespace" } }),
     "binding to names, and what is not bound too": connection({ binding: { scope: "Name", allowUnbound: true } }),
+    "messages that name their keys": connection({ allow: { discovery: { accounts: [] } } }),
+    "messages that name keys of two accounts": connection({
+      allow: { discovery: { accounts: ["123456789012", "999999999999"], partition: "aws-cn" } },
+    }),
     "limits to names and keys": connection({ allow: { parameters: ["/shop/*"], keyIds: [key] } }),
     ...Object.fromEntries(regions.map((region) => [`the region ${region}`, connection({ region })])),
   });
   refuses(dryRun, {
+    "an account that is none": [
+      connection({ allow: { discovery: { accounts: ["1234"] } } }),
+      "allow.discovery.accounts must have AWS accounts as 12 digits",
+    ],
+    "a discovery of no accounts": [
+      connection({ allow: { discovery: {} } }),
+      "allow.discovery.accounts",
+      "Required value",
+    ],
+    "an unknown partition": [
+      connection({ allow: { discovery: { accounts: [], partition: "azure" } } }),
+      'supported values: "aws"',
+    ],
     "no auth": [connection({ auth: undefined }), "spec.auth.secretRef is required", "never uses the operator's own"],
     "an auth without secretRef": [connection({ auth: {} }), "spec.auth.secretRef is required"],
     "a Secret of another namespace": [

@@ -25,6 +25,7 @@ describe("dataFrom", () => {
     }),
     "a document of every format but one": withSource({ ...document, format: "YAML" }),
     "a document of a version": withSource({ ...document, parameter: { name: "/shop/env", version: 3 } }),
+    "a message": withSource({ encryptionSDK: { ciphertext: "AgV4" }, format: "Dotenv" }),
     "a StringList": withSource({ ...document, format: "StringList" }),
     "a Dotenv that may be empty": withSource({
       ...document,
@@ -42,13 +43,22 @@ describe("dataFrom", () => {
     "two sources": [
       withSource({ ...document, path: { name: "/shop" } }),
       "spec.dataFrom[0]",
-      "needs exactly one source, path or parameter: remove one of them",
+      "needs exactly one source, path, parameter or encryptionSDK: keep one of them",
     ],
-    "no source": [withSource({}), "needs exactly one source, path or parameter: add one of them"],
+    "no source": [withSource({}), "needs exactly one source, path, parameter or encryptionSDK: add one of them"],
     "a parameter without a format": [
       withSource({ parameter: { name: "/shop/env" } }),
       "spec.dataFrom[0].format",
       "format is required with parameter: JSON, YAML, Dotenv or StringList",
+    ],
+    "a message without a format": [
+      withSource({ encryptionSDK: { ciphertext: "AgV4" } }),
+      "spec.dataFrom[0].format",
+      "format is required with encryptionSDK",
+    ],
+    "a message by an alias": [
+      withSource({ encryptionSDK: { ciphertext: "AgV4", keyIds: ["alias/shop"] }, format: "JSON" }),
+      "not ids or aliases",
     ],
     "a path with a format": [below({}, { format: "JSON" }), "spec.dataFrom[0].format", "remove format"],
     "an unknown format": [

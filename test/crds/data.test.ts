@@ -96,6 +96,12 @@ const accepted: Record<string, Manifest> = {
   "an unbound blob": withEntry({ kms: { ciphertext: "AQIC", bound: false } }),
   "jmesPath and decode": withEntry({ ...db, jmesPath: "user.name", decode: "Base64URL" }),
   "jmesPath on a blob": withEntry({ kms: { ciphertext: "AQIC" }, jmesPath: "user", decode: "None" }),
+  "a message": withEntry({ encryptionSDK: { ciphertext: "AgV4" } }),
+  "a message with its keys and pairs": withEntry({
+    encryptionSDK: { ciphertext: "AgV4", keyIds: [key, key], encryptionContext: { team: "shop" }, bound: false },
+    jmesPath: "user",
+  }),
+  "a message of 1,400,000 characters": withEntry({ encryptionSDK: { ciphertext: "A".repeat(1_400_000) } }),
   optional: withEntry({ ...db, optional: true }),
   "an empty default": withEntry({ ...db, default: "" }),
   "a key of every allowed character": withEntry({ ...db, key: "-._aZ09" }),
@@ -107,9 +113,12 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
   "two sources": [
     withEntry({ ...db, kms: { ciphertext: "AQIC" } }),
     "spec.data[0]",
-    "data entry DB needs exactly one source, parameter or kms: remove one of them",
+    "data entry DB needs exactly one source, parameter, kms or encryptionSDK: keep one of them",
   ],
-  "no source": [withEntry({}), "data entry DB needs exactly one source, parameter or kms: add one of them"],
+  "no source": [
+    withEntry({}),
+    "data entry DB needs exactly one source, parameter, kms or encryptionSDK: add one of them",
+  ],
   "a version with a label": [
     withEntry({ parameter: { name: "/shop/db", version: 3, label: "prod" } }),
     "spec.data[0].parameter.label",
@@ -141,6 +150,44 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
     }),
     "spec.data[1]",
     "Duplicate value",
+  ],
+  "a message beside a blob": [
+    withEntry({ kms: { ciphertext: "AQIC" }, encryptionSDK: { ciphertext: "AgV4" } }),
+    "keep one of them",
+  ],
+  "an empty message": [withEntry({ encryptionSDK: { ciphertext: "" } }), "encryptionSDK.ciphertext", "at least 1"],
+  "a message without its padding": [
+    withEntry({ encryptionSDK: { ciphertext: "AgV4A" } }),
+    "encryptionSDK.ciphertext must be base64",
+  ],
+  "a message of 1,400,004 characters": [
+    withEntry({ encryptionSDK: { ciphertext: "A".repeat(1_400_004) } }),
+    "encryptionSDK.ciphertext is longer than the 1,400,000",
+  ],
+  "a message by an alias": [
+    withEntry({ encryptionSDK: { ciphertext: "AgV4", keyIds: [key.replace("key/", "alias/")] } }),
+    "spec.data[0].encryptionSDK.keyIds[0]",
+    "not ids or aliases",
+  ],
+  "a message by a key's id": [
+    withEntry({ encryptionSDK: { ciphertext: "AgV4", keyIds: ["mrk-0a1b"] } }),
+    "must have ARNs of keys",
+  ],
+  "a message with no keys": [withEntry({ encryptionSDK: { ciphertext: "AgV4", keyIds: [] } }), "keyIds", "at least 1"],
+  "a message with 11 keys": [
+    withEntry({ encryptionSDK: { ciphertext: "AgV4", keyIds: Array(11).fill(key) } }),
+    "keyIds",
+    "at most 10",
+  ],
+  "a message with a pair of the operator's": [
+    withEntry({ encryptionSDK: { ciphertext: "AgV4", encryptionContext: { "keyferry.io/name": "shop" } } }),
+    "encryptionSDK.encryptionContext",
+    "names under keyferry.io/ are the operator's own",
+  ],
+  "optional for a message": [
+    withEntry({ encryptionSDK: { ciphertext: "AgV4" }, optional: true }),
+    "spec.data[0].optional",
+    "remove optional",
   ],
   "optional for a blob": [
     withEntry({ kms: { ciphertext: "AQIC" }, optional: true }),

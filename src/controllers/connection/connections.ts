@@ -1,5 +1,6 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { Identity } from "../../aws/identity.ts";
+import { partitionOf } from "../../aws/names.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Grant } from "../syncedsecret/plan.ts";
 import { type AnyConnection, allowsNamespace, connectionKey } from "./resolve.ts";
@@ -109,6 +110,10 @@ export class Connections {
           scope: binding.scope,
           cluster: this.#clusterName,
           allowUnbound: binding.allowUnbound ?? false,
+        },
+        discovery: allow?.discovery && {
+          partition: allow.discovery.partition ?? partitionOf(resolved.identity.region),
+          accounts: allow.discovery.accounts.length > 0 ? allow.discovery.accounts : [resolved.account],
         },
         closed: standsIn || resolved.connection.kind === "ClusterAWSConnection",
         pollIntervalMs: resolved.pollIntervalMs,

@@ -3,7 +3,9 @@ import { memberSelector, type Reference } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { selectMembers } from "../../values/assemble.ts";
 import {
+  type DataFromParameter,
   type Grant,
+  isFromParameters,
   type ManyFromDocument,
   type ManyFromPath,
   type Plan,
@@ -64,7 +66,7 @@ export function assess(
     unheard: undefined,
   };
   for (const planned of plan.entries) {
-    if (planned.kind === "blob") continue;
+    if (!isFromParameters(planned)) continue;
     const entry = known(planned.reference);
     if (!entry || !isKnown(entry)) {
       result.unknown.push(planned.reference);
@@ -87,7 +89,7 @@ export function assess(
 }
 
 function assessParameter(
-  planned: Exclude<Planned, { kind: "path" | "blob" }>,
+  planned: DataFromParameter | ManyFromDocument,
   spot: Spot,
   result: Assessment,
   grant: Grant,
@@ -172,11 +174,7 @@ export function labelled(planned: Planned, failure: Failure): Failure {
   return new Failure(failure.reason, failure.next, `${planned.label}: ${failure.message}`, failure.retryAfterMs);
 }
 
-function notFound(
-  planned: Exclude<Planned, { kind: "path" | "blob" }>,
-  reason: Missing["reason"],
-  grant: Grant,
-): Failure {
+function notFound(planned: DataFromParameter | ManyFromDocument, reason: Missing["reason"], grant: Grant): Failure {
   const { name, selector } = planned.reference;
   const where = `in account ${grant.account}, region ${grant.identity.region}`;
   const remedy = optionalHint(planned);

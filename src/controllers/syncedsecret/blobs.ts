@@ -1,15 +1,16 @@
 import type { KmsPort } from "../../aws/kms.ts";
 import { openBlob } from "../../ciphertexts/kms-blob.ts";
+import { openMessage } from "../../ciphertexts/message.ts";
 import type { Lanes } from "../../parameters/lanes.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
 import type { Gathered } from "./gathered.ts";
-import { blobRules } from "./plan.ts";
+import { blobRules, isFromParameters, messageRules } from "./plan.ts";
 
 /**
- * Opens every blob of a spec, each call in its turn.
+ * Opens every blob and message of a spec, each call in its turn.
  *
- * @returns the plaintexts by key, the ARNs of the KMS keys that made them, and every problem, in the order of the
+ * @returns the plaintexts by the label of the entry, the ARNs of the KMS keys that made them, and every problem, in the order of the
  *   messages
  */
 export async function openBlobs(
@@ -29,10 +30,14 @@ export async function openBlobs(
   const problems: Failure[] = [];
   await Promise.all(
     plan.entries.map(async (entry) => {
-      if (entry.kind !== "blob") return;
+      if (isFromParameters(entry)) return;
+      const { label } = entry;
       try {
-        const { plaintext, keyId } = await openBlob({ kms }, entry.blob, blobRules(granted, owner, entry.label));
-        blobs.set(entry.key, plaintext);
+        const { plaintext, keyId } =
+          entry.kind === "blob"
+            ? await openBlob({ kms }, entry.blob, blobRules(granted, owner, label))
+            : await openMessage({ kms }, entry.message, messageRules(granted, owner, label));
+        blobs.set(label, plaintext);
         keyIds.add(keyId);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;

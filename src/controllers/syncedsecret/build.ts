@@ -5,14 +5,14 @@ import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
 import { type AssembleInput, assemble, keyOfMember, type Member, type SourceValue } from "../../values/assemble.ts";
 import type { Assessment, Lost } from "./assess.ts";
-import type { Plan, Planned } from "./plan.ts";
+import { type DataFromParameter, isFromParameters, type ManyFromDocument, type Plan, type Planned } from "./plan.ts";
 import type { RevisionSource } from "./revision.ts";
 
 /** What was read for one write. */
 export interface Material {
   /** By the key of the reference, then by parameter name. */
   values: ReadonlyMap<string, ReadonlyMap<string, Sighted>>;
-  /** Plaintexts of blobs, by the key that they are for. */
+  /** Plaintexts of blobs and messages, by the label of the entry that they are for. */
   blobs: ReadonlyMap<string, Sealed>;
   /** The ARNs of the KMS keys that made the blobs. */
   keyIds: ReadonlySet<string>;
@@ -45,7 +45,8 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
     const source = assessment.sources.find((s) => s.name === name && s.selector === selector);
     if (source) sources.push(source);
   };
-  const one = (planned: Exclude<Planned, { kind: "path" | "blob" }>, fallback?: string): SourceValue => {
+  const opened = ({ label }: Planned): SourceValue => ({ state: "value", bytes: material.blobs.get(label)!.reveal() });
+  const one = (planned: DataFromParameter | ManyFromDocument, fallback?: string): SourceValue => {
     const { name, selector } = planned.reference;
     const sighted = valuesOf(planned.reference).get(name);
     const isLost = lost.has(`${planned.label}\n${name}`);
@@ -86,12 +87,12 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
         ...(keys ? { keys } : {}),
         ...(onConflict ? { onConflict } : {}),
       });
-    } else if (planned.kind === "document") {
+    } else if (planned.kind === "document" || planned.kind === "messageDocument") {
       const { keys, onConflict, format, label, allowEmpty } = planned;
       input.dataFrom.push({
         kind: "document",
         entry: label,
-        source: one(planned),
+        source: isFromParameters(planned) ? one(planned) : opened(planned),
         format,
         allowEmpty,
         ...(keys ? { keys } : {}),
@@ -100,7 +101,7 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
     } else {
       let source: SourceValue;
       let processing: Pick<typeof planned, "jmesPath" | "decode"> = planned;
-      if (planned.kind === "blob") source = { state: "value", bytes: material.blobs.get(planned.key)!.reveal() };
+      if (!isFromParameters(planned)) source = opened(planned);
       else {
         const isFallback = planned.fallback !== undefined && !valuesOf(planned.reference).has(planned.reference.name);
         source = one(planned, planned.fallback);

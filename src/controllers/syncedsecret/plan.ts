@@ -3,6 +3,8 @@ import { allowsParameter, allowsPath } from "../../aws/allow.ts";
 import type { Identity } from "../../aws/identity.ts";
 import { type Binding, type Owner, pairsText } from "../../ciphertexts/binding.ts";
 import { type BlobRules, checkBlob, type KmsBlob } from "../../ciphertexts/kms-blob.ts";
+import { checkMessage, type Message, type MessageRules } from "../../ciphertexts/message.ts";
+import type { Discovery } from "../../ciphertexts/message-keys.ts";
 import type { ParameterReference, PathReference, Reference } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { KeyRules } from "../../values/assemble.ts";
@@ -19,6 +21,8 @@ export interface Grant {
   closed: boolean;
   /** What every ciphertext must carry; undefined where nothing is asked for. */
   binding?: Binding | undefined;
+  /** Whose keys a message may name by itself; undefined where each entry has to name them. */
+  discovery?: Discovery | undefined;
 }
 
 interface Labelled {
@@ -44,6 +48,14 @@ export interface DataFromBlob extends Labelled {
   decode?: "None" | "Base64" | "Base64URL";
 }
 
+export interface DataFromMessage extends Labelled {
+  kind: "message";
+  key: string;
+  message: Message;
+  jmesPath?: string;
+  decode?: "None" | "Base64" | "Base64URL";
+}
+
 export interface ManyFromPath extends Labelled {
   kind: "path";
   reference: PathReference;
@@ -63,7 +75,27 @@ export interface ManyFromDocument extends Labelled {
   allowEmpty: boolean;
 }
 
-export type Planned = DataFromParameter | DataFromBlob | ManyFromPath | ManyFromDocument;
+export interface ManyFromMessage extends Labelled {
+  kind: "messageDocument";
+  message: Message;
+  format: ManyFromDocument["format"];
+  keys?: KeyRules;
+  onConflict?: "Fail" | "Override";
+  allowEmpty: boolean;
+}
+
+/** An entry whose value stands in the spec, encrypted. */
+export type FromCiphertext = DataFromBlob | DataFromMessage | ManyFromMessage;
+
+/** An entry whose value is read from Parameter Store. */
+export type FromParameters = DataFromParameter | ManyFromPath | ManyFromDocument;
+
+export type Planned = FromParameters | FromCiphertext;
+
+/** Whether an entry is read from Parameter Store. */
+export function isFromParameters(planned: Planned): planned is FromParameters {
+  return "reference" in planned;
+}
 
 /** The entries of a SyncedSecret as reads to make: `dataFrom` in order, then `data`. */
 export interface Plan {
@@ -103,6 +135,16 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
     return reference;
   };
 
+  const ciphertext = (checkIt: () => { bound: ReadonlyMap<string, string> }) => {
+    try {
+      const pairs = checkIt().bound;
+      if (pairs.size > 0) bound = pairsText(pairs);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      refused.push(error);
+    }
+  };
+
   const many = (spec.dataFrom ?? []).map((entry, index): Planned => {
     const label = `dataFrom[${index}]`;
     const shared = {
@@ -126,6 +168,11 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
       references.set(`${label} path`, reference);
       return { kind: "path", ...shared, reference, include, exclude };
     }
+    const { encryptionSDK: message } = entry;
+    if (message) {
+      ciphertext(() => checkMessage(message, messageRules(grant, owner, label)));
+      return { kind: "messageDocument", ...shared, message, format: entry.format! };
+    }
     return { kind: "document", ...shared, reference: parameter(label, entry.parameter!), format: entry.format! };
   });
 
@@ -137,15 +184,14 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
       ...(entry.jmesPath === undefined ? {} : { jmesPath: entry.jmesPath }),
       ...(entry.decode ? { decode: entry.decode } : {}),
     };
-    if (entry.kms) {
-      try {
-        const pairs = checkBlob(entry.kms, blobRules(grant, owner, label)).bound;
-        if (pairs.size > 0) bound = pairsText(pairs);
-      } catch (error) {
-        if (!(error instanceof Failure)) throw error;
-        refused.push(error);
-      }
-      return { kind: "blob", ...shared, blob: entry.kms };
+    const { kms: blob, encryptionSDK: message } = entry;
+    if (blob) {
+      ciphertext(() => checkBlob(blob, blobRules(grant, owner, label)));
+      return { kind: "blob", ...shared, blob };
+    }
+    if (message) {
+      ciphertext(() => checkMessage(message, messageRules(grant, owner, label)));
+      return { kind: "message", ...shared, message };
     }
     return {
       kind: "parameter",
@@ -167,6 +213,11 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
 /** What a connection says of a blob. */
 export function blobRules({ identity, keyIds, binding }: Grant, owner: Owner, entry: string): BlobRules {
   return { region: identity.region, allowKeyIds: keyIds, binding, owner, entry };
+}
+
+/** What a connection says of a message. */
+export function messageRules(grant: Grant, owner: Owner, entry: string): MessageRules {
+  return { ...blobRules(grant, owner, entry), discovery: grant.discovery };
 }
 
 /** What a connection allows by name; undefined for everything. */

@@ -31,7 +31,7 @@ import { heard, isLost, keysKept, missedSinceDeletion, sourceGone } from "./loss
 import { removeOthers } from "./others.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment, readPinned } from "./pin.ts";
-import { plan } from "./plan.ts";
+import { isFromParameters, plan } from "./plan.ts";
 import type { Revisions } from "./revision.ts";
 import { pendingRefresh, readyOf, saidMissing } from "./said.ts";
 import { seedsOf } from "./seeds.ts";
@@ -198,7 +198,7 @@ export class SyncedSecretReconciler {
     );
     const assessment = view();
     const unread = planned.entries.flatMap((entry) => {
-      const failure = entry.kind === "blob" ? undefined : failures.get(referenceKey(entry.reference));
+      const failure = isFromParameters(entry) ? failures.get(referenceKey(entry.reference)) : undefined;
       return failure ? [labelled(entry, failure)] : [];
     });
     const problems = [...assessment.problems, ...unread];
