@@ -44,6 +44,22 @@ const undiciAgents: Plugin = {
   },
 };
 
+/**
+ * Of the AWS Encryption SDK only its KMS keyrings are used, and those ask KMS through a port of our own: the parts that
+ * bring clients of their own, DynamoDB's among them, stay out of the bundle.
+ */
+const onlyKeyrings: Plugin = {
+  name: "only-keyrings",
+  setup({ onResolve, onLoad }) {
+    const unused =
+      /^@(aws-crypto\/(branch-keystore-node|caching-materials-manager-node|raw-[a-z]+-keyring-node)|aws-sdk\/client-(kms|dynamodb))$/;
+    onResolve({ filter: unused }, ({ path, importer }) =>
+      importer.includes(join("node_modules", "@aws-crypto")) ? { path, namespace: "unused" } : undefined,
+    );
+    onLoad({ filter: /^/, namespace: "unused" }, () => ({ contents: "module.exports = {};" }));
+  },
+};
+
 function isClientNode(file: string): boolean {
   return file.includes(join("node_modules", "@kubernetes", "client-node"));
 }
@@ -63,7 +79,7 @@ await build({
   format: "esm",
   sourcemap: false,
   legalComments: "none",
-  plugins: [onlyWhatIsUsed, undiciAgents],
+  plugins: [onlyWhatIsUsed, undiciAgents, onlyKeyrings],
   // Some dependencies are CommonJS and ask for Node's own modules at run time.
   banner: {
     js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",

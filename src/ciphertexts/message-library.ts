@@ -1,4 +1,5 @@
 import type { KmsPort } from "../aws/kms.ts";
+import type { KmsEncryptPort } from "../aws/kms-encrypt.ts";
 import { Sealed } from "../runtime/sealed.ts";
 import { messageKeys } from "./message-header.ts";
 
@@ -52,6 +53,58 @@ export async function decryptMessage(
   return { plaintext: new Sealed(opened.plaintext), context: new Map(Object.entries(encryptionContext)) };
 }
 
+/**
+ * Encrypts a message under one key or several, with key commitment and a signature: each of the keys opens it.
+ *
+ * @param keyIds what names the keys: an ARN, or an id or alias of the default region; the first makes the data key
+ * @param kms the way to KMS of a region; undefined for the default one
+ * @throws whatever `kms` throws; of the library's own only what a wrong list of keys brings about
+ */
+export async function encryptMessage(
+  plaintext: Sealed,
+  keyIds: readonly string[],
+  context: ReadonlyMap<string, string>,
+  kms: (region: string | undefined) => Pick<KmsEncryptPort, "encrypt" | "generateDataKey">,
+): Promise<Uint8Array> {
+  const sdk = await library();
+  const pairs = ({ EncryptionContext = {} }: { EncryptionContext?: Readonly<Record<string, string>> }) =>
+    new Map(Object.entries(EncryptionContext));
+  const client = (region: string) => {
+    const port = kms(region === "" ? undefined : region);
+    return {
+      async generateDataKey(request: EncryptRequest & { NumberOfBytes?: number }) {
+        const { KeyId: keyId, NumberOfBytes: bytes } = request;
+        const made = await port.generateDataKey({ keyId, bytes: bytes!, context: pairs(request) });
+        const { plaintext: dataKey, ciphertext } = made;
+        return { KeyId: made.keyId, CiphertextBlob: ciphertext, Plaintext: Uint8Array.from(dataKey.reveal()) };
+      },
+      async encrypt(request: EncryptRequest & { Plaintext: Uint8Array }) {
+        const dataKey = new Sealed(request.Plaintext);
+        const made = await port.encrypt({ keyId: request.KeyId, plaintext: dataKey, context: pairs(request) });
+        return { KeyId: made.keyId, CiphertextBlob: made.ciphertext };
+      },
+      decrypt: notHere,
+    };
+  };
+  const [generatorKeyId, ...others] = keyIds;
+  const keyring = sdk.buildAwsKmsMrkAwareStrictMultiKeyringNode({
+    generatorKeyId: generatorKeyId!,
+    keyIds: others,
+    clientProvider: (region) => client(region),
+  });
+  const { encrypt } = sdk.buildEncrypt({
+    commitmentPolicy: sdk.CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+    maxEncryptedDataKeys: messageKeys,
+  });
+  const { result } = await encrypt(keyring, plaintext.reveal(), { encryptionContext: Object.fromEntries(context) });
+  return result;
+}
+
+interface EncryptRequest {
+  KeyId: string;
+  EncryptionContext?: Readonly<Record<string, string>>;
+}
+
 function notHere(): Promise<never> {
-  return Promise.reject(new Error("nothing is encrypted here"));
+  return Promise.reject(new Error("this is not asked for here"));
 }

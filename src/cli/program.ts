@@ -1,6 +1,10 @@
 import { Command, CommanderError } from "commander";
+import { Failure } from "../runtime/failure.ts";
 import { runController } from "./controller.ts";
+import { addEncryptOptions, runEncrypt } from "./encrypt.ts";
 import { addControllerOptions, type ControllerFlags, type ControllerSettings, controllerSettings } from "./flags.ts";
+import { addReencryptOptions, runReencrypt } from "./reencrypt.ts";
+import { UsageError } from "./usage.ts";
 import { version } from "./version.ts";
 
 /** Exit code of a command line that is not understood. */
@@ -34,11 +38,33 @@ export async function run(args: string[]): Promise<number> {
     }
     exitCode = await runController(settings);
   });
+  const encrypt = program.command("encrypt").exitOverride();
+  addEncryptOptions(encrypt);
+  encrypt.action(async (_file, flags) => {
+    exitCode = await perform(encrypt, () => runEncrypt(flags, encrypt.args));
+  });
+  const reencrypt = program.command("reencrypt").exitOverride();
+  addReencryptOptions(reencrypt);
+  reencrypt.action(async (files, flags) => {
+    exitCode = await perform(reencrypt, () => runReencrypt(flags, files));
+  });
   try {
     await program.parseAsync(args, { from: "user" });
     return exitCode;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return error.exitCode === 0 ? 0 : usageError;
+  }
+}
+
+/** Runs a command that a person waits for: what it cannot do is one line on standard error. */
+async function perform(command: Command, work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof UsageError) return command.error(`error: ${error.message}`);
+    if (!(error instanceof Failure)) throw error;
+    process.stderr.write(`keyferry: ${error.message}\n`);
+    return 1;
   }
 }

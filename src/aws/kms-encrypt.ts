@@ -1,0 +1,116 @@
+import { EncryptCommand, GenerateDataKeyCommand, ReEncryptCommand } from "@aws-sdk/client-kms";
+import { Sealed } from "../runtime/sealed.ts";
+import type { SendCall } from "./calls.ts";
+import { AwsFailure, type CallContext } from "./failure.ts";
+import type { Algorithm } from "./kms.ts";
+import { parseKeyArn } from "./names.ts";
+
+type Context = ReadonlyMap<string, string>;
+
+/** What KMS made, and the ARN of the key that it made it with. */
+export interface Encrypted {
+  ciphertext: Uint8Array;
+  keyId: string;
+}
+
+/** The encryption of KMS, of one identity: for people who make ciphertexts, never for the operator. */
+export interface KmsEncryptPort {
+  /**
+   * @param request.algorithm SYMMETRIC_DEFAULT when left out
+   * @throws AwsFailure and nothing else; so do the others
+   */
+  encrypt(request: { keyId: string; plaintext: Sealed; algorithm?: Algorithm; context: Context }): Promise<Encrypted>;
+  /** A key for data, of so many bytes. */
+  generateDataKey(request: {
+    keyId: string;
+    bytes: number;
+    context: Context;
+  }): Promise<Encrypted & { plaintext: Sealed }>;
+  /** Decrypts and encrypts within KMS. @returns what it made, and the ARN of the key that the ciphertext was under */
+  reEncrypt(request: {
+    ciphertext: Uint8Array;
+    from: { keyId?: string; algorithm?: Algorithm; context: Context };
+    to: { keyId: string; context: Context };
+  }): Promise<Encrypted & { from: string }>;
+}
+
+/** Encrypts by the SDK. @param region of the identity, for messages */
+export function kmsEncryptPort(call: SendCall, region: string): KmsEncryptPort {
+  const send = async <T extends { KeyId?: string | undefined; CiphertextBlob?: Uint8Array | undefined }>(
+    operation: string,
+    keyId: string,
+    what: string,
+    use: Parameters<typeof call<T>>[2],
+  ): Promise<T & Required<Pick<T, "KeyId" | "CiphertextBlob">>> => {
+    // For IAM a ReEncrypt is two actions, of two keys.
+    const action = operation === "ReEncrypt" ? { action: "ReEncrypt*" } : {};
+    const about: CallContext = { service: "kms", operation, ...action, region, resource: keyId, pinnedKey: keyId };
+    const answer = await call(about, undefined, use).catch((error: unknown) => {
+      throw error instanceof AwsFailure ? reworded(error, keyId, what) : error;
+    });
+    if (typeof answer.KeyId !== "string" || !parseKeyArn(answer.KeyId) || !answer.CiphertextBlob) {
+      const message = `AWS KMS in ${region} answered kms:${operation} with something that is no ciphertext and key`;
+      throw new AwsFailure({ reason: "Unreachable", next: "retry", code: "InvalidAnswer", message });
+    }
+    return answer as T & Required<Pick<T, "KeyId" | "CiphertextBlob">>;
+  };
+  return {
+    async encrypt({ keyId, plaintext, algorithm = "SYMMETRIC_DEFAULT", context }) {
+      const command = new EncryptCommand({
+        KeyId: keyId,
+        Plaintext: plaintext.reveal(),
+        EncryptionAlgorithm: algorithm,
+        ...contextOf("EncryptionContext", context),
+      });
+      const answer = await send("Encrypt", keyId, algorithm, ({ kms }, abortSignal) =>
+        kms.send(command, { abortSignal }),
+      );
+      return { ciphertext: answer.CiphertextBlob!, keyId: answer.KeyId! };
+    },
+
+    async generateDataKey({ keyId, bytes, context }) {
+      const pairs = contextOf("EncryptionContext", context);
+      const command = new GenerateDataKeyCommand({ KeyId: keyId, NumberOfBytes: bytes, ...pairs });
+      const answer = await send("GenerateDataKey", keyId, "data keys", ({ kms }, abortSignal) =>
+        kms.send(command, { abortSignal }),
+      );
+      return {
+        ciphertext: answer.CiphertextBlob!,
+        keyId: answer.KeyId!,
+        plaintext: new Sealed(answer.Plaintext ?? new Uint8Array()),
+      };
+    },
+
+    async reEncrypt({ ciphertext, from, to }) {
+      const command = new ReEncryptCommand({
+        CiphertextBlob: ciphertext,
+        DestinationKeyId: to.keyId,
+        ...contextOf("SourceEncryptionContext", from.context),
+        ...contextOf("DestinationEncryptionContext", to.context),
+        ...(from.keyId === undefined ? {} : { SourceKeyId: from.keyId }),
+        ...(from.algorithm === undefined ? {} : { SourceEncryptionAlgorithm: from.algorithm }),
+      });
+      const answer = await send("ReEncrypt", to.keyId, "SYMMETRIC_DEFAULT", ({ kms }, abortSignal) =>
+        kms.send(command, { abortSignal }),
+      );
+      return { ciphertext: answer.CiphertextBlob!, keyId: answer.KeyId!, from: answer.SourceKeyId ?? "" };
+    },
+  };
+}
+
+function contextOf<Name extends string>(name: Name, context: Context): { [name in Name]?: Record<string, string> } {
+  return context.size === 0
+    ? {}
+    : ({ [name]: Object.fromEntries(context) } as { [name in Name]: Record<string, string> });
+}
+
+/** What the table says of decryption, said of encryption. */
+function reworded(failure: AwsFailure, keyId: string, what: string): AwsFailure {
+  const { code, scope, requestId, reason, next } = failure;
+  const made = (message: string) => new AwsFailure({ reason, next, code, scope, requestId, message });
+  if (/^(InvalidKeyUsage|UnsupportedOperation)/.test(code)) {
+    return made(`key ${keyId} does not make ${what}: use a key for encryption, of that kind`);
+  }
+  if (/^Validation/.test(code)) return made(`KMS does not take the key ${keyId}, or so many bytes with it`);
+  return failure;
+}

@@ -1,0 +1,107 @@
+import { KMSClient } from "@aws-sdk/client-kms";
+import { type SendCall, sender } from "../aws/calls.ts";
+import { type Clients, makeClients } from "../aws/clients.ts";
+import { AwsFailure } from "../aws/failure.ts";
+import { type KmsEncryptPort, kmsEncryptPort } from "../aws/kms-encrypt.ts";
+import { parseKeyRef } from "../aws/names.ts";
+import { Metrics } from "../metrics/metrics.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { Failure } from "../runtime/failure.ts";
+import { UsageError } from "./usage.ts";
+import { version } from "./version.ts";
+
+/** How a command that a person runs reaches AWS. */
+export interface AwsFlags {
+  region?: string;
+  allowInsecureEndpoints?: true;
+}
+
+/** Tries of a call that AWS throttles or does not answer, and milliseconds before the second; they double. */
+const tries = { most: 4, firstWaitMs: 500 };
+
+/**
+ * KMS for a person: the identity and region are those of the AWS environment (variables, profiles, instance). The
+ * environment says where AWS is (AWS_ENDPOINT_URL) only with --allow-insecure-endpoints.
+ */
+export class PersonsKms {
+  readonly #flags: AwsFlags;
+  readonly #clients: Clients[] = [];
+  readonly #ports = new Map<string, KmsEncryptPort>();
+  #default: string | undefined;
+
+  constructor(flags: AwsFlags) {
+    this.#flags = flags;
+  }
+
+  /** Finds the region where no ARN names one. @throws UsageError where there is none */
+  async findRegion(): Promise<string> {
+    this.#default ??= this.#flags.region ?? (await environmentsRegion());
+    return this.#default;
+  }
+
+  /** The way to KMS in a region; `findRegion` has to have found one where it is left out. */
+  in(region: string | undefined): KmsEncryptPort {
+    const where = region ?? this.#default!;
+    const known = this.#ports.get(where);
+    if (known) return known;
+    const allowInsecureEndpoints = this.#flags.allowInsecureEndpoints ?? false;
+    const userAgent = `keyferry/${version}`;
+    const times = { connectTimeoutMs: 3_000, callTimeoutMs: 10_000 };
+    const spec = { region: where, credentials: { kind: "default" } } as const;
+    const clients = makeClients(spec, { allowInsecureEndpoints, userAgent, ...times });
+    this.#clients.push(clients);
+    const call = sender({
+      borrow: (use) => use(clients),
+      clock: systemClock,
+      metrics: new Metrics(),
+      log: silent,
+      callTimeoutMs: times.callTimeoutMs,
+      caller: () => undefined,
+    });
+    const port = kmsEncryptPort(again(call), where);
+    this.#ports.set(where, port);
+    return port;
+  }
+
+  close(): void {
+    for (const clients of this.#clients) clients.destroy();
+  }
+}
+
+/** The region that a key's name tells; undefined for an id and an alias. */
+export function regionOfKey(keyId: string): string | undefined {
+  const ref = parseKeyRef(keyId);
+  return ref && "region" in ref ? ref.region : undefined;
+}
+
+async function environmentsRegion(): Promise<string> {
+  const client = new KMSClient({});
+  try {
+    return await client.config.region();
+  } catch {
+    throw new UsageError("no AWS region is set: give --region, or AWS_REGION, or name the key by its ARN");
+  } finally {
+    client.destroy();
+  }
+}
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Tries again what mends itself, and says in a person's words what the operator would say of its own identity. */
+function again(call: SendCall): SendCall {
+  return async (about, signal, use, options) => {
+    for (let count = 1; ; count++) {
+      try {
+        return await call(about, signal, use, options);
+      } catch (error) {
+        if (!(error instanceof AwsFailure)) throw error;
+        if (error.reason === "ConnectionNotReady") throw new Failure(error.reason, error.next, noCredentials);
+        if (error.next !== "retry" || count === tries.most) throw error;
+        await new Promise((resolve) => setTimeout(resolve, tries.firstWaitMs * 2 ** (count - 1)));
+      }
+    }
+  };
+}
+
+const noCredentials =
+  "no AWS credentials are found: log in (aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; with --public-key none are needed";

@@ -1,0 +1,43 @@
+import { open } from "node:fs/promises";
+import { Sealed } from "../runtime/sealed.ts";
+import { neverAnArgument, UsageError } from "./usage.ts";
+
+/**
+ * Reads what is to be encrypted, byte for byte.
+ *
+ * @param file undefined or `-` for standard input
+ * @param most bytes that are read on to; one more says that it is longer
+ * @throws UsageError where there is no such file, without repeating it: it may be the value
+ */
+export async function readValue(file: string | undefined, most: number): Promise<Sealed> {
+  if (file === undefined || file === "-") {
+    if (process.stdin.isTTY) {
+      throw new UsageError("give the value on standard input (keyferry encrypt ... < FILE), or name its file");
+    }
+    return new Sealed(await take(process.stdin, most));
+  }
+  const handle = await open(file).catch(() => {
+    throw new UsageError(`the argument is no file that can be read; ${neverAnArgument}`);
+  });
+  try {
+    const { size } = await handle.stat();
+    const piece = Buffer.alloc(Math.min(size, most) + 1);
+    const { bytesRead } = await handle.read(piece, 0, piece.length, 0);
+    return new Sealed(piece.subarray(0, bytesRead));
+  } catch {
+    throw new UsageError("the argument is no file that can be read");
+  } finally {
+    await handle.close();
+  }
+}
+
+async function take(stream: AsyncIterable<Buffer>, most: number): Promise<Uint8Array> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of stream) {
+    pieces.push(piece);
+    size += piece.length;
+    if (size > most) break;
+  }
+  return Buffer.concat(pieces);
+}
