@@ -22,7 +22,8 @@ export async function run(args: string[]): Promise<number> {
     .version(version)
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "keyferry: ")) })
-    .showHelpAfterError(false);
+    .showHelpAfterError(false)
+    .showSuggestionAfterError(false);
   let exitCode = 0;
   const controller = program
     .command("controller")

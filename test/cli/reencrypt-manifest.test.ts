@@ -115,7 +115,10 @@ describe("manifests", () => {
       metadata: { name: "a" },
       spec: { data: [{ key: "K", kms: { ciphertext: "AQIC" } }] },
     };
-    const { entries } = entriesOf(stringify({ apiVersion: "v1", kind: "List", items: [item, structuredClone(item)] }), "shop");
+    const { entries } = entriesOf(
+      stringify({ apiVersion: "v1", kind: "List", items: [item, structuredClone(item)] }),
+      "shop",
+    );
     expect(entries.map(({ owner }) => owner)).toEqual(Array(2).fill({ namespace: "shop", name: "a" }));
   });
 
