@@ -53,7 +53,8 @@ export function keyIdsProblem({ keyIds, region, allowKeyIds, discovery }: Messag
 }
 
 /**
- * The keys that a message may be opened with, by their ARNs in the connection's region.
+ * The keys that a message may be opened with, by their ARNs in the connection's region, in the order of `keyIds`, or of
+ * the message.
  *
  * @param rules in which `keyIdsProblem` finds nothing
  * @throws Failure where there are none, which says why
@@ -66,7 +67,9 @@ export function usableKeys(header: MessageHeader, rules: MessageKeyRules, entry:
   if (names.some((name) => !parseKeyArn(name)))
     throw invalid("is damaged: it names a KMS key by something else than an ARN");
   const shown = names.join(", ");
-  const wanted = names.filter((name) => (keyIds ? isNamed(name, keyIds) : isDiscovered(name, discovery!)));
+  const wanted = keyIds
+    ? keyIds.flatMap((keyId) => names.filter((name) => keyId === name || areReplicas(keyId, name)))
+    : names.filter((name) => isDiscovered(name, discovery!));
   if (wanted.length === 0 && keyIds) {
     const message = `${entry}: the message's data keys are under ${shown}, and encryptionSDK.keyIds names none of these: add the one that is to open it`;
     throw new Failure("DecryptFailed", "stalled", message);
@@ -87,10 +90,6 @@ export function usableKeys(header: MessageHeader, rules: MessageKeyRules, entry:
     throw new Failure("NotAllowed", "wait", message);
   }
   return [...new Set(allowed)];
-}
-
-function isNamed(name: string, keyIds: readonly string[]): boolean {
-  return keyIds.some((keyId) => keyId === name || areReplicas(keyId, name));
 }
 
 /** Whether two ARNs are of one multi-Region key. */

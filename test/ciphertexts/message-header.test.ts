@@ -58,6 +58,15 @@ describe("a header", () => {
 });
 
 describe("bytes that are no header", () => {
+  // The context's two pairs, counted as one.
+  const overfull = header({
+    context: [
+      ["a", "1"],
+      ["b", "2"],
+    ],
+  });
+  overfull[38] = 1;
+
   test.each<[string, Uint8Array, RegExp]>([
     ["none", Buffer.alloc(0), /is empty/],
     ["a blob of kms:Encrypt", Buffer.from([1, 2, 2, 0, 120, 9]), /give it as kms\.ciphertext/],
@@ -77,6 +86,7 @@ describe("bytes that are no header", () => {
       }),
       /is damaged/,
     ],
+    ["a message with more than its context counts", overfull, /is damaged/],
     ["a message with a name that is no text", header({ context: [[Buffer.from([0xff]), "1"]] }), /is damaged/],
   ])("%s", (_, bytes, problem) => {
     expect(parseMessageHeader(bytes)).toEqual({ problem: expect.stringMatching(problem) });

@@ -57,6 +57,8 @@ describe("a message opens", () => {
     kms.failures.set(keyArn(), denied("the first"));
     expect(await opened(kms, made, { keyIds: [keyArn(), second] })).toEqual({ text: "v", keyId: second });
     expect(kms.asked.map(({ keyId }) => keyId)).toEqual([keyArn(), second]);
+    expect(await opened(kms, made, { keyIds: [second, keyArn()] })).toMatchObject({ keyId: second });
+    expect(kms.asked).toHaveLength(3);
   });
 
   test("by the replica in the connection's region, named in whichever", async () => {
