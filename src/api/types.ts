@@ -34,10 +34,10 @@ export interface AWSConnectionSpec {
    */
   events?: AWSConnectionSpecEvents;
   /**
-   * Ties every ciphertext to where it is used: each blob must then carry an encryption context that names the cluster
-   * and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator adds this
-   * context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is refused. Needs
-   * the operator's --cluster-name. Nothing is asked for when left out.
+   * Ties every ciphertext to where it is used: each blob and message must then carry an encryption context that names
+   * the cluster and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The
+   * operator adds this context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and
+   * is refused. Needs the operator's --cluster-name. Nothing is asked for when left out.
    */
   binding?: AWSConnectionSpecBinding;
   /** What this connection may be used for. All that AWS allows when left out. */
@@ -79,10 +79,10 @@ export interface AWSConnectionSpecEvents {
 }
 
 /**
- * Ties every ciphertext to where it is used: each blob must then carry an encryption context that names the cluster and
- * the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator adds this
- * context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is refused. Needs
- * the operator's --cluster-name. Nothing is asked for when left out.
+ * Ties every ciphertext to where it is used: each blob and message must then carry an encryption context that names the
+ * cluster and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator
+ * adds this context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is
+ * refused. Needs the operator's --cluster-name. Nothing is asked for when left out.
  */
 export interface AWSConnectionSpecBinding {
   /**
@@ -189,10 +189,10 @@ export interface ClusterAWSConnectionSpec {
    */
   events?: ClusterAWSConnectionSpecEvents;
   /**
-   * Ties every ciphertext to where it is used: each blob must then carry an encryption context that names the cluster
-   * and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator adds this
-   * context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is refused. Needs
-   * the operator's --cluster-name. Nothing is asked for when left out.
+   * Ties every ciphertext to where it is used: each blob and message must then carry an encryption context that names
+   * the cluster and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The
+   * operator adds this context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and
+   * is refused. Needs the operator's --cluster-name. Nothing is asked for when left out.
    */
   binding?: ClusterAWSConnectionSpecBinding;
   /** Who may use this connection, and for what. allow.namespaces is required. */
@@ -251,10 +251,10 @@ export interface ClusterAWSConnectionSpecEvents {
 }
 
 /**
- * Ties every ciphertext to where it is used: each blob must then carry an encryption context that names the cluster and
- * the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator adds this
- * context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is refused. Needs
- * the operator's --cluster-name. Nothing is asked for when left out.
+ * Ties every ciphertext to where it is used: each blob and message must then carry an encryption context that names the
+ * cluster and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator
+ * adds this context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is
+ * refused. Needs the operator's --cluster-name. Nothing is asked for when left out.
  */
 export interface ClusterAWSConnectionSpecBinding {
   /**

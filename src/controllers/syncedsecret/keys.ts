@@ -11,18 +11,19 @@ type Status = NonNullable<SyncedSecret["status"]>;
 const managedByAws = "alias/aws/";
 
 /**
- * The KMS keys that a SyncedSecret hangs on: those that KMS said it used for its blobs, and of SecureStrings those that
- * its status tells. Of a Secret that was made before statuses listed keys, the ARNs that the spec names.
+ * The KMS keys that a SyncedSecret hangs on: those that KMS said it used for its blobs and messages, and of
+ * SecureStrings those that its status tells. Of a Secret that was made before statuses listed keys, the ARNs that the spec names.
  *
  * @param region of its connection; keys of another one are none of its business, but for a replica there
  */
 export function keysInUse({ spec, status }: SyncedSecret, outcome: Outcome, region: string): string[] {
   if (outcome.kind === "suspended" || outcome.kind === "nothing") return [];
   const blobs = (spec.data ?? []).flatMap(({ kms }) => kms ?? []);
+  const messages = [...(spec.data ?? []), ...(spec.dataFrom ?? [])].flatMap(({ encryptionSDK }) => encryptionSDK ?? []);
   const opened = outcome.kind === "current" ? outcome.kmsKeys : outcome.kind === "failed" ? outcome.made?.kmsKeys : [];
   const isMade = status?.revision !== undefined;
   const named = blobs.flatMap(({ keyId }) => (isMade && keyId?.includes(":key/") ? [keyId] : []));
-  const ofBlobs = opened ?? (blobs.length > 0 ? (status?.kmsKeys ?? named) : []);
+  const ofBlobs = opened ?? (blobs.length + messages.length > 0 ? (status?.kmsKeys ?? named) : []);
   const ofParameters = (status?.sources ?? []).flatMap((source) => keyOfSource(source) ?? []);
   const names = [...ofBlobs, ...ofParameters].filter((name) => !name.startsWith(managedByAws));
   return [...new Set(names.flatMap((name) => hereOf(name, region)))];
