@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 import type { SyncedSecretSpec } from "../../src/api/types.ts";
 import { SyncedSecretReconciler } from "../../src/controllers/syncedsecret/reconcile.ts";
 import { secrets } from "../../src/kube/resource.ts";
+import { pythonEncrypt } from "../aws/encryption-sdk.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { encodings, makeCanary, traces } from "./canary.ts";
 import { one } from "./trials.ts";
@@ -97,6 +98,7 @@ describe("a value is nowhere but in its Secret", () => {
   it("while all is well, whatever it came from", async () => {
     const keyId = await aws.createKey();
     const ciphertext = await aws.encrypt({ keyId, plaintext: value, context: { team: "shop" } });
+    const [message] = await pythonEncrypt(aws.url, [{ plain: value, keys: [keyId] }]);
     await put("/well/plain", value);
     await put("/well/json", json({ deep: { secret: value }, other: value }));
     await put("/well/document", json({ FROM_JSON: value }));
@@ -110,6 +112,7 @@ describe("a value is nowhere but in its Secret", () => {
         { ...one("PROPERTY", "/well/json"), jmesPath: "deep.secret" },
         { ...one("DECODED", "/well/base64"), decode: "Base64" },
         { key: "BLOB", kms: { ciphertext, encryptionContext: { team: "shop" } } },
+        { key: "MESSAGE", encryptionSDK: { ciphertext: message!, keyIds: [keyId] } },
       ],
       dataFrom: [
         { parameter: { name: "/well/document" }, format: "JSON" },
@@ -122,7 +125,7 @@ describe("a value is nowhere but in its Secret", () => {
     await world.sync();
     const data = (await world.data("well"))!;
     const { FROM_DOTENV, "conf.ini": conf, ...others } = data;
-    expect(Object.keys(others)).toHaveLength(7);
+    expect(Object.keys(others)).toHaveLength(8);
     for (const [key, text] of Object.entries(others)) expect(text, key).toBe(value);
     expect([FROM_DOTENV, conf]).toEqual([canary.core, `pin = ${value}`]);
     expect(traces(await world.kubectl(["get", "secret", "well", "--output", "json"]), canary)).toContain("base64");
@@ -265,13 +268,22 @@ describe("a value is nowhere but in its Secret", () => {
       const kms = { ciphertext, encryptionContext: { team: "shop" }, ...more };
       return [name, { data: [{ key: "A", kms }] }] as [string, SyncedSecretSpec];
     };
+    const [message] = await pythonEncrypt(aws.url, [{ plain: value, keys: [key] }]);
+    const sealed = (name: string, ciphertext: string): [string, SyncedSecretSpec] => [
+      name,
+      { data: [{ key: "A", encryptionSDK: { ciphertext, keyIds: [key] } }] },
+    ];
+    const bytes = Buffer.from(message!, "base64");
+    bytes[bytes.length - 1]! ^= 1;
     const failing = [
+      sealed("message-cut", bytes.subarray(0, -30).toString("base64")),
+      sealed("message-damaged", bytes.toString("base64")),
       await blob("context", key, { encryptionContext: { team: "stock" } }),
       await blob("other-key", key, { keyId: off }),
       await blob("disabled", off),
       await blob("property", key),
     ];
-    failing[3]![1].data![0]!.jmesPath = "a";
+    failing[5]![1].data![0]!.jmesPath = "a";
     await aws.direct("kms", "DisableKey", { KeyId: off });
     const names = ["denied", "gone", "gone-keys", "gone-secret", "edited", "merged"];
     for (const name of names) {

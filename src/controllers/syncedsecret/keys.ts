@@ -12,7 +12,8 @@ const managedByAws = "alias/aws/";
 
 /**
  * The KMS keys that a SyncedSecret hangs on: those that KMS said it used for its blobs and messages, and of
- * SecureStrings those that its status tells. Of a Secret that was made before statuses listed keys, the ARNs that the spec names.
+ * SecureStrings those that its status tells. Of a Secret that was made before statuses listed keys, the ARNs that the
+ * spec names.
  *
  * @param region of its connection; keys of another one are none of its business, but for a replica there
  */
