@@ -54,6 +54,8 @@ export interface CallContext {
   pinnedKey?: string;
   /** The algorithm that the request named, where it did. */
   algorithm?: string;
+  /** Of an AssumeRole: what is asked for besides, so that a refusal can say what it may be about. */
+  assuming?: { hasTags: boolean; hasSourceIdentity: boolean; hasExternalId: boolean };
   /** ARN of the caller, where it is known already. */
   caller?: string | undefined;
 }

@@ -182,6 +182,7 @@ export class Engine {
       clock,
       log,
       changed: (key) => this.syncedSecrets.connectionChanged(key),
+      usedFrom: (key) => this.syncedSecrets.namespacesUsing(key),
     });
     this.connections = new ConnectionController({ reconciler, connections, queue: this.queues.connections, log });
     metrics.atScrape(() => {

@@ -280,6 +280,8 @@ export class World {
       allowInsecureEndpoints: true,
       userAgent: "keyferry/test",
       callTimeoutMs: this.callTimeoutMs,
+      callTimeoutMs: 1_000,
+      clusterName: this.#settings.clusterName,
     });
   }
 

@@ -2,11 +2,18 @@ import type { SyncedSecret } from "../../api/types.ts";
 import type { Identity } from "../../aws/identity.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Grant } from "../syncedsecret/plan.ts";
+import type { ConnectionIdentities } from "./identities.ts";
 import { type AnyConnection, allowsNamespace, connectionKey } from "./resolve.ts";
 
 /** What a connection's own reconcile found. */
 export type Resolved =
-  | { state: "ready"; connection: AnyConnection; identity: Identity; account: string; pollIntervalMs: number }
+  | {
+      state: "ready";
+      connection: AnyConnection;
+      identities: ConnectionIdentities;
+      account: string;
+      pollIntervalMs: number;
+    }
   | { state: "failed"; connection: AnyConnection; failure: Failure };
 
 /** What a SyncedSecret gets of its connection. */
@@ -59,7 +66,8 @@ export class Connections {
   /** Keys of the connections that lead to an account and region. */
   *leadingTo(account: string, region: string): Iterable<string> {
     for (const [key, resolved] of this.#resolved) {
-      if (resolved.state === "ready" && resolved.account === account && resolved.identity.region === region) yield key;
+      if (resolved.state !== "ready" || resolved.account !== account) continue;
+      if (resolved.connection.spec.region === region) yield key;
     }
   }
 
@@ -98,10 +106,17 @@ export class Connections {
       return { state: "refused", failure: new Failure("ConnectionNotReady", resolved.failure.next, message) };
     }
     const { allow, binding } = resolved.connection.spec;
+    let identity: Identity;
+    try {
+      identity = resolved.identities.of(namespace);
+    } catch (failure) {
+      if (!(failure instanceof Failure)) throw failure;
+      return { state: "refused", failure };
+    }
     return {
       state: "granted",
       granted: {
-        identity: resolved.identity,
+        identity,
         account: resolved.account,
         parameters: allow?.parameters,
         keyIds: allow?.keyIds,

@@ -159,6 +159,11 @@ export class SyncedSecretController {
     for (const key of each(this.#byConnection.get(connectionKey))) this.enqueue(key, "bulk");
   }
 
+  /** The namespaces whose SyncedSecrets name a connection. */
+  namespacesUsing(connectionKey: string): Set<string> {
+    return new Set([...(this.#byConnection.get(connectionKey) ?? [])].map((key) => key.slice(0, key.indexOf("/"))));
+  }
+
   /** Has every SyncedSecret of a namespace reconciled: what connections allow may hang on its labels. */
   namespaceChanged(namespace: string): void {
     for (const key of this.#options.resources.keys()) {
