@@ -56,7 +56,7 @@ export interface AWSConnectionSpecAuth {
   secretRef?: AWSConnectionSpecAuthSecretRef;
   /**
    * Roles that are assumed one after another, at most 5, each with the credentials of the one before; the last one
-   * reads. The first is assumed with the keys of secretRef.
+   * reads. The first is assumed with the keys of secretRef. None when left out.
    */
   assumeRole?: AWSConnectionSpecAuthAssumeRole[];
 }
@@ -247,7 +247,8 @@ export interface ClusterAWSConnectionSpecAuth {
   /**
    * Roles that are assumed one after another, at most 5, each with the credentials of the one before; the last one
    * reads. The first is assumed by the operator's own identity, or by secretRef where it is given. With {namespace} in
-   * a role, a tag or a source identity, each namespace that uses the connection is an identity of its own.
+   * a role, a tag or a source identity, each namespace that uses the connection is an identity of its own. None when
+   * left out.
    */
   assumeRole?: ClusterAWSConnectionSpecAuthAssumeRole[];
 }

@@ -39,7 +39,7 @@ const assumed = () => emulator.count({ operation: "AssumeRole" });
 const failureOf = (call: Promise<unknown>) =>
   call.then(
     () => expect.fail("it should fail"),
-    (error: Error) => error,
+    (error: AwsFailure) => error,
   );
 
 describe("a chain of roles", () => {

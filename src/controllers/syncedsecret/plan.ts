@@ -1,6 +1,7 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import { allowsParameter, allowsPath } from "../../aws/allow.ts";
 import type { Identity } from "../../aws/identity.ts";
+import { parseParameterRef } from "../../aws/names.ts";
 import { type Binding, type Owner, pairsText } from "../../ciphertexts/binding.ts";
 import { type BlobRules, checkBlob, type KmsBlob } from "../../ciphertexts/kms-blob.ts";
 import type { ParameterReference, PathReference, Reference } from "../../parameters/reference.ts";
@@ -98,6 +99,8 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
     const selector =
       source.version !== undefined ? `:${source.version}` : source.label !== undefined ? `:${source.label}` : "";
     check(label, `parameter ${source.name}`, allowsParameter(patterns, source.name, namespace));
+    const elsewhere = regionProblem(source.name, identity.region);
+    if (elsewhere) refused.push(new Failure("InvalidData", "stalled", `${label}: ${elsewhere}`));
     const reference: ParameterReference = { kind: "parameter", identity, name: source.name, selector };
     references.set(source.name + selector, reference);
     return reference;
@@ -167,6 +170,13 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
 /** What a connection says of a blob. */
 export function blobRules({ identity, keyIds, binding }: Grant, owner: Owner, entry: string): BlobRules {
   return { region: identity.region, allowKeyIds: keyIds, binding, owner, entry };
+}
+
+/** Why a parameter's ARN leads nowhere from a region: Systems Manager answers for its own region alone. */
+function regionProblem(name: string, region: string): string | undefined {
+  const parsed = parseParameterRef(name);
+  if (!("ref" in parsed) || parsed.ref.kind === "name" || parsed.ref.region === region) return undefined;
+  return `parameter ${name} is one of region ${parsed.ref.region}, and its connection reads in ${region}: use a connection for ${parsed.ref.region}`;
 }
 
 /** What a connection allows by name; undefined for everything. */
