@@ -74,6 +74,7 @@ export interface Views {
 /** Queues, controllers and the observer, put together; nothing in it starts by itself. */
 export class Engine {
   readonly queues: { syncedSecrets: WorkQueue; connections: WorkQueue };
+  readonly quotas: Quotas;
   readonly lanes: Lanes;
   readonly observer: Observer;
   readonly keys: KeyWatch;
@@ -95,6 +96,7 @@ export class Engine {
       reportingInstance: settings.instance,
     });
     const quotas = new Quotas(clock);
+    this.quotas = quotas;
     const lanes = new Lanes({ quotas, clock, metrics });
     this.lanes = lanes;
     this.observer = new Observer({
