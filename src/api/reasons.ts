@@ -19,6 +19,7 @@ export const reasons = [
   "TooLarge",
   "SourceGone",
   "QueueNotFound",
+  "ReadInFailoverRegion",
   "KeyPendingDeletion",
   "KeyDisabled",
   "KeyMaterialExpiring",

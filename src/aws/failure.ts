@@ -37,6 +37,22 @@ export class AwsFailure extends Failure {
   }
 }
 
+/** Errors of a service that is in trouble as a whole (Common Errors; KMS API Reference, Decrypt), without Exception. */
+const inTrouble =
+  /^(InternalServerError|InternalServer|InternalFailure|InternalError|ServiceUnavailable|RequestTimeout|KMSInternal|DependencyTimeout)(Exception)?$/;
+
+/** Whether a call came to nothing because the service could not be reached, did not answer, or is in trouble as a whole. */
+export function isSilence({ code }: AwsFailure): boolean {
+  return code === "TimeoutError" || code === "NetworkError" || inTrouble.test(code);
+}
+
+/** Whether a call was answered after all: refused, throttled, or told that there is nothing. */
+export function isAnswer(failure: AwsFailure): boolean {
+  return (
+    !isSilence(failure) && !["AbortError", "InvalidAnswer", "AddressRefused", "UnknownError"].includes(failure.code)
+  );
+}
+
 /** One call, as far as messages about it need to know. */
 export interface CallContext {
   service: "ssm" | "kms" | "sts" | "sqs";

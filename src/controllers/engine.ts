@@ -10,6 +10,7 @@ import { WritePlaces } from "../kube/write-places.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { Lanes } from "../parameters/lanes.ts";
 import { Observer } from "../parameters/observer.ts";
+import { Outages } from "../parameters/outages.ts";
 import { PathReader } from "../parameters/path-reader.ts";
 import { Quotas } from "../parameters/quotas.ts";
 import { Reader } from "../parameters/reader.ts";
@@ -71,11 +72,15 @@ export interface Views {
   namespaces: View<KubeObject>;
 }
 
+/** What a service that is down is asked for: nothing has to be there, since a refusal is an answer too. */
+const probed = { ssm: "/keyferry/probe", kms: "alias/keyferry-probe" };
+
 /** Queues, controllers and the observer, put together; nothing in it starts by itself. */
 export class Engine {
   readonly queues: { syncedSecrets: WorkQueue; connections: WorkQueue };
   readonly quotas: Quotas;
   readonly lanes: Lanes;
+  readonly outages: Outages;
   readonly observer: Observer;
   readonly keys: KeyWatch;
   readonly recorder: EventRecorder;
@@ -97,7 +102,21 @@ export class Engine {
     });
     const quotas = new Quotas(clock);
     this.quotas = quotas;
-    const lanes = new Lanes({ quotas, clock, metrics });
+    this.outages = new Outages({
+      clock,
+      probe: (identity, service) => {
+        const look = async () => {
+          if (service === "ssm") await identity.ssm.getParameters([probed.ssm], { decrypt: false });
+          else await identity.kms.describeKey(probed.kms);
+        };
+        return lanes.run(identity, "poll", look, { service });
+      },
+      changed: (key) => {
+        this.queues.connections.add(key);
+        this.syncedSecrets.regionTurned(key);
+      },
+    });
+    const lanes = new Lanes({ quotas, clock, metrics, outages: this.outages });
     this.lanes = lanes;
     this.observer = new Observer({
       reader: new Reader(lanes),
@@ -138,6 +157,8 @@ export class Engine {
         connections,
         observer: this.observer,
         lanes,
+        outages: this.outages,
+        metrics,
         view: this.#view,
         writer: this.writer,
         readOnly,
@@ -184,6 +205,7 @@ export class Engine {
       clock,
       log,
       changed: (key) => this.syncedSecrets.connectionChanged(key),
+      outages: this.outages,
       usedFrom: (key) => this.syncedSecrets.namespacesUsing(key),
     });
     this.connections = new ConnectionController({ reconciler, connections, queue: this.queues.connections, log });

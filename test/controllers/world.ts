@@ -90,6 +90,7 @@ export class World {
   async restart(settings: Partial<Settings> = {}, revisions?: Revisions): Promise<void> {
     this.#revisions = revisions;
     this.engine.observer.stop();
+    this.engine.outages.stop();
     this.engine.keys.stop();
     await this.engine.events.stop();
     this.#identities.close();
@@ -274,6 +275,7 @@ export class World {
 
   async end(): Promise<void> {
     this.engine.observer.stop();
+    this.engine.outages.stop();
     this.engine.keys.stop();
     await this.engine.events.stop();
     await this.client.delete(clusterAWSConnections, undefined, this.namespace).catch(() => {});
@@ -296,7 +298,6 @@ export class World {
       allowInsecureEndpoints: true,
       userAgent: "keyferry/test",
       callTimeoutMs: this.callTimeoutMs,
-      callTimeoutMs: 1_000,
       clusterName: this.#settings.clusterName,
     });
   }

@@ -105,10 +105,11 @@ export class Connections {
       const message = `${kind} ${name} is not ready: ${resolved.failure.message}`;
       return { state: "refused", failure: new Failure("ConnectionNotReady", resolved.failure.next, message) };
     }
+    const { identities } = resolved;
     const { allow, binding } = resolved.connection.spec;
     let identity: Identity;
     try {
-      identity = resolved.identities.of(namespace);
+      identity = identities.of(namespace);
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
       return { state: "refused", failure };
@@ -117,6 +118,12 @@ export class Connections {
       state: "granted",
       granted: {
         identity,
+        standIns: (resolved.connection.spec.failoverRegions ?? []).map((region) => ({
+          region,
+          get identity() {
+            return identities.of(namespace, region);
+          },
+        })),
         account: resolved.account,
         parameters: allow?.parameters,
         keyIds: allow?.keyIds,

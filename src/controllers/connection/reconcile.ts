@@ -1,10 +1,12 @@
 import { fieldManager } from "../../api/annotations.ts";
+import type { Condition } from "../../api/conditions.ts";
 import type { Identities, Identity } from "../../aws/identity.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/recorder.ts";
 import { awsConnections, clusterAWSConnections, type KubeObject, secrets } from "../../kube/resource.ts";
 import { announcedFactor } from "../../parameters/intervals.ts";
+import type { Outages } from "../../parameters/outages.ts";
 import type { Claim, Quotas } from "../../parameters/quotas.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { formatDuration, parseDuration } from "../../runtime/duration.ts";
@@ -13,6 +15,7 @@ import type { Log } from "../../runtime/log.ts";
 import { type Asked, conditionsAfter, isSame } from "../conditions.ts";
 import { conditionWithout } from "../events/condition.ts";
 import type { EventHub } from "../events/hub.ts";
+import { failedOver } from "../syncedsecret/failover.ts";
 import type { Connections, Resolved } from "./connections.ts";
 import { ConnectionIdentities } from "./identities.ts";
 import { type AnyConnection, credentialsSecret, type SecretData } from "./resolve.ts";
@@ -28,6 +31,8 @@ export interface ConnectionReconcilerOptions {
   limited: (account: string, region: string) => void;
   /** Is told of each connection, and says what becomes of its queue. */
   events: Pick<EventHub, "resolved" | "joined" | "left" | "removed" | "condition" | "isProved">;
+  /** Watches the identities that have regions to stand in for their own. */
+  outages: Pick<Outages, "watch" | "unwatch" | "isDown">;
   /** The namespaces whose SyncedSecrets name a connection. */
   usedFrom: (key: string) => ReadonlySet<string>;
   identities: Identities;
@@ -113,7 +118,9 @@ export class ConnectionReconciler {
       } catch (error) {
         const isSilence = error instanceof Failure && error.next === "retry";
         if (isSilence && known) return { ...known, connection, pollIntervalMs };
-        throw error;
+        const account = isSilence ? await accountElsewhere(identities, connection) : undefined;
+        if (account === undefined) throw error;
+        return { ...common, identities, account };
       }
     } catch (error) {
       if (error instanceof Failure) return { state: "failed", connection, failure: error };
@@ -123,18 +130,20 @@ export class ConnectionReconciler {
 
   /** Has a connection's identities count against its quotas, and hear of its events. */
   #begin(key: string, resolved: Ready): void {
-    const { quotas, events, limited, usedFrom } = this.#options;
-    const { identities, account } = resolved;
+    const { quotas, events, limited, usedFrom, outages } = this.#options;
+    const { identities, account, connection } = resolved;
     const before = this.#current.get(key);
     if (before !== identities) {
       this.#current.set(key, identities);
       const joined = (identity: Identity) => {
         if (quotas.set(claimName(key, identity.key), claimOf(resolved, identity))) limited(account, identity.region);
         events.joined(key, identity);
+        if (connection.spec.failoverRegions?.length) outages.watch(key, identity);
       };
       const left = (identityKey: string) => {
         quotas.remove(claimName(key, identityKey));
         events.left(key, identityKey);
+        outages.unwatch(key, identityKey);
       };
       identities.begin({ joined, left }, before);
     }
@@ -187,8 +196,23 @@ export class ConnectionReconciler {
     return known ? [known] : [];
   }
 
+  /** What there is to say while the connection's region is down, and others stand in. */
+  #failedOver({ connection, identities }: Ready): Asked[] {
+    const { outages } = this.#options;
+    const { region, failoverRegions = [] } = connection.spec;
+    const services = { ssm: "AWS Systems Manager", kms: "AWS KMS" };
+    const down = (["ssm", "kms"] as const).filter((service) =>
+      identities.atHome.some(({ key }) => outages.isDown(key, service)),
+    );
+    if (down.length === 0) return [];
+    const what = down.map((service) => services[service]).join(" and ");
+    const message = `${what} in ${region} ${down.length > 1 ? "do" : "does"} not answer: ${failoverRegions.join(", ")} ${failoverRegions.length > 1 ? "stand" : "stands"} in for blobs under multi-Region keys and for SyncedSecrets that have no Secret yet`;
+    return [{ type: failedOver, status: "True", reason: "Unreachable", message }];
+  }
+
   async #report(key: string, connection: AnyConnection, resolved: Resolved): Promise<void> {
-    const more = this.#eventsCondition(key, connection);
+    const elsewhere = resolved.state === "ready" ? this.#failedOver(resolved) : [];
+    const more = [...elsewhere, ...this.#eventsCondition(key, connection)];
     const { client, clock, recorder } = this.#options;
     const generation = connection.metadata.generation ?? 1;
     const ready = resolved.state === "ready";
@@ -222,7 +246,8 @@ export class ConnectionReconciler {
     const { apiVersion, kind, metadata } = connection;
     const { name, namespace, uid } = metadata;
     const was = before?.conditions?.find(({ type }) => type === "Ready");
-    if (!ready && was?.reason !== condition.reason) {
+    const turn = turnOf(before?.conditions, elsewhere[0]);
+    if (turn || (!ready && was?.reason !== condition.reason)) {
       const regarding = {
         apiVersion: apiVersion!,
         kind: kind!,
@@ -230,12 +255,8 @@ export class ConnectionReconciler {
         uid: uid!,
         ...(namespace ? { namespace } : {}),
       };
-      recorder.record(regarding, {
-        type: "Warning",
-        reason: condition.reason,
-        action: "Resolve",
-        note: condition.message,
-      });
+      const note = { type: "Warning", reason: condition.reason, note: condition.message } as const;
+      recorder.record(regarding, { ...(turn ?? note), action: "Resolve" });
     }
     try {
       await client.apply(
@@ -258,6 +279,21 @@ function checkBinding({ spec }: AnyConnection, clusterName: string): void {
   throw new Failure("ConnectionNotReady", "wait", message);
 }
 
+/** The account, as the first region says that stands in and answers; undefined where none does. */
+async function accountElsewhere(
+  identities: ConnectionIdentities,
+  { spec }: AnyConnection,
+): Promise<string | undefined> {
+  for (const region of spec.failoverRegions ?? []) {
+    const caller = await identities
+      .of("", region)
+      .caller()
+      .catch(() => undefined);
+    if (caller) return caller.account;
+  }
+  return undefined;
+}
+
 /** What is to be said of a connection whose namespaces are identities of their own. */
 function namespacesIn({ connection, identities, account }: Ready): string {
   const all = identities.atHome;
@@ -265,6 +301,14 @@ function namespacesIn({ connection, identities, account }: Ready): string {
   const use = all.length === 1 ? "1 namespace uses it" : `${all.length} namespaces use it`;
   const how = refused === 0 ? "" : `, ${refused} of which cannot be assumed: their SyncedSecrets say why`;
   return `each namespace calls AWS account ${account} in ${connection.spec.region} by a role of its own; ${use}${how}`;
+}
+
+/** The event where a connection's region is down for the first time, or answers again. */
+function turnOf(before: readonly Condition[] | undefined, now: Asked | undefined) {
+  const was = before?.find(({ type }) => type === failedOver);
+  if (now && !was) return { type: "Warning", reason: "Unreachable", note: now.message } as const;
+  if (!was || now) return undefined;
+  return { type: "Normal", reason: "Synced", note: "the connection's own region answers again" } as const;
 }
 
 /** What a connection's claim for one of its identities is called. */

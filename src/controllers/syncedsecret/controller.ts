@@ -18,6 +18,7 @@ import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { reindex } from "../index-of.ts";
 import { controllerOf } from "../secret-view.ts";
+import { failedOver } from "./failover.ts";
 import { pollIntervalOf } from "./gathered.ts";
 import { isKeyNews, keysInUse } from "./keys.ts";
 import type { Outcome } from "./outcome.ts";
@@ -157,6 +158,15 @@ export class SyncedSecretController {
   /** Has every user of a connection reconciled. */
   connectionChanged(connectionKey: string): void {
     for (const key of each(this.#byConnection.get(connectionKey))) this.enqueue(key, "bulk");
+  }
+
+  /** Has those users of a connection reconciled whom it concerns that its region is down, or answers again. */
+  regionTurned(connectionKey: string): void {
+    for (const key of this.#byConnection.get(connectionKey) ?? []) {
+      const conditions = this.#options.resources.get(key)?.status?.conditions ?? [];
+      const isWell = conditions.some(({ type, status }) => type === "Ready" && status === "True");
+      if (!isWell || conditions.some(({ type }) => type === failedOver)) this.enqueue(key, "bulk");
+    }
   }
 
   /** The namespaces whose SyncedSecrets name a connection. */
@@ -301,7 +311,7 @@ export class SyncedSecretController {
       slowRetryMs,
     });
     this.#measure(key, outcome, summary);
-    for (const event of [summary.event, summary.warning]) {
+    for (const event of [summary.event, summary.turn, summary.warning]) {
       if (!event) continue;
       const { apiVersion, kind, metadata } = resource;
       const { name, namespace, uid } = metadata;

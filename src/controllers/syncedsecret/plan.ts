@@ -11,6 +11,10 @@ import type { KeyRules } from "../../values/assemble.ts";
 /** What a connection lets a SyncedSecret use, and as whom. */
 export interface Grant {
   identity: Identity;
+  /** Whose KMS opens blobs, where it is another one than reads the parameters. */
+  blobsBy?: Identity;
+  /** The same identity in the regions that stand in, in order; none where left out. */
+  standIns?: readonly StandIn[];
   /** AWS account that the identity calls; part of every revision. */
   account: string;
   /** `spec.allow.parameters`; undefined allows nothing where `closed`, everything else where not. */
@@ -20,6 +24,13 @@ export interface Grant {
   closed: boolean;
   /** What every ciphertext must carry; undefined where nothing is asked for. */
   binding?: Binding | undefined;
+}
+
+/** A region that stands in for a connection's own. */
+export interface StandIn {
+  region: string;
+  /** Made when it is first asked for. */
+  readonly identity: Identity;
 }
 
 interface Labelled {
@@ -168,8 +179,12 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
 }
 
 /** What a connection says of a blob. */
-export function blobRules({ identity, keyIds, binding }: Grant, owner: Owner, entry: string): BlobRules {
-  return { region: identity.region, allowKeyIds: keyIds, binding, owner, entry };
+export function blobRules(
+  { identity, blobsBy = identity, keyIds, binding }: Grant,
+  owner: Owner,
+  entry: string,
+): BlobRules {
+  return { region: blobsBy.region, allowKeyIds: keyIds, binding, owner, entry };
 }
 
 /** Why a parameter's ARN leads nowhere from a region: Systems Manager answers for its own region alone. */
