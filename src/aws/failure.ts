@@ -42,8 +42,10 @@ const inTrouble =
   /^(InternalServerError|InternalServer|InternalFailure|InternalError|ServiceUnavailable|RequestTimeout|KMSInternal|DependencyTimeout)(Exception)?$/;
 
 /** Whether a call came to nothing because the service could not be reached, did not answer, or is in trouble as a whole. */
-export function isSilence({ code }: AwsFailure): boolean {
-  return code === "TimeoutError" || code === "NetworkError" || inTrouble.test(code);
+export function isSilence({ code, scope }: AwsFailure): boolean {
+  if (code === "TimeoutError" || code === "NetworkError" || inTrouble.test(code)) return true;
+  // An error of the service's own under another name, or of something in front of it.
+  return scope === "server" && !/^(InvalidNextToken|MalformedHttpRequest)(Exception)?$/.test(code);
 }
 
 /** Whether a call was answered after all: refused, throttled, or told that there is nothing. */

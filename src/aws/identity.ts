@@ -121,7 +121,8 @@ export class Identities {
     const { clock, metrics, log, clusterName = "" } = this.#options;
     const { callTimeoutMs } = this.#settings;
     const name = sessionName(clusterName, spec.namespace);
-    const start = credentialsOf(spec.credentials, spec.region, name);
+    // The operator's own session is one for all, whichever namespace asks first.
+    const start = credentialsOf(spec.credentials, spec.region, sessionName(clusterName));
     const borrow = async <T>(use: (clients: Clients) => Promise<T>): Promise<T> => {
       if (this.#closed) throw new Closed();
       this.#touch(member);
