@@ -117,7 +117,7 @@ describe("while Parameter Store does not answer at home", () => {
     await world.pass(20 * minute);
     expect(await world.secret("kept")).toEqual(made);
     expect(await conditionOf("kept")).toMatchObject({ status: "True" });
-    expect(aws.log({ service: "ssm", region: central, decrypt: true })).toHaveLength(1);
+    expect(callsIn(central)).toHaveLength(1);
     await world.kubectl(["delete", "secret", "kept"]);
     await put("/kept", "again there", central);
     await notice();
@@ -242,6 +242,27 @@ describe("while Parameter Store does not answer at home", () => {
     expect(await world.ready("before")).toMatchObject({ status: "True" });
     await mend();
     expect([await world.data("before"), await world.data("after")]).toEqual([{ A: home }, { A: home }]);
+  });
+
+  it("home is asked every half minute whether it answers again, until it does or no region stands in", async () => {
+    await putEverywhere("/probe");
+    await begin();
+    fail("ssm:*");
+    await world.apply("probe", spec("/probe"));
+    await world.sync();
+    await notice();
+    const probes = () =>
+      aws.log({ service: "ssm", region: home }).filter(({ names }) => names?.[0] === "/keyferry/probe").length;
+    let before = probes();
+    await world.pass(5 * minute);
+    expect(probes() - before).toBe(10);
+    await world.makeConnection({ ...regional, failoverRegions: [] });
+    await world.sync();
+    expect(await ofConnection()).toBeUndefined();
+    before = probes();
+    await world.pass(5 * minute);
+    expect(probes()).toBe(before);
+    await world.makeConnection(regional);
   });
 
   it("each namespace's identity is assumed by the other region's STS", async () => {

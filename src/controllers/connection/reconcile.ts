@@ -139,6 +139,7 @@ export class ConnectionReconciler {
         if (quotas.set(claimName(key, identity.key), claimOf(resolved, identity))) limited(account, identity.region);
         events.joined(key, identity);
         if (connection.spec.failoverRegions?.length) outages.watch(key, identity);
+        else outages.unwatch(key, identity.key);
       };
       const left = (identityKey: string) => {
         quotas.remove(claimName(key, identityKey));
