@@ -15,6 +15,7 @@ import { PathReader } from "../parameters/path-reader.ts";
 import { Quotas } from "../parameters/quotas.ts";
 import { Reader } from "../parameters/reader.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
+import { namespaceOf } from "../runtime/fair-queue.ts";
 import { laneOf } from "../runtime/lane.ts";
 import type { Log } from "../runtime/log.ts";
 import { Connections } from "./connection/connections.ts";
@@ -24,6 +25,7 @@ import type { AnyConnection } from "./connection/resolve.ts";
 import { EventHub } from "./events/hub.ts";
 import { SecretView } from "./secret-view.ts";
 import { SyncedSecretController } from "./syncedsecret/controller.ts";
+import { isConcerned } from "./syncedsecret/failover.ts";
 import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
 import { Revisions } from "./syncedsecret/revision.ts";
 import { Vouchers } from "./syncedsecret/vouchers.ts";
@@ -113,7 +115,9 @@ export class Engine {
       },
       changed: (key) => {
         this.queues.connections.add(key);
-        this.syncedSecrets.regionTurned(key);
+        for (const user of this.syncedSecrets.usersOf(key)) {
+          if (isConcerned(views.syncedSecrets.get(user))) this.syncedSecrets.enqueue(user, "bulk");
+        }
       },
     });
     const lanes = new Lanes({ quotas, clock, metrics, outages: this.outages });
@@ -206,7 +210,7 @@ export class Engine {
       log,
       changed: (key) => this.syncedSecrets.connectionChanged(key),
       outages: this.outages,
-      usedFrom: (key) => this.syncedSecrets.namespacesUsing(key),
+      usedFrom: (key) => new Set([...this.syncedSecrets.usersOf(key)].map(namespaceOf)),
     });
     this.connections = new ConnectionController({ reconciler, connections, queue: this.queues.connections, log });
     metrics.atScrape(() => {

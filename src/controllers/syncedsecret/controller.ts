@@ -18,7 +18,6 @@ import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { reindex } from "../index-of.ts";
 import { controllerOf } from "../secret-view.ts";
-import { failedOver } from "./failover.ts";
 import { pollIntervalOf } from "./gathered.ts";
 import { isKeyNews, keysInUse } from "./keys.ts";
 import type { Outcome } from "./outcome.ts";
@@ -160,18 +159,9 @@ export class SyncedSecretController {
     for (const key of each(this.#byConnection.get(connectionKey))) this.enqueue(key, "bulk");
   }
 
-  /** Has those users of a connection reconciled whom it concerns that its region is down, or answers again. */
-  regionTurned(connectionKey: string): void {
-    for (const key of this.#byConnection.get(connectionKey) ?? []) {
-      const conditions = this.#options.resources.get(key)?.status?.conditions ?? [];
-      const isWell = conditions.some(({ type, status }) => type === "Ready" && status === "True");
-      if (!isWell || conditions.some(({ type }) => type === failedOver)) this.enqueue(key, "bulk");
-    }
-  }
-
-  /** The namespaces whose SyncedSecrets name a connection. */
-  namespacesUsing(connectionKey: string): Set<string> {
-    return new Set([...(this.#byConnection.get(connectionKey) ?? [])].map((key) => key.slice(0, key.indexOf("/"))));
+  /** The SyncedSecrets that name a connection. */
+  usersOf(connectionKey: string): Iterable<string> {
+    return this.#byConnection.get(connectionKey) ?? [];
   }
 
   /** Has every SyncedSecret of a namespace reconciled: what connections allow may hang on its labels. */

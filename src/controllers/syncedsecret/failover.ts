@@ -1,3 +1,4 @@
+import type { SyncedSecret } from "../../api/types.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Outages } from "../../parameters/outages.ts";
 import { type Gathered, madeFrom, presentOf, revisionOf } from "./gathered.ts";
@@ -7,6 +8,13 @@ import { plan, type StandIn } from "./plan.ts";
 
 /** The condition that something was read in a region that stood in. */
 export const failedOver = "FailedOver";
+
+/** Whether it concerns a SyncedSecret that its connection's region is down, or answers again. */
+export function isConcerned(resource: SyncedSecret | undefined): boolean {
+  const conditions = resource?.status?.conditions ?? [];
+  const isWell = conditions.some(({ type, status }) => type === "Ready" && status === "True");
+  return !isWell || conditions.some(({ type }) => type === failedOver);
+}
 
 /** What is said of parameters, or blobs, that were read elsewhere. */
 export function saidOf(what: "parameters" | "blobs", home: string, region: string): string {
