@@ -161,7 +161,7 @@ export class SyncedSecretController {
 
   /** The SyncedSecrets that name a connection. */
   usersOf(connectionKey: string): Iterable<string> {
-    return this.#byConnection.get(connectionKey) ?? [];
+    return each(this.#byConnection.get(connectionKey));
   }
 
   /** Has every SyncedSecret of a namespace reconciled: what connections allow may hang on its labels. */
