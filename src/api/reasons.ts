@@ -20,6 +20,7 @@ export const reasons = [
   "TooLarge",
   "SourceGone",
   "QueueNotFound",
+  "ReadInFailoverRegion",
   "KeyPendingDeletion",
   "KeyDisabled",
   "KeyMaterialExpiring",

@@ -21,6 +21,12 @@ export interface AWSConnectionSpec {
   /** The credentials for AWS. Required: a namespaced connection never uses the operator's own AWS identity. */
   auth?: AWSConnectionSpecAuth;
   /**
+   * Regions that stand in, in this order, while region does not answer: KMS blobs under multi-Region keys are opened
+   * there, and parameters are read there for SyncedSecrets that have never had a Secret. Never for a parameter that is
+   * pinned to a version, under policy Once, or after a denial, a throttle or a missing parameter. None when left out.
+   */
+  failoverRegions?: string[];
+  /**
    * How often the versions of parameters are looked at, such as 30s, 5m or 1h30m, between 10s and 24h. No SyncedSecret
    * can ask for a shorter interval. Where the account's quota is too small for it, it is stretched; status.pollInterval
    * says to what. 5m when left out.
@@ -48,6 +54,11 @@ export interface AWSConnectionSpec {
 export interface AWSConnectionSpecAuth {
   /** A Secret with static keys, in this connection's own namespace. */
   secretRef?: AWSConnectionSpecAuthSecretRef;
+  /**
+   * Roles that are assumed one after another, at most 5, each with the credentials of the one before; the last one
+   * reads. The first is assumed with the keys of secretRef. None when left out.
+   */
+  assumeRole?: AWSConnectionSpecAuthAssumeRole[];
 }
 
 /** A Secret with static keys, in this connection's own namespace. */
@@ -56,6 +67,37 @@ export interface AWSConnectionSpecAuthSecretRef {
    * The Secret's name. It holds AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary keys, AWS_SESSION_TOKEN.
    */
   name: string;
+}
+
+/** One role, and what is said when it is assumed. */
+export interface AWSConnectionSpecAuthAssumeRole {
+  /**
+   * The role's ARN. {namespace} in it stands for this connection's namespace. Its trust policy must name whoever
+   * assumes it.
+   */
+  roleArn: string;
+  /**
+   * The external id that the role's trust policy asks for, where it asks for one. No message shows it. None when left
+   * out.
+   */
+  externalId?: string;
+  /**
+   * Tags of the session, at most 50, for policies by attribute. {namespace} in it stands for this connection's
+   * namespace. The trust policy must allow sts:TagSession then. None when left out.
+   */
+  sessionTags?: Record<string, string>;
+  /**
+   * The source identity, which CloudTrail keeps with every call of the session and of those that follow from it.
+   * {namespace} in it stands for this connection's namespace. The trust policy must allow sts:SetSourceIdentity then.
+   * None when left out.
+   */
+  sourceIdentity?: string;
+  /**
+   * How long a session lasts before the role is assumed anew, between 15m and 12h. AWS allows 1h at most where a role
+   * assumes it, which the operator's own identity mostly is, and else what the role's maximum session duration says. 1h
+   * when left out.
+   */
+  duration?: string;
 }
 
 /** Bounds for what this connection asks of AWS, below those that hold for its account and region as a whole. */
@@ -140,8 +182,8 @@ export interface AWSConnectionStatus {
   observedGeneration?: number;
   /**
    * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
-   * change of the spec can help. Where spec.events is set, EventsReady says whether its queue is received from; Ready
-   * does not depend on it.
+   * change of the spec can help. FailedOver is there while a region of spec.failoverRegions stands in. Where
+   * spec.events is set, EventsReady says whether its queue is received from; Ready does not depend on it.
    */
   conditions?: Condition[];
   /** The AWS account that the credentials belong to, as sts:GetCallerIdentity says. */
@@ -168,10 +210,16 @@ export interface ClusterAWSConnectionSpec {
   /** The AWS region whose parameters and KMS keys are used, such as eu-west-1. */
   region: string;
   /**
-   * The credentials for AWS. The operator's own AWS identity (IRSA, Pod Identity, instance role, environment) when left
-   * out.
+   * Whose credentials are used. The operator's own AWS identity (IRSA, Pod Identity, instance role, environment) when
+   * left out, and as the start of assumeRole without secretRef.
    */
   auth?: ClusterAWSConnectionSpecAuth;
+  /**
+   * Regions that stand in, in this order, while region does not answer: KMS blobs under multi-Region keys are opened
+   * there, and parameters are read there for SyncedSecrets that have never had a Secret. Never for a parameter that is
+   * pinned to a version, under policy Once, or after a denial, a throttle or a missing parameter. None when left out.
+   */
+  failoverRegions?: string[];
   /**
    * How often the versions of parameters are looked at, such as 30s, 5m or 1h30m, between 10s and 24h. No SyncedSecret
    * can ask for a shorter interval. Where the account's quota is too small for it, it is stretched; status.pollInterval
@@ -199,7 +247,8 @@ export interface ClusterAWSConnectionSpec {
   allow?: ClusterAWSConnectionSpecAllow;
   /**
    * Other endpoints than AWS's own: VPC endpoints, or an emulator. Plain http and loopback addresses need the
-   * operator's flag --allow-insecure-endpoints. AWS's own when left out.
+   * operator's flag --allow-insecure-endpoints. {region} stands for the region; an endpoint without it is for
+   * spec.region alone, and the regions of failoverRegions are reached at AWS's own. AWS's own when left out.
    */
   endpoints?: ClusterAWSConnectionSpecEndpoints;
   /** Uses AWS's FIPS 140 endpoints. Not together with endpoints. False when left out. */
@@ -209,12 +258,19 @@ export interface ClusterAWSConnectionSpec {
 }
 
 /**
- * The credentials for AWS. The operator's own AWS identity (IRSA, Pod Identity, instance role, environment) when left
- * out.
+ * Whose credentials are used. The operator's own AWS identity (IRSA, Pod Identity, instance role, environment) when
+ * left out, and as the start of assumeRole without secretRef.
  */
 export interface ClusterAWSConnectionSpecAuth {
   /** A Secret with static keys, for development. */
-  secretRef: ClusterAWSConnectionSpecAuthSecretRef;
+  secretRef?: ClusterAWSConnectionSpecAuthSecretRef;
+  /**
+   * Roles that are assumed one after another, at most 5, each with the credentials of the one before; the last one
+   * reads. The first is assumed by the operator's own identity, or by secretRef where it is given. With {namespace} in
+   * a role, a tag or a source identity, each namespace that uses the connection is an identity of its own. None when
+   * left out.
+   */
+  assumeRole?: ClusterAWSConnectionSpecAuthAssumeRole[];
 }
 
 /** A Secret with static keys, for development. */
@@ -225,6 +281,37 @@ export interface ClusterAWSConnectionSpecAuthSecretRef {
   name: string;
   /** The Secret's namespace. */
   namespace: string;
+}
+
+/** One role, and what is said when it is assumed. */
+export interface ClusterAWSConnectionSpecAuthAssumeRole {
+  /**
+   * The role's ARN. {namespace} in it stands for the SyncedSecret's own namespace. Its trust policy must name whoever
+   * assumes it.
+   */
+  roleArn: string;
+  /**
+   * The external id that the role's trust policy asks for, where it asks for one. No message shows it. None when left
+   * out.
+   */
+  externalId?: string;
+  /**
+   * Tags of the session, at most 50, for policies by attribute. {namespace} in it stands for the SyncedSecret's own
+   * namespace. The trust policy must allow sts:TagSession then. None when left out.
+   */
+  sessionTags?: Record<string, string>;
+  /**
+   * The source identity, which CloudTrail keeps with every call of the session and of those that follow from it.
+   * {namespace} in it stands for the SyncedSecret's own namespace. The trust policy must allow sts:SetSourceIdentity
+   * then. None when left out.
+   */
+  sourceIdentity?: string;
+  /**
+   * How long a session lasts before the role is assumed anew, between 15m and 12h. AWS allows 1h at most where a role
+   * assumes it, which the operator's own identity mostly is, and else what the role's maximum session duration says. 1h
+   * when left out.
+   */
+  duration?: string;
 }
 
 /**
@@ -248,6 +335,51 @@ export interface ClusterAWSConnectionSpecEvents {
    * cluster; its tag keyferry.io/cluster, where it has one, must be the operator's --cluster-name.
    */
   queueUrl: string;
+  /**
+   * Who receives, where auth.assumeRole has {namespace} in it and so there is no single identity. What auth begins
+   * with, its secretRef or the operator's own identity, when left out.
+   */
+  auth?: ClusterAWSConnectionSpecEventsAuth;
+}
+
+/**
+ * Who receives, where auth.assumeRole has {namespace} in it and so there is no single identity. What auth begins with,
+ * its secretRef or the operator's own identity, when left out.
+ */
+export interface ClusterAWSConnectionSpecEventsAuth {
+  /**
+   * Roles that are assumed one after another, at most 5, each with the credentials of the one before; the last one
+   * reads. The first is assumed by what auth of the connection begins with: its secretRef, or the operator's own
+   * identity.
+   */
+  assumeRole: ClusterAWSConnectionSpecEventsAuthAssumeRole[];
+}
+
+/** One role, and what is said when it is assumed. */
+export interface ClusterAWSConnectionSpecEventsAuthAssumeRole {
+  /** The role's ARN. Its trust policy must name whoever assumes it. */
+  roleArn: string;
+  /**
+   * The external id that the role's trust policy asks for, where it asks for one. No message shows it. None when left
+   * out.
+   */
+  externalId?: string;
+  /**
+   * Tags of the session, at most 50, for policies by attribute. The trust policy must allow sts:TagSession then. None
+   * when left out.
+   */
+  sessionTags?: Record<string, string>;
+  /**
+   * The source identity, which CloudTrail keeps with every call of the session and of those that follow from it. The
+   * trust policy must allow sts:SetSourceIdentity then. None when left out.
+   */
+  sourceIdentity?: string;
+  /**
+   * How long a session lasts before the role is assumed anew, between 15m and 12h. AWS allows 1h at most where a role
+   * assumes it, which the operator's own identity mostly is, and else what the role's maximum session duration says. 1h
+   * when left out.
+   */
+  duration?: string;
 }
 
 /**
@@ -336,7 +468,8 @@ export interface ClusterAWSConnectionSpecAllowDiscovery {
 
 /**
  * Other endpoints than AWS's own: VPC endpoints, or an emulator. Plain http and loopback addresses need the operator's
- * flag --allow-insecure-endpoints. AWS's own when left out.
+ * flag --allow-insecure-endpoints. {region} stands for the region; an endpoint without it is for spec.region alone, and
+ * the regions of failoverRegions are reached at AWS's own. AWS's own when left out.
  */
 export interface ClusterAWSConnectionSpecEndpoints {
   /** The URL for Systems Manager. AWS's own when left out. */
@@ -355,13 +488,19 @@ export interface ClusterAWSConnectionStatus {
   observedGeneration?: number;
   /**
    * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
-   * change of the spec can help. Where spec.events is set, EventsReady says whether its queue is received from; Ready
-   * does not depend on it.
+   * change of the spec can help. FailedOver is there while a region of spec.failoverRegions stands in. Where
+   * spec.events is set, EventsReady says whether its queue is received from; Ready does not depend on it.
    */
   conditions?: Condition[];
-  /** The AWS account that the credentials belong to, as sts:GetCallerIdentity says. */
+  /**
+   * The AWS account that the credentials belong to, as sts:GetCallerIdentity says; where each namespace is an identity
+   * of its own, the account of the last role.
+   */
   accountID?: string;
-  /** The ARN that AWS knows the credentials by, as sts:GetCallerIdentity says. */
+  /**
+   * The ARN that AWS knows the credentials by, as sts:GetCallerIdentity says. Left out where each namespace is an
+   * identity of its own.
+   */
   callerARN?: string;
   /** The poll interval in effect. Longer than the one asked for where the account's quota is too small. */
   pollInterval?: string;
@@ -756,7 +895,8 @@ export interface SyncedSecretStatus {
   observedGeneration?: number;
   /**
    * Ready is True while the Secret is current. Reconciling is there while work is going on, Stalled while only a change
-   * of the spec can help.
+   * of the spec can help. FailedOver is there while the Secret holds what was read in one of the connection's
+   * failoverRegions.
    */
   conditions?: Condition[];
   /** The Secret that was written last. */

@@ -34,10 +34,12 @@ export interface SenderOptions {
   callTimeoutMs: number;
   /** ARN of the caller, where it is known already. */
   caller: () => string | undefined;
+  /** Called with each failure. */
+  failed?: (failure: AwsFailure) => void;
 }
 
 /** A SendCall over what `borrow` lends. */
-export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller }: SenderOptions): SendCall {
+export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller, failed }: SenderOptions): SendCall {
   return async (about, signal, use, { names, waitMs = 0 } = {}) => {
     const { service, operation, region } = about;
     const start = clock.monotonic();
@@ -62,7 +64,8 @@ export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller }: S
           ? deadlinePassed(about)
           : over === "stopped"
             ? stopped(about)
-            : classify(error, { ...about, caller: caller() });
+            : classify(error, { caller: caller(), ...about });
+      failed?.(failure);
       result = resultOf(failure);
       if (result === "throttled") metrics.awsThrottles.inc({ service, operation });
       const { code, requestId } = failure;

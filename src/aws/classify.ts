@@ -6,6 +6,7 @@ import { denial } from "./denial.ts";
 import { AddressRefused } from "./endpoints.ts";
 import { AwsFailure, actionOf, type CallContext, type FailureScope } from "./failure.ts";
 import { queueRowOf } from "./queue-table.ts";
+import { roleRefusal } from "./role-denial.ts";
 import { type Row, rows, serviceOf, tryAgain } from "./table.ts";
 
 /** The identities were closed: the operator ends. */
@@ -40,6 +41,10 @@ export function classify(error: unknown, about: CallContext): AwsFailure {
     (about.service === "sqs" ? queueRowOf(name) : undefined) ??
     rows.get(variantOf(short, thrown.message) ?? name) ??
     rows.get(short);
+  if (about.operation === "AssumeRole") {
+    const refusal = roleRefusal(name, typeof thrown.message === "string" ? thrown.message : "", about);
+    if (refusal) return new AwsFailure({ ...refusal, code: name, requestId });
+  }
   if (row === "denied") return denied(thrown, name, requestId, about);
   if (row) return fromRow(row, name, requestId, about);
   return fromStatus(thrown, name, requestId, about) ?? fromNetwork(thrown, about) ?? unknown(name, requestId, about);

@@ -5,7 +5,7 @@ import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { STSClient } from "@aws-sdk/client-sts";
 import { bodyBytes, boundedBody, queueBodyBytes } from "./body.ts";
-import { type CredentialProvider, credentialsOf } from "./credentials.ts";
+import type { CredentialProvider, Credentials } from "./credentials.ts";
 import { guardedLookup, type Lookup } from "./endpoints.ts";
 import type { IdentitySpec } from "./identity.ts";
 import { longestWaitMs } from "./sqs.ts";
@@ -25,6 +25,8 @@ export interface Clients {
   readonly kms: KMSClient;
   readonly sts: STSClient;
   readonly sqs: SQSClient;
+  /** Another client of STS, which signs with these credentials: a role is assumed with those of the one before. */
+  stsAs(credentials: Credentials): STSClient;
   /** What the next call would be signed with. */
   credentials: CredentialProvider;
   /** Closes every socket. */
@@ -34,14 +36,17 @@ export interface Clients {
 /** Sockets of one identity to one host, at most; a call more waits for one. */
 const socketsAtMost = 50;
 
-/** Makes an identity's clients, each at its first use: one takes some 20 KB, and most identities need two. */
-export function makeClients(spec: IdentitySpec, settings: ClientSettings): Clients {
+/**
+ * Makes an identity's clients, each at its first use: one takes some 20 KB, and most identities need two.
+ *
+ * @param credentials what they sign with
+ */
+export function makeClients(spec: IdentitySpec, settings: ClientSettings, credentials: CredentialProvider): Clients {
   const { userAgent, connectTimeoutMs, callTimeoutMs } = settings;
   const sockets = { keepAlive: true, maxSockets: socketsAtMost, lookup: guardedLookup(settings) };
   const httpAgent = new HttpAgent(sockets);
   const httpsAgent = new HttpsAgent(sockets);
   const { region, endpoints = {}, useFIPS, useDualStack } = spec;
-  const credentials = credentialsOf(spec.credentials, region);
   const handler = (requestTimeout: number) => ({
     httpAgent,
     httpsAgent,
@@ -94,6 +99,7 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings): Clien
       });
       return sqs;
     },
+    stsAs: (other) => new STSClient({ ...at(endpoints.sts), credentials: other }),
     credentials,
     destroy() {
       httpAgent.destroy();

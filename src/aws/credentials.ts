@@ -29,11 +29,11 @@ let chain: Promise<Chain> | undefined;
  * clients of every region share it. It has connections of its own, which may reach the instance's metadata. Its code is
  * loaded at the first use.
  */
-async function operatorsOwn(region: string): Promise<Credentials> {
+async function operatorsOwn(region: string, sessionName: string): Promise<Credentials> {
   chain ??= import("@aws-sdk/credential-providers").then(({ fromNodeProviderChain }) =>
     fromNodeProviderChain({
       // Part of the caller's ARN, which messages show: the SDK's own holds the time.
-      roleSessionName: process.env.AWS_ROLE_SESSION_NAME ?? "keyferry",
+      roleSessionName: process.env.AWS_ROLE_SESSION_NAME ?? sessionName,
       clientConfig: {
         requestHandler: { connectionTimeout: 3_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
       },
@@ -51,9 +51,10 @@ async function operatorsOwn(region: string): Promise<Credentials> {
  * The provider for a source.
  *
  * @param region whose STS exchanges the operator's token, where it has one
+ * @param sessionName under which it does; the first that is asked with holds for the process
  */
-export function credentialsOf(source: CredentialSource, region: string): CredentialProvider {
-  if (source.kind === "default") return () => operatorsOwn(region);
+export function credentialsOf(source: CredentialSource, region: string, sessionName: string): CredentialProvider {
+  if (source.kind === "default") return () => operatorsOwn(region, sessionName);
   const { accessKeyId, secretAccessKey, sessionToken } = source;
   const text = (sealed: { reveal(): Uint8Array }) => Buffer.from(sealed.reveal()).toString("utf8");
   return async () => ({

@@ -32,7 +32,7 @@ export function denial(text: string, about: CallContext): string {
   const words = text.slice(0, lookedAt);
   const throughKms =
     about.service === "ssm" && (words.includes("(Service: AWSKMS") || words.includes("(Service: Kms,"));
-  const caller = principal(between(words, "User: ", " ")) ?? about.caller ?? "the caller";
+  const caller = principalIn(words) ?? about.caller ?? "the caller";
   const action = throughKms ? "kms:Decrypt" : actionOf(about);
   const told = resource(between(words, " on resource: ", " "));
   const isOneOfMany = about.resource === undefined && about.service === "ssm";
@@ -49,6 +49,17 @@ export function denial(text: string, about: CallContext): string {
     ? "allow it in the key's policy and the caller's IAM policy"
     : "allow it in the caller's IAM policy";
   return `${caller} may not ${action} on ${what} in ${about.region}: ${found ? found[1] : usual}`;
+}
+
+/** Whom AWS's sentence about a denial names, where that reads as an ARN. */
+export function principalIn(text: string): string | undefined {
+  return principal(between(text.slice(0, lookedAt), "User: ", " "));
+}
+
+/** Where AWS says that a Deny forbids it, in our words; undefined where it names none. */
+export function explicitDeny(text: string): string | undefined {
+  const words = text.slice(0, lookedAt);
+  return explicit.find(([theirs]) => theirs.startsWith("explicit deny") && words.includes(theirs))?.[1];
 }
 
 /** What stands between the first `before` and the next `after`, or the end. */

@@ -37,6 +37,24 @@ export class AwsFailure extends Failure {
   }
 }
 
+/** Errors of a service that is in trouble as a whole (Common Errors; KMS API Reference, Decrypt), without Exception. */
+const inTrouble =
+  /^(InternalServerError|InternalServer|InternalFailure|InternalError|ServiceUnavailable|RequestTimeout|KMSInternal|DependencyTimeout)(Exception)?$/;
+
+/** Whether a call came to nothing because the service could not be reached, did not answer, or is in trouble as a whole. */
+export function isSilence({ code, scope }: AwsFailure): boolean {
+  if (code === "TimeoutError" || code === "NetworkError" || inTrouble.test(code)) return true;
+  // An error of the service's own under another name, or of something in front of it.
+  return scope === "server" && !/^(InvalidNextToken|MalformedHttpRequest)(Exception)?$/.test(code);
+}
+
+/** Whether a call was answered after all: refused, throttled, or told that there is nothing. */
+export function isAnswer(failure: AwsFailure): boolean {
+  return (
+    !isSilence(failure) && !["AbortError", "InvalidAnswer", "AddressRefused", "UnknownError"].includes(failure.code)
+  );
+}
+
 /** One call, as far as messages about it need to know. */
 export interface CallContext {
   service: "ssm" | "kms" | "sts" | "sqs";
@@ -54,6 +72,8 @@ export interface CallContext {
   pinnedKey?: string;
   /** The algorithm that the request named, where it did. */
   algorithm?: string;
+  /** Of an AssumeRole: what is asked for besides, so that a refusal can say what it may be about. */
+  assuming?: { hasTags: boolean; hasSourceIdentity: boolean; hasExternalId: boolean };
   /** ARN of the caller, where it is known already. */
   caller?: string | undefined;
 }

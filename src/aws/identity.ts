@@ -7,9 +7,12 @@ import { type Caller, Callers } from "./caller.ts";
 import { type SendCall, sender } from "./calls.ts";
 import { Closed, classify } from "./classify.ts";
 import { type ClientSettings, type Clients, makeClients } from "./clients.ts";
+import { type CredentialProvider, credentialsOf } from "./credentials.ts";
 import { checkEndpoint, type Lookup } from "./endpoints.ts";
-import type { CallContext } from "./failure.ts";
+import type { AwsFailure, CallContext } from "./failure.ts";
 import { type KmsPort, kmsPort } from "./kms.ts";
+import { RoleChain, type RoleStep } from "./roles.ts";
+import { sessionName } from "./session-name.ts";
 import { type SqsPort, sqsPort } from "./sqs.ts";
 import { type SsmPort, ssmPort } from "./ssm.ts";
 
@@ -22,6 +25,10 @@ export type CredentialSource =
 export interface IdentitySpec {
   region: string;
   credentials: CredentialSource;
+  /** Roles that are assumed one after another, the first with `credentials`. */
+  assumeRole?: readonly RoleStep[];
+  /** The namespace whose own identity it is: part of its sessions' name. */
+  namespace?: string;
   /** In the place of AWS's own: a VPC endpoint or an emulator. */
   endpoints?: { ssm?: string; kms?: string; sts?: string; sqs?: string };
   useFIPS?: boolean;
@@ -39,6 +46,8 @@ export interface Identity {
    * @throws AwsFailure which is not remembered
    */
   caller(signal?: AbortSignal): Promise<Caller>;
+  /** Why its role could not be assumed when that was last tried; undefined where it could, or nobody has tried. */
+  readonly refusal?: AwsFailure | undefined;
   readonly ssm: SsmPort;
   readonly kms: KmsPort;
   readonly sqs: SqsPort;
@@ -52,6 +61,8 @@ export interface IdentitiesOptions {
   allowInsecureEndpoints: boolean;
   /** `keyferry/1.2.3`. */
   userAgent: string;
+  /** What the cluster is called in the names of sessions; empty, and so left out, by default. */
+  clusterName?: string;
   /** Identities that may have clients, and so sockets, at one time; 1,000. */
   maxIdentities?: number;
   /** Milliseconds without a call after which an identity's clients are destroyed; 10 minutes. */
@@ -107,12 +118,15 @@ export class Identities {
   }
 
   #make(key: string, spec: IdentitySpec): Member {
-    const { clock, metrics, log } = this.#options;
+    const { clock, metrics, log, clusterName = "" } = this.#options;
     const { callTimeoutMs } = this.#settings;
+    const name = sessionName(clusterName, spec.namespace);
+    // The operator's own session is one for all, whichever namespace asks first.
+    const start = credentialsOf(spec.credentials, spec.region, sessionName(clusterName));
     const borrow = async <T>(use: (clients: Clients) => Promise<T>): Promise<T> => {
       if (this.#closed) throw new Closed();
       this.#touch(member);
-      member.clients ??= makeClients(spec, this.#settings);
+      member.clients ??= makeClients(spec, this.#settings, roles ? inRole(roles, start) : start);
       const { clients } = member;
       member.calls += 1;
       try {
@@ -122,7 +136,18 @@ export class Identities {
         if (member.calls === 0 && this.#members.get(key) !== member) this.#drop(member, true);
       }
     };
-    const send: SendCall = sender({ borrow, clock, metrics, log, callTimeoutMs, caller: () => callers.known?.arn });
+    const calls = { borrow, clock, metrics, log, caller: () => callers.known?.arn ?? roles?.arn };
+    const failed = ({ code }: AwsFailure) => {
+      if (/^ExpiredToken(Exception)?$/.test(code)) roles?.forget();
+    };
+    const send: SendCall = sender({ ...calls, callTimeoutMs, failed });
+    // Half of the time that the call has which waits for it, so that it is known which of them was not answered.
+    const assume: SendCall = sender({ ...calls, callTimeoutMs: callTimeoutMs / 2, caller: () => undefined });
+    const steps = spec.assumeRole ?? [];
+    const roles =
+      steps.length === 0
+        ? undefined
+        : new RoleChain({ steps, sessionName: name, region: spec.region, clock, send: assume });
     const accessKeyId = async (about: CallContext) => {
       try {
         return await borrow(async ({ credentials }) => (await credentials()).accessKeyId);
@@ -135,6 +160,9 @@ export class Identities {
       key,
       region: spec.region,
       caller: (signal) => callers.caller(signal),
+      get refusal() {
+        return roles?.refusal;
+      },
       ssm: ssmPort(send, spec.region),
       kms: kmsPort(send, spec.region),
       sqs: sqsPort(send, spec.region),
@@ -179,18 +207,30 @@ interface Member {
   idle: Timer | undefined;
 }
 
+/** Gives the credentials of a chain's session, under an expiry that has the SDK ask at every call: the chain remembers. */
+function inRole(roles: RoleChain, start: CredentialProvider): CredentialProvider {
+  return async () => ({ ...(await roles.credentials(start)), expiration: new Date(0) });
+}
+
 /** The digest of everything that distinguishes identities; a JSON array, so that no two specs read alike. */
-function keyOf({ region, credentials, endpoints = {}, useFIPS = false, useDualStack = false }: IdentitySpec): string {
+function keyOf(spec: IdentitySpec): string {
+  const { region, credentials, assumeRole = [], namespace = "", endpoints = {} } = spec;
+  const { useFIPS = false, useDualStack = false } = spec;
   const sealed = (value: Sealed | undefined) =>
     value ? createHash("sha256").update(value.reveal()).digest("hex") : "";
   const who =
     credentials.kind === "default"
       ? ["default"]
       : ["static", credentials.accessKeyId, sealed(credentials.secretAccessKey), sealed(credentials.sessionToken)];
+  const roles = assumeRole.map(
+    ({ roleArn, externalId = "", sessionTags = {}, sourceIdentity = "", durationSeconds }) => [
+      ...[roleArn, externalId, Object.entries(sessionTags).sort(), sourceIdentity, durationSeconds ?? 0],
+    ],
+  );
   const { ssm = "", kms = "", sts = "", sqs = "" } = endpoints;
   const where = [ssm, kms, sts, sqs, useFIPS, useDualStack];
   return createHash("sha256")
-    .update(JSON.stringify([region, who, where]))
+    .update(JSON.stringify([region, who, roles, namespace, where]))
     .digest("hex")
     .slice(0, 32);
 }

@@ -1,6 +1,7 @@
 import { KMSClient } from "@aws-sdk/client-kms";
 import { type SendCall, sender } from "../aws/calls.ts";
 import { type Clients, makeClients } from "../aws/clients.ts";
+import { credentialsOf } from "../aws/credentials.ts";
 import { AwsFailure } from "../aws/failure.ts";
 import { type KmsEncryptPort, kmsEncryptPort } from "../aws/kms-encrypt.ts";
 import { parseKeyRef } from "../aws/names.ts";
@@ -48,7 +49,8 @@ export class PersonsKms {
     const userAgent = `keyferry/${version}`;
     const times = { connectTimeoutMs: 3_000, callTimeoutMs: 10_000 };
     const spec = { region: where, credentials: { kind: "default" } } as const;
-    const clients = makeClients(spec, { allowInsecureEndpoints, userAgent, ...times });
+    const credentials = credentialsOf(spec.credentials, where, "keyferry");
+    const clients = makeClients(spec, { allowInsecureEndpoints, userAgent, ...times }, credentials);
     this.#clients.push(clients);
     const call = sender({
       borrow: (use) => use(clients),

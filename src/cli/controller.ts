@@ -36,7 +36,14 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     const connection = new PooledConnection({ load: () => loadKubeConfig({ env }), clock, log });
     const client = new KubeClient({ connection, metrics, clock, log, userAgent });
     const { allowInsecureEndpoints } = settings;
-    const identities = new Identities({ clock, metrics, log, allowInsecureEndpoints, userAgent });
+    const identities = new Identities({
+      clock,
+      metrics,
+      log,
+      allowInsecureEndpoints,
+      userAgent,
+      clusterName: settings.clusterName,
+    });
     const own = ownNamespace();
     const operator = new Operator({
       client,

@@ -10,10 +10,12 @@ import { WritePlaces } from "../kube/write-places.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { Lanes } from "../parameters/lanes.ts";
 import { Observer } from "../parameters/observer.ts";
+import { Outages } from "../parameters/outages.ts";
 import { PathReader } from "../parameters/path-reader.ts";
 import { Quotas } from "../parameters/quotas.ts";
 import { Reader } from "../parameters/reader.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
+import { namespaceOf } from "../runtime/fair-queue.ts";
 import { laneOf } from "../runtime/lane.ts";
 import type { Log } from "../runtime/log.ts";
 import { Connections } from "./connection/connections.ts";
@@ -23,6 +25,7 @@ import type { AnyConnection } from "./connection/resolve.ts";
 import { EventHub } from "./events/hub.ts";
 import { SecretView } from "./secret-view.ts";
 import { SyncedSecretController } from "./syncedsecret/controller.ts";
+import { isConcerned } from "./syncedsecret/failover.ts";
 import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
 import { Revisions } from "./syncedsecret/revision.ts";
 import { Vouchers } from "./syncedsecret/vouchers.ts";
@@ -71,10 +74,15 @@ export interface Views {
   namespaces: View<KubeObject>;
 }
 
+/** What a service that is down is asked for: nothing has to be there, since a refusal is an answer too. */
+const probed = { ssm: "/keyferry/probe", kms: "alias/keyferry-probe" };
+
 /** Queues, controllers and the observer, put together; nothing in it starts by itself. */
 export class Engine {
   readonly queues: { syncedSecrets: WorkQueue; connections: WorkQueue };
+  readonly quotas: Quotas;
   readonly lanes: Lanes;
+  readonly outages: Outages;
   readonly observer: Observer;
   readonly keys: KeyWatch;
   readonly recorder: EventRecorder;
@@ -95,7 +103,24 @@ export class Engine {
       reportingInstance: settings.instance,
     });
     const quotas = new Quotas(clock);
-    const lanes = new Lanes({ quotas, clock, metrics });
+    this.quotas = quotas;
+    this.outages = new Outages({
+      clock,
+      probe: (identity, service) => {
+        const look = async () => {
+          if (service === "ssm") await identity.ssm.getParameters([probed.ssm], { decrypt: false });
+          else await identity.kms.describeKey(probed.kms);
+        };
+        return lanes.run(identity, "poll", look, { service });
+      },
+      changed: (key) => {
+        this.queues.connections.add(key);
+        for (const user of this.syncedSecrets.usersOf(key)) {
+          if (isConcerned(views.syncedSecrets.get(user))) this.syncedSecrets.enqueue(user, "bulk");
+        }
+      },
+    });
+    const lanes = new Lanes({ quotas, clock, metrics, outages: this.outages });
     this.lanes = lanes;
     this.observer = new Observer({
       reader: new Reader(lanes),
@@ -136,6 +161,8 @@ export class Engine {
         connections,
         observer: this.observer,
         lanes,
+        outages: this.outages,
+        metrics,
         view: this.#view,
         writer: this.writer,
         readOnly,
@@ -182,6 +209,8 @@ export class Engine {
       clock,
       log,
       changed: (key) => this.syncedSecrets.connectionChanged(key),
+      outages: this.outages,
+      usedFrom: (key) => new Set([...this.syncedSecrets.usersOf(key)].map(namespaceOf)),
     });
     this.connections = new ConnectionController({ reconciler, connections, queue: this.queues.connections, log });
     metrics.atScrape(() => {

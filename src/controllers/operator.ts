@@ -101,6 +101,7 @@ export class Operator {
     }
     await Promise.all([watching, events.stop()]);
     observer.stop();
+    this.#engine.outages.stop();
     keys.stop();
     await recorder.flush();
   }

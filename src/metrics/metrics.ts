@@ -59,6 +59,11 @@ export class Metrics {
     "When the imported material of a KMS key in use expires; absent where it does not",
     ["key"],
   );
+  readonly failoverReads = this.#counter(
+    "failover_reads_total",
+    "Blobs opened, and SyncedSecrets whose parameters were read, in a region that stood in",
+    ["service", "region"],
+  );
   readonly secretWrites = this.#counter("secret_writes_total", "Writes of Secrets", ["action"]);
   readonly driftRepairs = this.#counter("drift_repairs_total", "Secrets put back after an edit or a deletion");
   readonly quotaUsed = this.#gauge(

@@ -3,12 +3,15 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Lane, lanes } from "../runtime/lane.ts";
 import { type Call, Gate } from "./gate.ts";
+import type { Outages } from "./outages.ts";
 import type { Place, Quotas, Service } from "./quotas.ts";
 
 export interface LanesOptions {
   quotas: Quotas;
   clock: Clock;
   metrics: Metrics;
+  /** Is told what came of each call; nobody by default. */
+  outages?: Pick<Outages, "note">;
 }
 
 /** What a call is counted against, and whose turn it takes. */
@@ -45,7 +48,23 @@ export class Lanes {
       this.#gates.set(place, gate);
     }
     const own = () => quotas.own(identity.key, service);
-    return gate.run({ identityKey: identity.key, namespace, own }, lane, call);
+    return gate.run({ identityKey: identity.key, namespace, own }, lane, this.#noted(identity.key, service, call));
+  }
+
+  #noted<T>(identityKey: string, service: Service, call: Call<T>): Call<T> {
+    const { outages } = this.#options;
+    if (!outages) return call;
+    return () =>
+      call()?.then(
+        (answer) => {
+          outages.note(identityKey, service);
+          return answer;
+        },
+        (error: unknown) => {
+          outages.note(identityKey, service, error);
+          throw error;
+        },
+      );
   }
 
   /** Calls that wait for their turn. */

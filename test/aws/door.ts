@@ -44,7 +44,7 @@ export class Door {
   readonly events: Events;
   readonly kms: Kms;
   readonly ssm: Ssm;
-  readonly #sts: Sts;
+  readonly sts: Sts;
   readonly #sqs = new Sqs();
   readonly #moto: () => Promise<Moto>;
   readonly #clock: Clock;
@@ -66,7 +66,7 @@ export class Door {
       clock,
       calls: this.calls,
     });
-    this.#sts = new Sts(this.identities);
+    this.sts = new Sts(this.identities, clock);
   }
 
   /** Answers one request, whatever becomes of it. */
@@ -155,6 +155,11 @@ export class Door {
     try {
       const hits = this.faults.hitting(call, names);
       await this.faults.before(hits);
+      const { expiresAt = Infinity } = this.identities.whose(call.accessKeyId);
+      if (expiresAt <= this.#clock.now()) {
+        const code = call.service === "sts" ? "ExpiredToken" : "ExpiredTokenException";
+        throw new ServiceError(code, "The security token included in the request is expired", 400);
+      }
       if (call.service === "ssm" && metered.has(call.operation)) this.quota.spend(call);
       if (call.service !== "ssm" && call.service !== "kms") {
         this.denials.check(call, String(call.input.RoleArn ?? "*"), actions.get(call.operation));
@@ -182,7 +187,7 @@ export class Door {
 
   /** Passes a call on to moto as it came, in the name of the caller's account. */
   async #pass(call: Call): Promise<Reply> {
-    const own = call.service === "sts" ? this.#sts.own(call) : undefined;
+    const own = call.service === "sts" ? this.sts.own(call) : undefined;
     if (own) return own;
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(call.request.headers)) {
@@ -195,7 +200,7 @@ export class Door {
     if (call.operation === "ReceiveMessage") return this.#sqs.receive(call, send);
     const reply = await send(call.request.body);
     if (call.operation.startsWith("SendMessage")) this.#sqs.sent();
-    if (call.service === "sts") this.#sts.learn(reply);
+    if (call.service === "sts") this.sts.learn(reply);
     return reply;
   }
 }

@@ -10,6 +10,7 @@ import type { Json } from "./http.ts";
 import { defaultAccount } from "./identities.ts";
 import { type Moto, startMoto } from "./moto.ts";
 import { type Preparations, preparations } from "./preparations.ts";
+import type { Role, Session } from "./roles.ts";
 
 /** How the emulator is to be; everything has a default. */
 export interface EmulatorOptions {
@@ -60,6 +61,12 @@ export interface Emulator extends Preparations {
   fault(fault: Fault): void;
   clearFaults(): void;
   identity(accessKeyId: string, identity: { account: string; arn: string }): void;
+  /** Sets what a role's trust policy says. One that nothing was said of trusts everybody. */
+  role(roleArn: string, role: Role): void;
+  /** The sessions of AssumeRole, oldest first. */
+  sessions(): Session[];
+  /** Ends every session of AssumeRole at once: its keys are refused. */
+  expireSessions(): void;
   /** Makes a standard SQS queue, where moto keeps it. @returns its URL, at the door */
   createQueue(name: string, scope?: DirectScope): Promise<string>;
   /** Sends the change events of a scope (its own default: eu-west-1 of 123456789012) to a queue of the same scope. */
@@ -127,6 +134,9 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     fault: (fault) => door.faults.add(fault),
     clearFaults: () => door.faults.clear(),
     identity: (accessKeyId, identity) => door.identities.learn(accessKeyId, identity),
+    role: (roleArn, role) => door.sts.roles.set(roleArn, role),
+    sessions: () => [...door.sts.roles.sessions],
+    expireSessions: () => door.identities.expire(),
     async createQueue(name, { account = defaultAccount, region = "eu-west-1" } = {}) {
       await door.events.createQueue(name, { account, region });
       return `${url}/${account}/${name}`;

@@ -17,6 +17,8 @@ export interface Fault {
   probability?: number;
   /** For `delay`: milliseconds of the door's clock before the call is looked at. */
   delayMs?: number;
+  /** Hits only calls of this region; of every one when left out. */
+  region?: string;
   /** Hits only calls that ask for one of these names or paths (patterns with `*`). */
   names?: string[];
 }
@@ -58,9 +60,10 @@ export class Faults {
   hitting(call: Call, names: readonly string[]): Fault[] {
     const hits: Fault[] = [];
     for (const entry of this.#set) {
-      const { operation = "*", probability = 1, names: only } = entry.fault;
+      const { operation = "*", probability = 1, names: only, region } = entry.fault;
       if (entry.left <= 0) continue;
       if (!glob(operation, call.operation) && !glob(operation, `${call.service}:${call.operation}`)) continue;
+      if (region !== undefined && region !== call.region) continue;
       if (only && !only.some((pattern) => names.some((name) => glob(pattern, name)))) continue;
       if (probability < 1 && this.#random() >= probability) continue;
       entry.left -= 1;

@@ -19,17 +19,30 @@ export function scopeOf(headers: IncomingHttpHeaders): Scoped | undefined {
   return found ? { accessKeyId: found[1]!, region: found[2]!, service: found[3]! } : undefined;
 }
 
+/** Whose an access key is; of a session's, also until when, in milliseconds since the epoch, and what goes with it. */
+export interface Known {
+  account: string;
+  arn: string;
+  expiresAt?: number;
+  sourceIdentity?: string;
+}
+
 /** Access keys and whose they are. */
 export class Identities {
-  #known = new Map<string, { account: string; arn: string }>();
+  #known = new Map<string, Known>();
 
   /** Makes `accessKeyId` stand for `arn` of `account` from now on. */
-  learn(accessKeyId: string, identity: { account: string; arn: string }): void {
+  learn(accessKeyId: string, identity: Known): void {
     this.#known.set(accessKeyId, { ...identity });
   }
 
+  /** Ends every session at once. */
+  expire(): void {
+    for (const known of this.#known.values()) if (known.expiresAt !== undefined) known.expiresAt = 0;
+  }
+
   /** A key that nothing was said of is a user's in the default account. */
-  whose(accessKeyId: string): Caller {
+  whose(accessKeyId: string): Caller & Known {
     const known = this.#known.get(accessKeyId);
     if (known) return { accessKeyId, ...known };
     return { accessKeyId, account: defaultAccount, arn: `arn:aws:iam::${defaultAccount}:user/${accessKeyId}` };

@@ -1,17 +1,22 @@
+import type { Clock } from "../../src/runtime/clock.ts";
 import type { Call } from "./call.ts";
 import { escapeXml, type Reply, xmlReply } from "./http.ts";
 import type { Identities } from "./identities.ts";
+import { Roles } from "./roles.ts";
 
-/** Who is who: GetCallerIdentity by the door itself, and the keys that moto's AssumeRole hands out. */
+/** Who is who: GetCallerIdentity and AssumeRole by the door itself, and the keys that moto hands out otherwise. */
 export class Sts {
+  readonly roles: Roles;
   #identities: Identities;
 
-  constructor(identities: Identities) {
+  constructor(identities: Identities, clock: Clock) {
     this.#identities = identities;
+    this.roles = new Roles(identities, clock);
   }
 
-  /** @returns the answer to GetCallerIdentity; undefined for every other operation */
+  /** @returns the answer to GetCallerIdentity and AssumeRole; undefined for every other operation */
   own(call: Call): Reply | undefined {
+    if (call.operation === "AssumeRole") return this.roles.assume(call);
     if (call.operation !== "GetCallerIdentity") return undefined;
     return xmlReply(
       `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>` +

@@ -106,7 +106,7 @@ test("one exchange serves every region and every later identity, under a session
   const first = rig();
   expect((await first.identities.get(own("eu-west-1")).caller()).arn).toBe(arn);
   first.identities.close();
-  const { identities } = rig();
+  const { identities } = rig({ clusterName: "demo" });
   for (const region of ["eu-west-1", "eu-central-1"]) {
     expect((await identities.get(own(region)).ssm.getParameters(["/a"], { decrypt: false })).invalid).toEqual(["/a"]);
   }

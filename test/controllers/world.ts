@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { afterAll } from "vitest";
+import { afterAll, vi } from "vitest";
 import { labels } from "../../src/api/annotations.ts";
 import type { Condition } from "../../src/api/conditions.ts";
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
@@ -22,6 +22,7 @@ import {
 } from "../../src/kube/resource.ts";
 import { type Change, Store } from "../../src/kube/store.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
+import type { Place } from "../../src/parameters/quotas.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { type Emulator, startEmulator } from "../aws/emulator.ts";
 import type { ClusterHandle } from "../cluster/handle.ts";
@@ -89,6 +90,7 @@ export class World {
   async restart(settings: Partial<Settings> = {}, revisions?: Revisions): Promise<void> {
     this.#revisions = revisions;
     this.engine.observer.stop();
+    this.engine.outages.stop();
     this.engine.keys.stop();
     await this.engine.events.stop();
     this.#identities.close();
@@ -256,8 +258,24 @@ export class World {
     });
   }
 
+  /** The quotas in use. */
+  get quotas(): Iterable<Place> {
+    return this.engine.quotas.places();
+  }
+
+  /** Has AWS's own addresses lead to the emulator meanwhile: a namespaced connection cannot name an endpoint. */
+  async atTheEmulator(work: () => Promise<void>): Promise<void> {
+    const { url } = this.aws;
+    const get = Identities.prototype.get;
+    const leading = vi.spyOn(Identities.prototype, "get").mockImplementation(function (this: Identities, spec) {
+      return get.call(this, { endpoints: { ssm: url, kms: url, sts: url }, ...spec });
+    });
+    await work().finally(() => leading.mockRestore());
+  }
+
   async end(): Promise<void> {
     this.engine.observer.stop();
+    this.engine.outages.stop();
     this.engine.keys.stop();
     await this.engine.events.stop();
     await this.client.delete(clusterAWSConnections, undefined, this.namespace).catch(() => {});
@@ -280,6 +298,7 @@ export class World {
       allowInsecureEndpoints: true,
       userAgent: "keyferry/test",
       callTimeoutMs: this.callTimeoutMs,
+      clusterName: this.#settings.clusterName,
     });
   }
 

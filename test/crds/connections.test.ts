@@ -90,6 +90,161 @@ describe("an AWSConnection", () => {
   });
 });
 
+const role = "arn:aws:iam::123456789012:role";
+/** Either kind's auth with these roles. */
+const assuming = (...roles: object[]) => ({ secretRef: { name: "aws" }, assumeRole: roles });
+const one = (more: object) => connection({ auth: assuming({ roleArn: `${role}/reader`, ...more }) });
+const tooMany = Array.from({ length: 6 }, () => ({ roleArn: `${role}/reader` }));
+const roleArns = [
+  `${role}/reader`,
+  `${role}/path/to/tenant-{namespace}`,
+  `${role}/{namespace}`,
+  `${role.replace("aws", "aws-us-gov")}/x`,
+  `${role.replace("aws", "aws-cn")}/a+b=c,d.e@f_g-h`,
+];
+const badRoleArns: Record<string, [arn: string, says: string]> = {
+  "a role's name": ["reader", "auth.assumeRole.roleArn must be the ARN of a role"],
+  "a user's ARN": ["arn:aws:iam::123456789012:user/x", "auth.assumeRole.roleArn must be the ARN of a role"],
+  "a session's ARN": [
+    "arn:aws:sts::123456789012:assumed-role/x/y",
+    "auth.assumeRole.roleArn must be the ARN of a role",
+  ],
+  "a role of the namespace's account": ["arn:aws:iam::{namespace}:role/x", "with the account in digits"],
+  "another placeholder": [`${role}/{name}`, "auth.assumeRole.roleArn: the only placeholder is {namespace}"],
+};
+
+describe("roles to assume", () => {
+  takes(dryRun, {
+    "one by the operator's own identity": clusterConnection({ auth: { assumeRole: [{ roleArn: `${role}/reader` }] } }),
+    "two, with all that can be said": connection({
+      auth: assuming(
+        { roleArn: `${role}/hub`, externalId: "ab:1/2", sourceIdentity: "a@b", duration: "15m" },
+        {
+          roleArn: `${role}/tenant`,
+          sessionTags: { "my team": "größe {namespace}" },
+          sourceIdentity: "a@b",
+          duration: "1h",
+        },
+      ),
+    }),
+    "a long session of one role": one({ duration: "12h" }),
+    ...Object.fromEntries(
+      roleArns.map((roleArn) => [`the role ${roleArn}`, clusterConnection({ auth: { assumeRole: [{ roleArn }] } })]),
+    ),
+    "a queue's own roles, where each namespace is an identity": clusterConnection({
+      auth: { assumeRole: [{ roleArn: `${role}/{namespace}` }] },
+      events: {
+        queueUrl: "https://sqs.eu-west-1.amazonaws.com/123456789012/q",
+        auth: { assumeRole: [{ roleArn: `${role}/queue` }] },
+      },
+    }),
+  });
+  refuses(dryRun, {
+    "them without a Secret in an AWSConnection": [
+      connection({ auth: { assumeRole: [{ roleArn: `${role}/reader` }] } }),
+      "spec.auth.secretRef is required",
+    ],
+    "an empty auth": [clusterConnection({ auth: {} }), "spec.auth needs secretRef, assumeRole or both"],
+    none: [connection({ auth: assuming() }), "should have at least 1 items"],
+    six: [connection({ auth: assuming(...tooMany) }), "must have at most 5 items"],
+    "one without ARN": [connection({ auth: assuming({}) }), "roleArn", "Required value"],
+    ...Object.fromEntries(
+      Object.entries(badRoleArns).map(([what, [roleArn, says]]) => [
+        what,
+        [clusterConnection({ auth: { assumeRole: [{ roleArn }] } }), says] as const,
+      ]),
+    ),
+    "an external id of one character": [one({ externalId: "x" }), "externalId", "at least 2 chars long"],
+    "an external id with a space": [one({ externalId: "a b" }), "auth.assumeRole.externalId must be letters"],
+    "a tag of AWS's own": [one({ sessionTags: { "AWS:x": "y" } }), "not begin with aws:"],
+    "a tag's name that is none": [
+      one({ sessionTags: { "a*": "y" } }),
+      "auth.assumeRole.sessionTags: each name must be",
+    ],
+    "a tag's value that is none": [
+      one({ sessionTags: { a: "b*" } }),
+      "auth.assumeRole.sessionTags: each value must be",
+    ],
+    "another placeholder in a tag": [
+      one({ sessionTags: { a: "{name}" } }),
+      "sessionTags: the only placeholder is {namespace}",
+    ],
+    "another placeholder in a source identity": [
+      one({ sourceIdentity: "{name}" }),
+      "sourceIdentity: the only placeholder is",
+    ],
+    "a source identity with a space": [
+      one({ sourceIdentity: "a b" }),
+      "auth.assumeRole.sourceIdentity must be letters",
+    ],
+    "two source identities": [
+      connection({
+        auth: assuming({ roleArn: `${role}/a`, sourceIdentity: "ab" }, { roleArn: `${role}/b`, sourceIdentity: "bc" }),
+      }),
+      "sourceIdentity must be the same in all roles that have one",
+    ],
+    "a session that is too short": [
+      one({ duration: "14m59s" }),
+      "auth.assumeRole.duration must be between 15m and 12h",
+    ],
+    "a session that is too long": [one({ duration: "12h1s" }), "auth.assumeRole.duration must be between 15m and 12h"],
+    "a duration that is none": [one({ duration: "soon" }), "auth.assumeRole.duration must be a duration"],
+    "more than an hour for one of two roles": [
+      connection({ auth: assuming({ roleArn: `${role}/a` }, { roleArn: `${role}/b`, duration: "2h" }) }),
+      "with more than one role each duration must be at most 1h",
+      "shorten it",
+    ],
+    "a queue's own roles where there is one identity": [
+      clusterConnection({
+        events: {
+          queueUrl: "https://sqs.eu-west-1.amazonaws.com/123456789012/q",
+          auth: { assumeRole: [{ roleArn: `${role}/q` }] },
+        },
+      }),
+      "spec.events.auth is only for connections whose auth.assumeRole has {namespace} in it",
+    ],
+    "a namespace's role for a queue": [
+      clusterConnection({
+        auth: { assumeRole: [{ roleArn: `${role}/{namespace}` }] },
+        events: {
+          queueUrl: "https://sqs.eu-west-1.amazonaws.com/123456789012/q",
+          auth: { assumeRole: [{ roleArn: `${role}/{namespace}` }] },
+        },
+      }),
+      "events.auth.assumeRole.roleArn: no placeholder can stand here",
+    ],
+  });
+});
+
+describe("regions that stand in", () => {
+  takes(dryRun, {
+    "of either kind": connection({ failoverRegions: ["eu-central-1", "us-gov-west-1"] }),
+    "with endpoints that name the region": clusterConnection({
+      failoverRegions: ["eu-central-1"],
+      endpoints: { ssm: "https://ssm.{region}.proxy.example/{region}/x", kms: "https://{region}" },
+    }),
+  });
+  refuses(dryRun, {
+    "the region itself": [
+      connection({ failoverRegions: ["eu-central-1", "eu-west-1"] }),
+      "spec.failoverRegions must not have spec.region itself",
+    ],
+    "a region that is none": [
+      connection({ failoverRegions: ["Frankfurt"] }),
+      "failoverRegions must have codes of AWS regions",
+    ],
+    "one twice": [connection({ failoverRegions: ["eu-central-1", "eu-central-1"] }), "Duplicate value"],
+    six: [
+      connection({ failoverRegions: ["a", "b", "c", "d", "e", "f"].map((x) => `eu-${x}-1`) }),
+      "must have at most 5 items",
+    ],
+    "another placeholder in an endpoint": [
+      clusterConnection({ endpoints: { ssm: "https://{zone}.example" } }),
+      "endpoints.ssm must be a URL of a host",
+    ],
+  });
+});
+
 describe("a ClusterAWSConnection", () => {
   takes(dryRun, {
     "the operator's own identity": clusterConnection({}),

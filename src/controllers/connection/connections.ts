@@ -3,11 +3,18 @@ import type { Identity } from "../../aws/identity.ts";
 import { partitionOf } from "../../aws/names.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Grant } from "../syncedsecret/plan.ts";
+import type { ConnectionIdentities } from "./identities.ts";
 import { type AnyConnection, allowsNamespace, connectionKey } from "./resolve.ts";
 
 /** What a connection's own reconcile found. */
 export type Resolved =
-  | { state: "ready"; connection: AnyConnection; identity: Identity; account: string; pollIntervalMs: number }
+  | {
+      state: "ready";
+      connection: AnyConnection;
+      identities: ConnectionIdentities;
+      account: string;
+      pollIntervalMs: number;
+    }
   | { state: "failed"; connection: AnyConnection; failure: Failure };
 
 /** What a SyncedSecret gets of its connection. */
@@ -60,7 +67,8 @@ export class Connections {
   /** Keys of the connections that lead to an account and region. */
   *leadingTo(account: string, region: string): Iterable<string> {
     for (const [key, resolved] of this.#resolved) {
-      if (resolved.state === "ready" && resolved.account === account && resolved.identity.region === region) yield key;
+      if (resolved.state !== "ready" || resolved.account !== account) continue;
+      if (resolved.connection.spec.region === region) yield key;
     }
   }
 
@@ -98,11 +106,25 @@ export class Connections {
       const message = `${kind} ${name} is not ready: ${resolved.failure.message}`;
       return { state: "refused", failure: new Failure("ConnectionNotReady", resolved.failure.next, message) };
     }
+    const { identities } = resolved;
     const { allow, binding } = resolved.connection.spec;
+    let identity: Identity;
+    try {
+      identity = identities.of(namespace);
+    } catch (failure) {
+      if (!(failure instanceof Failure)) throw failure;
+      return { state: "refused", failure };
+    }
     return {
       state: "granted",
       granted: {
-        identity: resolved.identity,
+        identity,
+        standIns: (resolved.connection.spec.failoverRegions ?? []).map((region) => ({
+          region,
+          get identity() {
+            return identities.of(namespace, region);
+          },
+        })),
         account: resolved.account,
         parameters: allow?.parameters,
         keyIds: allow?.keyIds,
@@ -112,7 +134,7 @@ export class Connections {
           allowUnbound: binding.allowUnbound ?? false,
         },
         discovery: allow?.discovery && {
-          partition: allow.discovery.partition ?? partitionOf(resolved.identity.region),
+          partition: allow.discovery.partition ?? partitionOf(identity.region),
           accounts: allow.discovery.accounts.length > 0 ? allow.discovery.accounts : [resolved.account],
         },
         closed: standsIn || resolved.connection.kind === "ClusterAWSConnection",

@@ -1,10 +1,12 @@
 import { fieldManager } from "../../api/annotations.ts";
-import type { Identities } from "../../aws/identity.ts";
+import type { Condition } from "../../api/conditions.ts";
+import type { Identities, Identity } from "../../aws/identity.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/recorder.ts";
 import { awsConnections, clusterAWSConnections, type KubeObject, secrets } from "../../kube/resource.ts";
 import { announcedFactor } from "../../parameters/intervals.ts";
+import type { Outages } from "../../parameters/outages.ts";
 import type { Claim, Quotas } from "../../parameters/quotas.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { formatDuration, parseDuration } from "../../runtime/duration.ts";
@@ -13,8 +15,10 @@ import type { Log } from "../../runtime/log.ts";
 import { type Asked, conditionsAfter, isSame } from "../conditions.ts";
 import { conditionWithout } from "../events/condition.ts";
 import type { EventHub } from "../events/hub.ts";
+import { failedOver } from "../syncedsecret/failover.ts";
 import type { Connections, Resolved } from "./connections.ts";
-import { type AnyConnection, credentialsSecret, identitySpec, type SecretData } from "./resolve.ts";
+import { ConnectionIdentities } from "./identities.ts";
+import { type AnyConnection, credentialsSecret, type SecretData } from "./resolve.ts";
 
 export interface ConnectionReconcilerOptions {
   /** The connection under a key, as the cluster has it. */
@@ -26,7 +30,11 @@ export interface ConnectionReconcilerOptions {
   /** Called when the limits of an account and region may have changed. */
   limited: (account: string, region: string) => void;
   /** Is told of each connection, and says what becomes of its queue. */
-  events: Pick<EventHub, "resolved" | "removed" | "condition" | "isProved">;
+  events: Pick<EventHub, "resolved" | "joined" | "left" | "removed" | "condition" | "isProved">;
+  /** Watches the identities that have regions to stand in for their own. */
+  outages: Pick<Outages, "watch" | "unwatch" | "isDown">;
+  /** The namespaces whose SyncedSecrets name a connection. */
+  usedFrom: (key: string) => ReadonlySet<string>;
   identities: Identities;
   /** The operator's `--cluster-name`; empty where it has none. */
   clusterName: string;
@@ -58,6 +66,8 @@ const credentialsAgainMs = 60_000;
  */
 export class ConnectionReconciler {
   readonly #options: ConnectionReconcilerOptions;
+  /** What each connection stands for, also while it is not ready: what is under way goes on counting. */
+  readonly #current = new Map<string, ConnectionIdentities>();
 
   constructor(options: ConnectionReconcilerOptions) {
     this.#options = options;
@@ -65,12 +75,13 @@ export class ConnectionReconciler {
 
   /** Brings what is known of the connection `key` (see `connectionKey`) up to date, and its status. */
   async reconcile(key: string): Promise<Again> {
-    const { connections, quotas, events, changed, find } = this.#options;
+    const { connections, events, changed, find } = this.#options;
     const connection = find(key);
     const before = connections.get(key);
     if (!connection || connection.metadata.deletionTimestamp) {
       connections.remove(key);
-      quotas.remove(key);
+      this.#current.get(key)?.end();
+      this.#current.delete(key);
       events.removed(key);
       // Also where nothing was known of it: its users may have waited for it.
       changed(key);
@@ -78,11 +89,9 @@ export class ConnectionReconciler {
     }
     const resolved = await this.#resolve(connection, before);
     connections.set(key, resolved);
-    if (resolved.state === "ready" && quotas.set(key, claimOf(resolved))) {
-      this.#options.limited(resolved.account, resolved.identity.region);
-    }
+    if (resolved.state === "ready") this.#begin(key, resolved);
     if (isDifferent(before, resolved)) changed(key);
-    if (resolved.state === "ready") events.resolved(key, connection, resolved.identity, resolved.account);
+    if (resolved.state === "ready") await this.#receive(key, resolved);
     else events.removed(key);
     await this.#report(key, connection, resolved);
     if (resolved.state === "failed") return { retry: resolved.failure.next === "retry", afterMs: 60_000 };
@@ -96,21 +105,65 @@ export class ConnectionReconciler {
     const pollIntervalMs = (interval === undefined ? undefined : parseDuration(interval)) ?? defaultPollIntervalMs;
     try {
       checkBinding(connection, this.#options.clusterName);
-      const identity = this.#options.identities.get(identitySpec(connection, await this.#credentials(connection)));
+      const data = await this.#credentials(connection);
+      const made = new ConnectionIdentities({ connection, data, identities: this.#options.identities });
+      const known = before?.state === "ready" && before.identities.digest === made.digest ? before : undefined;
+      const common = { state: "ready", connection, pollIntervalMs } as const;
+      const identities = known?.identities ?? made;
+      // Where each namespace is an identity of its own, its SyncedSecrets say how that fares.
+      if (made.isOfNamespaces) return { ...common, identities, account: made.account! };
       try {
-        const { account } = await identity.caller();
-        return { state: "ready", connection, identity, account, pollIntervalMs };
+        const { account } = await identities.of("").caller();
+        return { ...common, identities: account === known?.account ? identities : made, account };
       } catch (error) {
         const isSilence = error instanceof Failure && error.next === "retry";
-        if (isSilence && before?.state === "ready" && before.identity.key === identity.key) {
-          return { ...before, connection, pollIntervalMs };
-        }
-        throw error;
+        if (isSilence && known) return { ...known, connection, pollIntervalMs };
+        const account = isSilence ? await accountElsewhere(identities, connection) : undefined;
+        if (account === undefined) throw error;
+        return { ...common, identities, account };
       }
     } catch (error) {
       if (error instanceof Failure) return { state: "failed", connection, failure: error };
       throw error;
     }
+  }
+
+  /** Has a connection's identities count against its quotas, and hear of its events. */
+  #begin(key: string, resolved: Ready): void {
+    const { quotas, events, limited, usedFrom, outages } = this.#options;
+    const { identities, account, connection } = resolved;
+    const before = this.#current.get(key);
+    if (before !== identities) {
+      this.#current.set(key, identities);
+      const joined = (identity: Identity) => {
+        if (quotas.set(claimName(key, identity.key), claimOf(resolved, identity))) limited(account, identity.region);
+        events.joined(key, identity);
+        if (connection.spec.failoverRegions?.length) outages.watch(key, identity);
+        else outages.unwatch(key, identity.key);
+      };
+      const left = (identityKey: string) => {
+        quotas.remove(claimName(key, identityKey));
+        events.left(key, identityKey);
+        outages.unwatch(key, identityKey);
+      };
+      identities.begin({ joined, left }, before);
+    }
+    identities.keepOnly(usedFrom(key));
+  }
+
+  /** Has the connection's queue received from, where it names one. */
+  async #receive(key: string, { connection, identities, account }: Ready): Promise<void> {
+    const { events } = this.#options;
+    const receiver = connection.spec.events ? identities.receiver : undefined;
+    if (!receiver) return events.removed(key);
+    // Where it cannot be told, receiving says why.
+    const caller = identities.isOfNamespaces ? await receiver.caller().catch(() => undefined) : { account };
+    events.resolved(key, connection, {
+      receiver,
+      receiverAccount: caller?.account ?? account,
+      account,
+      readers: identities.atHome,
+    });
   }
 
   async #credentials(connection: AnyConnection): Promise<SecretData | undefined> {
@@ -144,26 +197,44 @@ export class ConnectionReconciler {
     return known ? [known] : [];
   }
 
+  /** What there is to say while the connection's region is down, and others stand in. */
+  #failedOver({ connection, identities }: Ready): Asked[] {
+    const { outages } = this.#options;
+    const { region, failoverRegions = [] } = connection.spec;
+    const services = { ssm: "AWS Systems Manager", kms: "AWS KMS" };
+    const down = (["ssm", "kms"] as const).filter((service) =>
+      identities.atHome.some(({ key }) => outages.isDown(key, service)),
+    );
+    if (down.length === 0) return [];
+    const what = down.map((service) => services[service]).join(" and ");
+    const message = `${what} in ${region} ${down.length > 1 ? "do" : "does"} not answer: ${failoverRegions.join(", ")} ${failoverRegions.length > 1 ? "stand" : "stands"} in for blobs under multi-Region keys and for SyncedSecrets that have no Secret yet`;
+    return [{ type: failedOver, status: "True", reason: "Unreachable", message }];
+  }
+
   async #report(key: string, connection: AnyConnection, resolved: Resolved): Promise<void> {
-    const more = this.#eventsCondition(key, connection);
+    const elsewhere = resolved.state === "ready" ? this.#failedOver(resolved) : [];
+    const more = [...elsewhere, ...this.#eventsCondition(key, connection)];
     const { client, clock, recorder } = this.#options;
     const generation = connection.metadata.generation ?? 1;
     const ready = resolved.state === "ready";
-    const caller = ready ? await resolved.identity.caller().catch(() => undefined) : undefined;
+    const single = ready && !resolved.identities.isOfNamespaces ? resolved.identities.of("") : undefined;
+    const caller = await single?.caller().catch(() => undefined);
     const condition = ready
       ? {
           type: "Ready",
           status: "True" as const,
           reason: "Synced",
-          message: `calls AWS account ${resolved.account} in ${resolved.identity.region}`,
+          message: single ? `calls AWS account ${resolved.account} in ${single.region}` : namespacesIn(resolved),
         }
       : { type: "Ready", status: "False" as const, reason: resolved.failure.reason, message: resolved.failure.message };
     const stalled =
       !ready && resolved.failure.next === "stalled" ? [{ ...condition, type: "Stalled", status: "True" as const }] : [];
     const before = connection.status;
-    const inEffect = ({ identity, pollIntervalMs }: Ready) => {
+    const inEffect = ({ identities, pollIntervalMs }: Ready) => {
       const { stretch, events } = this.#options;
-      const ms = pollIntervalMs * (events.isProved(key) ? announcedFactor : 1) * stretch(identity.key);
+      // All of them share one quota.
+      const [one] = identities.atHome;
+      const ms = pollIntervalMs * (events.isProved(key) ? announcedFactor : 1) * (one ? stretch(one.key) : 1);
       return Math.ceil(ms / 1_000) * 1_000;
     };
     const status = {
@@ -176,7 +247,8 @@ export class ConnectionReconciler {
     const { apiVersion, kind, metadata } = connection;
     const { name, namespace, uid } = metadata;
     const was = before?.conditions?.find(({ type }) => type === "Ready");
-    if (!ready && was?.reason !== condition.reason) {
+    const turn = turnOf(before?.conditions, elsewhere[0]);
+    if (turn || (!ready && was?.reason !== condition.reason)) {
       const regarding = {
         apiVersion: apiVersion!,
         kind: kind!,
@@ -184,12 +256,8 @@ export class ConnectionReconciler {
         uid: uid!,
         ...(namespace ? { namespace } : {}),
       };
-      recorder.record(regarding, {
-        type: "Warning",
-        reason: condition.reason,
-        action: "Resolve",
-        note: condition.message,
-      });
+      const note = { type: "Warning", reason: condition.reason, note: condition.message } as const;
+      recorder.record(regarding, { ...(turn ?? note), action: "Resolve" });
     }
     try {
       await client.apply(
@@ -212,8 +280,45 @@ function checkBinding({ spec }: AnyConnection, clusterName: string): void {
   throw new Failure("ConnectionNotReady", "wait", message);
 }
 
-/** What a connection says of the quota that it uses. */
-function claimOf({ connection, identity, account }: Ready): Claim {
+/** The account, as the first region says that stands in and answers; undefined where none does. */
+async function accountElsewhere(
+  identities: ConnectionIdentities,
+  { spec }: AnyConnection,
+): Promise<string | undefined> {
+  for (const region of spec.failoverRegions ?? []) {
+    const caller = await identities
+      .of("", region)
+      .caller()
+      .catch(() => undefined);
+    if (caller) return caller.account;
+  }
+  return undefined;
+}
+
+/** What is to be said of a connection whose namespaces are identities of their own. */
+function namespacesIn({ connection, identities, account }: Ready): string {
+  const all = identities.atHome;
+  const refused = all.filter(({ refusal }) => refusal !== undefined).length;
+  const use = all.length === 1 ? "1 namespace uses it" : `${all.length} namespaces use it`;
+  const how = refused === 0 ? "" : `, ${refused} of which cannot be assumed: their SyncedSecrets say why`;
+  return `each namespace calls AWS account ${account} in ${connection.spec.region} by a role of its own; ${use}${how}`;
+}
+
+/** The event where a connection's region is down for the first time, or answers again. */
+function turnOf(before: readonly Condition[] | undefined, now: Asked | undefined) {
+  const was = before?.find(({ type }) => type === failedOver);
+  if (now && !was) return { type: "Warning", reason: "Unreachable", note: now.message } as const;
+  if (!was || now) return undefined;
+  return { type: "Normal", reason: "Synced", note: "the connection's own region answers again" } as const;
+}
+
+/** What a connection's claim for one of its identities is called. */
+function claimName(key: string, identityKey: string): string {
+  return `${key} ${identityKey}`;
+}
+
+/** What a connection says of the quota that an identity of its uses. */
+function claimOf({ connection, account }: Ready, identity: Identity): Claim {
   const { ssmRequestsPerSecond: ssm, kmsRequestsPerSecond: kms } = connection.spec.limits ?? {};
   return {
     identityKey: identity.key,
@@ -230,7 +335,7 @@ function isDifferent(before: Resolved | undefined, after: Resolved): boolean {
     return !(before.state === "failed" && after.state === "failed" && before.failure.message === after.failure.message);
   }
   const same =
-    before.identity.key === after.identity.key &&
+    before.identities === after.identities &&
     before.account === after.account &&
     before.pollIntervalMs === after.pollIntervalMs &&
     isSame(before.connection.spec, after.connection.spec);

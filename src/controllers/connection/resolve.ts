@@ -1,5 +1,7 @@
 import type { AWSConnection, ClusterAWSConnection } from "../../api/types.ts";
 import type { IdentitySpec } from "../../aws/identity.ts";
+import type { RoleStep } from "../../aws/roles.ts";
+import { parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { Sealed } from "../../runtime/sealed.ts";
 
@@ -21,14 +23,46 @@ export function credentialsSecret(connection: AnyConnection): { namespace: strin
   return { namespace: own, name: ref.name };
 }
 
+/** The roles that a connection assumes, as its spec has them. */
+type Roles = NonNullable<NonNullable<AnyConnection["spec"]["auth"]>["assumeRole"]>;
+
+const placeholder = "{namespace}";
+
+/** Whether each namespace that uses a connection is an identity of its own. A namespaced connection is one in any case. */
+export function isOfNamespaces(connection: AnyConnection): boolean {
+  if (connection.kind === "AWSConnection") return false;
+  const texts = ({ roleArn, sourceIdentity = "", sessionTags = {} }: Roles[number]) =>
+    [roleArn, sourceIdentity, ...Object.values(sessionTags)].join("\n");
+  return (connection.spec.auth?.assumeRole ?? []).some((role) => texts(role).includes(placeholder));
+}
+
+/** The account that a connection's last role belongs to, as its ARN says; undefined where it assumes none. */
+export function accountOfRole(connection: AnyConnection): string | undefined {
+  return connection.spec.auth?.assumeRole?.at(-1)?.roleArn.split(":")[4];
+}
+
+/** Whom a connection's identity is asked for: for a SyncedSecret's namespace, for its queue, and in which region. */
+export interface IdentityFor {
+  /** The SyncedSecret's own, where each namespace is an identity of its own. */
+  namespace?: string;
+  /** Whether it is the one that receives from the connection's queue. */
+  forQueue?: boolean;
+  /** A region that stands in; the connection's own when left out. */
+  region?: string;
+}
+
 /**
  * Turns a connection into the identity that it stands for. Pure.
  *
  * @param data of the Secret that `credentialsSecret` names; undefined where it names none
- * @throws Failure where a namespaced connection would borrow the operator's identity, or the Secret lacks a key
+ * @throws Failure where a namespaced connection would borrow the operator's identity, the Secret lacks a key, or a role
+ *   comes to have no possible name
  */
-export function identitySpec(connection: AnyConnection, data: SecretData | undefined): IdentitySpec {
-  const { spec } = connection;
+export function identitySpec(
+  connection: AnyConnection,
+  data: SecretData | undefined,
+  { namespace, forQueue = false, region = connection.spec.region }: IdentityFor = {},
+): IdentitySpec {
   const secret = credentialsSecret(connection);
   if (connection.kind === "AWSConnection" && !secret) {
     const message =
@@ -36,12 +70,59 @@ export function identitySpec(connection: AnyConnection, data: SecretData | undef
     throw new Failure("NotAllowed", "stalled", message);
   }
   const cluster = connection.kind === "ClusterAWSConnection" ? (connection as ClusterAWSConnection).spec : undefined;
+  const isHome = region === connection.spec.region;
+  const ofNamespaces = isOfNamespaces(connection);
+  const roles = forQueue && ofNamespaces ? cluster?.events?.auth?.assumeRole : connection.spec.auth?.assumeRole;
+  const standsFor = ofNamespaces ? namespace : connection.metadata.namespace;
+  const steps = (roles ?? []).map((role) => stepOf(role, standsFor ?? ""));
   return {
-    region: spec.region,
+    region,
     credentials: secret ? staticKeys(data ?? {}, `${secret.namespace}/${secret.name}`) : { kind: "default" },
-    ...(cluster?.endpoints ? { endpoints: cluster.endpoints } : {}),
+    ...(steps.length > 0 ? { assumeRole: steps } : {}),
+    ...(ofNamespaces && namespace !== undefined ? { namespace } : {}),
+    ...endpointsOf(cluster?.endpoints, region, isHome),
     ...(cluster?.useFIPS === undefined ? {} : { useFIPS: cluster.useFIPS }),
     ...(cluster?.useDualStack === undefined ? {} : { useDualStack: cluster.useDualStack }),
+  };
+}
+
+/** Endpoints that hold for a region: one that does not say `{region}` is the home region's. */
+function endpointsOf(
+  endpoints: NonNullable<ClusterAWSConnection["spec"]["endpoints"]> | undefined,
+  region: string,
+  isHome: boolean,
+): Pick<IdentitySpec, "endpoints"> {
+  const urls = Object.entries(endpoints ?? {}).filter(([, url]) => isHome || url.includes("{region}"));
+  if (urls.length === 0) return {};
+  return { endpoints: Object.fromEntries(urls.map(([service, url]) => [service, url.replaceAll("{region}", region)])) };
+}
+
+/** Characters of a role's name and of a source identity, at most (IAM User Guide, "IAM and AWS STS quotas"). */
+const nameLength = 64;
+
+function stepOf(
+  { roleArn, externalId, sessionTags, sourceIdentity, duration }: Roles[number],
+  namespace: string,
+): RoleStep {
+  const filled = (text: string) => text.replaceAll(placeholder, namespace);
+  const arn = filled(roleArn);
+  const tooLong = (what: string) =>
+    new Failure(
+      "InvalidData",
+      "stalled",
+      `auth.assumeRole of the connection makes ${what} of over ${nameLength} characters for namespace ${namespace}: AWS takes no longer one; use a shorter name`,
+    );
+  if (arn.length - arn.lastIndexOf("/") - 1 > nameLength) throw tooLong("a role's name");
+  if (sourceIdentity !== undefined && filled(sourceIdentity).length > nameLength) throw tooLong("a sourceIdentity");
+  const seconds = duration === undefined ? undefined : parseDuration(duration)! / 1_000;
+  return {
+    roleArn: arn,
+    ...(externalId === undefined ? {} : { externalId }),
+    ...(sessionTags === undefined
+      ? {}
+      : { sessionTags: Object.fromEntries(Object.entries(sessionTags).map(([key, value]) => [key, filled(value)])) }),
+    ...(sourceIdentity === undefined ? {} : { sourceIdentity: filled(sourceIdentity) }),
+    ...(seconds === undefined ? {} : { durationSeconds: seconds }),
   };
 }
 

@@ -84,8 +84,12 @@ export class EventHub {
     await Promise.all(this.#stopping);
   }
 
-  /** Takes what a connection has come to. */
-  resolved(key: string, connection: AnyConnection, identity: Identity, account: string): void {
+  /** Takes what a connection has come to, and who reads for it. */
+  resolved(
+    key: string,
+    connection: AnyConnection,
+    { receiver: identity, receiverAccount, account, readers }: Resolved,
+  ): void {
     const queueUrl = connection.spec.events?.queueUrl;
     if (queueUrl === undefined) {
       this.removed(key);
@@ -97,12 +101,28 @@ export class EventHub {
     const problem = "problem" in parsed ? parsed.problem : undefined;
     const queue = "queue" in parsed ? parsed.queue : undefined;
     const queueKey = queue && [queue.origin, identity.region, queue.account, queue.name].join(" ");
-    const isForeign = queue !== undefined && queue.account !== account;
-    const member: Member = { key, queueUrl, queueKey, problem, isForeign, identity, account };
+    const isForeign = queue !== undefined && queue.account !== receiverAccount;
+    const reading = new Map(readers.map((reader) => [reader.key, reader]));
+    const member: Member = { key, queueUrl, queueKey, problem, isForeign, identity, account, readers: reading };
     const before = this.#members.get(key);
     if (before && isSame(before, member)) return;
     this.#join(member);
     if (before) this.#leave(before);
+  }
+
+  /** Takes word of an identity that comes to read for a connection. */
+  joined(key: string, identity: Identity): void {
+    const member = this.#members.get(key);
+    if (!member || member.identity.region !== identity.region) return;
+    member.readers.set(identity.key, identity);
+    this.#index(member, identity.key);
+  }
+
+  /** Takes word that an identity reads no more for a connection. */
+  left(key: string, identityKey: string): void {
+    const member = this.#members.get(key);
+    if (!member?.readers.delete(identityKey)) return;
+    this.#unindex(member, identityKey);
   }
 
   /** Takes word that a connection is no more, or grants nothing at the moment. */
@@ -178,9 +198,9 @@ export class EventHub {
   }
 
   #join(member: Member): void {
-    const { queueKey, queueUrl, identity, key } = member;
+    const { queueKey, queueUrl, key } = member;
     this.#members.set(key, member);
-    this.#byIdentity.set(identity.key, (this.#byIdentity.get(identity.key) ?? new Set()).add(member));
+    for (const identityKey of member.readers.keys()) this.#index(member, identityKey);
     if (queueKey === undefined) return;
     const queue = this.#queues.get(queueKey) ?? this.#newQueue(queueUrl);
     this.#queues.set(queueKey, queue);
@@ -189,10 +209,8 @@ export class EventHub {
   }
 
   #leave(member: Member): void {
-    const { queueKey, identity, key } = member;
-    const others = this.#byIdentity.get(identity.key)!;
-    others.delete(member);
-    if (others.size === 0) this.#byIdentity.delete(identity.key);
+    const { queueKey, key } = member;
+    for (const identityKey of member.readers.keys()) this.#unindex(member, identityKey);
     const queue = this.#queueOf(member);
     if (!queue) return;
     if (queue.members.get(key) === member) queue.members.delete(key);
@@ -207,7 +225,17 @@ export class EventHub {
       this.#receive(queue);
       this.#withdrawWhereSilent(queue);
     }
-    if (wasProved) this.#options.observer.replan(identity.key);
+    if (wasProved) for (const identityKey of member.readers.keys()) this.#options.observer.replan(identityKey);
+  }
+
+  #index(member: Member, identityKey: string): void {
+    this.#byIdentity.set(identityKey, (this.#byIdentity.get(identityKey) ?? new Set()).add(member));
+  }
+
+  #unindex(member: Member, identityKey: string): void {
+    const members = this.#byIdentity.get(identityKey);
+    members?.delete(member);
+    if (members?.size === 0) this.#byIdentity.delete(identityKey);
   }
 
   #newQueue(url: string): Queue {
@@ -242,7 +270,7 @@ export class EventHub {
   async #handle(queue: Queue, { account, region, name }: ParameterNotice): Promise<void> {
     const { observer } = this.#options;
     const place = `${account}/${region}`;
-    const identities = new Map(queue.membersAt(place).map(({ identity }) => [identity.key, identity]));
+    const identities = new Map(queue.membersAt(place).flatMap(({ readers }) => [...readers]));
     if (identities.size === 0) return;
     queue.recent.add(place, name);
     const looks = [...identities.values()].map((identity) => observer.announced(identity, account, name));
@@ -293,7 +321,7 @@ export class EventHub {
     if (!queue.proved.delete(place)) return;
     const members = queue.membersAt(place);
     for (const { key } of members) this.#options.changed(key);
-    for (const key of new Set(members.map(({ identity }) => identity.key))) this.#options.observer.replan(key);
+    this.#replan(members);
   }
 
   #withdrawWhereSilent(queue: Queue): void {
@@ -302,16 +330,32 @@ export class EventHub {
 
   #healthChanged(queue: Queue, identityKey: string): void {
     this.#withdrawWhereSilent(queue);
-    if (queue.proved.size > 0 && queue.health(identityKey).state !== "ok") this.#options.observer.replan(identityKey);
-    for (const { key, identity } of queue.members.values()) {
-      if (identity.key === identityKey) this.#options.changed(key);
-    }
+    const concerned = [...queue.members.values()].filter(({ identity }) => identity.key === identityKey);
+    if (queue.proved.size > 0 && queue.health(identityKey).state !== "ok") this.#replan(concerned);
+    for (const { key } of concerned) this.#options.changed(key);
+  }
+
+  #replan(members: readonly Member[]): void {
+    const keys = new Set(members.flatMap(({ readers }) => [...readers.keys()]));
+    for (const key of keys) this.#options.observer.replan(key);
   }
 
   #track(stopping: Promise<void>): void {
     this.#stopping.add(stopping);
     void stopping.finally(() => this.#stopping.delete(stopping));
   }
+}
+
+/** What a connection with a queue has come to. */
+export interface Resolved {
+  /** Who receives. */
+  receiver: Identity;
+  /** Of whoever receives. */
+  receiverAccount: string;
+  /** AWS account of the parameters that are read. */
+  account: string;
+  /** The identities that read parameters so far; `joined` and `left` tell of the others. */
+  readers: readonly Identity[];
 }
 
 /** What a queue has proved. */
@@ -322,6 +366,11 @@ interface Proof {
 
 function isSame(a: Member, b: Member): boolean {
   return (
-    a.queueUrl === b.queueUrl && a.problem === b.problem && a.identity.key === b.identity.key && a.account === b.account
+    a.queueUrl === b.queueUrl &&
+    a.problem === b.problem &&
+    a.isForeign === b.isForeign &&
+    a.identity.key === b.identity.key &&
+    a.account === b.account &&
+    [...b.readers.keys()].every((key) => a.readers.has(key))
   );
 }

@@ -15,8 +15,12 @@ export interface Member {
   problem: string | undefined;
   /** Whether the queue is of another account than the identity. */
   isForeign: boolean;
+  /** Receives. */
   identity: Identity;
+  /** AWS account of the parameters that are read. */
   account: string;
+  /** The identities that read parameters, by their keys. */
+  readers: Map<string, Identity>;
 }
 
 /** Where an event happened, and so what a queue proves itself for. */

@@ -1,3 +1,4 @@
+import { parseParameterRef } from "../../aws/names.ts";
 import { type Entry, isKnown, type Missing, type Spot } from "../../parameters/entry.ts";
 import { memberSelector, type Reference } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
@@ -176,7 +177,12 @@ export function labelled(planned: Planned, failure: Failure): Failure {
 
 function notFound(planned: DataFromParameter | ManyFromDocument, reason: Missing["reason"], grant: Grant): Failure {
   const { name, selector } = planned.reference;
-  const where = `in account ${grant.account}, region ${grant.identity.region}`;
+  const named = parseParameterRef(name);
+  const owner = "ref" in named && named.ref.kind === "arn" ? named.ref.account : "";
+  const isForeign = owner !== "" && owner !== grant.account;
+  const where = isForeign
+    ? `in account ${owner}, or is not shared with account ${grant.account} by AWS RAM`
+    : `in account ${grant.account}, region ${grant.identity.region}`;
   const remedy = optionalHint(planned);
   if (reason === "VersionNotFound") {
     const what = isVersion(selector) ? `version ${selector.slice(1)}` : `label ${selector.slice(1)}`;

@@ -1,49 +1,94 @@
+import { AwsFailure, isSilence } from "../../aws/failure.ts";
+import type { Identity } from "../../aws/identity.ts";
 import type { KmsPort } from "../../aws/kms.ts";
+import { keyIn } from "../../ciphertexts/key-name.ts";
 import { openBlob } from "../../ciphertexts/kms-blob.ts";
 import { openMessage } from "../../ciphertexts/message.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
 import type { Lanes } from "../../parameters/lanes.ts";
+import type { Outages } from "../../parameters/outages.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
 import type { Gathered } from "./gathered.ts";
-import { blobRules, isFromParameters, messageRules } from "./plan.ts";
+import { blobRules, type FromCiphertext, isFromParameters, messageRules } from "./plan.ts";
 
-/**
- * Opens every blob and message of a spec, each call in its turn.
- *
- * @returns the plaintexts by the label of the entry, the ARNs of the KMS keys that made them, and every problem, in the order of the
- *   messages
- */
-export async function openBlobs(
-  gathered: Gathered,
-  lanes: Lanes,
-): Promise<{ blobs: Map<string, Sealed>; keyIds: ReadonlySet<string>; problems: Failure[] }> {
-  const { granted, plan, lane, target, resource } = gathered;
-  const { identity } = granted;
-  const owner = { namespace: target.namespace, name: resource.metadata.name! };
-  const turn = { service: "kms", namespace: target.namespace } as const;
-  const kms: KmsPort = {
-    decrypt: async (request) => (await lanes.run(identity, lane, () => identity.kms.decrypt(request), turn))!,
-    describeKey: async (keyId) => (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), turn))!,
-  };
-  const blobs = new Map<string, Sealed>();
-  const keyIds = new Set<string>();
-  const problems: Failure[] = [];
+/** The way to KMS. */
+export interface WayToKms {
+  lanes: Lanes;
+  outages: Pick<Outages, "failure" | "isDown">;
+  metrics: Pick<Metrics, "failoverReads">;
+}
+
+/** What came of a spec's blobs and messages. */
+export interface Opened {
+  /** The plaintexts by the label of the entry. */
+  blobs: Map<string, Sealed>;
+  /** The ARNs of the KMS keys that made them, as they are in the connection's own region. */
+  keyIds: ReadonlySet<string>;
+  /** A region that stood in for some of them. */
+  elsewhere?: string;
+  /** In the order of the messages. */
+  problems: Failure[];
+}
+
+/** Opens all ciphertexts of a spec, each call in its turn; where KMS is down at home, in the regions that stand in. */
+export async function openBlobs(gathered: Gathered, way: WayToKms): Promise<Opened> {
+  const { plan } = gathered;
+  const opened: Opened & { keyIds: Set<string> } = { blobs: new Map(), keyIds: new Set(), problems: [] };
   await Promise.all(
     plan.entries.map(async (entry) => {
       if (isFromParameters(entry)) return;
-      const { label } = entry;
       try {
-        const { plaintext, keyId } =
-          entry.kind === "blob"
-            ? await openBlob({ kms }, entry.blob, blobRules(granted, owner, label))
-            : await openMessage({ kms }, entry.message, messageRules(granted, owner, label));
-        blobs.set(label, plaintext);
-        keyIds.add(keyId);
+        const { plaintext, keyId, region } = await open(gathered, entry, way);
+        opened.blobs.set(entry.label, plaintext);
+        opened.keyIds.add(keyId);
+        if (region !== undefined) opened.elsewhere = region;
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        problems.push(error);
+        opened.problems.push(error);
       }
     }),
   );
-  return { blobs, keyIds, problems: problems.sort((a, b) => (a.message < b.message ? -1 : 1)) };
+  opened.problems.sort((a, b) => (a.message < b.message ? -1 : 1));
+  return opened;
+}
+
+/** @returns the region too, where it is one that stood in */
+async function open(gathered: Gathered, entry: FromCiphertext, { lanes, outages, metrics }: WayToKms) {
+  const { granted, lane, target, resource } = gathered;
+  const home = granted.blobsBy ?? granted.identity;
+  const owner = { namespace: target.namespace, name: resource.metadata.name! };
+  const turn = { service: "kms", namespace: target.namespace } as const;
+  const openAt = (identity: Identity) => {
+    const kms: KmsPort = {
+      decrypt: async (request) => (await lanes.run(identity, lane, () => identity.kms.decrypt(request), turn))!,
+      describeKey: async (keyId) => (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), turn))!,
+    };
+    const grant = { ...granted, blobsBy: identity };
+    return entry.kind === "blob"
+      ? openBlob({ kms }, entry.blob, blobRules(grant, owner, entry.label))
+      : openMessage({ kms }, entry.message, messageRules(grant, owner, entry.label));
+  };
+  if (!outages.isDown(home.key, "kms")) {
+    try {
+      return { ...(await openAt(home)), region: undefined };
+    } catch (error) {
+      if (!(error instanceof AwsFailure && isSilence(error)) || !outages.isDown(home.key, "kms")) throw error;
+    }
+  }
+  for (const { region, identity } of granted.standIns ?? []) {
+    if (outages.isDown(identity.key, "kms")) continue;
+    try {
+      const { plaintext, keyId } = await openAt(identity);
+      metrics.failoverReads.inc({ service: "kms", region });
+      const here = keyIn(keyId, home.region);
+      return { plaintext, keyId: "keyId" in here ? here.keyId : keyId, region };
+    } catch (error) {
+      // That it cannot be opened there says nothing of home: a key may have no replica there, or another policy.
+      if (!(error instanceof Failure)) throw error;
+    }
+  }
+  const { reason, next, message } = outages.failure(home.key, "kms")!;
+  const regions = (granted.standIns ?? []).map(({ region }) => region).join(", ");
+  throw new Failure(reason, next, `${entry.label}: ${message}; it does not open in ${regions} either`);
 }

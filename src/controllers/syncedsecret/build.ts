@@ -16,6 +16,8 @@ export interface Material {
   blobs: ReadonlyMap<string, Sealed>;
   /** The ARNs of the KMS keys that made the blobs. */
   keyIds: ReadonlySet<string>;
+  /** A region that stood in where blobs were opened. */
+  elsewhere?: string;
   /** What the Secret has of ours at present; read only where something is lost and has to keep its bytes. */
   live: ReadonlyMap<string, Uint8Array> | undefined;
 }

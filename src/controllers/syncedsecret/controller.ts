@@ -159,6 +159,11 @@ export class SyncedSecretController {
     for (const key of each(this.#byConnection.get(connectionKey))) this.enqueue(key, "bulk");
   }
 
+  /** The SyncedSecrets that name a connection. */
+  usersOf(connectionKey: string): Iterable<string> {
+    return each(this.#byConnection.get(connectionKey));
+  }
+
   /** Has every SyncedSecret of a namespace reconciled: what connections allow may hang on its labels. */
   namespaceChanged(namespace: string): void {
     for (const key of this.#options.resources.keys()) {
@@ -296,7 +301,7 @@ export class SyncedSecretController {
       slowRetryMs,
     });
     this.#measure(key, outcome, summary);
-    for (const event of [summary.event, summary.warning]) {
+    for (const event of [summary.event, summary.turn, summary.warning]) {
       if (!event) continue;
       const { apiVersion, kind, metadata } = resource;
       const { name, namespace, uid } = metadata;

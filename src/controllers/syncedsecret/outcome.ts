@@ -53,6 +53,8 @@ interface Common {
   heardAt?: number;
   /** Why a source has not been heard of since. */
   unheard?: Failure;
+  /** What is said where the Secret holds what was read in a region that stood in. */
+  failedOver?: string;
   /** The value of the refresh annotation that this reconcile honoured. */
   handledRefresh?: string;
 }

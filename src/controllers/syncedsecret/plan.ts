@@ -1,6 +1,7 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import { allowsParameter, allowsPath } from "../../aws/allow.ts";
 import type { Identity } from "../../aws/identity.ts";
+import { parseParameterRef } from "../../aws/names.ts";
 import { type Binding, type Owner, pairsText } from "../../ciphertexts/binding.ts";
 import { type BlobRules, checkBlob, type KmsBlob } from "../../ciphertexts/kms-blob.ts";
 import { checkMessage, type Message, type MessageRules } from "../../ciphertexts/message.ts";
@@ -12,6 +13,10 @@ import type { KeyRules } from "../../values/assemble.ts";
 /** What a connection lets a SyncedSecret use, and as whom. */
 export interface Grant {
   identity: Identity;
+  /** Whose KMS opens blobs, where it is another one than reads the parameters. */
+  blobsBy?: Identity;
+  /** The same identity in the regions that stand in, in order; none where left out. */
+  standIns?: readonly StandIn[];
   /** AWS account that the identity calls; part of every revision. */
   account: string;
   /** `spec.allow.parameters`; undefined allows nothing where `closed`, everything else where not. */
@@ -23,6 +28,13 @@ export interface Grant {
   binding?: Binding | undefined;
   /** Whose keys a message may name by itself; undefined where each entry has to name them. */
   discovery?: Discovery | undefined;
+}
+
+/** A region that stands in for a connection's own. */
+export interface StandIn {
+  region: string;
+  /** Made when it is first asked for. */
+  readonly identity: Identity;
 }
 
 interface Labelled {
@@ -130,6 +142,8 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
     const selector =
       source.version !== undefined ? `:${source.version}` : source.label !== undefined ? `:${source.label}` : "";
     check(label, `parameter ${source.name}`, allowsParameter(patterns, source.name, namespace));
+    const elsewhere = regionProblem(source.name, identity.region);
+    if (elsewhere) refused.push(new Failure("InvalidData", "stalled", `${label}: ${elsewhere}`));
     const reference: ParameterReference = { kind: "parameter", identity, name: source.name, selector };
     references.set(source.name + selector, reference);
     return reference;
@@ -211,8 +225,19 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
 }
 
 /** What a connection says of a blob. */
-export function blobRules({ identity, keyIds, binding }: Grant, owner: Owner, entry: string): BlobRules {
-  return { region: identity.region, allowKeyIds: keyIds, binding, owner, entry };
+export function blobRules(
+  { identity, blobsBy = identity, keyIds, binding }: Grant,
+  owner: Owner,
+  entry: string,
+): BlobRules {
+  return { region: blobsBy.region, allowKeyIds: keyIds, binding, owner, entry };
+}
+
+/** Why a parameter's ARN leads nowhere from a region: Systems Manager answers for its own region alone. */
+function regionProblem(name: string, region: string): string | undefined {
+  const parsed = parseParameterRef(name);
+  if (!("ref" in parsed) || parsed.ref.kind === "name" || parsed.ref.region === region) return undefined;
+  return `parameter ${name} is one of region ${parsed.ref.region}, and its connection reads in ${region}: use a connection for ${parsed.ref.region}`;
 }
 
 /** What a connection says of a message. */

@@ -1,8 +1,10 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
 import { type Sighted, wantsAnotherLook } from "../../parameters/entry.ts";
 import type { Lanes } from "../../parameters/lanes.ts";
 import type { Observer } from "../../parameters/observer.ts";
+import type { Outages } from "../../parameters/outages.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { Failure } from "../../runtime/failure.ts";
@@ -12,6 +14,7 @@ import type { SecretView } from "../secret-view.ts";
 import { type Assessment, assess, labelled } from "./assess.ts";
 import { openBlobs } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
+import { decideSomewhere, madeElsewhere, saidOf } from "./failover.ts";
 import {
   asWhom,
   damageOf,
@@ -27,6 +30,7 @@ import {
   wantsOf,
   wasCurrent,
 } from "./gathered.ts";
+import { keep, mayHaveToKeep } from "./keep.ts";
 import { heard, isLost, keysKept, missedSinceDeletion, sourceGone } from "./loss.ts";
 import { removeOthers } from "./others.ts";
 import type { Outcome } from "./outcome.ts";
@@ -44,6 +48,8 @@ export interface ReconcilerOptions {
   observer: Observer;
   /** The way to KMS. */
   lanes: Lanes;
+  outages: Outages;
+  metrics: Metrics;
   view: SecretView;
   writer: SecretWriter;
   vouchers: Vouchers;
@@ -127,7 +133,12 @@ export class SyncedSecretReconciler {
       revisions,
     };
     gathered.seeds = seedsOf(resource, planned, granted, revisionOf(gathered), revisions);
-    const outcome = await this.#decide(gathered, dependent);
+    const outcome = await decideSomewhere(
+      gathered,
+      this.#options,
+      (there) => this.#decide(there, dependent),
+      () => observer.depend(dependent, wantsOf(gathered)),
+    );
     // A refresh that AWS did not answer, or that read-only kept from being applied, is still to be done.
     const isDone =
       outcome.kind === "current" ||
@@ -184,7 +195,7 @@ export class SyncedSecretReconciler {
   /** Reads everything and applies it, or says why not. */
   async #write(gathered: Gathered, view: () => Assessment): Promise<Outcome> {
     const { resource, plan: planned, lane, refresh, target } = gathered;
-    const { observer, writer, lanes } = this.#options;
+    const { observer, writer, vouchers } = this.#options;
     const { namespace } = target;
     const values = new Map<string, ReadonlyMap<string, Sighted>>();
     const failures = new Map<string, Failure>();
@@ -210,9 +221,9 @@ export class SyncedSecretReconciler {
     if (!isAllThere && !mayRetain) return this.#failed(gathered, assessment, [sourceGone(assessment)]);
     const missed = missedSinceDeletion(gathered, assessment);
     if (missed) return this.#failed(gathered, assessment, [missed]);
-    const opened = await openBlobs(gathered, lanes);
+    const opened = await openBlobs(gathered, this.#options);
     if (opened.problems.length > 0) return this.#failed(gathered, assessment, opened.problems);
-    const mayKeep = !isAllThere || this.#mayHaveToKeep(gathered);
+    const mayKeep = !isAllThere || mayHaveToKeep(gathered, vouchers);
     const live = mayKeep ? await writer.read(target.namespace, target.name, keysOf(gathered)) : undefined;
     return this.#apply(gathered, assessment, { ...opened, values, live });
   }
@@ -224,7 +235,7 @@ export class SyncedSecretReconciler {
     const hurt = damageOf(gathered);
     const built = build(resource.spec, planned, assessment, material);
     if (!built.ok) return this.#failed(gathered, assessment, built.problems);
-    const kept = this.#keep(gathered, built.data, material.live);
+    const kept = keep(gathered, vouchers, built.data, material.live);
     const from = madeFrom(gathered, built.sources);
     const isAsItWas = revisions.isOf(inSecret, from);
     const isNewVersion = revisions.isOfSpec(inSecret, resource.spec) && !isAsItWas && gathered.refresh === undefined;
@@ -255,15 +266,20 @@ export class SyncedSecretReconciler {
       ...(left instanceof Failure ? [left] : []),
     ];
     if (left === "again") return { kind: "again" };
+    const home = (granted.blobsBy ?? granted.identity).region;
+    const region = material.elsewhere === undefined ? {} : { failedOver: saidOf("blobs", home, material.elsewhere) };
+    const common = { ...heard(assessment), ...region };
     if (problems.length > 0) {
-      return { kind: "failed", problems, hasGoodSecret: true, wrote: "updated", made: summary, ...heard(assessment) };
+      return { kind: "failed", problems, hasGoodSecret: true, wrote: "updated", made: summary, ...common };
     }
     const created = wasSynced ? "repaired" : "created";
     const updated = isRepair ? "repaired" : "updated";
     const wrote = whose.state === "adoptable" ? "adopted" : whose.state === "absent" ? created : updated;
-    const newer = isNewVersion && built.modified > 0 ? { modified: built.modified } : {};
+    // What was read in another region is not newer: home answers again.
+    const isMeasured = isNewVersion && built.modified > 0 && madeElsewhere(gathered) === undefined;
+    const newer = isMeasured ? { modified: built.modified } : {};
     const editors = isRepair ? editorsOf(gathered, built.data) : [];
-    return { kind: "current", ...summary, left: assessment.left, ...newer, wrote, editors, ...heard(assessment) };
+    return { kind: "current", ...summary, left: assessment.left, ...newer, wrote, editors, ...common };
   }
 
   /**
@@ -272,7 +288,7 @@ export class SyncedSecretReconciler {
    */
   async #keepOnce(gathered: Gathered, dependent: string): Promise<Outcome> {
     const { resource, plan: planned, target, granted, lane, revisions } = gathered;
-    const { observer, writer, view, lanes, readOnly } = this.#options;
+    const { observer, writer, view, readOnly } = this.#options;
     const inSecret = revisionOf(gathered);
     const hurt = damageOf(gathered);
     const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
@@ -305,7 +321,7 @@ export class SyncedSecretReconciler {
       return this.#failed(gathered, listed, [new Failure("SourceGone", "wait", message)]);
     }
     const pinned = await readPinned(planned, resource.status, observer, { lane, namespace: target.namespace });
-    const opened = await openBlobs(gathered, lanes);
+    const opened = await openBlobs(gathered, this.#options);
     if (!pinned.ok || opened.problems.length > 0) {
       return this.#failed(gathered, listed, [...(pinned.ok ? [] : pinned.problems), ...opened.problems]);
     }
@@ -322,41 +338,6 @@ export class SyncedSecretReconciler {
     if (removed.outcome === "again") return { kind: "again" };
     if (removed.outcome === "refused") return { ...common, problems: [removed.failure] };
     return { ...common, wrote: "deleted" };
-  }
-
-  /**
-   * Whether keys that nothing makes any more would have to be kept: nothing vouches for what was there before, neither
-   * the status nor this process, or keys are kept already.
-   */
-  #mayHaveToKeep(gathered: Gathered): boolean {
-    const { refresh } = gathered;
-    if (refresh !== undefined || !mayBeOfSpec(gathered) || damageOf(gathered)?.data) return false;
-    return keptOf(gathered).size > 0 || !this.#isVouchedFor(gathered);
-  }
-
-  /** Whether it is known what the Secret was made from: by a status that it vouches for, or by this process. */
-  #isVouchedFor(gathered: Gathered): boolean {
-    const { resource, seeds } = gathered;
-    const { vouchers } = this.#options;
-    return seeds !== undefined || vouchers.vouchFor(resource, revisionOf(gathered), asWhom(gathered));
-  }
-
-  /** Puts the bytes that are kept into `data`. @returns their keys */
-  #keep(
-    gathered: Gathered,
-    data: Map<string, Uint8Array>,
-    live: ReadonlyMap<string, Uint8Array> | undefined,
-  ): ReadonlySet<string> {
-    const kept = new Set<string>();
-    if (!live || !this.#mayHaveToKeep(gathered)) return kept;
-    const already = keptOf(gathered);
-    const isVouchedFor = this.#isVouchedFor(gathered);
-    for (const [key, bytes] of live) {
-      if (data.has(key) || (isVouchedFor && !already.has(key))) continue;
-      data.set(key, bytes);
-      kept.add(key);
-    }
-    return kept;
   }
 
   async #standing(resource: SyncedSecret, target: Target): Promise<Standing> {

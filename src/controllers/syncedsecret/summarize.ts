@@ -3,6 +3,7 @@ import type { SyncedSecret } from "../../api/types.ts";
 import type { Findings } from "../../ciphertexts/key-watch.ts";
 import type { Failure } from "../../runtime/failure.ts";
 import { type Asked, conditionsAfter, isSame, secondsOf } from "../conditions.ts";
+import { failedOver } from "./failover.ts";
 import { keyCondition } from "./keys.ts";
 import type { Outcome } from "./outcome.ts";
 import type { RevisionSource } from "./revision.ts";
@@ -15,6 +16,8 @@ export interface Summary {
   /** Whether the status differs from the one that is there. */
   statusChanged: boolean;
   event?: { type: "Normal" | "Warning"; reason: Reason; note: string };
+  /** An event about the region that was read in. */
+  turn?: { type: "Normal" | "Warning"; reason: Reason; note: string };
   /** A second event, which is none of Ready's: a key is in danger. */
   warning?: { type: "Warning"; reason: Reason; note: string };
   ready: "True" | "False" | "Unknown";
@@ -56,10 +59,17 @@ export function summarize(input: SummarizeInput): Summary {
   const verdict = judge(input);
   const generation = resource.metadata.generation ?? 1;
   const key = outcome.kind === "suspended" ? undefined : keyCondition(input.keys, before);
+  const elsewhere = failoverOf(outcome);
+  const turn = turnOf(before, elsewhere[0]);
   const status: Status = {
     ...kept(before),
     ...(outcome.kind === "suspended" ? {} : { observedGeneration: generation }),
-    conditions: conditionsAfter(before.conditions, [...verdict.conditions, ...(key ? [key] : [])], generation, now),
+    conditions: conditionsAfter(
+      before.conditions,
+      [...verdict.conditions, ...elsewhere, ...(key ? [key] : [])],
+      generation,
+      now,
+    ),
     ...(outcome.handledRefresh === undefined ? {} : { lastHandledRefresh: outcome.handledRefresh }),
   };
   const made = outcome.kind === "current" ? outcome : outcome.kind === "failed" ? outcome.made : undefined;
@@ -89,9 +99,28 @@ export function summarize(input: SummarizeInput): Summary {
     retry: verdict.retry,
     ...(verdict.againAfterMs === undefined ? {} : { againAfterMs: verdict.againAfterMs }),
     ...(event ? { event } : {}),
+    ...(turn ? { turn } : {}),
     ...(key && !wasSaid(before, key)
       ? { warning: { type: "Warning", reason: key.reason as Reason, note: key.message } }
       : {}),
+  };
+}
+
+function failoverOf(outcome: SummarizeInput["outcome"]): Asked[] {
+  if (outcome.failedOver === undefined) return [];
+  return [{ type: failedOver, status: "True", reason: "ReadInFailoverRegion", message: outcome.failedOver }];
+}
+
+/** The event where a Secret comes to hold what was read elsewhere, or no longer does. */
+function turnOf(before: Status, now: Asked | undefined): Summary["turn"] {
+  const was = before.conditions?.find(({ type }) => type === failedOver);
+  const reason = "ReadInFailoverRegion";
+  if (now && was?.message !== now.message) return { type: "Warning", reason, note: now.message };
+  if (!was || now) return undefined;
+  return {
+    type: "Normal",
+    reason,
+    note: "the connection's own region answers again, and nothing is used from another",
   };
 }
 

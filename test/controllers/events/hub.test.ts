@@ -81,10 +81,14 @@ function connection(queueUrl: string | undefined, sqs?: string): AnyConnection {
   } as AnyConnection;
 }
 
+/** A connection of one identity, which receives and reads. */
+const reads = (identity: Identity, of = account) => {
+  return { receiver: identity, receiverAccount: of, account: of, readers: [identity] };
+};
 const join = (key: string, identity: Identity = queue.identity("one"), queueUrl = url, of = account) =>
-  hub.resolved(key, connection(queueUrl), identity, of);
+  hub.resolved(key, connection(queueUrl), reads(identity, of));
 /** Takes a connection that names no queue. */
-const joinWithout = (key: string) => hub.resolved(key, connection(undefined), queue.identity("one"), account);
+const joinWithout = (key: string) => hub.resolved(key, connection(undefined), reads(queue.identity("one")));
 const reference = (name: string, identity = queue.identity("one")): Reference => {
   return { kind: "parameter", identity, name, selector: "" };
 };
@@ -488,7 +492,7 @@ describe("the condition", () => {
 
   test("takes an endpoint's own URLs where the connection has one", () => {
     const endpoint = "http://127.0.0.1:4566";
-    hub.resolved("c", connection(`${endpoint}/${account}/q`, endpoint), queue.identity("one"), account);
+    hub.resolved("c", connection(`${endpoint}/${account}/q`, endpoint), reads(queue.identity("one")));
     expect(hub.condition("c")).toBeUndefined();
   });
 });

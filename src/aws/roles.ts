@@ -1,0 +1,167 @@
+import { AssumeRoleCommand } from "@aws-sdk/client-sts";
+import type { Clock } from "../runtime/clock.ts";
+import type { SendCall } from "./calls.ts";
+import type { CredentialProvider, Credentials } from "./credentials.ts";
+import { AwsFailure, type CallContext } from "./failure.ts";
+
+/** One role of a chain, and what is said when it is assumed. */
+export interface RoleStep {
+  roleArn: string;
+  /** Part of no message and no log line. */
+  externalId?: string;
+  sessionTags?: Readonly<Record<string, string>>;
+  sourceIdentity?: string;
+  /** Seconds that the session lasts; an hour when left out. */
+  durationSeconds?: number;
+}
+
+/** Seconds of a session: what AWS allows everywhere, also where a role assumes the next. */
+const sessionSeconds = 3_600;
+/** Milliseconds before the end of a session at which it is begun anew; what it has serves until that is done. */
+const renewBeforeMs = 300_000;
+/** Milliseconds before its end from which a session is used no more. */
+const overBeforeMs = 10_000;
+/** Milliseconds between two tries to begin a session anew while there is one. */
+const triesApartMs = 10_000;
+
+export interface RoleChainOptions {
+  steps: readonly RoleStep[];
+  sessionName: string;
+  region: string;
+  clock: Clock;
+  /** Makes a call of the identity, measured and with its failures classed. */
+  send: SendCall;
+}
+
+interface Session {
+  credentials: Credentials;
+  /** Milliseconds since the epoch. */
+  renewAt: number;
+  overAt: number;
+}
+
+/**
+ * The session of a chain of roles. It is begun by one call a role at a time, however many ask, and begun anew before it
+ * ends; where that fails, it serves until its end.
+ */
+export class RoleChain {
+  readonly #options: RoleChainOptions;
+  #session: Session | undefined;
+  #beginning: Promise<Session> | undefined;
+  #triedAt = -Infinity;
+  #arn: string | undefined;
+  #refusal: AwsFailure | undefined;
+
+  constructor(options: RoleChainOptions) {
+    this.#options = options;
+  }
+
+  /** The ARN of the session, as AWS said when it was last begun. */
+  get arn(): string | undefined {
+    return this.#arn;
+  }
+
+  /** Why no session could be begun when that was last tried. */
+  get refusal(): AwsFailure | undefined {
+    return this.#refusal;
+  }
+
+  /**
+   * What to sign with.
+   *
+   * @param start gives what the first role is assumed with
+   * @throws AwsFailure of scope `credentials` that names the role, or what `start` throws
+   */
+  async credentials(start: CredentialProvider): Promise<Credentials> {
+    const { clock } = this.#options;
+    const now = clock.now();
+    const session = this.#session;
+    if (!session || now >= session.overAt) return (await this.#begin(start)).credentials;
+    if (now >= session.renewAt && clock.monotonic() - this.#triedAt >= triesApartMs) {
+      // Whoever asks goes on with what there is; a failure is met when that is over.
+      this.#begin(start).catch(() => {});
+    }
+    return session.credentials;
+  }
+
+  /** Forgets the session: AWS says that it has ended. */
+  forget(): void {
+    this.#session = undefined;
+  }
+
+  #begin(start: CredentialProvider): Promise<Session> {
+    this.#triedAt = this.#options.clock.monotonic();
+    this.#beginning ??= this.#assume(start).finally(() => {
+      this.#beginning = undefined;
+    });
+    return this.#beginning;
+  }
+
+  async #assume(start: CredentialProvider): Promise<Session> {
+    const { steps, clock } = this.#options;
+    let credentials = await start();
+    let caller: string | undefined;
+    let [begun, seconds] = [clock.now(), sessionSeconds];
+    for (const [index, step] of steps.entries()) {
+      begun = clock.now();
+      seconds = step.durationSeconds ?? sessionSeconds;
+      ({ credentials, arn: caller } = await this.#step(index, step, credentials, caller));
+    }
+    this.#arn = caller;
+    this.#refusal = undefined;
+    // By what was asked for, and not by AWS's clock, which may differ from ours.
+    const overAt = begun + seconds * 1_000 - overBeforeMs;
+    this.#session = { credentials, overAt, renewAt: begun + seconds * 1_000 - renewBeforeMs };
+    return this.#session;
+  }
+
+  async #step(
+    index: number,
+    step: RoleStep,
+    credentials: Credentials,
+    caller: string | undefined,
+  ): Promise<{ credentials: Credentials; arn: string }> {
+    const { sessionName, region, send } = this.#options;
+    const { roleArn, externalId, sessionTags = {}, sourceIdentity, durationSeconds = sessionSeconds } = step;
+    const tags = Object.entries(sessionTags).map(([Key, Value]) => ({ Key, Value }));
+    const about: CallContext = {
+      ...{ service: "sts", operation: "AssumeRole", region, resource: roleArn },
+      ...(caller === undefined ? {} : { caller }),
+      assuming: {
+        hasTags: tags.length > 0,
+        hasSourceIdentity: sourceIdentity !== undefined,
+        hasExternalId: externalId !== undefined,
+      },
+    };
+    const command = new AssumeRoleCommand({
+      RoleArn: roleArn,
+      RoleSessionName: sessionName,
+      DurationSeconds: durationSeconds,
+      ...(externalId === undefined ? {} : { ExternalId: externalId }),
+      ...(tags.length === 0 ? {} : { Tags: tags }),
+      ...(sourceIdentity === undefined ? {} : { SourceIdentity: sourceIdentity }),
+    });
+    try {
+      const answer = await send(about, undefined, ({ stsAs }, abortSignal) =>
+        stsAs(credentials).send(command, { abortSignal }),
+      );
+      const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken } = answer.Credentials ?? {};
+      const arn = answer.AssumedRoleUser?.Arn;
+      if (!accessKeyId || !secretAccessKey || !SessionToken || !arn || !/^arn:[\x21-\x7e]{1,2000}$/.test(arn)) {
+        const message = `AWS STS in ${region} answered sts:AssumeRole with something that is no session`;
+        throw new AwsFailure({ reason: "Unreachable", next: "retry", code: "InvalidAnswer", message });
+      }
+      return { credentials: { accessKeyId, secretAccessKey, sessionToken: SessionToken }, arn };
+    } catch (error) {
+      if (!(error instanceof AwsFailure)) throw error;
+      this.#refusal = ofStep(error, index);
+      throw this.#refusal;
+    }
+  }
+}
+
+/** A failure as one of everything that is asked with the session, which says at which role it happened. */
+function ofStep({ reason, next, code, requestId, message }: AwsFailure, index: number): AwsFailure {
+  const where = `auth.assumeRole[${index}]: ${message}`;
+  return new AwsFailure({ reason, next, code, requestId, scope: "credentials", message: where });
+}

@@ -1,0 +1,107 @@
+import type { SyncedSecret } from "../../api/types.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
+import type { Outages } from "../../parameters/outages.ts";
+import { type Gathered, madeFrom, presentOf, revisionOf } from "./gathered.ts";
+import type { Outcome } from "./outcome.ts";
+import { pinnedAssessment } from "./pin.ts";
+import { plan, type StandIn } from "./plan.ts";
+
+/** The condition that something was read in a region that stood in. */
+export const failedOver = "FailedOver";
+
+/** Whether it concerns a SyncedSecret that its connection's region is down, or answers again. */
+export function isConcerned(resource: SyncedSecret | undefined): boolean {
+  const conditions = resource?.status?.conditions ?? [];
+  const isWell = conditions.some(({ type, status }) => type === "Ready" && status === "True");
+  return !isWell || conditions.some(({ type }) => type === failedOver);
+}
+
+/** What is said of parameters, or blobs, that were read elsewhere. */
+export function saidOf(what: "parameters" | "blobs", home: string, region: string): string {
+  return what === "blobs"
+    ? `blobs were opened in ${region}, since ${home} does not answer`
+    : `parameters were read in ${region}, since ${home} does not answer, and versions there are its own: they are read in ${home} as soon as it answers`;
+}
+
+/**
+ * Whether a SyncedSecret's parameters may be read in a region that stands in: it has never had a Secret, or one of such
+ * a region only. Not where a version is named, whose number means another value there, and not under Once, which would
+ * never be read at home again.
+ */
+function mayReadElsewhere(gathered: Gathered): boolean {
+  const { resource, plan: planned } = gathered;
+  if (resource.spec.refresh?.policy === "Once" || planned.references.length === 0) return false;
+  if (planned.references.some((reference) => reference.kind === "parameter" && /^:[0-9]+$/.test(reference.selector)))
+    return false;
+  if (presentOf(gathered) && revisionOf(gathered) !== undefined) return false;
+  const revision = resource.status?.revision;
+  return revision === undefined || madeElsewhere(gathered, revision) !== undefined;
+}
+
+/**
+ * The region that stood in when the Secret was made. The Secret itself says so: its revision is the one that follows
+ * from what the status lists, in that region.
+ *
+ * @param revision the Secret's when left out
+ */
+export function madeElsewhere(gathered: Gathered, revision = revisionOf(gathered)): string | undefined {
+  const { granted, plan: planned, resource, revisions } = gathered;
+  const { sources, sourcesOmitted } = resource.status ?? {};
+  if (revision === undefined || !sources || (sourcesOmitted ?? 0) > 0 || !granted.standIns?.length) return undefined;
+  const made = madeFrom(gathered, pinnedAssessment(planned, sources).sources);
+  return granted.standIns.find(({ region }) => revisions.isOf(revision, { ...made, region }))?.region;
+}
+
+/** A SyncedSecret as one whose parameters a region that stands in has. */
+function at(gathered: Gathered, { identity }: StandIn): Gathered {
+  const { granted, resource, target } = gathered;
+  const there = { ...granted, identity, blobsBy: granted.identity };
+  const owner = { namespace: target.namespace, name: resource.metadata.name! };
+  return { ...gathered, granted: there, plan: plan(resource.spec, there, owner), seeds: undefined };
+}
+
+/**
+ * Decides on a SyncedSecret at home, or, where it may be and home is down, in the first region that stands in and has
+ * all of it.
+ *
+ * @param decide decides on it as it is gathered for one region
+ * @param comeHome has it depend on what is at home, and on nothing else
+ */
+export async function decideSomewhere(
+  gathered: Gathered,
+  { outages, metrics }: { outages: Pick<Outages, "isDown">; metrics: Pick<Metrics, "failoverReads"> },
+  decide: (gathered: Gathered) => Promise<Outcome>,
+  comeHome: () => void,
+): Promise<Outcome> {
+  const { granted } = gathered;
+  const home = granted.identity;
+  if (outages.isDown(home.key, "ssm") && mayReadElsewhere(gathered)) {
+    for (const standIn of granted.standIns ?? []) {
+      if (outages.isDown(standIn.identity.key, "ssm")) continue;
+      const there = at(gathered, standIn);
+      if (there.plan.refused.length > 0) continue;
+      const outcome = await decide(there);
+      if (outcome.kind === "failed" && outcome.made === undefined) continue;
+      comeHome();
+      metrics.failoverReads.inc({ service: "ssm", region: standIn.region });
+      if (outcome.kind !== "current" && outcome.kind !== "failed") return outcome;
+      return { ...outcome, failedOver: saidOf("parameters", home.region, standIn.region) };
+    }
+  }
+  const outcome = await decide(gathered);
+  const said = stillSaid(gathered, outages, outcome);
+  return said === undefined ? outcome : { ...outcome, failedOver: said };
+}
+
+/** What is still to be said after a decision at home that has read nothing elsewhere. */
+function stillSaid(gathered: Gathered, outages: Pick<Outages, "isDown">, outcome: Outcome): string | undefined {
+  if (outcome.kind !== "current" && outcome.kind !== "failed") return undefined;
+  if (outcome.failedOver !== undefined || outcome.wrote !== undefined) return undefined;
+  const { granted, resource } = gathered;
+  const home = granted.identity;
+  const region = madeElsewhere(gathered);
+  if (region !== undefined) return saidOf("parameters", home.region, region);
+  if (!outages.isDown(home.key, "kms")) return undefined;
+  const before = resource.status?.conditions?.find(({ type }) => type === failedOver);
+  return before?.observedGeneration === resource.metadata.generation ? before?.message : undefined;
+}

@@ -1,0 +1,127 @@
+import { AwsFailure, isAnswer, isSilence } from "../aws/failure.ts";
+import type { Identity } from "../aws/identity.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Service } from "./quotas.ts";
+
+/** Milliseconds for which a service must have been silent, and calls that it must have left unanswered, to be down. */
+const downAfter = { ms: 30_000, calls: 3 };
+/** Milliseconds between two looks at whether a service that is down answers again. */
+const probeEveryMs = 30_000;
+
+export interface OutagesOptions {
+  clock: Clock;
+  /** Makes one cheap call, whose outcome is noted like any other's; what it throws does not matter. */
+  probe: (identity: Identity, service: Service) => Promise<unknown>;
+  /** Called with each user of an identity when a service of its region is down, or answers again. */
+  changed: (user: string) => void;
+}
+
+/** A service that has not answered for some time. */
+interface Silence {
+  /** Monotonic milliseconds of the first call that was not answered. */
+  since: number;
+  calls: number;
+  failure: AwsFailure;
+  isDown: boolean;
+  timer: Timer | undefined;
+}
+
+interface Watched {
+  identity: Identity;
+  users: Set<string>;
+  silences: Map<Service, Silence>;
+}
+
+/**
+ * Which services are down in an identity's region. Any answer counts, a denial or a throttle too: down is what has left
+ * all of at least three calls unanswered for half a minute. While a service is down it is probed, so that its return is
+ * noticed though nobody else may ask it anything. Each identity finds out for itself.
+ */
+export class Outages {
+  readonly #options: OutagesOptions;
+  readonly #watched = new Map<string, Watched>();
+
+  constructor(options: OutagesOptions) {
+    this.#options = options;
+  }
+
+  /** Takes note of an identity's calls from here on, for whoever has regions that can stand in for its own. */
+  watch(user: string, identity: Identity): void {
+    const watched = this.#watched.get(identity.key) ?? { identity, users: new Set(), silences: new Map() };
+    watched.users.add(user);
+    this.#watched.set(identity.key, watched);
+  }
+
+  unwatch(user: string, identityKey: string): void {
+    const watched = this.#watched.get(identityKey);
+    watched?.users.delete(user);
+    if (!watched || watched.users.size > 0) return;
+    for (const { timer } of watched.silences.values()) timer?.cancel();
+    this.#watched.delete(identityKey);
+  }
+
+  /**
+   * Takes note of what came of a call.
+   *
+   * @param error what it threw; undefined where it was answered
+   */
+  note(identityKey: string, service: Service, error?: unknown): void {
+    const watched = this.#watched.get(identityKey);
+    if (!watched) return;
+    const silence = watched.silences.get(service);
+    if (!(error instanceof AwsFailure) || isAnswer(error)) {
+      if (!silence || (error !== undefined && !(error instanceof AwsFailure))) return;
+      silence.timer?.cancel();
+      watched.silences.delete(service);
+      if (silence.isDown) this.#tell(watched);
+    } else if (isSilence(error)) this.#silent(watched, service, error);
+  }
+
+  /** Whether a service of the identity's region is down. */
+  isDown(identityKey: string, service: Service): boolean {
+    return this.failure(identityKey, service) !== undefined;
+  }
+
+  /** What the last call to a service failed of, where it is down. */
+  failure(identityKey: string, service: Service): AwsFailure | undefined {
+    const silence = this.#watched.get(identityKey)?.silences.get(service);
+    return silence?.isDown ? silence.failure : undefined;
+  }
+
+  /** Sets no timer any more. */
+  stop(): void {
+    for (const { silences } of this.#watched.values()) for (const { timer } of silences.values()) timer?.cancel();
+    this.#watched.clear();
+  }
+
+  #silent(watched: Watched, service: Service, failure: AwsFailure): void {
+    const now = this.#options.clock.monotonic();
+    const silence: Silence = watched.silences.get(service) ?? {
+      since: now,
+      calls: 0,
+      failure,
+      isDown: false,
+      timer: undefined,
+    };
+    watched.silences.set(service, silence);
+    silence.calls += 1;
+    silence.failure = failure;
+    if (silence.isDown || silence.calls < downAfter.calls || now - silence.since < downAfter.ms) return;
+    silence.isDown = true;
+    this.#probeLater(watched, service, silence);
+    this.#tell(watched);
+  }
+
+  #probeLater(watched: Watched, service: Service, silence: Silence): void {
+    silence.timer = this.#options.clock.setTimer(async () => {
+      await this.#options.probe(watched.identity, service).catch(() => {});
+      if (watched.silences.get(service) === silence && this.#watched.has(watched.identity.key)) {
+        this.#probeLater(watched, service, silence);
+      }
+    }, probeEveryMs);
+  }
+
+  #tell({ users }: Watched): void {
+    for (const user of users) this.#options.changed(user);
+  }
+}

@@ -1,0 +1,114 @@
+import { STS } from "@aws-sdk/client-sts";
+import { afterAll, beforeEach, expect, test } from "vitest";
+import { FakeClock } from "../support/clock.ts";
+import { startEmulator } from "./emulator.ts";
+
+const clock = new FakeClock(Date.now());
+const emulator = await startEmulator({ reads: "memory", quota: "none", clock });
+afterAll(() => emulator.stop());
+
+const user = "arn:aws:iam::123456789012:user/AKIAKEYFERRYTEST";
+const hub = "arn:aws:iam::222222222222:role/hub";
+const tenant = "arn:aws:iam::333333333333:role/tenants/shop";
+
+beforeEach(() => {
+  emulator.allowAll();
+  emulator.role(hub, {});
+  emulator.role(tenant, {});
+});
+
+const as = (accessKeyId?: string) => new STS(emulator.config(accessKeyId ? { accessKeyId } : {}));
+const assume = (RoleArn: string, more: object = {}, accessKeyId?: string) =>
+  as(accessKeyId).assumeRole({ RoleArn, RoleSessionName: "keyferry", ...more });
+const denied = (action: string, who = user, role = hub) => ({
+  name: "AccessDenied",
+  $metadata: expect.objectContaining({ httpStatusCode: 403 }),
+  message: `User: ${who} is not authorized to perform: ${action} on resource: ${role}`,
+});
+
+test("a role's session belongs to the role's account, and its ARN leaves the role's path out", async () => {
+  const { Credentials, AssumedRoleUser } = await assume(tenant);
+  const arn = "arn:aws:sts::333333333333:assumed-role/shop/keyferry";
+  expect(AssumedRoleUser?.Arn).toBe(arn);
+  const caller = await as(Credentials!.AccessKeyId).getCallerIdentity({});
+  expect(caller).toMatchObject({ Account: "333333333333", Arn: arn });
+  expect(Credentials!.Expiration!.getTime()).toBe(clock.now() + 3_600_000);
+});
+
+test("a role lets nobody in whom its trust policy does not name, and says no more than for one that is not there", async () => {
+  emulator.role(hub, { trusts: ["arn:aws:iam::999999999999:*"] });
+  await expect(assume(hub)).rejects.toMatchObject(denied("sts:AssumeRole"));
+  emulator.role(hub, { trusts: [] });
+  await expect(assume(hub)).rejects.toMatchObject(denied("sts:AssumeRole"));
+  emulator.role(hub, { trusts: [user] });
+  await expect(assume(hub)).resolves.toBeDefined();
+});
+
+test("a wrong and a missing external id are denied in the words of a missing trust", async () => {
+  emulator.role(hub, { externalId: "ours" });
+  await expect(assume(hub)).rejects.toMatchObject(denied("sts:AssumeRole"));
+  await expect(assume(hub, { ExternalId: "theirs" })).rejects.toMatchObject(denied("sts:AssumeRole"));
+  await expect(assume(hub, { ExternalId: "ours" })).resolves.toBeDefined();
+});
+
+test("tags and a source identity need their own word in the trust policy", async () => {
+  emulator.role(hub, { tagSession: false, setSourceIdentity: false });
+  const tags = { Tags: [{ Key: "ns", Value: "shop" }] };
+  await expect(assume(hub, tags)).rejects.toMatchObject(denied("sts:TagSession"));
+  await expect(assume(hub, { SourceIdentity: "shop" })).rejects.toMatchObject(denied("sts:SetSourceIdentity"));
+  emulator.role(hub, {});
+  await assume(hub, { ...tags, SourceIdentity: "shop" });
+  expect(emulator.sessions().at(-1)).toMatchObject({
+    by: user,
+    name: "keyferry",
+    tags: { ns: "shop" },
+    sourceIdentity: "shop",
+  });
+});
+
+test("a source identity goes on to the next session, and cannot be changed", async () => {
+  const first = await assume(hub, { SourceIdentity: "shop" });
+  const keys = first.Credentials!.AccessKeyId;
+  const who = "arn:aws:sts::222222222222:assumed-role/hub/keyferry";
+  expect((await assume(tenant, {}, keys)).SourceIdentity).toBe("shop");
+  await expect(assume(tenant, { SourceIdentity: "stock" }, keys)).rejects.toMatchObject(
+    denied("sts:SetSourceIdentity", who, tenant),
+  );
+});
+
+test("a session lasts as long as the role allows, and an hour where a role assumes it", async () => {
+  await expect(assume(hub, { DurationSeconds: 3_601 })).rejects.toMatchObject({
+    name: "ValidationError",
+    message: "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+  });
+  emulator.role(hub, { maxSessionDuration: 7_200 });
+  const { Credentials } = await assume(hub, { DurationSeconds: 7_200 });
+  emulator.role(tenant, { maxSessionDuration: 7_200 });
+  await expect(assume(tenant, { DurationSeconds: 3_601 }, Credentials!.AccessKeyId)).rejects.toMatchObject({
+    message: "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
+  });
+  for (const DurationSeconds of [899, 43_201]) {
+    await expect(assume(hub, { DurationSeconds })).rejects.toMatchObject({ name: "ValidationError" });
+  }
+});
+
+test("a session's keys are refused once it has ended", async () => {
+  const { Credentials } = await assume(hub, { DurationSeconds: 900 });
+  const sts = as(Credentials!.AccessKeyId);
+  await clock.advance(899_000);
+  await expect(sts.getCallerIdentity({})).resolves.toBeDefined();
+  await clock.advance(1_000);
+  await expect(sts.getCallerIdentity({})).rejects.toMatchObject({ name: "ExpiredToken" });
+});
+
+test("a caller without the permission is told so", async () => {
+  emulator.deny({ action: "sts:AssumeRole" });
+  await expect(assume(hub)).rejects.toThrow("because no identity-based policy allows the sts:AssumeRole action");
+});
+
+test.each([
+  ["an ARN that is none", { RoleArn: "arn:aws:iam::1:role/x" }],
+  ["a session's name that is none", { RoleSessionName: "a b" }],
+])("%s is invalid", async (_, input) => {
+  await expect(assume(hub, input)).rejects.toMatchObject({ name: "ValidationError" });
+});
