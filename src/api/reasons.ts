@@ -12,6 +12,7 @@ export const reasons = [
   "Unreachable",
   "DecryptFailed",
   "KeyUnavailable",
+  "Expired",
   "EmptyResult",
   "KeyConflict",
   "InvalidData",

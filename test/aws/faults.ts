@@ -10,13 +10,26 @@ import { type Json, ServiceError } from "./http.ts";
 export interface Fault {
   /** `GetParameters`, `kms:Decrypt`, with `*` for anything; every operation when left out. */
   operation?: string;
-  kind: "throttle" | "500" | "503" | "hang" | "reset" | "delay" | "emptyPage" | "reorder" | "duplicate" | "repeatToken";
+  kind:
+    | "throttle"
+    | "500"
+    | "503"
+    | "hang"
+    | "reset"
+    | "delay"
+    | "emptyPage"
+    | "reorder"
+    | "duplicate"
+    | "repeatToken"
+    | "policyText";
   /** How many calls it hits; until cleared, when left out. */
   times?: number;
   /** The share of matching calls that it hits, 0 to 1; 1 when left out. */
   probability?: number;
   /** For `delay`: milliseconds of the door's clock before the call is looked at. */
   delayMs?: number;
+  /** For `policyText`: what stands in the place of every policy's text. */
+  text?: string;
   /** Hits only calls that ask for one of these names or paths (patterns with `*`). */
   names?: string[];
 }
@@ -86,7 +99,8 @@ export class Faults {
     let { Parameters: list, NextToken: token } = answer as { Parameters?: unknown[]; NextToken?: string };
     if (!Array.isArray(list)) return answer;
     const requested = typeof call.input.NextToken === "string" ? call.input.NextToken : firstPage;
-    for (const { kind } of hits) {
+    for (const { kind, text } of hits) {
+      if (kind === "policyText") list = list.map((one) => withPolicyText(one as Json, text ?? ""));
       if (kind === "emptyPage") {
         list = [];
         // The page that was held back comes with the next call.
@@ -99,6 +113,11 @@ export class Faults {
     const { NextToken: _, ...rest } = answer;
     return { ...rest, Parameters: list, ...(token === undefined ? {} : { NextToken: token }) };
   }
+}
+
+function withPolicyText(description: Json, PolicyText: string): Json {
+  const policies = (description.Policies as Json[] | undefined) ?? [];
+  return { ...description, Policies: policies.map((policy) => ({ ...policy, PolicyText })) };
 }
 
 /** The token of a list's first page. */

@@ -1,4 +1,5 @@
 import type { Failure } from "../../runtime/failure.ts";
+import type { SourceNotes } from "./notes.ts";
 import type { RevisionSource } from "./revision.ts";
 
 /** How one reconcile came out; summarize turns it into status, event, metrics and the next look. */
@@ -53,6 +54,10 @@ interface Common {
   heardAt?: number;
   /** Why a source has not been heard of since. */
   unheard?: Failure;
+  /** Whether a path has not been listed by this process, so that what is left out of it is not known. */
+  isSeeded?: true;
+  /** What is known of the sources' policies and keys. */
+  notes?: SourceNotes;
   /** The value of the refresh annotation that this reconcile honoured. */
   handledRefresh?: string;
 }

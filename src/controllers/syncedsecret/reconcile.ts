@@ -13,6 +13,7 @@ import { type Assessment, assess, labelled } from "./assess.ts";
 import { openBlobs } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
 import {
+  asksForExpiry,
   asWhom,
   damageOf,
   editorsOf,
@@ -27,7 +28,7 @@ import {
   wantsOf,
   wasCurrent,
 } from "./gathered.ts";
-import { heard, isLost, keysKept, missedSinceDeletion, sourceGone } from "./loss.ts";
+import { heard, losses, missedSinceDeletion, wanting } from "./loss.ts";
 import { removeOthers } from "./others.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment, readPinned } from "./pin.ts";
@@ -121,6 +122,8 @@ export class SyncedSecretReconciler {
       target,
       standing: whose,
       whenMissing: resource.spec.refresh?.whenMissing ?? "Retain",
+      whenExpired:
+        resource.spec.refresh?.policy === "Once" ? undefined : (resource.spec.refresh?.whenExpired ?? "Retain"),
       lane,
       refresh,
       seeds: undefined,
@@ -149,8 +152,15 @@ export class SyncedSecretReconciler {
     observer.depend(dependent, wantsOf(gathered));
     const view = (): Assessment => {
       const known = (reference: Reference) => observer.entry(reference);
-      return assess(planned, known, granted, target.namespace, gathered.whenMissing);
+      const { whenMissing, whenExpired } = gathered;
+      const found = assess(planned, known, granted, target.namespace, whenMissing, whenExpired);
+      const unseen = asksForExpiry(resource) ? observer.expiries.sightOf(granted.identity.key) : undefined;
+      if (found.notes && unseen instanceof Failure) found.notes.unseen = unseen;
+      return found;
     };
+    // A Secret that is made for the first time, or again, is not made of what has expired.
+    const all = asksForExpiry(resource) && inSecret === undefined;
+    if (!isOnce) await observer.settle(planned.references, lane, { all });
     let assessment = view();
     const again = planned.references.filter((reference) => {
       const entry = observer.entry(reference);
@@ -207,8 +217,8 @@ export class SyncedSecretReconciler {
     const hurt = damageOf(gathered);
     const isAllThere = assessment.lost.length === 0;
     const mayRetain = hurt !== undefined && !hurt.data && !resource.spec.target?.template;
-    if (!isAllThere && !mayRetain) return this.#failed(gathered, assessment, [sourceGone(assessment)]);
-    const missed = missedSinceDeletion(gathered, assessment);
+    if (!isAllThere && !mayRetain) return this.#failed(gathered, assessment, losses(assessment));
+    const missed = missedSinceDeletion(gathered, assessment, this.#options.clock.now());
     if (missed) return this.#failed(gathered, assessment, [missed]);
     const opened = await openBlobs(gathered, lanes);
     if (opened.problems.length > 0) return this.#failed(gathered, assessment, opened.problems);
@@ -249,11 +259,7 @@ export class SyncedSecretReconciler {
     const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && isAsItWas;
     const wasSynced = resource.status?.secretRef?.name === target.name;
     const left = await removeOthers(gathered, view, writer);
-    const problems = [
-      ...(isLost(assessment, resource) ? [sourceGone(assessment)] : []),
-      ...(kept.size > 0 ? [keysKept(kept, granted)] : []),
-      ...(left instanceof Failure ? [left] : []),
-    ];
+    const problems = [...wanting(assessment, resource, kept, granted), ...(left instanceof Failure ? [left] : [])];
     if (left === "again") return { kind: "again" };
     if (problems.length > 0) {
       return { kind: "failed", problems, hasGoodSecret: true, wrote: "updated", made: summary, ...heard(assessment) };
@@ -315,7 +321,7 @@ export class SyncedSecretReconciler {
   async #delete(gathered: Gathered, assessment: Assessment): Promise<Outcome> {
     const { target } = gathered;
     const present = presentOf(gathered);
-    const problems = [sourceGone(assessment)];
+    const problems = losses(assessment);
     const common = { kind: "failed", problems, hasGoodSecret: false, ...heard(assessment) } as const;
     if (!present || this.#options.readOnly || target.policy === "Merge") return common;
     const removed = await this.#options.writer.remove(target.namespace, target.name, present, gathered.lane);
@@ -383,11 +389,7 @@ export class SyncedSecretReconciler {
     const kept = keptOf(gathered);
     const { sources, left } = assessment;
     const made = { secret: target.name, revision: inSecret, keyCount: keysOf(gathered).size, sources };
-    const problems = [
-      ...(isLost(assessment, resource) ? [sourceGone(assessment)] : []),
-      ...(kept.size > 0 ? [keysKept(kept, granted)] : []),
-      ...(others ? [others] : []),
-    ];
+    const problems = [...wanting(assessment, resource, kept, granted), ...(others ? [others] : [])];
     if (problems.length > 0) return { kind: "failed", problems, hasGoodSecret: true, made, ...heard(assessment) };
     return { kind: "current", ...made, left, ...heard(assessment) };
   }
