@@ -61,7 +61,7 @@ export function observerOf(options: {
   const lanes = new Lanes({ quotas, clock, metrics });
   const reader = new Reader(lanes);
   const pathReader = new PathReader(lanes);
-  return new Observer({ reader, pathReader, quotas, clock, random, metrics, missingGraceMs: 300_000, notify });
+  return new Observer({ reader, pathReader, lanes, quotas, clock, random, metrics, missingGraceMs: 300_000, notify });
 }
 
 /**

@@ -13,6 +13,7 @@ export const reasons = [
   "DecryptFailed",
   "ContextMismatch",
   "KeyUnavailable",
+  "Expired",
   "EmptyResult",
   "KeyConflict",
   "InvalidData",

@@ -183,7 +183,8 @@ export interface AWSConnectionStatus {
   /**
    * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
    * change of the spec can help. FailedOver is there while a region of spec.failoverRegions stands in. Where
-   * spec.events is set, EventsReady says whether its queue is received from; Ready does not depend on it.
+   * spec.events is set, EventsReady says whether its queue is received from; ExpiryUnseen is there while the expiry of
+   * parameters cannot be seen. Ready depends on neither.
    */
   conditions?: Condition[];
   /** The AWS account that the credentials belong to, as sts:GetCallerIdentity says. */
@@ -489,7 +490,8 @@ export interface ClusterAWSConnectionStatus {
   /**
    * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
    * change of the spec can help. FailedOver is there while a region of spec.failoverRegions stands in. Where
-   * spec.events is set, EventsReady says whether its queue is received from; Ready does not depend on it.
+   * spec.events is set, EventsReady says whether its queue is received from; ExpiryUnseen is there while the expiry of
+   * parameters cannot be seen. Ready depends on neither.
    */
   conditions?: Condition[];
   /**
@@ -722,6 +724,12 @@ export interface SyncedSecretSpecDataFromPath {
   /** Takes only parameters of these types. All types when left out. */
   types?: ("String" | "StringList" | "SecureString")[];
   /**
+   * Takes only parameters that carry all of these tags, each with its value, at most 10. They are looked up by
+   * ssm:DescribeParameters, which the connection's IAM policy must allow; a change of tags is found by polls. All
+   * parameters when left out.
+   */
+  tags?: Record<string, string>;
+  /**
    * Takes only parameters whose whole name, path included, has a match of one of these RE2 patterns anywhere in it. At
    * most 20. All when left out.
    */
@@ -887,6 +895,12 @@ export interface SyncedSecretSpecRefresh {
    * out.
    */
   whenMissing?: "Retain" | "DeleteKeys" | "DeleteSecret";
+  /**
+   * What happens at the instant of a source's policy Expiration. Retain keeps the Secret with its last value and Ready
+   * turns False; DeleteKeys removes the keys that came from it; DeleteSecret removes the Secret. Seen only where the
+   * connection's IAM policy allows ssm:DescribeParameters, and not followed under policy Once. Retain when left out.
+   */
+  whenExpired?: "Retain" | "DeleteKeys" | "DeleteSecret";
 }
 
 /** What has been found and done. Written by the operator, and only when it changes. */
@@ -896,7 +910,8 @@ export interface SyncedSecretStatus {
   /**
    * Ready is True while the Secret is current. Reconciling is there while work is going on, Stalled while only a change
    * of the spec can help. FailedOver is there while the Secret holds what was read in one of the connection's
-   * failoverRegions.
+   * failoverRegions. ExpiringSoon, ChangeDue and ExpiryUnseen are there while the policies of a source give reason to
+   * warn; Ready does not depend on them.
    */
   conditions?: Condition[];
   /** The Secret that was written last. */
@@ -919,6 +934,8 @@ export interface SyncedSecretStatus {
   kmsKeys?: string[];
   /** When the Secret was last written with something new. */
   lastChangeTime?: string;
+  /** When the next of the sources expires, where one does. */
+  nextExpiryTime?: string;
   /**
    * The value of the annotation keyferry.io/refresh that has been acted on. Another value means that a look at the
    * sources is asked for.
@@ -940,6 +957,14 @@ export interface SyncedSecretStatusSources {
   selector?: string;
   /** The parameter's version that is in the Secret. */
   version: number;
+  /** The version's id, where the source is a secret of Secrets Manager, whose version is 0. */
+  versionId?: string;
   /** When that version was made. */
   lastModified: string;
+  /**
+   * When AWS is to delete the parameter, by its policy Expiration. Known only where ssm:DescribeParameters is allowed.
+   */
+  expiresAt?: string;
+  /** The KMS key of a SecureString, as it was named. Known only where ssm:DescribeParameters is allowed. */
+  keyId?: string;
 }

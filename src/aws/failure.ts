@@ -55,6 +55,11 @@ export function isAnswer(failure: AwsFailure): boolean {
   );
 }
 
+/** Whether AWS denies the action itself; that it does not accept the credentials says nothing of it. */
+export function isDenial(failure: Failure): boolean {
+  return failure.reason === "AccessDenied" && !(failure instanceof AwsFailure && failure.scope === "credentials");
+}
+
 /** One call, as far as messages about it need to know. */
 export interface CallContext {
   service: "ssm" | "kms" | "sts" | "sqs";

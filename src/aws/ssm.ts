@@ -1,8 +1,10 @@
 import {
+  DescribeParametersCommand,
   GetParameterCommand,
   GetParametersByPathCommand,
   GetParametersCommand,
   type Parameter,
+  type ParameterMetadata,
   type ParameterStringFilter,
 } from "@aws-sdk/client-ssm";
 import { Sealed } from "../runtime/sealed.ts";
@@ -26,6 +28,37 @@ export interface ParameterRecord {
   modified: number;
   /** Undefined without decryption, whatever the type. */
   value: Sealed | undefined;
+  /** Of a secret of Secrets Manager, whose `version` is 0: the id of its version. */
+  versionId?: string;
+}
+
+/** A parameter as DescribeParameters tells of it: of its latest version, and without its value. */
+export interface ParameterDescription {
+  name: string;
+  /** Undefined where AWS does not say. */
+  arn: string | undefined;
+  version: number;
+  /** LastModifiedDate, milliseconds since the epoch. */
+  modified: number;
+  /** The key of a SecureString, as it was named. */
+  keyId: string | undefined;
+  /** The JSON of its policies, at most ten: written by its owner, and not looked at here. */
+  policies: readonly string[];
+}
+
+/** What `describeParameters` asks for: one page. */
+export interface DescribeQuery {
+  /** At most 50 names, exactly as they were made. */
+  names?: readonly string[];
+  /** Only what is below a path. */
+  path?: { name: string; recursive: boolean };
+  /** Only what carries all of these tags, with these values. */
+  tags?: readonly (readonly [string, string])[];
+  /** Only these types; all where left out. */
+  types?: readonly string[];
+  /** From the page before. */
+  nextToken?: string;
+  signal?: AbortSignal;
 }
 
 export interface ReadOptions {
@@ -62,10 +95,21 @@ export interface SsmPort {
   getParameter(name: string, options: ReadOptions): Promise<ParameterRecord>;
   /** One page of at most ten. A page may be empty and still carry a token. */
   getParametersByPath(query: PathQuery): Promise<{ found: ParameterRecord[]; nextToken?: string }>;
+  /**
+   * One page of at most fifty, in no order that means anything. What AWS tells in a form that is no description is left
+   * out. Its rate has a limit of its own. IAM knows no resource for it: whoever may, may describe every parameter.
+   */
+  describeParameters(query: DescribeQuery): Promise<{ found: ParameterDescription[]; nextToken?: string }>;
 }
 
 /** Parameters a page, the most that AWS gives. */
 const pageSize = 10;
+
+/** Descriptions a page, the most that AWS gives, and names that one call takes. */
+export const descriptionsInACall = 50;
+
+/** Policies of one parameter, and characters of each, at most (User Guide, "Assigning parameter policies"). */
+const most = { policies: 10, policyLength: 4_096 };
 
 /** Bytes of one value, at most; AWS keeps 8 KiB of a parameter and 64 KiB of a secret of Secrets Manager. */
 const valueBytes = 65_536;
@@ -126,6 +170,45 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
         ...(answer.NextToken === undefined ? {} : { nextToken: answer.NextToken }),
       };
     },
+    async describeParameters({ names, path, tags = [], types: wanted = [], nextToken, signal }) {
+      const about = context("DescribeParameters", "*");
+      const filters: ParameterStringFilter[] = tags.map(([key, value]) => ({ Key: `tag:${key}`, Values: [value] }));
+      if (names) filters.push({ Key: "Name", Option: "Equals", Values: [...names] });
+      if (path) filters.push({ Key: "Path", Option: path.recursive ? "Recursive" : "OneLevel", Values: [path.name] });
+      if (wanted.length > 0) filters.push({ Key: "Type", Option: "Equals", Values: [...wanted] });
+      const command = new DescribeParametersCommand({
+        ParameterFilters: filters,
+        MaxResults: descriptionsInACall,
+        ...(nextToken === undefined ? {} : { NextToken: nextToken }),
+      });
+      const answer = await call(about, signal, ({ ssm }, abortSignal) => ssm.send(command, { abortSignal }));
+      if (answer.NextToken !== undefined && !isText(answer.NextToken)) throw notUnderstood(about);
+      return {
+        found: list(answer.Parameters).flatMap((metadata) => description(metadata) ?? []),
+        ...(answer.NextToken === undefined ? {} : { nextToken: answer.NextToken }),
+      };
+    },
+  };
+}
+
+/** Takes a description of an answer, which may be anything, for what it has to be; undefined where it is not. */
+function description(metadata: ParameterMetadata | undefined): ParameterDescription | undefined {
+  const { Name: name, ARN: arn, Version: version, KeyId: keyId, LastModifiedDate: at, Policies } = metadata ?? {};
+  const modified = at instanceof Date ? at.getTime() : Number.NaN;
+  if (!isText(name) || !Number.isSafeInteger(version) || version! < 0 || Number.isNaN(modified)) return undefined;
+  return {
+    name,
+    arn: isText(arn) ? arn : undefined,
+    version: version!,
+    modified,
+    keyId: isText(keyId) && keyId.length <= 2_048 ? keyId : undefined,
+    // What is too long to be a policy counts as one that cannot be read.
+    policies: list(Policies)
+      .slice(0, most.policies)
+      .map((policy) => {
+        const text: unknown = policy?.PolicyText;
+        return typeof text === "string" && text.length <= most.policyLength ? text : "";
+      }),
   };
 }
 
@@ -147,9 +230,24 @@ function record(parameter: Parameter | undefined, decrypt: boolean, about: CallC
     version: version!,
     modified,
   };
+  const versionId = version === 0 ? versionIdOf(parameter?.SourceResult) : undefined;
+  if (versionId !== undefined) Object.assign(shared, { versionId });
   if (!decrypt) return { ...shared, value: undefined };
   if (typeof value !== "string" || Buffer.byteLength(value) > valueBytes) throw notUnderstood(about);
   return { ...shared, value: Sealed.text(value) };
+}
+
+/** The id of a secret's version, from Secrets Manager's own answer, which has the secret in it and is not kept. */
+function versionIdOf(sourceResult: unknown): string | undefined {
+  if (typeof sourceResult !== "string" || sourceResult.length > 4 * valueBytes) return undefined;
+  try {
+    const source: unknown = JSON.parse(sourceResult);
+    const isObject = typeof source === "object" && source !== null && Object.hasOwn(source, "VersionId");
+    const id = isObject ? (source as { VersionId: unknown }).VersionId : undefined;
+    return typeof id === "string" && /^[A-Za-z0-9-]{1,64}$/.test(id) ? id : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function list<T>(items: readonly T[] | undefined): readonly T[] {

@@ -113,8 +113,8 @@ function notForIt({ pinnedKey = "its key", algorithm = "SYMMETRIC_DEFAULT" }: Ca
 }
 
 /**
- * Every error that is documented for GetParameter, GetParameters, GetParametersByPath, kms:Decrypt and
- * sts:GetCallerIdentity (their pages in the API References), and those that every service can answer with (Common
+ * Every error that is documented for GetParameter, GetParameters, GetParametersByPath, DescribeParameters,
+ * kms:Decrypt and sts:GetCallerIdentity (their pages in the API References), and those that every service can answer with (Common
  * Errors), by AWS's name. `denied`: see denial.ts. Where a name is here without its `Exception`, both forms are meant.
  */
 export const rows: ReadonlyMap<string, Row | "denied"> = new Map<string, Row | "denied">([
@@ -170,9 +170,9 @@ export const rows: ReadonlyMap<string, Row | "denied"> = new Map<string, Row | "
     },
   ],
   ["InvalidKeyId", keyUnavailable("cannot be used: it is disabled, pending deletion or gone; enable it")],
-  ["InvalidFilterKey", invalid("check the types and the label that are asked for")],
-  ["InvalidFilterOption", invalid("check the types and the label that are asked for")],
-  ["InvalidFilterValue", invalid("check the types and the label that are asked for")],
+  ["InvalidFilterKey", invalid("check the types, the label and the tags that are asked for")],
+  ["InvalidFilterOption", invalid("check the types, the label and the tags that are asked for")],
+  ["InvalidFilterValue", invalid("check the types, the label and the tags that are asked for")],
   ["InvalidNextToken", broken],
   ["Validation", invalid("check its name and selector")],
   ["ValidationError", invalid("check its name and selector")],

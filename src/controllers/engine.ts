@@ -125,6 +125,7 @@ export class Engine {
     this.observer = new Observer({
       reader: new Reader(lanes),
       pathReader: new PathReader(lanes),
+      lanes,
       quotas,
       clock,
       random,
@@ -134,6 +135,12 @@ export class Engine {
       isAnnounced: (reference) => this.events.isAnnounced(reference),
       missed: (reference) => this.events.missed(reference),
       stretched: ({ account, region }) => this.connections.stretched(account, region),
+      seen: (identityKey) => {
+        for (const key of connections.of(identityKey)) {
+          this.queues.connections.add(key);
+          this.syncedSecrets.expiriesSeen(key);
+        }
+      },
     });
     this.keys = new KeyWatch({
       describe: async (identity, keyId, lane) =>
@@ -201,6 +208,7 @@ export class Engine {
       connections,
       quotas,
       stretch: (identityKey) => this.observer.stretch(identityKey),
+      sightOf: (identityKey) => this.observer.expiries.sightOf(identityKey),
       limited: (account, region) => this.connections.stretched(account, region),
       identities: worlds.identities,
       clusterName: settings.clusterName,

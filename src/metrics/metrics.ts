@@ -26,6 +26,10 @@ export class Metrics {
     "syncedsecret_last_success_timestamp_seconds",
     "When the SyncedSecret was last found to be current",
   );
+  readonly expiration = this.#byObject(
+    "parameter_expiration_timestamp_seconds",
+    "When the first of the SyncedSecret's parameters expires or has expired, absent where none does",
+  );
   readonly syncs = this.#counter("syncs_total", "Finished reconciles of SyncedSecrets", ["result", "reason"]);
   readonly syncDuration = this.#histogram("sync_duration_seconds", "Time of one reconcile", [], secondsOfACall);
   readonly changePropagation = this.#histogram(

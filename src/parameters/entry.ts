@@ -1,6 +1,7 @@
 import type { Failure } from "../runtime/failure.ts";
 import type { Sealed } from "../runtime/sealed.ts";
 import { SmallMap } from "../runtime/small-map.ts";
+import type { Policies } from "./policies.ts";
 import type { Reference } from "./reference.ts";
 
 /** What was seen of a parameter. Two sights are the same parameter unchanged where version and modified are equal. */
@@ -8,6 +9,8 @@ export interface Sight {
   version: number;
   /** Milliseconds since the epoch. */
   modified: number;
+  /** Of a secret of Secrets Manager, whose `version` is always 0: the id of its version. */
+  versionId?: string;
 }
 
 /** What an earlier process knew of a parameter: its sight, or that what depends on it had gone without it. */
@@ -34,10 +37,32 @@ export interface Missing {
   since: number;
 }
 
+/** What DescribeParameters has told of a parameter. One object for all that have nothing but an equal key. */
+export interface About {
+  /** The key of a SecureString, as it was named. */
+  readonly keyId?: string;
+  readonly policies?: Policies;
+  /**
+   * Why it may not hold any more: `stored`, a status had it, and an hourly look will tell; `changed`, there is another
+   * version since, and a look comes soon.
+   */
+  readonly unsure?: "stored" | "changed";
+}
+
+/** That a parameter's Expiration has passed, as a look at or after that instant said. */
+export interface Expired {
+  /** Milliseconds since the epoch. */
+  at: number;
+  /** What the parameter was then: another version has not expired. Undefined where it had not been seen. */
+  sight: Sight | undefined;
+}
+
 /** A parameter, or one member of a path: what was last seen, and whether it is missing since. */
 export interface Spot {
   sight?: Sight;
   missing?: Missing;
+  about?: About;
+  expired?: Expired;
 }
 
 /** What is known of a reference. */
@@ -66,6 +91,10 @@ export interface Entry {
   hintedAt?: number;
   /** Milliseconds since the epoch of the next look. */
   dueAt: number;
+  /** Dependents that do something when a parameter expires; undefined where none does. */
+  acting?: Set<string>;
+  /** What a status says of members that have not been seen yet, by name. */
+  stored?: ReadonlyMap<string, About>;
 }
 
 /** What all references have that are no paths; nothing is ever put in. */
@@ -100,6 +129,12 @@ export function removeDependent(entry: Entry, dependent: string): void {
   if (before !== undefined && before <= entry.intervalMs) entry.intervalMs = shortest(entry);
 }
 
+/** Sets whether a dependent does something when what it depends on expires. */
+export function setActing(entry: Entry, dependent: string, acts: boolean): void {
+  if (acts) entry.acting = (entry.acting ?? new Set()).add(dependent);
+  else if (entry.acting?.delete(dependent) && entry.acting.size === 0) delete entry.acting;
+}
+
 /** The shortest interval that is asked for; none can be shorter than what was the shortest before. */
 function shortest({ dependents, intervalMs }: Entry): number {
   let least = Infinity;
@@ -119,13 +154,49 @@ export function serve(spot: Spot, sight: Sight, mayGoBack: boolean): void {
   delete spot.missing;
   const { sight: before } = spot;
   if (before && !mayGoBack && sight.modified < before.modified) return;
-  spot.sight = { version: sight.version, modified: sight.modified };
+  if (before && isEqual(before, sight)) return;
+  spot.sight = sightOf(sight);
+  if (before && spot.about) spot.about = { ...spot.about, unsure: "changed" };
+}
+
+/** What identifies a version, of something that has more. */
+export function sightOf({ version, modified, versionId }: Sight): Sight {
+  return { version, modified, ...(versionId === undefined ? {} : { versionId }) };
+}
+
+/** Whether two sights are of one version. */
+export function isEqual(a: Sight, b: Sight): boolean {
+  return a.version === b.version && a.modified === b.modified && a.versionId === b.versionId;
+}
+
+/** Whether two words on an expiry are the same. */
+export function isSameExpiry(a: Expired | undefined, b: Expired | undefined): boolean {
+  if (!a || !b) return a === b;
+  return a.at === b.at && (a.sight === b.sight || (!!a.sight && !!b.sight && isEqual(a.sight, b.sight)));
+}
+
+/** Whether a parameter is known to have expired, and has not been replaced since. */
+export function isExpired({ sight, expired }: Spot): boolean {
+  return expired !== undefined && (!expired.sight || !sight || isEqual(expired.sight, sight));
 }
 
 /** Notes that AWS says that a parameter is missing; what was served before is only suspected to be gone. */
 export function miss(spot: Spot, reason: Missing["reason"], now: number): void {
   if (spot.missing) spot.missing.reason = reason;
   else spot.missing = { reason, since: now, stage: spot.sight ? "suspect" : "absent" };
+}
+
+/** Of what an earlier process has looked at, and had nothing to say of: the hourly look is soon enough. */
+const nothingStored: About = { unsure: "stored" };
+
+/** Takes over what a status says of expiries and keys, by parameter name, until a look of this process tells. */
+export function plantAbout(entry: Entry, stored: ReadonlyMap<string, About>): void {
+  const { reference, spot, members } = entry;
+  if (reference.kind === "path") entry.stored ??= stored;
+  for (const [name, about] of stored) {
+    const known = reference.kind === "path" ? members.get(name) : spot;
+    if (known && (known.about === undefined || known.about === nothingStored)) known.about = about;
+  }
 }
 
 /** Takes over what an earlier process knew, where this one has not looked yet. */
@@ -138,9 +209,10 @@ export function plant(entry: Entry, seeds: ReadonlyMap<string, Seed>, now: numbe
     if (seed === "left") {
       if (!entry.spot.sight) entry.spot.missing ??= { reason: "ParameterNotFound", stage: "gone", since: now };
     } else if (reference.kind === "path") {
-      if (!entry.members.has(name)) entry.members.set(name, { sight: seed });
+      if (!entry.members.has(name)) entry.members.set(name, { sight: seed, about: nothingStored });
     } else if (!entry.spot.sight) {
       entry.spot.sight = seed;
+      entry.spot.about ??= nothingStored;
       delete entry.spot.missing;
     }
   }
@@ -153,8 +225,8 @@ export function isKnown(entry: Readonly<Entry>): boolean {
 }
 
 /** Whether a value belongs to what is known of its parameter now. */
-export function isCurrent(spot: Spot | undefined, { version, modified }: Sight): boolean {
-  return spot?.sight?.version === version && spot.sight.modified === modified;
+export function isCurrent(spot: Spot | undefined, sight: Sight): boolean {
+  return spot?.sight !== undefined && isEqual(spot.sight, sight);
 }
 
 /**
@@ -213,7 +285,7 @@ export function fingerprint(entry: Entry): string {
 
 /** What AWS serves of an entry, as it would announce a change: nothing of failures, or of what is believed. */
 export function served(entry: Entry): string {
-  const print = ({ sight, missing }: Spot) => (missing ? "" : `${sight?.version} ${sight?.modified}`);
+  const print = ({ sight, missing }: Spot) => (missing ? "" : `${sight?.version} ${sight?.modified}${idOf(sight)}`);
   if (entry.reference.kind === "parameter") return print(entry.spot);
   return [...entry.members]
     .filter(([, { missing }]) => !missing)
@@ -223,5 +295,9 @@ export function served(entry: Entry): string {
 }
 
 function spotprint({ sight, missing }: Spot): string {
-  return `${sight?.version ?? ""} ${sight?.modified ?? ""} ${missing?.stage ?? ""} ${missing?.reason ?? ""}`;
+  return `${sight?.version ?? ""} ${sight?.modified ?? ""}${idOf(sight)} ${missing?.stage ?? ""} ${missing?.reason ?? ""}`;
+}
+
+function idOf(sight: Sight | undefined): string {
+  return sight?.versionId === undefined ? "" : ` ${sight.versionId}`;
 }

@@ -69,9 +69,18 @@ export class Lanes {
 
   /** Calls that wait for their turn. */
   get waiting(): number {
+    return this.#waitingIn(lanes);
+  }
+
+  /** Calls that wait for their turn and that somebody waits for: all but polls. */
+  get awaited(): number {
+    return this.#waitingIn(lanes.filter((lane) => lane !== "poll"));
+  }
+
+  #waitingIn(some: readonly Lane[]): number {
     let sum = 0;
     for (const place of this.#options.quotas.places()) {
-      for (const lane of lanes) sum += this.#gates.get(place)?.depth[lane] ?? 0;
+      for (const lane of some) sum += this.#gates.get(place)?.depth[lane] ?? 0;
     }
     return sum;
   }

@@ -1,10 +1,9 @@
 import type { Identity } from "../aws/identity.ts";
-import type { Metrics } from "../metrics/metrics.ts";
-import type { Clock, Random } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import { Belief } from "./belief.ts";
+import { Describer } from "./describer.ts";
 import { Entries } from "./entries.ts";
 import {
   addDependent,
@@ -16,20 +15,22 @@ import {
   miss,
   newEntry,
   plant,
+  plantAbout,
   removeDependent,
-  type Sight,
   type Sighted,
-  type Spot,
   serve,
   served,
+  setActing,
+  sightOf,
   wasJustAsked,
 } from "./entry.ts";
+import { Expiries } from "./expiries.ts";
 import { Hints } from "./hints.ts";
-import type { PathReader } from "./path-reader.ts";
-import type { Place, Quotas } from "./quotas.ts";
-import type { Read, Reader } from "./reader.ts";
+import { type Listed, Members } from "./members.ts";
+import type { ObserverOptions } from "./observer-options.ts";
+import type { Read } from "./reader.ts";
 import {
-  memberSelector,
+  isPassedThrough,
   type ParameterReference,
   type PathReference,
   type Reference,
@@ -37,27 +38,8 @@ import {
   requestName,
 } from "./reference.ts";
 import { Schedule } from "./schedule.ts";
-import type { Announced, ReadFor, Values, Want } from "./want.ts";
+import { type Announced, intervalOf, type ReadFor, type Values, type Want } from "./want.ts";
 import { Wave } from "./wave.ts";
-
-export interface ObserverOptions {
-  reader: Reader;
-  pathReader: PathReader;
-  quotas: Quotas;
-  clock: Clock;
-  random: Random;
-  metrics: Metrics;
-  /** Milliseconds between the two looks that make a parameter gone. */
-  missingGraceMs: number;
-  /** Called with the namespace/name of each SyncedSecret for which something has changed. */
-  notify: (dependent: string, lane: Lane) => void;
-  /** Whether a queue that has proved itself announces what becomes of a reference; nothing is announced by default. */
-  isAnnounced?: (reference: Reference) => boolean;
-  /** Called where a poll finds a change that should have been announced. */
-  missed?: (reference: Reference) => void;
-  /** Called when the polls of a quota are stretched otherwise than before. */
-  stretched?: (place: Place) => void;
-}
 
 /** Dependants that one change makes a wave, which must not keep a person waiting. */
 const waveFrom = 20;
@@ -65,14 +47,14 @@ const waveFrom = 20;
 const againAfterHintMs = 5_000;
 /** Milliseconds for which a hint counts as the announcement of a change. */
 const hintCountsMs = 60_000;
-/** Members of one path that are asked for one by one when they have gone; with more, none is believed to be gone. */
-const confirmationsAtMost = 50;
 
 /**
  * Knows of each distinct reference what was last seen of it, decides when to look again, and tells the dependants
  * when it differs: versions are compared, never values.
  */
 export class Observer {
+  /** What is known of policies and keys, and when something expires. */
+  readonly expiries: Expiries;
   readonly #options: ObserverOptions;
   readonly #entries = new Entries();
   readonly #byDependent = new Map<string, Entry[]>();
@@ -80,14 +62,21 @@ export class Observer {
   readonly #wave: Wave;
   readonly #schedule: Schedule;
   readonly #belief: Belief;
+  readonly #members: Members;
   readonly #hints: Hints<Entry, void>;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
     this.#wave = new Wave(options.clock);
-    const { clock, missingGraceMs, isAnnounced = () => false, stretched = () => {} } = options;
+    const { clock, random, missingGraceMs, reader, isAnnounced = () => false, stretched = () => {} } = options;
     const lookAgain = (entry: Entry) => this.#lookAt(entry, "poll");
     this.#belief = new Belief({ entries: this.#entries, clock, missingGraceMs, look: lookAgain });
+    this.expiries = new Expiries({
+      ...{ entries: this.#entries, describer: new Describer(options.lanes), reader, clock, random },
+      notify: (entry, lane) => this.#notify(entry, lane),
+      seen: options.seen ?? (() => {}),
+    });
+    this.#members = new Members({ reader, clock, missingGraceMs, belief: this.#belief, expiries: this.expiries });
     const look = (entries: Entry[]) => this.#poll(entries);
     this.#schedule = new Schedule({ ...options, isAnnounced, stretched, look });
     this.#hints = new Hints(options.clock, (entry) => {
@@ -105,10 +94,13 @@ export class Observer {
       const entry = this.#entry(want.reference);
       if (want.seed) plant(entry, want.seed, this.#options.clock.now());
       after.add(entry);
+      if (want.stored) plantAbout(entry, want.stored);
       const before = entry.intervalMs;
-      addDependent(entry, dependent, want.pollIntervalMs);
+      addDependent(entry, dependent, intervalOf(want));
+      setActing(entry, dependent, want.actsOnExpiry ?? false);
       // Drawn once, and not with each who comes: the earliest of a thousand instants is at once.
       if (entry.intervalMs < before) this.#schedule.within(entry);
+      this.expiries.watch(entry);
     }
     for (const entry of before) if (!after.has(entry)) this.#release(entry, dependent);
     if (after.size > 0) this.#byDependent.set(dependent, [...after]);
@@ -140,6 +132,7 @@ export class Observer {
       entry.hintedAt = clock.now();
       const before = served(entry);
       await this.#hints.look(entry);
+      this.expiries.announced(entry, name);
       if (before !== served(entry)) changed = true;
       else this.#schedule.by(entry, clock.now() + againAfterHintMs);
       if (entry.failure?.next === "retry") isHeard = false;
@@ -149,16 +142,31 @@ export class Observer {
     return { dependants: [...dependants], changed, isHeard };
   }
 
+  /** Looks at those references whose expiry has to be known before anything is done; see `Expiries.settle`. */
+  async settle(references: readonly Reference[], lane: Lane, options: { all: boolean }): Promise<void> {
+    await this.expiries.settle(
+      references.map((reference) => this.#known(reference)),
+      lane,
+      options,
+    );
+  }
+
   /** Brings the polls of an identity forward to the intervals that hold now. */
   replan(identityKey: string): void {
     for (const entry of this.#entries.of(identityKey)) this.#schedule.within(entry);
   }
 
-  /** How many times as long as it asks for it is, at most, between two polls of what a SyncedSecret depends on. */
-  longestFactor(dependent: string): number {
+  /**
+   * How many times as long as it asks for it is, at most, between two polls of what a SyncedSecret depends on.
+   *
+   * @param askedMs milliseconds that it asks for
+   */
+  longestFactor(dependent: string, askedMs: number): number {
     let longest = 1;
-    for (const entry of this.#byDependent.get(dependent) ?? [])
-      longest = Math.max(longest, this.#schedule.factor(entry));
+    for (const entry of this.#byDependent.get(dependent) ?? []) {
+      const floor = (entry.dependents.get(dependent) ?? askedMs) / askedMs;
+      longest = Math.max(longest, this.#schedule.factor(entry) * (Number.isFinite(floor) ? floor : 1));
+    }
     return longest;
   }
 
@@ -196,9 +204,9 @@ export class Observer {
     const read = await reader.read(reference.identity, requestName(reference), { decrypt: true, lane, namespace });
     if (!this.#entries.get(reference)) reader.forget(reference.identity, requestName(reference));
     if (read.state !== "found") return read;
-    const { value, version, modified } = read.record;
+    const { value } = read.record;
     return value
-      ? { state: "found", sighted: { value, version, modified } }
+      ? { state: "found", sighted: { value, ...sightOf(read.record) } }
       : { state: "missing", reason: "VersionNotFound" };
   }
 
@@ -215,6 +223,7 @@ export class Observer {
   /** Sets no timer any more, and lets go of every value. */
   stop(): void {
     this.#schedule.stop();
+    this.expiries.stop();
     this.#wave.end();
   }
 
@@ -231,9 +240,11 @@ export class Observer {
 
   #release(entry: Entry, dependent: string): void {
     removeDependent(entry, dependent);
+    setActing(entry, dependent, false);
     if (entry.dependents.size > 0) return;
     this.#entries.remove(entry);
     this.#schedule.drop(entry);
+    this.expiries.drop(entry);
     this.#wave.drop(entry);
     this.#options.metrics.watchedParameters.set(this.#entries.size);
     this.#forget(entry);
@@ -257,7 +268,7 @@ export class Observer {
       const listing = await this.#options.pathReader.list(reference, { decrypt: false, lane, namespace });
       return this.#heard(entry, lane, async () => {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
-        else await this.#listed(entry, reference, listing.records, lane);
+        else await this.#listed(entry, reference, listing, lane);
       });
     }
     const name = requestName(reference);
@@ -267,7 +278,7 @@ export class Observer {
       ? await reader.confirm(reference.identity, name, lane, namespace)
       : await reader.read(reference.identity, name, { decrypt: false, lane, namespace });
     return this.#heard(entry, lane, async () => {
-      this.#take(entry, reference, read);
+      await this.#take(entry, reference, read, lane);
       if (ripe && read.state === "missing") await this.#belief.settle(entry, entry.spot);
     });
   }
@@ -286,10 +297,15 @@ export class Observer {
     }
     entry.askedAt = this.#options.clock.now();
     this.#schedule.after(entry);
+    this.expiries.heard(entry);
     const hasChanged = knew && before !== fingerprint(entry);
     if (knew && lane === "poll" && servedBefore !== served(entry)) this.#sayIfMissed(entry);
     const recovered = wasUnheard && entry.failure === undefined;
     if (!hasChanged && !recovered) return;
+    this.#notify(entry, lane);
+  }
+
+  #notify(entry: Entry, lane: Lane): void {
     const isWave = lane !== "event" || entry.dependents.size >= waveFrom;
     for (const dependent of entry.dependents.keys()) this.#options.notify(dependent, isWave ? "bulk" : "event");
   }
@@ -311,50 +327,24 @@ export class Observer {
     entry.heardAt = this.#options.clock.now();
   }
 
-  #take(entry: Entry, reference: ParameterReference, read: Read): void {
+  async #take(entry: Entry, reference: ParameterReference, read: Read, lane: Lane): Promise<void> {
     if (read.state === "failed") {
       this.#fail(entry, read.failure);
       return;
     }
     this.#answered(entry);
-    if (read.state === "missing") miss(entry.spot, read.reason, this.#options.clock.now());
-    else serve(entry.spot, read.record, reference.selector !== "");
+    if (read.state === "missing") {
+      miss(entry.spot, read.reason, this.#options.clock.now());
+      return;
+    }
+    const wasGone = entry.spot.missing?.stage === "gone";
+    serve(entry.spot, read.record, reference.selector !== "" || isPassedThrough(reference.name));
+    if (wasGone) await this.expiries.before(entry, () => true, lane);
   }
 
-  async #listed(
-    entry: Entry,
-    reference: PathReference,
-    records: ReadonlyMap<string, Sight & { name: string }>,
-    lane: Lane,
-  ): Promise<void> {
-    const { clock, missingGraceMs } = this.#options;
-    for (const [name, record] of records) {
-      let spot = entry.members.get(name);
-      if (!spot) {
-        spot = {};
-        entry.members.set(name, spot);
-      }
-      serve(spot, record, reference.label !== "");
-    }
-    const ripe: [string, Spot][] = [];
-    for (const [name, spot] of entry.members) {
-      if (records.has(name)) continue;
-      miss(spot, "ParameterNotFound", clock.now());
-      if (isRipe(spot, missingGraceMs, clock.now())) ripe.push([name, spot]);
-    }
+  #listed(entry: Entry, reference: PathReference, listing: Listed, lane: Lane): Promise<void> {
     this.#answered(entry);
-    if (ripe.length > confirmationsAtMost) {
-      for (const [, spot] of ripe) spot.missing!.stage = "held";
-    } else {
-      for (const [name, spot] of ripe) {
-        const suffix = memberSelector(reference);
-        const read = await this.#options.reader.confirm(reference.identity, name + suffix, lane);
-        const isGone =
-          read.state === "missing" || (read.state === "found" && !couldBeListed(reference, read.record.type));
-        if (isGone) await this.#belief.settle(entry, spot);
-        else if (spot.missing) spot.missing.since = clock.now();
-      }
-    }
+    return this.#members.take(entry, reference, listing, lane);
   }
 
   #unread(entry: Entry, failure: Failure): Values {
@@ -369,31 +359,25 @@ export class Observer {
       const listing = await this.#options.pathReader.list(reference, { decrypt: true, lane, namespace });
       await this.#heard(entry, lane, async () => {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
-        else await this.#listed(entry, reference, listing.records, lane);
+        else await this.#listed(entry, reference, listing, lane);
       });
       if (listing.state === "failed") return this.#unread(entry, listing.failure);
-      for (const [name, { value, version, modified }] of listing.records) {
-        if (value && isCurrent(entry.members.get(name), { version, modified })) {
-          values.set(name, { value, version, modified });
-        }
+      for (const [name, record] of listing.records) {
+        const { value } = record;
+        if (value && isCurrent(entry.members.get(name), record)) values.set(name, { value, ...sightOf(record) });
       }
     } else {
       const name = requestName(reference);
       const read = await this.#options.reader.read(reference.identity, name, { decrypt: true, lane, namespace });
-      await this.#heard(entry, lane, async () => this.#take(entry, reference, read));
+      await this.#heard(entry, lane, () => this.#take(entry, reference, read, lane));
       if (read.state === "failed") return this.#unread(entry, read.failure);
       if (read.state === "found" && isCurrent(entry.spot, read.record)) {
-        const { value, version, modified } = read.record;
-        if (value) values.set(reference.name, { value, version, modified });
+        const { value } = read.record;
+        if (value) values.set(reference.name, { value, ...sightOf(read.record) });
       }
     }
     delete entry.unreadSince;
     if (this.#entries.has(entry)) this.#wave.hold(entry, values);
     return { state: "values", values };
   }
-}
-
-/** Whether a path's filter on types lets a parameter of this type through. */
-function couldBeListed(reference: PathReference, type: string): boolean {
-  return reference.types.length === 0 || reference.types.includes(type);
 }

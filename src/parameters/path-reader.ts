@@ -6,7 +6,14 @@ import type { ReadOptions } from "./reader.ts";
 import { isBelow, type PathReference, referenceKey } from "./reference.ts";
 
 /** What a path holds: a listing is whole, or it is a failure. */
-export type Listing = { state: "found"; records: Map<string, ParameterRecord> } | { state: "failed"; failure: Failure };
+export type Listing =
+  | {
+      state: "found";
+      records: Map<string, ParameterRecord>;
+      /** Where tags are asked for: names below the path that do not carry them. */
+      untagged?: ReadonlySet<string>;
+    }
+  | { state: "failed"; failure: Failure };
 
 /** Pages of one listing, at most: 10 parameters each. More is taken for an answer that never ends. */
 const pagesAtMost = 2_000;
@@ -37,11 +44,14 @@ export class PathReader {
   }
 
   async #pages(reference: PathReference, options: ReadOptions): Promise<Listing> {
-    const { identity, path, recursive, label, types } = reference;
+    const { identity, path, recursive, label, types, tags } = reference;
     const records = new Map<string, ParameterRecord>();
     const tokens = new Set<string>();
+    const untagged = new Set<string>();
     let nextToken: string | undefined;
     try {
+      const tagged = tags ? await this.#tagged(reference, options) : undefined;
+      if (tagged?.size === 0) return { state: "found", records, untagged };
       do {
         const token = nextToken;
         const call = () =>
@@ -56,9 +66,9 @@ export class PathReader {
         const page = await this.#lanes.run(identity, options.lane, call, { namespace: options.namespace ?? "" });
         for (const record of page!.found) {
           const before = records.get(record.name);
-          if (isBelow(record.name, reference) && !(before && before.modified > record.modified)) {
-            records.set(record.name, record);
-          }
+          if (!isBelow(record.name, reference) || (before && before.modified > record.modified)) continue;
+          if (tagged && !tagged.has(record.name)) untagged.add(record.name);
+          else records.set(record.name, record);
         }
         nextToken = page!.nextToken;
         if (nextToken !== undefined && (tokens.has(nextToken) || tokens.size >= pagesAtMost)) {
@@ -66,10 +76,33 @@ export class PathReader {
         }
         if (nextToken !== undefined) tokens.add(nextToken);
       } while (nextToken !== undefined);
-      return { state: "found", records };
+      return { state: "found", records, ...(tags ? { untagged } : {}) };
     } catch (error) {
       if (error instanceof Failure) return { state: "failed", failure: error };
       return { state: "failed", failure: endless(reference) };
+    }
+  }
+
+  /**
+   * The names below a path that carry its tags. GetParametersByPath takes no tags, and DescribeParameters no label, so
+   * that both are asked.
+   *
+   * @throws Failure
+   */
+  async #tagged(reference: PathReference, options: ReadOptions): Promise<Set<string>> {
+    const { identity, path, recursive, types, tags = [] } = reference;
+    const names = new Set<string>();
+    const tokens = new Set<string>();
+    for (let nextToken: string | undefined; ; ) {
+      const query = { path: { name: path, recursive }, tags, types, ...(nextToken === undefined ? {} : { nextToken }) };
+      const call = () => identity.ssm.describeParameters(query);
+      const turn = { service: "describe", namespace: options.namespace ?? "" } as const;
+      const page = (await this.#lanes.run(identity, options.lane, call, turn))!;
+      for (const { name } of page.found) names.add(name);
+      nextToken = page.nextToken;
+      if (nextToken === undefined) return names;
+      if (tokens.has(nextToken) || tokens.size >= pagesAtMost) throw endless(reference);
+      tokens.add(nextToken);
     }
   }
 }

@@ -1,11 +1,13 @@
 import type { Clock } from "../runtime/clock.ts";
 import { Quota } from "./quota.ts";
 
-/** The services whose calls are counted. */
-export type Service = "ssm" | "kms";
+/** What has a quota of its own. DescribeParameters is counted by itself, at a rate that AWS does not publish. */
+export type Service = "ssm" | "describe" | "kms";
+
+const services = ["ssm", "describe", "kms"] as const;
 
 /** Requests a second where no cluster connection says otherwise: half of Parameter Store's default, and a bit of KMS's. */
-const defaults: Readonly<Record<Service, number>> = { ssm: 20, kms: 100 };
+const defaults: Readonly<Record<Service, number>> = { ssm: 20, describe: 3, kms: 100 };
 
 /** Milliseconds without a call after which a quota is let go of that no connection leads to. */
 const keptMs = 600_000;
@@ -46,9 +48,9 @@ export class Quotas {
   readonly #home = new Map<string, { account: string; region: string }>();
 
   /** @param limits requests a second where no connection says otherwise */
-  constructor(clock: Clock, limits = defaults) {
+  constructor(clock: Clock, limits: Partial<Record<Service, number>> = {}) {
     this.#clock = clock;
-    this.#defaults = limits;
+    this.#defaults = { ...defaults, ...limits };
   }
 
   /**
@@ -114,7 +116,7 @@ export class Quotas {
   }
 
   #update({ account, region, identityKey }: Claim): void {
-    for (const service of ["ssm", "kms"] as const) {
+    for (const service of services) {
       const place = this.#places.get(`${account}/${region}/${service}`);
       if (place) place.quota.limit = this.#limit(account, region, service);
       this.#updateOwn(identityKey, service);

@@ -5,7 +5,7 @@ import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import { type Ask, Asks } from "./asks.ts";
 import type { Lanes } from "./lanes.ts";
-import { namesInACall } from "./reference.ts";
+import { isPassedThrough, namesInACall } from "./reference.ts";
 
 /** What AWS said of one name. `missing` is AWS's word; whether it is believed is the observer's affair. */
 export type Read =
@@ -71,7 +71,10 @@ export class Reader {
    * @param name with its selector, as GetParameters takes it
    * @returns never rejects: a failure is a state
    */
-  read(identity: Identity, name: string, { decrypt, lane, namespace = "" }: ReadOptions): Promise<Read> {
+  read(identity: Identity, name: string, options: ReadOptions): Promise<Read> {
+    const { lane, namespace = "" } = options;
+    // AWS passes secrets through with decryption only, a look that wants no value too.
+    const decrypt = options.decrypt || isPassedThrough(name);
     const mailbox = this.#mailbox(identity);
     const waiting = this.#join(mailbox, name, { decrypt, lane, namespace });
     if (waiting) return waiting.answer;
@@ -96,7 +99,7 @@ export class Reader {
   /** Asks for one name alone, without decryption, by GetParameter: the second opinion on a parameter that is gone. */
   async confirm(identity: Identity, name: string, lane: Lane, namespace = ""): Promise<Read> {
     try {
-      const call = () => identity.ssm.getParameter(name, { decrypt: false });
+      const call = () => identity.ssm.getParameter(name, { decrypt: isPassedThrough(name) });
       const record = await this.#lanes.run(identity, lane, call, { namespace });
       this.#mailboxes.get(identity.key)?.missing.delete(name);
       return { state: "found", record: record! };
@@ -262,7 +265,7 @@ export class Reader {
         namespace: ask.namespace,
       });
     try {
-      await get(false);
+      await get(isPassedThrough(ask.name));
       // It came into being between the two calls.
       const record = await get(ask.decrypt);
       ask.resolve({ state: "found", record: record! });

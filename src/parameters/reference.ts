@@ -20,6 +20,8 @@ export interface PathReference {
   label: string;
   /** Parameter types to list, sorted; empty for all. */
   types: readonly string[];
+  /** Tags that a parameter must carry, each with its value, sorted; left out for all. */
+  tags?: readonly (readonly [string, string])[];
 }
 
 export type Reference = ParameterReference | PathReference;
@@ -29,8 +31,9 @@ export function referenceKey(reference: Reference): string {
   if (reference.kind === "parameter") {
     return `${reference.identity.key}\n${reference.name}${reference.selector}`;
   }
-  const { identity, path, recursive, label, types } = reference;
-  return `${identity.key}\n${path}\n${recursive ? "recursive" : "flat"}\n${label}\n${types.join(",")}`;
+  const { identity, path, recursive, label, types, tags } = reference;
+  const tagged = tags ? `\n${JSON.stringify(tags)}` : "";
+  return `${identity.key}\n${path}\n${recursive ? "recursive" : "flat"}\n${label}\n${types.join(",")}${tagged}`;
 }
 
 /** The name with its selector: what GetParameter and GetParameters take. */
@@ -48,6 +51,27 @@ export function isBelow(name: string, { path, recursive }: PathReference): boole
   const prefix = path.endsWith("/") ? path : `${path}/`;
   return name.startsWith(prefix) && (recursive || !name.includes("/", prefix.length));
 }
+
+/** Whether a path's filter on types lets a parameter of this type through. */
+export function couldBeListed(reference: PathReference, type: string): boolean {
+  return reference.types.length === 0 || reference.types.includes(type);
+}
+
+/** Under this AWS passes secrets of Secrets Manager through (User Guide, "Referencing AWS Secrets Manager secrets"). */
+export const passThrough = "/aws/reference/secretsmanager/";
+
+/**
+ * Whether a name leads into Secrets Manager. Such a parameter is given with decryption only, so that each look at it
+ * decrypts, has no versions of its own, and is in no listing.
+ *
+ * @param name with or without its slash in front, with or without selector
+ */
+export function isPassedThrough(name: string): boolean {
+  return (name.startsWith("/") ? name : `/${name}`).startsWith(passThrough);
+}
+
+/** Milliseconds between two polls of what is passed through, at least: each costs a decryption. */
+export const passedThroughMs = 600_000;
 
 /** Parameters that one GetParameters call takes, at most (API Reference, GetParameters). */
 export const namesInACall = 10;

@@ -1,6 +1,6 @@
 import type { Failure } from "../runtime/failure.ts";
-import type { Seed, Sighted } from "./entry.ts";
-import type { Reference } from "./reference.ts";
+import type { About, Seed, Sighted } from "./entry.ts";
+import { isPassedThrough, passedThroughMs, type Reference } from "./reference.ts";
 
 /** What a SyncedSecret depends on. */
 export interface Want {
@@ -9,6 +9,16 @@ export interface Want {
   pollIntervalMs: number;
   /** What an earlier process knew, where the Secret itself vouches for it; by parameter name. */
   seed?: ReadonlyMap<string, Seed>;
+  /** What a status says of expiries and keys, by parameter name: a reason to look, and never to act. */
+  stored?: ReadonlyMap<string, About>;
+  /** Whether something is done when it expires, so that what comes anew is looked at for its expiry first. */
+  actsOnExpiry?: boolean;
+}
+
+/** Milliseconds between polls of what is wanted: what costs a decryption each time is polled no oftener than that. */
+export function intervalOf({ reference, pollIntervalMs }: Want): number {
+  const isDear = reference.kind === "parameter" && isPassedThrough(reference.name);
+  return isDear ? Math.max(pollIntervalMs, passedThroughMs) : pollIntervalMs;
 }
 
 /** A reference's values, by parameter name. What is missing is not among them. */

@@ -33,6 +33,8 @@ interface ManyInput {
 export interface PathInput extends ManyInput {
   kind: "path";
   path: string;
+  /** Tags that every member carries, where only such were asked for; for messages. */
+  tags?: readonly (readonly [string, string])[];
   members: Member[];
 }
 
@@ -135,6 +137,12 @@ function parseDocument(format: Format, text: string): Map<string, string | null>
 }
 
 function empty(many: PathInput | DocumentInput): Refusal {
-  const what = many.kind === "path" ? `no parameter is taken from ${many.path}` : `the ${many.format} has no property`;
+  const what = many.kind === "path" ? emptyPath(many) : `the ${many.format} has no property`;
   return new Refusal("EmptyResult", `${what}; set allowEmpty: true where that is as it should be`);
+}
+
+function emptyPath({ path, tags }: PathInput): string {
+  if (!tags) return `no parameter is taken from ${path}`;
+  const wanted = tags.map(([key, value]) => `${key}=${value}`).join(", ");
+  return `no parameter is taken from ${path} with the tags ${wanted}, as ssm:DescribeParameters lists them; check the tags`;
 }

@@ -10,7 +10,18 @@ import { type Json, ServiceError } from "./http.ts";
 export interface Fault {
   /** `GetParameters`, `kms:Decrypt`, with `*` for anything; every operation when left out. */
   operation?: string;
-  kind: "throttle" | "500" | "503" | "hang" | "reset" | "delay" | "emptyPage" | "reorder" | "duplicate" | "repeatToken";
+  kind:
+    | "throttle"
+    | "500"
+    | "503"
+    | "hang"
+    | "reset"
+    | "delay"
+    | "emptyPage"
+    | "reorder"
+    | "duplicate"
+    | "repeatToken"
+    | "policyText";
   /** How many calls it hits; until cleared, when left out. */
   times?: number;
   /** The share of matching calls that it hits, 0 to 1; 1 when left out. */
@@ -19,6 +30,8 @@ export interface Fault {
   delayMs?: number;
   /** Hits only calls of this region; of every one when left out. */
   region?: string;
+  /** For `policyText`: what stands in the place of every policy's text. */
+  text?: string;
   /** Hits only calls that ask for one of these names or paths (patterns with `*`). */
   names?: string[];
 }
@@ -89,7 +102,8 @@ export class Faults {
     let { Parameters: list, NextToken: token } = answer as { Parameters?: unknown[]; NextToken?: string };
     if (!Array.isArray(list)) return answer;
     const requested = typeof call.input.NextToken === "string" ? call.input.NextToken : firstPage;
-    for (const { kind } of hits) {
+    for (const { kind, text } of hits) {
+      if (kind === "policyText") list = list.map((one) => withPolicyText(one as Json, text ?? ""));
       if (kind === "emptyPage") {
         list = [];
         // The page that was held back comes with the next call.
@@ -102,6 +116,11 @@ export class Faults {
     const { NextToken: _, ...rest } = answer;
     return { ...rest, Parameters: list, ...(token === undefined ? {} : { NextToken: token }) };
   }
+}
+
+function withPolicyText(description: Json, PolicyText: string): Json {
+  const policies = (description.Policies as Json[] | undefined) ?? [];
+  return { ...description, Policies: policies.map((policy) => ({ ...policy, PolicyText })) };
 }
 
 /** The token of a list's first page. */

@@ -128,7 +128,8 @@ test("a secret of Secrets Manager is read through, only with decryption, as Vers
   await expect(ssm.getParameter({ Name })).rejects.toMatchObject({ name: "ValidationException" });
   const { Parameter } = await ssm.getParameter({ Name, WithDecryption: true });
   expect(Parameter).toMatchObject({ Value: "pw", Version: 0, Type: "SecureString" });
-  expect(Parameter!.SourceResult).toContain("VersionId");
+  const source = JSON.parse(Parameter!.SourceResult!) as object;
+  expect(source).toMatchObject({ Name: "db", VersionId: expect.stringMatching(/^[0-9a-f-]{36}$/), SecretString: "pw" });
 });
 
 test("moto ends with the process that started it, also when that one is killed", async () => {

@@ -314,6 +314,43 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     await expect(describing(["/x"])).rejects.toMatchObject(failing("AccessDeniedException", /on resource: \*/));
   });
 
+  test("a policy's text can be made to be anything, as its owner could", async () => {
+    const Policies = JSON.stringify([
+      { Type: "Expiration", Version: "1.0", Attributes: { Timestamp: "2099-01-01T00:00:00.000Z" } },
+    ]);
+    await put("/a", "x", { Tier: "Advanced", Policies });
+    emulator.fault({ operation: "DescribeParameters", kind: "policyText", text: "{", times: 1 });
+    const describing = () => ssm.describeParameters({ ParameterFilters: [{ Key: "Name", Values: [`${at}/a`] }] });
+    expect((await describing()).Parameters![0]!.Policies).toMatchObject([
+      { PolicyText: "{", PolicyType: "Expiration" },
+    ]);
+    expect((await describing()).Parameters![0]!.Policies![0]!.PolicyText).toContain("2099");
+  });
+
+  test("DescribeParameters lists by path, type and all of the tags, and is logged with the names that it asks for", async () => {
+    for (const name of ["/p/a", "/p/b", "/p/deep/c"]) await put(name, "v", { Tags: [{ Key: "env", Value: "prod" }] });
+    await secure("/p/d", "v", {
+      Tags: [
+        { Key: "env", Value: "prod" },
+        { Key: "team", Value: "shop" },
+      ],
+    });
+    const by = async (...more: object[]) => {
+      const filters = [
+        { Key: "Path", Option: "OneLevel", Values: [`${at}/p`] },
+        { Key: "tag:env", Values: ["prod"] },
+      ];
+      return names(await ssm.describeParameters({ ParameterFilters: [...filters, ...(more as [])] }));
+    };
+    expect(await by()).toEqual(["/p/a", "/p/b", "/p/d"]);
+    expect(await by({ Key: "tag:team", Values: ["shop"] })).toEqual(["/p/d"]);
+    expect(await by({ Key: "tag:team", Values: ["other"] })).toEqual([]);
+    expect(await by({ Key: "Type", Option: "Equals", Values: ["String"] })).toEqual(["/p/a", "/p/b"]);
+    emulator.resetCalls();
+    await ssm.describeParameters({ ParameterFilters: [{ Key: "Name", Option: "Equals", Values: ["/x", "/y"] }] });
+    expect(emulator.log({ operation: "DescribeParameters" })[0]!.names).toEqual(["/x", "/y"]);
+  });
+
   test("tags are kept with a parameter, and cannot be put along with an overwrite", async () => {
     await put("/a", "v", { Tags: [{ Key: "env", Value: "prod" }] });
     const resource = { ResourceType: "Parameter", ResourceId: `${at}/a` } as const;

@@ -115,7 +115,7 @@ describe("an error of AWS", () => {
       "InvalidFilterValue",
       "InvalidData",
       "stalled",
-      /check the types and the label/,
+      /check the types, the label and the tags/,
     ],
     ["a token that has lapsed", listPath, "InvalidNextToken", "Unreachable", "retry", /ssm:GetParametersByPath/],
     [

@@ -189,3 +189,52 @@ test.each<[string, object]>([
   const call = identity.kms.decrypt({ ciphertext: Buffer.from("blob") });
   await expect(call).rejects.toMatchObject({ code: "InvalidAnswer", next: "retry" });
 });
+
+test("asks for descriptions by exact names, path, types and tags, fifty a page", async () => {
+  server.answerJson({ Parameters: [], NextToken: "more" });
+  const tags = [["env", "prod"] as const];
+  const path = { name: "/shop", recursive: true };
+  const { nextToken } = await identity.ssm.describeParameters({ names: ["/a"], path, tags, types: ["String"] });
+  expect(nextToken).toBe("more");
+  expect(asked()).toEqual({
+    target: "AmazonSSM.DescribeParameters",
+    body: {
+      MaxResults: 50,
+      ParameterFilters: [
+        { Key: "tag:env", Values: ["prod"] },
+        { Key: "Name", Option: "Equals", Values: ["/a"] },
+        { Key: "Path", Option: "Recursive", Values: ["/shop"] },
+        { Key: "Type", Option: "Equals", Values: ["String"] },
+      ],
+    },
+  });
+});
+
+test("takes of descriptions what is one, at most ten policies of each, and of policies no more than their text", async () => {
+  const { ARN, Name, Version, LastModifiedDate } = whole;
+  const good = { ARN, Name, Version, LastModifiedDate, KeyId: "alias/shop" };
+  const policy = (PolicyText: unknown) => ({ PolicyText, PolicyType: "Expiration", PolicyStatus: "Pending" });
+  const odd = [{}, null, { ...good, Name: "" }, { ...good, Version: "3" }, { ...good, LastModifiedDate: null }];
+  const Policies = [policy("{}"), policy(7), null, policy("x".repeat(4_097)), ...Array(9).fill(policy("{}"))];
+  server.answerJson({ Parameters: [...odd, { ...good, Policies }, { ...good, KeyId: 7, Policies: "none" }] });
+  const described = { name: "/shop/db", arn: ARN, version: 3, modified: 1767225600500 };
+  expect((await identity.ssm.describeParameters({ names: ["/shop/db"] })).found).toEqual([
+    { ...described, keyId: "alias/shop", policies: ["{}", "", "", "", "{}", "{}", "{}", "{}", "{}", "{}"] },
+    { ...described, keyId: undefined, policies: [] },
+  ]);
+});
+
+test.each([
+  ["of a secret's version", JSON.stringify({ VersionId: "aaaa-1", SecretString: "p4ss" }), "aaaa-1"],
+  ["of a prototype is none", '{"__proto__":{"VersionId":"aaaa-1"}}', undefined],
+  ["of other letters is none", JSON.stringify({ VersionId: "a b" }), undefined],
+  ["of no text is none", JSON.stringify({ VersionId: 7 }), undefined],
+  ["of what is no JSON is none", "{p4ss", undefined],
+  ["of what is null is none", "null", undefined],
+])("an id %s, and nothing else of the source is kept", async (_, SourceResult, versionId) => {
+  const { Selector: _selector, ...secret } = whole;
+  server.answerJson({ Parameter: { ...secret, Version: 0, Value: "v", SourceResult } });
+  const record = await identity.ssm.getParameter("/aws/reference/secretsmanager/db", { decrypt: true });
+  expect(record.versionId).toBe(versionId);
+  expect(JSON.stringify(record)).not.toContain("p4ss");
+});

@@ -5,7 +5,7 @@ import type { World } from "./world.ts";
 /** What a world has cost both outside worlds; what its connection costs, whose credentials are read, is left out. */
 export interface Costs {
   decryptions: number;
-  /** Calls to AWS without decryption. */
+  /** Calls to AWS without decryption, but for those of DescribeParameters, which are few and counted by themselves. */
   looks: number;
   secretReads: number;
   secretWrites: number;
@@ -21,7 +21,9 @@ export async function costsOf(cluster: ClusterHandle, world: World): Promise<() 
   world.aws.resetCalls();
   return async () => {
     await world.engine.recorder.flush();
-    const calls = world.aws.log().filter(({ service }) => service !== "sts");
+    const calls = world.aws
+      .log()
+      .filter(({ service, operation }) => service !== "sts" && operation !== "DescribeParameters");
     world.aws.resetCalls();
     const requests = (await audit.take()).filter(({ userAgent }) => userAgent.includes(world.namespace));
     const count = (resource: string, isRead: boolean) =>

@@ -159,7 +159,7 @@ export class World {
     work.then(end, end);
     while (!isOver) {
       await new Promise((resolve) => setTimeout(resolve, 2));
-      if (this.engine.lanes.waiting > 0) await this.clock.advance(250);
+      if (this.engine.lanes.awaited > 0) await this.clock.advance(250);
     }
     await work;
   }

@@ -20,6 +20,7 @@ describe("dataFrom", () => {
       recursive: true,
       label: "prod",
       types: ["SecureString", "String"],
+      tags: { env: "prod", "team:of": "the shop" },
       include: ["^/shop/a"],
       exclude: ["/private/"],
     }),
@@ -40,6 +41,22 @@ describe("dataFrom", () => {
     "no rules for keys": below({}, { keys: {} }),
   });
   refuses(dryRun, {
+    "tags without any": [below({ tags: {} }), "path.tags", "at least 1"],
+    "eleven tags": [
+      below({
+        tags: Object.fromEntries(
+          levels(11)
+            .split("/")
+            .slice(1)
+            .map((x, n) => [x + n, x]),
+        ),
+      }),
+      "at most 10",
+    ],
+    "a tag without a name": [below({ tags: { "": "v" } }), "path.tags: each name must be 1 to 128 characters long"],
+    "a tag without a value": [below({ tags: { env: "" } }), "path.tags: each name must be 1 to 128 characters long"],
+    "a tag of a long name": [below({ tags: { ["k".repeat(129)]: "v" } }), "each name must be 1 to 128 characters long"],
+    "a tag of a long value": [below({ tags: { env: "v".repeat(257) } }), "path.tags"],
     "two sources": [
       withSource({ ...document, path: { name: "/shop" } }),
       "spec.dataFrom[0]",

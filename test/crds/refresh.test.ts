@@ -14,7 +14,13 @@ const outOfBounds = ["9s", "0s", "24h1s", "999999h"];
 describe("refresh", () => {
   takes(dryRun, {
     nothing: refresh({}),
-    everything: refresh({ policy: "OnChange", pollInterval: "1m", staleAfter: "10m", whenMissing: "DeleteKeys" }),
+    everything: refresh({
+      policy: "OnChange",
+      pollInterval: "1m",
+      staleAfter: "10m",
+      whenMissing: "DeleteKeys",
+      whenExpired: "DeleteSecret",
+    }),
     Once: refresh({ policy: "Once" }),
     "a staleAfter of 20s": refresh({ staleAfter: "20s" }),
     "a staleAfter of a week": refresh({ staleAfter: "168h" }),
@@ -23,6 +29,7 @@ describe("refresh", () => {
   refuses(dryRun, {
     "an unknown policy": [refresh({ policy: "Always" }), 'supported values: "OnChange", "Once"'],
     "an unknown whenMissing": [refresh({ whenMissing: "Delete" }), '"Retain", "DeleteKeys", "DeleteSecret"'],
+    "an unknown whenExpired": [refresh({ whenExpired: "Delete" }), '"Retain", "DeleteKeys", "DeleteSecret"'],
     "a staleAfter of 19s": [refresh({ staleAfter: "19s" }), "refresh.staleAfter must be between 20s and 168h"],
     "a staleAfter over a week": [refresh({ staleAfter: "168h1s" }), "refresh.staleAfter must be between 20s and 168h"],
     "a staleAfter that is no duration": [

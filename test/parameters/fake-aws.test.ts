@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { Identities, type Identity } from "../../src/aws/identity.ts";
-import type { ParameterRecord } from "../../src/aws/ssm.ts";
+import type { DescribeQuery, ParameterRecord } from "../../src/aws/ssm.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
@@ -141,5 +141,29 @@ describe.each(sides)("Parameter Store as %s has it", (_, side) => {
     expect(await list({ recursive: true })).toHaveLength(13);
     expect(await list({ recursive: true, types: ["String"] })).toEqual(["/p/deep/x"]);
     expect(await list({ label: "prod" })).toEqual(["/p/n3"]);
+  });
+
+  it("describes what it is asked for by name or path and type, with the key and without a value", async () => {
+    for (const name of ["/d/a", "/d/deep/b"]) await side.put(name, "v");
+    await side.put("/d/c", "v", "String");
+    await side.put("/d/c", "w", "String");
+    const describing = async (query: DescribeQuery) =>
+      (await ssm.describeParameters(query)).found.map(({ name, version, keyId, policies }) => [
+        name,
+        version,
+        keyId,
+        policies,
+      ]);
+    expect(await describing({ names: ["/d/a", "/d/c", "/d/none"] })).toEqual([
+      ["/d/a", 1, "alias/aws/ssm", []],
+      ["/d/c", 2, undefined, []],
+    ]);
+    const namesOf = async (query: DescribeQuery) => (await describing(query)).map(([name]) => name).sort();
+    expect(await namesOf({ path: { name: "/d", recursive: false } })).toEqual(["/d/a", "/d/c"]);
+    expect(await namesOf({ path: { name: "/d", recursive: true }, types: ["SecureString"] })).toEqual([
+      "/d/a",
+      "/d/deep/b",
+    ]);
+    expect(await namesOf({ path: { name: "/d", recursive: true }, tags: [["env", "prod"]] })).toEqual([]);
   });
 });

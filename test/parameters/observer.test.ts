@@ -29,6 +29,7 @@ beforeEach(() => {
     quotas,
     reader: new Reader(lanes),
     pathReader: new PathReader(lanes),
+    lanes,
     clock,
     random: () => 0.5,
     metrics: new Metrics(),

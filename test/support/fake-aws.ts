@@ -11,6 +11,9 @@ interface Stored {
   versions: Map<number, { value: string; modified: number }>;
   labels: Map<string, number>;
   latest: number;
+  /** PolicyText of each policy, which a new version takes over. */
+  policies: string[];
+  tags: Map<string, string>;
   type: ParameterRecord["type"];
 }
 
@@ -27,6 +30,10 @@ export interface Call {
 export class FakeAws {
   readonly parameters = new Map<string, Stored>();
   readonly calls: Call[] = [];
+  /** Names that DescribeParameters was asked for, a call each; a path for a listing. */
+  readonly descriptions: string[][] = [];
+  /** Called before each description; what it throws is the answer. */
+  describeFault: (() => void | Promise<void>) | undefined;
   /** Called before each answer; what it throws is the answer. */
   fault: ((call: Call) => void | Promise<void>) | undefined;
   /** Parameters in one page of a listing. */
@@ -38,11 +45,23 @@ export class FakeAws {
   }
 
   put(name: string, value: string, type: ParameterRecord["type"] = "SecureString"): number {
-    const stored = this.parameters.get(name) ?? { versions: new Map(), labels: new Map(), latest: 0, type };
+    const stored = this.parameters.get(name) ?? {
+      versions: new Map(),
+      labels: new Map(),
+      latest: 0,
+      policies: [],
+      tags: new Map(),
+      type,
+    };
     stored.latest += 1;
     stored.versions.set(stored.latest, { value, modified: this.#now() });
     this.parameters.set(name, stored);
     return stored.latest;
+  }
+
+  /** Puts policies in the place of those that a parameter has; each is JSON, or what a test takes for it. */
+  policies(name: string, ...policies: (object | string)[]): void {
+    this.parameters.get(name)!.policies = policies.map((one) => (typeof one === "string" ? one : JSON.stringify(one)));
   }
 
   label(name: string, label: string, version: number): void {
@@ -117,6 +136,26 @@ export class FakeAws {
           const end = start + this.pageSize;
           return { found: all.slice(start, end), ...(end < all.length ? { nextToken: String(end) } : {}) };
         },
+        describeParameters: async ({ names, path, tags = [], types = [] }) => {
+          this.descriptions.push([...(names ?? [path!.name])]);
+          await this.describeFault?.();
+          const isMeant = (name: string, stored: Stored) =>
+            (!names || names.includes(name)) &&
+            (!path || isBelow(name, path)) &&
+            (types.length === 0 || types.includes(stored.type)) &&
+            tags.every(([key, value]) => stored.tags.get(key) === value);
+          const found = [...this.parameters].filter(([name, stored]) => isMeant(name, stored));
+          return {
+            found: found.map(([name, { latest, versions, policies, type }]) => ({
+              name,
+              arn: `arn:aws:ssm:${region}:${account}:parameter${name.startsWith("/") ? "" : "/"}${name}`,
+              version: latest,
+              modified: versions.get(latest)!.modified,
+              keyId: type === "SecureString" ? "alias/aws/ssm" : undefined,
+              policies,
+            })),
+          };
+        },
       },
       kms: {
         decrypt: async () => {
@@ -133,4 +172,9 @@ export class FakeAws {
       },
     };
   }
+}
+
+function isBelow(name: string, { name: path, recursive }: { name: string; recursive: boolean }): boolean {
+  const prefix = path.endsWith("/") ? path : `${path}/`;
+  return name.startsWith(prefix) && (recursive || !name.slice(prefix.length).includes("/"));
 }

@@ -55,7 +55,7 @@ export class FakeQueue implements SqsPort {
       key,
       region,
       caller: unused,
-      ssm: { getParameters: unused, getParameter: unused, getParametersByPath: unused },
+      ssm: { getParameters: unused, getParameter: unused, getParametersByPath: unused, describeParameters: unused },
       kms: { decrypt: unused, describeKey: unused },
       sqs: this,
     };

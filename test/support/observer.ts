@@ -22,6 +22,8 @@ export interface ObserverRig {
   told: { dependent: string; lane: Lane }[];
   missed: Reference[];
   stretched: Place[];
+  /** Identities that may not, or may again, see policies. */
+  seen: string[];
   /** Whether a queue announces what becomes of a reference; none does at first. */
   announces: (reference: Reference) => boolean;
 }
@@ -33,10 +35,12 @@ export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } =
   const told: ObserverRig["told"] = [];
   const missed: Reference[] = [];
   const stretched: Place[] = [];
+  const seen: string[] = [];
   const observer = new Observer({
     quotas,
     reader: new Reader(lanes),
     pathReader: new PathReader(lanes),
+    lanes,
     clock,
     random,
     metrics,
@@ -45,9 +49,21 @@ export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } =
     isAnnounced: (reference) => rig.announces(reference),
     missed: (reference) => missed.push(reference),
     stretched: (place) => stretched.push(place),
+    seen: (identityKey) => seen.push(identityKey),
   });
   const aws = new FakeAws(() => clock.now());
-  const rig: ObserverRig = { clock, aws, quotas, lanes, observer, told, missed, stretched, announces: () => false };
+  const rig: ObserverRig = {
+    clock,
+    aws,
+    quotas,
+    lanes,
+    observer,
+    told,
+    missed,
+    stretched,
+    seen,
+    announces: () => false,
+  };
   return rig;
 }
 

@@ -72,6 +72,13 @@ export class Connections {
     }
   }
 
+  /** Keys of the connections that have come to an identity. */
+  *of(identityKey: string): Iterable<string> {
+    for (const [key, resolved] of this.#resolved) {
+      if (resolved.state === "ready" && resolved.identities.all.some((one) => one.key === identityKey)) yield key;
+    }
+  }
+
   /** The key of the connection that a SyncedSecret names, or of the default one. */
   keyFor(resource: SyncedSecret): string {
     const { kind, namespace, name } = this.#named(resource);

@@ -16,6 +16,7 @@ import { type Asked, conditionsAfter, isSame } from "../conditions.ts";
 import { conditionWithout } from "../events/condition.ts";
 import type { EventHub } from "../events/hub.ts";
 import { failedOver } from "../syncedsecret/failover.ts";
+import { unseenMessage } from "../syncedsecret/notes.ts";
 import type { Connections, Resolved } from "./connections.ts";
 import { ConnectionIdentities } from "./identities.ts";
 import { type AnyConnection, credentialsSecret, type SecretData } from "./resolve.ts";
@@ -27,6 +28,8 @@ export interface ConnectionReconcilerOptions {
   quotas: Quotas;
   /** By how much the polls of an identity are stretched, for want of quota. */
   stretch: (identityKey: string) => number;
+  /** What is known of whether an identity may see the policies of parameters; see `Expiries.sightOf`. */
+  sightOf: (identityKey: string) => Failure | "seen" | undefined;
   /** Called when the limits of an account and region may have changed. */
   limited: (account: string, region: string) => void;
   /** Is told of each connection, and says what becomes of its queue. */
@@ -57,6 +60,8 @@ export interface Again {
 
 /** Milliseconds between polls where neither connection nor resource says so. */
 export const defaultPollIntervalMs = 300_000;
+/** The condition that says that the expiry of parameters is not seen; there only while True, and no part of Ready. */
+const expiryUnseen = "ExpiryUnseen";
 /** Milliseconds until the Secret with a connection's credentials is looked at again. */
 const credentialsAgainMs = 60_000;
 
@@ -211,9 +216,25 @@ export class ConnectionReconciler {
     return [{ type: failedOver, status: "True", reason: "Unreachable", message }];
   }
 
+  /** That expiries are not seen, and why; what was said before, while nobody has tried. */
+  #expiryCondition({ metadata, status }: AnyConnection, resolved: Resolved): Asked[] {
+    if (resolved.state === "failed") return [];
+    const sights = resolved.identities.atHome.map(({ key }) => this.#options.sightOf(key));
+    // Where each namespace is an identity, their roles differ in nothing but the namespace: what one lacks, all lack.
+    const sight = sights.find((one) => one instanceof Failure);
+    if (!sight && sights.includes("seen")) return [];
+    if (sight) return [{ type: expiryUnseen, status: "True", reason: sight.reason, message: unseenMessage(sight) }];
+    const before = status?.conditions?.find(({ type }) => type === expiryUnseen);
+    return before && before.observedGeneration === metadata.generation ? [before] : [];
+  }
+
   async #report(key: string, connection: AnyConnection, resolved: Resolved): Promise<void> {
     const elsewhere = resolved.state === "ready" ? this.#failedOver(resolved) : [];
-    const more = [...elsewhere, ...this.#eventsCondition(key, connection)];
+    const more = [
+      ...elsewhere,
+      ...this.#eventsCondition(key, connection),
+      ...this.#expiryCondition(connection, resolved),
+    ];
     const { client, clock, recorder } = this.#options;
     const generation = connection.metadata.generation ?? 1;
     const ready = resolved.state === "ready";

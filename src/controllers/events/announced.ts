@@ -9,7 +9,8 @@ import type { ParameterReference, Reference } from "../../parameters/reference.t
  * @param account that the reference's identity calls
  */
 export function isAnnouncedByAws(reference: Reference, account: string): boolean {
-  if (reference.kind === "path") return !isAwsOwn(`${reference.path}/`);
+  // A tag that comes or goes is announced to nobody.
+  if (reference.kind === "path") return reference.tags === undefined && !isAwsOwn(`${reference.path}/`);
   const parsed = parseParameterRef(reference.name);
   if ("problem" in parsed) return false;
   const { ref } = parsed;

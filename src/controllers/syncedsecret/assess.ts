@@ -1,8 +1,9 @@
 import { parseParameterRef } from "../../aws/names.ts";
-import { type Entry, isKnown, type Missing, type Spot } from "../../parameters/entry.ts";
+import { type Entry, isExpired, isKnown, type Missing, type Spot } from "../../parameters/entry.ts";
 import { memberSelector, type Reference } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { selectMembers } from "../../values/assemble.ts";
+import { newNotes, note, type SourceNotes } from "./notes.ts";
 import {
   type DataFromParameter,
   type Grant,
@@ -17,12 +18,27 @@ import type { RevisionSource } from "./revision.ts";
 
 export type WhenMissing = "Retain" | "DeleteKeys" | "DeleteSecret";
 
+interface When {
+  missing: WhenMissing;
+  expired: WhenMissing | undefined;
+}
+
 /** A source that the Secret was made from and that is missing since. Its keys keep their bytes. */
 export interface Lost {
   entry: Planned;
   /** The parameter's full name. */
   name: string;
   missing: Missing;
+  /** Whether it is missing because it has expired. */
+  isExpired?: true;
+}
+
+/** A source whose Expiration has passed. */
+export interface Overdue {
+  entry: Planned;
+  name: string;
+  /** Milliseconds since the epoch. */
+  at: number;
 }
 
 /** What the sources of a SyncedSecret are, as far as they have been looked at. */
@@ -37,7 +53,13 @@ export interface Assessment {
   present: Map<string, string[]>;
   /** Names of parameters that the policy lets the Secret go without, because they are gone. */
   left: string[];
-  /** Whether the policy asks for the Secret to be deleted. */
+  /** Sources that have expired, and whose keys are not dropped for it. */
+  overdue: Overdue[];
+  /** What is known of the sources' policies and keys; undefined where they are none of the resource's business. */
+  notes: SourceNotes | undefined;
+  /** Whether a path has not been listed by this process. */
+  isSeeded: boolean;
+  /** Whether a policy asks for the Secret to be deleted. */
   deleteSecret: boolean;
   /** Milliseconds since the epoch when AWS was last heard of the source that has been silent for longest. */
   heardAt: number | undefined;
@@ -47,6 +69,8 @@ export interface Assessment {
 
 /**
  * Puts together what is known of every source. Pure: `known` gives the observer's entry of a reference.
+ *
+ * @param whenExpired left out where expiries are not followed
  */
 export function assess(
   plan: Plan,
@@ -54,7 +78,9 @@ export function assess(
   grant: Grant,
   namespace: string,
   whenMissing: WhenMissing,
+  whenExpired?: WhenMissing,
 ): Assessment {
+  const when: When = { missing: whenMissing, expired: whenExpired };
   const result: Assessment = {
     unknown: [],
     problems: [],
@@ -62,6 +88,9 @@ export function assess(
     lost: [],
     present: new Map(),
     left: [],
+    overdue: [],
+    notes: whenExpired === undefined ? undefined : newNotes(),
+    isSeeded: false,
     deleteSecret: false,
     heardAt: undefined,
     unheard: undefined,
@@ -83,8 +112,8 @@ export function assess(
     }
     const heardAt = entry.unreadSince ?? entry.heardAt;
     if (heardAt !== undefined) result.heardAt = Math.min(result.heardAt ?? Infinity, heardAt);
-    if (planned.kind === "path") assessPath(planned, entry, result, grant, namespace, whenMissing);
-    else assessParameter(planned, entry.spot, result, grant, whenMissing);
+    if (planned.kind === "path") assessPath(planned, entry, result, grant, namespace, when);
+    else assessParameter(planned, entry.spot, result, grant, when);
   }
   return result;
 }
@@ -94,26 +123,44 @@ function assessParameter(
   spot: Spot,
   result: Assessment,
   grant: Grant,
-  whenMissing: WhenMissing,
+  when: When,
 ): void {
   const { name, selector } = planned.reference;
   const { sight, missing } = spot;
+  const hasExpired = when.expired !== undefined && isExpired(spot);
+  if (!(hasExpired && when.expired === "DeleteKeys")) note(result.notes, planned, name, selector, spot);
   const canBeLeft = planned.kind === "parameter" && (planned.optional || planned.fallback !== undefined);
   if (missing && canBeLeft && (missing.stage === "absent" || missing.stage === "gone")) {
     result.sources.push({ name, selector, left: true });
+  } else if (hasExpired && when.expired === "DeleteKeys") {
+    result.sources.push({ name, selector, left: true });
+    result.left.push(name);
+  } else if (hasExpired) {
+    result.overdue.push({ entry: planned, name, at: spot.expired!.at });
+    if (missing) result.lost.push({ entry: planned, name, missing, isExpired: true });
+    if (when.expired === "DeleteSecret") result.deleteSecret = true;
+    if (sight) result.sources.push({ name, selector, ...sight });
   } else if (missing?.stage === "absent") {
     result.problems.push(notFound(planned, missing.reason, grant));
-  } else if (missing?.stage === "gone" && whenMissing === "DeleteKeys" && !isPurged(missing, selector)) {
+  } else if (missing?.stage === "gone" && mayBeLeft(spot, when) && !isPurged(missing, selector)) {
     result.sources.push({ name, selector, left: true });
     result.left.push(name);
   } else {
     if (missing) {
       result.lost.push({ entry: planned, name, missing });
-      if (missing.stage === "gone" && whenMissing === "DeleteSecret" && !isPurged(missing, selector))
+      if (missing.stage === "gone" && when.missing === "DeleteSecret" && !isPurged(missing, selector))
         result.deleteSecret = true;
     }
     if (sight) result.sources.push({ name, selector, ...sight });
   }
+}
+
+/**
+ * Whether the Secret may go without what is gone. What was never seen by this process and is known to have been left
+ * out before, by the Secret's own word, may have been left out for its expiry.
+ */
+function mayBeLeft({ sight }: Spot, when: When): boolean {
+  return when.missing === "DeleteKeys" || (when.expired === "DeleteKeys" && sight === undefined);
 }
 
 /** Whether only the version has gone, which AWS drops after a hundred newer ones: nobody has deleted anything. */
@@ -131,8 +178,9 @@ function assessPath(
   result: Assessment,
   grant: Grant,
   namespace: string,
-  whenMissing: WhenMissing,
+  when: When,
 ): void {
+  if (!entry.looked) result.isSeeded = true;
   let names: string[];
   try {
     names = membersOf(planned, entry.members.keys());
@@ -152,14 +200,21 @@ function assessPath(
   const present: string[] = [];
   result.present.set(planned.label, present);
   for (const name of names) {
-    const { sight, missing } = entry.members.get(name)!;
-    if (missing?.stage === "gone" && whenMissing === "DeleteKeys") {
+    const spot = entry.members.get(name)!;
+    const { sight, missing } = spot;
+    const hasExpired = when.expired !== undefined && isExpired(spot);
+    if (hasExpired ? when.expired === "DeleteKeys" : missing?.stage === "gone" && when.missing === "DeleteKeys") {
       result.left.push(name);
       continue;
     }
+    note(result.notes, planned, name, selector, spot);
+    if (hasExpired) {
+      result.overdue.push({ entry: planned, name, at: spot.expired!.at });
+      if (when.expired === "DeleteSecret") result.deleteSecret = true;
+    }
     if (missing) {
-      result.lost.push({ entry: planned, name, missing });
-      if (missing.stage === "gone" && whenMissing === "DeleteSecret") result.deleteSecret = true;
+      result.lost.push({ entry: planned, name, missing, ...(hasExpired ? { isExpired: true } : {}) });
+      if (!hasExpired && missing.stage === "gone" && when.missing === "DeleteSecret") result.deleteSecret = true;
     } else present.push(name);
     if (sight) result.sources.push({ name, selector, ...sight });
   }

@@ -1,5 +1,5 @@
 import type { SyncedSecret } from "../../api/types.ts";
-import type { Sighted } from "../../parameters/entry.ts";
+import { type Sighted, sightOf } from "../../parameters/entry.ts";
 import { memberSelector, type Reference, referenceKey } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
@@ -38,10 +38,11 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
   const problems: Failure[] = [];
   let modified = 0;
 
+  const leftOut = new Set(assessment.sources.flatMap((s) => ("left" in s ? [s.name + s.selector] : [])));
   const valuesOf = (reference: Reference) => material.values.get(referenceKey(reference)) ?? new Map<string, Sighted>();
-  const seen = (name: string, selector: string, { version, modified: at }: Sighted) => {
-    sources.push({ name, selector, version, modified: at });
-    modified = Math.max(modified, at);
+  const seen = (name: string, selector: string, sighted: Sighted) => {
+    sources.push({ name, selector, ...sightOf(sighted) });
+    modified = Math.max(modified, sighted.modified);
   };
   const asAssessed = (name: string, selector: string) => {
     const source = assessment.sources.find((s) => s.name === name && s.selector === selector);
@@ -52,11 +53,12 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
     const { name, selector } = planned.reference;
     const sighted = valuesOf(planned.reference).get(name);
     const isLost = lost.has(`${planned.label}\n${name}`);
-    if (sighted && !isLost) {
+    const isLeft = leftOut.has(name + selector);
+    // What has expired may still be there, and is left out all the same.
+    if (sighted && !isLost && !isLeft) {
       seen(name, selector, sighted);
       return { state: "value", bytes: sighted.value.reveal() };
     }
-    const isLeft = assessment.sources.some((s) => s.name === name && s.selector === selector && "left" in s);
     if (!isLost && !isLeft) problems.push(unsettled(planned, name));
     asAssessed(name, selector);
     if (isLeft && fallback !== undefined) return { state: "value", bytes: Buffer.from(fallback, "utf8") };
@@ -84,6 +86,7 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
         kind: "path",
         entry: planned.label,
         path: planned.reference.path,
+        ...(planned.reference.tags ? { tags: planned.reference.tags } : {}),
         members,
         allowEmpty: planned.allowEmpty || assessment.left.length + assessment.lost.length > 0,
         ...(keys ? { keys } : {}),
@@ -105,7 +108,9 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
       let processing: Pick<typeof planned, "jmesPath" | "decode"> = planned;
       if (!isFromParameters(planned)) source = opened(planned);
       else {
-        const isFallback = planned.fallback !== undefined && !valuesOf(planned.reference).has(planned.reference.name);
+        const { name, selector } = planned.reference;
+        const isRead = valuesOf(planned.reference).has(name) && !leftOut.has(name + selector);
+        const isFallback = planned.fallback !== undefined && !isRead;
         source = one(planned, planned.fallback);
         // A default stands for the key's value as it is, not for the parameter's.
         if (isFallback) processing = {};

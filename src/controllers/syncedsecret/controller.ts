@@ -18,8 +18,9 @@ import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { reindex } from "../index-of.ts";
 import { controllerOf } from "../secret-view.ts";
-import { pollIntervalOf } from "./gathered.ts";
+import { asksForExpiry, pollIntervalOf } from "./gathered.ts";
 import { isKeyNews, keysInUse } from "./keys.ts";
+import { firstExpiryOf } from "./notes.ts";
 import type { Outcome } from "./outcome.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
 import { isAsking } from "./said.ts";
@@ -164,6 +165,12 @@ export class SyncedSecretController {
     return each(this.#byConnection.get(connectionKey));
   }
 
+  /** Has those users of a connection reconciled that ask for something to be done about expiries. */
+  expiriesSeen(connectionKey: string): void {
+    const asks = (key: string) => asksForExpiry(this.#options.resources.get(key));
+    for (const key of [...each(this.#byConnection.get(connectionKey))].filter(asks)) this.enqueue(key, "bulk");
+  }
+
   /** Has every SyncedSecret of a namespace reconciled: what connections allow may hang on its labels. */
   namespaceChanged(namespace: string): void {
     for (const key of this.#options.resources.keys()) {
@@ -301,12 +308,11 @@ export class SyncedSecretController {
       slowRetryMs,
     });
     this.#measure(key, outcome, summary);
-    for (const event of [summary.event, summary.turn, summary.warning]) {
-      if (!event) continue;
-      const { apiVersion, kind, metadata } = resource;
-      const { name, namespace, uid } = metadata;
-      const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
-      recorder.record(regarding, { ...event, action: "Sync" });
+    const { apiVersion, kind, metadata } = resource;
+    const { name, namespace, uid } = metadata;
+    const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
+    for (const event of [summary.event, summary.turn, summary.warning, ...summary.warnings]) {
+      if (event) recorder.record(regarding, { type: "Warning", ...event, action: "Sync" });
     }
     if (summary.statusChanged && !(await this.#statuses.write(key, resource, summary.status, lane))) {
       queue.retry(key, priorityOf(lane));
@@ -325,6 +331,10 @@ export class SyncedSecretController {
       if (summary.ready === "Unknown") metrics.ready.remove(key);
       else metrics.ready.set(key, summary.ready === "True" ? 1 : 0);
       if (outcome.kind === "current") metrics.lastSuccess.set(key, clock.now() / 1_000);
+      const { notes } = outcome.kind === "current" || outcome.kind === "failed" ? outcome : {};
+      const expiry = notes && firstExpiryOf(notes);
+      if (expiry !== undefined) metrics.expiration.set(key, expiry / 1_000);
+      else if (notes || outcome.kind !== "failed") metrics.expiration.remove(key);
     }
     const wrote = outcome.kind === "current" || outcome.kind === "failed" ? outcome.wrote : undefined;
     if (wrote) {
@@ -345,7 +355,8 @@ export class SyncedSecretController {
     const grant = this.#options.connections.grant(resource);
     const floor = grant.state === "granted" ? grant.granted.pollIntervalMs : defaultPollIntervalMs;
     const { namespace, name } = resource.metadata;
-    const interval = pollIntervalOf(resource, floor) * this.#options.observer.longestFactor(`${namespace}/${name}`);
+    const asked = pollIntervalOf(resource, floor);
+    const interval = asked * this.#options.observer.longestFactor(`${namespace}/${name}`, asked);
     const own = refresh?.staleAfter === undefined ? undefined : parseDuration(refresh.staleAfter);
     // Between two polls nothing can be heard: less than two intervals would be stale by itself.
     return Math.max(own ?? intervalsUntilStale * interval, 2 * interval);
@@ -390,6 +401,7 @@ export class SyncedSecretController {
     queue.forget(key);
     metrics.ready.remove(key);
     metrics.lastSuccess.remove(key);
+    metrics.expiration.remove(key);
   }
 }
 

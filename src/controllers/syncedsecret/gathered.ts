@@ -11,6 +11,7 @@ import type { WhenMissing } from "./assess.ts";
 import type { Plan } from "./plan.ts";
 import type { Made, RevisionSource, Revisions } from "./revision.ts";
 import { readyOf } from "./said.ts";
+import { storedOf } from "./seeds.ts";
 import { type Damage, damage, type Standing, type Target } from "./target.ts";
 
 /** A SyncedSecret with all that its decisions rest on, gathered once. */
@@ -21,6 +22,8 @@ export interface Gathered {
   target: Target;
   standing: Standing;
   whenMissing: WhenMissing;
+  /** Undefined under Once, where expiries are not followed. */
+  whenExpired: WhenMissing | undefined;
   lane: Lane;
   /** The mark of a refresh annotation that has not been honoured yet. */
   refresh: string | undefined;
@@ -113,6 +116,11 @@ export function editorsOf(gathered: Gathered, data: ReadonlyMap<string, unknown>
   return [...new Set(editors.map(({ manager }) => manager))].sort();
 }
 
+/** Whether it is the resource's wish that something is done when a source expires. */
+export function asksForExpiry(resource: SyncedSecret | undefined): boolean {
+  return resource?.spec.refresh?.whenExpired !== undefined;
+}
+
 /** The account and region that a revision is made for. */
 export function asWhom({ granted }: Gathered): string {
   return `${granted.account} ${granted.identity.region}`;
@@ -129,11 +137,14 @@ export function pollIntervalOf({ spec }: SyncedSecret, floorMs: number): number 
 }
 
 /** What a SyncedSecret observes. */
-export function wantsOf({ resource, granted, plan, seeds }: Gathered): Want[] {
+export function wantsOf({ resource, granted, plan, seeds, whenExpired }: Gathered): Want[] {
   const isOnce = resource.spec.refresh?.policy === "Once";
   const pollIntervalMs = isOnce ? Infinity : pollIntervalOf(resource, granted.pollIntervalMs);
+  const actsOnExpiry = whenExpired === "DeleteKeys" || whenExpired === "DeleteSecret";
+  const sources = whenExpired === undefined ? [] : (resource.status?.sources ?? []);
   return plan.references.map((reference) => {
     const seed = seeds?.get(referenceKey(reference));
-    return { reference, pollIntervalMs, ...(seed ? { seed } : {}) };
+    const stored = storedOf(sources, reference);
+    return { reference, pollIntervalMs, actsOnExpiry, ...(seed ? { seed } : {}), ...(stored ? { stored } : {}) };
   });
 }

@@ -1,24 +1,49 @@
 import { annotations } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import { Failure } from "../../runtime/failure.ts";
+import { secondsOf } from "../conditions.ts";
 import type { Granted } from "../connection/connections.ts";
-import type { Assessment } from "./assess.ts";
+import type { Assessment, Lost } from "./assess.ts";
 import { type Gathered, presentOf } from "./gathered.ts";
+import type { Outcome } from "./outcome.ts";
 import { saidGone } from "./said.ts";
 
 /** Whether a source is missing beyond suspicion, or is still missing after a process before this one had said so. */
-export function isLost({ lost }: Assessment, resource: SyncedSecret): boolean {
+export function isLost(assessment: Assessment, resource: SyncedSecret): boolean {
+  const lost = goneOf(assessment);
   return saidGone(resource) ? lost.length > 0 : lost.some(({ missing }) => missing.stage !== "suspect");
 }
 
 /** What is said while a source that the Secret was made from is missing. */
 export function sourceGone(assessment: Assessment): Failure {
-  const held = assessment.lost.some(({ missing }) => missing.stage === "held");
-  const names = [...new Set(assessment.lost.map(({ entry, name }) => `${entry.label}: ${name}`))].sort();
+  const lost = goneOf(assessment);
+  const held = lost.some(({ missing }) => missing.stage === "held");
+  const names = [...new Set(lost.map(({ entry, name }) => `${entry.label}: ${name}`))].sort();
   const message = held
     ? `so many parameters of the connection went missing at once that none is taken for deleted (${names.join(", ")}): see whether the connection still reads the right account and region`
     : `gone from Parameter Store (${names.join(", ")}): what the Secret had of them stays as it is; put them back, or remove the entries`;
   return new Failure("SourceGone", "wait", message);
+}
+
+/** What is missing, and not because it has expired. */
+function goneOf({ lost }: Assessment): Lost[] {
+  return lost.filter((one) => !one.isExpired);
+}
+
+/** What is said while a source that has expired keeps its keys, or has taken the Secret along; nothing where none has. */
+export function overdue({ overdue: all, deleteSecret }: Assessment): Failure[] {
+  if (all.length === 0) return [];
+  const names = [...new Set(all.map(({ entry, name, at }) => `${entry.label}: ${name} at ${secondsOf(at)}`))].sort();
+  const what = deleteSecret
+    ? "the Secret is deleted, as refresh.whenExpired says"
+    : "what the Secret had of them stays as it is";
+  const remedy = "put versions with a later Expiration, or remove the entries";
+  return [new Failure("Expired", "wait", `expired (${names.join(", ")}): ${what}; ${remedy}`)];
+}
+
+/** Everything that is said of sources that are missing or have expired. */
+export function losses(assessment: Assessment): Failure[] {
+  return [...(goneOf(assessment).length > 0 ? [sourceGone(assessment)] : []), ...overdue(assessment)];
 }
 
 /** What is said while keys are kept of which it is not known why nothing makes them any more. */
@@ -28,21 +53,52 @@ export function keysKept(keys: Iterable<string>, granted: Granted): Failure {
   return new Failure("SourceGone", "wait", message);
 }
 
-/** When AWS was last heard, for an outcome. */
-export function heard({ heardAt, unheard }: Assessment): { heardAt?: number; unheard?: Failure } {
-  return { ...(heardAt === undefined ? {} : { heardAt }), ...(unheard ? { unheard } : {}) };
+/** What is said of a Secret that is there: of what it is in want of, and of keys that it keeps. */
+export function wanting(
+  assessment: Assessment,
+  resource: SyncedSecret,
+  kept: ReadonlySet<string>,
+  granted: Granted,
+): Failure[] {
+  return [
+    ...(isLost(assessment, resource) ? [sourceGone(assessment)] : []),
+    ...overdue(assessment),
+    ...(kept.size > 0 ? [keysKept(kept, granted)] : []),
+  ];
 }
 
-/** Why a Secret that was deleted under DeleteSecret is not made again: what it was deleted for is still missing. */
-export function missedSinceDeletion(gathered: Gathered, assessment: Assessment): Failure | undefined {
-  const { resource, whenMissing } = gathered;
+/** When AWS was last heard, and what it told of the sources, for an outcome. */
+export function heard(assessment: Assessment): Pick<Outcome, "heardAt" | "unheard" | "notes" | "isSeeded"> {
+  const { heardAt, unheard, notes, isSeeded } = assessment;
+  return {
+    ...(isSeeded ? { isSeeded: true as const } : {}),
+    ...(heardAt === undefined ? {} : { heardAt }),
+    ...(unheard ? { unheard } : {}),
+    ...(notes ? { notes } : {}),
+  };
+}
+
+/**
+ * Why a Secret that was deleted under DeleteSecret is not made again: what it was deleted for is still missing.
+ *
+ * @param now milliseconds since the epoch
+ */
+export function missedSinceDeletion(gathered: Gathered, assessment: Assessment, now: number): Failure | undefined {
+  const { resource, whenMissing, whenExpired } = gathered;
   // Nothing but that deletion leaves sources in a status without a Secret.
   const { status, metadata } = resource;
   const wasDeletedForIt = status?.secretRef === undefined && status?.observedGeneration === metadata.generation;
-  if (whenMissing !== "DeleteSecret" || presentOf(gathered) || !wasDeletedForIt) return undefined;
+  if (presentOf(gathered) || !wasDeletedForIt) return undefined;
   const there = new Set(assessment.sources.map(({ name }) => name));
-  const missed = (status?.sources ?? []).filter(({ name }) => !there.has(name)).map(({ name }) => name);
-  if (missed.length === 0) return undefined;
+  const sources = (status?.sources ?? []).filter(({ name }) => !there.has(name));
+  const expired = sources.filter(({ expiresAt }) => expiresAt !== undefined && Date.parse(expiresAt) <= now);
+  if (whenExpired === "DeleteSecret" && expired.length > 0) {
+    const names = expired.map(({ name, expiresAt }) => `${name} at ${secondsOf(Date.parse(expiresAt!))}`).sort();
+    const message = `expired (${names.join(", ")}), and the Secret with it, as refresh.whenExpired says; put them back, or change the spec`;
+    return new Failure("Expired", "wait", message);
+  }
+  const missed = sources.map(({ name }) => name);
+  if (whenMissing !== "DeleteSecret" || missed.length === 0) return undefined;
   const message = `gone from Parameter Store (${missed.sort().join(", ")}), and the Secret with it, as refresh.whenMissing says; put them back, or change the spec`;
   return new Failure("SourceGone", "wait", message);
 }

@@ -1,4 +1,5 @@
 import type { Failure } from "../../runtime/failure.ts";
+import type { SourceNotes } from "./notes.ts";
 import type { RevisionSource } from "./revision.ts";
 
 /** How one reconcile came out; summarize turns it into status, event, metrics and the next look. */
@@ -55,6 +56,10 @@ interface Common {
   unheard?: Failure;
   /** What is said where the Secret holds what was read in a region that stood in. */
   failedOver?: string;
+  /** Whether a path has not been listed by this process, so that what is left out of it is not known. */
+  isSeeded?: true;
+  /** What is known of the sources' policies and keys. */
+  notes?: SourceNotes;
   /** The value of the refresh annotation that this reconcile honoured. */
   handledRefresh?: string;
 }

@@ -1,5 +1,5 @@
 import type { SyncedSecret } from "../../api/types.ts";
-import type { Sighted } from "../../parameters/entry.ts";
+import { isEqual, type Sight, type Sighted } from "../../parameters/entry.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import {
   isBelow,
@@ -15,7 +15,8 @@ import type { Plan } from "./plan.ts";
 import type { RevisionSource } from "./revision.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
-type Source = NonNullable<Status["sources"]>[number];
+/** A source as a status lists it. */
+export type Source = NonNullable<Status["sources"]>[number];
 type Pinned = { ok: true; values: Map<string, ReadonlyMap<string, Sighted>> } | { ok: false; problems: Failure[] };
 
 /** What a status says that a Secret was made from, in place of what is there now. */
@@ -29,8 +30,7 @@ export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assess
   const known: RevisionSource[] = sources.map((source) => ({
     name: source.name,
     selector: selectorOf(source),
-    version: source.version,
-    modified: Date.parse(source.lastModified),
+    ...sightIn(source),
   }));
   for (const entry of plan.entries) {
     if (entry.kind !== "parameter" && entry.kind !== "document") continue;
@@ -44,6 +44,9 @@ export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assess
     lost: [],
     present,
     left: [],
+    overdue: [],
+    notes: undefined,
+    isSeeded: false,
     deleteSecret: false,
     heardAt: undefined,
     unheard: undefined,
@@ -65,11 +68,11 @@ export async function readPinned(
   const values = new Map<string, ReadonlyMap<string, Sighted>>();
   const problems: Failure[] = [];
   const read = async (reference: ParameterReference, source: Source): Promise<Sighted | undefined> => {
-    const { version, lastModified } = source;
-    const answer = await observer.valueOf({ ...reference, selector: `:${version}` }, lane, namespace);
+    const { version, versionId = version } = source;
+    const answer = await observer.valueOf({ ...reference, selector: `:${versionId}` }, lane, namespace);
     if (answer.state === "failed") problems.push(answer.failure);
     // After a deletion the same number is another parameter's.
-    else if (answer.state === "found" && answer.sighted.modified === Date.parse(lastModified)) return answer.sighted;
+    else if (answer.state === "found" && isEqual(answer.sighted, sightIn(source))) return answer.sighted;
     else problems.push(notKept(reference.name, version));
     return undefined;
   };
@@ -105,12 +108,17 @@ export function belongs(source: Source, reference: ParameterReference | PathRefe
 }
 
 /**
- * Whether it cannot be told if a source was a member of a path: the path lists some types only, a status does not say
- * which type a source was of, and another reference explains the source as well.
+ * Whether it cannot be told if a source was a member of a path: the path lists some types or tags only, a status does
+ * not say which a source was of, and another reference explains the source as well.
  */
 export function isAmbiguous(source: Source, path: PathReference, plan: Plan): boolean {
   const explained = plan.references.filter((reference) => belongs(source, reference));
-  return path.types.length > 0 && explained.some((reference) => reference !== path);
+  return (path.types.length > 0 || path.tags !== undefined) && explained.some((reference) => reference !== path);
+}
+
+/** What was seen of a source, as a status says. */
+export function sightIn({ version, lastModified, versionId }: Source): Sight {
+  return { version, modified: Date.parse(lastModified), ...(versionId === undefined ? {} : { versionId }) };
 }
 
 function selectorOf({ selector }: Source): string {

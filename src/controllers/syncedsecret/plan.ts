@@ -6,7 +6,12 @@ import { type Binding, type Owner, pairsText } from "../../ciphertexts/binding.t
 import { type BlobRules, checkBlob, type KmsBlob } from "../../ciphertexts/kms-blob.ts";
 import { checkMessage, type Message, type MessageRules } from "../../ciphertexts/message.ts";
 import type { Discovery } from "../../ciphertexts/message-keys.ts";
-import type { ParameterReference, PathReference, Reference } from "../../parameters/reference.ts";
+import {
+  isPassedThrough,
+  type ParameterReference,
+  type PathReference,
+  type Reference,
+} from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { KeyRules } from "../../values/assemble.ts";
 
@@ -137,13 +142,20 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
       refused.push(new Failure("NotAllowed", "wait", `${label}: ${what} is not allowed: ${verdict.rule}`));
     }
   };
+  const refuse = (label: string, message: string) => {
+    refused.push(new Failure("InvalidData", "stalled", `${label}: ${message}`));
+  };
   const patterns = patternsOf(grant);
   const parameter = (label: string, source: { name: string; version?: number; label?: string }): ParameterReference => {
     const selector =
       source.version !== undefined ? `:${source.version}` : source.label !== undefined ? `:${source.label}` : "";
-    check(label, `parameter ${source.name}`, allowsParameter(patterns, source.name, namespace));
+    const verdict = allowsParameter(patterns, source.name, namespace);
+    check(label, `parameter ${source.name}`, verdict);
     const elsewhere = regionProblem(source.name, identity.region);
-    if (elsewhere) refused.push(new Failure("InvalidData", "stalled", `${label}: ${elsewhere}`));
+    if (elsewhere) refuse(label, elsewhere);
+    if (verdict.allowed && source.version !== undefined && isPassedThrough(source.name)) {
+      refuse(label, `${source.name} is a secret of Secrets Manager, whose versions have no numbers: remove version`);
+    }
     const reference: ParameterReference = { kind: "parameter", identity, name: source.name, selector };
     references.set(source.name + selector, reference);
     return reference;
@@ -168,8 +180,20 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
       ...(entry.onConflict ? { onConflict: entry.onConflict } : {}),
     };
     if (entry.path) {
-      const { name, recursive = false, label: asked = "", types = [], include = [], exclude = [] } = entry.path;
-      check(label, `path ${name}`, allowsPath(patterns, name, recursive, namespace));
+      const {
+        name,
+        recursive = false,
+        label: asked = "",
+        types = [],
+        tags = {},
+        include = [],
+        exclude = [],
+      } = entry.path;
+      const verdict = allowsPath(patterns, name, recursive, namespace);
+      check(label, `path ${name}`, verdict);
+      if (verdict.allowed && /^\/aws\/reference(\/|$)/.test(name)) {
+        refuse(label, `path ${name} leads to other services, which list nothing: name each secret by parameter`);
+      }
       const path = name.length > 1 && name.endsWith("/") ? name.slice(0, -1) : name;
       const reference: PathReference = {
         kind: "path",
@@ -178,6 +202,7 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
         recursive,
         label: asked,
         types: [...types].sort(),
+        ...(Object.keys(tags).length > 0 ? { tags: Object.entries(tags).sort(([a], [b]) => (a < b ? -1 : 1)) } : {}),
       };
       references.set(`${label} path`, reference);
       return { kind: "path", ...shared, reference, include, exclude };

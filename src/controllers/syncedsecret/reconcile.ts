@@ -16,6 +16,7 @@ import { openBlobs } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
 import { decideSomewhere, madeElsewhere, saidOf } from "./failover.ts";
 import {
+  asksForExpiry,
   asWhom,
   damageOf,
   editorsOf,
@@ -31,7 +32,7 @@ import {
   wasCurrent,
 } from "./gathered.ts";
 import { keep, mayHaveToKeep } from "./keep.ts";
-import { heard, isLost, keysKept, missedSinceDeletion, sourceGone } from "./loss.ts";
+import { heard, losses, missedSinceDeletion, wanting } from "./loss.ts";
 import { removeOthers } from "./others.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment, readPinned } from "./pin.ts";
@@ -127,6 +128,8 @@ export class SyncedSecretReconciler {
       target,
       standing: whose,
       whenMissing: resource.spec.refresh?.whenMissing ?? "Retain",
+      whenExpired:
+        resource.spec.refresh?.policy === "Once" ? undefined : (resource.spec.refresh?.whenExpired ?? "Retain"),
       lane,
       refresh,
       seeds: undefined,
@@ -160,8 +163,15 @@ export class SyncedSecretReconciler {
     observer.depend(dependent, wantsOf(gathered));
     const view = (): Assessment => {
       const known = (reference: Reference) => observer.entry(reference);
-      return assess(planned, known, granted, target.namespace, gathered.whenMissing);
+      const { whenMissing, whenExpired } = gathered;
+      const found = assess(planned, known, granted, target.namespace, whenMissing, whenExpired);
+      const unseen = asksForExpiry(resource) ? observer.expiries.sightOf(granted.identity.key) : undefined;
+      if (found.notes && unseen instanceof Failure) found.notes.unseen = unseen;
+      return found;
     };
+    // A Secret that is made for the first time, or again, is not made of what has expired.
+    const all = asksForExpiry(resource) && inSecret === undefined;
+    if (!isOnce) await observer.settle(planned.references, lane, { all });
     let assessment = view();
     const again = planned.references.filter((reference) => {
       const entry = observer.entry(reference);
@@ -218,8 +228,8 @@ export class SyncedSecretReconciler {
     const hurt = damageOf(gathered);
     const isAllThere = assessment.lost.length === 0;
     const mayRetain = hurt !== undefined && !hurt.data && !resource.spec.target?.template;
-    if (!isAllThere && !mayRetain) return this.#failed(gathered, assessment, [sourceGone(assessment)]);
-    const missed = missedSinceDeletion(gathered, assessment);
+    if (!isAllThere && !mayRetain) return this.#failed(gathered, assessment, losses(assessment));
+    const missed = missedSinceDeletion(gathered, assessment, this.#options.clock.now());
     if (missed) return this.#failed(gathered, assessment, [missed]);
     const opened = await openBlobs(gathered, this.#options);
     if (opened.problems.length > 0) return this.#failed(gathered, assessment, opened.problems);
@@ -260,11 +270,7 @@ export class SyncedSecretReconciler {
     const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && isAsItWas;
     const wasSynced = resource.status?.secretRef?.name === target.name;
     const left = await removeOthers(gathered, view, writer);
-    const problems = [
-      ...(isLost(assessment, resource) ? [sourceGone(assessment)] : []),
-      ...(kept.size > 0 ? [keysKept(kept, granted)] : []),
-      ...(left instanceof Failure ? [left] : []),
-    ];
+    const problems = [...wanting(assessment, resource, kept, granted), ...(left instanceof Failure ? [left] : [])];
     if (left === "again") return { kind: "again" };
     const home = (granted.blobsBy ?? granted.identity).region;
     const region = material.elsewhere === undefined ? {} : { failedOver: saidOf("blobs", home, material.elsewhere) };
@@ -331,7 +337,7 @@ export class SyncedSecretReconciler {
   async #delete(gathered: Gathered, assessment: Assessment): Promise<Outcome> {
     const { target } = gathered;
     const present = presentOf(gathered);
-    const problems = [sourceGone(assessment)];
+    const problems = losses(assessment);
     const common = { kind: "failed", problems, hasGoodSecret: false, ...heard(assessment) } as const;
     if (!present || this.#options.readOnly || target.policy === "Merge") return common;
     const removed = await this.#options.writer.remove(target.namespace, target.name, present, gathered.lane);
@@ -364,11 +370,7 @@ export class SyncedSecretReconciler {
     const kept = keptOf(gathered);
     const { sources, left } = assessment;
     const made = { secret: target.name, revision: inSecret, keyCount: keysOf(gathered).size, sources };
-    const problems = [
-      ...(isLost(assessment, resource) ? [sourceGone(assessment)] : []),
-      ...(kept.size > 0 ? [keysKept(kept, granted)] : []),
-      ...(others ? [others] : []),
-    ];
+    const problems = [...wanting(assessment, resource, kept, granted), ...(others ? [others] : [])];
     if (problems.length > 0) return { kind: "failed", problems, hasGoodSecret: true, made, ...heard(assessment) };
     return { kind: "current", ...made, left, ...heard(assessment) };
   }

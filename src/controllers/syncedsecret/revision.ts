@@ -6,7 +6,7 @@ import type { SyncedSecret } from "../../api/types.ts";
  * `left` is a source that the Secret goes without: optional and missing, or gone and its keys deleted.
  */
 export type RevisionSource = { name: string; selector: string } & (
-  | { version: number; modified: number }
+  | { version: number; modified: number; versionId?: string }
   | { left: true }
 );
 
@@ -108,7 +108,8 @@ function sourcesDigest({ account, region, sources, bound }: Made): string {
   // A parameter that several entries use is one source.
   const lines = sources.map((source) => {
     const seen = "left" in source ? "left" : `${source.version}\t${source.modified}`;
-    return `${source.name}\t${source.selector}\t${seen}`;
+    const id = "left" in source || source.versionId === undefined ? "" : `\t${source.versionId}`;
+    return `${source.name}\t${source.selector}\t${seen}${id}`;
   });
   // Nothing where nothing is bound: revisions from before there was binding stay as they are. No source's line begins so.
   const context = bound === undefined ? [] : [`\tbound\t${bound}`];

@@ -1,7 +1,7 @@
 import type { SyncedSecret } from "../../api/types.ts";
-import type { Seed } from "../../parameters/entry.ts";
-import { referenceKey } from "../../parameters/reference.ts";
-import { belongs, isAmbiguous, pinnedAssessment } from "./pin.ts";
+import type { About, Seed } from "../../parameters/entry.ts";
+import { type Reference, referenceKey } from "../../parameters/reference.ts";
+import { belongs, isAmbiguous, pinnedAssessment, type Source, sightIn } from "./pin.ts";
 import type { Grant, Plan } from "./plan.ts";
 import type { Revisions } from "./revision.ts";
 
@@ -31,11 +31,27 @@ export function seedsOf(
     for (const source of sources) {
       if (!belongs(source, reference)) continue;
       if (reference.kind === "path" && isAmbiguous(source, reference, plan)) continue;
-      sights.set(source.name, { version: source.version, modified: Date.parse(source.lastModified) });
+      sights.set(source.name, sightIn(source));
     }
     // The revision that the Secret vouches for was made without it.
     if (reference.kind === "parameter" && sights.size === 0) sights.set(reference.name, "left");
     if (sights.size > 0) seeds.set(referenceKey(reference), sights);
   }
   return seeds;
+}
+
+/** What a status says of the expiries and keys of what came from a reference, by parameter name; a reason to look. */
+export function storedOf(sources: readonly Source[], reference: Reference): Map<string, About> | undefined {
+  const stored = new Map<string, About>();
+  for (const source of sources) {
+    const { name, expiresAt, keyId } = source;
+    if ((expiresAt === undefined && keyId === undefined) || !belongs(source, reference)) continue;
+    const at = expiresAt === undefined ? Number.NaN : Date.parse(expiresAt);
+    stored.set(name, {
+      unsure: "stored",
+      ...(keyId === undefined ? {} : { keyId }),
+      ...(Number.isNaN(at) ? {} : { policies: { expiresAt: at } }),
+    });
+  }
+  return stored.size > 0 ? stored : undefined;
 }

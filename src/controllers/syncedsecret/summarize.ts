@@ -5,6 +5,7 @@ import type { Failure } from "../../runtime/failure.ts";
 import { type Asked, conditionsAfter, isSame, secondsOf } from "../conditions.ts";
 import { failedOver } from "./failover.ts";
 import { keyCondition } from "./keys.ts";
+import { newsOf, nextExpiryOf, type SourceNote, warningsOf } from "./notes.ts";
 import type { Outcome } from "./outcome.ts";
 import type { RevisionSource } from "./revision.ts";
 
@@ -20,6 +21,8 @@ export interface Summary {
   turn?: { type: "Normal" | "Warning"; reason: Reason; note: string };
   /** A second event, which is none of Ready's: a key is in danger. */
   warning?: { type: "Warning"; reason: Reason; note: string };
+  /** Events of what is warned of for the first time. */
+  warnings: { reason: string; note: string }[];
   ready: "True" | "False" | "Unknown";
   reason: Reason;
   /** Milliseconds after which it has to be looked at again, whatever happens meanwhile. */
@@ -61,12 +64,13 @@ export function summarize(input: SummarizeInput): Summary {
   const key = outcome.kind === "suspended" ? undefined : keyCondition(input.keys, before);
   const elsewhere = failoverOf(outcome);
   const turn = turnOf(before, elsewhere[0]);
+  const warned = warningsAfter(input);
   const status: Status = {
     ...kept(before),
     ...(outcome.kind === "suspended" ? {} : { observedGeneration: generation }),
     conditions: conditionsAfter(
       before.conditions,
-      [...verdict.conditions, ...elsewhere, ...(key ? [key] : [])],
+      [...verdict.conditions, ...elsewhere, ...(key ? [key] : []), ...warned],
       generation,
       now,
     ),
@@ -77,12 +81,16 @@ export function summarize(input: SummarizeInput): Summary {
     status.secretRef = { name: made.secret };
     status.revision = made.revision;
     status.keyCount = made.keyCount;
-    if (made.sources) Object.assign(status, listed(made.sources));
+    if (made.sources) Object.assign(status, listed(made.sources, outcome.notes?.sources ?? []));
     if (made.kmsKeys) {
       delete status.kmsKeys;
       if (made.kmsKeys.length > 0) status.kmsKeys = made.kmsKeys.slice(0, kmsKeysAtMost);
     }
   }
+  const hasNotes = outcome.notes !== undefined;
+  if (hasNotes || outcome.kind !== "failed") delete status.nextExpiryTime;
+  const nextExpiry = outcome.notes && nextExpiryOf(outcome.notes);
+  if (nextExpiry !== undefined) status.nextExpiryTime = new Date(nextExpiry).toISOString();
   const isDeleted = outcome.kind === "failed" && outcome.wrote === "deleted";
   if (isDeleted) {
     // The sources stay: they tell later what the Secret was deleted for.
@@ -96,6 +104,7 @@ export function summarize(input: SummarizeInput): Summary {
     statusChanged: !isSame(before, status),
     ready: ready.status,
     reason: ready.reason as Reason,
+    warnings: newsOf((before.conditions ?? []) as Asked[], warned),
     retry: verdict.retry,
     ...(verdict.againAfterMs === undefined ? {} : { againAfterMs: verdict.againAfterMs }),
     ...(event ? { event } : {}),
@@ -129,6 +138,13 @@ function wasSaid(before: Status, { type, reason }: Asked): boolean {
   return before.conditions?.some((was) => was.type === type && was.reason === reason) ?? false;
 }
 
+/** What is warned of: by an outcome that knows nothing of the sources, what was before. */
+function warningsAfter({ resource, outcome, now }: SummarizeInput): Asked[] {
+  const before = (resource.status?.conditions ?? []) as Asked[];
+  if (outcome.kind !== "failed" && !outcome.notes) return [];
+  return warningsOf(before, outcome.notes, now);
+}
+
 interface Verdict {
   conditions: Asked[];
   retry: boolean;
@@ -146,8 +162,10 @@ function judge({ resource, outcome, now, staleAfterMs, startedAt, slowRetryMs }:
     if (outcome.unheard && now >= staleAt) {
       return { conditions: stale(outcome.unheard, staleAfterMs), retry: true };
     }
-    const left = outcome.left.length > 0 ? `; left out, since they are gone: ${outcome.left.sort().join(", ")}` : "";
-    const message = `Secret ${outcome.secret} is current with ${count(outcome.keyCount, "key")}${left}`;
+    const gone = [...new Set(outcome.left)].sort().join(", ");
+    const left = gone === "" ? "" : `; left out, since they are gone: ${gone}`;
+    const current = `Secret ${outcome.secret} is current with ${count(outcome.keyCount, "key")}`;
+    const message = saidBefore(resource, outcome, current) ?? current + left;
     // Nothing failed, so there is nothing to wait for but the next poll.
     const againAfterMs = untilStale === 0 ? slowRetryMs : untilStale && Math.max(untilStale, staleAgainMs);
     return {
@@ -186,6 +204,13 @@ function ready(status: Asked["status"], reason: Reason, message: string): Asked 
   return { type: "Ready", status, reason, message };
 }
 
+/** What was said of the same Secret before, while this process has yet to see what is left out of it. */
+function saidBefore({ status, metadata }: SyncedSecret, outcome: Outcome, current: string): string | undefined {
+  const said = status?.conditions?.find(({ type }) => type === "Ready");
+  const isOfNow = said?.status === "True" && said.observedGeneration === metadata.generation;
+  return outcome.isSeeded && isOfNow && said.message.startsWith(`${current};`) ? said.message : undefined;
+}
+
 function stale(unheard: Failure, staleAfterMs: number): Asked[] {
   const minutes = Math.round(staleAfterMs / 60_000);
   const silence = minutes > 0 ? count(minutes, "minute") : count(Math.round(staleAfterMs / 1_000), "second");
@@ -213,16 +238,24 @@ function kept(before: Status): Status {
   return structuredClone(rest);
 }
 
-function listed(sources: readonly RevisionSource[]): Pick<Status, "sources" | "sourcesOmitted"> {
+function listed(
+  sources: readonly RevisionSource[],
+  notes: readonly SourceNote[],
+): Pick<Status, "sources" | "sourcesOmitted"> {
+  const noted = new Map(notes.map((note) => [note.name + note.selector, note]));
   const distinct = new Map<string, NonNullable<Status["sources"]>[number]>();
   for (const source of sources) {
     if ("left" in source) continue;
-    const { name, selector, version, modified } = source;
+    const { name, selector, version, modified, versionId } = source;
+    const { policies, keyId } = noted.get(name + selector) ?? {};
     distinct.set(name + selector, {
       name,
       ...(selector === "" ? {} : { selector: selector.slice(1) }),
       version,
+      ...(versionId === undefined ? {} : { versionId }),
       lastModified: new Date(modified).toISOString(),
+      ...(policies?.expiresAt === undefined ? {} : { expiresAt: new Date(policies.expiresAt).toISOString() }),
+      ...(keyId === undefined ? {} : { keyId }),
     });
   }
   const all = [...distinct.values()];

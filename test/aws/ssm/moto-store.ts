@@ -171,7 +171,7 @@ function versions(answer: Json, plain: boolean): Version[] {
       labels: (one.Labels as string[] | undefined) ?? [],
       description: one.Description as string | undefined,
       allowedPattern: one.AllowedPattern as string | undefined,
-      sourceResult: one.SourceResult === undefined ? undefined : asText(one.SourceResult),
+      sourceResult: one.SourceResult === undefined ? undefined : secretValue(one.SourceResult, value),
     };
   });
 }
@@ -180,6 +180,10 @@ function placeOf({ account, region }: Scope, name: string): string {
   return `${account}/${region}/${name}`;
 }
 
-function asText(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
+/** Where moto tells of the secret, AWS gives GetSecretValue's answer (User Guide, "Referencing AWS Secrets Manager"). */
+function secretValue(told: unknown, SecretString: string): string {
+  const { ARN, Name, CreatedDate, VersionIdsToStages } = (typeof told === "string" ? JSON.parse(told) : told) as Json;
+  const stages = Object.entries(VersionIdsToStages as Record<string, string[]>);
+  const [VersionId, VersionStages] = stages.find(([, names]) => names.includes("AWSCURRENT")) ?? [];
+  return JSON.stringify({ ARN, Name, VersionId, SecretString, VersionStages, CreatedDate });
 }

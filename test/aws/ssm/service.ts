@@ -60,9 +60,10 @@ export class Ssm {
   }
 }
 
-/** The names or the path that a call of SSM asks for. */
+/** The names or the path that a call of SSM asks for, of a DescribeParameters those of its filter. */
 export function namesOf(input: Json): string[] {
   if (Array.isArray(input.Names)) return input.Names.map(String);
   for (const field of ["Name", "Path", "ResourceId"]) if (typeof input[field] === "string") return [input[field]];
-  return [];
+  const filters = Array.isArray(input.ParameterFilters) ? (input.ParameterFilters as Json[]) : [];
+  return filters.flatMap(({ Key, Values }) => (Key === "Name" && Array.isArray(Values) ? Values.map(String) : []));
 }

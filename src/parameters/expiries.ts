@@ -1,0 +1,399 @@
+import { isDenial } from "../aws/failure.ts";
+import type { ParameterDescription } from "../aws/ssm.ts";
+import type { Clock, Random, Timer } from "../runtime/clock.ts";
+import { sleep } from "../runtime/clock.ts";
+import type { Failure } from "../runtime/failure.ts";
+import { Heap } from "../runtime/heap.ts";
+import type { Lane } from "../runtime/lane.ts";
+import { bareName, type Describer } from "./describer.ts";
+import type { Entries } from "./entries.ts";
+import { type About, type Entry, isExpired, isSameExpiry, type Spot } from "./entry.ts";
+import { isArn, isDescribable, isOwing, type Named, namedOf, nameIn, selectorOf } from "./named.ts";
+import { type Policies, readPolicies, saysSame } from "./policies.ts";
+import type { Reader } from "./reader.ts";
+import { Sweeps } from "./sweeps.ts";
+
+export interface ExpiriesOptions {
+  entries: Entries;
+  describer: Describer;
+  reader: Reader;
+  clock: Clock;
+  random: Random;
+  /** Called with an entry of which something has expired, or its policies say something else, or are due for a warning. */
+  notify: (entry: Entry, lane: Lane) => void;
+  /** Called with the key of an identity that may not, or may again, see policies. */
+  seen: (identityKey: string) => void;
+}
+
+/** Something that a policy has happen at an instant. */
+interface Due {
+  at: number;
+  entry: Entry;
+  name: string;
+  /** The instant of the Expiration; undefined for a warning. */
+  expiresAt: number | undefined;
+}
+
+/** What is to be described in a moment. */
+interface Soon {
+  entries: Set<Entry>;
+  /** Looks in a row that failed. */
+  failures: number;
+  timer: Timer;
+}
+
+/** Milliseconds in which new entries gather, so that they are described fifty a call. */
+const gatherMs = 1_000;
+/** First and longest pause, in milliseconds, before a look that failed is made again. */
+const again = { baseMs: 30_000, capMs: 3_600_000 };
+/** Milliseconds between two tries where AWS denies. */
+const deniedMs = 3_600_000;
+/** Milliseconds that something may wait for a description that it can do without. */
+const waitAtMostMs = 2_000;
+
+/**
+ * Knows what DescribeParameters tells of parameters: keys and policies. It is asked when a parameter is new, when it
+ * has another version, at the instant of an Expiration, and once an hour: fifty names a call. Where AWS denies it,
+ * nothing expires here. Nothing is believed to have expired but by a look at or after its instant.
+ */
+export class Expiries {
+  readonly #options: ExpiriesOptions;
+  #due = newHeap();
+  /** Entries that were dropped since what they had noted was last swept out. */
+  #dropped = 0;
+  #timer: { at: number; timer: Timer } | undefined;
+  /** Entries with something to describe soon, by identity. */
+  readonly #soon = new Map<string, Soon>();
+  readonly #denied = new Map<string, { failure: Failure; until: number }>();
+  /** Identities that have been answered in this process. */
+  readonly #answered = new Set<string>();
+  /** One object for each key that parameters without policies use. */
+  readonly #plain = new Map<string, About>();
+  readonly #sweeps: Sweeps<Entry>;
+  #stopped = false;
+
+  constructor(options: ExpiriesOptions) {
+    this.#options = options;
+    const { clock, random, entries } = options;
+    this.#sweeps = new Sweeps({
+      clock,
+      random,
+      all: (identityKey) => [...entries.of(identityKey)].filter(isDescribable),
+      weight: (entry) => (entry.reference.kind === "path" ? entry.members.size : 1),
+      look: (batch) => void this.look(batch.filter((entry) => entries.has(entry)).flatMap(namedOf), "poll"),
+    });
+  }
+
+  /** Why policies cannot be seen as an identity, `seen` where they can, and undefined where nobody has tried yet. */
+  sightOf(identityKey: string): Failure | "seen" | undefined {
+    return this.#denied.get(identityKey)?.failure ?? (this.#answered.has(identityKey) ? "seen" : undefined);
+  }
+
+  /** Takes note of an entry that somebody depends on. */
+  watch(entry: Entry): void {
+    if (this.#stopped || !isDescribable(entry)) return;
+    this.#sweeps.begin(entry.reference.identity.key);
+    for (const one of namedOf(entry)) this.#noteStored(one);
+  }
+
+  /** Takes note of an answer about an entry: what is new, or has another version, is described soon. */
+  heard(entry: Entry): void {
+    if (this.#stopped || !isDescribable(entry)) return;
+    const named = namedOf(entry);
+    for (const one of named) this.#noteStored(one);
+    if (!named.some(isOwing)) return;
+    const { key } = entry.reference.identity;
+    if (this.#isDenied(key)) return;
+    const soon = this.#soon.get(key);
+    if (soon) {
+      soon.entries.add(entry);
+      return;
+    }
+    this.#soon.set(key, { entries: new Set([entry]), failures: 0, timer: this.#describeIn(key, gatherMs) });
+  }
+
+  /** Takes out an entry that nobody depends on any more. */
+  drop(entry: Entry): void {
+    const { key } = entry.reference.identity;
+    this.#soon.get(key)?.entries.delete(entry);
+    const [other] = this.#options.entries.of(key);
+    if (other === undefined) {
+      this.#sweeps.end(key);
+      this.#soon.get(key)?.timer.cancel();
+      this.#soon.delete(key);
+      this.#denied.delete(key);
+      this.#answered.delete(key);
+    }
+    this.#dropped += 1;
+    if (this.#options.entries.size === 0 || this.#dropped > this.#due.size / 2) this.#sweepOut();
+  }
+
+  /** Takes note that AWS has announced a change of a parameter. */
+  announced(entry: Entry, name: string): void {
+    for (const one of namedOf(entry)) {
+      if (one.spot.about && bareName(nameIn(one)) === bareName(name)) {
+        one.spot.about = { ...one.spot.about, unsure: "changed" };
+      }
+    }
+    this.heard(entry);
+  }
+
+  /**
+   * Looks at what has come, or come back, before anybody acts upon it: a parameter that is past its Expiration, and not
+   * deleted yet, must not come back by a look alone. Waits two seconds at most.
+   */
+  async before(entry: Entry, isMeant: (spot: Spot, name: string) => boolean, lane: Lane): Promise<void> {
+    if (!entry.acting || !isDescribable(entry)) return;
+    const meant = namedOf(entry).filter(({ spot, name }) => isMeant(spot, name));
+    if (meant.length > 0) await this.#lookInTime(meant, lane);
+  }
+
+  /**
+   * Looks at those of some entries of which a status says that they have expired meanwhile, and where `all`, at those
+   * that have never been described; waits two seconds at most.
+   */
+  async settle(entries: readonly Entry[], lane: Lane, { all }: { all: boolean }): Promise<void> {
+    const now = this.#options.clock.now();
+    const meant = entries.filter(isDescribable).flatMap((entry) => {
+      return namedOf(entry).filter(({ spot }) => {
+        const isPast = (spot.about?.policies?.expiresAt ?? Infinity) <= now && !isExpired(spot);
+        return isPast || (all && spot.about === undefined);
+      });
+    });
+    if (meant.length > 0) await this.#lookInTime(meant, lane);
+  }
+
+  /**
+   * Asks for descriptions, now.
+   *
+   * @param how.quiet tells nobody of what differs: whoever asked will see
+   * @returns whether AWS has answered
+   */
+  async look(all: readonly Named[], lane: Lane, how = { quiet: false }): Promise<boolean> {
+    const byIdentity = new Map<string, Named[]>();
+    for (const one of all) {
+      const { key } = one.entry.reference.identity;
+      if (this.#isDenied(key)) continue;
+      const named = byIdentity.get(key);
+      if (named) named.push(one);
+      else byIdentity.set(key, [one]);
+    }
+    const answers = [...byIdentity].map(async ([key, named]) => {
+      const { identity } = named[0]!.entry.reference;
+      const answer = await this.#options.describer.describe(identity, named.map(nameIn), lane);
+      if (answer.state === "failed") {
+        if (isDenial(answer.failure)) this.#deny(key, answer.failure);
+        return false;
+      }
+      this.#takeAnswer(key);
+      const changed = new Set<Entry>();
+      const expired = new Set<Entry>();
+      for (const one of named) {
+        const wasExpired = isExpired(one.spot);
+        if (await this.#take(one, answer.found.get(bareName(nameIn(one))), lane)) changed.add(one.entry);
+        if (!wasExpired && isExpired(one.spot)) expired.add(one.entry);
+      }
+      for (const entry of how.quiet ? [] : changed) this.#options.notify(entry, expired.has(entry) ? "event" : "bulk");
+      return true;
+    });
+    return (await Promise.all(answers)).every((isHeard) => isHeard) && byIdentity.size > 0;
+  }
+
+  /** Sets no timer any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.timer.cancel();
+    for (const { timer } of this.#soon.values()) timer.cancel();
+    this.#sweeps.stop();
+  }
+
+  /** Applies a description, or that there is none. @returns whether it says something else than before */
+  async #take(one: Named, description: ParameterDescription | undefined, lane: Lane): Promise<boolean> {
+    const { spot, entry } = one;
+    const isForeign = entry.reference.kind === "parameter" && isArn(entry.reference.name);
+    if (!description || (isForeign && description.arn !== one.name)) return this.#takeAbsent(one, lane);
+    const { version, modified, keyId, policies: texts } = description;
+    const policies = readPolicies(texts, modified);
+    const isLatest = spot.sight === undefined || spot.sight.version === version;
+    const before = spot.about?.policies;
+    spot.about = this.#about(isLatest ? keyId : undefined, policies);
+    this.#note(one, before, policies);
+    const now = this.#options.clock.now();
+    const hasPassed = policies?.expiresAt !== undefined && policies.expiresAt <= now;
+    const was = isExpired(spot) ? spot.expired : undefined;
+    // Another version is there that has not been seen yet, or a label names an older one: it is true of all of them.
+    if (hasPassed) spot.expired = { at: policies.expiresAt!, sight: isLatest ? spot.sight : undefined };
+    else delete spot.expired;
+    return !saysSame(before, policies) || !isSameExpiry(was, spot.expired);
+  }
+
+  /**
+   * What is not described is not there, or is another account's. One whose Expiration has passed, which was there until
+   * then, is what AWS has deleted for it: where it does not exist by a second opinion.
+   */
+  async #takeAbsent(one: Named, lane: Lane): Promise<boolean> {
+    const { spot, entry } = one;
+    const { clock, reader } = this.#options;
+    const { keyId, policies } = spot.about ?? {};
+    spot.about = this.#about(keyId, policies);
+    const expiresAt = policies?.expiresAt ?? Infinity;
+    const wasThere = spot.missing === undefined || spot.missing.since >= expiresAt;
+    if (expiresAt > clock.now() || isExpired(spot) || !wasThere) return false;
+    const asked = nameIn(one) + selectorOf(one);
+    const read = await reader.confirm(entry.reference.identity, asked, lane);
+    if (read.state !== "missing" || read.reason !== "ParameterNotFound") return false;
+    spot.expired = { at: expiresAt, sight: spot.sight };
+    return true;
+  }
+
+  #about(keyId: string | undefined, policies: Policies | undefined): About {
+    if (policies) return { policies, ...(keyId === undefined ? {} : { keyId }) };
+    let about = this.#plain.get(keyId ?? "");
+    if (!about) {
+      about = keyId === undefined ? {} : { keyId };
+      this.#plain.set(keyId ?? "", about);
+    }
+    return about;
+  }
+
+  /** Lets go of what entries have noted that are no more. */
+  #sweepOut(): void {
+    this.#dropped = 0;
+    const kept = newHeap();
+    for (let due = this.#due.pop(); due; due = this.#due.pop()) {
+      if (this.#options.entries.has(due.entry)) kept.push(due);
+    }
+    this.#due = kept;
+    this.#arm();
+  }
+
+  #takeAnswer(identityKey: string): void {
+    const isFirst = !this.#answered.has(identityKey);
+    this.#answered.add(identityKey);
+    const wasDenied = this.#denied.delete(identityKey);
+    if (wasDenied) this.#sweeps.hurry(identityKey);
+    if (wasDenied || isFirst) this.#options.seen(identityKey);
+  }
+
+  #isDenied(identityKey: string): boolean {
+    return (this.#denied.get(identityKey)?.until ?? 0) > this.#options.clock.now();
+  }
+
+  #deny(identityKey: string, failure: Failure): void {
+    const isNews = this.#denied.get(identityKey)?.failure.message !== failure.message;
+    this.#denied.set(identityKey, { failure, until: this.#options.clock.now() + deniedMs });
+    this.#soon.get(identityKey)?.timer.cancel();
+    this.#soon.delete(identityKey);
+    if (isNews) this.#options.seen(identityKey);
+  }
+
+  async #describeSoon(identityKey: string): Promise<void> {
+    const soon = this.#soon.get(identityKey);
+    if (!soon || this.#stopped) return;
+    const { entries } = this.#options;
+    const batch = [...soon.entries].filter((entry) => entries.has(entry));
+    soon.entries.clear();
+    const owed = batch.flatMap(namedOf).filter(isOwing);
+    const isHeard = owed.length === 0 || (await this.look(owed, "poll"));
+    if (this.#soon.get(identityKey) !== soon) return;
+    if (!isHeard) for (const entry of batch) soon.entries.add(entry);
+    soon.failures = isHeard ? 0 : soon.failures + 1;
+    if (soon.entries.size === 0) this.#soon.delete(identityKey);
+    else soon.timer = this.#describeIn(identityKey, isHeard ? gatherMs : pauseAfter(soon.failures));
+  }
+
+  #describeIn(identityKey: string, ms: number): Timer {
+    return this.#options.clock.setTimer(() => void this.#describeSoon(identityKey), ms);
+  }
+
+  /** Notes the instants that policies name and that had not been noted before. */
+  #note({ entry, name }: Named, before: Policies | undefined, after: Policies | undefined): void {
+    const now = this.#options.clock.now();
+    const { expiresAt, warnAt, unchangedAt } = after ?? {};
+    const warnings = [
+      ...(before?.warnAt === warnAt ? [] : [warnAt]),
+      ...(before?.unchangedAt === unchangedAt ? [] : [unchangedAt]),
+    ];
+    for (const at of warnings) {
+      if (at !== undefined && at > now) this.#add({ at, entry, name, expiresAt: undefined });
+    }
+    if (expiresAt !== undefined && before?.expiresAt !== expiresAt)
+      this.#add({ at: expiresAt, entry, name, expiresAt });
+  }
+
+  /** Notes the instant that a status tells of, once. */
+  #noteStored(one: Named): void {
+    const { about } = one.spot;
+    if (about?.unsure !== "stored" || about.policies?.expiresAt === undefined) return;
+    // A fresh object: what has been noted is told by its having been replaced.
+    if (noted.has(about)) return;
+    noted.add(about);
+    this.#note(one, undefined, about.policies);
+  }
+
+  #add(due: Due): void {
+    this.#due.push(due);
+    this.#arm();
+  }
+
+  #arm(): void {
+    const next = this.#due.peek();
+    if (this.#timer?.at === next?.at) return;
+    this.#timer?.timer.cancel();
+    this.#timer = undefined;
+    if (!next || this.#stopped) return;
+    const { clock } = this.#options;
+    this.#timer = { at: next.at, timer: clock.setTimer(() => void this.#fire(), next.at - clock.now()) };
+  }
+
+  /** Takes all that is due: what expires at one instant is looked at in one go. */
+  async #fire(): Promise<void> {
+    this.#timer = undefined;
+    const { clock, entries, notify } = this.#options;
+    const now = clock.now();
+    const expiring: (Named & { expiresAt: number })[] = [];
+    const warned = new Set<Entry>();
+    for (let due = this.#due.peek(); due && due.at <= now; due = this.#due.peek()) {
+      this.#due.pop();
+      const { entry, name, expiresAt } = due;
+      const spot = entry.reference.kind === "path" ? entry.members.get(name) : entry.spot;
+      if (!spot || !entries.has(entry)) continue;
+      if (expiresAt === undefined) warned.add(entry);
+      else if (spot.about?.policies?.expiresAt === expiresAt && !isExpired(spot)) {
+        expiring.push({ entry, name, spot, expiresAt });
+      }
+    }
+    this.#arm();
+    for (const entry of warned) notify(entry, "bulk");
+    if (expiring.length === 0) return;
+    await this.look(expiring, "event");
+    for (const { entry, name, spot, expiresAt } of expiring) {
+      // A denial, a throttle or a silence is no word on it: it is asked again.
+      const isOpen = spot.about?.policies?.expiresAt === expiresAt && !isExpired(spot);
+      const isLate = spot.missing !== undefined && spot.missing.since < expiresAt;
+      if (isOpen && !isLate && entries.has(entry)) {
+        this.#add({ at: clock.now() + again.baseMs, entry, name, expiresAt });
+      }
+    }
+  }
+
+  /** Looks on behalf of somebody who waits; an answer that comes too late for that is told as any other. */
+  async #lookInTime(meant: readonly Named[], lane: Lane): Promise<void> {
+    const over = new AbortController();
+    const how = { quiet: true };
+    await Promise.race([this.look(meant, lane, how), sleep(this.#options.clock, waitAtMostMs, over.signal)]);
+    how.quiet = false;
+    over.abort();
+  }
+}
+
+function newHeap(): Heap<Due> {
+  return new Heap((a, b) => a.at < b.at);
+}
+
+/** What a status told and has been noted; held by the entries alone. */
+const noted = new WeakSet<About>();
+
+function pauseAfter(failures: number): number {
+  return Math.min(again.baseMs * 2 ** Math.min(failures - 1, 20), again.capMs);
+}

@@ -1,0 +1,32 @@
+import type { Metrics } from "../metrics/metrics.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
+import type { Lane } from "../runtime/lane.ts";
+import type { Lanes } from "./lanes.ts";
+import type { PathReader } from "./path-reader.ts";
+import type { Place, Quotas } from "./quotas.ts";
+import type { Reader } from "./reader.ts";
+import type { Reference } from "./reference.ts";
+
+/** What an observer works with, and whom it tells. */
+export interface ObserverOptions {
+  reader: Reader;
+  pathReader: PathReader;
+  /** The way to descriptions. */
+  lanes: Lanes;
+  quotas: Quotas;
+  clock: Clock;
+  random: Random;
+  metrics: Metrics;
+  /** Milliseconds between the two looks that make a parameter gone. */
+  missingGraceMs: number;
+  /** Called with the namespace/name of each SyncedSecret for which something has changed. */
+  notify: (dependent: string, lane: Lane) => void;
+  /** Whether a queue that has proved itself announces what becomes of a reference; nothing is announced by default. */
+  isAnnounced?: (reference: Reference) => boolean;
+  /** Called where a poll finds a change that should have been announced. */
+  missed?: (reference: Reference) => void;
+  /** Called when the polls of a quota are stretched otherwise than before. */
+  stretched?: (place: Place) => void;
+  /** Called with the key of an identity that may not, or may again, see the policies of parameters. */
+  seen?: (identityKey: string) => void;
+}

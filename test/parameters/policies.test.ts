@@ -1,0 +1,84 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { readPolicies } from "../../src/parameters/policies.ts";
+
+const day = 86_400_000;
+const hour = 3_600_000;
+const at = Date.UTC(2030, 0, 31, 12);
+const text = (Type: string, Attributes: object) => JSON.stringify({ Type, Version: "1.0", Attributes });
+const expiration = text("Expiration", { Timestamp: "2030-01-31T12:00:00.000Z" });
+const notice = (Before: string, Unit = "Days") => text("ExpirationNotification", { Before, Unit });
+const noChange = (After: string, Unit = "Days") => text("NoChangeNotification", { After, Unit });
+
+describe("policies", () => {
+  it("say when a parameter expires, and warn a day before where no notification says otherwise", () => {
+    expect(readPolicies([expiration], 0)).toEqual({ expiresAt: at, warnAt: at - day });
+  });
+
+  it("warn at the earliest of several notifications", () => {
+    const policies = [notice("3", "Hours"), expiration, notice("30"), notice("15")];
+    expect(readPolicies(policies, 0)).toEqual({ expiresAt: at, warnAt: at - 30 * day });
+    expect(readPolicies([expiration, notice("3", "Hours")], 0)?.warnAt).toBe(at - 3 * hour);
+  });
+
+  it("say when a parameter will have gone too long without a change, by the shortest of several", () => {
+    const policies = [noChange("20"), noChange("36", "Hours")];
+    expect(readPolicies(policies, 5_000)).toEqual({ unchangedAt: 5_000 + 36 * hour, unchangedSince: 5_000 });
+  });
+
+  it("are ten at once, of all kinds", () => {
+    const many = [
+      expiration,
+      ...["1", "2", "3", "4"].map((n) => notice(n)),
+      ...["5", "6", "7", "8", "9"].map((n) => noChange(n)),
+    ];
+    expect(readPolicies(many, 0)).toEqual({
+      expiresAt: at,
+      warnAt: at - 4 * day,
+      unchangedAt: 5 * day,
+      unchangedSince: 0,
+    });
+  });
+
+  it("are none where there are none", () => expect(readPolicies([], 0)).toBeUndefined());
+
+  it.each([
+    ["is empty", ""],
+    ["is no JSON", "{not json"],
+    ["is no object", "7"],
+    ["is null", "null"],
+    ["is a list", `[${expiration}]`],
+    ["has no type", "{}"],
+    ["is of a type that nobody knows", text("Renewal", { Timestamp: "2030-01-31T12:00:00Z" })],
+    ["has its type from a prototype only", '{"__proto__":{"Type":"Expiration"}}'],
+    ["has no attributes", '{"Type":"Expiration","Version":"1.0"}'],
+    ["has a timestamp of words", text("Expiration", { Timestamp: "tomorrow" })],
+    ["has a timestamp without a zone", text("Expiration", { Timestamp: "2030-01-31T12:00:00" })],
+    ["has a day that there is not", text("Expiration", { Timestamp: "2030-13-31T12:00:00Z" })],
+    ["has a number for a timestamp", text("Expiration", { Timestamp: 1_900_000_000 })],
+    ["has no unit", text("NoChangeNotification", { After: "20" })],
+    ["has a unit of weeks", noChange("2", "Weeks")],
+    ["has a span below nothing", noChange("-1")],
+    ["has a span without end", noChange("999999")],
+  ])("one that %s is noted as unread, and the others count", (_, odd) => {
+    expect(readPolicies([odd, expiration], 0)).toEqual({ expiresAt: at, warnAt: at - day, isUnread: true });
+  });
+
+  it("take any text for what it is, and give instants that are numbers", () => {
+    const anything = fc.oneof(
+      fc.string(),
+      fc.json(),
+      fc.constantFrom(expiration, notice("1"), noChange("2")),
+      fc
+        .record({ Type: fc.constantFrom("Expiration", "NoChangeNotification"), Attributes: fc.object() })
+        .map((one) => JSON.stringify(one)),
+    );
+    fc.assert(
+      fc.property(fc.array(anything, { maxLength: 10 }), fc.integer({ min: 0 }), (texts, modified) => {
+        const { isUnread, ...instants } = readPolicies(texts, modified) ?? {};
+        for (const instant of Object.values(instants)) expect(Number.isFinite(instant)).toBe(true);
+        expect(isUnread === undefined || isUnread).toBe(true);
+      }),
+    );
+  });
+});
