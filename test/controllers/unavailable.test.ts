@@ -61,7 +61,7 @@ const trials: Record<string, Trial> = {
     holds: { B: "a" },
     breaks: async () => blobOf(Buffer.from("020578".padEnd(800, "a1"), "hex").toString("base64")),
     reason: "InvalidData",
-    says: ["data[0] (B)", "AWS Encryption SDK", "aws kms encrypt"],
+    says: ["data[0] (B)", "AWS Encryption SDK", "give it as encryptionSDK.ciphertext"],
     mends: async () => blobOf(await blob("b")),
     becomes: { B: "b" },
   },

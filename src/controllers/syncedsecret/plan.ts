@@ -152,7 +152,8 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
     const verdict = allowsParameter(patterns, source.name, namespace);
     check(label, `parameter ${source.name}`, verdict);
     const elsewhere = regionProblem(source.name, identity.region);
-    if (elsewhere) refuse(label, elsewhere);
+    // Of what is not allowed nothing more is told.
+    if (verdict.allowed && elsewhere) refuse(label, elsewhere);
     if (verdict.allowed && source.version !== undefined && isPassedThrough(source.name)) {
       refuse(label, `${source.name} is a secret of Secrets Manager, whose versions have no numbers: remove version`);
     }
