@@ -27,8 +27,12 @@ const settings = [
   // The old one is collected when it has grown by so many per cent since the last time.
   "--heap-growing-percent=30",
   // undici's parser of HTTP is WebAssembly, and one huge function. To optimize it takes 25 MB for a moment, of which 9
-  // stay, and wins nothing that can be measured.
-  "--wasm-tiering-budget=2000000000",
+  // stay, and wins nothing that can be measured. It takes both.
+  "--no-wasm-tier-up",
+  "--no-wasm-dynamic-tiering",
+  // Code of the two middle compilers takes 6 MB, and the program spends its time in the engine and not in its own loops.
+  "--no-sparkplug",
+  "--no-maglev",
 ];
 
 for (const setting of settings) setFlagsFromString(setting);
