@@ -11,6 +11,8 @@ export interface Entry {
   decrypt?: boolean;
   /** Parameter names or the path, as they were asked for. */
   names?: string[];
+  /** The id that the answer carries, as CloudTrail records it; of HTTP requests that were answered. */
+  requestId?: string;
   /** HTTP status; 0 for a connection that was reset or left hanging. */
   status: number;
   /** The error's code, where there was one. */
@@ -30,7 +32,19 @@ export interface Count {
 
 /** Every field that is given has to be equal. */
 export type Filter = Partial<
-  Pick<Entry, "service" | "operation" | "region" | "account" | "accessKeyId" | "via" | "decrypt" | "status" | "error">
+  Pick<
+    Entry,
+    | "service"
+    | "operation"
+    | "region"
+    | "account"
+    | "accessKeyId"
+    | "via"
+    | "decrypt"
+    | "status"
+    | "error"
+    | "requestId"
+  >
 >;
 
 /** What was asked of the door, in order. Nothing that goes through `/__door/` or a test's own writes is in it. */

@@ -46,6 +46,7 @@ test("calls are counted by service, operation, account and region", async () => 
     {
       ...{ service: "ssm", operation: "GetParameter", account, region, via: "client", names: ["/none"] },
       ...{ accessKeyId: "AKIAKEYFERRYTEST", status: 400, error: "ParameterNotFound", at: clock.now() },
+      requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
     },
   ]);
   expect(emulator.count({ operation: "GetParameters", region })).toBe(2);

@@ -167,11 +167,13 @@ export class Door {
       const own = await this.#own(call);
       const reply = own ? jsonReply(this.faults.after(hits, call, own)) : await this.#pass(call);
       entry.status = reply.status;
+      entry.requestId = reply.headers[requestIdHeader] ?? "";
       return reply;
     } catch (error) {
       if (error instanceof ServiceError) {
         entry.status = error.status;
         entry.error = error.code;
+        entry.requestId = error.requestId;
       } else if (!(error instanceof NoAnswer)) entry.status = 500;
       throw error;
     } finally {
@@ -204,6 +206,8 @@ export class Door {
     return reply;
   }
 }
+
+const requestIdHeader = "x-amzn-requestid";
 
 /** Where a call of `direct` happens: account 123456789012, region eu-west-1 when left out. */
 export interface DirectScope {

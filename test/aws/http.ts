@@ -22,6 +22,7 @@ const largestBody = 2 ** 20;
 export class ServiceError extends Error {
   readonly code: string;
   readonly status: number;
+  readonly requestId: string = randomUUID();
 
   constructor(code: string, message: string, status = 400) {
     super(message);
@@ -55,12 +56,13 @@ export function jsonReply(body: unknown, status = 200): Reply {
 export function errorReply(error: ServiceError): Reply {
   const reply = jsonReply({ __type: error.code, message: error.message }, error.status);
   reply.headers["x-amzn-errortype"] = error.code;
+  reply.headers["x-amzn-requestid"] = error.requestId;
   return reply;
 }
 
 /** An error in the Query protocol of STS: XML. */
 export function queryErrorReply(error: ServiceError): Reply {
-  const id = randomUUID();
+  const id = error.requestId;
   const side = error.status < 500 ? "Sender" : "Receiver";
   return xmlReply(
     `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>${side}</Type><Code>${error.code}</Code>` +
