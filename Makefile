@@ -25,6 +25,7 @@ lint: $(MODULES)
 	node scripts/generate-types.ts --check
 	node scripts/generate-reference.ts --check
 	node scripts/chart-crds.ts --check
+	node scripts/aws-stack.ts --check
 	tsc -p .
 
 # Times and memory, as ratios within one run.
@@ -36,11 +37,12 @@ bench: build
 simulate: $(MODULES)
 	node bench/simulation/main.ts
 
-# Types and reference tables from crds/.
+# Types, reference tables and the chart's copies from crds/; one AWS stack from its parts.
 types: $(MODULES)
 	node scripts/generate-types.ts
 	node scripts/generate-reference.ts
 	node scripts/chart-crds.ts
+	node scripts/aws-stack.ts
 
 $(MODULES): package.json package-lock.json
 	npm ci --no-audit --no-fund

@@ -12,7 +12,7 @@ import { root } from "./crds.ts";
 export function settle(files: ReadonlyMap<string, string>, script: string): void {
   const differing = stale(files);
   if (process.argv.includes("--check")) {
-    for (const path of differing) console.error(`${path} differs from crds/: run node ${script}`);
+    for (const path of differing) console.error(`${path} is out of date: run node ${script}`);
     if (differing.length > 0) process.exitCode = 1;
     return;
   }

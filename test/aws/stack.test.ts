@@ -1,0 +1,373 @@
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
+import { parse } from "yaml";
+import { Identities } from "../../src/aws/identity.ts";
+import { parseNotice } from "../../src/aws/notice.ts";
+import { clusterTag } from "../../src/aws/queue-access.ts";
+import { parseQueueUrl } from "../../src/aws/queue-url.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { silent } from "../../src/runtime/log.ts";
+import { Sealed } from "../../src/runtime/sealed.ts";
+import { deploymentOf, render } from "../helm/chart.ts";
+import { type Emulator, startEmulator } from "./emulator.ts";
+import { motoPython } from "./venv.ts";
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, "../..");
+const folder = join(root, "aws");
+const files = readdirSync(folder).sort();
+
+/** A template's text as objects, each short function as its long one. */
+interface Template {
+  Parameters: Record<string, { Type: string; Default?: string; AllowedPattern?: string }>;
+  Resources: Record<string, { Type: string; Condition?: string; Properties: Record<string, unknown> }>;
+  Outputs: Record<string, { Value: unknown }>;
+}
+const functions = ["If", "Sub", "Equals", "Not", "And", "Or", "Join", "Select", "Split"];
+const customTags = [
+  ...functions.flatMap((name) => [
+    { tag: `!${name}`, collection: "seq" as const, resolve: (seq: object) => seq },
+    { tag: `!${name}`, resolve: (text: string) => `\${${name}} ${text}` },
+  ]),
+  { tag: "!Ref", resolve: (text: string) => `!Ref ${text}` },
+  { tag: "!GetAtt", resolve: (text: string) => `!GetAtt ${text}` },
+];
+const text = (file: string) => readFileSync(join(folder, file), "utf8");
+const template = (file: string) => parse(text(file), { customTags } as never) as Template;
+
+interface Statement {
+  Sid: string;
+  Effect: string;
+  Action: string | string[];
+  Resource: unknown;
+  Condition?: object;
+}
+interface Stack {
+  status: string;
+  outputs: Record<string, string>;
+  policies: Record<string, { Statement: Statement[] }>;
+  roles: Record<string, { trust: { Statement: Record<string, unknown>[] }; policies: string[] }>;
+  rules: Record<string, { pattern: Record<string, string[]>; targets: string[] }>;
+  resources: string[];
+}
+
+let emulator: Emulator;
+let python: string;
+let stacks = 0;
+
+beforeAll(async () => {
+  [emulator, python] = await Promise.all([startEmulator(), motoPython()]);
+}, 120_000);
+afterAll(() => emulator.stop());
+
+/** Creates a stack where moto makes what it can of it: all but policies of queues and topics. */
+async function create(file: string, parameters: Record<string, string>): Promise<Stack> {
+  stacks += 1;
+  const script = join(import.meta.dirname, "stack.py");
+  const args = [script, emulator.url, `keyferry-${stacks}`, join(folder, file), JSON.stringify(parameters)];
+  return JSON.parse((await run(python, args)).stdout) as Stack;
+}
+
+const key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-??????";
+const issuer = "oidc.eks.eu-west-1.amazonaws.com/id/EXAMPLE";
+const irsa = { ClusterName: "prod-eu", OidcProvider: issuer };
+const actionsOf = (statements: Statement[]) => statements.flatMap(({ Action }) => Action);
+
+describe("every template", () => {
+  it("passes cfn-lint", async () => {
+    const { stdout } = await run(
+      join(dirname(python), "cfn-lint"),
+      files.map((file) => join(folder, file)),
+    );
+    expect(stdout.trim()).toBe("");
+  });
+
+  it("names no partition, region or account of its own", () => {
+    for (const file of files) {
+      const lines = text(file)
+        .split("\n")
+        .filter((line) => !/AllowedPattern|Description/.test(line));
+      const rest = lines.filter((line) => /(?<!-)\barn:(?!\$\{AWS::Partition\}:)|[0-9]{12}/.test(line));
+      expect(rest, file).toEqual([]);
+    }
+  });
+
+  it("that is made of others is up to date: node scripts/aws-stack.ts makes it", async () => {
+    await run(process.execPath, [join(root, "scripts/aws-stack.ts"), "--check"]);
+  });
+});
+
+describe("the policies", () => {
+  /** Operations that only a person's command asks for, with that person's own rights. */
+  const byPersons = ["Encrypt", "GenerateDataKey", "ReEncrypt"];
+  /** Operations whose IAM action is called otherwise (Service Authorization Reference). */
+  const otherwise: Record<string, string> = { DeleteMessageBatch: "DeleteMessage" };
+  /**
+   * What needs no permission; and what AWS asks for beside the operation: session tags and a source identity of
+   * AssumeRole, and what Systems Manager passes through.
+   */
+  const free = ["sts:GetCallerIdentity"];
+  const beside = ["sts:SetSourceIdentity", "sts:TagSession", "secretsmanager:GetSecretValue"];
+
+  function called(): Set<string> {
+    const sources = readdirSync(join(root, "src"), { recursive: true, withFileTypes: true });
+    const actions = new Set<string>();
+    for (const entry of sources.filter((one) => one.isFile() && one.name.endsWith(".ts"))) {
+      const source = readFileSync(join(entry.parentPath, entry.name), "utf8");
+      for (const [, imported, service] of source.matchAll(/import \{([^}]*)\} from "@aws-sdk\/client-([a-z]+)"/g)) {
+        for (const [, operation] of imported!.matchAll(/\b([A-Za-z]+)Command\b/g)) {
+          if (!byPersons.includes(operation!)) actions.add(`${service}:${otherwise[operation!] ?? operation}`);
+        }
+      }
+    }
+    return actions;
+  }
+
+  it("allow what the operator calls, and nothing else", async () => {
+    const others = { AssumeRoleArns: "arn:aws:iam::123456789012:role/a", SecretArns: secret };
+    const everything = { ...irsa, KeyArns: key, Describe: "true", ...others };
+    const { policies, status } = await create("keyferry.yaml", everything);
+    expect(status).toBe("CREATE_COMPLETE");
+    const allowed = new Set(Object.values(policies).flatMap(({ Statement }) => actionsOf(Statement)));
+    const needed = [...called()].filter((action) => !free.includes(action));
+    expect(needed).toContain("ssm:GetParametersByPath");
+    expect([...allowed].sort()).toEqual([...new Set([...needed, ...beside])].sort());
+  });
+
+  it("allow parameters by where their names begin, and keys by their ARNs", async () => {
+    const { policies } = await create("operator.yaml", { ...irsa, ParameterPrefixes: "/shop,/stock", KeyArns: key });
+    const [read, decrypt] = policies.ReadPolicy!.Statement;
+    const parameter = (name: string) => `arn:aws:ssm:*:123456789012:parameter${name}`;
+    expect(read!.Resource).toEqual(["/shop", "/shop/*", "/stock", "/stock/*"].map(parameter));
+    expect(decrypt).toMatchObject({ Resource: [key], Condition: { StringLike: { "kms:ViaService": ["ssm.*"] } } });
+    expect(policies.KeysPolicy!.Statement[0]).toMatchObject({ Resource: [key] });
+    expect(Object.keys(policies).sort()).toEqual(["KeysPolicy", "ReadPolicy"]);
+  });
+
+  it("open nothing but SecureStrings where no key is named", async () => {
+    const { policies } = await create("operator.yaml", irsa);
+    expect(Object.keys(policies)).toEqual(["ReadPolicy"]);
+    const [read, decrypt] = policies.ReadPolicy!.Statement;
+    expect(read!.Resource).toEqual(["/*", "/*/*"].map((name) => `arn:aws:ssm:*:123456789012:parameter${name}`));
+    expect(decrypt!.Condition).toEqual({ StringLike: { "kms:ViaService": ["ssm.*"] } });
+  });
+
+  it("reach into Secrets Manager for the secrets that are named, and through Systems Manager", async () => {
+    const { policies } = await create("operator.yaml", { ...irsa, ParameterPrefixes: "/shop", SecretArns: secret });
+    const by = new Map(policies.ReadPolicy!.Statement.map((statement) => [statement.Sid, statement]));
+    expect(by.get("ReadSecrets")).toMatchObject({ Action: "secretsmanager:GetSecretValue", Resource: [secret] });
+    expect(by.get("PassSecretsThrough")!.Resource).toBe(
+      "arn:aws:ssm:*:123456789012:parameter/aws/reference/secretsmanager/*",
+    );
+    const services = ["ssm.*", "secretsmanager.*"];
+    expect(by.get("DecryptSecureStrings")!.Condition).toEqual({ StringLike: { "kms:ViaService": services } });
+  });
+
+  test.each([
+    ["/shop", true],
+    ["/shop,/stock,/shared", true],
+    ["/*", true],
+    ["shop", false],
+    ["/shop/", false],
+    ["/a,/b,/c,/d", false],
+    ["", false],
+  ])("take %j for prefixes: %j", (prefixes, isTaken) => {
+    const { AllowedPattern } = template("operator.yaml").Parameters.ParameterPrefixes!;
+    expect(new RegExp(`^(?:${AllowedPattern})$`).test(prefixes)).toBe(isTaken);
+  });
+});
+
+describe("the role", () => {
+  it("of IRSA is for one ServiceAccount of one cluster, and has every policy", async () => {
+    const { roles, outputs } = await create("keyferry.yaml", { ...irsa, Namespace: "ops", KeyArns: key });
+    expect(roles.Role!.trust.Statement).toEqual([
+      {
+        Effect: "Allow",
+        Principal: { Federated: `arn:aws:iam::123456789012:oidc-provider/${issuer}` },
+        Action: "sts:AssumeRoleWithWebIdentity",
+        Condition: {
+          StringEquals: {
+            [`${issuer}:aud`]: "sts.amazonaws.com",
+            [`${issuer}:sub`]: "system:serviceaccount:ops:keyferry",
+          },
+        },
+      },
+    ]);
+    const { ReadPolicyArn, KeysPolicyArn, ReceivePolicyArn } = outputs;
+    expect(roles.Role!.policies.sort()).toEqual([ReadPolicyArn, KeysPolicyArn, ReceivePolicyArn].sort());
+  });
+
+  it("of Pod Identity is for one ServiceAccount too", async () => {
+    const { roles } = await create("operator.yaml", { ClusterName: "prod-eu", Identity: "PodIdentity" });
+    expect(roles.Role!.trust.Statement).toEqual([
+      {
+        Effect: "Allow",
+        Principal: { Service: "pods.eks.amazonaws.com" },
+        Action: ["sts:AssumeRole", "sts:TagSession"],
+        Condition: {
+          StringEquals: {
+            "aws:SourceAccount": "123456789012",
+            "aws:RequestTag/kubernetes-namespace": "keyferry",
+            "aws:RequestTag/kubernetes-service-account": "keyferry",
+          },
+        },
+      },
+    ]);
+  });
+
+  it("is left out where there is one already", async () => {
+    const { roles, outputs } = await create("keyferry.yaml", { ClusterName: "prod-eu", Identity: "None" });
+    expect(roles).toEqual({});
+    expect(outputs).toMatchObject({ ReadPolicyArn: expect.any(String), ReceivePolicyArn: expect.any(String) });
+    expect(outputs).not.toHaveProperty("RoleArn");
+  });
+});
+
+describe("the chart takes what the stack gives", () => {
+  const accountOf = async (values: string) => {
+    const objects = await render(parse(values) as object);
+    const found = objects.find(({ kind }) => kind === "ServiceAccount")!;
+    return { ...found.metadata, args: deploymentOf(objects).spec.template.spec.containers[0]!.args };
+  };
+
+  it("with IRSA", async () => {
+    const { outputs } = await create("keyferry.yaml", { ...irsa, ClusterName: "prod:eu/1" });
+    const { name, annotations, args } = await accountOf(outputs.HelmValues!);
+    expect(name).toBe("keyferry");
+    expect(annotations).toEqual({ "eks.amazonaws.com/role-arn": outputs.RoleArn });
+    expect(args).toEqual(expect.arrayContaining(["--cluster-name=prod:eu/1", "--default-connection-region=eu-west-1"]));
+    expect(outputs.ClusterName).toBe("prod:eu/1");
+  });
+
+  it("with Pod Identity", async () => {
+    const given = { ClusterName: "prod", Identity: "PodIdentity", ServiceAccount: "reader" };
+    const { outputs } = await create("operator.yaml", given);
+    const { name, annotations } = await accountOf(outputs.HelmValues!);
+    expect([name, annotations]).toEqual(["reader", undefined]);
+  });
+
+  it("the same names of clusters as the program does", () => {
+    for (const file of ["operator.yaml", "events.yaml"]) {
+      const { AllowedPattern } = template(file).Parameters.ClusterName!;
+      const schema = readFileSync(join(root, "helm/keyferry/values.schema.json"), "utf8");
+      const { clusterName } = (JSON.parse(schema) as { properties: Record<string, { pattern: string }> }).properties;
+      // A name may be left out of the chart, and not of the stack.
+      expect(clusterName!.pattern.replace("{0,256}", "{1,256}"), file).toBe(`^${AllowedPattern}$`);
+    }
+  });
+});
+
+describe("the queue of events", () => {
+  it("is this cluster's by its tag, and a connection takes its URL", async () => {
+    const { outputs } = await create("events.yaml", { ClusterName: "prod-eu" });
+    const queueUrl = outputs.QueueUrl!;
+    expect(parseQueueUrl(queueUrl, { region: "eu-west-1" })).toMatchObject({ queue: { account: "123456789012" } });
+    const identities = new Identities({
+      ...{ clock: systemClock, metrics: new Metrics(), log: silent },
+      ...{ allowInsecureEndpoints: true, userAgent: "keyferry/test" },
+    });
+    const secretAccessKey = Sealed.text("not-checked");
+    const identity = identities.get({
+      region: "eu-west-1",
+      credentials: { kind: "static", accessKeyId: "AKIAKEYFERRYTEST", secretAccessKey },
+      endpoints: { sqs: emulator.url },
+    });
+    expect((await identity.sqs.tags(queueUrl)).get(clusterTag)).toBe("prod-eu");
+    identities.close();
+  });
+
+  it("takes messages from each rule that sends them, and from nobody else", () => {
+    for (const [file, type] of [
+      ["events.yaml", "AWS::SQS::QueuePolicy"],
+      ["events-topic.yaml", "AWS::SNS::TopicPolicy"],
+    ] as const) {
+      const { Resources } = template(file);
+      const rules = Object.entries(Resources).filter(([, { Type }]) => Type === "AWS::Events::Rule");
+      const policy = JSON.stringify(Object.values(Resources).find(({ Type }) => Type === type));
+      const sources = [...policy.matchAll(/!GetAtt ([A-Za-z]+Rule)\.Arn/g)].map(([, name]) => name);
+      expect(sources.sort(), file).toEqual(rules.map(([name]) => name).sort());
+      expect(policy).toContain("events.amazonaws.com");
+      expect(policy).toContain("aws:SourceArn");
+    }
+  });
+
+  it("is encrypted, and has a place for what comes again and again", () => {
+    const { Resources } = template("events.yaml");
+    const queues = Object.values(Resources).filter(({ Type }) => Type === "AWS::SQS::Queue");
+    expect(queues).toHaveLength(2);
+    for (const { Properties } of queues) expect(Properties).toMatchObject({ SqsManagedSseEnabled: true });
+    expect(Resources.Queue!.Properties.RedrivePolicy).toEqual({
+      deadLetterTargetArn: "!GetAtt DeadLetterQueue.Arn",
+      maxReceiveCount: expect.toSatisfy((count: number) => count >= 10),
+    });
+  });
+
+  it("gets nothing that the operator does not understand, by a topic neither", async () => {
+    const [own, topic] = await Promise.all([
+      create("events.yaml", { ClusterName: "prod-eu", KeyCalls: "true" }),
+      create("events-topic.yaml", { KeyCalls: "true" }),
+    ]);
+    expect(Object.keys(own.rules).sort()).toEqual(["KeyCallRule", "KeyRule", "ParameterRule"]);
+    for (const rule of Object.values(own.rules)) expect(rule.targets).toEqual([own.outputs.QueueArn]);
+    for (const rule of Object.values(topic.rules)) expect(rule.targets).toEqual([topic.outputs.TopicArn]);
+    const patterns = ({ rules }: Stack) => Object.entries(rules).map(([name, { pattern }]) => [name, pattern]);
+    expect(patterns(own).sort()).toEqual(patterns(topic).sort());
+    const events = Object.values(own.rules).flatMap(({ pattern }) => eventsOf(pattern));
+    expect(events).toHaveLength(2 + 3 + 6);
+    for (const event of events)
+      expect(parseNotice(JSON.stringify(event)).kind, JSON.stringify(event)).not.toBe("unknown");
+  });
+
+  it("has the topic of others in the place of rules", async () => {
+    const topic = await create("events-topic.yaml", {});
+    const { resources } = await create("events.yaml", { ClusterName: "b", TopicArn: topic.outputs.TopicArn! });
+    expect(resources).toEqual(["DeadLetterQueue", "Queue", "ReceivePolicy"]);
+    // Which moto does not make.
+    const { Subscription } = template("events.yaml").Resources;
+    expect(Subscription).toMatchObject({ Condition: "HasTopic", Properties: { RawMessageDelivery: true } });
+  });
+});
+
+test("the example's parameters can be read, and have the policies that it speaks of", async () => {
+  const { status, outputs } = await create("example-parameters.yaml", { ExpiresAt: "2099-01-31T00:00:00.000Z" });
+  expect(status).toBe("CREATE_COMPLETE");
+  const names = ["/shop/db-user", "/shop/origins", "/shop/settings", "/shop/partner-token"];
+  const answer = (await emulator.direct("ssm", "GetParameters", { Names: names })) as {
+    Parameters: { Type: string }[];
+  };
+  expect(answer.Parameters.map(({ Type }) => Type).sort()).toEqual(["String", "String", "String", "StringList"]);
+  expect(outputs.PartnerToken).toBe("/shop/partner-token");
+  const { Policies } = template("example-parameters.yaml").Resources.PartnerToken!.Properties;
+  for (const policy of ["Expiration", "ExpirationNotification", "NoChangeNotification"]) {
+    expect(Policies).toContain(`"Type": "${policy}"`);
+  }
+});
+
+/** One event of each kind that a pattern lets through. */
+function eventsOf(pattern: Record<string, unknown>): object[] {
+  const names = (pattern.detail as { eventName?: string[] } | undefined)?.eventName ?? [undefined];
+  return (pattern["detail-type"] as string[]).flatMap((type) =>
+    names.map((eventName) => ({
+      source: (pattern.source as string[])[0],
+      "detail-type": type,
+      account: "123456789012",
+      region: "eu-west-1",
+      time: "2026-01-02T03:04:05Z",
+      resources: (pattern.source as string[])[0] === "aws.kms" ? [key] : [],
+      detail: eventName
+        ? { eventSource: "kms.amazonaws.com", eventName, requestParameters: { keyId: key } }
+        : {
+            name: "/shop/db",
+            "parameter-name": "/shop/db",
+            operation: "Update",
+            "policy-type": "Expiration",
+            "key-id": key,
+          },
+    })),
+  );
+}
