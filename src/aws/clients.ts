@@ -57,7 +57,8 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings, creden
   const shared = {
     region,
     credentials,
-    customUserAgent: userAgent,
+    // One product each: the SDK takes a blank for a part of a name.
+    customUserAgent: userAgent.split(" ").map((product): [string] => [product]),
     // Retries are the caller's: each one has to pass its quota.
     maxAttempts: 1,
     retryMode: "standard",
