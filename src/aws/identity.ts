@@ -46,6 +46,8 @@ export interface Identity {
    * @throws AwsFailure which is not remembered
    */
   caller(signal?: AbortSignal): Promise<Caller>;
+  /** Who it was when AWS was last asked; undefined before. */
+  readonly lastCaller?: Caller | undefined;
   /** Why its role could not be assumed when that was last tried; undefined where it could, or nobody has tried. */
   readonly refusal?: AwsFailure | undefined;
   readonly ssm: SsmPort;
@@ -59,7 +61,7 @@ export interface IdentitiesOptions {
   log: Log;
   /** Whether an endpoint may be plain http, or this machine. */
   allowInsecureEndpoints: boolean;
-  /** `keyferry/1.2.3`. */
+  /** As `awsUserAgent` makes it. */
   userAgent: string;
   /** What the cluster is called in the names of sessions; empty, and so left out, by default. */
   clusterName?: string;
@@ -160,6 +162,9 @@ export class Identities {
       key,
       region: spec.region,
       caller: (signal) => callers.caller(signal),
+      get lastCaller() {
+        return callers.known;
+      },
       get refusal() {
         return roles?.refusal;
       },

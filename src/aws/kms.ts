@@ -1,6 +1,7 @@
 import { DecryptCommand, DescribeKeyCommand, type EncryptionAlgorithmSpec } from "@aws-sdk/client-kms";
 import { Sealed } from "../runtime/sealed.ts";
 import type { SendCall } from "./calls.ts";
+import { requestIdOf } from "./classify.ts";
 import { AwsFailure, type CallContext } from "./failure.ts";
 import { parseKeyArn } from "./names.ts";
 
@@ -38,10 +39,10 @@ export interface KeyDescription {
 /** KMS, as one identity uses it. */
 export interface KmsPort {
   /**
-   * @returns the plaintext, and the ARN of the key that KMS says it used
+   * @returns the plaintext, the ARN of the key that KMS says it used, and AWS's id of the request
    * @throws AwsFailure and nothing else
    */
-  decrypt(request: DecryptRequest): Promise<{ plaintext: Sealed; keyId: string }>;
+  decrypt(request: DecryptRequest): Promise<{ plaintext: Sealed; keyId: string; requestId?: string | undefined }>;
   /**
    * @param keyId an ARN, an id or an alias
    * @throws AwsFailure and nothing else
@@ -78,7 +79,7 @@ export function kmsPort(call: SendCall, region: string): KmsPort {
       if (!(plaintext instanceof Uint8Array) || typeof used !== "string" || !parseKeyArn(used)) {
         throw invalidAnswer(region, "kms:Decrypt", "no plaintext and key");
       }
-      return { plaintext: new Sealed(plaintext), keyId: used };
+      return { plaintext: new Sealed(plaintext), keyId: used, requestId: requestIdOf(answer) };
     },
 
     async describeKey(keyId, signal) {

@@ -28,6 +28,8 @@ export interface ParameterRecord {
   modified: number;
   /** Undefined without decryption, whatever the type. */
   value: Sealed | undefined;
+  /** AWS's id of the request that decrypted it. */
+  requestId?: string | undefined;
   /** Of a secret of Secrets Manager, whose `version` is 0: the id of its version. */
   versionId?: string;
 }
@@ -139,7 +141,7 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
       });
       const requestId = requestIdOf(answer);
       return {
-        found: list(answer.Parameters).map((parameter) => record(parameter, decrypt, about)),
+        found: list(answer.Parameters).map((parameter) => record(parameter, decrypt, about, requestId)),
         invalid: list(answer.InvalidParameters).filter((name) => isText(name)),
         ...(requestId === undefined ? {} : { requestId }),
       };
@@ -148,7 +150,7 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
       const about = context("GetParameter", name);
       const command = new GetParameterCommand({ Name: name, WithDecryption: decrypt });
       const answer = await call(about, signal, ({ ssm }, abortSignal) => ssm.send(command, { abortSignal }));
-      return record(answer.Parameter, decrypt, about);
+      return record(answer.Parameter, decrypt, about, requestIdOf(answer));
     },
     async getParametersByPath({ path, recursive, label, types, decrypt, nextToken, signal }) {
       const about = context("GetParametersByPath", path);
@@ -166,7 +168,7 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
       const answer = await call(about, signal, ({ ssm }, abortSignal) => ssm.send(command, { abortSignal }));
       if (answer.NextToken !== undefined && !isText(answer.NextToken)) throw notUnderstood(about);
       return {
-        found: list(answer.Parameters).map((parameter) => record(parameter, decrypt, about)),
+        found: list(answer.Parameters).map((parameter) => record(parameter, decrypt, about, requestIdOf(answer))),
         ...(answer.NextToken === undefined ? {} : { nextToken: answer.NextToken }),
       };
     },
@@ -215,7 +217,12 @@ function description(metadata: ParameterMetadata | undefined): ParameterDescript
 const types: ReadonlySet<string> = new Set(["String", "StringList", "SecureString"]);
 
 /** Takes a parameter of an answer, which may be anything, for what it has to be. */
-function record(parameter: Parameter | undefined, decrypt: boolean, about: CallContext): ParameterRecord {
+function record(
+  parameter: Parameter | undefined,
+  decrypt: boolean,
+  about: CallContext,
+  requestId: string | undefined,
+): ParameterRecord {
   const { Name: name, ARN: arn, Type: type, Version: version, Selector: selector, Value: value } = parameter ?? {};
   const modified = parameter?.LastModifiedDate instanceof Date ? parameter.LastModifiedDate.getTime() : Number.NaN;
   if (!isText(name) || !isText(arn) || !types.has(type as string)) throw notUnderstood(about);
@@ -234,7 +241,7 @@ function record(parameter: Parameter | undefined, decrypt: boolean, about: CallC
   if (versionId !== undefined) Object.assign(shared, { versionId });
   if (!decrypt) return { ...shared, value: undefined };
   if (typeof value !== "string" || Buffer.byteLength(value) > valueBytes) throw notUnderstood(about);
-  return { ...shared, value: Sealed.text(value) };
+  return { ...shared, value: Sealed.text(value), requestId };
 }
 
 /** The id of a secret's version, from Secrets Manager's own answer, which has the secret in it and is not kept. */

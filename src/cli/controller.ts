@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { Identities } from "../aws/identity.ts";
+import { awsUserAgent } from "../aws/user-agent.ts";
 import { ensureDefaultConnection } from "../controllers/connection/default.ts";
 import { Operator } from "../controllers/operator.ts";
 import { KubeClient } from "../kube/client.ts";
@@ -8,9 +9,11 @@ import { loadKubeConfig } from "../kube/config.ts";
 import { PooledConnection } from "../kube/pooled-connection.ts";
 import { serve } from "../metrics/http.ts";
 import { Metrics } from "../metrics/metrics.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { AuditWriter } from "../runtime/audit-writer.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
 import { IdleCollection } from "../runtime/idle-collection.ts";
 import type { Log } from "../runtime/log.ts";
+import { auditSink } from "./audit.ts";
 import type { ControllerSettings } from "./flags.ts";
 import { makeLog } from "./log.ts";
 import { processMeter } from "./meter.ts";
@@ -18,6 +21,8 @@ import { version } from "./version.ts";
 
 /** Milliseconds that a stop may take before the process ends all the same. */
 const stopWithinMs = 15_000;
+/** Milliseconds of it that the last lines of the audit may take. */
+const auditWithinMs = 2_000;
 
 /**
  * Builds the operator and runs it until SIGTERM or SIGINT.
@@ -37,13 +42,11 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     const client = new KubeClient({ connection, metrics, clock, log, userAgent });
     const { allowInsecureEndpoints } = settings;
     const identities = new Identities({
-      clock,
-      metrics,
-      log,
-      allowInsecureEndpoints,
-      userAgent,
+      ...{ clock, metrics, log, allowInsecureEndpoints },
+      userAgent: awsUserAgent(version, settings.clusterName),
       clusterName: settings.clusterName,
     });
+    const audit = settings.auditLog === undefined ? undefined : auditWriter(settings.auditLog, clock, log, metrics);
     const own = ownNamespace();
     const operator = new Operator({
       client,
@@ -52,6 +55,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
       clock,
       random: Math.random,
       log,
+      ...(audit ? { audit: audit.audit } : {}),
       settings: {
         namespaces: settings.namespaces,
         ...(settings.defaultConnection ? { defaultConnection: settings.defaultConnection } : {}),
@@ -81,6 +85,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     try {
       await operator.run(stop.signal);
     } finally {
+      await audit?.close(auditWithinMs);
       clearInterval(alive);
       identities.close();
       await connection.close();
@@ -111,6 +116,11 @@ async function serveAll(settings: ControllerSettings, metrics: Metrics, operator
     const { port } = await serve(healthProbeBindAddress, paths);
     log.info({ port }, "serving probes");
   }
+}
+
+function auditWriter(path: string, clock: Clock, log: Log, metrics: Metrics): AuditWriter {
+  const count = (result: "written" | "lost", lines: number) => metrics.auditLines.inc({ result }, lines);
+  return new AuditWriter({ sink: auditSink(path, clock), clock, log, count });
 }
 
 /** The namespace that the operator runs in; undefined outside a cluster. */

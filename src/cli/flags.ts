@@ -12,6 +12,7 @@ export interface ControllerFlags {
   defaultConnectionRegion?: string;
   missingGrace: number;
   clusterName: string;
+  auditLog?: string;
   readOnly?: true;
   allowInsecureEndpoints?: true;
   perObjectMetrics: boolean;
@@ -79,6 +80,12 @@ export function addControllerOptions(command: Command): void {
       )
         .default("", "none")
         .argParser(parseClusterName),
+    )
+    .addOption(
+      new Option(
+        "--audit-log <path>",
+        "append one line of JSON for each decryption to this file; - for the standard output; none when left out",
+      ).argParser(parsePath),
     )
     .option("--read-only", "look at everything, report in status and events, write no Secret")
     .option("--allow-insecure-endpoints", "let connections name plain-http and loopback endpoints: for emulators")
@@ -160,6 +167,12 @@ function parseClusterName(text: string): string {
   if (!/^[a-zA-Z0-9_.:/=+@-]{0,256}$/.test(text)) {
     throw new InvalidArgumentError("Use letters, digits and _ . : / = + @ -, 256 at most.");
   }
+  return text;
+}
+
+/** @throws InvalidArgumentError for an empty text: a variable that is unset must not turn the audit off */
+function parsePath(text: string): string {
+  if (text === "") throw new InvalidArgumentError("Use the path of a file, or - for the standard output.");
   return text;
 }
 

@@ -14,6 +14,7 @@ import { Outages } from "../parameters/outages.ts";
 import { PathReader } from "../parameters/path-reader.ts";
 import { Quotas } from "../parameters/quotas.ts";
 import { Reader } from "../parameters/reader.ts";
+import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import { laneOf } from "../runtime/lane.ts";
@@ -59,6 +60,8 @@ export interface Worlds {
   random: Random;
   log: Log;
   settings: Settings;
+  /** Told of every decryption; nobody is where left out. */
+  audit?: Audit;
   /** Formats of revisions; those of this release where left out. */
   revisions?: Revisions;
 }
@@ -93,7 +96,7 @@ export class Engine {
   readonly #view: SecretView;
 
   constructor(worlds: Worlds, views: Views) {
-    const { client, clock, random, metrics, log, settings, revisions = new Revisions() } = worlds;
+    const { client, clock, random, metrics, log, settings, audit, revisions = new Revisions() } = worlds;
     this.queues = { syncedSecrets: new WorkQueue({ clock, random }), connections: new WorkQueue({ clock, random }) };
     this.recorder = new EventRecorder({
       client,
@@ -130,6 +133,7 @@ export class Engine {
       clock,
       random,
       metrics,
+      ...(audit ? { audit } : {}),
       missingGraceMs: settings.missingGraceMs,
       notify: (key, lane) => this.syncedSecrets.enqueue(key, lane),
       isAnnounced: (reference) => this.events.isAnnounced(reference),
@@ -168,6 +172,7 @@ export class Engine {
         connections,
         observer: this.observer,
         lanes,
+        audit,
         outages: this.outages,
         metrics,
         view: this.#view,

@@ -94,6 +94,7 @@ export class Metrics {
     "verb",
     "code",
   ]);
+  readonly auditLines = this.#counter("audit_lines_total", "Lines of the audit, written or lost", ["result"]);
   readonly watchRestarts = this.#counter("watch_restarts_total", "Watches that ended and were begun again", ["cause"]);
 
   /** With `withProcess`, Node's own metrics (heap, event loop, garbage collection) are exported too. */

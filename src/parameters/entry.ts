@@ -1,3 +1,4 @@
+import type { ParameterRecord } from "../aws/ssm.ts";
 import type { Failure } from "../runtime/failure.ts";
 import type { Sealed } from "../runtime/sealed.ts";
 import { SmallMap } from "../runtime/small-map.ts";
@@ -19,6 +20,8 @@ export type Seed = Sight | "left";
 /** A value with the sight that it belongs to: a revision must name the versions that its bytes came from. */
 export interface Sighted extends Sight {
   value: Sealed;
+  /** AWS's id of the request that brought it. */
+  requestId?: string | undefined;
 }
 
 /**
@@ -222,6 +225,12 @@ export function plant(entry: Entry, seeds: ReadonlyMap<string, Seed>, now: numbe
 export function isKnown(entry: Readonly<Entry>): boolean {
   const { looked, failure, spot, members } = entry;
   return looked || failure !== undefined || spot.sight !== undefined || spot.missing !== undefined || members.size > 0;
+}
+
+/** What a record holds of a value; undefined without one. */
+export function sightedIn(record: ParameterRecord): Sighted | undefined {
+  const { value, requestId } = record;
+  return value && { value, ...sightOf(record), requestId };
 }
 
 /** Whether a value belongs to what is known of its parameter now. */

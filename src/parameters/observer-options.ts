@@ -1,4 +1,5 @@
 import type { Metrics } from "../metrics/metrics.ts";
+import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Lane } from "../runtime/lane.ts";
 import type { Lanes } from "./lanes.ts";
@@ -17,6 +18,8 @@ export interface ObserverOptions {
   clock: Clock;
   random: Random;
   metrics: Metrics;
+  /** Told of every decryption; nobody is by default. */
+  audit?: Audit;
   /** Milliseconds between the two looks that make a parameter gone. */
   missingGraceMs: number;
   /** Called with the namespace/name of each SyncedSecret for which something has changed. */

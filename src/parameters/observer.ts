@@ -21,13 +21,14 @@ import {
   serve,
   served,
   setActing,
-  sightOf,
+  sightedIn,
   wasJustAsked,
 } from "./entry.ts";
 import { Expiries } from "./expiries.ts";
 import { Hints } from "./hints.ts";
 import { type Listed, Members } from "./members.ts";
 import type { ObserverOptions } from "./observer-options.ts";
+import { ReadAudit } from "./read-audit.ts";
 import type { Read } from "./reader.ts";
 import {
   isPassedThrough,
@@ -58,7 +59,8 @@ export class Observer {
   readonly #options: ObserverOptions;
   readonly #entries = new Entries();
   readonly #byDependent = new Map<string, Entry[]>();
-  readonly #reading = new Map<string, { lane: Lane; reading: Promise<Values> }>();
+  readonly #reading = new Map<string, { lane: Lane; reading: Promise<Values>; askers: Set<string> }>();
+  readonly #audit: ReadAudit;
   readonly #wave: Wave;
   readonly #schedule: Schedule;
   readonly #belief: Belief;
@@ -68,6 +70,7 @@ export class Observer {
   constructor(options: ObserverOptions) {
     this.#options = options;
     this.#wave = new Wave(options.clock);
+    this.#audit = new ReadAudit(options.audit);
     const { clock, random, missingGraceMs, reader, isAnnounced = () => false, stretched = () => {} } = options;
     const lookAgain = (entry: Entry) => this.#lookAt(entry, "poll");
     this.#belief = new Belief({ entries: this.#entries, clock, missingGraceMs, look: lookAgain });
@@ -176,21 +179,30 @@ export class Observer {
   }
 
   /** Reads a reference's values with decryption. Within a wave, the first read serves everyone. */
-  values(reference: Reference, lane: Lane, { fresh = false, namespace = "" }: ReadFor = {}): Promise<Values> {
+  values(
+    reference: Reference,
+    lane: Lane,
+    { fresh = false, namespace = "", resource = "" }: ReadFor = {},
+  ): Promise<Values> {
     const entry = this.#known(reference);
     const held = fresh ? undefined : this.#wave.get(entry);
-    if (held) return Promise.resolve({ state: "values", values: held });
+    if (held) {
+      this.#audit.reused(reference, held, resource);
+      return Promise.resolve({ state: "values", values: held });
+    }
     const running = fresh ? undefined : this.#reading.get(entry.key);
-    if (running && reference.kind === "parameter") {
+    if (running && (reference.kind === "parameter" || moreUrgent(running.lane, lane) === running.lane)) {
+      running.askers.add(resource);
+      if (reference.kind === "path") return running.reading;
       const options = { decrypt: true, lane, namespace };
       this.#options.reader.hurry(reference.identity, requestName(reference), options);
       return running.reading;
     }
-    if (running && moreUrgent(running.lane, lane) === running.lane) return running.reading;
-    const reading = this.#readValues(entry, lane, namespace).finally(() => {
+    const askers = new Set([resource]);
+    const reading = this.#readValues(entry, lane, namespace, askers).finally(() => {
       if (this.#reading.get(entry.key)?.reading === reading) this.#reading.delete(entry.key);
     });
-    this.#reading.set(entry.key, { lane, reading });
+    this.#reading.set(entry.key, { lane, reading, askers });
     return reading;
   }
 
@@ -199,15 +211,15 @@ export class Observer {
     reference: ParameterReference,
     lane: Lane,
     namespace = "",
+    resource = "",
   ): Promise<{ state: "found"; sighted: Sighted } | Exclude<Read, { state: "found" }>> {
     const { reader } = this.#options;
     const read = await reader.read(reference.identity, requestName(reference), { decrypt: true, lane, namespace });
     if (!this.#entries.get(reference)) reader.forget(reference.identity, requestName(reference));
+    this.#audit.read(reference, read, [resource]);
     if (read.state !== "found") return read;
-    const { value } = read.record;
-    return value
-      ? { state: "found", sighted: { value, ...sightOf(read.record) } }
-      : { state: "missing", reason: "VersionNotFound" };
+    const sighted = sightedIn(read.record);
+    return sighted ? { state: "found", sighted } : { state: "missing", reason: "VersionNotFound" };
   }
 
   /** Lets go of every value: the reconciles that they were read for are done. */
@@ -277,6 +289,8 @@ export class Observer {
     const read = ripe
       ? await reader.confirm(reference.identity, name, lane, namespace)
       : await reader.read(reference.identity, name, { decrypt: false, lane, namespace });
+    // A look at a secret of Secrets Manager decrypts it: AWS passes none through otherwise.
+    if (isPassedThrough(reference.name)) this.#audit.read(reference, read, entry.dependents.keys());
     return this.#heard(entry, lane, async () => {
       await this.#take(entry, reference, read, lane);
       if (ripe && read.state === "missing") await this.#belief.settle(entry, entry.spot);
@@ -352,7 +366,7 @@ export class Observer {
     return { state: "failed", failure };
   }
 
-  async #readValues(entry: Entry, lane: Lane, namespace: string): Promise<Values> {
+  async #readValues(entry: Entry, lane: Lane, namespace: string, askers: ReadonlySet<string>): Promise<Values> {
     const { reference } = entry;
     const values = new Map<string, Sighted>();
     if (reference.kind === "path") {
@@ -361,19 +375,21 @@ export class Observer {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
         else await this.#listed(entry, reference, listing, lane);
       });
+      this.#audit.listed(reference, listing, askers);
       if (listing.state === "failed") return this.#unread(entry, listing.failure);
       for (const [name, record] of listing.records) {
-        const { value } = record;
-        if (value && isCurrent(entry.members.get(name), record)) values.set(name, { value, ...sightOf(record) });
+        const sighted = sightedIn(record);
+        if (sighted && isCurrent(entry.members.get(name), sighted)) values.set(name, sighted);
       }
     } else {
       const name = requestName(reference);
       const read = await this.#options.reader.read(reference.identity, name, { decrypt: true, lane, namespace });
       await this.#heard(entry, lane, () => this.#take(entry, reference, read, lane));
+      this.#audit.read(reference, read, askers);
       if (read.state === "failed") return this.#unread(entry, read.failure);
       if (read.state === "found" && isCurrent(entry.spot, read.record)) {
-        const { value } = read.record;
-        if (value) values.set(reference.name, { value, ...sightOf(read.record) });
+        const sighted = sightedIn(read.record);
+        if (sighted) values.set(reference.name, sighted);
       }
     }
     delete entry.unreadSince;

@@ -10,7 +10,7 @@ import { isPassedThrough, namesInACall } from "./reference.ts";
 /** What AWS said of one name. `missing` is AWS's word; whether it is believed is the observer's affair. */
 export type Read =
   | { state: "found"; record: ParameterRecord }
-  | { state: "missing"; reason: "ParameterNotFound" | "VersionNotFound" }
+  | { state: "missing"; reason: "ParameterNotFound" | "VersionNotFound"; requestId?: string | undefined }
   | { state: "failed"; failure: Failure };
 
 export interface ReadOptions {
@@ -49,6 +49,7 @@ class Mailbox {
 }
 
 type Kind = "decrypted" | "plain";
+type Answer = { found: readonly ParameterRecord[]; requestId?: string };
 
 /** Whose turn a call takes. */
 type For = Pick<Ask, "lane" | "namespace">;
@@ -197,7 +198,7 @@ export class Reader {
         return identity.ssm.getParameters(names, { decrypt: batch[0]!.decrypt });
       };
       const answer = await this.#lanes.run(identity, lane, call, { namespace });
-      if (answer) await this.#answered(mailbox, batch!, answer.found);
+      if (answer) await this.#answered(mailbox, batch!, answer);
     } catch (error) {
       await this.#failed(mailbox, batch!, asFailure(error));
     } finally {
@@ -210,7 +211,7 @@ export class Reader {
     if (mailbox.isEmpty) this.#mailboxes.delete(mailbox.identity.key);
   }
 
-  async #answered(mailbox: Mailbox, batch: Ask[], found: readonly ParameterRecord[]): Promise<void> {
+  async #answered(mailbox: Mailbox, batch: Ask[], { found, requestId }: Answer): Promise<void> {
     const byName = new Map<string, ParameterRecord>();
     for (const record of found) {
       const selector = record.selector ?? "";
@@ -228,7 +229,7 @@ export class Reader {
       mailbox.missing.delete(ask.name);
       ask.resolve({ state: "found", record });
     }
-    if (unanswered.length > 0) await Promise.all(unanswered.map((ask) => this.#findOut(mailbox, ask)));
+    if (unanswered.length > 0) await Promise.all(unanswered.map((ask) => this.#findOut(mailbox, ask, requestId)));
   }
 
   async #failed(mailbox: Mailbox, batch: Ask[], failure: Failure): Promise<void> {
@@ -256,10 +257,10 @@ export class Reader {
   }
 
   /** GetParameters calls a name invalid without saying why; GetParameter says, and it is remembered. */
-  async #findOut(mailbox: Mailbox, ask: Ask): Promise<void> {
+  async #findOut(mailbox: Mailbox, ask: Ask, requestId: string | undefined): Promise<void> {
     const { identity } = mailbox;
     const known = mailbox.missing.get(ask.name);
-    if (known) return ask.resolve({ state: "missing", reason: known });
+    if (known) return ask.resolve({ state: "missing", reason: known, requestId });
     const get = (decrypt: boolean) =>
       this.#lanes.run(identity, ask.lane, () => identity.ssm.getParameter(ask.name, { decrypt }), {
         namespace: ask.namespace,
@@ -272,7 +273,7 @@ export class Reader {
     } catch (error) {
       const read = notFoundOrFailed(error);
       if (read.state === "missing") mailbox.missing.set(ask.name, read.reason);
-      ask.resolve(read);
+      ask.resolve(read.state === "missing" ? { ...read, requestId } : read);
     }
   }
 }

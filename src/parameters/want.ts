@@ -40,4 +40,6 @@ export interface ReadFor {
   fresh?: boolean;
   /** Of the SyncedSecret: within a lane, namespaces take turns. */
   namespace?: string;
+  /** namespace/name of the SyncedSecret, for the audit. */
+  resource?: string;
 }

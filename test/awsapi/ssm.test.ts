@@ -47,6 +47,7 @@ test("asks for names as they are, and gives version, selector, time and sealed v
     type: "SecureString",
     version: 3,
     modified: 1767225600500,
+    requestId: "0f0f0f0f-1111-2222-3333-444444444444",
   });
   expect(Buffer.from(value!.reveal()).toString()).toBe("p4ss");
   expect(JSON.stringify(answer)).not.toContain("p4ss");

@@ -36,6 +36,7 @@ describe("a command line that is not understood is one clear line and exit 2", (
       ["controller", "--namespaces", "a", "--default-connection-region", "eu-west-1"],
       "does not go with '--namespaces'",
     ],
+    ["an audit without a place", ["controller", "--audit-log", ""], "Use the path of a file"],
     ["a region that is none", ["controller", "--default-connection-region", "Ireland"], "Use an AWS region"],
   ])("%s", async (_, args, said) => {
     const { code, out, err } = await keyferry(...args);

@@ -70,6 +70,7 @@ async function everything(): Promise<Record<string, string>> {
     "audit log": audit,
     metrics,
     log: world.lines.join("\n"),
+    audit: world.audited.join(""),
     outcomes: outcomes.join("\n"),
     output: printed.join("\n"),
   };

@@ -106,6 +106,7 @@ describe("hours of SyncedSecrets and parameters that come, change and go", async
     // The emulator and the test keep logs of their own.
     aws.resetCalls();
     world.lines.length = 0;
+    world.audited.length = 0;
     expect(await heldStrings(/of-round-1-number-\d/)).toEqual([]);
   });
 });

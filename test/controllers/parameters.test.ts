@@ -229,6 +229,9 @@ describe("what AWS itself keeps", async () => {
     expect(looks.length).toBeGreaterThanOrEqual(5);
     expect(looks.length).toBeLessThanOrEqual(7);
     expect(looks.every(({ decrypt, error }) => decrypt && !error)).toBe(true);
+    const audited = own.audited.map((line) => JSON.parse(line) as { source: string; requestId: string });
+    const requests = new Set(audited.filter(({ source }) => source === db).map(({ requestId }) => requestId));
+    for (const { requestId } of looks) expect(requests).toContain(requestId);
     expect(await own.ready("secret")).toMatchObject({ status: "True" });
     expect(await costs()).toMatchObject({ ...nothing, decryptions: expect.any(Number), looks: expect.any(Number) });
 

@@ -23,6 +23,7 @@ import {
 import { type Change, Store } from "../../src/kube/store.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import type { Place } from "../../src/parameters/quotas.ts";
+import { auditLines } from "../../src/runtime/audit.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { type Emulator, startEmulator } from "../aws/emulator.ts";
 import type { ClusterHandle } from "../cluster/handle.ts";
@@ -38,6 +39,8 @@ export class World {
   readonly clock = new FakeClock(Date.now());
   readonly metrics = new Metrics();
   readonly lines: string[] = [];
+  /** The audit's lines, as they would be written. */
+  readonly audited: string[] = [];
   /** What spreads polls and backoffs from the next process on; the middle of everything by default. */
   random: () => number = () => 0.5;
   /** Real milliseconds after which the next process gives a call to AWS up. */
@@ -311,6 +314,7 @@ export class World {
         clock: this.clock,
         random: this.random,
         log: this.#log(),
+        audit: (event) => void this.audited.push(...auditLines(event, this.clock.now())),
         settings: this.#settings,
         ...(this.#revisions ? { revisions: this.#revisions } : {}),
       },

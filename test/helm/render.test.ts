@@ -84,6 +84,7 @@ describe("the flags of the operator", () => {
     "the time until a missing parameter is gone": [{ missingGrace: "1h30m" }, { missingGrace: 5_400_000 }],
     "the name of the cluster": [{ clusterName: "prod-eu" }, { clusterName: "prod-eu" }],
     "a name of the cluster that YAML would take for a key": [{ clusterName: "prod:" }, { clusterName: "prod:" }],
+    "the audit, on the container's output": [{ auditLog: "-" }, { auditLog: "-" }],
     "endpoints for emulators": [{ allowInsecureEndpoints: true }, { allowInsecureEndpoints: true }],
     "no series for each resource": [{ perObjectMetrics: false }, { perObjectMetrics: false }],
     "the log's level and form": [
@@ -109,7 +110,7 @@ describe("the flags of the operator", () => {
 
   test("can each be set by a value; a kubeconfig has no place in a pod", async () => {
     const all = [
-      { aws: { region: "eu-west-1" }, clusterName: "c", readOnly: true, allowInsecureEndpoints: true },
+      { aws: { region: "eu-west-1" }, clusterName: "c", auditLog: "-", readOnly: true, allowInsecureEndpoints: true },
       { namespaces: ["a"], defaultConnection: "a/aws" },
     ];
     const rendered = await Promise.all(all.map(render));

@@ -39,6 +39,7 @@ const refused: Record<string, [values: object, says: string]> = {
   "something that is no duration": [{ missingGrace: "5 minutes" }, "at '/missingGrace'"],
   "a name of a cluster with a space in it": [{ clusterName: "my cluster" }, "at '/clusterName'"],
   "a level that is none": [{ logLevel: "verbose" }, "at '/logLevel'"],
+  "an audit in a file, for which a pod has no place": [{ auditLog: "/audit.jsonl" }, "at '/auditLog'"],
   "a namespace with a comma in it": [{ namespaces: ["a,b"] }, "at '/namespaces/0'"],
   "a namespace given twice": [{ namespaces: ["a", "a"] }, "at '/namespaces'"],
   "a default connection without a namespace": [{ defaultConnection: "aws" }, "at '/defaultConnection'"],

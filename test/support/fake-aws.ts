@@ -95,6 +95,7 @@ export class FakeAws {
         version,
         modified: found.modified,
         value: decrypt ? Sealed.text(found.value) : undefined,
+        ...(decrypt ? { requestId: this.#requestId() } : {}),
       };
     };
     const answer = async (call: Call) => {
@@ -115,7 +116,7 @@ export class FakeAws {
             if (typeof record === "string") invalid.push(name);
             else found.push(record);
           }
-          return { found: found.sort((a, b) => (a.name < b.name ? -1 : 1)), invalid };
+          return { found: found.sort((a, b) => (a.name < b.name ? -1 : 1)), invalid, requestId: this.#requestId() };
         },
         getParameter: async (name, { decrypt }) => {
           await answer({ operation: "GetParameter", names: [name], decrypt });
@@ -171,6 +172,11 @@ export class FakeAws {
         tags: noQueue,
       },
     };
+  }
+
+  /** AWS's id of the last call's answer. */
+  #requestId(): string {
+    return `request-${this.calls.length}`;
   }
 }
 

@@ -6,6 +6,7 @@ import type { Place, Quotas } from "../../src/parameters/quotas.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import type { ParameterReference, PathReference, Reference } from "../../src/parameters/reference.ts";
 import type { Want } from "../../src/parameters/want.ts";
+import type { AuditEvent } from "../../src/runtime/audit.ts";
 import type { Random } from "../../src/runtime/clock.ts";
 import type { Lane } from "../../src/runtime/lane.ts";
 import { FakeClock } from "./clock.ts";
@@ -22,6 +23,7 @@ export interface ObserverRig {
   told: { dependent: string; lane: Lane }[];
   missed: Reference[];
   stretched: Place[];
+  audited: AuditEvent[];
   /** Identities that may not, or may again, see policies. */
   seen: string[];
   /** Whether a queue announces what becomes of a reference; none does at first. */
@@ -35,6 +37,7 @@ export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } =
   const told: ObserverRig["told"] = [];
   const missed: Reference[] = [];
   const stretched: Place[] = [];
+  const audited: AuditEvent[] = [];
   const seen: string[] = [];
   const observer = new Observer({
     quotas,
@@ -44,6 +47,7 @@ export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } =
     clock,
     random,
     metrics,
+    audit: (event) => void audited.push(event),
     missingGraceMs: 300_000,
     notify: (dependent, lane) => told.push({ dependent, lane }),
     isAnnounced: (reference) => rig.announces(reference),
@@ -61,6 +65,7 @@ export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } =
     told,
     missed,
     stretched,
+    audited,
     seen,
     announces: () => false,
   };

@@ -1,12 +1,14 @@
 import { AwsFailure, isSilence } from "../../aws/failure.ts";
 import type { Identity } from "../../aws/identity.ts";
 import type { KmsPort } from "../../aws/kms.ts";
+import { audited } from "../../ciphertexts/audited.ts";
 import { keyIn } from "../../ciphertexts/key-name.ts";
 import { openBlob } from "../../ciphertexts/kms-blob.ts";
 import { openMessage } from "../../ciphertexts/message.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Lanes } from "../../parameters/lanes.ts";
 import type { Outages } from "../../parameters/outages.ts";
+import type { Audit } from "../../runtime/audit.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
 import type { Gathered } from "./gathered.ts";
@@ -15,6 +17,8 @@ import { blobRules, type FromCiphertext, isFromParameters, messageRules } from "
 /** The way to KMS. */
 export interface WayToKms {
   lanes: Lanes;
+  /** Told of every decryption. */
+  audit: Audit | undefined;
   outages: Pick<Outages, "failure" | "isDown">;
   metrics: Pick<Metrics, "failoverReads">;
 }
@@ -54,16 +58,19 @@ export async function openBlobs(gathered: Gathered, way: WayToKms): Promise<Open
 }
 
 /** @returns the region too, where it is one that stood in */
-async function open(gathered: Gathered, entry: FromCiphertext, { lanes, outages, metrics }: WayToKms) {
+async function open(gathered: Gathered, entry: FromCiphertext, { lanes, audit, outages, metrics }: WayToKms) {
   const { granted, lane, target, resource } = gathered;
   const home = granted.blobsBy ?? granted.identity;
   const owner = { namespace: target.namespace, name: resource.metadata.name! };
+  const kind = entry.kind === "blob" ? "blob" : "message";
+  const about = { kind, entry: entry.label, resource: `${owner.namespace}/${owner.name}` } as const;
   const turn = { service: "kms", namespace: target.namespace } as const;
   const openAt = (identity: Identity) => {
-    const kms: KmsPort = {
+    const inTurn: KmsPort = {
       decrypt: async (request) => (await lanes.run(identity, lane, () => identity.kms.decrypt(request), turn))!,
       describeKey: async (keyId) => (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), turn))!,
     };
+    const kms = audited(inTurn, identity, audit, about);
     const grant = { ...granted, blobsBy: identity };
     return entry.kind === "blob"
       ? openBlob({ kms }, entry.blob, blobRules(grant, owner, entry.label))

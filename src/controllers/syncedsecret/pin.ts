@@ -9,6 +9,7 @@ import {
   referenceKey,
 } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
+import { namespaceOf } from "../../runtime/fair-queue.ts";
 import type { Lane } from "../../runtime/lane.ts";
 import { type Assessment, membersOf } from "./assess.ts";
 import type { Plan } from "./plan.ts";
@@ -56,20 +57,26 @@ export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assess
 /**
  * Reads by number the versions that a Secret was made from.
  *
+ * @param whom.resource namespace/name of the SyncedSecret
  * @returns values under the keys of the plan's own references, or a problem for each version that is not kept any more
  */
 export async function readPinned(
   plan: Plan,
   status: Status | undefined,
   observer: Observer,
-  { lane, namespace }: { lane: Lane; namespace: string },
+  whom: { lane: Lane; resource: string },
 ): Promise<Pinned> {
   const sources = status?.sources ?? [];
   const values = new Map<string, ReadonlyMap<string, Sighted>>();
   const problems: Failure[] = [];
   const read = async (reference: ParameterReference, source: Source): Promise<Sighted | undefined> => {
     const { version, versionId = version } = source;
-    const answer = await observer.valueOf({ ...reference, selector: `:${versionId}` }, lane, namespace);
+    const answer = await observer.valueOf(
+      { ...reference, selector: `:${versionId}` },
+      whom.lane,
+      namespaceOf(whom.resource),
+      whom.resource,
+    );
     if (answer.state === "failed") problems.push(answer.failure);
     // After a deletion the same number is another parameter's.
     else if (answer.state === "found" && isEqual(answer.sighted, sightIn(source))) return answer.sighted;

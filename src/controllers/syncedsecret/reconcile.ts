@@ -2,7 +2,6 @@ import type { SyncedSecret } from "../../api/types.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { type Sighted, wantsAnotherLook } from "../../parameters/entry.ts";
-import type { Lanes } from "../../parameters/lanes.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import type { Outages } from "../../parameters/outages.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
@@ -12,7 +11,7 @@ import type { Lane } from "../../runtime/lane.ts";
 import type { Connections } from "../connection/connections.ts";
 import type { SecretView } from "../secret-view.ts";
 import { type Assessment, assess, labelled } from "./assess.ts";
-import { openBlobs } from "./blobs.ts";
+import { openBlobs, type WayToKms } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
 import { decideSomewhere, madeElsewhere, saidOf } from "./failover.ts";
 import {
@@ -44,11 +43,9 @@ import { conflict, type Standing, standing, type Target, targetOf } from "./targ
 import type { Vouchers } from "./vouchers.ts";
 import type { SecretWriter } from "./write.ts";
 
-export interface ReconcilerOptions {
+export interface ReconcilerOptions extends WayToKms {
   connections: Connections;
   observer: Observer;
-  /** The way to KMS. */
-  lanes: Lanes;
   outages: Outages;
   metrics: Metrics;
   view: SecretView;
@@ -207,12 +204,13 @@ export class SyncedSecretReconciler {
     const { resource, plan: planned, lane, refresh, target } = gathered;
     const { observer, writer, vouchers } = this.#options;
     const { namespace } = target;
+    const readFor = { fresh: refresh !== undefined, namespace, resource: `${namespace}/${resource.metadata.name}` };
     const values = new Map<string, ReadonlyMap<string, Sighted>>();
     const failures = new Map<string, Failure>();
     await Promise.all(
       planned.references.map(async (reference) => {
         const key = referenceKey(reference);
-        const read = await observer.values(reference, lane, { fresh: refresh !== undefined, namespace });
+        const read = await observer.values(reference, lane, readFor);
         if (read.state === "values") values.set(key, read.values);
         else failures.set(key, read.failure);
       }),
@@ -326,7 +324,7 @@ export class SyncedSecretReconciler {
         : `it is not known any more what Secret ${target.name} was made from: change the spec, or set the annotation keyferry.io/refresh, to have it made anew`;
       return this.#failed(gathered, listed, [new Failure("SourceGone", "wait", message)]);
     }
-    const pinned = await readPinned(planned, resource.status, observer, { lane, namespace: target.namespace });
+    const pinned = await readPinned(planned, resource.status, observer, { lane, resource: dependent });
     const opened = await openBlobs(gathered, this.#options);
     if (!pinned.ok || opened.problems.length > 0) {
       return this.#failed(gathered, listed, [...(pinned.ok ? [] : pinned.problems), ...opened.problems]);

@@ -1,0 +1,70 @@
+import { AwsFailure } from "../aws/failure.ts";
+import type { Identity } from "../aws/identity.ts";
+import type { ParameterRecord } from "../aws/ssm.ts";
+import type { Audit, AuditEvent } from "../runtime/audit.ts";
+import type { Failure } from "../runtime/failure.ts";
+import type { Sighted } from "./entry.ts";
+import type { Listing } from "./path-reader.ts";
+import type { Read } from "./reader.ts";
+import { memberSelector, type ParameterReference, type PathReference, type Reference } from "./reference.ts";
+
+type Resources = Iterable<string>;
+
+/** Tells the audit of what is read with decryption, one event a parameter. */
+export class ReadAudit {
+  readonly #audit: Audit | undefined;
+
+  constructor(audit: Audit | undefined) {
+    this.#audit = audit;
+  }
+
+  /** A parameter was read, or could not be. */
+  read({ identity, name, selector }: ParameterReference, read: Read, resources: Resources): void {
+    const about = { kind: "parameter", source: name, selector, resources, ...by(identity) } as const;
+    if (read.state === "found") this.#audit?.({ event: "read", ...about, ...whichOf(read.record) });
+    else if (read.state === "failed") this.#audit?.({ event: "fail", ...about, ...whyOf(read.failure) });
+    else this.#audit?.({ event: "fail", ...about, reason: read.reason, requestId: read.requestId });
+  }
+
+  /** A path was listed, or could not be. Whatever AWS has decrypted counts, also what no SyncedSecret takes from it. */
+  listed(reference: PathReference, listing: Listing, resources: Resources): void {
+    const { identity, path } = reference;
+    const about = { resources, ...by(identity), selector: memberSelector(reference) };
+    if (listing.state === "failed") {
+      this.#audit?.({ event: "fail", kind: "path", source: path, ...about, ...whyOf(listing.failure) });
+      return;
+    }
+    for (const record of listing.records.values()) {
+      this.#audit?.({ event: "read", kind: "parameter", source: record.name, ...about, ...whichOf(record) });
+    }
+  }
+
+  /** What was read before is given to one more resource; of a path, one event for each page that it came in. */
+  reused(reference: Reference, held: ReadonlyMap<string, Sighted>, resource: string): void {
+    const about = { event: "reuse", resources: [resource], ...by(reference.identity) } as const;
+    if (reference.kind === "path") {
+      const selector = memberSelector(reference);
+      for (const requestId of new Set([...held.values()].map((sighted) => sighted.requestId))) {
+        this.#audit?.({ ...about, kind: "path", source: reference.path, selector, requestId });
+      }
+      return;
+    }
+    const { name: source, selector } = reference;
+    for (const sighted of held.values()) {
+      this.#audit?.({ ...about, kind: "parameter", source, selector, ...whichOf(sighted) });
+    }
+  }
+}
+
+function by({ region, lastCaller }: Identity): Pick<AuditEvent, "region" | "caller"> {
+  return { region, caller: lastCaller };
+}
+
+function whichOf({ version, versionId, requestId }: Pick<ParameterRecord, "version" | "versionId" | "requestId">) {
+  return { version, versionId, requestId };
+}
+
+function whyOf(failure: Failure): Pick<AuditEvent, "reason" | "code" | "requestId"> {
+  const { code, requestId } = failure instanceof AwsFailure ? failure : {};
+  return { reason: failure.reason, code, requestId };
+}

@@ -1,0 +1,144 @@
+import { describe, expect, it } from "vitest";
+import type { AuditEvent } from "../../src/runtime/audit.ts";
+import { AuditWriter, type AuditWriterOptions, type Sink } from "../../src/runtime/audit-writer.ts";
+import { FakeClock, settle } from "../support/clock.ts";
+
+const event = (source: string): AuditEvent => ({
+  event: "read",
+  kind: "parameter",
+  source,
+  resources: ["shop/web"],
+  region: "eu-west-1",
+  caller: undefined,
+  requestId: undefined,
+});
+
+/** A writer over a sink that a test answers for, and what it wrote, counted and said. */
+function rig(options: Partial<AuditWriterOptions> = {}) {
+  const clock = new FakeClock();
+  const counted = { written: 0, lost: 0 };
+  const said: string[] = [];
+  const writes: string[] = [];
+  const state = { answer: async (_: string): Promise<void> => {}, closed: 0 };
+  const sink: Sink = {
+    async write(lines) {
+      await state.answer(lines);
+      writes.push(lines);
+    },
+    async close() {
+      state.closed += 1;
+    },
+  };
+  const say = (level: string) => (fields: object, message: string) =>
+    void said.push(`${level} ${JSON.stringify(fields)} ${message}`);
+  const log = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
+  const count = (result: "written" | "lost", lines: number) => {
+    counted[result] += lines;
+  };
+  const writer = new AuditWriter({ sink, clock, log, count, ...options });
+  const sources = () =>
+    writes
+      .join("")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => (JSON.parse(line) as { source: string }).source);
+  return { writer, clock, counted, said, writes, state, sources };
+}
+
+const full = (code: string) => async () => {
+  throw Object.assign(new Error("a path that is nobody's business"), { code });
+};
+
+describe("the audit's writer", () => {
+  it("writes in order what it is given, together where it comes together", async () => {
+    const { writer, sources, writes, counted } = rig();
+    for (const source of ["/a", "/b", "/c"]) writer.audit(event(source));
+    await settle();
+    writer.audit(event("/d"));
+    await settle();
+    expect(sources()).toEqual(["/a", "/b", "/c", "/d"]);
+    expect(writes).toHaveLength(2);
+    expect(counted).toEqual({ written: 4, lost: 0 });
+  });
+
+  it.each(["ENOSPC", "EPIPE", "EACCES"])("loses, counts and says once what cannot be written (%s)", async (code) => {
+    const { writer, state, counted, said, sources } = rig();
+    state.answer = full(code);
+    for (let i = 0; i < 5; i++) {
+      writer.audit(event(`/lost-${i}`));
+      await settle();
+    }
+    expect(counted).toEqual({ written: 0, lost: 5 });
+    expect(said).toHaveLength(1);
+    expect(said[0]).toContain(code);
+    expect(said[0]).not.toContain("nobody's business");
+
+    state.answer = async () => {};
+    writer.audit(event("/there"));
+    await settle();
+    expect(sources()).toEqual(["/there"]);
+    expect(counted).toEqual({ written: 1, lost: 5 });
+    expect(said).toHaveLength(2);
+    state.answer = full(code);
+    writer.audit(event("/lost-again"));
+    await settle();
+    expect(said).toHaveLength(3);
+  });
+
+  it("begins a new line after one that was cut off", async () => {
+    const { writer, state, writes } = rig();
+    state.answer = async (lines) => {
+      writes.push(lines.slice(0, 20));
+      throw Object.assign(new Error(), { code: "ENOSPC" });
+    };
+    writer.audit(event("/torn"));
+    await settle();
+    state.answer = async () => {};
+    writer.audit(event("/whole"));
+    await settle();
+    const lines = writes.join("").split("\n");
+    expect(lines).toHaveLength(3);
+    expect(JSON.parse(lines[1]!)).toMatchObject({ source: "/whole" });
+  });
+
+  it("holds so much and no more while what it writes to hangs, and never makes anybody wait", async () => {
+    const { writer, state, counted, said, sources } = rig({ waitingAtMost: 2_000 });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    state.answer = () => promise;
+    writer.audit(event("/first"));
+    await settle();
+    for (let i = 0; i < 1_000; i++) writer.audit(event(`/p${i}`));
+    expect(counted.lost).toBeGreaterThan(900);
+    expect(said).toHaveLength(1);
+    resolve();
+    await settle(50);
+    expect(counted.written + counted.lost).toBe(1_001);
+    expect(sources()).toHaveLength(counted.written);
+    expect(sources().slice(0, 3)).toEqual(["/first", "/p0", "/p1"]);
+  });
+
+  it("is closed when all is written", async () => {
+    const { writer, state, sources, clock } = rig();
+    writer.audit(event("/a"));
+    const closing = writer.close(2_000);
+    await closing;
+    expect(sources()).toEqual(["/a"]);
+    expect(state.closed).toBe(1);
+    expect(clock.now()).toBe(new FakeClock().now());
+  });
+
+  it("is given up after the time that a stop may take, where what it writes to hangs", async () => {
+    const { writer, state, clock } = rig();
+    state.answer = () => new Promise(() => {});
+    writer.audit(event("/a"));
+    let isClosed = false;
+    const closing = writer.close(2_000).then(() => {
+      isClosed = true;
+    });
+    await clock.advance(1_900);
+    expect(isClosed).toBe(false);
+    await clock.advance(200);
+    await closing;
+    expect(isClosed).toBe(true);
+  });
+});
