@@ -63,7 +63,6 @@ export const bulkRow: Row = {
         what: "resident at the end of the sync",
         value: after.resident,
         unit: "MB",
-        goal: { atMost: 130 },
         note: besides(after),
       },
       {
