@@ -1,13 +1,24 @@
-// Writes src/api/types.ts from crds/. With --check it only compares, and exits with 1 where the file differs.
+// Writes src/api/types.ts and src/api/schemas.ts from crds/. With --check it only compares, and exits with 1 where a
+// file differs.
 import { readKinds } from "./crds.ts";
 import { settle } from "./generated.ts";
+import { schemasOf } from "./schemas-of.ts";
 import { typesOf } from "./types-of.ts";
 
-const head = `// Generated from crds/ by scripts/generate-types.ts. Do not edit.
-
+const generated = "// Generated from crds/ by scripts/generate-types.ts. Do not edit.\n";
+const head = `${generated}
 import type { Condition } from "./conditions.ts";
 import type { ObjectMeta } from "./metadata.ts";
 `;
 
-const content = [head, ...readKinds().flatMap((kind) => typesOf(kind).map((block) => `${block}\n`))].join("\n");
-settle(new Map([["src/api/types.ts", content]]), "scripts/generate-types.ts");
+const schemasHead = `${generated}
+/** The schema of each kind's spec, as JSON: read by commands that have no API server to ask. */
+`;
+
+const kinds = readKinds();
+const types = [head, ...kinds.flatMap((kind) => typesOf(kind).map((block) => `${block}\n`))].join("\n");
+const files = new Map([
+  ["src/api/types.ts", types],
+  ["src/api/schemas.ts", schemasHead + schemasOf(kinds)],
+]);
+settle(files, "scripts/generate-types.ts");

@@ -37,6 +37,9 @@ export class PersonsKms {
   /** Finds the region where no ARN names one. @throws UsageError where there is none */
   async findRegion(): Promise<string> {
     this.#default ??= this.#flags.region ?? (await environmentsRegion());
+    if (this.#default === undefined) {
+      throw new UsageError("no AWS region is set: give --region, or AWS_REGION, or name the key by its ARN");
+    }
     return this.#default;
   }
 
@@ -76,18 +79,20 @@ export function regionOfKey(keyId: string): string | undefined {
   return ref && "region" in ref ? ref.region : undefined;
 }
 
-async function environmentsRegion(): Promise<string> {
+/** The region of the AWS environment (variables, profile); undefined where it says none. */
+export async function environmentsRegion(): Promise<string | undefined> {
   const client = new KMSClient({});
   try {
     return await client.config.region();
   } catch {
-    throw new UsageError("no AWS region is set: give --region, or AWS_REGION, or name the key by its ARN");
+    return undefined;
   } finally {
     client.destroy();
   }
 }
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
+/** No line of the operator's log: what a person has to know is said once, in the end. */
+export const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Tries again what mends itself, and says in a person's words what the operator would say of its own identity. */
 function again(call: SendCall): SendCall {
@@ -105,5 +110,8 @@ function again(call: SendCall): SendCall {
   };
 }
 
-const noCredentials =
-  "no AWS credentials are found: log in (aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; with --public-key none are needed";
+/** What there is to do where the AWS environment says nobody. */
+export const logIn =
+  "no AWS credentials are found: log in (aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+
+const noCredentials = `${logIn}; with --public-key none are needed`;

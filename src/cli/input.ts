@@ -1,4 +1,5 @@
-import { open } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
+import { Failure } from "../runtime/failure.ts";
 import { Sealed } from "../runtime/sealed.ts";
 import { neverAnArgument, UsageError } from "./usage.ts";
 
@@ -29,6 +30,23 @@ export async function readValue(file: string | undefined, most: number): Promise
   } finally {
     await handle.close();
   }
+}
+
+/** Bytes of a text that is read whole, at most. */
+const textBytes = 64 * 1_024 * 1_024;
+
+/**
+ * Reads manifests or metrics, whole.
+ *
+ * @param file `-` for standard input
+ * @throws Failure where it cannot be read
+ */
+export async function readText(file: string): Promise<string> {
+  const bytes = await (file === "-" ? take(process.stdin, textBytes) : readFile(file)).catch(() => {
+    throw new Failure("InvalidData", "stalled", `${file} cannot be read`);
+  });
+  if (bytes.length > textBytes) throw new Failure("TooLarge", "stalled", `${file} is longer than ${textBytes} bytes`);
+  return Buffer.from(bytes).toString("utf8");
 }
 
 async function take(stream: AsyncIterable<Buffer>, most: number): Promise<Uint8Array> {

@@ -4,6 +4,7 @@ import { runController } from "./controller.ts";
 import { addEncryptOptions, runEncrypt } from "./encrypt.ts";
 import { addControllerOptions, type ControllerFlags, type ControllerSettings, controllerSettings } from "./flags.ts";
 import { addReencryptOptions, runReencrypt } from "./reencrypt.ts";
+import { addRenderOptions, runRender } from "./render.ts";
 import { UsageError } from "./usage.ts";
 import { version } from "./version.ts";
 
@@ -48,6 +49,11 @@ export async function run(args: string[]): Promise<number> {
   addReencryptOptions(reencrypt);
   reencrypt.action(async (files, flags) => {
     exitCode = await perform(reencrypt, () => runReencrypt(flags, files));
+  });
+  const render = program.command("render").exitOverride();
+  addRenderOptions(render);
+  render.action(async (files, flags) => {
+    exitCode = await perform(render, () => runRender(flags, files));
   });
   try {
     await program.parseAsync(args, { from: "user" });

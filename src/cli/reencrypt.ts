@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { AwsFailure } from "../aws/failure.ts";
 import type { KmsEncryptPort } from "../aws/kms-encrypt.ts";
@@ -7,6 +7,7 @@ import { parseBase64 } from "../ciphertexts/base64.ts";
 import { boundPairs } from "../ciphertexts/binding.ts";
 import { Failure } from "../runtime/failure.ts";
 import { PersonsKms, regionOfKey } from "./aws.ts";
+import { readText } from "./input.ts";
 import { type CipherEntry, type Manifests, readManifests } from "./reencrypt-manifest.ts";
 import { UsageError } from "./usage.ts";
 
@@ -84,18 +85,9 @@ function checkFlags({ toKey, bind, clusterName, inPlace }: ReencryptFlags, files
 }
 
 async function readOne(file: string, namespace: string): Promise<{ file: string; manifests: Manifests }> {
-  const text = await (file === "-" ? readStdin() : readFile(file, "utf8")).catch(() => {
-    throw new Failure("InvalidData", "stalled", `${file} cannot be read`);
-  });
-  const manifests = readManifests(text, namespace);
+  const manifests = readManifests(await readText(file), namespace);
   if ("problem" in manifests) throw new Failure("InvalidData", "stalled", `${file} ${manifests.problem}`);
   return { file, manifests };
-}
-
-async function readStdin(): Promise<string> {
-  const pieces: Buffer[] = [];
-  for await (const piece of process.stdin) pieces.push(piece as Buffer);
-  return Buffer.concat(pieces).toString("utf8");
 }
 
 /** Moves one entry. @returns what became of it @throws Failure */

@@ -1,0 +1,130 @@
+import { apiVersion } from "../api/annotations.ts";
+import type { ClusterAWSConnection, SyncedSecret } from "../api/types.ts";
+import type { Identities } from "../aws/identity.ts";
+import { Connections, type Granted } from "../controllers/connection/connections.ts";
+import { ConnectionIdentities } from "../controllers/connection/identities.ts";
+import { defaultPollIntervalMs } from "../controllers/connection/reconcile.ts";
+import { type AnyConnection, connectionKey, credentialsSecret } from "../controllers/connection/resolve.ts";
+import { parseDuration } from "../runtime/duration.ts";
+import { Failure } from "../runtime/failure.ts";
+import type { Manifests } from "./manifests.ts";
+
+export interface GrantingOptions {
+  manifests: Manifests;
+  /** The operator's `--cluster-name`; empty where it was not given. */
+  clusterName: string;
+  identities: Pick<Identities, "get">;
+  /** The AWS account that a connection leads to. @throws Failure */
+  account: (connection: AnyConnection, identities: ConnectionIdentities) => Promise<string>;
+  /** The region of SyncedSecrets whose connection is not among the manifests; undefined where there is none. */
+  region: () => Promise<string | undefined>;
+}
+
+/** A connection as the manifests have it, resolved without a cluster. */
+export interface Connected {
+  connection: AnyConnection;
+  identities: ConnectionIdentities;
+  account: string;
+  pollIntervalMs: number;
+}
+
+/**
+ * What connections let SyncedSecrets use, by the operator's own rules, without a cluster. A connection that is not among
+ * the manifests is stood in for by one that allows everything.
+ */
+export class Granting {
+  readonly #options: GrantingOptions;
+  readonly #connections: Connections;
+  readonly #given = new Map<string, AnyConnection>();
+  readonly #resolved = new Map<string, Connected | Failure>();
+
+  constructor(options: GrantingOptions) {
+    this.#options = options;
+    const { clusterName, manifests } = options;
+    this.#connections = new Connections({ namespaceLabels: () => undefined, exists: () => false, clusterName });
+    for (const connection of manifests.connections) {
+      const { namespace = "", name } = connection.metadata;
+      this.#given.set(connectionKey(connection.kind, namespace, name!), connection);
+    }
+  }
+
+  /**
+   * What a SyncedSecret may ask of AWS, and by which connection.
+   *
+   * @throws Failure where it may not, or that cannot be told from what was given
+   */
+  async of(resource: SyncedSecret): Promise<{ granted: Granted; connected: Connected; isGiven: boolean }> {
+    const key = this.#connections.keyFor(resource);
+    const given = this.#given.get(key);
+    let connected = this.#resolved.get(key);
+    if (!connected) {
+      connected = await this.#resolve(given ?? (await this.#standIn(key))).catch((error: unknown) => {
+        if (!(error instanceof Failure)) throw error;
+        return error;
+      });
+      this.#resolved.set(key, connected);
+    }
+    if (connected instanceof Failure) throw connected;
+    const { connection } = connected;
+    this.#connections.set(key, { state: "ready", ...connected, connection: asKnown(connection, resource) });
+    const grant = this.#connections.grant(resource);
+    if (grant.state === "refused") throw grant.failure;
+    if (grant.state === "pending") throw new Error("a connection that is resolved is pending");
+    const { granted } = grant;
+    return {
+      granted: given ? granted : { ...granted, parameters: undefined, closed: false },
+      connected,
+      isGiven: given !== undefined,
+    };
+  }
+
+  async #resolve(connection: AnyConnection): Promise<Connected> {
+    const { clusterName, account, identities: all } = this.#options;
+    const { kind, metadata, spec } = connection;
+    const scope = spec.binding?.scope ?? "None";
+    if (scope !== "None" && clusterName === "") {
+      const message = `${kind} ${metadata.name} has binding.scope ${scope}, which puts the operator's --cluster-name into every context: give --cluster-name`;
+      throw new Failure("ConnectionNotReady", "wait", message);
+    }
+    const secret = credentialsSecret(connection);
+    const data = secret && {
+      AWS_ACCESS_KEY_ID: base64(`${secret.namespace}/${secret.name}`),
+      AWS_SECRET_ACCESS_KEY: base64("-"),
+    };
+    const identities = new ConnectionIdentities({ connection, data, identities: all });
+    const interval = spec.pollInterval;
+    return {
+      connection,
+      identities,
+      account: identities.account ?? (await account(connection, identities)),
+      pollIntervalMs: (interval === undefined ? undefined : parseDuration(interval)) ?? defaultPollIntervalMs,
+    };
+  }
+
+  async #standIn(key: string): Promise<ClusterAWSConnection> {
+    const [kind, , name] = key.split("/") as [string, string, string];
+    const region = await this.#options.region();
+    if (region === undefined) {
+      const message = `${kind} ${name} is not among the manifests: give it with --connection, or a region with --region`;
+      throw new Failure("ConnectionNotReady", "wait", message);
+    }
+    return {
+      apiVersion,
+      kind: "ClusterAWSConnection",
+      metadata: { name },
+      spec: { region, allow: { namespaces: { names: [] } } },
+    };
+  }
+}
+
+/** A connection that serves a namespace where only the namespace's labels, which a cluster has, could say so. */
+function asKnown(connection: AnyConnection, { metadata }: SyncedSecret): AnyConnection {
+  if (connection.kind === "AWSConnection") return connection;
+  const { spec } = connection as ClusterAWSConnection;
+  const { names } = spec.allow?.namespaces ?? {};
+  if (!spec.allow?.namespaces || (names && names.length > 0)) return connection;
+  const allow = { ...spec.allow, namespaces: { names: [metadata.namespace!] } };
+  return { ...connection, spec: { ...spec, allow } } as ClusterAWSConnection;
+}
+
+const base64 = (text: string) => Buffer.from(text, "utf8").toString("base64");

@@ -1,0 +1,137 @@
+import { LineCounter, parseAllDocuments } from "yaml";
+import { apiVersion } from "../api/annotations.ts";
+import type { SyncedSecret } from "../api/types.ts";
+import type { AnyConnection } from "../controllers/connection/resolve.ts";
+import { Failure } from "../runtime/failure.ts";
+import { readText } from "./input.ts";
+import { isKind, schemaProblems } from "./schema.ts";
+
+/** The objects of our kinds in some files, and what is wrong with those that cannot be used. */
+export interface Manifests {
+  syncedSecrets: SyncedSecret[];
+  connections: AnyConnection[];
+  /** Lines for the user; the objects that they are about are left out. */
+  problems: string[];
+}
+
+/** How manifests are given to `render`, `policy` and `cost`. */
+export interface ManifestFlags {
+  connection?: string[];
+  namespace?: string;
+}
+
+/**
+ * Reads the manifests that a command was given.
+ *
+ * @param files standard input where there are none
+ * @throws Failure where a file cannot be read, is no YAML, or nothing in them is a SyncedSecret
+ */
+export async function readManifests(files: readonly string[], flags: ManifestFlags): Promise<Manifests> {
+  const named = [...(files.length === 0 ? ["-"] : files), ...(flags.connection ?? [])];
+  const all: Manifests = { syncedSecrets: [], connections: [], problems: [] };
+  // One after the other: `-` may be one of them, and order is what messages follow.
+  for (const file of named) {
+    const found = manifestsIn(await readText(file), flags.namespace);
+    if ("problem" in found) throw new Failure("InvalidData", "stalled", `${file} ${found.problem}`);
+    all.syncedSecrets.push(...found.syncedSecrets);
+    all.connections.push(...found.connections);
+    all.problems.push(...found.problems);
+  }
+  if (all.syncedSecrets.length + all.problems.length > 0) return all;
+  throw new Failure("InvalidData", "stalled", `there is no SyncedSecret in ${named.join(", ")}`);
+}
+
+/**
+ * Finds the objects of our kinds in a text of YAML documents or JSON, also within Lists. Others are passed over. Pure.
+ *
+ * @param namespace of those that name none
+ * @returns a clause where the text is no YAML; the parser's own words may hold a value
+ */
+export function manifestsIn(text: string, namespace: string | undefined): Manifests | { problem: string } {
+  const lines = new LineCounter();
+  const found: Manifests = { syncedSecrets: [], connections: [], problems: [] };
+  const documents = parseAllDocuments(text, { lineCounter: lines, logLevel: "silent" });
+  for (const document of documents) {
+    const at = document.errors[0]?.pos[0];
+    if (at !== undefined) return { problem: `is no YAML: line ${lines.linePos(at).line}` };
+    let object: unknown;
+    try {
+      object = document.toJS();
+    } catch {
+      return { problem: "is no YAML: it has too many aliases" };
+    }
+    for (const one of objectsOf(object)) take(one, namespace, found);
+  }
+  return found;
+}
+
+function objectsOf(object: unknown): Record<string, unknown>[] {
+  if (!isObject(object)) return [];
+  const isList = typeof object.kind === "string" && object.kind.endsWith("List") && Array.isArray(object.items);
+  return isList ? (object.items as unknown[]).filter(isObject) : [object];
+}
+
+function take(object: Record<string, unknown>, namespace: string | undefined, found: Manifests): void {
+  const { kind } = object;
+  if (typeof object.apiVersion !== "string" || !object.apiVersion.startsWith("keyferry.io/")) return;
+  if (!isKind(kind)) return void found.problems.push("an object of keyferry.io is of no kind that there is");
+  const metadata: Record<string, unknown> = isObject(object.metadata) ? object.metadata : {};
+  const isOfCluster = kind === "ClusterAWSConnection";
+  const own = isOfCluster ? undefined : (metadata.namespace ?? namespace);
+  const name = typeof metadata.name === "string" && metadata.name !== "" ? metadata.name : undefined;
+  const label = [kind, [own, name].filter((part) => typeof part === "string").join("/")].join(" ").trim();
+  const problems: string[] = [];
+  if (object.apiVersion !== apiVersion) problems.push(`apiVersion must be ${apiVersion}`);
+  if (name === undefined) problems.push("metadata.name is required");
+  if (!isOfCluster && typeof own !== "string")
+    problems.push("metadata.namespace is required: name it, or give --namespace");
+  problems.push(...schemaProblems(kind, object.spec ?? {}));
+  if (problems.length === 0 && kind === "SyncedSecret")
+    problems.push(...sourceProblems(object.spec as SyncedSecret["spec"]));
+  if (problems.length > 0) {
+    found.problems.push(...problems.map((problem) => `${label}: ${problem}`));
+    return;
+  }
+  const whole = {
+    ...object,
+    spec: object.spec ?? {},
+    metadata: { ...metadata, ...(isOfCluster ? {} : { namespace: own }) },
+  };
+  if (kind === "SyncedSecret") found.syncedSecrets.push(whole as unknown as SyncedSecret);
+  else found.connections.push(whole as unknown as AnyConnection);
+}
+
+/** What the API server's rules see to, and the operator's code takes for granted. */
+function sourceProblems({ data = [], dataFrom = [] }: SyncedSecret["spec"]): string[] {
+  const problems: string[] = [];
+  const one = (at: string, entry: object, sources: readonly string[]) => {
+    const given = sources.filter((source) => Object.hasOwn(entry, source));
+    if (given.length !== 1)
+      problems.push(`${at} must have one of ${sources.join(", ")}, and has ${given.join(", ") || "none"}`);
+  };
+  if (data.length + dataFrom.length === 0) problems.push("spec.data or spec.dataFrom is required");
+  const keys = new Set<string>();
+  for (const [index, entry] of data.entries()) {
+    const at = `spec.data[${index}] (${entry.key})`;
+    one(at, entry, ["parameter", "kms", "encryptionSDK"]);
+    if (keys.has(entry.key)) problems.push(`${at} has the key of an entry before it`);
+    keys.add(entry.key);
+  }
+  for (const [index, entry] of dataFrom.entries()) {
+    const at = `spec.dataFrom[${index}]`;
+    one(at, entry, ["path", "parameter", "encryptionSDK"]);
+    if ((entry.path === undefined) !== (entry.format !== undefined)) {
+      problems.push(`${at}.format is ${entry.path ? "not for a path" : "required"}`);
+    }
+  }
+  return problems;
+}
+
+/** How messages call a SyncedSecret. */
+export function nameOf({ metadata }: SyncedSecret): string {
+  return `${metadata.namespace}/${metadata.name}`;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
+}

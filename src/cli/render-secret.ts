@@ -1,0 +1,123 @@
+import { annotations } from "../api/annotations.ts";
+import type { SyncedSecret } from "../api/types.ts";
+import type { Granted } from "../controllers/connection/connections.ts";
+import { assess, labelled } from "../controllers/syncedsecret/assess.ts";
+import { openBlobs } from "../controllers/syncedsecret/blobs.ts";
+import { build } from "../controllers/syncedsecret/build.ts";
+import { asksForExpiry, type Gathered, madeFrom } from "../controllers/syncedsecret/gathered.ts";
+import { losses } from "../controllers/syncedsecret/loss.ts";
+import { isFromParameters, plan } from "../controllers/syncedsecret/plan.ts";
+import { Revisions } from "../controllers/syncedsecret/revision.ts";
+import { intent, targetOf } from "../controllers/syncedsecret/target.ts";
+import type { SecretIntent } from "../kube/secret.ts";
+import { Metrics } from "../metrics/metrics.ts";
+import type { Sighted } from "../parameters/entry.ts";
+import { Lanes } from "../parameters/lanes.ts";
+import { Observer } from "../parameters/observer.ts";
+import { PathReader } from "../parameters/path-reader.ts";
+import { Quotas } from "../parameters/quotas.ts";
+import { Reader } from "../parameters/reader.ts";
+import { referenceKey } from "../parameters/reference.ts";
+import { systemClock } from "../runtime/clock.ts";
+import type { Failure } from "../runtime/failure.ts";
+
+/** The Secret as it would be applied where there is none, or all that keeps it from being made. */
+export type Rendered =
+  | { ok: true; secret: SecretIntent; sizes: Map<string, number> }
+  | { ok: false; problems: Failure[] };
+
+/** Whose turn every read takes: a person waits. */
+const lane = "interactive";
+/** Milliseconds between polls that nobody stays for: a source that is never polled is never described either. */
+const dayMs = 86_400_000;
+
+/** Makes Secrets by the operator's own parts, each SyncedSecret once, as if nothing were there yet. */
+export class Rendering {
+  readonly #metrics = new Metrics();
+  readonly #quotas = new Quotas(systemClock);
+  readonly #lanes = new Lanes({ quotas: this.#quotas, clock: systemClock, metrics: this.#metrics });
+  readonly #observer = new Observer({
+    reader: new Reader(this.#lanes),
+    pathReader: new PathReader(this.#lanes),
+    lanes: this.#lanes,
+    quotas: this.#quotas,
+    clock: systemClock,
+    random: () => 0.5,
+    metrics: this.#metrics,
+    missingGraceMs: dayMs,
+    notify: () => {},
+  });
+
+  /** Reads what a SyncedSecret asks for, and puts its Secret together. */
+  async secret(resource: SyncedSecret, granted: Granted): Promise<Rendered> {
+    const target = targetOf(resource);
+    const { namespace } = target;
+    const planned = plan(resource.spec, granted, { namespace, name: resource.metadata.name! });
+    if (planned.refused.length > 0) return { ok: false, problems: planned.refused };
+    const isOnce = resource.spec.refresh?.policy === "Once";
+    const isExpiryAsked = !isOnce && asksForExpiry(resource);
+    const pollIntervalMs = isExpiryAsked ? dayMs : Infinity;
+    this.#observer.depend(
+      `${namespace}/${resource.metadata.name}`,
+      planned.references.map((reference) => ({ reference, pollIntervalMs, actsOnExpiry: isExpiryAsked })),
+    );
+    const whenMissing = resource.spec.refresh?.whenMissing ?? "Retain";
+    const whenExpired = isExpiryAsked ? resource.spec.refresh!.whenExpired : undefined;
+    const gathered: Gathered = {
+      resource,
+      granted,
+      plan: planned,
+      target,
+      standing: { state: "absent" },
+      ...{ whenMissing, whenExpired, lane },
+      refresh: undefined,
+      seeds: undefined,
+      revisions: new Revisions(),
+    };
+    if (isExpiryAsked) await this.#observer.settle(planned.references, lane, { all: true });
+    const values = new Map<string, ReadonlyMap<string, Sighted>>();
+    const failures = new Map<string, Failure>();
+    const read = planned.references.map(async (reference) => {
+      const found = await this.#observer.values(reference, lane, { namespace });
+      if (found.state === "values") values.set(referenceKey(reference), found.values);
+      else failures.set(referenceKey(reference), found.failure);
+    });
+    await Promise.all(read);
+    const known = this.#observer.entry.bind(this.#observer);
+    const assessment = assess(planned, known, granted, namespace, whenMissing, whenExpired);
+    const unread = planned.entries.flatMap((entry) => {
+      const failure = isFromParameters(entry) ? failures.get(referenceKey(entry.reference)) : undefined;
+      return failure ? [labelled(entry, failure)] : [];
+    });
+    const outages = { failure: () => undefined, isDown: () => false };
+    // A person sees everything at once, and a blob that does not open is one thing more to mend.
+    const opened = await openBlobs(gathered, { lanes: this.#lanes, outages, metrics: this.#metrics });
+    const lost = assessment.lost.length > 0 ? losses(assessment) : [];
+    const problems = distinct([...assessment.problems, ...unread, ...lost, ...opened.problems]);
+    if (problems.length > 0) return { ok: false, problems };
+    const built = build(resource.spec, planned, assessment, { ...opened, values, live: undefined });
+    if (!built.ok) return { ok: false, problems: built.problems };
+    const revision = gathered.revisions.of(madeFrom(gathered, built.sources));
+    const secret = intent(resource, target, built.data, revision) as SecretIntent;
+    const sizes = new Map([...built.data].map(([key, bytes]) => [key, bytes.length]));
+    return { ok: true, secret: resource.metadata.uid === undefined ? withoutUid(secret) : secret, sizes };
+  }
+
+  close(): void {
+    this.#observer.stop();
+  }
+}
+
+/** Leaves out what carries the SyncedSecret's uid, which only a cluster gives. */
+function withoutUid(secret: SecretIntent): SecretIntent {
+  const { ownerReferences: _owners, ...metadata } = secret.metadata;
+  const known = Object.entries(metadata.annotations ?? {}).filter(
+    ([name, value]) => value !== undefined && !(name.startsWith(annotations.prefix) && name.endsWith("-undefined")),
+  );
+  return { ...secret, metadata: { ...metadata, annotations: Object.fromEntries(known) } };
+}
+
+/** A failed read is told by the read and by what is known of its source. */
+function distinct(problems: readonly Failure[]): Failure[] {
+  return [...new Map(problems.map((problem) => [problem.message, problem])).values()];
+}

@@ -1,0 +1,118 @@
+import type { Command } from "commander";
+import { stringify } from "yaml";
+import { AwsFailure } from "../aws/failure.ts";
+import { Identities } from "../aws/identity.ts";
+import type { SecretIntent } from "../kube/secret.ts";
+import { Metrics } from "../metrics/metrics.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { Failure } from "../runtime/failure.ts";
+import { environmentsRegion, logIn, silent } from "./aws.ts";
+import { Granting } from "./granting.ts";
+import { type ManifestFlags, nameOf, readManifests } from "./manifests.ts";
+import { type Rendered, Rendering } from "./render-secret.ts";
+import { UsageError } from "./usage.ts";
+import { version } from "./version.ts";
+
+/** The flags of `keyferry render` as commander gives them. */
+export interface RenderFlags extends ManifestFlags {
+  output: string;
+  showValues?: true;
+  clusterName?: string;
+  region?: string;
+  allowInsecureEndpoints?: true;
+}
+
+/** Declares the flags of `keyferry render`. */
+export function addRenderOptions(command: Command): void {
+  addManifestOptions(command)
+    .description("Print the Secrets that the operator would make of manifests, values masked. Needs no cluster.")
+    .option("-o, --output <format>", "yaml or json", "yaml")
+    .option("--show-values", "print the values, in base64 as a Secret has them")
+    .option("--cluster-name <name>", "the operator's --cluster-name; for connections with binding")
+    .option(
+      "--region <region>",
+      "AWS region of connections that are not given; that of the AWS environment when left out",
+    )
+    .option("--allow-insecure-endpoints", "take plain-http and local endpoints, and AWS_ENDPOINT_URL: for emulators");
+}
+
+/** Declares how `render`, `policy` and `cost` are given manifests. */
+export function addManifestOptions(command: Command): Command {
+  const each = (value: string, before: string[] = []) => [...before, value];
+  return command
+    .argument("[files...]", "manifests of SyncedSecrets and connections; - or none for standard input")
+    .option("--connection <file>", "manifest of a connection; several times", each)
+    .option("--namespace <namespace>", "namespace of manifests that name none");
+}
+
+/**
+ * Prints the Secrets that can be made, and says of the others what keeps them.
+ *
+ * @returns the exit code: 1 where a manifest cannot be used, or its Secret cannot be made
+ * @throws UsageError, Failure
+ */
+export async function runRender(flags: RenderFlags, files: readonly string[]): Promise<number> {
+  const { output, showValues = false, clusterName = "", region, allowInsecureEndpoints = false } = flags;
+  if (output !== "yaml" && output !== "json") throw new UsageError("--output must be yaml or json");
+  const manifests = await readManifests(files, flags);
+  const identities = new Identities({
+    ...{ clock: systemClock, metrics: new Metrics(), log: silent },
+    ...{ allowInsecureEndpoints, userAgent: `keyferry/${version}`, clusterName },
+  });
+  const granting = new Granting({
+    manifests,
+    clusterName,
+    // Whoever runs this stands in for the operator and for static keys; the roles after that are the connection's.
+    identities: { get: (spec) => identities.get({ ...spec, credentials: { kind: "default" } }) },
+    account: async (_, of) => (await of.of("").caller()).account,
+    region: async () => region ?? (await environmentsRegion()),
+  });
+  const rendering = new Rendering();
+  // The operator's timers do not keep a process alive.
+  const alive = setInterval(() => {}, 60_000);
+  const secrets: object[] = [];
+  const problems = [...manifests.problems];
+  try {
+    for (const resource of manifests.syncedSecrets) {
+      const name = nameOf(resource);
+      if (resource.spec.suspend) {
+        process.stderr.write(`keyferry: ${name} is suspended: the operator leaves its Secret alone\n`);
+        continue;
+      }
+      const made = await granting
+        .of(resource)
+        .then(({ granted }) => rendering.secret(resource, granted))
+        .catch((error: unknown): Rendered => {
+          if (!(error instanceof Failure)) throw error;
+          return { ok: false, problems: [error] };
+        });
+      if (made.ok) secrets.push(showValues ? made.secret : masked(made.secret, made.sizes));
+      else problems.push(...made.problems.map((failure) => `${name}: ${inWords(failure)}`));
+    }
+  } finally {
+    clearInterval(alive);
+    rendering.close();
+    identities.close();
+  }
+  process.stdout.write(printed(secrets, output));
+  for (const problem of problems) process.stderr.write(`keyferry: ${problem}\n`);
+  return problems.length > 0 ? 1 : 0;
+}
+
+/** A Secret whose values are told by their sizes alone. */
+function masked(secret: SecretIntent, sizes: ReadonlyMap<string, number>): SecretIntent {
+  const data = [...sizes].map(([key, size]) => [key, `<masked, ${size} ${size === 1 ? "byte" : "bytes"}>`]);
+  return { ...secret, data: Object.fromEntries(data) };
+}
+
+/** What the operator would say, and of the person's own identity what there is to do. */
+function inWords(failure: Failure): string {
+  return failure instanceof AwsFailure && failure.reason === "ConnectionNotReady" ? logIn : failure.message;
+}
+
+function printed(secrets: readonly object[], output: "yaml" | "json"): string {
+  if (secrets.length === 0) return "";
+  if (output === "yaml") return secrets.map((secret) => stringify(secret, { lineWidth: 0 })).join("---\n");
+  const whole = secrets.length === 1 ? secrets[0] : { apiVersion: "v1", kind: "List", items: secrets };
+  return `${JSON.stringify(whole, undefined, 2)}\n`;
+}

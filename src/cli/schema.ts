@@ -1,0 +1,93 @@
+import { schemas } from "../api/schemas.ts";
+
+/** The part of a schema that is checked. */
+interface Schema {
+  type: string;
+  enum?: string[];
+  required?: string[];
+  properties?: Record<string, Schema>;
+  additionalProperties?: Schema;
+  items?: Schema;
+  minimum?: number;
+  minLength?: number;
+  maxLength?: number;
+  minItems?: number;
+  maxItems?: number;
+  maxProperties?: number;
+}
+
+/** The kinds that are read. */
+export type KindName = keyof typeof schemas;
+
+const parsed = new Map<KindName, Schema>();
+
+/** Whether a text names a kind that is read. */
+export function isKind(kind: unknown): kind is KindName {
+  return typeof kind === "string" && Object.hasOwn(schemas, kind);
+}
+
+/**
+ * Says where a spec is not what the API server takes, as far as its schema tells: types, fields, lengths, choices. Its
+ * rules in CEL are not run. Fields are named; what stands in them is never repeated.
+ */
+export function schemaProblems(kind: KindName, spec: unknown): string[] {
+  let schema = parsed.get(kind);
+  if (!schema) {
+    schema = JSON.parse(schemas[kind]) as Schema;
+    parsed.set(kind, schema);
+  }
+  const problems: string[] = [];
+  check(schema, spec, "spec", problems);
+  return problems;
+}
+
+/** Characters of a field's name that are repeated, at most. */
+const nameLength = 100;
+
+function check(schema: Schema, value: unknown, at: string, problems: string[]): void {
+  const wrong = (what: string) => {
+    problems.push(`${at} ${what}`);
+  };
+  const type = typeOf(value);
+  if (type !== schema.type) wrong(`must be ${withArticle(schema.type)}, and is ${withArticle(type)}`);
+  else if (typeof value === "string") {
+    const { length } = [...value];
+    if (schema.enum && !schema.enum.includes(value)) wrong(`must be ${schema.enum.join(" or ")}`);
+    if (length < (schema.minLength ?? 0)) wrong(`must have ${schema.minLength} characters at least`);
+    if (length > (schema.maxLength ?? Infinity)) wrong(`must have ${schema.maxLength} characters at most`);
+  } else if (typeof value === "number") {
+    if (value < (schema.minimum ?? -Infinity)) wrong(`must be ${schema.minimum} at least`);
+  } else if (Array.isArray(value)) {
+    if (value.length < (schema.minItems ?? 0)) wrong(`must have ${schema.minItems} items at least`);
+    if (value.length > (schema.maxItems ?? Infinity)) wrong(`must have ${schema.maxItems} items at most`);
+    for (const [index, item] of value.entries()) check(schema.items!, item, `${at}[${index}]`, problems);
+  } else if (type === "object") checkObject(schema, value as Record<string, unknown>, at, problems);
+}
+
+function checkObject(schema: Schema, value: Record<string, unknown>, at: string, problems: string[]): void {
+  const { properties = {}, additionalProperties, required = [] } = schema;
+  const fields = Object.entries(value);
+  if (fields.length > (schema.maxProperties ?? Infinity)) {
+    problems.push(`${at} must have ${schema.maxProperties} fields at most`);
+  }
+  for (const name of required) if (!Object.hasOwn(value, name)) problems.push(`${at}.${name} is required`);
+  for (const [name, field] of fields) {
+    const own = Object.hasOwn(properties, name) ? properties[name] : additionalProperties;
+    const where = `${at}.${name.slice(0, nameLength)}`;
+    if (own) check(own, field, where, problems);
+    // A selector's terms are Kubernetes' own, and the schema may not list them.
+    else if (schema.properties) problems.push(`${where} is no field: its name is wrong, or it belongs elsewhere`);
+  }
+}
+
+function typeOf(value: unknown): string {
+  if (value === null || value === undefined) return "null";
+  if (Array.isArray(value)) return "array";
+  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
+  return typeof value;
+}
+
+function withArticle(type: string): string {
+  if (type === "null") return "empty";
+  return type === "object" || type === "array" || type === "integer" ? `an ${type}` : `a ${type}`;
+}
