@@ -54,7 +54,8 @@ export function parseQueueUrl(
   return { queue: { origin: isAws ? "aws" : url.origin, account, name } };
 }
 
-function suffixesOf(region: string): { plain: string; dualStack: string } {
+/** How the hosts of a region's services end. */
+export function suffixesOf(region: string): { plain: string; dualStack: string } {
   const [, plain, dualStack] = suffixes.find(([of]) => of.test(region))!;
   return { plain, dualStack };
 }

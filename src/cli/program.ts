@@ -3,6 +3,7 @@ import { Failure } from "../runtime/failure.ts";
 import { runController } from "./controller.ts";
 import { addEncryptOptions, runEncrypt } from "./encrypt.ts";
 import { addControllerOptions, type ControllerFlags, type ControllerSettings, controllerSettings } from "./flags.ts";
+import { addPolicyOptions, runPolicy } from "./policy.ts";
 import { addReencryptOptions, runReencrypt } from "./reencrypt.ts";
 import { addRenderOptions, runRender } from "./render.ts";
 import { UsageError } from "./usage.ts";
@@ -54,6 +55,11 @@ export async function run(args: string[]): Promise<number> {
   addRenderOptions(render);
   render.action(async (files, flags) => {
     exitCode = await perform(render, () => runRender(flags, files));
+  });
+  const policy = program.command("policy").exitOverride();
+  addPolicyOptions(policy);
+  policy.action(async (files, flags) => {
+    exitCode = await perform(policy, () => runPolicy(flags, files));
   });
   try {
     await program.parseAsync(args, { from: "user" });

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { type Clock, type Random, systemClock } from "../../src/runtime/clock.ts";
 import type { Count, Entry, Filter } from "./calls.ts";
 import { control } from "./control.ts";
-import type { Denial } from "./denials.ts";
+import type { Denial, Request } from "./denials.ts";
 import { type DirectScope, Door } from "./door.ts";
 import type { Fault } from "./faults.ts";
 import type { Json } from "./http.ts";
@@ -56,6 +56,8 @@ export interface Emulator extends Preparations {
   log(filter?: Filter): Entry[];
   resetCalls(): void;
   deny(rule: Denial): void;
+  /** Has only that allowed which `allows` says yes to, as policies would; until `allowAll`. */
+  allowOnly(allows: (request: Request) => boolean): void;
   allowAll(): void;
   quota(rate: number | "none"): void;
   fault(fault: Fault): void;
@@ -129,6 +131,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     log: (filter) => door.calls.log(filter),
     resetCalls: () => door.calls.reset(),
     deny: (rule) => door.denials.add(rule),
+    allowOnly: (allows) => door.denials.allowOnly(allows),
     allowAll: () => door.denials.clear(),
     quota: (rate) => door.quota.set(rate),
     fault: (fault) => door.faults.add(fault),

@@ -40,9 +40,10 @@ export class KeyUse {
     const blob = requiredBytes(call.input, "CiphertextBlob", longestCiphertext);
     const algorithm = optionalString(call.input, "EncryptionAlgorithm") ?? "SYMMETRIC_DEFAULT";
     const key = this.#keyOf(call, blob, algorithm, optionalString(call.input, "KeyId"));
-    this.#denials.check(call, key.arn);
+    const context = contextOf(call.input, "EncryptionContext", algorithm);
+    this.#denials.check(call, key.arn, undefined, context);
     this.#ready(call, key);
-    const plain = this.#unlock(key, algorithm, blob, contextOf(call.input, "EncryptionContext", algorithm));
+    const plain = this.#unlock(key, algorithm, blob, context);
     return { KeyId: key.arn, Plaintext: plain.toString("base64"), EncryptionAlgorithm: algorithm };
   }
 
@@ -93,7 +94,7 @@ export class KeyUse {
   /** The reverse of `encryptFor`. */
   decryptFor(call: Call, blob: Buffer, context: Context): Buffer {
     const key = this.#keyOf(call, blob, "SYMMETRIC_DEFAULT", undefined);
-    this.#denials.check(call, key.arn, "kms:Decrypt");
+    this.#denials.check(call, key.arn, "kms:Decrypt", context);
     this.#keys.usable(key);
     return this.#unlock(key, "SYMMETRIC_DEFAULT", blob, context);
   }

@@ -1,0 +1,268 @@
+import type { SyncedSecret } from "../api/types.ts";
+import type { Identity, IdentitySpec } from "../aws/identity.ts";
+import { keyArnText, parseKeyArn, parseKeyRef, parseParameterRef, partitionOf } from "../aws/names.ts";
+import { parseQueueUrl } from "../aws/queue-url.ts";
+import { pairsFor } from "../ciphertexts/binding.ts";
+import { keyIn } from "../ciphertexts/key-name.ts";
+import { checkMessage } from "../ciphertexts/message.ts";
+import type { Granted } from "../controllers/connection/connections.ts";
+import {
+  type FromCiphertext,
+  isFromParameters,
+  messageRules,
+  type Plan,
+  plan,
+} from "../controllers/syncedsecret/plan.ts";
+import { isPassedThrough, passThrough, type Reference } from "../parameters/reference.ts";
+import { Failure } from "../runtime/failure.ts";
+import type { Connected } from "./granting.ts";
+
+/** A use of a KMS key: `key` is its ARN, or that of an alias. */
+export interface KeyUse {
+  key: string;
+  /** What the encryption context must hold; nothing where no binding asks for anything. */
+  bound: ReadonlyMap<string, string>;
+}
+
+/** All that one identity asks of AWS. */
+export interface Needs {
+  /** A role's ARN, or words for an identity that begins a chain. */
+  identity: string;
+  /** The AWS account, where it is known. */
+  account: string | undefined;
+  partition: string;
+  /** ARNs, sorted by nothing yet. */
+  parameters: Set<string>;
+  paths: Set<string>;
+  secrets: Set<string>;
+  queues: Set<string>;
+  /** Queues whose tags it may be able to read: of its own account. */
+  ownQueues: Set<string>;
+  blobs: KeyUse[];
+  /** Keys of SecureStrings, by region. */
+  parameterKeys: Map<string, Set<string>>;
+  /** Roles that it assumes, each with the actions on it. */
+  roles: Map<string, Set<string>>;
+  /** Whether a path asks for tags, which DescribeParameters alone tells. */
+  isTagged: boolean;
+}
+
+/** What the manifests do not say. */
+export interface Told {
+  /** ARNs of the keys that encrypt SecureStrings. */
+  parameterKeys: readonly string[];
+  /** ARNs of the keys of blobs that name none. */
+  blobKeys: readonly string[];
+}
+
+/** An identity that calls nobody: its spec is what is looked at. */
+export interface Nobody extends Identity {
+  spec: IdentitySpec;
+}
+
+/** Makes an identity that only says who it would be. */
+export function nobody(spec: IdentitySpec): Nobody {
+  const refused = () => Promise.reject(new Error("nobody is called"));
+  return {
+    spec,
+    key: JSON.stringify(spec),
+    region: spec.region,
+    caller: refused,
+    ssm: {
+      getParameters: refused,
+      getParameter: refused,
+      getParametersByPath: refused,
+      describeParameters: refused,
+    },
+    kms: { decrypt: refused, describeKey: refused },
+    sqs: { receive: refused, remove: refused, tags: refused },
+  };
+}
+
+/** Gathers what SyncedSecrets make the operator ask of AWS, by identity. Calls nobody. */
+export class PolicyNeeds {
+  readonly byIdentity = new Map<string, Needs>();
+  readonly #told: Told;
+
+  constructor(told: Told) {
+    this.#told = told;
+  }
+
+  /** Adds what a SyncedSecret needs. @returns what is wrong with it, or cannot be told */
+  add(resource: SyncedSecret, granted: Granted, connected: Connected): Failure[] {
+    const owner = { namespace: resource.metadata.namespace!, name: resource.metadata.name! };
+    const planned = plan(resource.spec, granted, owner);
+    if (planned.refused.length > 0) return planned.refused;
+    this.#parameters(planned, granted);
+    const problems = this.#ciphertexts(planned, granted, owner, granted.identity.region);
+    const needs = this.#of(granted.identity, granted.account);
+    for (const { keyId } of resource.status?.sources ?? []) this.#parameterKey(needs, keyId, granted.identity.region);
+    for (const standIn of granted.standIns ?? []) {
+      const there = { ...granted, identity: standIn.identity, blobsBy: granted.identity };
+      const elsewhere = plan(resource.spec, there, owner);
+      if (mayMove(resource, elsewhere)) this.#parameters(elsewhere, there);
+      this.#ciphertexts(planned, granted, owner, standIn.region);
+    }
+    this.#queue(connected);
+    return problems;
+  }
+
+  #parameters({ references }: Plan, { identity, account }: Granted): void {
+    const needs = this.#of(identity, account);
+    for (const reference of references) {
+      if (reference.kind === "path" && reference.tags) needs.isTagged = true;
+      for (const arn of arnsOf(reference, account)) needs[reference.kind === "path" ? "paths" : "parameters"].add(arn);
+      if (reference.kind === "path") needs.parameters.add(membersOf(arnsOf(reference, account)[0]!));
+      else if (isPassedThrough(reference.name)) needs.secrets.add(secretArn(reference.name, identity.region, account));
+    }
+    if (references.length === 0) return;
+    for (const key of this.#told.parameterKeys) this.#parameterKey(needs, key, identity.region);
+  }
+
+  #parameterKey(needs: Needs, keyId: string | undefined, region: string): void {
+    const here = keyId !== undefined && parseKeyArn(keyId) ? keyIn(keyId, region) : undefined;
+    if (!here || !("keyId" in here)) return;
+    needs.parameterKeys.set(region, (needs.parameterKeys.get(region) ?? new Set()).add(here.keyId));
+  }
+
+  #ciphertexts(
+    { entries }: Plan,
+    granted: Granted,
+    owner: { namespace: string; name: string },
+    region: string,
+  ): Failure[] {
+    const needs = this.#of(granted.identity, granted.account);
+    const problems: Failure[] = [];
+    for (const entry of entries) {
+      if (isFromParameters(entry)) continue;
+      const { bound } = entry.kind === "blob" ? entry.blob : entry.message;
+      const keys = this.#keysOf(entry, granted, owner, region);
+      if (keys instanceof Failure) problems.push(keys);
+      else {
+        const pairs = pairsFor(granted.binding, bound, owner, entry.label);
+        needs.blobs.push(...keys.map((key) => ({ key, bound: pairs })));
+      }
+    }
+    return problems;
+  }
+
+  #keysOf(
+    entry: FromCiphertext,
+    granted: Granted,
+    owner: { namespace: string; name: string },
+    region: string,
+  ): string[] | Failure {
+    const at = { ...granted, blobsBy: { ...granted.identity, region } };
+    const home = granted.identity.region;
+    if (entry.kind !== "blob") {
+      try {
+        return [...checkMessage(entry.message, messageRules(at, owner, entry.label)).keyIds];
+      } catch (error) {
+        if (error instanceof Failure) return region === home ? error : [];
+        throw error;
+      }
+    }
+    const { keyId } = entry.blob;
+    const named = keyId === undefined ? this.#told.blobKeys : [keyId];
+    if (named.length === 0) {
+      const message = `${entry.label}: the blob names no key: give it kms.keyId, or name the keys of such blobs with --blob-key`;
+      return new Failure("InvalidData", "wait", message);
+    }
+    return named.flatMap((name) => {
+      const ref = parseKeyRef(name);
+      const here = keyIn(name, region);
+      if (!ref || !("keyId" in here)) return [];
+      const place = { partition: partitionOf(region), region, account: granted.account };
+      if (ref.kind === "alias") return [`arn:${place.partition}:kms:${region}:${granted.account}:${ref.name}`];
+      if (ref.kind !== "id") return [here.keyId];
+      // An id that is not a multi-Region key's means no key in another region.
+      return region === home || ref.id.startsWith("mrk-") ? [keyArnText({ ...place, id: ref.id })] : [];
+    });
+  }
+
+  #queue({ connection, identities, account }: Connected): void {
+    const url = connection.spec.events?.queueUrl;
+    if (url === undefined) return;
+    const { region } = connection.spec;
+    const endpoint = "endpoints" in connection.spec ? connection.spec.endpoints?.sqs : undefined;
+    const parsed = parseQueueUrl(url, { region, endpoint });
+    if (!("queue" in parsed)) return;
+    const { receiver } = identities;
+    const needs = this.#of(receiver, accountOf(receiver) ?? account);
+    const arn = `arn:${partitionOf(region)}:sqs:${region}:${parsed.queue.account}:${parsed.queue.name}`;
+    needs.queues.add(arn);
+    if (parsed.queue.account === needs.account) needs.ownQueues.add(arn);
+  }
+
+  /** The needs of an identity; those who lead to it by a chain of roles need to assume these. */
+  #of(identity: Identity, account: string): Needs {
+    const { spec } = identity as Nobody;
+    const partition = partitionOf(spec.region);
+    const steps = spec.assumeRole ?? [];
+    const { credentials } = spec;
+    const start =
+      credentials.kind === "default" ? "the operator's own identity" : `the keys of Secret ${credentials.accessKeyId}`;
+    let needs = this.#named(start, steps.length === 0 ? account : undefined, partition);
+    let hasSource = false;
+    for (const { roleArn, sessionTags, sourceIdentity } of steps) {
+      const actions = needs.roles.get(roleArn) ?? new Set(["sts:AssumeRole"]);
+      if (sessionTags && Object.keys(sessionTags).length > 0) actions.add("sts:TagSession");
+      // Once it is set, each role that follows takes it over.
+      hasSource ||= sourceIdentity !== undefined;
+      if (hasSource) actions.add("sts:SetSourceIdentity");
+      needs.roles.set(roleArn, actions);
+      needs = this.#named(roleArn, roleArn.split(":")[4], partition);
+    }
+    return needs;
+  }
+
+  #named(identity: string, account: string | undefined, partition: string): Needs {
+    let needs = this.byIdentity.get(identity);
+    if (!needs) {
+      needs = {
+        ...{ identity, account, partition, isTagged: false, blobs: [] },
+        ...{ parameters: new Set(), paths: new Set(), secrets: new Set(), queues: new Set(), ownQueues: new Set() },
+        ...{ parameterKeys: new Map(), roles: new Map() },
+      };
+      this.byIdentity.set(identity, needs);
+    }
+    needs.account ??= account;
+    return needs;
+  }
+}
+
+/** Whether parameters may be read in a region that stands in, by what the manifest says. */
+function mayMove({ spec }: SyncedSecret, { references, refused }: Plan): boolean {
+  if (spec.refresh?.policy === "Once" || refused.length > 0) return false;
+  return !references.some((reference) => reference.kind === "parameter" && /^:[0-9]+$/.test(reference.selector));
+}
+
+/** The ARN that IAM holds a read of a reference against. */
+function arnsOf(reference: Reference, account: string): string[] {
+  const { region } = reference.identity;
+  if (reference.kind === "path") return [parameterArn(reference.path, region, account)];
+  const parsed = parseParameterRef(reference.name);
+  if (!("ref" in parsed)) return [];
+  const { ref } = parsed;
+  return [ref.kind === "arn" ? reference.name : parameterArn(ref.name, region, account)];
+}
+
+function parameterArn(name: string, region: string, account: string): string {
+  // What AWS publishes belongs to no account.
+  const whose = /^\/aws\/service(\/|$)/.test(name) ? "" : account;
+  return `arn:${partitionOf(region)}:ssm:${region}:${whose}:parameter${name}`;
+}
+
+function membersOf(path: string): string {
+  return path.endsWith("/") ? `${path}*` : `${path}/*`;
+}
+
+/** A secret's ARN ends in six characters that its name does not tell (Secrets Manager User Guide, "Secret"). */
+function secretArn(name: string, region: string, account: string): string {
+  const secret = name.slice(name.indexOf(passThrough.slice(1)) + passThrough.length - 1);
+  return `arn:${partitionOf(region)}:secretsmanager:${region}:${account}:secret:${secret}-??????`;
+}
+
+function accountOf(identity: Identity): string | undefined {
+  return (identity as Nobody).spec.assumeRole?.at(-1)?.roleArn.split(":")[4];
+}

@@ -1,0 +1,103 @@
+import type { Command } from "commander";
+import { parseKeyArn } from "../aws/names.ts";
+import { Failure } from "../runtime/failure.ts";
+import { Granting } from "./granting.ts";
+import { type ManifestFlags, nameOf, readManifests } from "./manifests.ts";
+import { documentOf, keyStatementsOf } from "./policy-document.ts";
+import { nobody, PolicyNeeds } from "./policy-needs.ts";
+import { addManifestOptions } from "./render.ts";
+import { UsageError } from "./usage.ts";
+
+/** The flags of `keyferry policy` as commander gives them. */
+export interface PolicyFlags extends ManifestFlags {
+  account?: string;
+  region?: string;
+  clusterName?: string;
+  parameterKey?: string[];
+  blobKey?: string[];
+  principal?: string;
+  optional: boolean;
+}
+
+/** Characters of a policy that is embedded in a role, without white space, and of a managed one (IAM User Guide, quotas). */
+const policyLength = { inline: 10_240, managed: 6_144 };
+
+/** Declares the flags of `keyferry policy`. */
+export function addPolicyOptions(command: Command): void {
+  const each = (value: string, before: string[] = []) => [...before, value];
+  addManifestOptions(command)
+    .description(
+      "Print the least IAM policy that manifests need, and what KMS keys' policies have to say. Calls nobody.",
+    )
+    .option("--account <id>", "AWS account of connections that assume no role")
+    .option("--region <region>", "AWS region of connections that are not given")
+    .option("--cluster-name <name>", "the operator's --cluster-name; for connections with binding")
+    .option("--parameter-key <arn>", "KMS key that encrypts SecureStrings; several times", each)
+    .option("--blob-key <arn>", "KMS key of blobs that name none; several times", each)
+    .option("--principal <arn>", "who the operator's own identity is, in key policies; its account when left out")
+    .option("--no-optional", "leave out what only warnings need");
+}
+
+/**
+ * Prints one policy for each identity, and the statements of each key's policy.
+ *
+ * @returns the exit code: 1 where something of the manifests cannot be used or told
+ * @throws UsageError, Failure
+ */
+export async function runPolicy(flags: PolicyFlags, files: readonly string[]): Promise<number> {
+  const { account, region, clusterName = "", parameterKey = [], blobKey = [], principal, optional } = flags;
+  checkFlags(flags);
+  const manifests = await readManifests(files, flags);
+  const granting = new Granting({
+    manifests,
+    clusterName,
+    identities: { get: nobody },
+    account: async ({ kind, metadata, status }) => {
+      const known = account ?? status?.accountID;
+      if (known !== undefined) return known;
+      const message = `the AWS account of ${kind} ${metadata.name} is not known, since it assumes no role: give --account`;
+      throw new Failure("ConnectionNotReady", "wait", message);
+    },
+    region: async () => region,
+  });
+  const needs = new PolicyNeeds({ parameterKeys: parameterKey, blobKeys: blobKey });
+  const problems = new Set(manifests.problems);
+  for (const resource of manifests.syncedSecrets) {
+    try {
+      const { granted, connected } = await granting.of(resource);
+      for (const { message } of needs.add(resource, granted, connected))
+        problems.add(`${nameOf(resource)}: ${message}`);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      problems.add(`${nameOf(resource)}: ${error.message}`);
+    }
+  }
+  for (const problem of problems) process.stderr.write(`keyferry: ${problem}\n`);
+  // A policy that leaves something out would be taken for one that suffices.
+  if (problems.size > 0) return 1;
+  const all = [...needs.byIdentity.values()].sort((a, b) => (a.identity < b.identity ? -1 : 1));
+  const identities = all.map((one) => ({ identity: one.identity, policy: documentOf(one, optional) }));
+  const keys = keyStatementsOf(all, optional, principal);
+  process.stdout.write(`${JSON.stringify({ identities, keys }, undefined, 2)}\n`);
+  for (const { identity, policy } of identities) {
+    const { length } = JSON.stringify(policy);
+    if (length > policyLength.managed) process.stderr.write(`keyferry: ${tooLong(identity, length)}\n`);
+  }
+  return 0;
+}
+
+function tooLong(identity: string, length: number): string {
+  const { managed, inline } = policyLength;
+  return `the policy of ${identity} has ${length} characters, and a managed policy ${managed}, an inline one of a role ${inline} at most: split it, or keep parameters below one path`;
+}
+
+function checkFlags({ account, principal, parameterKey = [], blobKey = [] }: PolicyFlags): void {
+  if (account !== undefined && !/^[0-9]{12}$/.test(account)) throw new UsageError("--account must be 12 digits");
+  if (principal !== undefined && !/^arn:[a-z-]+:(iam|sts)::[0-9]{12}:\S+$/.test(principal)) {
+    throw new UsageError("--principal must be the ARN of a role or a user");
+  }
+  for (const key of [...parameterKey, ...blobKey]) {
+    if (!parseKeyArn(key))
+      throw new UsageError("--parameter-key and --blob-key must be ARNs of keys: arn:aws:kms:REGION:ACCOUNT:key/ID");
+  }
+}
