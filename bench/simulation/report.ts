@@ -1,3 +1,4 @@
+import { priceOf } from "../../src/cli/prices.ts";
 import { announcedFactor } from "../../src/parameters/intervals.ts";
 import { pollShare } from "../../src/parameters/quota.ts";
 import type { Scale } from "./fleet.ts";
@@ -14,8 +15,7 @@ export interface Report {
   weights: Weights;
 }
 
-/** Dollars of a request or interaction, us-east-1, list prices. */
-const prices = { interaction: 0.05 / 10_000, kms: 0.03 / 10_000, sqs: 0.4 / 1e6 };
+const prices = { interaction: priceOf("interactions"), kms: priceOf("kmsRequests"), sqs: priceOf("sqsRequests") };
 const monthSeconds = 30 * 86_400;
 /** Parameters of an account and region that are free to ask for at standard throughput; more are advanced ones. */
 const standardAtMost = 10_000;

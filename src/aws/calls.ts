@@ -14,6 +14,7 @@ import { type AwsFailure, actionOf, type CallContext } from "./failure.ts";
  * @param options.waitMs milliseconds that AWS was asked to wait for something to answer with: they are added to the
  *   time that the call may take. Such a call is counted but not timed: it takes as long as nothing happens, which says
  *   nothing of AWS and would hide what the others take.
+ * @param options.decrypted how many SecureStrings of an answer were decrypted, for the metric
  * @returns what `use` returns
  * @throws AwsFailure and nothing else
  */
@@ -21,7 +22,7 @@ export type SendCall = <T>(
   about: CallContext,
   signal: AbortSignal | undefined,
   use: (clients: Clients, abortSignal: AbortSignal) => Promise<T>,
-  options?: { names?: number; waitMs?: number },
+  options?: { names?: number; waitMs?: number; decrypted?: (answer: T) => number },
 ) => Promise<T>;
 
 export interface SenderOptions {
@@ -40,7 +41,7 @@ export interface SenderOptions {
 
 /** A SendCall over what `borrow` lends. */
 export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller, failed }: SenderOptions): SendCall {
-  return async (about, signal, use, { names, waitMs = 0 } = {}) => {
+  return async (about, signal, use, { names, waitMs = 0, decrypted } = {}) => {
     const { service, operation, region } = about;
     const start = clock.monotonic();
     const end = new AbortController();
@@ -57,7 +58,9 @@ export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller, fai
     let result = "ok";
     try {
       // Raced: credentials are waited for without regard to the signal.
-      return await Promise.race([borrow((clients) => use(clients, end.signal)), ended(end.signal)]);
+      const answer = await Promise.race([borrow((clients) => use(clients, end.signal)), ended(end.signal)]);
+      if (decrypted) metrics.secureStrings.inc(decrypted(answer));
+      return answer;
     } catch (error) {
       const failure =
         over === "deadline"

@@ -104,6 +104,11 @@ export interface SsmPort {
   describeParameters(query: DescribeQuery): Promise<{ found: ParameterDescription[]; nextToken?: string }>;
 }
 
+/** Each of them is a request to KMS. */
+function secureStringsIn(parameters: readonly (Parameter | undefined)[] | undefined): number {
+  return list(parameters).filter((parameter) => parameter?.Type === "SecureString").length;
+}
+
 /** Parameters a page, the most that AWS gives. */
 const pageSize = 10;
 
@@ -138,6 +143,7 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
       const command = new GetParametersCommand({ Names: [...names], WithDecryption: decrypt });
       const answer = await call(about, signal, ({ ssm }, abortSignal) => ssm.send(command, { abortSignal }), {
         names: names.length,
+        decrypted: (answer) => (decrypt ? secureStringsIn(answer.Parameters) : 0),
       });
       const requestId = requestIdOf(answer);
       return {
@@ -149,7 +155,9 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
     async getParameter(name, { decrypt, signal }) {
       const about = context("GetParameter", name);
       const command = new GetParameterCommand({ Name: name, WithDecryption: decrypt });
-      const answer = await call(about, signal, ({ ssm }, abortSignal) => ssm.send(command, { abortSignal }));
+      const answer = await call(about, signal, ({ ssm }, abortSignal) => ssm.send(command, { abortSignal }), {
+        decrypted: (answer) => (decrypt ? secureStringsIn([answer.Parameter]) : 0),
+      });
       return record(answer.Parameter, decrypt, about, requestIdOf(answer));
     },
     async getParametersByPath({ path, recursive, label, types, decrypt, nextToken, signal }) {
@@ -165,7 +173,9 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
         ...(filters.length > 0 ? { ParameterFilters: filters } : {}),
         ...(nextToken === undefined ? {} : { NextToken: nextToken }),
       });
-      const answer = await call(about, signal, ({ ssm }, abortSignal) => ssm.send(command, { abortSignal }));
+      const answer = await call(about, signal, ({ ssm }, abortSignal) => ssm.send(command, { abortSignal }), {
+        decrypted: (answer) => (decrypt ? secureStringsIn(answer.Parameters) : 0),
+      });
       if (answer.NextToken !== undefined && !isText(answer.NextToken)) throw notUnderstood(about);
       return {
         found: list(answer.Parameters).map((parameter) => record(parameter, decrypt, about, requestIdOf(answer))),

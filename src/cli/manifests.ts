@@ -72,7 +72,7 @@ function objectsOf(object: unknown): Record<string, unknown>[] {
 }
 
 function take(object: Record<string, unknown>, namespace: string | undefined, found: Manifests): void {
-  const { kind } = object;
+  const { kind, spec = {} } = object;
   if (typeof object.apiVersion !== "string" || !object.apiVersion.startsWith("keyferry.io/")) return;
   if (!isKind(kind)) return void found.problems.push("an object of keyferry.io is of no kind that there is");
   const metadata: Record<string, unknown> = isObject(object.metadata) ? object.metadata : {};
@@ -85,16 +85,15 @@ function take(object: Record<string, unknown>, namespace: string | undefined, fo
   if (name === undefined) problems.push("metadata.name is required");
   if (!isOfCluster && typeof own !== "string")
     problems.push("metadata.namespace is required: name it, or give --namespace");
-  problems.push(...schemaProblems(kind, object.spec ?? {}));
-  if (problems.length === 0 && kind === "SyncedSecret")
-    problems.push(...sourceProblems(object.spec as SyncedSecret["spec"]));
+  problems.push(...schemaProblems(kind, spec));
+  if (problems.length === 0 && kind === "SyncedSecret") problems.push(...sourceProblems(spec as SyncedSecret["spec"]));
   if (problems.length > 0) {
     found.problems.push(...problems.map((problem) => `${label}: ${problem}`));
     return;
   }
   const whole = {
     ...object,
-    spec: object.spec ?? {},
+    spec,
     metadata: { ...metadata, ...(isOfCluster ? {} : { namespace: own }) },
   };
   if (kind === "SyncedSecret") found.syncedSecrets.push(whole as unknown as SyncedSecret);

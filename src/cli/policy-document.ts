@@ -118,9 +118,9 @@ function keyStatements(needs: Needs, withOptional: boolean): KeyStatement[] {
   const statements: KeyStatement[] = [...named("DecryptBlobs", decrypt, free), ...boundStatements(bound)];
   for (const [region, keys] of [...needs.parameterKeys].sort()) {
     const others = [...keys].filter((key) => !free.has(key));
-    const arns = uncovered(
-      [...needs.parameters].filter((arn) => arn.split(":")[3] === region && arn.split(":")[4] !== ""),
-    );
+    // What AWS publishes and passes through is no SecureString of a key of ours.
+    const isOwn = (arn: string) => arn.split(":")[3] === region && !arn.includes(":parameter/aws/");
+    const arns = uncovered([...needs.parameters].filter(isOwn));
     if (others.length === 0 || arns.length === 0) continue;
     const operator = arns.some((arn) => arn.endsWith("*")) ? "StringLike" : "StringEquals";
     const via = { "kms:ViaService": `ssm.${region}.${suffixesOf(region).plain}` };

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { Failure } from "../runtime/failure.ts";
 import { runController } from "./controller.ts";
+import { addCostOptions, runCost } from "./cost.ts";
 import { addEncryptOptions, runEncrypt } from "./encrypt.ts";
 import { addControllerOptions, type ControllerFlags, type ControllerSettings, controllerSettings } from "./flags.ts";
 import { addPolicyOptions, runPolicy } from "./policy.ts";
@@ -60,6 +61,11 @@ export async function run(args: string[]): Promise<number> {
   addPolicyOptions(policy);
   policy.action(async (files, flags) => {
     exitCode = await perform(policy, () => runPolicy(flags, files));
+  });
+  const cost = program.command("cost").exitOverride();
+  addCostOptions(cost);
+  cost.action(async (files, flags) => {
+    exitCode = await perform(cost, () => runCost(flags, files));
   });
   try {
     await program.parseAsync(args, { from: "user" });

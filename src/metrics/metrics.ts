@@ -53,6 +53,10 @@ export class Metrics {
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
   );
   readonly kmsDecrypts = this.#counter("kms_decrypts_total", "Decryptions of ciphertexts by KMS", ["result"]);
+  readonly secureStrings = this.#counter(
+    "secure_strings_decrypted_total",
+    "SecureStrings read with decryption, each a request of Parameter Store to KMS",
+  );
   readonly keyDeletion = this.#gauge(
     "kms_key_deletion_timestamp_seconds",
     "When a KMS key in use will be deleted; absent where that is not scheduled",

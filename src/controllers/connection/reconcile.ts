@@ -339,7 +339,8 @@ function claimName(key: string, identityKey: string): string {
 }
 
 /** What a connection says of the quota that an identity of its uses. */
-function claimOf({ connection, account }: Ready, identity: Identity): Claim {
+/** What a connection claims of the quota that an identity of its own uses. */
+export function claimOf({ connection, account }: Pick<Ready, "connection" | "account">, identity: Identity): Claim {
   const { ssmRequestsPerSecond: ssm, kmsRequestsPerSecond: kms } = connection.spec.limits ?? {};
   return {
     identityKey: identity.key,

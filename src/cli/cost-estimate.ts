@@ -1,0 +1,233 @@
+import type { SyncedSecret } from "../api/types.ts";
+import { parseKeyRef } from "../aws/names.ts";
+import { parseBase64 } from "../ciphertexts/base64.ts";
+import { isRsa } from "../ciphertexts/explain.ts";
+import type { Granted } from "../controllers/connection/connections.ts";
+import { claimOf } from "../controllers/connection/reconcile.ts";
+import { isAnnouncedByAws } from "../controllers/events/announced.ts";
+import { pollIntervalOf } from "../controllers/syncedsecret/gathered.ts";
+import { isFromParameters, plan } from "../controllers/syncedsecret/plan.ts";
+import { announcedFactor } from "../parameters/intervals.ts";
+import { pollShare } from "../parameters/quota.ts";
+import { Quotas } from "../parameters/quotas.ts";
+import { isPassedThrough, namesInACall, type Reference, referenceKey } from "../parameters/reference.ts";
+import { intervalOf } from "../parameters/want.ts";
+import { systemClock } from "../runtime/clock.ts";
+import type { Failure } from "../runtime/failure.ts";
+import { type Cost, monthDays, monthSeconds } from "./cost-table.ts";
+import type { Connected } from "./granting.ts";
+import { type OwnPrices, type PriceName, priceOf } from "./prices.ts";
+
+/** What manifests do not say. */
+export interface Assumed {
+  /** Parameters below each path. */
+  members: number;
+  /** Changes of parameters, of all together. */
+  changesPerDay: number;
+  /** Of the parameters, those in the advanced tier. */
+  advanced: number;
+  /** Whether the account has higher throughput on, so that every interaction is paid for. */
+  higherThroughput: boolean;
+  prices: OwnPrices;
+}
+
+/** Seconds of a long poll of an empty queue, and milliseconds between two looks at a key or a description. */
+const longPollSeconds = 20;
+const hourSeconds = 3_600;
+/** Parameters that one DescribeParameters call tells of. */
+const descriptions = 50;
+
+interface Watched {
+  reference: Reference;
+  /** Parameters that it leads to. */
+  names: number;
+  /** Seconds between two polls; Infinity where it is never polled. */
+  interval: number;
+  place: string;
+  users: Using[];
+  /** Whether it can change under a Secret. */
+  changes: boolean;
+}
+
+/** A SyncedSecret, as what is read when it is made anew. */
+interface Using {
+  references: Set<string>;
+  blobs: number;
+  rsaBlobs: number;
+}
+
+/** Reckons what manifests cost in a month. Calls nobody. */
+export class Estimate {
+  readonly #assumed: Assumed;
+  readonly #watched = new Map<string, Watched>();
+  readonly #using: Using[] = [];
+  readonly #keys = new Set<string>();
+  readonly #queues = new Set<string>();
+  readonly #roles = new Set<string>();
+  readonly #quotas = new Quotas(systemClock);
+
+  constructor(assumed: Assumed) {
+    this.#assumed = assumed;
+  }
+
+  /** Adds a SyncedSecret. @returns why the operator would not read it */
+  add(resource: SyncedSecret, granted: Granted, connected: Connected): Failure[] {
+    const owner = { namespace: resource.metadata.namespace!, name: resource.metadata.name! };
+    const planned = plan(resource.spec, granted, owner);
+    if (planned.refused.length > 0 || resource.spec.suspend) return planned.refused;
+    const { identity, account } = granted;
+    const isOnce = resource.spec.refresh?.policy === "Once";
+    const using: Using = { references: new Set(), blobs: 0, rsaBlobs: 0 };
+    this.#using.push(using);
+    this.#quotas.set(identity.key, claimOf(connected, identity));
+    for (const reference of planned.references) {
+      const pollIntervalMs = isOnce ? Infinity : pollIntervalOf(resource, granted.pollIntervalMs);
+      const hasEvents = connected.connection.spec.events !== undefined && isAnnouncedByAws(reference, account);
+      const interval = (intervalOf({ reference, pollIntervalMs }) * (hasEvents ? announcedFactor : 1)) / 1_000;
+      const watched = this.#watch(reference, `${account}/${identity.region}`);
+      watched.interval = Math.min(watched.interval, interval);
+      watched.users.push(using);
+      const isPinned = reference.kind === "parameter" && /^:[0-9]+$/.test(reference.selector);
+      if (!isOnce && !isPinned) watched.changes = true;
+      using.references.add(referenceKey(reference));
+    }
+    for (const entry of planned.entries) {
+      if (isFromParameters(entry)) continue;
+      const { ciphertext } = entry.kind === "blob" ? entry.blob : entry.message;
+      const isLargeRsa =
+        entry.kind === "blob" && isRsa(entry.blob.algorithm) && (parseBase64(ciphertext)?.length ?? 0) > 256;
+      if (isLargeRsa) using.rsaBlobs += 1;
+      else using.blobs += 1;
+      const named = entry.kind === "blob" ? [entry.blob.keyId] : (entry.message.keyIds ?? []);
+      for (const key of named) if (key !== undefined && parseKeyRef(key)) this.#keys.add(key);
+    }
+    const { queueUrl } = connected.connection.spec.events ?? {};
+    if (queueUrl !== undefined) this.#queues.add(queueUrl);
+    for (const { roleArn } of connected.connection.spec.auth?.assumeRole ?? []) {
+      this.#roles.add(`${identity.key} ${roleArn}`);
+    }
+    return [];
+  }
+
+  /** The costs, in the order in which they are printed. */
+  costs(): Cost[] {
+    const { changesPerDay, advanced, higherThroughput } = this.#assumed;
+    const parameters = this.#sum(
+      () => true,
+      ({ names }) => names,
+    );
+    const paid = higherThroughput ? 1 : Math.min(advanced / Math.max(parameters, 1), 1);
+    const polls = this.#polls();
+    const changed = this.#changed();
+    const changes = changesPerDay * monthDays;
+    const hours = monthSeconds / hourSeconds;
+    const blobs = this.#using.reduce((sum, one) => sum + one.blobs, 0);
+    const rsaBlobs = this.#using.reduce((sum, one) => sum + one.rsaBlobs, 0);
+    const receives = (this.#queues.size * monthSeconds) / longPollSeconds;
+    const rows: [string, number, PriceName | undefined, number?][] = [
+      ["ssm:GetParameters, polls without decryption", polls.calls, undefined],
+      ["ssm:GetParametersByPath, polls without decryption", polls.pages, undefined],
+      ["parameters asked for by these polls", polls.names, "interactions", paid],
+      ["reads with decryption, after changes", changed.calls * changes, undefined],
+      ["parameters asked for by these reads", changed.names * changes, "interactions", paid],
+      ["kms:Decrypt of SecureStrings, after changes", changed.names * changes, "kmsRequests"],
+      ["kms:Decrypt of blobs and messages, after changes", changed.blobs * changes, "kmsRequests"],
+      ["kms:Decrypt of blobs of larger RSA keys, after changes", changed.rsaBlobs * changes, "kmsRsaRequests"],
+      ["kms:DescribeKey, the health of keys", this.#keys.size * hours, "kmsRequests"],
+      ["ssm:DescribeParameters, expiries", Math.ceil(parameters / descriptions) * hours, undefined],
+      ["secretsmanager:GetSecretValue, polls", polls.secrets, "secretsManagerCalls"],
+      ["sqs:ReceiveMessage", receives, "sqsRequests"],
+      ["sqs:DeleteMessage, of changes", this.#queues.size > 0 ? changes : 0, "sqsRequests"],
+      ["sts:AssumeRole", this.#roles.size * hours, undefined],
+      ["advanced parameters kept", advanced, "advancedParameters"],
+      ["KMS keys kept, of blobs and messages", this.#keys.size, "kmsKeys"],
+    ];
+    const monthly = rows.filter(([, count]) => count > 0).map((row) => this.#cost(...row));
+    const first = [
+      this.#cost("first sync: kms:Decrypt of SecureStrings", parameters, "kmsRequests"),
+      this.#cost("first sync: kms:Decrypt of blobs and messages", blobs, "kmsRequests"),
+      this.#cost("first sync: kms:Decrypt of blobs of larger RSA keys", rsaBlobs, "kmsRsaRequests"),
+    ];
+    return [...monthly, ...first.filter(({ count }) => count! > 0).map((cost): Cost => ({ ...cost, once: true }))];
+  }
+
+  /** @param share of the count that is paid for */
+  #cost(what: string, count: number, name: PriceName | undefined, share = 1): Cost {
+    return { what, count, dollars: name === undefined ? 0 : count * share * priceOf(name, this.#assumed.prices) };
+  }
+
+  #watch(reference: Reference, place: string): Watched {
+    const key = referenceKey(reference);
+    let watched = this.#watched.get(key);
+    if (!watched) {
+      const names = reference.kind === "path" ? this.#assumed.members : 1;
+      watched = { reference, names, interval: Infinity, place, users: [], changes: false };
+      this.#watched.set(key, watched);
+    }
+    return watched;
+  }
+
+  #sum(which: (watched: Watched) => boolean, of: (watched: Watched) => number): number {
+    let sum = 0;
+    for (const watched of this.#watched.values()) if (which(watched)) sum += of(watched);
+    return sum;
+  }
+
+  /** What polls ask for in a month; where they would take more than their share of the quota, they are rarer. */
+  #polls() {
+    const perSecond = new Map<string, number>();
+    for (const watched of this.#watched.values()) {
+      perSecond.set(watched.place, (perSecond.get(watched.place) ?? 0) + callsOf(watched) / watched.interval);
+    }
+    const stretch = ({ place, reference }: Watched) => {
+      const { limit } = this.#quotas.place(reference.identity.key, "ssm").quota;
+      return Math.max(perSecond.get(place)! / limit / pollShare, 1);
+    };
+    const rounds = (watched: Watched) => monthSeconds / watched.interval / stretch(watched);
+    const isPath = ({ reference }: Watched) => reference.kind === "path";
+    const isSecret = ({ reference }: Watched) => reference.kind === "parameter" && isPassedThrough(reference.name);
+    return {
+      calls: this.#sum(
+        (one) => !isPath(one),
+        (one) => callsOf(one) * rounds(one),
+      ),
+      pages: this.#sum(isPath, (one) => callsOf(one) * rounds(one)),
+      names: this.#sum(
+        () => true,
+        (one) => one.names * rounds(one),
+      ),
+      secrets: this.#sum(isSecret, rounds),
+    };
+  }
+
+  /** What one change has read, on the average over all parameters: a Secret is made anew as a whole. */
+  #changed() {
+    const mean = { names: 0, calls: 0, blobs: 0, rsaBlobs: 0 };
+    let weights = 0;
+    for (const watched of this.#watched.values()) {
+      if (!watched.changes) continue;
+      const users = new Set(watched.users);
+      const keys = new Set([...users].flatMap(({ references }) => [...references]));
+      const all = [...keys].map((key) => this.#watched.get(key)!);
+      weights += watched.names;
+      mean.names += watched.names * all.reduce((sum, { names }) => sum + names, 0);
+      mean.calls += watched.names * Math.ceil(all.reduce((sum, one) => sum + callsOf(one), 0));
+      for (const { blobs, rsaBlobs } of users) {
+        mean.blobs += watched.names * blobs;
+        mean.rsaBlobs += watched.names * rsaBlobs;
+      }
+    }
+    const scale = weights === 0 ? 0 : 1 / weights;
+    return {
+      names: mean.names * scale,
+      calls: mean.calls * scale,
+      blobs: mean.blobs * scale,
+      rsaBlobs: mean.rsaBlobs * scale,
+    };
+  }
+}
+
+/** Calls of one look: a tenth of one for a name, which travels with nine others. */
+function callsOf({ reference, names }: Watched): number {
+  return reference.kind === "path" ? Math.max(Math.ceil(names / namesInACall), 1) : 1 / namesInACall;
+}

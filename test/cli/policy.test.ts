@@ -1,0 +1,314 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { keyferry } from "./run.ts";
+
+const apiVersion = "keyferry.io/v1alpha1";
+const account = "123456789012";
+const reader = `arn:aws:iam::${account}:role/reader`;
+const own = "the operator's own identity";
+const key = (id: string, region = "eu-west-1") => `arn:aws:kms:${region}:${account}:key/${id}`;
+const parameter = (name: string, region = "eu-west-1") => `arn:aws:ssm:${region}:${account}:parameter${name}`;
+
+const connection = (spec: object = {}, name = "default") => ({
+  ...{ apiVersion, kind: "ClusterAWSConnection", metadata: { name } },
+  spec: {
+    region: "eu-west-1",
+    auth: { assumeRole: [{ roleArn: reader }] },
+    allow: { namespaces: { selector: {} }, parameters: ["/*"] },
+    ...spec,
+  },
+});
+
+const synced = (name: string, spec: object, namespace = "shop") => ({
+  ...{ apiVersion, kind: "SyncedSecret", metadata: { name, namespace }, spec },
+});
+const one = (name: string, more: object = {}) => ({ data: [{ key: "A", parameter: { name, ...more } }] });
+const blob = (keyId?: string, more: object = {}) => ({
+  data: [{ key: "A", kms: { ciphertext: "AQICAA==", ...(keyId === undefined ? {} : { keyId }), ...more } }],
+});
+
+interface Statement {
+  Sid: string;
+  Action: string | string[];
+  Resource: string | string[];
+  Principal?: { AWS: unknown };
+  Condition?: object;
+}
+interface Printed {
+  identities: { identity: string; policy: { Version: string; Statement: Statement[] } }[];
+  keys: { key: string; statements: Statement[] }[];
+}
+
+const run = (objects: object[], args: string[]) =>
+  keyferry(["policy", ...args], { input: objects.map((object) => stringify(object)).join("---\n") });
+
+async function policy(objects: object[], ...args: string[]) {
+  const { code, out, err } = await run(objects, args);
+  expect([code, err]).toEqual([0, ""]);
+  const printed = JSON.parse(out) as Printed;
+  const of = (identity: string) => {
+    const { Statement } = printed.identities.find((found) => found.identity === identity)!.policy;
+    return Object.fromEntries(Statement.map((statement) => [statement.Sid, statement]));
+  };
+  return { printed, of, out };
+}
+
+describe("keyferry policy", () => {
+  it("names each parameter once, and what lies below a path by its path alone", async () => {
+    const objects = [
+      connection(),
+      synced("a", { ...one("/shop/db"), dataFrom: [{ path: { name: "/shop/web/" } }] }),
+      synced("b", one("/shop/web/token")),
+      synced("c", one("shop-wide")),
+    ];
+    const { of } = await policy(objects);
+    expect(of(reader).ReadParameters!.Resource).toEqual(
+      ["/shop-wide", "/shop/db", "/shop/web/*"].map((name) => parameter(name)),
+    );
+    expect(of(reader).ListPaths).toMatchObject({ Action: "ssm:GetParametersByPath", Resource: parameter("/shop/web") });
+    expect(of(reader).OptionalExpiryOfParameters).toMatchObject({ Action: "ssm:DescribeParameters", Resource: "*" });
+    expect(of(own)).toEqual({ AssumeRoles: expect.objectContaining({ Action: "sts:AssumeRole", Resource: reader }) });
+  });
+
+  it("asks for DescribeParameters where tags need it, whether or not what is optional is left out", async () => {
+    const spec = { dataFrom: [{ path: { name: "/shop", tags: { env: "prod" } } }] };
+    const { of } = await policy([connection(), synced("a", spec)], "--no-optional");
+    expect(Object.keys(of(reader))).toEqual(["ReadParameters", "ListPaths", "TagsOfPaths"]);
+  });
+
+  it("keeps other accounts' ARNs, AWS's own names and secrets of Secrets Manager apart", async () => {
+    const foreign = "arn:aws:ssm:eu-west-1:999999999999:parameter/shared/db";
+    const allow = { namespaces: { selector: {} }, parameters: [foreign, "/aws/service/*", "/aws/reference/*"] };
+    const objects = [
+      connection({ allow }),
+      synced("a", one(foreign)),
+      synced("b", one("/aws/service/eks/ami")),
+      synced("c", one("/aws/reference/secretsmanager/db")),
+    ];
+    const { of } = await policy(objects, "--parameter-key", key("one"));
+    expect(of(reader).ReadParameters!.Resource).toEqual([
+      parameter("/aws/reference/secretsmanager/db"),
+      foreign,
+      "arn:aws:ssm:eu-west-1::parameter/aws/service/eks/ami",
+    ]);
+    expect(of(reader).ReadSecretsManager!.Resource).toBe(
+      `arn:aws:secretsmanager:eu-west-1:${account}:secret:db-??????`,
+    );
+    expect(of(reader).DecryptSecureStrings!.Condition).toEqual({
+      StringEquals: { "kms:ViaService": "ssm.eu-west-1.amazonaws.com", "kms:EncryptionContext:PARAMETER_ARN": foreign },
+    });
+  });
+
+  it("speaks of the partition that a region is of", async () => {
+    const roleArn = `arn:aws-cn:iam::${account}:role/reader`;
+    const region = "cn-north-1";
+    const chinese = `arn:aws-cn:kms:${region}:${account}:key/one`;
+    const objects = [connection({ region, auth: { assumeRole: [{ roleArn }] } }), synced("a", one("/shop/db"))];
+    const { of } = await policy(objects, "--parameter-key", chinese);
+    expect(of(roleArn).ReadParameters!.Resource).toBe(`arn:aws-cn:ssm:${region}:${account}:parameter/shop/db`);
+    expect(of(roleArn).DecryptSecureStrings).toMatchObject({
+      Resource: chinese,
+      Condition: { StringEquals: { "kms:ViaService": "ssm.cn-north-1.amazonaws.com.cn" } },
+    });
+  });
+
+  it("takes regions that stand in along: replicas of keys, and parameters that may be read there", async () => {
+    const objects = [
+      connection({ failoverRegions: ["us-east-1"] }),
+      synced("a", { data: [...one("/shop/db").data, { key: "B", kms: blob(key("mrk-1")).data[0]!.kms }] }),
+      synced("b", blob(key("only-here"))),
+      synced("c", one("/shop/pinned", { version: 3 })),
+      synced("d", { ...one("/shop/once"), refresh: { policy: "Once" } }),
+    ];
+    const { of, printed } = await policy(objects, "--parameter-key", key("mrk-2"));
+    expect(of(reader).DecryptBlobs!.Resource).toEqual([key("mrk-1"), key("only-here"), key("mrk-1", "us-east-1")]);
+    expect(of(reader).ReadParameters!.Resource).toEqual([
+      ...["/shop/db", "/shop/once", "/shop/pinned"].map((name) => parameter(name)),
+      parameter("/shop/db", "us-east-1"),
+    ]);
+    expect([of(reader).DecryptSecureStrings!.Resource, of(reader).DecryptSecureStrings2!.Resource]).toEqual([
+      key("mrk-2"),
+      key("mrk-2", "us-east-1"),
+    ]);
+    expect(printed.keys.map((found) => found.key)).toContain(key("mrk-2", "us-east-1"));
+  });
+
+  it("holds bound keys against each SyncedSecret's own context, namespace by namespace", async () => {
+    const objects = [
+      connection({ binding: { scope: "Name", allowUnbound: true } }),
+      synced("a", blob(key("one"))),
+      synced("b", blob(key("one"))),
+      synced("a", blob(key("one")), "bank"),
+      synced("c", blob(key("two"), { bound: false })),
+      synced("d", blob(key("two"))),
+    ];
+    const { of } = await policy(objects, "--cluster-name", "prod", "--no-optional");
+    const context = (namespace: string, name: string | string[]) => ({
+      StringEquals: {
+        "kms:EncryptionContext:keyferry.io/cluster": "prod",
+        "kms:EncryptionContext:keyferry.io/namespace": namespace,
+        "kms:EncryptionContext:keyferry.io/name": name,
+      },
+    });
+    expect(Object.values(of(reader)).map(({ Sid, Resource, Condition }) => [Sid, Resource, Condition])).toEqual([
+      ["DecryptBlobs", key("two"), undefined],
+      ["DecryptBoundBlobs", key("one"), context("bank", "a")],
+      ["DecryptBoundBlobs2", key("one"), context("shop", ["a", "b"])],
+    ]);
+  });
+
+  it("makes one document for each role that {namespace} comes to, and one for each step of a chain", async () => {
+    const hub = "arn:aws:iam::222222222222:role/hub";
+    const steps = [
+      { roleArn: hub, sourceIdentity: "keyferry" },
+      { roleArn: `arn:aws:iam::${account}:role/of-{namespace}`, sessionTags: { of: "{namespace}" } },
+    ];
+    const secretRef = { namespace: "keyferry", name: "keys" };
+    const objects = [
+      connection({
+        auth: { secretRef, assumeRole: steps },
+        allow: { namespaces: { selector: {} }, parameters: ["/{namespace}/*"] },
+      }),
+      synced("a", one("/shop/db")),
+      synced("a", one("/bank/db"), "bank"),
+    ];
+    const { printed, of } = await policy(objects);
+    const [bank, shop] = ["bank", "shop"].map((name) => `arn:aws:iam::${account}:role/of-${name}`);
+    const start = "the keys of Secret keyferry/keys";
+    expect(printed.identities.map(({ identity }) => identity)).toEqual([bank, shop, hub, start]);
+    expect(of(bank!).ReadParameters!.Resource).toBe(parameter("/bank/db"));
+    expect(of(hub).AssumeRoles).toMatchObject({
+      Action: ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"],
+      Resource: [bank, shop],
+    });
+    expect(of(start).AssumeRoles).toMatchObject({ Action: ["sts:AssumeRole", "sts:SetSourceIdentity"], Resource: hub });
+  });
+
+  it("lets the queue of events be received from, and its tags be read where it is of the same account", async () => {
+    const queueUrl = `https://sqs.eu-west-1.amazonaws.com/${account}/keyferry`;
+    const mine = await policy([connection({ events: { queueUrl } }), synced("a", one("/a"))]);
+    expect(mine.of(reader)).toMatchObject({
+      ReceiveEvents: {
+        Action: ["sqs:DeleteMessage", "sqs:ReceiveMessage"],
+        Resource: `arn:aws:sqs:eu-west-1:${account}:keyferry`,
+      },
+      TagsOfQueues: { Action: "sqs:ListQueueTags" },
+    });
+    const foreign = queueUrl.replace(account, "999999999999");
+    const theirs = await policy([connection({ events: { queueUrl: foreign } }), synced("a", one("/a"))]);
+    expect(theirs.of(reader).ReceiveEvents!.Resource).toBe("arn:aws:sqs:eu-west-1:999999999999:keyferry");
+    expect(theirs.of(reader)).not.toHaveProperty("TagsOfQueues");
+  });
+
+  it("says in each key's policy who it is: a role, --principal, or the account", async () => {
+    const rsa = { algorithm: "RSAES_OAEP_SHA_256", ciphertext: Buffer.alloc(256).toString("base64") };
+    const objects = [
+      connection({ auth: undefined }),
+      synced("a", blob(key("rsa"), rsa)),
+      connection({}, "other"),
+      synced("b", { connectionRef: { kind: "ClusterAWSConnection", name: "other" }, ...blob("rsa") }),
+    ];
+    const plain = JSON.parse(JSON.stringify(objects)) as object[];
+    const principals = async (...args: string[]) => {
+      const { printed } = await policy(plain, "--account", account, "--no-optional", ...args);
+      expect(printed.keys.map((found) => found.key)).toEqual([key("rsa")]);
+      return printed.keys[0]!.statements.map(({ Principal }) => Principal!.AWS);
+    };
+    expect(await principals()).toEqual([[reader, `arn:aws:iam::${account}:root`].sort()]);
+    const operator = `arn:aws:iam::${account}:role/keyferry`;
+    expect(await principals("--principal", operator)).toEqual([[operator, reader]]);
+  });
+
+  it("does not depend on the order of manifests", async () => {
+    const objects = [
+      connection(),
+      ...["a", "b", "c", "d"].map((name) =>
+        synced(name, { data: [...one(`/shop/${name}`).data, { key: "B", kms: blob(key(name)).data[0]!.kms }] }),
+      ),
+    ];
+    const { out } = await policy(objects);
+    await fc.assert(
+      fc.asyncProperty(fc.shuffledSubarray(objects, { minLength: objects.length }), async (shuffled) => {
+        expect((await policy(shuffled)).out).toBe(out);
+      }),
+      { numRuns: 3 },
+    );
+  });
+});
+
+describe("what cannot be told is told, and no policy is printed that would not suffice", () => {
+  const noRole = connection({ auth: { secretRef: { name: "keys", namespace: "keyferry" } } });
+
+  it.each<[string, object[], string[], string]>([
+    [
+      "an account",
+      [noRole, synced("a", one("/a"))],
+      [],
+      "the AWS account of ClusterAWSConnection default is not known, since it assumes no role: give --account",
+    ],
+    [
+      "a connection",
+      [synced("a", one("/a"))],
+      ["--account", account],
+      "ClusterAWSConnection default is not among the manifests: give it with --connection, or a region with --region",
+    ],
+    [
+      "a blob's key",
+      [connection(), synced("a", blob())],
+      [],
+      "data[0] (A): the blob names no key: give it kms.keyId, or name the keys of such blobs with --blob-key",
+    ],
+    [
+      "a cluster's name",
+      [connection({ binding: { scope: "Name" } }), synced("a", blob(key("one")))],
+      [],
+      "give --cluster-name",
+    ],
+    [
+      "what is not allowed",
+      [connection({ allow: { namespaces: { selector: {} }, parameters: ["/x/*"] } }), synced("a", one("/a"))],
+      [],
+      "parameter /a is not allowed",
+    ],
+    [
+      "a namespace that is not",
+      [connection({ allow: { namespaces: { names: ["bank"] } } }), synced("a", one("/a"))],
+      [],
+      "does not allow namespace shop",
+    ],
+    ["a key of another region", [connection(), synced("a", blob(key("one", "us-east-1")))], [], "is of us-east-1"],
+  ])("%s", async (_, objects, args, said) => {
+    const { code, out, err } = await run(objects, args);
+    expect([code, out]).toEqual([1, ""]);
+    expect(err).toContain(said);
+    expect(err.trim().split("\n")).toHaveLength(1);
+  });
+
+  it("and --account, --region and --blob-key say it", async () => {
+    const objects = [synced("a", { data: [...one("/a").data, { key: "B", kms: { ciphertext: "AQICAA==" } }] })];
+    const { of } = await policy(objects, "--account", account, "--region", "eu-west-1", "--blob-key", key("one"));
+    expect(of(own).ReadParameters!.Resource).toBe(parameter("/a"));
+    expect(of(own).DecryptBlobs!.Resource).toBe(key("one"));
+  });
+
+  it("a status tells the account and the keys of SecureStrings, as kubectl get prints them", async () => {
+    const status = { sources: [{ name: "/a", version: 1, lastModified: "2026-01-01T00:00:00Z", keyId: key("said") }] };
+    const objects = [
+      { ...noRole, status: { accountID: account } },
+      { ...synced("a", one("/a")), status },
+    ];
+    const { of } = await policy(objects);
+    expect(of("the keys of Secret keyferry/keys").DecryptSecureStrings!.Resource).toBe(key("said"));
+  });
+
+  it.each([
+    ["an account", ["--account", "12"], "--account must be 12 digits"],
+    ["a key that is an alias", ["--parameter-key", "alias/shop"], "must be ARNs of keys"],
+    ["a principal", ["--principal", "me"], "--principal must be the ARN of a role or a user"],
+  ])("a command line with %s is one line and exit 2", async (_, args, said) => {
+    const { code, out, err } = await run([], args);
+    expect([code, out, err.trim().split("\n").length]).toEqual([2, "", 1]);
+    expect(err).toContain(said);
+  });
+});
