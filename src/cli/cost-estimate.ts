@@ -130,12 +130,16 @@ export class Estimate {
       ["parameters asked for by these polls", polls.names, "interactions", paid],
       ["reads with decryption, after changes", changed.calls * changes, undefined],
       ["parameters asked for by these reads", changed.names * changes, "interactions", paid],
-      ["kms:Decrypt of SecureStrings, after changes", changed.names * changes, "kmsRequests"],
+      ["kms:Decrypt of SecureStrings, after changes", changed.secure * changes, "kmsRequests"],
       ["kms:Decrypt of blobs and messages, after changes", changed.blobs * changes, "kmsRequests"],
       ["kms:Decrypt of blobs of larger RSA keys, after changes", changed.rsaBlobs * changes, "kmsRsaRequests"],
       ["kms:DescribeKey, the health of keys", this.#keys.size * hours, "kmsRequests"],
       ["ssm:DescribeParameters, expiries", Math.ceil(parameters / descriptions) * hours, undefined],
-      ["secretsmanager:GetSecretValue, polls", polls.secrets, "secretsManagerCalls"],
+      [
+        "secretsmanager:GetSecretValue",
+        polls.secrets + (changed.names - changed.secure) * changes,
+        "secretsManagerCalls",
+      ],
       ["sqs:ReceiveMessage", receives, "sqsRequests"],
       ["sqs:DeleteMessage, of changes", this.#queues.size > 0 ? changes : 0, "sqsRequests"],
       ["sts:AssumeRole", this.#roles.size * hours, undefined],
@@ -144,7 +148,11 @@ export class Estimate {
     ];
     const monthly = rows.filter(([, count]) => count > 0).map((row) => this.#cost(...row));
     const first = [
-      this.#cost("first sync: kms:Decrypt of SecureStrings", parameters, "kmsRequests"),
+      this.#cost(
+        "first sync: kms:Decrypt of SecureStrings",
+        this.#sum(isSecure, ({ names }) => names),
+        "kmsRequests",
+      ),
       this.#cost("first sync: kms:Decrypt of blobs and messages", blobs, "kmsRequests"),
       this.#cost("first sync: kms:Decrypt of blobs of larger RSA keys", rsaBlobs, "kmsRsaRequests"),
     ];
@@ -185,7 +193,7 @@ export class Estimate {
     };
     const rounds = (watched: Watched) => monthSeconds / watched.interval / stretch(watched);
     const isPath = ({ reference }: Watched) => reference.kind === "path";
-    const isSecret = ({ reference }: Watched) => reference.kind === "parameter" && isPassedThrough(reference.name);
+    const isSecret = (one: Watched) => !isSecure(one);
     return {
       calls: this.#sum(
         (one) => !isPath(one),
@@ -202,7 +210,7 @@ export class Estimate {
 
   /** What one change has read, on the average over all parameters: a Secret is made anew as a whole. */
   #changed() {
-    const mean = { names: 0, calls: 0, blobs: 0, rsaBlobs: 0 };
+    const mean = { names: 0, secure: 0, calls: 0, blobs: 0, rsaBlobs: 0 };
     let weights = 0;
     for (const watched of this.#watched.values()) {
       if (!watched.changes) continue;
@@ -211,6 +219,7 @@ export class Estimate {
       const all = [...keys].map((key) => this.#watched.get(key)!);
       weights += watched.names;
       mean.names += watched.names * all.reduce((sum, { names }) => sum + names, 0);
+      mean.secure += watched.names * all.filter(isSecure).reduce((sum, { names }) => sum + names, 0);
       mean.calls += watched.names * Math.ceil(all.reduce((sum, one) => sum + callsOf(one), 0));
       for (const { blobs, rsaBlobs } of users) {
         mean.blobs += watched.names * blobs;
@@ -220,11 +229,17 @@ export class Estimate {
     const scale = weights === 0 ? 0 : 1 / weights;
     return {
       names: mean.names * scale,
+      secure: mean.secure * scale,
       calls: mean.calls * scale,
       blobs: mean.blobs * scale,
       rsaBlobs: mean.rsaBlobs * scale,
     };
   }
+}
+
+/** Whether a read with decryption is a request to KMS; a secret of Secrets Manager is paid for there. */
+function isSecure({ reference }: Watched): boolean {
+  return reference.kind === "path" || !isPassedThrough(reference.name);
 }
 
 /** Calls of one look: a tenth of one for a name, which travels with nine others. */

@@ -11,7 +11,7 @@ export interface Price {
 const ssm = "https://aws.amazon.com/systems-manager/pricing/";
 const kms = "https://aws.amazon.com/kms/pricing/";
 
-/** When the prices were last held against their pages, as YYYY-MM. */
+/** The month that these list prices are of, as YYYY-MM. AWS changes them without notice: their pages hold. */
 export const pricesOf = "2026-11";
 
 /** List prices of us-east-1; what is free every month is not taken off. The one table of them. */
