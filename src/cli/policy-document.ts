@@ -54,7 +54,8 @@ export function documentOf(needs: Needs, withOptional: boolean): Document {
   };
   add("ReadParameters", reads, uncovered(needs.parameters));
   add("ListPaths", "ssm:GetParametersByPath", needs.paths);
-  if (needs.isTagged) add("TagsOfPaths", "ssm:DescribeParameters", ["*"]);
+  const described = needs.isTagged ? "TagsOfPaths" : needs.isExpiryAsked ? "ExpiryOfParameters" : undefined;
+  if (described) add(described, "ssm:DescribeParameters", ["*"]);
   add("ReadSecretsManager", "secretsmanager:GetSecretValue", needs.secrets);
   for (const { base, action, keys, condition } of keyStatements(needs, withOptional)) {
     const isAlias = keys[0]!.includes(":alias/");
@@ -69,7 +70,7 @@ export function documentOf(needs: Needs, withOptional: boolean): Document {
   }
   for (const [actions, roles] of [...byActions].sort()) add("AssumeRoles", actions.split(" "), roles);
   const isRead = needs.parameters.size + needs.paths.size > 0;
-  if (withOptional && isRead && !needs.isTagged) add("OptionalExpiryOfParameters", "ssm:DescribeParameters", ["*"]);
+  if (withOptional && isRead && !described) add("OptionalExpiryOfParameters", "ssm:DescribeParameters", ["*"]);
   return { Version: "2012-10-17", Statement: statements };
 }
 

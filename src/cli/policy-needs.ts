@@ -6,6 +6,7 @@ import { pairsFor } from "../ciphertexts/binding.ts";
 import { keyIn } from "../ciphertexts/key-name.ts";
 import { checkMessage } from "../ciphertexts/message.ts";
 import type { Granted } from "../controllers/connection/connections.ts";
+import { asksForExpiry } from "../controllers/syncedsecret/gathered.ts";
 import {
   type FromCiphertext,
   isFromParameters,
@@ -43,8 +44,9 @@ export interface Needs {
   parameterKeys: Map<string, Set<string>>;
   /** Roles that it assumes, each with the actions on it. */
   roles: Map<string, Set<string>>;
-  /** Whether a path asks for tags, which DescribeParameters alone tells. */
+  /** Whether a path asks for tags, or something is done when a parameter expires: DescribeParameters alone tells. */
   isTagged: boolean;
+  isExpiryAsked: boolean;
 }
 
 /** What the manifests do not say. */
@@ -53,6 +55,8 @@ export interface Told {
   parameterKeys: readonly string[];
   /** ARNs of the keys of blobs that name none. */
   blobKeys: readonly string[];
+  /** The AWS account of an identity that no role tells; undefined where nobody said. */
+  account: string | undefined;
 }
 
 /** An identity that calls nobody: its spec is what is looked at. */
@@ -96,6 +100,7 @@ export class PolicyNeeds {
     this.#parameters(planned, granted);
     const problems = this.#ciphertexts(planned, granted, owner, granted.identity.region);
     const needs = this.#of(granted.identity, granted.account);
+    needs.isExpiryAsked ||= planned.references.length > 0 && asksForExpiry(resource);
     for (const { keyId } of resource.status?.sources ?? []) this.#parameterKey(needs, keyId, granted.identity.region);
     for (const standIn of granted.standIns ?? []) {
       const there = { ...granted, identity: standIn.identity, blobsBy: granted.identity };
@@ -188,14 +193,16 @@ export class PolicyNeeds {
     const parsed = parseQueueUrl(url, { region, endpoint });
     if (!("queue" in parsed)) return;
     const { receiver } = identities;
-    const needs = this.#of(receiver, accountOf(receiver) ?? account);
+    // Where namespaces have roles of their own, who receives may be the operator's own identity, of another account.
+    const home = accountOf(receiver) ?? (identities.account === undefined ? account : this.#told.account);
+    const needs = this.#of(receiver, home);
     const arn = `arn:${partitionOf(region)}:sqs:${region}:${parsed.queue.account}:${parsed.queue.name}`;
     needs.queues.add(arn);
-    if (parsed.queue.account === needs.account) needs.ownQueues.add(arn);
+    if (home === undefined || home === parsed.queue.account) needs.ownQueues.add(arn);
   }
 
   /** The needs of an identity; those who lead to it by a chain of roles need to assume these. */
-  #of(identity: Identity, account: string): Needs {
+  #of(identity: Identity, account: string | undefined): Needs {
     const { spec } = identity as Nobody;
     const partition = partitionOf(spec.region);
     const steps = spec.assumeRole ?? [];
@@ -220,7 +227,7 @@ export class PolicyNeeds {
     let needs = this.byIdentity.get(identity);
     if (!needs) {
       needs = {
-        ...{ identity, account, partition, isTagged: false, blobs: [] },
+        ...{ identity, account, partition, isTagged: false, isExpiryAsked: false, blobs: [] },
         ...{ parameters: new Set(), paths: new Set(), secrets: new Set(), queues: new Set(), ownQueues: new Set() },
         ...{ parameterKeys: new Map(), roles: new Map() },
       };

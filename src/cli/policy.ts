@@ -60,7 +60,7 @@ export async function runPolicy(flags: PolicyFlags, files: readonly string[]): P
     },
     region: async () => region,
   });
-  const needs = new PolicyNeeds({ parameterKeys: parameterKey, blobKeys: blobKey });
+  const needs = new PolicyNeeds({ parameterKeys: parameterKey, blobKeys: blobKey, account });
   const problems = new Set(manifests.problems);
   for (const resource of manifests.syncedSecrets) {
     try {

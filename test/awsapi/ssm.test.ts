@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
-import { AwsServer, rig, specAt } from "./aws-server.ts";
+import { AwsServer, rig, seriesOf, specAt } from "./aws-server.ts";
 
 const whole = {
   Name: "/shop/db",
@@ -64,6 +64,21 @@ test.each(["String", "StringList", "SecureString"])(
     expect((await identity.ssm.getParameter("/shop/db", { decrypt: false })).value).toBeUndefined();
   },
 );
+
+test("counts the SecureStrings that were decrypted, each of which AWS has asked KMS for", async () => {
+  const counted = rig();
+  const { ssm } = counted.identities.get(specAt(server.url));
+  const decrypted = () => seriesOf(counted.metrics, "keyferry_secure_strings_decrypted_total", {});
+  server.answerJson({ Parameters: [whole, { ...whole, Name: "/b", Type: "String" }], Parameter: whole });
+  await ssm.getParameters(["/shop/db", "/b"], { decrypt: false });
+  await ssm.getParameter("/shop/db", { decrypt: false });
+  expect(await decrypted()).toBe(0);
+  await ssm.getParameters(["/shop/db", "/b"], { decrypt: true });
+  await ssm.getParameter("/shop/db", { decrypt: true });
+  await ssm.getParametersByPath({ path: "/", recursive: true, decrypt: true });
+  expect(await decrypted()).toBe(3);
+  counted.identities.close();
+});
 
 test("lists a page of a path with its filters and its token", async () => {
   server.answerJson({ Parameters: [], NextToken: "n-2" });

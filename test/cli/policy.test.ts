@@ -77,6 +77,12 @@ describe("keyferry policy", () => {
     expect(Object.keys(of(reader))).toEqual(["ReadParameters", "ListPaths", "TagsOfPaths"]);
   });
 
+  it("asks for it too where something is done when a parameter expires", async () => {
+    const spec = { ...one("/shop/db"), refresh: { whenExpired: "DeleteKeys" } };
+    const { of } = await policy([connection(), synced("a", spec)], "--no-optional");
+    expect(Object.keys(of(reader))).toEqual(["ReadParameters", "ExpiryOfParameters"]);
+  });
+
   it("keeps other accounts' ARNs, AWS's own names and secrets of Secrets Manager apart", async () => {
     const foreign = "arn:aws:ssm:eu-west-1:999999999999:parameter/shared/db";
     const allow = { namespaces: { selector: {} }, parameters: [foreign, "/aws/service/*", "/aws/reference/*"] };

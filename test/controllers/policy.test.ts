@@ -17,6 +17,8 @@ const start = `the keys of Secret ${namespace}/aws-credentials`;
 const keys = { parameters: "", bound: "", alias: "", free: "" };
 const specs: Record<string, SyncedSecretSpec> = {};
 
+const tags = { ResourceType: "Parameter", ResourceId: "/shop/path/a", Tags: [{ Key: "env", Value: "prod" }] };
+
 interface Printed {
   identities: { identity: string; policy: Document }[];
   keys: KeyStatements[];
@@ -41,7 +43,6 @@ beforeAll(async () => {
       scope,
     );
   for (const name of ["/shop/db", "/shop/path/a", "/shop/path/b", "/shop/other"]) await put(name);
-  const tags = { ResourceType: "Parameter", ResourceId: "/shop/path/a", Tags: [{ Key: "env", Value: "prod" }] };
   await aws.direct("ssm", "AddTagsToResource", tags, scope);
   const context = { "keyferry.io/cluster": "prod", "keyferry.io/namespace": namespace, "keyferry.io/name": "blobs" };
   const blob = (keyId: string, bound: object = { context }) =>
@@ -129,6 +130,43 @@ it("what keyferry policy prints is enough for the operator, and no statement of 
     ],
     ...["ListPaths", "ReadParameters", "TagsOfPaths"],
   ]);
+}, 60_000);
+
+it("nor any resource, but for what lies below a path, which is asked for when it has gone", async () => {
+  const { identities } = await policy("--no-optional");
+  const needless: string[] = [];
+  for (const { identity, policy: whole } of identities) {
+    for (const statement of whole.Statement) {
+      const resources = [statement.Resource].flat();
+      if (resources.length === 1) continue;
+      for (const resource of resources) {
+        const less = { ...statement, Resource: resources.filter((other) => other !== resource) };
+        const rest = { ...whole, Statement: whole.Statement.map((other) => (other === statement ? less : other)) };
+        const all = identities.map((one) => (one.identity === identity ? { identity, policy: rest } : one));
+        if ((await reasons(all)).every((reason) => reason === "Synced")) needless.push(resource);
+      }
+    }
+  }
+  const members = `arn:aws:ssm:eu-west-1:${account}:parameter/shop/path/*`;
+  expect(needless).toEqual([members]);
+  const afterDeletion = async (policies: Printed["identities"]) => {
+    const secure = { type: "SecureString", keyId: keys.parameters } as const;
+    await aws.putParameter({ name: "/shop/path/a", value: "a", ...secure }, { account });
+    await aws.direct("ssm", "AddTagsToResource", tags, { account });
+    expect(await reasons(policies)).toEqual(["Synced", "Synced"]);
+    await aws.deleteParameter("/shop/path/a", { account });
+    await world.pass(20 * 60_000);
+    return Object.keys((await world.data("parameters"))!).sort();
+  };
+  specs.parameters!.refresh = { whenMissing: "DeleteKeys" };
+  specs.parameters!.dataFrom![0]!.allowEmpty = true;
+  // As a resource, and not in the condition on the key, which the members' values need.
+  const without = JSON.parse(JSON.stringify(identities)) as Printed["identities"];
+  for (const statement of without.flatMap(({ policy: { Statement } }) => Statement)) {
+    statement.Resource = [statement.Resource].flat().filter((resource) => resource !== members);
+  }
+  expect(await afterDeletion(without)).toEqual(["DB", "a"]);
+  expect(await afterDeletion(identities)).toEqual(["DB"]);
 }, 60_000);
 
 it("it does not reach beyond what the manifests name", async () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type Kind, root } from "../../scripts/crds.ts";
 import { stale } from "../../scripts/generated.ts";
 import { namesOf, referenceOf } from "../../scripts/reference-of.ts";
+import { schemasOf } from "../../scripts/schemas-of.ts";
 import { typesOf } from "../../scripts/types-of.ts";
 
 const kind: Kind = {
@@ -83,6 +84,25 @@ describe("types", () => {
 
   test("use the one type of conditions", () => {
     expect(of("ShipStatus")).toContain("  conditions?: Condition[];");
+  });
+});
+
+test("schemas keep what is checked without an API server, and of the spec alone", () => {
+  const [, json] = /Ship:\n {4}'(.*)',\n/.exec(schemasOf([kind]))!;
+  expect(JSON.parse(json!)).toEqual({
+    type: "object",
+    required: ["name"],
+    properties: {
+      name: { type: "string" },
+      crew: {
+        type: "array",
+        items: { type: "object", properties: { rank: { type: "string", enum: ["Mate", "Cook"] } } },
+      },
+      flags: { type: "array", items: { type: "string", enum: ["Red", "Blue"] } },
+      cargo: { type: "object", additionalProperties: { type: "string" } },
+      masts: { type: "integer" },
+      sunk: { type: "boolean" },
+    },
   });
 });
 
