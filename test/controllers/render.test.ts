@@ -173,6 +173,29 @@ describe("keyferry render", () => {
     expect((parse(out) as SecretIntent).metadata).not.toHaveProperty("ownerReferences");
   });
 
+  it("leaves out what carries a uid that the manifest does not have, and writes it where it has one", async () => {
+    const data = [{ key: "DB", parameter: { name: "/shop/db" } }];
+    const names = {
+      Owner: ["keyferry.io/keys", "keyferry.io/revision"],
+      Orphan: ["keyferry.io/keys", "keyferry.io/revision"],
+      Merge: [],
+    };
+    for (const [creationPolicy, annotations] of Object.entries(names)) {
+      const object = manifest("uids", { data, target: { creationPolicy: creationPolicy as "Owner" } });
+      const without = parse((await render([object, connection()])).out) as SecretIntent;
+      expect(Object.keys(without.metadata.annotations!).sort()).toEqual(annotations);
+      expect(without.metadata).not.toHaveProperty("ownerReferences");
+      const whole = { ...object, metadata: { ...object.metadata, uid: "one" } };
+      const { metadata } = parse((await render([whole, connection()])).out) as SecretIntent;
+      const marks = {
+        Owner: metadata.ownerReferences?.[0]?.uid,
+        Orphan: metadata.annotations!["keyferry.io/orphan-of"],
+        Merge: metadata.annotations!["keyferry.io/revision-one"] && "one",
+      };
+      expect(marks[creationPolicy as "Owner"]).toBe("one");
+    }
+  });
+
   it("names unknown fields and wrong types before it calls anybody", async () => {
     aws.resetCalls();
     const spec = { data: [{ key: "A", paramter: { name: canary } }], refresh: { policy: canary } };
