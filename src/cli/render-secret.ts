@@ -91,7 +91,7 @@ export class Rendering {
     });
     const outages = { failure: () => undefined, isDown: () => false };
     // A person sees everything at once, and a blob that does not open is one thing more to mend.
-    const opened = await openBlobs(gathered, { lanes: this.#lanes, outages, metrics: this.#metrics });
+    const opened = await openBlobs(gathered, { lanes: this.#lanes, audit: undefined, outages, metrics: this.#metrics });
     const lost = assessment.lost.length > 0 ? losses(assessment) : [];
     const problems = distinct([...assessment.problems, ...unread, ...lost, ...opened.problems]);
     if (problems.length > 0) return { ok: false, problems };
