@@ -1,7 +1,8 @@
 import { beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
-import type { SyncedSecretSpec } from "../../src/api/types.ts";
+import type { ClusterAWSConnection, SyncedSecretSpec } from "../../src/api/types.ts";
 import type { Document, KeyStatements } from "../../src/cli/policy-document.ts";
+import { clusterAWSConnections, type KubeObject } from "../../src/kube/resource.ts";
 import { allows } from "../aws/policy.ts";
 import { keyferry } from "../cli/run.ts";
 import { sharedCluster } from "../cluster/shared.ts";
@@ -24,7 +25,7 @@ interface Printed {
   keys: KeyStatements[];
 }
 
-const connection = {
+const connection: Record<string, unknown> = {
   auth: {
     secretRef: { name: "aws-credentials", namespace },
     assumeRole: [{ roleArn: hub, sessionTags: { team: "shop" } }, { roleArn: reader }],
@@ -63,7 +64,7 @@ beforeAll(async () => {
 
 async function policy(...args: string[]): Promise<Printed> {
   const apiVersion = "keyferry.io/v1alpha1";
-  const endpoints = { ssm: aws.url, kms: aws.url, sts: aws.url };
+  const endpoints = { ssm: aws.url, kms: aws.url, sts: aws.url, sqs: aws.url };
   const connectionRef = { kind: "ClusterAWSConnection", name: namespace };
   const objects = [
     ...Object.entries(specs).map(([name, spec]) => ({
@@ -217,3 +218,35 @@ it("it says what each key's policy has to allow, and to whom", async () => {
     },
   });
 });
+
+it("a queue of events is received from, by both of its statements and no less", async () => {
+  const queueUrl = await aws.createQueue(`policy-${namespace}`, { account });
+  const endpoints = { ssm: aws.url, kms: aws.url, sts: aws.url, sqs: aws.url };
+  connection.events = { queueUrl };
+  await world.makeConnection({ ...connection, endpoints });
+  const { identities } = await policy("--no-optional");
+  const ready = async (policies: Printed["identities"], wanted: string) => {
+    enforce(policies);
+    await world.restart();
+    world.engine.events.begin();
+    const said = async () => {
+      await world.sync();
+      const { status } = await world.client.get<KubeObject & ClusterAWSConnection>(
+        clusterAWSConnections,
+        undefined,
+        namespace,
+      );
+      return status?.conditions?.find(({ type }) => type === "EventsReady")?.status;
+    };
+    await expect.poll(said, { timeout: 5_000 }).toBe(wanted);
+  };
+  const without = (sid: string) =>
+    identities.map(({ identity, policy: { Version, Statement } }) => ({
+      identity,
+      policy: { Version, Statement: Statement.filter(({ Sid }) => Sid !== sid) },
+    }));
+  await ready(identities, "True");
+  await ready(without("ReceiveEvents"), "False");
+  await ready(identities, "True");
+  await ready(without("TagsOfQueues"), "False");
+}, 60_000);
