@@ -53,7 +53,7 @@ export class Granting {
    *
    * @throws Failure where it may not, or that cannot be told from what was given
    */
-  async of(resource: SyncedSecret): Promise<{ granted: Granted; connected: Connected; isGiven: boolean }> {
+  async of(resource: SyncedSecret): Promise<{ granted: Granted; connected: Connected }> {
     const key = this.#connections.keyFor(resource);
     const given = this.#given.get(key);
     let connected = this.#resolved.get(key);
@@ -74,7 +74,6 @@ export class Granting {
     return {
       granted: given ? granted : { ...granted, parameters: undefined, closed: false },
       connected,
-      isGiven: given !== undefined,
     };
   }
 
