@@ -82,8 +82,14 @@ async function perform(command: Command, work: () => Promise<number>): Promise<n
     return await work();
   } catch (error) {
     if (error instanceof UsageError) return command.error(`error: ${error.message}`);
-    if (!(error instanceof Failure)) throw error;
-    process.stderr.write(`keyferry: ${error.message}\n`);
+    process.stderr.write(`keyferry: ${error instanceof Failure ? error.message : placeOf(error)}\n`);
     return 1;
   }
+}
+
+/** Where in the program something went wrong that nobody thought of. Its message may quote a value, its place does not. */
+function placeOf(error: unknown): string {
+  const { name, stack = "" } = error instanceof Error ? error : new Error();
+  const frames = stack.split("\n").filter((line) => /^ {4}at /.test(line));
+  return [`the program itself failed (${name}); where is what a report of it needs:`, ...frames.slice(0, 8)].join("\n");
 }

@@ -64,3 +64,17 @@ it("a cluster that is not configured is one clear line in the log and exit 1", a
   expect(out).toContain("no Kubernetes cluster is configured: set KUBECONFIG");
   expect(JSON.parse(out.trim().split("\n").at(-1)!)).toMatchObject({ level: "error" });
 });
+
+it("an error that nobody thought of is told by its place, without what its message holds", async () => {
+  const broken = 'data:text/javascript,process.stdout.write=()=>{throw new TypeError(atob("aHVudGVyMg=="))}';
+  const env = { PATH: process.env.PATH, NO_COLOR: "1", NODE_OPTIONS: `--import=${encodeURI(broken)}` };
+  const child = run(process.execPath, ["dist/keyferry.js", "cost", "--changes-per-day", "1", "examples/first.yaml"], {
+    env,
+  });
+  const { code, stdout, stderr } = await child.catch((error) => error);
+  expect(stderr).toContain("keyferry: the program itself failed (TypeError)");
+  expect(stderr).toContain("    at ");
+  expect(stderr.length).toBeLessThan(2_000);
+  expect(stdout + stderr).not.toContain("hunter2");
+  expect(code).toBe(1);
+});
