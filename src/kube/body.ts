@@ -1,23 +1,19 @@
 import type { Readable } from "node:stream";
 
-/** A body was longer than what was allowed. */
-export class BodyTooLong extends Error {}
-
-/**
- * Reads a whole body.
- *
- * @param mostBytes past which the rest is not read, and the connection is given up
- * @throws BodyTooLong, or what the stream fails with
- */
-export async function readBody(body: Readable, mostBytes: number): Promise<Buffer> {
+/** Reads a body as far as it comes, and no further than `mostBytes`: undefined where it is longer, or breaks off. */
+export async function readBody(body: Readable, mostBytes: number): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > mostBytes) throw new BodyTooLong();
-    chunks.push(chunk);
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > mostBytes) return undefined;
+      chunks.push(chunk);
+    }
+  } catch {
+    return undefined;
   }
-  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
+  return Buffer.concat(chunks, size);
 }
 
 /** Parses JSON; undefined where it is none. The parser's message, which quotes the text, goes no further. */

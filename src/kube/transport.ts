@@ -3,9 +3,10 @@ import type { Dispatcher } from "undici";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import { BodyTooLong, parseJSON, readBody } from "./body.ts";
+import { parseJSON, readBody } from "./body.ts";
 import type { Access, Connection } from "./connection.ts";
 import { errorOfAnswer, errorOfConnection, KubeError } from "./errors.ts";
+import { type Answer, exchange } from "./exchange.ts";
 
 export interface TransportOptions {
   connection: Connection;
@@ -53,10 +54,7 @@ export class Transport {
   /** Resolves to the JSON of a 2xx answer, an object or a list; `mostBytes` bounds it. */
   async json(call: Call, mostBytes: number): Promise<object> {
     const bytes = await this.#authorized(call, (access) =>
-      this.#timed(call, async (abort) => {
-        const { body } = await this.#send(call, access.requests, access, abort);
-        return this.#read(call, body, mostBytes);
-      }),
+      this.#timed(call, (abort) => this.#exchange(call, access, abort, mostBytes)),
     );
     const parsed = parseJSON(bytes);
     if (typeof parsed !== "object" || parsed === null) throw notUnderstood(call.request);
@@ -123,43 +121,74 @@ export class Transport {
     }
   }
 
+  /** @returns the body of a 2xx answer */
+  async #exchange(call: Call, access: Access, abort: AbortSignal, mostBytes: number): Promise<Buffer> {
+    let isCounted = false;
+    const begun = (statusCode: number) => {
+      isCounted = true;
+      this.#count(call, String(statusCode));
+      return isSuccess(statusCode) ? mostBytes : longestFailure;
+    };
+    try {
+      const { statusCode, headers, bytes } = await exchange(access.requests, this.#request(call, access), {
+        abort,
+        begun,
+      });
+      if (!isSuccess(statusCode)) throw failureOf(call, statusCode, headers, bytes);
+      if (!bytes) throw new KubeError("tooLarge", `${call.request}: the answer is over ${mostBytes} bytes`);
+      return bytes;
+    } catch (error) {
+      const failure = error instanceof KubeError ? error : errorOfConnection(call.request, error);
+      if (!isCounted) this.#count(call, failure.kind);
+      throw failure;
+    }
+  }
+
   async #send(call: Call, pool: Dispatcher, access: Access, abort: AbortSignal): Promise<Dispatcher.ResponseData> {
-    const { userAgent, metrics } = this.#options;
-    const count = (code: string) => metrics.kubernetesRequests.inc({ verb: call.verb, code });
     let response: Dispatcher.ResponseData;
     try {
       abort.throwIfAborted();
-      response = await pool.request({
-        origin: access.origin,
-        path: access.prefix + call.path,
-        method: call.method,
-        headers: { "user-agent": userAgent, accept: "application/json", ...access.headers, ...call.headers },
-        body: call.body ?? null,
-        signal: abort,
-        // Our own timer bounds both, and is a clock that tests can step.
-        headersTimeout: 0,
-        bodyTimeout: 0,
-      });
+      response = await pool.request({ ...this.#request(call, access), signal: abort });
     } catch (error) {
       const failure = abort.aborted ? (abort.reason as KubeError) : errorOfConnection(call.request, error);
-      count(failure.kind);
+      this.#count(call, failure.kind);
       throw failure;
     }
     const { statusCode, headers, body } = response;
-    count(String(statusCode));
-    if (statusCode >= 200 && statusCode < 300) return response;
-    const bytes = await readBody(body, longestFailure).catch(() => Buffer.of());
-    throw errorOfAnswer(call.request, statusCode, headers["retry-after"], parseJSON(bytes));
+    this.#count(call, String(statusCode));
+    if (isSuccess(statusCode)) return response;
+    throw failureOf(call, statusCode, headers, await readBody(body, longestFailure));
   }
 
-  async #read(call: Call, body: Readable, mostBytes: number): Promise<Buffer> {
-    try {
-      return await readBody(body, mostBytes);
-    } catch (error) {
-      if (!(error instanceof BodyTooLong)) throw error;
-      throw new KubeError("tooLarge", `${call.request}: the answer is over ${mostBytes} bytes`);
-    }
+  #request(call: Call, access: Access): Dispatcher.DispatchOptions & { path: string } {
+    return {
+      origin: access.origin,
+      path: access.prefix + call.path,
+      method: call.method,
+      headers: {
+        "user-agent": this.#options.userAgent,
+        accept: "application/json",
+        ...access.headers,
+        ...call.headers,
+      },
+      body: call.body ?? null,
+      // Our own timer bounds both, and is a clock that tests can step.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    };
   }
+
+  #count({ verb }: Call, code: string): void {
+    this.#options.metrics.kubernetesRequests.inc({ verb, code });
+  }
+}
+
+function isSuccess(statusCode: number): boolean {
+  return statusCode >= 200 && statusCode < 300;
+}
+
+function failureOf(call: Call, statusCode: number, headers: Answer["headers"], bytes: Buffer = Buffer.of()): KubeError {
+  return errorOfAnswer(call.request, statusCode, headers["retry-after"], parseJSON(bytes));
 }
 
 async function* chunksOf(body: Readable, request: string): AsyncGenerator<Uint8Array> {
