@@ -1,0 +1,128 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { describe, expect, test } from "vitest";
+import { root } from "../../scripts/crds.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import { keyferry } from "../cli/run.ts";
+import { anchorsOf, blocksOf, codeIn, page, pages, proseOf } from "./pages.ts";
+
+describe("every link leads somewhere:", () => {
+  for (const one of pages) {
+    test(one.path, () => {
+      const dead = linksOf(one.path, proseOf(one)).filter((link) => !leadsSomewhere(one.path, link));
+      expect(dead).toEqual([]);
+    });
+  }
+});
+
+function linksOf(_path: string, text: string): string[] {
+  const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!);
+  return links.filter((link) => !/^[a-z]+:/.test(link));
+}
+
+function leadsSomewhere(from: string, link: string): boolean {
+  const [path = "", anchor] = link.split("#");
+  const target = path === "" ? from : relative(root, join(root, dirname(from), path));
+  if (!existsSync(join(root, target))) return false;
+  if (anchor === undefined) return true;
+  const there = pages.find((one) => one.path === target);
+  return there !== undefined && anchorsOf(there).has(anchor);
+}
+
+test("README.md leads to every page of docs/", () => {
+  const linked = linksOf("README.md", page("README.md").text).map((link) => link.split("#")[0]);
+  const all = pages.map(({ path }) => path).filter((path) => /^docs\/[^/]+$/.test(path));
+  expect(all.filter((path) => !linked.includes(path))).toEqual([]);
+});
+
+test("every metric that is named exists, and docs/metrics.md has all", async () => {
+  const known = new Set((await new Metrics().registry.getMetricsAsJSON()).map(({ name }) => name));
+  const ending = /_(bucket|sum|count)$/;
+  const isKnown = (name: string) => known.has(name) || known.has(name.replace(ending, ""));
+  for (const { path, text } of pages) {
+    const named = [...text.matchAll(/\bkeyferry_[a-z_]*[a-z]\b/g)].map(([name]) => name);
+    // The table of the audit is a table of the reader's own.
+    const unknown = named.filter((name) => !isKnown(name) && name !== "keyferry_audit");
+    expect(unknown, path).toEqual([]);
+  }
+  const listed = [...page("docs/metrics.md").text.matchAll(/^\| `(keyferry_[a-z_]+)`/gm)].map(([, name]) => name!);
+  expect(listed.toSorted()).toEqual([...known].filter((name) => name.startsWith("keyferry_")).sort());
+});
+
+/** The flags of each command, by its help. */
+async function flags(): Promise<Map<string, Set<string>>> {
+  const commands = commandsIn((await keyferry(["--help"])).out);
+  const helps = await Promise.all(
+    commands.map(async (name) => [name, (await keyferry([name, "--help"])).out] as const),
+  );
+  return new Map(helps.map(([name, help]) => [name, new Set(flagsIn(help))]));
+}
+
+function commandsIn(help: string): string[] {
+  const [, list = ""] = help.split("Commands:\n");
+  const names = [...list.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name!);
+  return names.filter((name) => name !== "help");
+}
+
+function flagsIn(text: string): string[] {
+  return [...text.matchAll(/(?<![\w-])--[a-z][a-z-]*[a-z]/g)].map(([flag]) => flag);
+}
+
+/** Programs of others, whose flags are theirs. */
+const others = /^(aws|kubectl|helm|openssl|base64|jq|make|node|aws-encryption-cli|vitest|docker)\b/;
+
+describe("every flag that is named exists", async () => {
+  const known = await flags();
+  const any = new Set([...known.values()].flatMap((some) => [...some]));
+  const isMissing = (code: string) => {
+    const command = /\bkeyferry ([a-z]+)/.exec(code)?.[1];
+    const has = command !== undefined && known.has(command) ? known.get(command)! : any;
+    return flagsIn(code).filter((flag) => !has.has(flag));
+  };
+
+  test("the program has commands, and help for each", () => {
+    expect([...known.keys()]).toEqual(expect.arrayContaining(["controller", "encrypt", "reencrypt"]));
+    for (const [name, some] of known) expect(some.size, name).toBeGreaterThan(1);
+  });
+
+  for (const one of pages) {
+    test(`in ${one.path}`, () => {
+      const inline = codeIn(one).filter((code) => !others.test(code));
+      const shell = blocksOf(one).filter(({ language }) => language === "sh" || language === "");
+      const commands = shell.flatMap(({ text }) => commandLinesOf(text));
+      expect([...inline, ...commands].flatMap(isMissing)).toEqual([]);
+    });
+  }
+
+  test("and docs/cli.md has every flag of the commands that people run, each in its place", () => {
+    const sections = page("docs/cli.md").text.split(/^## /m);
+    for (const [name, some] of known) {
+      if (name === "controller") continue;
+      const section = sections.find((text) => text.startsWith(`keyferry ${name}\n`)) ?? "";
+      const general = sections[0]!;
+      const unsaid = [...some].filter((flag) => !`${general}${section}`.includes(flag) && flag !== "--help");
+      expect(unsaid, name).toEqual([]);
+    }
+  });
+});
+
+/** The calls of keyferry in a block of shell, each with its continued lines. */
+function commandLinesOf(text: string): string[] {
+  const lines = text.replace(/\\\n/g, " ").split("\n");
+  return lines
+    .flatMap((line) => line.split(/ [|>] |\$\(/))
+    .filter((part) => /^\s*keyferry [a-z]/.test(part))
+    .map((part) => part.trim());
+}
+
+test("docs/operations.md has every flag of the operator", async () => {
+  const { out } = await keyferry(["controller", "--help"]);
+  const text = page("docs/operations.md").text;
+  expect(flagsIn(out).filter((flag) => flag !== "--help" && !text.includes(flag))).toEqual([]);
+});
+
+test("the version of the reference's API is the one that manifests have", () => {
+  const versions = new Set(pages.flatMap(({ text }) => text.match(/keyferry\.io\/v1[a-z0-9]+/g) ?? []));
+  expect([...versions]).toEqual(["keyferry.io/v1alpha1"]);
+  expect(readFileSync(join(root, "src/api/annotations.ts"), "utf8")).toContain('"keyferry.io/v1alpha1"');
+});

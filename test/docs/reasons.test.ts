@@ -1,0 +1,53 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { root } from "../../scripts/crds.ts";
+import { reasons } from "../../src/api/reasons.ts";
+import { keyAtRisk } from "../../src/ciphertexts/key-health.ts";
+import { eventsReady } from "../../src/controllers/events/condition.ts";
+import { failedOver } from "../../src/controllers/syncedsecret/failover.ts";
+import { page, rowsBelow } from "./pages.ts";
+
+const reasonsPage = page("docs/reasons.md");
+const names = (heading: string) => rowsBelow(reasonsPage, heading).map(([first]) => first!.replace(/`/g, ""));
+
+const source = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".ts") && !file.endsWith("reasons.ts"))
+  .map((file) => readFileSync(join(root, "src", file), "utf8"))
+  .join("\n");
+
+/** Reasons of conditions that warn; none of Ready's, so that no failure has them. */
+const ofWarnings = ["Receiving", "Expiring", "NoChange", "InvalidPolicy"];
+
+test("docs/reasons.md has every reason once, and no other", () => {
+  const listed = [...names("## Reasons of Ready"), ...names("## Reasons of other conditions")];
+  expect(listed.toSorted()).toEqual([...reasons, ...ofWarnings].sort());
+});
+
+test("every reason is given somewhere in the program", () => {
+  expect([...reasons, ...ofWarnings].filter((reason) => !source.includes(`"${reason}"`))).toEqual([]);
+});
+
+test("docs/reasons.md has every type of condition, as the program writes it", () => {
+  const listed = names("## Conditions");
+  expect(listed).toEqual(expect.arrayContaining([keyAtRisk, eventsReady, failedOver]));
+  expect(listed.filter((type) => !source.includes(`"${type}"`))).toEqual([]);
+  const written = [...source.matchAll(/\btype: "([A-Z]\w+)", status/g)].map(([, type]) => type!);
+  const constants = [...source.matchAll(/^(?:export )?const \w+ = "([A-Z][a-z]+(?:[A-Z][a-z]+)+)";$/gm)].map(
+    ([, type]) => type!,
+  );
+  const isType = (name: string) => !reasons.some((reason) => reason === name);
+  expect([...written, ...constants].filter(isType).filter((type) => !listed.includes(type))).toEqual([]);
+});
+
+test("every row of docs/reasons.md has a cause, what happens meanwhile, and a cure", () => {
+  for (const [heading, cells] of [
+    ["## Reasons of Ready", 4],
+    ["## Reasons of other conditions", 5],
+  ] as const) {
+    const short = rowsBelow(reasonsPage, heading).filter(
+      (row) => row.length !== cells || row.some((cell) => cell === ""),
+    );
+    expect(short, heading).toEqual([]);
+  }
+});
