@@ -149,6 +149,20 @@ const trials: Record<string, Trial> = {
     says: ["dataFrom[0]"],
     mends: async () => ({ dataFrom: [{ path: { name: "/excluded" } }] }),
   },
+  "tags that nothing below a path carries": {
+    setUp: () => put("/tagged/A", "a"),
+    spec: { dataFrom: [{ path: { name: "/tagged" } }] },
+    holds: { A: "a" },
+    breaks: async () => ({ dataFrom: [{ path: { name: "/tagged", tags: { env: "prod" } } }] }),
+    reason: "EmptyResult",
+    says: ["dataFrom[0]", "/tagged with the tags env=prod", "ssm:DescribeParameters", "allowEmpty: true"],
+    mends: () =>
+      aws.direct("ssm", "AddTagsToResource", {
+        ResourceType: "Parameter",
+        ResourceId: "/tagged/A",
+        Tags: [{ Key: "env", Value: "prod" }],
+      }),
+  },
   "equal keys of two documents": {
     setUp: () => Promise.all([put("/equal/1", '{"A":"a"}'), put("/equal/2", '{"B":"b"}')]),
     spec: {

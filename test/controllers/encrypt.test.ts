@@ -14,7 +14,7 @@ const world = await makeWorld(cluster, "encrypt", { clusterName: "prod" });
 const { aws, namespace } = world;
 const folder = await mkdtemp(join(tmpdir(), "keyferry-encrypt-"));
 removeAtEnd(folder);
-const keys = { one: "", two: "", rsa: "", sign: "", primary: "" };
+const keys = { one: "", two: "", rsa: "", sign: "", curve: "", primary: "" };
 const secret = "hunter2 of the shop";
 
 beforeAll(async () => {
@@ -22,10 +22,13 @@ beforeAll(async () => {
   keys.two = await aws.createKey();
   keys.rsa = await aws.createKey({ spec: "RSA_2048", usage: "ENCRYPT_DECRYPT" });
   keys.sign = await aws.createKey({ spec: "RSA_2048", usage: "SIGN_VERIFY" });
+  keys.curve = await aws.createKey({ spec: "ECC_NIST_P256", usage: "SIGN_VERIFY" });
   keys.primary = await aws.createKey({ multiRegion: true }, { region: "us-east-1" });
   await aws.direct("kms", "ReplicateKey", { KeyId: keys.primary, ReplicaRegion: "eu-west-1" }, { region: "us-east-1" });
   const { PublicKey } = await aws.direct("kms", "GetPublicKey", { KeyId: keys.rsa });
   await writeFile(join(folder, "rsa.b64"), `${PublicKey}\n`);
+  const curve = await aws.direct("kms", "GetPublicKey", { KeyId: keys.curve });
+  await writeFile(join(folder, "curve.b64"), `${curve.PublicKey}`);
   await writeFile(join(folder, "tls.key"), secret);
 });
 
@@ -142,6 +145,13 @@ describe("keyferry encrypt", () => {
       secret,
       1,
       "the key of --public-key is no public key",
+    ],
+    [
+      "a public key that is not RSA",
+      () => ["--key", keys.curve, "--public-key", "curve.b64"],
+      secret,
+      1,
+      "is of the kind ec, which cannot encrypt",
     ],
     ["no public key", () => ["--key", keys.rsa, "--public-key", "none"], secret, 1, "--public-key names no file"],
     [

@@ -169,36 +169,41 @@ describe("a look", () => {
 });
 
 describe("an event on the connection's queue is a look at once:", () => {
-  it.each(["ScheduleKeyDeletion", "DisableKey"])("CloudTrail's of %s", async (eventName) => {
-    const queueUrl = await aws.createQueue(`keys-${eventName.toLowerCase()}`);
-    const endpoints = { ssm: aws.url, kms: aws.url, sts: aws.url, sqs: aws.url };
-    await world.makeConnection({ endpoints, events: { queueUrl } });
-    const key = await aws.createKey();
-    const name = `event-${eventName.toLowerCase()}`;
-    await settled(name, key);
-    world.engine.events.begin();
-    await kms(eventName, key);
-    const sqs = new SQS(aws.config());
-    const event = {
-      source: "aws.kms",
-      "detail-type": "AWS API Call via CloudTrail",
-      account: aws.account,
-      region: "eu-west-1",
-      resources: [],
-      detail: { eventSource: "kms.amazonaws.com", eventName, requestParameters: { keyId: key } },
-    };
-    await sqs.sendMessage({ QueueUrl: queueUrl, MessageBody: JSON.stringify(event) });
-    await vi.waitFor(
-      async () => {
-        await world.sync();
-        expect(await atRisk(name)).toMatchObject({ status: "True" });
-      },
-      { timeout: 20_000, interval: 200 },
-    );
-    sqs.destroy();
-    await world.makeConnection();
-    await world.sync();
-  });
+  it.each(["ScheduleKeyDeletion", "DisableKey", "DeleteImportedKeyMaterial"])(
+    "CloudTrail's of %s",
+    async (eventName) => {
+      const queueUrl = await aws.createQueue(`keys-${eventName.toLowerCase()}`);
+      const endpoints = { ssm: aws.url, kms: aws.url, sts: aws.url, sqs: aws.url };
+      await world.makeConnection({ endpoints, events: { queueUrl } });
+      const isImported = eventName === "DeleteImportedKeyMaterial";
+      const key = await aws.createKey(isImported ? { origin: "EXTERNAL" } : {});
+      if (isImported) await importMaterial(aws, key);
+      const name = `event-${eventName.toLowerCase()}`;
+      await settled(name, key);
+      world.engine.events.begin();
+      await kms(eventName, key);
+      const sqs = new SQS(aws.config());
+      const event = {
+        source: "aws.kms",
+        "detail-type": "AWS API Call via CloudTrail",
+        account: aws.account,
+        region: "eu-west-1",
+        resources: [],
+        detail: { eventSource: "kms.amazonaws.com", eventName, requestParameters: { keyId: key } },
+      };
+      await sqs.sendMessage({ QueueUrl: queueUrl, MessageBody: JSON.stringify(event) });
+      await vi.waitFor(
+        async () => {
+          await world.sync();
+          expect(await atRisk(name)).toMatchObject({ status: "True" });
+        },
+        { timeout: 20_000, interval: 200 },
+      );
+      sqs.destroy();
+      await world.makeConnection();
+      await world.sync();
+    },
+  );
 });
 
 it("keys in use are those of the blobs that were opened, and of SecureStrings those that the status tells", () => {
