@@ -194,6 +194,18 @@ describe("bad input", () => {
     ["no base64", () => ({ ciphertext: "....AgV4" }), "InvalidData", "is not base64"],
     ["another key's", () => ({ ciphertext: message.plain!, keyIds: [keys.two] }), "DecryptFailed", "names none"],
     [
+      "a key of another Region's alone",
+      () => ({ ciphertext: message.plain!, keyIds: [keys.one.replace("eu-west-1", "us-east-1")] }),
+      "KeyUnavailable",
+      "no key of encryptionSDK.keyIds can be used in eu-west-1",
+    ],
+    [
+      "a key of another partition's alone",
+      () => ({ ciphertext: message.plain!, keyIds: [keys.one.replace("arn:aws:", "arn:aws-cn:")] }),
+      "KeyUnavailable",
+      "no key of encryptionSDK.keyIds can be used in eu-west-1",
+    ],
+    [
       "another context's",
       () => ({ ciphertext: message.plain!, encryptionContext: { team: "bank" } }),
       "ContextMismatch",
