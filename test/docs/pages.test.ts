@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/crds.ts";
@@ -35,7 +35,7 @@ test("README.md leads to every page of docs/", () => {
   expect(all.filter((path) => !linked.includes(path))).toEqual([]);
 });
 
-test("every metric that is named exists, and docs/metrics.md has all", async () => {
+test("every metric that is named exists", async () => {
   const known = new Set((await new Metrics().registry.getMetricsAsJSON()).map(({ name }) => name));
   const ending = /_(bucket|sum|count)$/;
   const isKnown = (name: string) => known.has(name) || known.has(name.replace(ending, ""));
@@ -45,8 +45,41 @@ test("every metric that is named exists, and docs/metrics.md has all", async () 
     const unknown = named.filter((name) => !isKnown(name) && name !== "keyferry_audit");
     expect(unknown, path).toEqual([]);
   }
-  const listed = [...page("docs/metrics.md").text.matchAll(/^\| `(keyferry_[a-z_]+)`/gm)].map(([, name]) => name!);
-  expect(listed.toSorted()).toEqual([...known].filter((name) => name.startsWith("keyferry_")).sort());
+});
+
+/** Paths of the fields of all kinds, as the reference has them. */
+const fields = ["syncedsecret", "awsconnection", "clusterawsconnection"].flatMap((kind) =>
+  [...page(`docs/reference/${kind}.md`).text.matchAll(/^\| `((?:spec|status)\.[^`]+)`/gm)].map(([, path]) => path!),
+);
+
+/** How a page begins the path of a field, from wherever it is clear. */
+const fieldStart =
+  /^(spec|status|refresh|target|allow|auth|binding|limits|endpoints|assumeRole\[\]|data\[\]|dataFrom\[\]|kms|encryptionSDK|parameter|path|sources\[\])\./;
+
+describe("every field that is named exists:", () => {
+  for (const one of pages) {
+    test(one.path, () => {
+      const named = codeIn(one).map((code) => code.split(/[:= ]/)[0]!);
+      const paths = named.filter((code) => fieldStart.test(code) && !/[/(@]|\.(ts|md|json|pem|yaml)$/.test(code));
+      const isField = (path: string) => fields.some((field) => `.${field}`.endsWith(`.${path.replace(/\[\]$/, "")}`));
+      expect(paths.filter((path) => !isField(path.replace(/\[\d+\]/g, "[]")))).toEqual([]);
+    });
+  }
+});
+
+test("every parameter and output of a template that is named exists", () => {
+  const folder = join(root, "aws");
+  const templates = readdirSync(folder).map((file) => readFileSync(join(folder, file), "utf8"));
+  const names = new Set(templates.flatMap((text) => [...text.matchAll(/^ {2}([A-Z]\w+):/gm)].map(([, name]) => name!)));
+  const shell = pages.flatMap(blocksOf).filter(({ language }) => language === "sh");
+  const deployed = shell.filter(({ text }) => text.includes("aws cloudformation"));
+  const overrides = deployed.flatMap(({ text }) =>
+    [...text.matchAll(/(?<=[\s"])([A-Z]\w+)=/g)].map(([, name]) => name!),
+  );
+  const outputs = deployed.flatMap(({ text }) => [...text.matchAll(/OutputKey=='(\w+)'/g)].map(([, name]) => name!));
+  expect(overrides).toContain("ClusterName");
+  expect(outputs).toContain("HelmValues");
+  expect([...overrides, ...outputs].filter((name) => !names.has(name))).toEqual([]);
 });
 
 /** The flags of each command, by its help. */
