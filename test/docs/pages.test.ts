@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -63,6 +64,18 @@ describe("every field that is named exists:", () => {
       const paths = named.filter((code) => fieldStart.test(code) && !/[/(@]|\.(ts|md|json|pem|yaml)$/.test(code));
       const isField = (path: string) => fields.some((field) => `.${field}`.endsWith(`.${path.replace(/\[\]$/, "")}`));
       expect(paths.filter((path) => !isField(path.replace(/\[\d+\]/g, "[]")))).toEqual([]);
+    });
+  }
+});
+
+describe("what a shell or a parser of JSON is given is well-formed:", () => {
+  for (const block of pages.flatMap(blocksOf)) {
+    const { language, text } = block;
+    if (language === "json") test(`JSON ${block.number} of ${block.page}`, () => void JSON.parse(text));
+    if (language !== "sh") continue;
+    test(`shell ${block.number} of ${block.page}`, () => {
+      const { stderr, status } = spawnSync("bash", ["-n"], { input: text, encoding: "utf8" });
+      expect({ stderr, status }).toEqual({ stderr: "", status: 0 });
     });
   }
 });
