@@ -5,7 +5,7 @@ import { root } from "../../scripts/crds.ts";
 import { page, rowsBelow } from "./pages.ts";
 
 const coverage = page("docs/coverage.md");
-const tables = ["## Encryption", "## KMS keys", "## Parameter Store", "## Input that is wrong"];
+const tables = ["## Encryption", "## KMS keys", "## Parameter Store", "## Before it runs", "## Input that is wrong"];
 
 /** A test that a row names: its file, and its title or the sentence of its row in a table of tests. */
 const named = /`(test\/[^`]+\.test\.ts)` "([^"]+)"/g;
