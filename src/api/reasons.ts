@@ -1,4 +1,4 @@
-/** Reasons of the conditions Ready, EventsReady and KeyAtRisk, and of events. Part of the API: users' alerts match on them. */
+/** Reasons of all conditions, and of events. Part of the API: users' alerts match on them. */
 export const reasons = [
   "Synced",
   "Pending",
@@ -26,6 +26,10 @@ export const reasons = [
   "KeyDisabled",
   "KeyMaterialExpiring",
   "KeyMaterialMissing",
+  "Expiring",
+  "NoChange",
+  "InvalidPolicy",
+  "Receiving",
 ] as const;
 
 export type Reason = (typeof reasons)[number];

@@ -181,10 +181,10 @@ export interface AWSConnectionStatus {
   /** The metadata.generation that this status is about. */
   observedGeneration?: number;
   /**
-   * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
-   * change of the spec can help. FailedOver is there while a region of spec.failoverRegions stands in. Where
-   * spec.events is set, EventsReady says whether its queue is received from; ExpiryUnseen is there while the expiry of
-   * parameters cannot be seen. Ready depends on neither.
+   * Ready is True while AWS accepts the credentials. Stalled is there while only a change of the spec can help.
+   * FailedOver is there while a region of spec.failoverRegions stands in. Where spec.events is set, EventsReady says
+   * whether its queue is received from; ExpiryUnseen is there while the expiry of parameters cannot be seen. Ready
+   * depends on neither.
    */
   conditions?: Condition[];
   /** The AWS account that the credentials belong to, as sts:GetCallerIdentity says. */
@@ -488,10 +488,10 @@ export interface ClusterAWSConnectionStatus {
   /** The metadata.generation that this status is about. */
   observedGeneration?: number;
   /**
-   * Ready is True while AWS accepts the credentials. Reconciling is there while work is going on, Stalled while only a
-   * change of the spec can help. FailedOver is there while a region of spec.failoverRegions stands in. Where
-   * spec.events is set, EventsReady says whether its queue is received from; ExpiryUnseen is there while the expiry of
-   * parameters cannot be seen. Ready depends on neither.
+   * Ready is True while AWS accepts the credentials. Stalled is there while only a change of the spec can help.
+   * FailedOver is there while a region of spec.failoverRegions stands in. Where spec.events is set, EventsReady says
+   * whether its queue is received from; ExpiryUnseen is there while the expiry of parameters cannot be seen. Ready
+   * depends on neither.
    */
   conditions?: Condition[];
   /**
