@@ -6,7 +6,7 @@ import { meteredCosts, samplesIn } from "./cost-metrics.ts";
 import { asJson, asTable, type Cost } from "./cost-table.ts";
 import { Granting } from "./granting.ts";
 import { readText } from "./input.ts";
-import { type ManifestFlags, nameOf, readManifests } from "./manifests.ts";
+import { type ManifestFlags, readManifests } from "./manifests.ts";
 import { nobody } from "./policy-needs.ts";
 import { isPriceName, type OwnPrices, type PriceName, prices } from "./prices.ts";
 import { addManifestOptions } from "./render.ts";
@@ -84,16 +84,7 @@ async function estimated(
     region: async () => "us-east-1",
   });
   for (const problem of manifests.problems) problems.add(problem);
-  for (const resource of manifests.syncedSecrets) {
-    try {
-      const { granted, connected } = await granting.of(resource);
-      for (const { message } of estimate.add(resource, granted, connected))
-        problems.add(`${nameOf(resource)}: ${message}`);
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      problems.add(`${nameOf(resource)}: ${error.message}`);
-    }
-  }
+  await granting.each((...one) => estimate.add(...one), problems);
   return estimate.costs();
 }
 

@@ -7,7 +7,7 @@ import { defaultPollIntervalMs } from "../controllers/connection/reconcile.ts";
 import { type AnyConnection, connectionKey, credentialsSecret } from "../controllers/connection/resolve.ts";
 import { parseDuration } from "../runtime/duration.ts";
 import { Failure } from "../runtime/failure.ts";
-import type { Manifests } from "./manifests.ts";
+import { type Manifests, nameOf } from "./manifests.ts";
 
 export interface GrantingOptions {
   manifests: Manifests;
@@ -75,6 +75,27 @@ export class Granting {
       granted: given ? granted : { ...granted, parameters: undefined, closed: false },
       connected,
     };
+  }
+
+  /**
+   * Goes through the SyncedSecrets of the manifests.
+   *
+   * @param add takes one with what it may ask, and says what is wrong with it
+   * @param problems gets a line for each thing that is wrong
+   */
+  async each(
+    add: (resource: SyncedSecret, granted: Granted, connected: Connected) => Iterable<{ message: string }>,
+    problems: Set<string>,
+  ): Promise<void> {
+    for (const resource of this.#options.manifests.syncedSecrets) {
+      try {
+        const { granted, connected } = await this.of(resource);
+        for (const { message } of add(resource, granted, connected)) problems.add(`${nameOf(resource)}: ${message}`);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        problems.add(`${nameOf(resource)}: ${error.message}`);
+      }
+    }
   }
 
   async #resolve(connection: AnyConnection): Promise<Connected> {

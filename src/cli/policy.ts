@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { parseKeyArn } from "../aws/names.ts";
 import { Failure } from "../runtime/failure.ts";
 import { Granting } from "./granting.ts";
-import { type ManifestFlags, nameOf, readManifests } from "./manifests.ts";
+import { type ManifestFlags, readManifests } from "./manifests.ts";
 import { documentOf, keyStatementsOf } from "./policy-document.ts";
 import { nobody, PolicyNeeds } from "./policy-needs.ts";
 import { addManifestOptions } from "./render.ts";
@@ -62,16 +62,7 @@ export async function runPolicy(flags: PolicyFlags, files: readonly string[]): P
   });
   const needs = new PolicyNeeds({ parameterKeys: parameterKey, blobKeys: blobKey, account });
   const problems = new Set(manifests.problems);
-  for (const resource of manifests.syncedSecrets) {
-    try {
-      const { granted, connected } = await granting.of(resource);
-      for (const { message } of needs.add(resource, granted, connected))
-        problems.add(`${nameOf(resource)}: ${message}`);
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      problems.add(`${nameOf(resource)}: ${error.message}`);
-    }
-  }
+  await granting.each((...one) => needs.add(...one), problems);
   for (const problem of problems) process.stderr.write(`keyferry: ${problem}\n`);
   // A policy that leaves something out would be taken for one that suffices.
   if (problems.size > 0) return 1;
