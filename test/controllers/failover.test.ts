@@ -146,6 +146,24 @@ describe("while Parameter Store does not answer at home", () => {
     expect(await world.data("old")).toEqual({ A: "newer", B: "newer" });
   });
 
+  it("a Secret that was deleted because a parameter has gone is not made again from another region", async () => {
+    await putEverywhere("/deleted");
+    await begin();
+    await world.apply("deleted", { ...spec("/deleted"), refresh: { whenMissing: "DeleteSecret" } });
+    await world.sync();
+    await aws.deleteParameter("/deleted", { region: home });
+    await world.pass(20 * minute);
+    expect(await world.secret("deleted")).toBeUndefined();
+    fail("ssm:*");
+    await notice();
+    await world.apply("other", spec("/deleted"));
+    await notice();
+    expect(await world.data("other")).toEqual({ A: central });
+    expect(await world.secret("deleted")).toBeUndefined();
+    await mend();
+    expect(await world.secret("deleted")).toBeUndefined();
+  });
+
   const never: Record<string, SyncedSecretSpec> = {
     "a version": { data: [{ key: "A", parameter: { name: "/never", version: 1 } }] },
     "a version among others": { data: [one("B", "/never"), { key: "A", parameter: { name: "/never", version: 1 } }] },

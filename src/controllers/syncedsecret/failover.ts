@@ -34,8 +34,10 @@ function mayReadElsewhere(gathered: Gathered): boolean {
   if (planned.references.some((reference) => reference.kind === "parameter" && /^:[0-9]+$/.test(reference.selector)))
     return false;
   if (presentOf(gathered) && revisionOf(gathered) !== undefined) return false;
-  const revision = resource.status?.revision;
-  return revision === undefined || madeElsewhere(gathered, revision) !== undefined;
+  const { revision, sources = [] } = resource.status ?? {};
+  // Sources without a revision are those of a Secret that was deleted for what became of them at home.
+  if (revision === undefined) return sources.length === 0;
+  return madeElsewhere(gathered, revision) !== undefined;
 }
 
 /**
