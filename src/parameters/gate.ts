@@ -226,7 +226,9 @@ export class Gate {
         },
         (error: unknown) => {
           waiting.tries += 1;
-          const isThrottle = error instanceof AwsFailure && error.reason === "Throttled";
+          // A role that could not be assumed for a throttle is STS's affair: this quota was not asked of.
+          const isOurs = error instanceof AwsFailure && error.scope !== "credentials";
+          const isThrottle = isOurs && error.reason === "Throttled";
           if (isThrottle) this.quota.throttled(sentAt);
           const isMadeAgain = isThrottle && waiting.tries < triesAtMost;
           if (isMadeAgain) this.#wait(waiting, "first");

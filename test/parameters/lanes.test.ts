@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
+import { AwsFailure } from "../../src/aws/failure.ts";
 import { lanes as allLanes, type Lane } from "../../src/runtime/lane.ts";
 import { settle } from "../support/clock.ts";
 import { claim, type LanesRig, lanesRig } from "../support/lanes.ts";
@@ -336,6 +337,22 @@ describe("a call that AWS throttles", () => {
     expect(service.tally().throttles).toBeGreaterThan(0);
     expect(service.tally().calls).toBe(400 + service.tally().throttles);
     expect(clock.pending).toBe(0);
+  });
+
+  it("is not one where the role of its identity could not be assumed for a throttle: the quota is not STS's", async () => {
+    const { clock, lanes, quotas } = rig;
+    const { quota } = quotas.place("me", "ssm");
+    const before = quota.rate;
+    const parts = { reason: "Throttled", next: "retry", code: "Throttling", message: "auth.assumeRole[0]" } as const;
+    let calls = 0;
+    const call = () => {
+      calls += 1;
+      return Promise.reject(new AwsFailure({ ...parts, scope: "credentials" }));
+    };
+    const said = expect(lanes.run({ key: "me" }, "bulk", call)).rejects.toThrow("auth.assumeRole[0]");
+    await clock.advance(60_000);
+    await said;
+    expect([calls, quota.rate]).toEqual([1, before]);
   });
 
   it("is made six times at most, and comes before what waits in its lane", async () => {
