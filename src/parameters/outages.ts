@@ -67,7 +67,8 @@ export class Outages {
    */
   note(identityKey: string, service: Service, error?: unknown): void {
     const watched = this.#watched.get(identityKey);
-    if (!watched) return;
+    // Descriptions are read at home alone.
+    if (!watched || service === "describe") return;
     const silence = watched.silences.get(service);
     if (!(error instanceof AwsFailure) || isAnswer(error)) {
       if (!silence || (error !== undefined && !(error instanceof AwsFailure))) return;
@@ -115,7 +116,7 @@ export class Outages {
   #probeLater(watched: Watched, service: Service, silence: Silence): void {
     silence.timer = this.#options.clock.setTimer(async () => {
       await this.#options.probe(watched.identity, service).catch(() => {});
-      if (watched.silences.get(service) === silence && this.#watched.has(watched.identity.key)) {
+      if (watched.silences.get(service) === silence && this.#watched.get(watched.identity.key) === watched) {
         this.#probeLater(watched, service, silence);
       }
     }, probeEveryMs);

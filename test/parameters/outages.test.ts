@@ -86,6 +86,14 @@ describe("a service is down", () => {
     expect(outages.isDown("one", "ssm")).toBe(true);
   });
 
+  test("never for descriptions, for which no region stands in", async () => {
+    for (let call = 0; call < 5; call++) {
+      outages.note("one", "describe", silence);
+      await clock.advance(10_000);
+    }
+    expect([outages.isDown("one", "describe"), told, clock.pending]).toEqual([false, [], 0]);
+  });
+
   test("for nobody whose connection has no other region", async () => {
     outages.unwatch("a", "one");
     await fail(5, 60);
@@ -115,6 +123,17 @@ describe("what is down", () => {
   test("is up again with anybody's answer", () => {
     outages.note("one", "ssm");
     expect(outages.isDown("one", "ssm")).toBe(false);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("is asked by one alone, also where its user went and came back while it was asked", async () => {
+    const answer = Promise.withResolvers<void>();
+    probe = () => answer.promise;
+    await clock.advance(30_000);
+    outages.unwatch("a", "one");
+    outages.watch("a", identity);
+    answer.resolve();
+    await settle();
     expect(clock.pending).toBe(0);
   });
 
