@@ -21,7 +21,6 @@ interface Silence {
   /** Monotonic milliseconds of the first call that was not answered. */
   since: number;
   calls: number;
-  failure: AwsFailure;
   isDown: boolean;
   timer: Timer | undefined;
 }
@@ -75,18 +74,12 @@ export class Outages {
       silence.timer?.cancel();
       watched.silences.delete(service);
       if (silence.isDown) this.#tell(watched);
-    } else if (isSilence(error)) this.#silent(watched, service, error);
+    } else if (isSilence(error)) this.#silent(watched, service);
   }
 
   /** Whether a service of the identity's region is down. */
   isDown(identityKey: string, service: Service): boolean {
-    return this.failure(identityKey, service) !== undefined;
-  }
-
-  /** What the last call to a service failed of, where it is down. */
-  failure(identityKey: string, service: Service): AwsFailure | undefined {
-    const silence = this.#watched.get(identityKey)?.silences.get(service);
-    return silence?.isDown ? silence.failure : undefined;
+    return this.#watched.get(identityKey)?.silences.get(service)?.isDown ?? false;
   }
 
   /** Sets no timer any more. */
@@ -95,18 +88,16 @@ export class Outages {
     this.#watched.clear();
   }
 
-  #silent(watched: Watched, service: Service, failure: AwsFailure): void {
+  #silent(watched: Watched, service: Service): void {
     const now = this.#options.clock.monotonic();
     const silence: Silence = watched.silences.get(service) ?? {
       since: now,
       calls: 0,
-      failure,
       isDown: false,
       timer: undefined,
     };
     watched.silences.set(service, silence);
     silence.calls += 1;
-    silence.failure = failure;
     if (silence.isDown || silence.calls < downAfter.calls || now - silence.since < downAfter.ms) return;
     silence.isDown = true;
     this.#probeLater(watched, service, silence);

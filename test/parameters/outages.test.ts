@@ -45,7 +45,6 @@ describe("a service is down", () => {
   test("where three calls in half a minute were not answered, and its users are told once", async () => {
     await fail(3, 30);
     expect(outages.isDown("one", "ssm")).toBe(true);
-    expect(outages.failure("one", "ssm")).toBe(silence);
     expect(outages.isDown("one", "kms")).toBe(false);
     outages.note("one", "ssm", silence);
     expect(told).toEqual(["a"]);

@@ -1,6 +1,7 @@
 import { AwsFailure, isSilence } from "../../aws/failure.ts";
 import type { Identity } from "../../aws/identity.ts";
 import type { KmsPort } from "../../aws/kms.ts";
+import { tryAgain } from "../../aws/table.ts";
 import { audited } from "../../ciphertexts/audited.ts";
 import { keyIn } from "../../ciphertexts/key-name.ts";
 import { openBlob } from "../../ciphertexts/kms-blob.ts";
@@ -19,7 +20,7 @@ export interface WayToKms {
   lanes: Lanes;
   /** Told of every decryption. */
   audit: Audit | undefined;
-  outages: Pick<Outages, "failure" | "isDown">;
+  outages: Pick<Outages, "isDown">;
   metrics: Pick<Metrics, "failoverReads">;
 }
 
@@ -76,14 +77,18 @@ async function open(gathered: Gathered, entry: FromCiphertext, { lanes, audit, o
       ? openBlob({ kms }, entry.blob, blobRules(grant, owner, entry.label))
       : openMessage({ kms }, entry.message, messageRules(grant, owner, entry.label));
   };
-  if (!outages.isDown(home.key, "kms")) {
+  const { standIns = [] } = granted;
+  // Another connection that comes to the same identity may have regions that stand in.
+  const isAlone = standIns.length === 0;
+  if (isAlone || !outages.isDown(home.key, "kms")) {
     try {
       return { ...(await openAt(home)), region: undefined };
     } catch (error) {
-      if (!(error instanceof AwsFailure && isSilence(error)) || !outages.isDown(home.key, "kms")) throw error;
+      const isSilent = error instanceof AwsFailure && isSilence(error);
+      if (isAlone || !isSilent || !outages.isDown(home.key, "kms")) throw error;
     }
   }
-  for (const { region, identity } of granted.standIns ?? []) {
+  for (const { region, identity } of standIns) {
     if (outages.isDown(identity.key, "kms")) continue;
     try {
       const { plaintext, keyId } = await openAt(identity);
@@ -95,7 +100,7 @@ async function open(gathered: Gathered, entry: FromCiphertext, { lanes, audit, o
       if (!(error instanceof Failure)) throw error;
     }
   }
-  const { reason, next, message } = outages.failure(home.key, "kms")!;
-  const regions = (granted.standIns ?? []).map(({ region }) => region).join(", ");
-  throw new Failure(reason, next, `${entry.label}: ${message}; it does not open in ${regions} either`);
+  const regions = standIns.map(({ region }) => region).join(", ");
+  const message = `${entry.label}: AWS KMS in ${home.region} does not answer; it does not open in ${regions} either; ${tryAgain}`;
+  throw new Failure("Unreachable", "retry", message);
 }
