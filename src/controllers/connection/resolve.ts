@@ -94,7 +94,12 @@ function endpointsOf(
 ): Pick<IdentitySpec, "endpoints"> {
   const urls = Object.entries(endpoints ?? {}).filter(([, url]) => isHome || url.includes("{region}"));
   if (urls.length === 0) return {};
-  return { endpoints: Object.fromEntries(urls.map(([service, url]) => [service, url.replaceAll("{region}", region)])) };
+  return { endpoints: Object.fromEntries(urls.map(([service, url]) => [service, endpointIn(url, region)])) };
+}
+
+/** An endpoint of a spec as it is for a region. */
+export function endpointIn(url: string, region: string): string {
+  return url.replaceAll("{region}", region);
 }
 
 /** Characters of a role's name and of a source identity, at most (IAM User Guide, "IAM and AWS STS quotas"). */

@@ -9,7 +9,7 @@ import { type Clock, type Random, sleep, type Timer } from "../../runtime/clock.
 import { Failure } from "../../runtime/failure.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Asked } from "../conditions.ts";
-import type { AnyConnection } from "../connection/resolve.ts";
+import { type AnyConnection, endpointIn } from "../connection/resolve.ts";
 import { isAnnouncedByAws } from "./announced.ts";
 import { eventsCondition } from "./condition.ts";
 import { type Member, placeOf, Queue } from "./queue.ts";
@@ -95,12 +95,14 @@ export class EventHub {
       this.removed(key);
       return;
     }
+    const { region } = identity;
     const endpoints =
       connection.kind === "ClusterAWSConnection" ? (connection as ClusterAWSConnection).spec.endpoints : {};
-    const parsed = parseQueueUrl(queueUrl, { region: identity.region, endpoint: endpoints?.sqs });
+    const endpoint = endpoints?.sqs === undefined ? undefined : endpointIn(endpoints.sqs, region);
+    const parsed = parseQueueUrl(queueUrl, { region, endpoint });
     const problem = "problem" in parsed ? parsed.problem : undefined;
     const queue = "queue" in parsed ? parsed.queue : undefined;
-    const queueKey = queue && [queue.origin, identity.region, queue.account, queue.name].join(" ");
+    const queueKey = queue && [queue.origin, region, queue.account, queue.name].join(" ");
     const isForeign = queue !== undefined && queue.account !== receiverAccount;
     const reading = new Map(readers.map((reader) => [reader.key, reader]));
     const member: Member = { key, queueUrl, queueKey, problem, isForeign, identity, account, readers: reading };

@@ -495,6 +495,13 @@ describe("the condition", () => {
     hub.resolved("c", connection(`${endpoint}/${account}/q`, endpoint), reads(queue.identity("one")));
     expect(hub.condition("c")).toBeUndefined();
   });
+
+  test("takes an endpoint's own URLs where it says {region}", () => {
+    const at = (region: string) => `https://vpce-1.sqs.${region}.vpce.amazonaws.com`;
+    const spelt = connection(`${at("eu-west-1")}/${account}/q`, at("{region}"));
+    hub.resolved("c", spelt, reads(queue.identity("one")));
+    expect(hub.condition("c")).toBeUndefined();
+  });
 });
 
 describe("receivers", () => {
