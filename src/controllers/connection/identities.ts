@@ -117,11 +117,14 @@ export class ConnectionIdentities {
     }
     const taken = new Set(this.all.map(({ key }) => key));
     for (const { key } of before?.all ?? []) if (!taken.has(key)) told.left(key);
+    // What a reconcile that is under way still asks it for counts nowhere, and so stays behind nowhere.
+    if (before) before.#told = undefined;
   }
 
   /** Makes the connection stand for nobody. */
   end(): void {
     for (const { key } of this.all) this.#told?.left(key);
+    this.#told = undefined;
     this.#readings.clear();
   }
 

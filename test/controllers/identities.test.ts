@@ -1,0 +1,55 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Identity, IdentitySpec } from "../../src/aws/identity.ts";
+import { ConnectionIdentities } from "../../src/controllers/connection/identities.ts";
+import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
+
+let reading: string[];
+const told = {
+  joined: ({ key }: Identity) => void reading.push(key),
+  left: (key: string) => {
+    reading = reading.filter((one) => one !== key);
+  },
+};
+const get = ({ region, namespace }: IdentitySpec) => ({ key: `${namespace} ${region}`, region }) as Identity;
+const made = (pollInterval = "5m") =>
+  new ConnectionIdentities({
+    connection: {
+      kind: "ClusterAWSConnection",
+      metadata: { name: "x" },
+      spec: {
+        region: "eu-west-1",
+        failoverRegions: ["eu-central-1"],
+        pollInterval,
+        auth: { assumeRole: [{ roleArn: "arn:aws:iam::123456789012:role/t-{namespace}" }] },
+      },
+    } as AnyConnection,
+    data: undefined,
+    identities: { get } as never,
+  });
+
+beforeEach(() => {
+  reading = [];
+});
+
+describe("who reads for a connection", () => {
+  it("is nobody any more once it has ended, whatever a reconcile that is under way still asks for", () => {
+    const identities = made();
+    identities.begin(told);
+    identities.of("shop");
+    identities.end();
+    identities.of("shop", "eu-central-1");
+    expect(reading).toEqual([]);
+  });
+
+  it("is whom its successor reads with, whatever a reconcile that is under way still asks of the one before", () => {
+    const before = made();
+    before.begin(told);
+    before.of("shop");
+    const after = made();
+    after.begin(told, before);
+    before.of("shop", "eu-central-1");
+    before.of("gone");
+    after.keepOnly(new Set());
+    expect(reading).toEqual([]);
+  });
+});
