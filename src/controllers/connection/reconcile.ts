@@ -239,7 +239,8 @@ export class ConnectionReconciler {
     const generation = connection.metadata.generation ?? 1;
     const ready = resolved.state === "ready";
     const single = ready && !resolved.identities.isOfNamespaces ? resolved.identities.of("") : undefined;
-    const caller = await single?.caller().catch(() => undefined);
+    // Who it is has been asked just before, and where nobody answered, that is so still.
+    const caller = single?.lastCaller;
     const condition = ready
       ? {
           type: "Ready",
@@ -301,19 +302,17 @@ function checkBinding({ spec }: AnyConnection, clusterName: string): void {
   throw new Failure("ConnectionNotReady", "wait", message);
 }
 
-/** The account, as the first region says that stands in and answers; undefined where none does. */
+/**
+ * The account, as the region says that stands in and answers first; undefined where none does. All are asked at once: one
+ * that hangs keeps a place that other connections wait for.
+ */
 async function accountElsewhere(
   identities: ConnectionIdentities,
   { spec }: AnyConnection,
 ): Promise<string | undefined> {
-  for (const region of spec.failoverRegions ?? []) {
-    const caller = await identities
-      .of("", region)
-      .caller()
-      .catch(() => undefined);
-    if (caller) return caller.account;
-  }
-  return undefined;
+  const asked = (spec.failoverRegions ?? []).map((region) => identities.of("", region).caller());
+  const caller = await Promise.any(asked).catch(() => undefined);
+  return caller?.account;
 }
 
 /** What is to be said of a connection whose namespaces are identities of their own. */
