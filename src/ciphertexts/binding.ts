@@ -4,7 +4,7 @@ import { Failure } from "../runtime/failure.ts";
 /** What a connection's `binding` asks of every ciphertext that is opened through it. */
 export interface Binding {
   scope: "None" | "Namespace" | "Name";
-  /** The operator's `--cluster-name`; never empty where the scope is not None. */
+  /** The operator's `--cluster-name`; never empty where the scope is not None. A message is held to it in any case. */
   cluster: string;
   /** Whether an entry with `bound: false` opens too. */
   allowUnbound: boolean;

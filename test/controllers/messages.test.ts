@@ -38,6 +38,7 @@ beforeAll(async () => {
     foreign: { plain: "foreign", keys: [keys.other] },
     uncommitted: { plain: "old", keys: [keys.one], suite: 0x0378, committed: false },
     mine: { plain: "mine", keys: [keys.one], context: pairs("bound") },
+    astray: { plain: "astray", keys: [keys.one], context: { ...pairs("astray"), "keyferry.io/cluster": "other" } },
     stolen: { plain: "stolen", keys: [keys.one], context: pairs("owner", "bank") },
   };
   const made = await pythonEncrypt(aws.url, Object.values(wanted));
@@ -176,6 +177,12 @@ describe("a connection", () => {
     const { ready } = await outcome("stolen", [entry("A", message.stolen!)]);
     expect(ready).toMatchObject({ status: "False", reason: "ContextMismatch" });
     expect(ready.message).toContain("is bound to cluster prod, namespace bank, name owner");
+  });
+
+  it("without binding does not open what says that it is another cluster's", async () => {
+    const { ready } = await outcome("astray", [entry("A", message.astray!)]);
+    expect(ready).toMatchObject({ status: "False", reason: "ContextMismatch" });
+    expect(ready.message).toContain("is bound to cluster other");
   });
 });
 

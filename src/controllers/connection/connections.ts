@@ -135,10 +135,11 @@ export class Connections {
         account: resolved.account,
         parameters: allow?.parameters,
         keyIds: allow?.keyIds,
-        binding: binding && {
-          scope: binding.scope,
+        // Also where it asks for nothing: a message that says whose it is says of which cluster.
+        binding: {
+          scope: binding?.scope ?? "None",
           cluster: this.#clusterName,
-          allowUnbound: binding.allowUnbound ?? false,
+          allowUnbound: binding?.allowUnbound ?? false,
         },
         discovery: allow?.discovery && {
           partition: allow.discovery.partition ?? partitionOf(identity.region),
