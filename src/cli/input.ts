@@ -21,10 +21,8 @@ export async function readValue(file: string | undefined, most: number): Promise
     throw new UsageError(`the argument is no file that can be read; ${neverAnArgument}`);
   });
   try {
-    const { size } = await handle.stat();
-    const piece = Buffer.alloc(Math.min(size, most) + 1);
-    const { bytesRead } = await handle.read(piece, 0, piece.length, 0);
-    return new Sealed(piece.subarray(0, bytesRead));
+    // To its end, since a pipe does not tell its size, and some file systems say 0.
+    return new Sealed(await take(handle.createReadStream({ autoClose: false }), most));
   } catch {
     throw new UsageError("the argument is no file that can be read");
   } finally {
@@ -57,5 +55,5 @@ async function take(stream: AsyncIterable<Buffer>, most: number): Promise<Uint8A
     size += piece.length;
     if (size > most) break;
   }
-  return Buffer.concat(pieces);
+  return Buffer.concat(pieces).subarray(0, most + 1);
 }
