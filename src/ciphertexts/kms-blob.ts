@@ -56,7 +56,7 @@ const ciphertextLength = Math.ceil(ciphertextBytes / 3) * 4;
 export function checkBlob(blob: KmsBlob, rules: BlobRules): ReadyBlob {
   const { keyId, algorithm, encryptionContext = {}, bound } = blob;
   const { entry, binding, owner, allowKeyIds, region } = rules;
-  const ciphertext = readCiphertext(blob.ciphertext, entry);
+  const ciphertext = readCiphertext(blob, entry);
   refuseReserved(encryptionContext, entry);
   if (isRsa(algorithm)) checkRsa(blob, ciphertext, entry);
   checkKey(allowKeyIds, keyId, entry);
@@ -107,14 +107,16 @@ export async function openBlob(
   }
 }
 
-function readCiphertext(text: string, entry: string): Uint8Array {
+function readCiphertext({ ciphertext: text, algorithm }: KmsBlob, entry: string): Uint8Array {
   const invalid = (what: string) => new Failure("InvalidData", "stalled", `${entry}: kms.ciphertext ${what}`);
   if (text.length > ciphertextLength) {
     throw invalid(`is longer than the ${ciphertextBytes} bytes that KMS decrypts: keep the value in a parameter`);
   }
   const bytes = parseBase64(text);
   if (!bytes) throw invalid("is not base64: give the CiphertextBlob that aws kms encrypt prints, on one line");
-  if (isEncryptionSdkMessage(bytes)) {
+  // What RSA makes is random, and begins as a message does in one of 65,536 cases.
+  const isOfRsa = isRsa(algorithm) && rsaBytes.includes(bytes.length);
+  if (!isOfRsa && isEncryptionSdkMessage(bytes)) {
     throw invalid(
       "is a message of the AWS Encryption SDK, not what kms:Encrypt makes: give it as encryptionSDK.ciphertext",
     );

@@ -214,6 +214,21 @@ describe("an RSA ciphertext", () => {
     expect(asked[0]).toMatchObject({ algorithm, keyId: key, encryptionContext: new Map() });
   });
 
+  test.each([
+    [1, 0x80],
+    [2, 5, 0x78],
+  ])("is taken also where it happens to begin as a message does", (...beginning) => {
+    const random = Buffer.alloc(256, 7);
+    random.set(beginning);
+    const ready = checkBlob({ ciphertext: random.toString("base64"), keyId: key, algorithm }, rules());
+    expect(ready.request.ciphertext).toEqual(random);
+  });
+
+  test("that is a message is told to be one where its length says that it is none of RSA's", () => {
+    const sdk = Buffer.from([2, 5, 0x78, 9]).toString("base64");
+    expect(() => checkBlob({ ciphertext: sdk, keyId: key, algorithm }, rules())).toThrow(/give it as encryptionSDK/);
+  });
+
   test.each<[string, object, RegExp]>([
     ["without a key", { ciphertext: bytes(256) }, /kms\.keyId is required with algorithm RSAES_OAEP_SHA_256/],
     [
