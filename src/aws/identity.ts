@@ -138,7 +138,7 @@ export class Identities {
         if (member.calls === 0 && this.#members.get(key) !== member) this.#drop(member, true);
       }
     };
-    const calls = { borrow, clock, metrics, log, caller: () => callers.known?.arn ?? roles?.arn };
+    const calls = { borrow, clock, metrics, log, caller: () => callers.known?.arn ?? roles?.caller?.arn };
     const failed = ({ code }: AwsFailure) => {
       if (/^ExpiredToken(Exception)?$/.test(code)) roles?.forget();
     };
@@ -163,7 +163,7 @@ export class Identities {
       region: spec.region,
       caller: (signal) => callers.caller(signal),
       get lastCaller() {
-        return callers.known;
+        return callers.known ?? roles?.caller;
       },
       get refusal() {
         return roles?.refusal;

@@ -1,5 +1,6 @@
 import { AssumeRoleCommand } from "@aws-sdk/client-sts";
 import type { Clock } from "../runtime/clock.ts";
+import type { Caller } from "./caller.ts";
 import type { SendCall } from "./calls.ts";
 import type { CredentialProvider, Credentials } from "./credentials.ts";
 import { AwsFailure, type CallContext } from "./failure.ts";
@@ -49,16 +50,16 @@ export class RoleChain {
   #session: Session | undefined;
   #beginning: Promise<Session> | undefined;
   #triedAt = -Infinity;
-  #arn: string | undefined;
+  #caller: Caller | undefined;
   #refusal: AwsFailure | undefined;
 
   constructor(options: RoleChainOptions) {
     this.#options = options;
   }
 
-  /** The ARN of the session, as AWS said when it was last begun. */
-  get arn(): string | undefined {
-    return this.#arn;
+  /** Who the session is, as AWS said when it was last begun. */
+  get caller(): Caller | undefined {
+    return this.#caller;
   }
 
   /** Why no session could be begun when that was last tried. */
@@ -100,14 +101,14 @@ export class RoleChain {
   async #assume(start: CredentialProvider): Promise<Session> {
     const { steps, clock } = this.#options;
     let credentials = await start();
-    let caller: string | undefined;
+    let caller: Caller | undefined;
     let [begun, seconds] = [clock.now(), sessionSeconds];
     for (const [index, step] of steps.entries()) {
       begun = clock.now();
       seconds = step.durationSeconds ?? sessionSeconds;
-      ({ credentials, arn: caller } = await this.#step(index, step, credentials, caller));
+      ({ credentials, caller } = await this.#step(index, step, credentials, caller?.arn));
     }
-    this.#arn = caller;
+    this.#caller = caller;
     this.#refusal = undefined;
     // By what was asked for, and not by AWS's clock, which may differ from ours.
     const overAt = begun + seconds * 1_000 - overBeforeMs;
@@ -120,7 +121,7 @@ export class RoleChain {
     step: RoleStep,
     credentials: Credentials,
     caller: string | undefined,
-  ): Promise<{ credentials: Credentials; arn: string }> {
+  ): Promise<{ credentials: Credentials; caller: Caller }> {
     const { sessionName, region, send } = this.#options;
     const { roleArn, externalId, sessionTags = {}, sourceIdentity, durationSeconds = sessionSeconds } = step;
     const tags = Object.entries(sessionTags).map(([Key, Value]) => ({ Key, Value }));
@@ -146,12 +147,13 @@ export class RoleChain {
         stsAs(credentials).send(command, { abortSignal }),
       );
       const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken } = answer.Credentials ?? {};
-      const arn = answer.AssumedRoleUser?.Arn;
-      if (!accessKeyId || !secretAccessKey || !SessionToken || !arn || !/^arn:[\x21-\x7e]{1,2000}$/.test(arn)) {
+      const arn = answer.AssumedRoleUser?.Arn ?? "";
+      const account = /^arn:[a-z0-9-]+:sts::([0-9]{12}):[\x21-\x7e]{1,2000}$/.exec(arn)?.[1];
+      if (!accessKeyId || !secretAccessKey || !SessionToken || !account) {
         const message = `AWS STS in ${region} answered sts:AssumeRole with something that is no session`;
         throw new AwsFailure({ reason: "Unreachable", next: "retry", code: "InvalidAnswer", message });
       }
-      return { credentials: { accessKeyId, secretAccessKey, sessionToken: SessionToken }, arn };
+      return { credentials: { accessKeyId, secretAccessKey, sessionToken: SessionToken }, caller: { account, arn } };
     } catch (error) {
       if (!(error instanceof AwsFailure)) throw error;
       this.#refusal = ofStep(error, index);

@@ -58,6 +58,15 @@ describe("a chain of roles", () => {
     expect(emulator.log().map(({ region }) => region)).toEqual(emulator.log().map(() => "eu-west-1"));
   });
 
+  test("tells who its session is, without another call", async () => {
+    const identity = identityOf({ roleArn: hub }, { roleArn: tenant });
+    expect(identity.lastCaller).toBeUndefined();
+    await look(identity);
+    const arn = "arn:aws:sts::333333333333:assumed-role/shop/keyferry.demo";
+    expect(identity.lastCaller).toEqual({ account: "333333333333", arn });
+    expect(emulator.count({ operation: "GetCallerIdentity" })).toBe(0);
+  });
+
   test("says tags, source identity and duration to the role that they are for", async () => {
     await look(
       identityOf(
