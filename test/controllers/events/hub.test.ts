@@ -139,6 +139,21 @@ describe("before it begins", () => {
 });
 
 describe("a notice", () => {
+  test("of a key reaches the identities that read, and not the one that receives for them", async () => {
+    const [receiver, ...readers] = ["one", "two", "three"].map((key) => queue.identity(key));
+    hub.resolved("c", connection(url), { receiver: receiver!, receiverAccount: account, account, readers });
+    hub.joined("c", queue.identity("four"));
+    hub.begin();
+    await receiving();
+    const key = `arn:aws:kms:eu-west-1:${account}:key/1234abcd-12ab-34cd-56ef-1234567890ab`;
+    const call = { eventSource: "kms.amazonaws.com", eventName: "DisableKey", requestParameters: { keyId: key } };
+    queue.send(
+      changeOf("", { source: "aws.kms", "detail-type": "AWS API Call via CloudTrail", resources: [], detail: call }),
+    );
+    await emptied();
+    expect(looks).toEqual([`two+three+four ${key}`]);
+  });
+
   test("reaches each identity of its queue's connections, of its account and region, once, whoever received it", async () => {
     join("a");
     join("b");
