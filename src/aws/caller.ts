@@ -1,7 +1,7 @@
 import { GetCallerIdentityCommand } from "@aws-sdk/client-sts";
 import type { SendCall } from "./calls.ts";
-import { stopped } from "./classify.ts";
-import { AwsFailure, type CallContext } from "./failure.ts";
+import { invalidAnswer, stopped } from "./classify.ts";
+import type { CallContext } from "./failure.ts";
 
 /** Who calls. */
 export interface Caller {
@@ -61,8 +61,7 @@ export class Callers {
     );
     const { Account: account, Arn: arn } = answer;
     if (!account || !/^[0-9]{12}$/.test(account) || !arn || !/^arn:[\x21-\x7e]{1,2000}$/.test(arn)) {
-      const message = `AWS STS in ${this.#about.region} answered sts:GetCallerIdentity with something that is no caller`;
-      throw new AwsFailure({ reason: "Unreachable", next: "retry", code: "InvalidAnswer", message });
+      throw invalidAnswer(this.#about, "no caller");
     }
     this.#known = { accessKeyId, caller: { account, arn } };
     return this.#known.caller;

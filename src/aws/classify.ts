@@ -146,6 +146,11 @@ function unknown(code: string, requestId: string | undefined, about: CallContext
   return new AwsFailure({ reason: "Unreachable", next: "wait", code, requestId, message });
 }
 
+/** An answer that is none of those that the call has. @param what it is, as a clause: `no plaintext and key` */
+export function invalidAnswer(about: CallContext, what: string): AwsFailure {
+  return unreachable("InvalidAnswer", `answered ${actionOf(about)} with something that is ${what}`, about);
+}
+
 function unreachable(code: string, what: string, about: CallContext): AwsFailure {
   const message = `${serviceOf(about)} ${what}; ${tryAgain}`;
   return new AwsFailure({ reason: "Unreachable", next: "retry", code, message });

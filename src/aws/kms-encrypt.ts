@@ -1,6 +1,7 @@
 import { EncryptCommand, GenerateDataKeyCommand, ReEncryptCommand } from "@aws-sdk/client-kms";
 import { Sealed } from "../runtime/sealed.ts";
 import type { SendCall } from "./calls.ts";
+import { invalidAnswer } from "./classify.ts";
 import { AwsFailure, type CallContext } from "./failure.ts";
 import type { Algorithm } from "./kms.ts";
 import { parseKeyArn } from "./names.ts";
@@ -49,8 +50,7 @@ export function kmsEncryptPort(call: SendCall, region: string): KmsEncryptPort {
       throw error instanceof AwsFailure ? reworded(error, keyId, what) : error;
     });
     if (typeof answer.KeyId !== "string" || !parseKeyArn(answer.KeyId) || !answer.CiphertextBlob) {
-      const message = `AWS KMS in ${region} answered kms:${operation} with something that is no ciphertext and key`;
-      throw new AwsFailure({ reason: "Unreachable", next: "retry", code: "InvalidAnswer", message });
+      throw invalidAnswer(about, "no ciphertext and key");
     }
     return answer as T & Required<Pick<T, "KeyId" | "CiphertextBlob">>;
   };

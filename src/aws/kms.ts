@@ -1,8 +1,8 @@
 import { DecryptCommand, DescribeKeyCommand, type EncryptionAlgorithmSpec } from "@aws-sdk/client-kms";
 import { Sealed } from "../runtime/sealed.ts";
 import type { SendCall } from "./calls.ts";
-import { requestIdOf } from "./classify.ts";
-import { AwsFailure, type CallContext } from "./failure.ts";
+import { invalidAnswer, requestIdOf } from "./classify.ts";
+import type { CallContext } from "./failure.ts";
 import { parseKeyArn } from "./names.ts";
 
 /** How a ciphertext was made (KMS API Reference, Decrypt). SM2 is for the regions of China, and not taken. */
@@ -77,7 +77,7 @@ export function kmsPort(call: SendCall, region: string): KmsPort {
       const answer = await call(about, signal, ({ kms }, abortSignal) => kms.send(command, { abortSignal }));
       const { Plaintext: plaintext, KeyId: used } = answer;
       if (!(plaintext instanceof Uint8Array) || typeof used !== "string" || !parseKeyArn(used)) {
-        throw invalidAnswer(region, "kms:Decrypt", "no plaintext and key");
+        throw invalidAnswer(about, "no plaintext and key");
       }
       return { plaintext: new Sealed(plaintext), keyId: used, requestId: requestIdOf(answer) };
     },
@@ -95,7 +95,7 @@ export function kmsPort(call: SendCall, region: string): KmsPort {
       const { Arn, KeyState, KeyUsage, KeySpec, DeletionDate, ValidTo } = answer.KeyMetadata ?? {};
       const [state, usage, spec] = [wordOf(KeyState), wordOf(KeyUsage), wordOf(KeySpec)];
       if (typeof Arn !== "string" || !parseKeyArn(Arn) || !state || !usage || !spec) {
-        throw invalidAnswer(region, "kms:DescribeKey", "no key");
+        throw invalidAnswer(about, "no key");
       }
       const [deletionAt, validTo] = [timeOf(DeletionDate), timeOf(ValidTo)];
       return {
@@ -108,11 +108,6 @@ export function kmsPort(call: SendCall, region: string): KmsPort {
       };
     },
   };
-}
-
-function invalidAnswer(region: string, action: string, what: string): AwsFailure {
-  const message = `AWS KMS in ${region} answered ${action} with something that is ${what}`;
-  return new AwsFailure({ reason: "Unreachable", next: "retry", code: "InvalidAnswer", message });
 }
 
 /** A word of AWS's that may stand in a message; undefined for everything else. */

@@ -2,6 +2,7 @@ import { AssumeRoleCommand } from "@aws-sdk/client-sts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Caller } from "./caller.ts";
 import type { SendCall } from "./calls.ts";
+import { invalidAnswer } from "./classify.ts";
 import type { CredentialProvider, Credentials } from "./credentials.ts";
 import { AwsFailure, type CallContext } from "./failure.ts";
 
@@ -150,8 +151,7 @@ export class RoleChain {
       const arn = answer.AssumedRoleUser?.Arn ?? "";
       const account = /^arn:[a-z0-9-]+:sts::([0-9]{12}):[\x21-\x7e]{1,2000}$/.exec(arn)?.[1];
       if (!accessKeyId || !secretAccessKey || !SessionToken || !account) {
-        const message = `AWS STS in ${region} answered sts:AssumeRole with something that is no session`;
-        throw new AwsFailure({ reason: "Unreachable", next: "retry", code: "InvalidAnswer", message });
+        throw invalidAnswer(about, "no session");
       }
       return { credentials: { accessKeyId, secretAccessKey, sessionToken: SessionToken }, caller: { account, arn } };
     } catch (error) {
