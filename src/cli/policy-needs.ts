@@ -6,6 +6,8 @@ import { pairsFor } from "../ciphertexts/binding.ts";
 import { keyIn } from "../ciphertexts/key-name.ts";
 import { checkMessage } from "../ciphertexts/message.ts";
 import type { Granted } from "../controllers/connection/connections.ts";
+import { sqsEndpoint } from "../controllers/connection/resolve.ts";
+import { mayMove } from "../controllers/syncedsecret/failover.ts";
 import { asksForExpiry } from "../controllers/syncedsecret/gathered.ts";
 import {
   type FromCiphertext,
@@ -105,7 +107,7 @@ export class PolicyNeeds {
     for (const standIn of granted.standIns ?? []) {
       const there = { ...granted, identity: standIn.identity, blobsBy: granted.identity };
       const elsewhere = plan(resource.spec, there, owner);
-      if (mayMove(resource, elsewhere)) this.#parameters(elsewhere, there);
+      if (elsewhere.refused.length === 0 && mayMove(resource, elsewhere)) this.#parameters(elsewhere, there);
       this.#ciphertexts(planned, granted, owner, standIn.region);
     }
     this.#queue(connected);
@@ -189,8 +191,7 @@ export class PolicyNeeds {
     const url = connection.spec.events?.queueUrl;
     if (url === undefined) return;
     const { region } = connection.spec;
-    const endpoint = "endpoints" in connection.spec ? connection.spec.endpoints?.sqs : undefined;
-    const parsed = parseQueueUrl(url, { region, endpoint });
+    const parsed = parseQueueUrl(url, { region, endpoint: sqsEndpoint(connection) });
     if (!("queue" in parsed)) return;
     const { receiver } = identities;
     // Where namespaces have roles of their own, who receives may be the operator's own identity, of another account.
@@ -236,12 +237,6 @@ export class PolicyNeeds {
     needs.account ??= account;
     return needs;
   }
-}
-
-/** Whether parameters may be read in a region that stands in, by what the manifest says. */
-function mayMove({ spec }: SyncedSecret, { references, refused }: Plan): boolean {
-  if (spec.refresh?.policy === "Once" || refused.length > 0) return false;
-  return !references.some((reference) => reference.kind === "parameter" && /^:[0-9]+$/.test(reference.selector));
 }
 
 /** The ARN that IAM holds a read of a reference against. */

@@ -89,7 +89,7 @@ export class Rendering {
       const failure = isFromParameters(entry) ? failures.get(referenceKey(entry.reference)) : undefined;
       return failure ? [labelled(entry, failure)] : [];
     });
-    const outages = { failure: () => undefined, isDown: () => false };
+    const outages = { isDown: () => false };
     // A person sees everything at once, and a blob that does not open is one thing more to mend.
     const opened = await openBlobs(gathered, { lanes: this.#lanes, audit: undefined, outages, metrics: this.#metrics });
     const lost = assessment.lost.length > 0 ? losses(assessment) : [];

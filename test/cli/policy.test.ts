@@ -207,6 +207,13 @@ describe("keyferry policy", () => {
     expect(theirs.of(reader)).not.toHaveProperty("TagsOfQueues");
   });
 
+  it("lets a queue be received from at an endpoint that says {region}", async () => {
+    const at = (region: string) => `https://vpce-1.sqs.${region}.vpce.amazonaws.com`;
+    const events = { queueUrl: `${at("eu-west-1")}/${account}/keyferry` };
+    const made = await policy([connection({ events, endpoints: { sqs: at("{region}") } }), synced("a", one("/a"))]);
+    expect(made.of(reader).ReceiveEvents!.Resource).toBe(`arn:aws:sqs:eu-west-1:${account}:keyferry`);
+  });
+
   it("says in each key's policy who it is: a role, --principal, or the account", async () => {
     const rsa = { algorithm: "RSAES_OAEP_SHA_256", ciphertext: Buffer.alloc(256).toString("base64") };
     const objects = [

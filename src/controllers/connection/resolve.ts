@@ -97,8 +97,13 @@ function endpointsOf(
   return { endpoints: Object.fromEntries(urls.map(([service, url]) => [service, endpointIn(url, region)])) };
 }
 
-/** An endpoint of a spec as it is for a region. */
-export function endpointIn(url: string, region: string): string {
+/** The endpoint by which a connection reaches SQS in its own region, where its spec has one. */
+export function sqsEndpoint({ kind, spec }: AnyConnection): string | undefined {
+  const { endpoints } = kind === "ClusterAWSConnection" ? (spec as ClusterAWSConnection["spec"]) : {};
+  return endpoints?.sqs === undefined ? undefined : endpointIn(endpoints.sqs, spec.region);
+}
+
+function endpointIn(url: string, region: string): string {
   return url.replaceAll("{region}", region);
 }
 

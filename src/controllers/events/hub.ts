@@ -1,4 +1,3 @@
-import type { ClusterAWSConnection } from "../../api/types.ts";
 import type { Identity } from "../../aws/identity.ts";
 import type { KeyNotice, ParameterNotice } from "../../aws/notice.ts";
 import { parseQueueUrl } from "../../aws/queue-url.ts";
@@ -9,7 +8,7 @@ import { type Clock, type Random, sleep, type Timer } from "../../runtime/clock.
 import { Failure } from "../../runtime/failure.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Asked } from "../conditions.ts";
-import { type AnyConnection, endpointIn } from "../connection/resolve.ts";
+import { type AnyConnection, sqsEndpoint } from "../connection/resolve.ts";
 import { isAnnouncedByAws } from "./announced.ts";
 import { eventsCondition } from "./condition.ts";
 import { type Member, placeOf, Queue } from "./queue.ts";
@@ -96,10 +95,7 @@ export class EventHub {
       return;
     }
     const { region } = identity;
-    const endpoints =
-      connection.kind === "ClusterAWSConnection" ? (connection as ClusterAWSConnection).spec.endpoints : {};
-    const endpoint = endpoints?.sqs === undefined ? undefined : endpointIn(endpoints.sqs, region);
-    const parsed = parseQueueUrl(queueUrl, { region, endpoint });
+    const parsed = parseQueueUrl(queueUrl, { region, endpoint: sqsEndpoint(connection) });
     const problem = "problem" in parsed ? parsed.problem : undefined;
     const queue = "queue" in parsed ? parsed.queue : undefined;
     const queueKey = queue && [queue.origin, region, queue.account, queue.name].join(" ");

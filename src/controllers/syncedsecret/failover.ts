@@ -4,7 +4,7 @@ import type { Outages } from "../../parameters/outages.ts";
 import { type Gathered, madeFrom, presentOf, revisionOf } from "./gathered.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment } from "./pin.ts";
-import { plan, type StandIn } from "./plan.ts";
+import { type Plan, plan, type StandIn } from "./plan.ts";
 
 /** The condition that something was read in a region that stood in. */
 export const failedOver = "FailedOver";
@@ -24,15 +24,21 @@ export function saidOf(what: "parameters" | "blobs", home: string, region: strin
 }
 
 /**
+ * Whether the parameters of a spec are such that a region may stand in for them. Not where a version is named, whose
+ * number means another value there, and not under Once, which would never be read at home again.
+ */
+export function mayMove({ spec }: Pick<SyncedSecret, "spec">, { references }: Plan): boolean {
+  if (spec.refresh?.policy === "Once" || references.length === 0) return false;
+  return !references.some((reference) => reference.kind === "parameter" && /^:[0-9]+$/.test(reference.selector));
+}
+
+/**
  * Whether a SyncedSecret's parameters may be read in a region that stands in: it has never had a Secret, or one of such
- * a region only. Not where a version is named, whose number means another value there, and not under Once, which would
- * never be read at home again.
+ * a region only.
  */
 function mayReadElsewhere(gathered: Gathered): boolean {
   const { resource, plan: planned } = gathered;
-  if (resource.spec.refresh?.policy === "Once" || planned.references.length === 0) return false;
-  if (planned.references.some((reference) => reference.kind === "parameter" && /^:[0-9]+$/.test(reference.selector)))
-    return false;
+  if (!mayMove(resource, planned)) return false;
   if (presentOf(gathered) && revisionOf(gathered) !== undefined) return false;
   const { revision, sources = [] } = resource.status ?? {};
   // Sources without a revision are those of a Secret that was deleted for what became of them at home.
