@@ -310,7 +310,7 @@ async function accountElsewhere(
   identities: ConnectionIdentities,
   { spec }: AnyConnection,
 ): Promise<string | undefined> {
-  const asked = (spec.failoverRegions ?? []).map((region) => identities.of("", region).caller());
+  const asked = (spec.failoverRegions ?? []).map(async (region) => identities.of("", region).caller());
   const caller = await Promise.any(asked).catch(() => undefined);
   return caller?.account;
 }
