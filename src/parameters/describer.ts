@@ -6,7 +6,12 @@ import type { Lanes } from "./lanes.ts";
 
 /** What DescribeParameters tells of some names, by name without a leading slash; whole, or a failure. */
 export type Described =
-  | { state: "described"; found: ReadonlyMap<string, ParameterDescription> }
+  | {
+      state: "described";
+      found: ReadonlyMap<string, ParameterDescription>;
+      /** Milliseconds that AWS's clock is ahead of ours, where the two are seconds apart; else 0. */
+      clockAheadMs: number;
+    }
   | { state: "failed"; failure: Failure };
 
 /** Pages of one answer, at most: fifty names fit into one, but AWS may cut a page short. */
@@ -33,8 +38,8 @@ export class Describer {
     try {
       const found = new Map<string, ParameterDescription>();
       const described = await Promise.all(chunks.map((chunk) => this.#pages(identity, chunk, lane)));
-      for (const one of described.flat()) found.set(bareName(one.name), one);
-      return { state: "described", found };
+      for (const { all } of described) for (const one of all) found.set(bareName(one.name), one);
+      return { state: "described", found, clockAheadMs: described.at(-1)?.clockAheadMs ?? 0 };
     } catch (error) {
       if (error instanceof Failure) return { state: "failed", failure: error };
       const message = "the answer of AWS Systems Manager could not be understood";
@@ -42,7 +47,7 @@ export class Describer {
     }
   }
 
-  async #pages(identity: Identity, names: readonly string[], lane: Lane): Promise<ParameterDescription[]> {
+  async #pages(identity: Identity, names: readonly string[], lane: Lane) {
     const all: ParameterDescription[] = [];
     let nextToken: string | undefined;
     for (let page = 0; page < pagesAtMost; page++) {
@@ -51,7 +56,7 @@ export class Describer {
       const answer = (await this.#lanes.run(identity, lane, call, { service: "describe" }))!;
       all.push(...answer.found);
       nextToken = answer.nextToken;
-      if (nextToken === undefined) return all;
+      if (nextToken === undefined) return { all, clockAheadMs: answer.clockAheadMs ?? 0 };
     }
     const message = `the descriptions of parameters in ${identity.region} did not come to an end; they are asked for again`;
     throw new Failure("Unreachable", "retry", message);
