@@ -291,7 +291,7 @@ export class EventHub {
    * @throws Failure where that was not done in time, or has to be done again
    */
   async #handleKey(queue: Queue, { name }: KeyNotice): Promise<void> {
-    const identities = new Set([...queue.members.values()].map(({ identity }) => identity.key));
+    const identities = new Set([...queue.members.values()].flatMap(({ readers }) => [...readers.keys()]));
     const { isHeard, dependants } = await this.#options.keys.announced(identities, name);
     if (!isHeard) throw new Failure("Unreachable", "retry", "the key could not be looked at");
     if (!(await this.#areSettled([...new Set(dependants)]))) {

@@ -139,6 +139,20 @@ describe("before it begins", () => {
 });
 
 describe("a notice", () => {
+  test("of a key reaches who reads by the queue's connections, each namespace where it is an identity", async () => {
+    const [receiver, shop, bank] = ["queue", "shop", "bank"].map((key) => queue.identity(key));
+    const readers = [shop!];
+    hub.resolved("c", connection(url), { receiver: receiver!, receiverAccount: account, account, readers });
+    hub.joined("c", bank!);
+    hub.begin();
+    await receiving();
+    const arn = `arn:aws:kms:eu-west-1:${account}:key/11111111-2222-3333-4444-555555555555`;
+    const event = { source: "aws.kms", "detail-type": "KMS CMK Deletion", account, region: "eu-west-1" };
+    queue.send(JSON.stringify({ ...event, resources: [arn], detail: { "key-id": arn } }));
+    await emptied();
+    expect(looks).toEqual([`shop+bank ${arn}`]);
+  });
+
   test("reaches each identity of its queue's connections, of its account and region, once, whoever received it", async () => {
     join("a");
     join("b");
