@@ -158,7 +158,7 @@ describe("an event", () => {
     ],
     ["is not sent for a suspension", sum(current()).status, { kind: "suspended" }, undefined],
   ])("%s", (_, status, outcome, type) => {
-    expect(sum(outcome, status).event?.type).toBe(type);
+    expect(sum(outcome, status).events[0]?.type).toBe(type);
   });
 });
 
@@ -182,7 +182,7 @@ it("for any outcome, has one Ready, never Stalled and Reconciling at once, and s
       expect(types.filter((type) => type === "Ready")).toHaveLength(1);
       expect(types.includes("Stalled") && types.includes("Reconciling")).toBe(false);
       const again = sum(second, after.status);
-      expect([again.statusChanged, again.event]).toEqual([false, undefined]);
+      expect([again.statusChanged, again.events]).toEqual([false, []]);
     }),
     { numRuns: 2_000 },
   );

@@ -311,9 +311,7 @@ export class SyncedSecretController {
     const { apiVersion, kind, metadata } = resource;
     const { name, namespace, uid } = metadata;
     const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
-    for (const event of [summary.event, summary.turn, summary.warning, ...summary.warnings]) {
-      if (event) recorder.record(regarding, { type: "Warning", ...event, action: "Sync" });
-    }
+    for (const event of summary.events) recorder.record(regarding, { ...event, action: "Sync" });
     if (summary.statusChanged && !(await this.#statuses.write(key, resource, summary.status, lane))) {
       queue.retry(key, priorityOf(lane));
       return;
