@@ -162,6 +162,14 @@ describe("an event", () => {
   });
 });
 
+it("says that the connection's own region answers again only where something was made by it", () => {
+  const elsewhere = sum(current({ failedOver: "parameters were read in eu-central-1" })).status;
+  const notes = (outcome: SummarizeInput["outcome"]) => sum(outcome, elsewhere).events.map(({ note }) => note);
+  expect(notes(current())).toEqual([expect.stringContaining("answers again")]);
+  expect(notes({ kind: "suspended" })).toEqual([]);
+  expect(notes(failed([failure("ConnectionNotReady", "wait")]))).toEqual(["ConnectionNotReady happened"]);
+});
+
 it("for any outcome, has one Ready, never Stalled and Reconciling at once, and settles: the same again changes nothing", () => {
   const problem = fc
     .record({ reason: fc.constantFrom(...reasons), next: fc.constantFrom<Next>("retry", "wait", "stalled") })

@@ -106,7 +106,7 @@ export function summarize(input: SummarizeInput): Summary {
     reason: ready.reason as Reason,
     events: [
       ...eventOf(before, ready, outcome),
-      ...turnOf(before, elsewhere[0]),
+      ...turnOf(before, elsewhere[0], outcome),
       ...(key && !wasSaid(before, key) ? [{ type: "Warning", reason: key.reason, note: key.message } as const] : []),
       ...newsOf((before.conditions ?? []) as Asked[], warned),
     ],
@@ -121,11 +121,12 @@ function failoverOf(outcome: SummarizeInput["outcome"]): Asked[] {
 }
 
 /** The event where a Secret comes to hold what was read elsewhere, or no longer does. */
-function turnOf(before: Status, now: Asked | undefined): News[] {
+function turnOf(before: Status, now: Asked | undefined, { kind }: SummarizeInput["outcome"]): News[] {
   const was = before.conditions?.find(({ type }) => type === failedOver);
   const reason = "ReadInFailoverRegion";
   if (now && was?.message !== now.message) return [{ type: "Warning", reason, note: now.message }];
-  if (!was || now) return [];
+  // That nothing is read at all says nothing of the region.
+  if (!was || now || kind !== "current") return [];
   const note = "the connection's own region answers again, and nothing is used from another";
   return [{ type: "Normal", reason, note }];
 }
