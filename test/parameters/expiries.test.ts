@@ -304,6 +304,24 @@ describe("an expiry", () => {
   });
 });
 
+it("what statuses tell to have expired is looked at in few calls at a start, one by one though it comes", async () => {
+  const count = 300;
+  for (let n = 0; n < count; n++) {
+    rig.aws.put(`/s/p${n}`, "v");
+    rig.aws.policies(`/s/p${n}`, expiration(rig.clock.now() - day));
+  }
+  for (let n = 0; n < count; n++) {
+    const name = `/s/p${n}`;
+    const stored = new Map([[name, { unsure: "stored", policies: { expiresAt: rig.clock.now() - day } } as const]]);
+    rig.observer.depend(`ns/s${n}`, [{ ...want(parameterOf(identity, name)), stored }]);
+    void rig.observer.settle([parameterOf(identity, name)], "bulk", { all: false });
+    await rig.clock.advance(1);
+  }
+  await rig.clock.advance(minute);
+  for (let n = 0; n < count; n++) expect(isExpired(entryOf(`/s/p${n}`).spot)).toBe(true);
+  expect(rig.aws.descriptions.length).toBeLessThan(60);
+});
+
 describe("where something is done about expiries", () => {
   const acting = (name: string) => ({ ...want(parameterOf(identity, name)), actsOnExpiry: true });
 
