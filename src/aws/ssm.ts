@@ -63,6 +63,13 @@ export interface DescribeQuery {
   signal?: AbortSignal;
 }
 
+/** One page of descriptions. */
+export interface DescribePage {
+  found: ParameterDescription[];
+  nextToken?: string;
+  clockAheadMs?: number;
+}
+
 export interface ReadOptions {
   /** Without it, no KMS key is used and no value is given out. */
   decrypt: boolean;
@@ -100,8 +107,11 @@ export interface SsmPort {
   /**
    * One page of at most fifty, in no order that means anything. What AWS tells in a form that is no description is left
    * out. Its rate has a limit of its own. IAM knows no resource for it: whoever may, may describe every parameter.
+   *
+   * @returns `clockAheadMs`, milliseconds that AWS's clock is ahead of ours (negative: behind); left out where they are
+   *   not seconds apart
    */
-  describeParameters(query: DescribeQuery): Promise<{ found: ParameterDescription[]; nextToken?: string }>;
+  describeParameters(query: DescribeQuery): Promise<DescribePage>;
 }
 
 /** Each of them is a request to KMS. */
@@ -117,6 +127,9 @@ export const descriptionsInACall = 50;
 
 /** Policies of one parameter, and characters of each, at most (User Guide, "Assigning parameter policies"). */
 const most = { policies: 10, policyLength: 4_096 };
+
+/** Milliseconds that two clocks have to be apart: an answer's Date has whole seconds, and travels. */
+const leastAheadMs = 5_000;
 
 /** Bytes of one value, at most; AWS keeps 8 KiB of a parameter and 64 KiB of a secret of Secrets Manager. */
 const valueBytes = 65_536;
@@ -193,9 +206,14 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
         MaxResults: descriptionsInACall,
         ...(nextToken === undefined ? {} : { NextToken: nextToken }),
       });
-      const answer = await call(about, signal, ({ ssm }, abortSignal) => ssm.send(command, { abortSignal }));
+      const { answer, clockAheadMs } = await call(about, signal, async ({ ssm }, abortSignal) => {
+        const answer = await ssm.send(command, { abortSignal });
+        // The SDK keeps it to sign by, from the Date of each answer.
+        return { answer, clockAheadMs: ssm.config.systemClockOffset };
+      });
       if (answer.NextToken !== undefined && !isText(answer.NextToken)) throw notUnderstood(about);
       return {
+        ...(Math.abs(clockAheadMs) < leastAheadMs ? {} : { clockAheadMs }),
         found: list(answer.Parameters).flatMap((metadata) => description(metadata) ?? []),
         ...(answer.NextToken === undefined ? {} : { nextToken: answer.NextToken }),
       };

@@ -10,7 +10,11 @@ import { setFlagsFromString } from "node:v8";
 // as the same process: its id, its files and its terminal stay what they are.
 if (process.platform === "linux" && process.argv[2] === "controller" && process.env.MALLOC_ARENA_MAX === undefined) {
   const args = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  process.execve?.(process.execPath, args, { ...process.env, MALLOC_ARENA_MAX: "1" });
+  try {
+    process.execve?.(process.execPath, args, { ...process.env, MALLOC_ARENA_MAX: "1" });
+  } catch {
+    // Node's permission model forbids it: then it goes on as it is.
+  }
 }
 
 /**

@@ -6,15 +6,34 @@ import type { Lanes } from "./lanes.ts";
 
 /** What DescribeParameters tells of some names, by name without a leading slash; whole, or a failure. */
 export type Described =
-  | { state: "described"; found: ReadonlyMap<string, ParameterDescription> }
+  | {
+      state: "described";
+      found: ReadonlyMap<string, ParameterDescription>;
+      /** Milliseconds that AWS's clock is ahead of ours, where the two are seconds apart; else 0. */
+      clockAheadMs: number;
+    }
   | { state: "failed"; failure: Failure };
 
 /** Pages of one answer, at most: fifty names fit into one, but AWS may cut a page short. */
 const pagesAtMost = 20;
 
-/** Asks for descriptions, fifty names a call. */
+/** One page, or more, of what AWS tells of fifty names. */
+interface Answer {
+  all: readonly ParameterDescription[];
+  clockAheadMs: number;
+}
+
+/** A call that waits for its turn, and takes more names until then. */
+interface Open {
+  forms: Set<string>;
+  answer: Promise<Answer>;
+}
+
+/** Asks for descriptions, fifty names a call, formed when the quota grants it: what is asked meanwhile travels along. */
 export class Describer {
   readonly #lanes: Lanes;
+  /** By lane and identity. */
+  readonly #open = new Map<string, Open>();
 
   constructor(lanes: Lanes) {
     this.#lanes = lanes;
@@ -22,19 +41,17 @@ export class Describer {
 
   /**
    * @param names with or without a leading slash, without selector
-   * @returns never rejects: a failure is a state. What does not exist is not among what was found.
+   * @returns never rejects: a failure is a state. What does not exist is not among what was found; what others have asked
+   *   for may be.
    */
   async describe(identity: Identity, names: Iterable<string>, lane: Lane): Promise<Described> {
-    const forms = [...new Set([...names].flatMap(formsOf))];
-    const chunks: string[][] = [];
-    for (let at = 0; at < forms.length; at += descriptionsInACall) {
-      chunks.push(forms.slice(at, at + descriptionsInACall));
-    }
+    const answers = new Set<Promise<Answer>>();
+    for (const name of names) answers.add(this.#ask(identity, lane, formsOf(name)));
     try {
       const found = new Map<string, ParameterDescription>();
-      const described = await Promise.all(chunks.map((chunk) => this.#pages(identity, chunk, lane)));
-      for (const one of described.flat()) found.set(bareName(one.name), one);
-      return { state: "described", found };
+      const described = await Promise.all(answers);
+      for (const { all } of described) for (const one of all) found.set(bareName(one.name), one);
+      return { state: "described", found, clockAheadMs: described.at(-1)?.clockAheadMs ?? 0 };
     } catch (error) {
       if (error instanceof Failure) return { state: "failed", failure: error };
       const message = "the answer of AWS Systems Manager could not be understood";
@@ -42,16 +59,42 @@ export class Describer {
     }
   }
 
-  async #pages(identity: Identity, names: readonly string[], lane: Lane): Promise<ParameterDescription[]> {
+  /** Puts the forms of a name into the call that waits, or into one more. */
+  #ask(identity: Identity, lane: Lane, forms: readonly string[]): Promise<Answer> {
+    const key = `${lane} ${identity.key}`;
+    const waiting = this.#open.get(key);
+    const isThere = waiting && forms.every((form) => waiting.forms.has(form));
+    if (waiting && (isThere || waiting.forms.size + forms.length <= descriptionsInACall)) {
+      for (const form of forms) waiting.forms.add(form);
+      return waiting.answer;
+    }
+    const begun = new Set(forms);
+    const leave = () => {
+      if (this.#open.get(key)?.forms === begun) this.#open.delete(key);
+    };
+    // Not before the names that are asked for with this one have come along.
+    const answer = Promise.resolve().then(() => this.#pages(identity, begun, lane, leave));
+    // A call that is given up has not been formed.
+    answer.finally(leave).catch(() => {});
+    this.#open.set(key, { forms: begun, answer });
+    return answer;
+  }
+
+  async #pages(identity: Identity, forms: ReadonlySet<string>, lane: Lane, leave: () => void): Promise<Answer> {
     const all: ParameterDescription[] = [];
     let nextToken: string | undefined;
     for (let page = 0; page < pagesAtMost; page++) {
-      const query = { names, ...(nextToken === undefined ? {} : { nextToken }) };
-      const call = () => identity.ssm.describeParameters(query);
+      const call = () => {
+        leave();
+        return identity.ssm.describeParameters({
+          names: [...forms],
+          ...(nextToken === undefined ? {} : { nextToken }),
+        });
+      };
       const answer = (await this.#lanes.run(identity, lane, call, { service: "describe" }))!;
       all.push(...answer.found);
       nextToken = answer.nextToken;
-      if (nextToken === undefined) return all;
+      if (nextToken === undefined) return { all, clockAheadMs: answer.clockAheadMs ?? 0 };
     }
     const message = `the descriptions of parameters in ${identity.region} did not come to an end; they are asked for again`;
     throw new Failure("Unreachable", "retry", message);

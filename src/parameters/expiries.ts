@@ -3,11 +3,11 @@ import type { ParameterDescription } from "../aws/ssm.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import { sleep } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
-import { Heap } from "../runtime/heap.ts";
 import type { Lane } from "../runtime/lane.ts";
 import { bareName, type Describer } from "./describer.ts";
 import type { Entries } from "./entries.ts";
-import { type About, type Entry, isExpired, isSameExpiry, type Spot } from "./entry.ts";
+import { type About, type Entry, isExpired, isSameExpiry, type Sight, type Spot } from "./entry.ts";
+import { type Due, Instants } from "./instants.ts";
 import { isArn, isDescribable, isOwing, type Named, namedOf, nameIn, selectorOf } from "./named.ts";
 import { type Policies, readPolicies, saysSame } from "./policies.ts";
 import type { Reader } from "./reader.ts";
@@ -25,14 +25,14 @@ export interface ExpiriesOptions {
   seen: (identityKey: string) => void;
 }
 
-/** Something that a policy has happen at an instant. */
-interface Due {
-  at: number;
-  entry: Entry;
-  name: string;
-  /** The instant of the Expiration; undefined for a warning. */
-  expiresAt: number | undefined;
+/** When, by AWS's clock and in milliseconds since the epoch, something was described, and whom for. */
+interface At {
+  now: number;
+  lane: Lane;
 }
+
+/** What a description comes to; `stale` where it is of a version that is there no more, which says nothing. */
+type Word = "same" | "changed" | "expired" | "stale";
 
 /** What is to be described in a moment. */
 interface Soon {
@@ -58,10 +58,7 @@ const waitAtMostMs = 2_000;
  */
 export class Expiries {
   readonly #options: ExpiriesOptions;
-  #due = newHeap();
-  /** Entries that were dropped since what they had noted was last swept out. */
-  #dropped = 0;
-  #timer: { at: number; timer: Timer } | undefined;
+  readonly #instants: Instants;
   /** Entries with something to describe soon, by identity. */
   readonly #soon = new Map<string, Soon>();
   readonly #denied = new Map<string, { failure: Failure; until: number }>();
@@ -75,6 +72,7 @@ export class Expiries {
   constructor(options: ExpiriesOptions) {
     this.#options = options;
     const { clock, random, entries } = options;
+    this.#instants = new Instants({ entries, clock, reached: (due) => void this.#reached(due) });
     this.#sweeps = new Sweeps({
       clock,
       random,
@@ -124,8 +122,7 @@ export class Expiries {
       this.#denied.delete(key);
       this.#answered.delete(key);
     }
-    this.#dropped += 1;
-    if (this.#options.entries.size === 0 || this.#dropped > this.#due.size / 2) this.#sweepOut();
+    this.#instants.drop();
   }
 
   /** Takes note that AWS has announced a change of a parameter. */
@@ -167,7 +164,7 @@ export class Expiries {
    * Asks for descriptions, now.
    *
    * @param how.quiet tells nobody of what differs: whoever asked will see
-   * @returns whether AWS has answered
+   * @returns whether AWS has answered, with what is there now
    */
   async look(all: readonly Named[], lane: Lane, how = { quiet: false }): Promise<boolean> {
     const byIdentity = new Map<string, Named[]>();
@@ -186,15 +183,15 @@ export class Expiries {
         return false;
       }
       this.#takeAnswer(key);
-      const changed = new Set<Entry>();
-      const expired = new Set<Entry>();
-      for (const one of named) {
-        const wasExpired = isExpired(one.spot);
-        if (await this.#take(one, answer.found.get(bareName(nameIn(one))), lane)) changed.add(one.entry);
-        if (!wasExpired && isExpired(one.spot)) expired.add(one.entry);
-      }
-      for (const entry of how.quiet ? [] : changed) this.#options.notify(entry, expired.has(entry) ? "event" : "bulk");
-      return true;
+      // An Expiration is an instant of AWS's clock.
+      const at = { now: this.#options.clock.now() + answer.clockAheadMs, lane };
+      const taking = [...Map.groupBy(named, ({ entry }) => entry)].map(async ([entry, all]) => {
+        const words = await Promise.all(all.map((one) => this.#take(one, answer.found.get(bareName(nameIn(one))), at)));
+        const isNews = words.includes("changed") || words.includes("expired");
+        if (isNews && !how.quiet) this.#options.notify(entry, words.includes("expired") ? "event" : "bulk");
+        return !words.includes("stale");
+      });
+      return (await Promise.all(taking)).every((isOfNow) => isOfNow);
     });
     return (await Promise.all(answers)).every((isHeard) => isHeard) && byIdentity.size > 0;
   }
@@ -202,48 +199,67 @@ export class Expiries {
   /** Sets no timer any more. */
   stop(): void {
     this.#stopped = true;
-    this.#timer?.timer.cancel();
+    this.#instants.stop();
     for (const { timer } of this.#soon.values()) timer.cancel();
     this.#sweeps.stop();
   }
 
-  /** Applies a description, or that there is none. @returns whether it says something else than before */
-  async #take(one: Named, description: ParameterDescription | undefined, lane: Lane): Promise<boolean> {
+  /** Applies a description, or that there is none. */
+  async #take(one: Named, description: ParameterDescription | undefined, at: At): Promise<Word> {
     const { spot, entry } = one;
     const isForeign = entry.reference.kind === "parameter" && isArn(entry.reference.name);
-    if (!description || (isForeign && description.arn !== one.name)) return this.#takeAbsent(one, lane);
+    if (!description || (isForeign && description.arn !== one.name)) return this.#takeAbsent(one, at);
     const { version, modified, keyId, policies: texts } = description;
     const policies = readPolicies(texts, modified);
+    const hasPassed = policies?.expiresAt !== undefined && policies.expiresAt <= at.now;
+    const isReplaced =
+      isOlder(description, spot.sight) || (hasPassed && (await this.#isReplaced(one, description, at)));
+    if (isReplaced) {
+      // What a status told is looked at within the hour all the same.
+      if (spot.about?.unsure !== "stored") spot.about = { ...spot.about, unsure: "changed" };
+      return "stale";
+    }
     const isLatest = spot.sight === undefined || spot.sight.version === version;
     const before = spot.about?.policies;
     spot.about = this.#about(isLatest ? keyId : undefined, policies);
     this.#note(one, before, policies);
-    const now = this.#options.clock.now();
-    const hasPassed = policies?.expiresAt !== undefined && policies.expiresAt <= now;
     const was = isExpired(spot) ? spot.expired : undefined;
     // Another version is there that has not been seen yet, or a label names an older one: it is true of all of them.
     if (hasPassed) spot.expired = { at: policies.expiresAt!, sight: isLatest ? spot.sight : undefined };
     else delete spot.expired;
-    return !saysSame(before, policies) || !isSameExpiry(was, spot.expired);
+    if (hasPassed && !was) return "expired";
+    return saysSame(before, policies) && isSameExpiry(was, spot.expired) ? "same" : "changed";
+  }
+
+  /**
+   * Whether there is another version than a description tells of: DescribeParameters may lag behind, and a parameter that
+   * was put anew a second before its Expiration has not expired. What does not exist any more is what AWS has deleted.
+   */
+  async #isReplaced(one: Named, { version, modified }: ParameterDescription, { lane }: At): Promise<boolean> {
+    if (isExpired(one.spot)) return false;
+    const read = await this.#options.reader.confirm(one.entry.reference.identity, nameIn(one), lane);
+    if (read.state === "found") return read.record.version !== version || isOlder({ version, modified }, read.record);
+    // Who may list parameters only has no other word on it.
+    return read.state === "failed" && !isDenial(read.failure);
   }
 
   /**
    * What is not described is not there, or is another account's. One whose Expiration has passed, which was there until
    * then, is what AWS has deleted for it: where it does not exist by a second opinion.
    */
-  async #takeAbsent(one: Named, lane: Lane): Promise<boolean> {
+  async #takeAbsent(one: Named, { now, lane }: At): Promise<Word> {
     const { spot, entry } = one;
-    const { clock, reader } = this.#options;
+    const { reader } = this.#options;
     const { keyId, policies } = spot.about ?? {};
     spot.about = this.#about(keyId, policies);
     const expiresAt = policies?.expiresAt ?? Infinity;
     const wasThere = spot.missing === undefined || spot.missing.since >= expiresAt;
-    if (expiresAt > clock.now() || isExpired(spot) || !wasThere) return false;
+    if (expiresAt > now || isExpired(spot) || !wasThere) return "same";
     const asked = nameIn(one) + selectorOf(one);
     const read = await reader.confirm(entry.reference.identity, asked, lane);
-    if (read.state !== "missing" || read.reason !== "ParameterNotFound") return false;
+    if (read.state !== "missing" || read.reason !== "ParameterNotFound") return "same";
     spot.expired = { at: expiresAt, sight: spot.sight };
-    return true;
+    return "expired";
   }
 
   #about(keyId: string | undefined, policies: Policies | undefined): About {
@@ -254,17 +270,6 @@ export class Expiries {
       this.#plain.set(keyId ?? "", about);
     }
     return about;
-  }
-
-  /** Lets go of what entries have noted that are no more. */
-  #sweepOut(): void {
-    this.#dropped = 0;
-    const kept = newHeap();
-    for (let due = this.#due.pop(); due; due = this.#due.pop()) {
-      if (this.#options.entries.has(due.entry)) kept.push(due);
-    }
-    this.#due = kept;
-    this.#arm();
   }
 
   #takeAnswer(identityKey: string): void {
@@ -315,10 +320,11 @@ export class Expiries {
       ...(before?.unchangedAt === unchangedAt ? [] : [unchangedAt]),
     ];
     for (const at of warnings) {
-      if (at !== undefined && at > now) this.#add({ at, entry, name, expiresAt: undefined });
+      if (at !== undefined && at > now) this.#instants.add({ at, entry, name, expiresAt: undefined });
     }
-    if (expiresAt !== undefined && before?.expiresAt !== expiresAt)
-      this.#add({ at: expiresAt, entry, name, expiresAt });
+    if (expiresAt !== undefined && before?.expiresAt !== expiresAt) {
+      this.#instants.add({ at: expiresAt, entry, name, expiresAt });
+    }
   }
 
   /** Notes the instant that a status tells of, once. */
@@ -331,39 +337,18 @@ export class Expiries {
     this.#note(one, undefined, about.policies);
   }
 
-  #add(due: Due): void {
-    this.#due.push(due);
-    this.#arm();
-  }
-
-  #arm(): void {
-    const next = this.#due.peek();
-    if (this.#timer?.at === next?.at) return;
-    this.#timer?.timer.cancel();
-    this.#timer = undefined;
-    if (!next || this.#stopped) return;
-    const { clock } = this.#options;
-    this.#timer = { at: next.at, timer: clock.setTimer(() => void this.#fire(), next.at - clock.now()) };
-  }
-
-  /** Takes all that is due: what expires at one instant is looked at in one go. */
-  async #fire(): Promise<void> {
-    this.#timer = undefined;
+  /** Warns, and looks at what expires: all of one instant in one go. */
+  async #reached(due: readonly Due[]): Promise<void> {
     const { clock, entries, notify } = this.#options;
-    const now = clock.now();
     const expiring: (Named & { expiresAt: number })[] = [];
     const warned = new Set<Entry>();
-    for (let due = this.#due.peek(); due && due.at <= now; due = this.#due.peek()) {
-      this.#due.pop();
-      const { entry, name, expiresAt } = due;
+    for (const { entry, name, expiresAt } of due) {
       const spot = entry.reference.kind === "path" ? entry.members.get(name) : entry.spot;
-      if (!spot || !entries.has(entry)) continue;
-      if (expiresAt === undefined) warned.add(entry);
-      else if (spot.about?.policies?.expiresAt === expiresAt && !isExpired(spot)) {
-        expiring.push({ entry, name, spot, expiresAt });
+      if (spot && expiresAt === undefined) warned.add(entry);
+      else if (spot && spot.about?.policies?.expiresAt === expiresAt && !isExpired(spot)) {
+        expiring.push({ entry, name, spot, expiresAt: expiresAt! });
       }
     }
-    this.#arm();
     for (const entry of warned) notify(entry, "bulk");
     if (expiring.length === 0) return;
     await this.look(expiring, "event");
@@ -372,7 +357,7 @@ export class Expiries {
       const isOpen = spot.about?.policies?.expiresAt === expiresAt && !isExpired(spot);
       const isLate = spot.missing !== undefined && spot.missing.since < expiresAt;
       if (isOpen && !isLate && entries.has(entry)) {
-        this.#add({ at: clock.now() + again.baseMs, entry, name, expiresAt });
+        this.#instants.add({ at: clock.now() + again.baseMs, entry, name, expiresAt });
       }
     }
   }
@@ -387,12 +372,16 @@ export class Expiries {
   }
 }
 
-function newHeap(): Heap<Due> {
-  return new Heap((a, b) => a.at < b.at);
-}
-
 /** What a status told and has been noted; held by the entries alone. */
 const noted = new WeakSet<About>();
+
+/**
+ * Whether a description is of an earlier version than was seen. Of one version the times may differ by what is less than
+ * a second.
+ */
+function isOlder({ version, modified }: Pick<ParameterDescription, "version" | "modified">, sight: Sight | undefined) {
+  return sight !== undefined && modified < sight.modified - (sight.version === version ? 1_000 : 0);
+}
 
 function pauseAfter(failures: number): number {
   return Math.min(again.baseMs * 2 ** Math.min(failures - 1, 20), again.capMs);

@@ -19,6 +19,9 @@ const units: ReadonlyMap<unknown, number> = new Map([
   ["Hours", 3_600_000],
 ]);
 
+/** What can be written with a year of four digits: the API server takes no other, and a zone may lead out of it. */
+const [earliest, latest] = [Date.parse("0000-01-01T00:00:00Z"), Date.parse("9999-12-31T23:59:59.999Z")];
+
 /** ISO 8601 with its zone: without one it is no instant. */
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.]\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/;
 
@@ -68,7 +71,7 @@ function readPolicy(text: string): Read | undefined {
   if (type === "Expiration") {
     const timestamp = own(attributes, "Timestamp");
     const at = typeof timestamp === "string" && instant.test(timestamp) ? Date.parse(timestamp) : Number.NaN;
-    return Number.isNaN(at) ? undefined : { type, at };
+    return at >= earliest && at <= latest ? { type, at } : undefined;
   }
   if (type !== "ExpirationNotification" && type !== "NoChangeNotification") return undefined;
   const amount = own(attributes, type === "NoChangeNotification" ? "After" : "Before");

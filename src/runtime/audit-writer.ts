@@ -33,6 +33,9 @@ export class AuditWriter {
   #writing: Promise<void> | undefined;
   #isLosing = false;
   #isTorn = false;
+  /** Lines of the write that is under way. */
+  #underWay = 0;
+  #isOver = false;
 
   constructor(options: AuditWriterOptions) {
     this.#options = options;
@@ -48,12 +51,18 @@ export class AuditWriter {
       this.#waiting.push(line);
       this.#size += line.length;
     }
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#begin();
   };
 
-  /** Resolves when everything is written or lost, or when `ms` have passed, and closes the sink. */
+  #begin(): void {
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+      // One may have come after the last look.
+      if (this.#waiting.length > 0) this.#begin();
+    });
+  }
+
+  /** Resolves when everything is written or lost, and closes the sink; after `ms`, what is not written is lost. */
   async close(ms: number): Promise<void> {
     const { clock, sink } = this.#options;
     const over = new Promise<void>((resolve) => {
@@ -64,7 +73,13 @@ export class AuditWriter {
       });
     });
     await over;
-    if (!this.#writing) await sink.close().catch(() => {});
+    if (!this.#writing) {
+      await sink.close().catch(() => {});
+      return;
+    }
+    this.#isOver = true;
+    this.#lost(this.#underWay + this.#waiting.length, "TooSlow");
+    this.#waiting = [];
   }
 
   async #written(): Promise<void> {
@@ -77,14 +92,17 @@ export class AuditWriter {
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const lines = this.#take();
+      this.#underWay = lines.length;
       try {
         // What was cut off must not spoil the line that comes after it.
         await sink.write((this.#isTorn ? "\n" : "") + lines.join(""));
         this.#isTorn = false;
+        if (this.#isOver) return;
         count("written", lines.length);
         // One that is slow is not well again before nothing waits.
         if (this.#waiting.length === 0) this.#recovered();
       } catch (error) {
+        if (this.#isOver) return;
         this.#isTorn = true;
         this.#lost(lines.length, codeOf(error));
       }

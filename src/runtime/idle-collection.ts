@@ -16,6 +16,11 @@ const lookEveryMs = 2_000;
 const idleShare = 0.05;
 /** Looks in a row that have to find it idle. */
 const idleLooks = 2;
+/**
+ * Milliseconds of processor time, or of rest, between two collections: what little comes and goes all the time is for V8
+ * to collect.
+ */
+const [workMs, restMs] = [1_000, 300_000];
 /** Growth since the last collection that makes another one worth while: a tenth, and at least so many bytes. */
 const growth = 0.1;
 const leastGrowth = 4 << 20;
@@ -32,6 +37,7 @@ export class IdleCollection {
   #cpuMs: number;
   #at: number;
   #floor = 0;
+  #collected = { at: -Infinity, cpuMs: 0 };
 
   constructor(clock: Clock, meter: Meter) {
     this.#clock = clock;
@@ -57,11 +63,13 @@ export class IdleCollection {
     this.#idle = isIdle ? this.#idle + 1 : 0;
     if (
       this.#idle >= idleLooks &&
+      (cpuMs - this.#collected.cpuMs >= workMs || at - this.#collected.at >= restMs) &&
       this.#meter.heldBytes() >= this.#floor + Math.max(leastGrowth, growth * this.#floor)
     ) {
       this.#meter.collect();
       this.#floor = this.#meter.heldBytes();
       this.#idle = 0;
+      this.#collected = { at, cpuMs: this.#meter.cpuMs() };
     }
     [this.#cpuMs, this.#at] = [this.#meter.cpuMs(), this.#clock.monotonic()];
   }

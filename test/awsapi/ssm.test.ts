@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
-import { AwsServer, rig, seriesOf, specAt } from "./aws-server.ts";
+import { AwsServer, json, rig, seriesOf, specAt } from "./aws-server.ts";
 
 const whole = {
   Name: "/shop/db",
@@ -253,4 +253,18 @@ test.each([
   const record = await identity.ssm.getParameter("/aws/reference/secretsmanager/db", { decrypt: true });
   expect(record.versionId).toBe(versionId);
   expect(JSON.stringify(record)).not.toContain("p4ss");
+});
+
+test("tells how far AWS's clock is ahead of ours, by the time of its answer, and nothing where they agree", async () => {
+  const describe = async (aheadMs: number) => {
+    server.answer((_, response) => {
+      response.setHeader("date", new Date(Date.now() + aheadMs).toUTCString());
+      json(response, 200, { Parameters: [] });
+    });
+    return (await identity.ssm.describeParameters({ names: ["/a"] })).clockAheadMs;
+  };
+  expect(await describe(0)).toBeUndefined();
+  expect(await describe(-86_400_000)).toBeCloseTo(-86_400_000, -4);
+  expect(await describe(3_600_000)).toBeCloseTo(3_600_000, -4);
+  expect(await describe(0)).toBeUndefined();
 });

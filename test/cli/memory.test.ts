@@ -40,6 +40,13 @@ it("the operator begins once where its environment says how many arenas there ar
   expect(begun).toEqual([[pid, "4", "controller,--log-level=error"]]);
 });
 
+it("the operator goes on as it is where Node's permission model forbids to begin again", async () => {
+  const options = ["--permission", "--allow-fs-read=*"];
+  const { pid, code, begun } = await begin({ NODE_OPTIONS: options.join(" ") }, "controller", "--no-such-flag");
+  expect(begun).toEqual([[pid, "undefined", "controller,--no-such-flag"]]);
+  expect(code).toBe(2);
+});
+
 it("a command that ends soon begins once", async () => {
   const { pid, code, begun } = await begin({}, "--version");
   expect(begun).toEqual([[pid, "undefined", "--version"]]);

@@ -221,4 +221,7 @@ it("keys in use are those of the blobs that were opened, and of SecureStrings th
   expect(inUse([blob], { kmsKeys: elsewhere })).toEqual([arn("mrk-3")]);
   const sources = [{ keyId: "alias/aws/ssm" }, { keyId: "alias/shop" }, {}];
   expect(inUse([], { sources })).toEqual(["alias/shop"]);
+  const told = { label: "", name: "/a", selector: "", hasExpired: false, keyId: arn("4") };
+  const notes = { sources: [told], isStored: false };
+  expect(inUse([], { sources: [{}] }, { ...failed, notes }), "before a status has it").toEqual([arn("4")]);
 });

@@ -158,8 +158,16 @@ describe("an event", () => {
     ],
     ["is not sent for a suspension", sum(current()).status, { kind: "suspended" }, undefined],
   ])("%s", (_, status, outcome, type) => {
-    expect(sum(outcome, status).event?.type).toBe(type);
+    expect(sum(outcome, status).events[0]?.type).toBe(type);
   });
+});
+
+it("says that the connection's own region answers again only where something was made by it", () => {
+  const elsewhere = sum(current({ failedOver: "parameters were read in eu-central-1" })).status;
+  const notes = (outcome: SummarizeInput["outcome"]) => sum(outcome, elsewhere).events.map(({ note }) => note);
+  expect(notes(current())).toEqual([expect.stringContaining("answers again")]);
+  expect(notes({ kind: "suspended" })).toEqual([]);
+  expect(notes(failed([failure("ConnectionNotReady", "wait")]))).toEqual(["ConnectionNotReady happened"]);
 });
 
 it("for any outcome, has one Ready, never Stalled and Reconciling at once, and settles: the same again changes nothing", () => {
@@ -182,7 +190,7 @@ it("for any outcome, has one Ready, never Stalled and Reconciling at once, and s
       expect(types.filter((type) => type === "Ready")).toHaveLength(1);
       expect(types.includes("Stalled") && types.includes("Reconciling")).toBe(false);
       const again = sum(second, after.status);
-      expect([again.statusChanged, again.event]).toEqual([false, undefined]);
+      expect([again.statusChanged, again.events]).toEqual([false, []]);
     }),
     { numRuns: 2_000 },
   );

@@ -169,6 +169,68 @@ describe("an expiry", () => {
     expect(isExpired(entryOf("/moved").spot)).toBe(true);
   });
 
+  it("that a description tells which is older than what has been seen, or is there, does not count", async () => {
+    const at = rig.clock.now() + 10 * minute;
+    for (const name of ["/seen", "/unseen"]) await watched(name, expiration(at));
+    const { describeParameters } = identity.ssm;
+    const stale = await describeParameters({ names: ["/seen", "/unseen"] });
+    identity.ssm.describeParameters = async () => stale;
+    await rig.clock.advance(at - 5_000 - rig.clock.now());
+    for (const name of ["/seen", "/unseen"]) {
+      rig.aws.put(name, "new");
+      rig.aws.policies(name, expiration(at + day));
+    }
+    await rig.observer.look([parameterOf(identity, "/seen")], "event");
+    await rig.clock.advance(5_500);
+    expect(isExpired(entryOf("/seen").spot)).toBe(false);
+    expect(isExpired(entryOf("/unseen").spot)).toBe(false);
+    identity.ssm.describeParameters = describeParameters;
+    await rig.clock.advance(10 * minute);
+    for (const name of ["/seen", "/unseen"]) expect(policiesOf(name)?.expiresAt).toBe(at + day);
+    await rig.clock.advance(day);
+    expect(isExpired(entryOf("/seen").spot)).toBe(true);
+    expect(isExpired(entryOf("/unseen").spot)).toBe(true);
+  });
+
+  it("is told by AWS's clock, where ours is wrong", async () => {
+    const at = rig.clock.now() + 10 * minute;
+    await watched("/ahead", expiration(at));
+    const { describeParameters } = identity.ssm;
+    identity.ssm.describeParameters = async (query) => ({ ...(await describeParameters(query)), clockAheadMs: -hour });
+    await rig.clock.advance(hour);
+    expect(isExpired(entryOf("/ahead").spot)).toBe(false);
+    rig.aws.delete("/ahead");
+    await rig.clock.advance(minute);
+    expect(isExpired(entryOf("/ahead").spot)).toBe(false);
+    rig.aws.put("/behind", "v");
+    rig.aws.policies("/behind", expiration(rig.clock.now() + 4 * hour));
+    identity.ssm.describeParameters = async (query) => ({
+      ...(await describeParameters(query)),
+      clockAheadMs: 5 * hour,
+    });
+    rig.observer.depend("ns/behind", [want(parameterOf(identity, "/behind"))]);
+    await rig.observer.look([parameterOf(identity, "/behind")], "bulk");
+    await rig.clock.advance(2_000);
+    expect(isExpired(entryOf("/behind").spot)).toBe(true);
+  });
+
+  it("is told within a minute of its instant by a clock that was set, as after a machine's sleep", async () => {
+    const at = rig.clock.now() + 5 * hour;
+    await watched("/a", expiration(at));
+    rig.clock.setAhead(5 * hour);
+    await rig.clock.advance(minute);
+    expect(isExpired(entryOf("/a").spot)).toBe(true);
+  });
+
+  it("is told within the time of one call where AWS has deleted many at one instant", async () => {
+    const at = rig.clock.now() + 10 * minute;
+    for (let n = 0; n < 40; n++) await watched(`/m/p${n}`, expiration(at));
+    rig.clock.setTimer(() => rig.aws.parameters.clear(), at - 1 - rig.clock.now());
+    rig.aws.fault = () => new Promise((resolve) => void rig.clock.setTimer(resolve, 500));
+    await rig.clock.advance(at - rig.clock.now() + 900);
+    for (let n = 0; n < 40; n++) expect(isExpired(entryOf(`/m/p${n}`).spot)).toBe(true);
+  });
+
   it("is over with the next version that expires later", async () => {
     const at = rig.clock.now() + 10 * minute;
     await watched("/a", expiration(at));
@@ -240,6 +302,24 @@ describe("an expiry", () => {
     expect(isExpired(entryOf("/a").spot)).toBe(false);
     expect(policiesOf("/a")).toBeUndefined();
   });
+});
+
+it("what statuses tell to have expired is looked at in few calls at a start, one by one though it comes", async () => {
+  const count = 300;
+  for (let n = 0; n < count; n++) {
+    rig.aws.put(`/s/p${n}`, "v");
+    rig.aws.policies(`/s/p${n}`, expiration(rig.clock.now() - day));
+  }
+  for (let n = 0; n < count; n++) {
+    const name = `/s/p${n}`;
+    const stored = new Map([[name, { unsure: "stored", policies: { expiresAt: rig.clock.now() - day } } as const]]);
+    rig.observer.depend(`ns/s${n}`, [{ ...want(parameterOf(identity, name)), stored }]);
+    void rig.observer.settle([parameterOf(identity, name)], "bulk", { all: false });
+    await rig.clock.advance(1);
+  }
+  await rig.clock.advance(minute);
+  for (let n = 0; n < count; n++) expect(isExpired(entryOf(`/s/p${n}`).spot)).toBe(true);
+  expect(rig.aws.descriptions.length).toBeLessThan(60);
 });
 
 describe("where something is done about expiries", () => {

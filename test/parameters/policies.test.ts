@@ -55,6 +55,8 @@ describe("policies", () => {
     ["has a timestamp of words", text("Expiration", { Timestamp: "tomorrow" })],
     ["has a timestamp without a zone", text("Expiration", { Timestamp: "2030-01-31T12:00:00" })],
     ["has a day that there is not", text("Expiration", { Timestamp: "2030-13-31T12:00:00Z" })],
+    ["has a year of five digits", text("Expiration", { Timestamp: "9999-12-31T23:59:59-23:59" })],
+    ["has a year below none", text("Expiration", { Timestamp: "0000-01-01T00:00:00+23:59" })],
     ["has a number for a timestamp", text("Expiration", { Timestamp: 1_900_000_000 })],
     ["has no unit", text("NoChangeNotification", { After: "20" })],
     ["has a unit of weeks", noChange("2", "Weeks")],

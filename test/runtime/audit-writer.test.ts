@@ -85,6 +85,19 @@ describe("the audit's writer", () => {
     expect(said).toHaveLength(3);
   });
 
+  it("leaves no line behind that comes at the very end of a write", async () => {
+    let isFirst = true;
+    const one = rig({
+      count: () => {
+        if (isFirst) queueMicrotask(() => one.writer.audit(event("/late")));
+        isFirst = false;
+      },
+    });
+    one.writer.audit(event("/first"));
+    await settle();
+    expect(one.sources()).toEqual(["/first", "/late"]);
+  });
+
   it("begins a new line after one that was cut off", async () => {
     const { writer, state, writes } = rig();
     state.answer = async (lines) => {
@@ -128,9 +141,11 @@ describe("the audit's writer", () => {
   });
 
   it("is given up after the time that a stop may take, where what it writes to hangs", async () => {
-    const { writer, state, clock } = rig();
+    const { writer, state, clock, counted, said } = rig();
     state.answer = () => new Promise(() => {});
     writer.audit(event("/a"));
+    await settle();
+    for (const source of ["/b", "/c"]) writer.audit(event(source));
     let isClosed = false;
     const closing = writer.close(2_000).then(() => {
       isClosed = true;
@@ -140,5 +155,7 @@ describe("the audit's writer", () => {
     await clock.advance(200);
     await closing;
     expect(isClosed).toBe(true);
+    expect(counted).toEqual({ written: 0, lost: 3 });
+    expect(said).toHaveLength(1);
   });
 });

@@ -55,16 +55,26 @@ it("collects again when a tenth, and at least 4 MiB, has come on top of what was
   await pass(60, 5);
   expect(process.collections).toBe(1);
   process.heldBytes = process.leaves + 4 * mebibyte;
+  await pass(2, 800);
   await pass(6, 5);
   expect(process.collections).toBe(2);
 
   process.leaves = 100 * mebibyte;
   process.heldBytes = 120 * mebibyte;
-  await pass(6, 5);
+  await pass(300, 5);
   expect(process.collections).toBe(3);
   process.heldBytes = 109 * mebibyte;
   await pass(60, 5);
   expect(process.collections).toBe(3);
+});
+
+it("does not stop everything every few seconds where little is done and much comes and goes", async () => {
+  for (let second = 0; second < 3_600; second++) {
+    process.heldBytes += 2 * mebibyte;
+    await pass(1, 5);
+  }
+  expect(process.collections).toBeGreaterThan(1);
+  expect(process.collections).toBeLessThanOrEqual(20);
 });
 
 it("stops with the program", async () => {

@@ -37,6 +37,11 @@ export class FakeClock implements Clock {
     return { cancel: () => void this.#pending.delete(timer) };
   }
 
+  /** Sets the time of day `ms` milliseconds on, as after a machine's sleep: no timer hears of it. */
+  setAhead(ms: number): void {
+    this.#start += ms;
+  }
+
   /** Moves `ms` milliseconds on, firing what falls due on the way, and lets promises settle after each. */
   async advance(ms: number): Promise<void> {
     const end = this.#elapsed + ms;

@@ -18,15 +18,17 @@ import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { reindex } from "../index-of.ts";
 import { controllerOf } from "../secret-view.ts";
+import { Departed } from "./departed.ts";
 import { asksForExpiry, pollIntervalOf } from "./gathered.ts";
 import { isKeyNews, keysInUse } from "./keys.ts";
 import { firstExpiryOf } from "./notes.ts";
 import type { Outcome } from "./outcome.ts";
+import { Places } from "./places.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
 import { isAsking } from "./said.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { type Summary, summarize } from "./summarize.ts";
-import { type Target, targetOf } from "./target.ts";
+import { targetOf } from "./target.ts";
 import type { Vouchers } from "./vouchers.ts";
 import type { SecretWriter } from "./write.ts";
 
@@ -55,12 +57,6 @@ export interface SyncedSecretControllerOptions {
 
 /** Milliseconds after which what nothing announces is looked at again: a key that was enabled, a role that was granted. */
 const slowRetryMs = 300_000;
-/**
- * Reconciles in bulk under way at once: of one connection's users, and of all, which they share evenly; what a person
- * waits for is not counted against it. Some of the operator's places stay free, so that connections that hang together
- * hold back nobody.
- */
-const bulkAtOnce = { ofConnection: { least: 10, most: 400 }, all: 900 };
 /** Polls that must fail in a row before Ready turns False, where the spec does not say. */
 const intervalsUntilStale = 10;
 
@@ -74,14 +70,8 @@ export class SyncedSecretController {
   /** SyncedSecrets by the Secret that they write, namespace/name. */
   readonly #byTarget = new Map<string, Few<string>>();
   readonly #statuses: StatusWriter;
-  /** What deleted SyncedSecrets merged into the Secrets of others, to be taken back when their key is worked on. */
-  readonly #departed = new Map<string, Target[]>();
-  /** Reconciles under way, by the connection that they wait for. */
-  readonly #underWay = new Map<string, number>();
-  /** Keys that wait for a place of their connection, in the order in which they came. */
-  readonly #parked = new Map<string, Set<string>>();
-  /** Keys that were given a place, by the connection that gave it: one that has no use for it passes it on. */
-  readonly #invited = new Map<string, string>();
+  readonly #departed: Departed;
+  readonly #places = new Places((key) => this.enqueue(key, "bulk"));
   /** Who waits for a SyncedSecret to be settled. */
   readonly #settling = new Map<string, (() => void)[]>();
   readonly #startedAt: number;
@@ -90,6 +80,7 @@ export class SyncedSecretController {
   constructor(options: SyncedSecretControllerOptions) {
     this.#options = options;
     this.#statuses = new StatusWriter(options);
+    this.#departed = new Departed(options);
     this.#startedAt = options.clock.now();
   }
 
@@ -130,7 +121,7 @@ export class SyncedSecretController {
     this.#statuses.shown(key, after);
     this.#index(key, before, after);
     if (before && after && !isAsking(before, after)) return;
-    if (before && !after) this.#depart(key, before);
+    if (before && !after) this.#departed.note(key, before);
     this.enqueue(key, this.#begun ? "interactive" : "bulk");
   }
 
@@ -182,35 +173,27 @@ export class SyncedSecretController {
   async handle(key: string): Promise<void> {
     const { resources, connections, queue } = this.#options;
     const lane = this.#lanes.get(key) ?? "bulk";
-    const invitedBy = this.#invited.get(key);
-    this.#invited.delete(key);
-    const isSwept = await this.#sweepDeparted(key);
+    const invitedBy = this.#places.arrived(key);
+    const isSwept = await this.#departed.sweep(key);
     const cached = resources.get(key);
     if (!cached) {
       this.#lanes.delete(key);
       if (isSwept) this.#forget(key);
       else queue.retry(key);
       this.#settle(key);
-      if (invitedBy !== undefined) this.#invite(invitedBy);
+      if (invitedBy !== undefined) this.#places.invite(invitedBy);
       return;
     }
     if (!isSwept) queue.addAfter(key, slowRetryMs);
     const connection = connections.keyFor(cached);
-    if (invitedBy !== undefined && invitedBy !== connection) this.#invite(invitedBy);
-    const underWay = this.#underWay.get(connection) ?? 0;
-    if (lane === "bulk" && underWay >= this.#places(connection)) {
-      // One connection that hangs must not hold every place.
-      const parked = this.#parked.get(connection) ?? new Set();
-      this.#parked.set(connection, parked.add(key));
-      return;
-    }
+    if (invitedBy !== undefined && invitedBy !== connection) this.#places.invite(invitedBy);
+    if (!this.#places.enter(connection, key, lane)) return;
     this.#lanes.delete(key);
-    this.#underWay.set(connection, underWay + 1);
     try {
       const isOver = await this.#reconcile(key, this.#statuses.latest(key, cached), lane);
       if (isOver && !queue.isWaiting(key)) this.#settle(key);
     } finally {
-      this.#leave(connection);
+      this.#places.leave(connection);
     }
   }
 
@@ -222,37 +205,12 @@ export class SyncedSecretController {
 
   #isParked(key: string): boolean {
     const cached = this.#options.resources.get(key);
-    return cached !== undefined && (this.#parked.get(this.#options.connections.keyFor(cached))?.has(key) ?? false);
+    return cached !== undefined && this.#places.isParked(this.#options.connections.keyFor(cached), key);
   }
 
   /** Whether keys wait for a place: the wave that they belong to is not over. */
   get isHolding(): boolean {
-    return this.#parked.size > 0;
-  }
-
-  /** Gives a place of a connection back, and to the next that waits for one. */
-  #leave(connection: string): void {
-    const left = (this.#underWay.get(connection) ?? 1) - 1;
-    if (left > 0) this.#underWay.set(connection, left);
-    else this.#underWay.delete(connection);
-    // Two, so that a connection whose share has grown comes to use it.
-    for (let free = Math.min(this.#places(connection) - left, 2); free > 0; free--) this.#invite(connection);
-  }
-
-  #places(connection: string): number {
-    const { ofConnection, all } = bulkAtOnce;
-    const active = this.#underWay.size + (this.#underWay.has(connection) ? 0 : 1);
-    return Math.min(Math.max(Math.floor(all / active), ofConnection.least), ofConnection.most);
-  }
-
-  #invite(connection: string): void {
-    const parked = this.#parked.get(connection);
-    const [next] = parked ?? [];
-    if (next === undefined) return;
-    parked!.delete(next);
-    if (parked!.size === 0) this.#parked.delete(connection);
-    this.#invited.set(next, connection);
-    this.enqueue(next, "bulk");
+    return this.#places.isHolding;
   }
 
   /** @returns whether it came to an end; false where it begins again at once, since something changed meanwhile */
@@ -311,9 +269,7 @@ export class SyncedSecretController {
     const { apiVersion, kind, metadata } = resource;
     const { name, namespace, uid } = metadata;
     const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
-    for (const event of [summary.event, summary.turn, summary.warning, ...summary.warnings]) {
-      if (event) recorder.record(regarding, { type: "Warning", ...event, action: "Sync" });
-    }
+    for (const event of summary.events) recorder.record(regarding, { ...event, action: "Sync" });
     if (summary.statusChanged && !(await this.#statuses.write(key, resource, summary.status, lane))) {
       queue.retry(key, priorityOf(lane));
       return;
@@ -366,30 +322,6 @@ export class SyncedSecretController {
     const { connections } = this.#options;
     reindex(this.#byConnection, key, before && connections.keyFor(before), after && connections.keyFor(after));
     reindex(this.#byTarget, key, before && targetKey(before), after && targetKey(after));
-  }
-
-  /** Notes what a deleted SyncedSecret leaves in somebody else's Secret. */
-  #depart(key: string, before: Resource): void {
-    const target = targetOf(before);
-    if (target.policy === "Merge" && !this.#options.readOnly) {
-      this.#departed.set(key, [...(this.#departed.get(key) ?? []), target]);
-    }
-  }
-
-  /** @returns whether nothing is left to take back */
-  async #sweepDeparted(key: string): Promise<boolean> {
-    for (const target of [...(this.#departed.get(key) ?? [])]) {
-      try {
-        await this.#options.writer.sweep(target.namespace, target.name, target.manager);
-        const rest = (this.#departed.get(key) ?? []).filter((other) => other !== target);
-        if (rest.length > 0) this.#departed.set(key, rest);
-        else this.#departed.delete(key);
-      } catch (error) {
-        const said = error instanceof KubeError ? error.message : "unknown error";
-        this.#options.log.warn({ syncedSecret: key, error: said }, "keys could not be taken back; it is tried again");
-      }
-    }
-    return !this.#departed.has(key);
   }
 
   /** Forgets a SyncedSecret that is no more. */

@@ -12,8 +12,8 @@ const managedByAws = "alias/aws/";
 
 /**
  * The KMS keys that a SyncedSecret hangs on: those that KMS said it used for its blobs and messages, and of
- * SecureStrings those that its status tells. Of a Secret that was made before statuses listed keys, the ARNs that the
- * spec names.
+ * SecureStrings those that ssm:DescribeParameters has told, and its status tells. Of a Secret that was made before
+ * statuses listed keys, the ARNs that the spec names.
  *
  * @param region of its connection; keys of another one are none of its business, but for a replica there
  */
@@ -25,7 +25,8 @@ export function keysInUse({ spec, status }: SyncedSecret, outcome: Outcome, regi
   const isMade = status?.revision !== undefined;
   const named = blobs.flatMap(({ keyId }) => (isMade && keyId?.includes(":key/") ? [keyId] : []));
   const ofBlobs = opened ?? (blobs.length + messages.length > 0 ? (status?.kmsKeys ?? named) : []);
-  const ofParameters = (status?.sources ?? []).flatMap((source) => keyOfSource(source) ?? []);
+  const sources: { keyId?: string }[] = [...(status?.sources ?? []), ...(outcome.notes?.sources ?? [])];
+  const ofParameters = sources.flatMap(({ keyId }) => keyId ?? []);
   const names = [...ofBlobs, ...ofParameters].filter((name) => !name.startsWith(managedByAws));
   return [...new Set(names.flatMap((name) => hereOf(name, region)))];
 }
@@ -33,11 +34,6 @@ export function keysInUse({ spec, status }: SyncedSecret, outcome: Outcome, regi
 function hereOf(name: string, region: string): string[] {
   const here = keyIn(name, region);
   return "keyId" in here ? [here.keyId] : [];
-}
-
-/** The key of a SecureString, where ssm:DescribeParameters has told it: reads of a parameter do not. */
-function keyOfSource(source: NonNullable<Status["sources"]>[number] & { keyId?: string }): string | undefined {
-  return source.keyId;
 }
 
 /**

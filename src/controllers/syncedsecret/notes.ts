@@ -117,11 +117,11 @@ export function unseenMessage({ message }: Failure): string {
 }
 
 /** Events of what is warned of for the first time, one a condition; what is only not seen is no news. */
-export function newsOf(before: readonly Asked[], after: readonly Asked[]): { reason: string; note: string }[] {
+export function newsOf(before: readonly Asked[], after: readonly Asked[]) {
   return after.flatMap(({ type, reason, message }) => {
     if (type !== "ExpiringSoon" && type !== "ChangeDue") return [];
     const said = before.find((condition) => condition.type === type)?.message ?? "";
     const fresh = message.split("; ").filter((clause) => !said.includes(clause));
-    return fresh.length > 0 ? [{ reason, note: fresh.join("; ") }] : [];
+    return fresh.length > 0 ? [{ type: "Warning" as const, reason, note: fresh.join("; ") }] : [];
   });
 }

@@ -11,18 +11,20 @@ import type { RevisionSource } from "./revision.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
 
+/** Something that is worth an event. */
+export interface News {
+  type: "Normal" | "Warning";
+  reason: string;
+  note: string;
+}
+
 /** What follows from an outcome. */
 export interface Summary {
   status: Status;
   /** Whether the status differs from the one that is there. */
   statusChanged: boolean;
-  event?: { type: "Normal" | "Warning"; reason: Reason; note: string };
-  /** An event about the region that was read in. */
-  turn?: { type: "Normal" | "Warning"; reason: Reason; note: string };
-  /** A second event, which is none of Ready's: a key is in danger. */
-  warning?: { type: "Warning"; reason: Reason; note: string };
-  /** Events of what is warned of for the first time. */
-  warnings: { reason: string; note: string }[];
+  /** What is news: of Ready, of the region that was read in, of a key in danger, of expiries, in this order. */
+  events: News[];
   ready: "True" | "False" | "Unknown";
   reason: Reason;
   /** Milliseconds after which it has to be looked at again, whatever happens meanwhile. */
@@ -63,7 +65,6 @@ export function summarize(input: SummarizeInput): Summary {
   const generation = resource.metadata.generation ?? 1;
   const key = outcome.kind === "suspended" ? undefined : keyCondition(input.keys, before);
   const elsewhere = failoverOf(outcome);
-  const turn = turnOf(before, elsewhere[0]);
   const warned = warningsAfter(input);
   const status: Status = {
     ...kept(before),
@@ -98,20 +99,19 @@ export function summarize(input: SummarizeInput): Summary {
   }
   if (made?.changed || (isDeleted && before.revision !== undefined)) status.lastChangeTime = secondsOf(now);
   const ready = verdict.conditions.find(({ type }) => type === "Ready")!;
-  const event = eventOf(before, ready, outcome);
   return {
     status,
     statusChanged: !isSame(before, status),
     ready: ready.status,
     reason: ready.reason as Reason,
-    warnings: newsOf((before.conditions ?? []) as Asked[], warned),
+    events: [
+      ...eventOf(before, ready, outcome),
+      ...turnOf(before, elsewhere[0], outcome),
+      ...(key && !wasSaid(before, key) ? [{ type: "Warning", reason: key.reason, note: key.message } as const] : []),
+      ...newsOf((before.conditions ?? []) as Asked[], warned),
+    ],
     retry: verdict.retry,
     ...(verdict.againAfterMs === undefined ? {} : { againAfterMs: verdict.againAfterMs }),
-    ...(event ? { event } : {}),
-    ...(turn ? { turn } : {}),
-    ...(key && !wasSaid(before, key)
-      ? { warning: { type: "Warning", reason: key.reason as Reason, note: key.message } }
-      : {}),
   };
 }
 
@@ -121,16 +121,14 @@ function failoverOf(outcome: SummarizeInput["outcome"]): Asked[] {
 }
 
 /** The event where a Secret comes to hold what was read elsewhere, or no longer does. */
-function turnOf(before: Status, now: Asked | undefined): Summary["turn"] {
+function turnOf(before: Status, now: Asked | undefined, { kind }: SummarizeInput["outcome"]): News[] {
   const was = before.conditions?.find(({ type }) => type === failedOver);
   const reason = "ReadInFailoverRegion";
-  if (now && was?.message !== now.message) return { type: "Warning", reason, note: now.message };
-  if (!was || now) return undefined;
-  return {
-    type: "Normal",
-    reason,
-    note: "the connection's own region answers again, and nothing is used from another",
-  };
+  if (now && was?.message !== now.message) return [{ type: "Warning", reason, note: now.message }];
+  // That nothing is read at all says nothing of the region.
+  if (!was || now || kind !== "current") return [];
+  const note = "the connection's own region answers again, and nothing is used from another";
+  return [{ type: "Normal", reason, note }];
 }
 
 /** Whether a condition was there for the same reason. */
@@ -263,20 +261,20 @@ function listed(
 }
 
 /** First syncs and changes of a version are no news; what goes wrong, mends, or was put back is. */
-function eventOf(before: Status, now: Asked, outcome: SummarizeInput["outcome"]): Summary["event"] {
+function eventOf(before: Status, now: Asked, outcome: SummarizeInput["outcome"]): News[] {
   const was = before.conditions?.find(({ type }) => type === "Ready");
-  const reason = now.reason as Reason;
+  const { reason } = now;
   if (outcome.kind === "current" && outcome.wrote === "repaired") {
     const { editors = [] } = outcome;
     const how = editors.length > 0 ? `edited by ${editors.join(", ")}` : "edited or deleted";
     const note = `Secret ${outcome.secret} was ${how}, and has been put back`;
-    return { type: "Normal", reason, note };
+    return [{ type: "Normal", reason, note }];
   }
-  if (outcome.kind === "failed" && outcome.wrote === "deleted") return { type: "Warning", reason, note: now.message };
+  if (outcome.kind === "failed" && outcome.wrote === "deleted") return [{ type: "Warning", reason, note: now.message }];
   const isNews = was?.status !== now.status || was.reason !== now.reason;
-  if (now.status === "False" && isNews) return { type: "Warning", reason, note: now.message };
-  if (now.status === "True" && was?.status === "False") return { type: "Normal", reason, note: now.message };
-  return undefined;
+  if (now.status === "False" && isNews) return [{ type: "Warning", reason, note: now.message }];
+  if (now.status === "True" && was?.status === "False") return [{ type: "Normal", reason, note: now.message }];
+  return [];
 }
 
 function count(n: number, what: string): string {
