@@ -42,31 +42,22 @@ export async function run(args: string[]): Promise<number> {
     }
     exitCode = await runController(settings);
   });
-  const encrypt = program.command("encrypt").exitOverride();
-  addEncryptOptions(encrypt);
-  encrypt.action(async (_file, flags) => {
-    exitCode = await perform(encrypt, () => runEncrypt(flags, encrypt.args));
-  });
-  const reencrypt = program.command("reencrypt").exitOverride();
-  addReencryptOptions(reencrypt);
-  reencrypt.action(async (files, flags) => {
-    exitCode = await perform(reencrypt, () => runReencrypt(flags, files));
-  });
-  const render = program.command("render").exitOverride();
-  addRenderOptions(render);
-  render.action(async (files, flags) => {
-    exitCode = await perform(render, () => runRender(flags, files));
-  });
-  const policy = program.command("policy").exitOverride();
-  addPolicyOptions(policy);
-  policy.action(async (files, flags) => {
-    exitCode = await perform(policy, () => runPolicy(flags, files));
-  });
-  const cost = program.command("cost").exitOverride();
-  addCostOptions(cost);
-  cost.action(async (files, flags) => {
-    exitCode = await perform(cost, () => runCost(flags, files));
-  });
+  const forPeople = <Flags>(
+    name: string,
+    addOptions: (command: Command) => unknown,
+    work: (flags: Flags, args: readonly string[]) => Promise<number>,
+  ) => {
+    const command = program.command(name).exitOverride();
+    addOptions(command);
+    command.action(async () => {
+      exitCode = await perform(command, () => work(command.opts() as Flags, command.args));
+    });
+  };
+  forPeople("encrypt", addEncryptOptions, runEncrypt);
+  forPeople("reencrypt", addReencryptOptions, runReencrypt);
+  forPeople("render", addRenderOptions, runRender);
+  forPeople("policy", addPolicyOptions, runPolicy);
+  forPeople("cost", addCostOptions, runCost);
   try {
     await program.parseAsync(args, { from: "user" });
     return exitCode;
