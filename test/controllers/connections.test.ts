@@ -69,15 +69,7 @@ const own = (spec: SyncedSecretSpec): SyncedSecretSpec => ({
 });
 
 /** Applies a SyncedSecret of any namespace. */
-async function applyIn(where: string, name: string, spec: SyncedSecretSpec): Promise<void> {
-  const object = {
-    apiVersion: "keyferry.io/v1alpha1",
-    kind: "SyncedSecret",
-    metadata: { name, namespace: where },
-    spec: { connectionRef: { kind: "ClusterAWSConnection", name: namespace }, ...spec },
-  };
-  await world.client.apply(syncedSecrets, object as never, { fieldManager: "a-person", force: true });
-}
+const applyIn = (where: string, name: string, spec: SyncedSecretSpec) => world.apply(name, spec, { namespace: where });
 
 async function dataIn(where: string, name: string): Promise<Record<string, string> | undefined> {
   const { stdout, code } = await cluster.kubectl(["--namespace", where, "get", "secret", name, "-o", "json"]);

@@ -50,15 +50,7 @@ afterEach(async () => {
 
 const put = (name: string, value: string, where = account) => aws.putParameter({ name, value }, { account: where });
 
-async function applyIn(where: string, name: string, spec: SyncedSecretSpec): Promise<void> {
-  const object = {
-    apiVersion: "keyferry.io/v1alpha1",
-    kind: "SyncedSecret",
-    metadata: { name, namespace: where },
-    spec: { connectionRef: { kind: "ClusterAWSConnection", name: namespace }, ...spec },
-  };
-  await world.client.apply(syncedSecrets, object as never, { fieldManager: "a-person", force: true });
-}
+const applyIn = (where: string, name: string, spec: SyncedSecretSpec) => world.apply(name, spec, { namespace: where });
 
 const readyIn = async (where: string, name: string) => {
   const { status } = await world.client.get<KubeObject & { status: ClusterAWSConnection["status"] }>(
