@@ -1,8 +1,8 @@
 import type { ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { AwsFailure } from "../../src/aws/failure.ts";
+import { AwsFailure } from "../../src/aws/failure.ts";
 import type { IdentitySpec } from "../../src/aws/identity.ts";
-import type { RoleStep } from "../../src/aws/roles.ts";
+import { RoleChain, type RoleStep } from "../../src/aws/roles.ts";
 import { sessionName } from "../../src/aws/session-name.ts";
 import { startEmulator } from "../aws/emulator.ts";
 import { settle } from "../support/clock.ts";
@@ -310,6 +310,24 @@ describe("a role that cannot be assumed:", () => {
     emulator.allowAll();
     await look(identityOf({ roleArn: hub, durationSeconds: 900 }));
     expect(assumed()).toBe(3);
+  });
+
+  test("is tried at once when what assumes it has other credentials, as a token that was exchanged anew", async () => {
+    let tries = 0;
+    const send = async (): Promise<never> => {
+      tries += 1;
+      throw new AwsFailure({ reason: "AccessDenied", next: "wait", code: "AccessDenied", message: "denied" });
+    };
+    const roles = new RoleChain({ steps: [{ roleArn: hub }], sessionName: "s", region: "eu-west-1", clock, send });
+    const by = (accessKeyId: string) => roles.credentials(async () => ({ accessKeyId, secretAccessKey: "s" }));
+    for (const keys of ["one", "one", "two", "two"]) await failureOf(by(keys));
+    expect(tries).toBe(2);
+    await clock.advance(2_999);
+    await failureOf(by("two"));
+    expect(tries).toBe(2);
+    await clock.advance(1);
+    await failureOf(by("two"));
+    expect(tries).toBe(3);
   });
 
   test.each(["throttle", "503"] as const)("is tried at once again after a %s, which refuses nothing", async (kind) => {
