@@ -35,15 +35,16 @@ export interface SenderOptions {
   callTimeoutMs: number;
   /** ARN of the caller, where it is known already. */
   caller: () => string | undefined;
-  /** Called with each failure. */
-  failed?: (failure: AwsFailure) => void;
+  /** Called as a call begins; what it returns is called with the failure of that call. */
+  begins?: () => (failure: AwsFailure) => void;
 }
 
 /** A SendCall over what `borrow` lends. */
-export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller, failed }: SenderOptions): SendCall {
+export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller, begins }: SenderOptions): SendCall {
   return async (about, signal, use, { names, waitMs = 0, decrypted } = {}) => {
     const { service, operation, region } = about;
     const start = clock.monotonic();
+    const failed = begins?.();
     const end = new AbortController();
     let over: "deadline" | "stopped" | undefined;
     const finish = (why: "deadline" | "stopped") => {

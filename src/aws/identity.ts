@@ -139,10 +139,13 @@ export class Identities {
       }
     };
     const calls = { borrow, clock, metrics, log, caller: () => callers.known?.arn ?? roles?.caller?.arn };
-    const failed = ({ code }: AwsFailure) => {
-      if (/^ExpiredToken(Exception)?$/.test(code)) roles?.forget();
+    const begins = () => {
+      const session = roles?.session;
+      return ({ code }: AwsFailure) => {
+        if (/^ExpiredToken(Exception)?$/.test(code)) roles?.forget(session);
+      };
     };
-    const send: SendCall = sender({ ...calls, callTimeoutMs, failed });
+    const send: SendCall = sender({ ...calls, callTimeoutMs, begins });
     // Half of the time that the call has which waits for it, so that it is known which of them was not answered.
     const assume: SendCall = sender({ ...calls, callTimeoutMs: callTimeoutMs / 2, caller: () => undefined });
     const steps = spec.assumeRole ?? [];

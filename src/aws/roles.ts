@@ -25,6 +25,8 @@ const renewBeforeMs = 300_000;
 const overBeforeMs = 10_000;
 /** Milliseconds between two tries to begin a session anew while there is one. */
 const triesApartMs = 10_000;
+/** Milliseconds for which a refusal stands for the same credentials: a permission that was just granted takes as long. */
+const refusedForMs = 3_000;
 
 export interface RoleChainOptions {
   steps: readonly RoleStep[];
@@ -44,7 +46,8 @@ interface Session {
 
 /**
  * The session of a chain of roles. It is begun by one call a role at a time, however many ask, and begun anew before it
- * ends; where that fails, it serves until its end.
+ * ends; where that fails, it serves until its end. What AWS refuses is not asked for again for some seconds, but with
+ * other credentials.
  */
 export class RoleChain {
   readonly #options: RoleChainOptions;
@@ -53,6 +56,8 @@ export class RoleChain {
   #triedAt = -Infinity;
   #caller: Caller | undefined;
   #refusal: AwsFailure | undefined;
+  /** Whose credentials were refused, and until when, in monotonic milliseconds, that stands. */
+  #refused: { accessKeyId: string; until: number } | undefined;
 
   constructor(options: RoleChainOptions) {
     this.#options = options;
@@ -86,9 +91,14 @@ export class RoleChain {
     return session.credentials;
   }
 
-  /** Forgets the session: AWS says that it has ended. */
-  forget(): void {
-    this.#session = undefined;
+  /** The session that a call which begins now is signed with; undefined where it has to be begun first. */
+  get session(): object | undefined {
+    return this.#session;
+  }
+
+  /** Forgets a session of which AWS says that it has ended; one that has come in its place stays. */
+  forget(session: object | undefined): void {
+    if (this.#session === session) this.#session = undefined;
   }
 
   #begin(start: CredentialProvider): Promise<Session> {
@@ -102,15 +112,23 @@ export class RoleChain {
   async #assume(start: CredentialProvider): Promise<Session> {
     const { steps, clock } = this.#options;
     let credentials = await start();
+    const { accessKeyId } = credentials;
+    const isRefused = this.#refused?.accessKeyId === accessKeyId && clock.monotonic() < this.#refused.until;
+    if (this.#refusal && isRefused) throw this.#refusal;
     let caller: Caller | undefined;
     let [begun, seconds] = [clock.now(), sessionSeconds];
     for (const [index, step] of steps.entries()) {
       begun = clock.now();
       seconds = step.durationSeconds ?? sessionSeconds;
-      ({ credentials, caller } = await this.#step(index, step, credentials, caller?.arn));
+      ({ credentials, caller } = await this.#step(index, step, credentials, caller?.arn).catch((error) => {
+        const isWord = error instanceof AwsFailure && error.next !== "retry";
+        this.#refused = isWord ? { accessKeyId, until: clock.monotonic() + refusedForMs } : undefined;
+        throw error;
+      }));
     }
     this.#caller = caller;
     this.#refusal = undefined;
+    this.#refused = undefined;
     // By what was asked for, and not by AWS's clock, which may differ from ours.
     const overAt = begun + seconds * 1_000 - overBeforeMs;
     this.#session = { credentials, overAt, renewAt: begun + seconds * 1_000 - renewBeforeMs };

@@ -144,7 +144,7 @@ export class KeyWatch {
     watched.timer = this.#options.clock.setTimer(() => void this.#look(watched, "poll"), ms);
   }
 
-  /** @returns whether KMS answered; never rejects for a Failure */
+  /** @returns whether KMS answered; never rejects */
   #look(watched: Watched, lane: Lane): Promise<boolean> {
     watched.timer?.cancel();
     watched.looking ??= this.#ask(watched, lane).finally(() => {
@@ -162,8 +162,13 @@ export class KeyWatch {
       watched.seen = await describe(watched.identity, watched.name, lane);
       watched.isDenied = false;
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      if (error instanceof AwsFailure && error.code === "NotFoundException") {
+      if (!(error instanceof Failure)) {
+        // A fault of our own must not be the last look at a key.
+        const name = error instanceof Error ? error.name : typeof error;
+        this.#options.log.error({ key: watched.name, error: name }, "a look at a key failed; it is tried again");
+        isHeard = false;
+        againAfterMs = againMs;
+      } else if (error instanceof AwsFailure && error.code === "NotFoundException") {
         watched.seen = "gone";
         watched.isDenied = false;
       } else if (error.reason === "AccessDenied") {

@@ -3,28 +3,28 @@ import { type FileHandle, open } from "node:fs/promises";
 import type { Sink } from "../runtime/audit-writer.ts";
 import { type Clock, sleep } from "../runtime/clock.ts";
 
-/** Milliseconds between two tries, and tries, while what reads our output is behind. */
+/** Milliseconds between two tries while what reads our output is behind. */
 const againMs = 20;
-const tries = 250;
 
 /** Makes the sink that `--audit-log` names: a file that is appended to, or the standard output for `-`. */
 export function auditSink(path: string, clock: Clock): Sink {
-  return path === "-" ? outputSink(clock) : fileSink(path);
+  return path === "-" ? outputSink(clock) : fileSink(path, clock);
 }
 
 /** A file, readable by its owner only. It is opened at the first line, and anew after each failure. */
-function fileSink(path: string): Sink {
+function fileSink(path: string, clock: Clock): Sink {
   let file: FileHandle | undefined;
   const close = async () => {
     const opened = file;
     file = undefined;
     await opened?.close();
   };
+  const write = writerOf(async (bytes, offset) => (await file!.write(bytes, offset)).bytesWritten, clock);
   return {
-    async write(lines) {
+    async write(lines, wrote) {
       try {
         file ??= await open(path, "a", 0o600);
-        await file.appendFile(lines);
+        await write(lines, wrote);
       } catch (error) {
         await close().catch(() => {});
         throw error;
@@ -39,25 +39,46 @@ function fileSink(path: string): Sink {
  * whole, so that no line of the log comes to stand within it.
  */
 function outputSink(clock: Clock): Sink {
+  const write = writerOf(
+    (bytes, offset) =>
+      new Promise((resolve, reject) =>
+        writeTo(1, bytes, offset, (error, written) => (error ? reject(error) : resolve(written))),
+      ),
+    clock,
+  );
   return {
-    async write(lines) {
-      for (const line of lines.split(/(?<=\n)/)) await writeAll(Buffer.from(line), clock);
+    async write(lines, wrote) {
+      for (const line of lines) await write([line], wrote);
     },
     async close() {},
   };
 }
 
-async function writeAll(bytes: Buffer, clock: Clock): Promise<void> {
-  let offset = 0;
-  for (let left = tries; offset < bytes.length; ) {
-    try {
-      offset += await new Promise<number>((resolve, reject) =>
-        writeTo(1, bytes, offset, (error, written) => (error ? reject(error) : resolve(written))),
-      );
-    } catch (error) {
-      const isBehind = (error as NodeJS.ErrnoException).code === "EAGAIN";
-      if (!isBehind || --left === 0) throw error;
-      await sleep(clock, againMs);
+/**
+ * Makes what writes lines by something that takes some bytes at a time. It goes on where that left off, for as long as it
+ * takes; of a line that was cut off by a failure it remembers that the next one has to begin anew.
+ *
+ * @param take takes bytes from an offset on, and gives how many it took
+ */
+export function writerOf(take: (bytes: Buffer, offset: number) => Promise<number>, clock: Clock): Sink["write"] {
+  let isTorn = false;
+  return async (lines, wrote) => {
+    const before = isTorn ? "\n" : "";
+    const bytes = Buffer.from(before + lines.join(""));
+    const left = lines.map((line) => Buffer.byteLength(line));
+    for (let [offset, end] = [0, before.length]; offset < bytes.length; ) {
+      const taken = await take(bytes, offset).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "EAGAIN") throw error;
+        return 0;
+      });
+      if (taken === 0) await sleep(clock, againMs);
+      offset += taken;
+      if (offset > 0) isTorn = bytes[offset - 1] !== lineFeed;
+      let whole = 0;
+      for (; left.length > 0 && end + left[0]! <= offset; whole++) end += left.shift()!;
+      if (whole > 0) wrote(whole);
     }
-  }
+  };
 }
+
+const lineFeed = 10;

@@ -7,6 +7,8 @@ export interface Ask {
   readonly name: string;
   readonly decrypt: boolean;
   lane: Lane;
+  /** Whether it is to be found out what is missing about a name that AWS calls invalid. */
+  asksWhy: boolean;
   /** Whose turn its calls take. */
   readonly namespace: string;
   readonly answer: Promise<Read>;

@@ -68,6 +68,9 @@ export interface Spot {
   expired?: Expired;
 }
 
+/** Whether a dependent goes without a member of a path, so that it needs to know of it no more. */
+export type Leaves = (spot: Spot) => boolean;
+
 /** What is known of a reference. */
 export interface Entry {
   readonly reference: Reference;
@@ -96,6 +99,8 @@ export interface Entry {
   dueAt: number;
   /** Dependents that do something when a parameter expires; undefined where none does. */
   acting?: Set<string>;
+  /** What dependents of a path say of members that they go without; who says nothing needs all of them. */
+  leaving?: Map<string, Leaves>;
   /** What a status says of members that have not been seen yet, by name. */
   stored?: ReadonlyMap<string, About>;
 }
@@ -132,10 +137,16 @@ export function removeDependent(entry: Entry, dependent: string): void {
   if (before !== undefined && before <= entry.intervalMs) entry.intervalMs = shortest(entry);
 }
 
-/** Sets whether a dependent does something when what it depends on expires. */
-export function setActing(entry: Entry, dependent: string, acts: boolean): void {
-  if (acts) entry.acting = (entry.acting ?? new Set()).add(dependent);
+/** Sets whether a dependent does something when what it depends on expires, and what it goes without. */
+export function setWishes(
+  entry: Entry,
+  dependent: string,
+  { actsOnExpiry = false, leaves }: { actsOnExpiry?: boolean; leaves?: Leaves },
+): void {
+  if (actsOnExpiry) entry.acting = (entry.acting ?? new Set()).add(dependent);
   else if (entry.acting?.delete(dependent) && entry.acting.size === 0) delete entry.acting;
+  if (leaves) entry.leaving = (entry.leaving ?? new Map()).set(dependent, leaves);
+  else if (entry.leaving?.delete(dependent) && entry.leaving.size === 0) delete entry.leaving;
 }
 
 /** The shortest interval that is asked for; none can be shorter than what was the shortest before. */

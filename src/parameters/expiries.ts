@@ -4,13 +4,14 @@ import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import { sleep } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
+import { Abouts } from "./abouts.ts";
 import { bareName, type Describer } from "./describer.ts";
 import type { Entries } from "./entries.ts";
 import { type About, type Entry, isExpired, isSameExpiry, type Sight, type Spot } from "./entry.ts";
 import { type Due, Instants } from "./instants.ts";
-import { isArn, isDescribable, isOwing, type Named, namedOf, nameIn, selectorOf } from "./named.ts";
+import { isArn, isDescribable, isOwing, type Named, namedOf, nameIn } from "./named.ts";
 import { type Policies, readPolicies, saysSame } from "./policies.ts";
-import type { Reader } from "./reader.ts";
+import type { Read, Reader } from "./reader.ts";
 import { Sweeps } from "./sweeps.ts";
 
 export interface ExpiriesOptions {
@@ -64,8 +65,7 @@ export class Expiries {
   readonly #denied = new Map<string, { failure: Failure; until: number }>();
   /** Identities that have been answered in this process. */
   readonly #answered = new Set<string>();
-  /** One object for each key that parameters without policies use. */
-  readonly #plain = new Map<string, About>();
+  readonly #abouts = new Abouts();
   readonly #sweeps: Sweeps<Entry>;
   #stopped = false;
 
@@ -237,7 +237,7 @@ export class Expiries {
    */
   async #isReplaced(one: Named, { version, modified }: ParameterDescription, { lane }: At): Promise<boolean> {
     if (isExpired(one.spot)) return false;
-    const read = await this.#options.reader.confirm(one.entry.reference.identity, nameIn(one), lane);
+    const read = await this.#confirm(one, lane);
     if (read.state === "found") return read.record.version !== version || isOlder({ version, modified }, read.record);
     // Who may list parameters only has no other word on it.
     return read.state === "failed" && !isDenial(read.failure);
@@ -248,28 +248,32 @@ export class Expiries {
    * then, is what AWS has deleted for it: where it does not exist by a second opinion.
    */
   async #takeAbsent(one: Named, { now, lane }: At): Promise<Word> {
-    const { spot, entry } = one;
-    const { reader } = this.#options;
+    const { spot } = one;
     const { keyId, policies } = spot.about ?? {};
     spot.about = this.#about(keyId, policies);
     const expiresAt = policies?.expiresAt ?? Infinity;
     const wasThere = spot.missing === undefined || spot.missing.since >= expiresAt;
     if (expiresAt > now || isExpired(spot) || !wasThere) return "same";
-    const asked = nameIn(one) + selectorOf(one);
-    const read = await reader.confirm(entry.reference.identity, asked, lane);
-    if (read.state !== "missing" || read.reason !== "ParameterNotFound") return "same";
+    const read = await this.#confirm(one, lane);
+    if (read.state !== "missing") return "same";
     spot.expired = { at: expiresAt, sight: spot.sight };
     return "expired";
   }
 
+  /** The other opinion on a parameter, whatever version it is seen by: what expires at one instant is asked for in tens. */
+  async #confirm(one: Named, lane: Lane): Promise<Read> {
+    const { reader, entries } = this.#options;
+    const { identity } = one.entry.reference;
+    const name = nameIn(one);
+    const read = await reader.read(identity, name, { decrypt: false, lane, confirms: true });
+    // What is remembered of a name goes with the entry of that name.
+    if (!entries.get({ kind: "parameter", identity, name, selector: "" })) reader.forget(identity, name);
+    return read;
+  }
+
   #about(keyId: string | undefined, policies: Policies | undefined): About {
-    if (policies) return { policies, ...(keyId === undefined ? {} : { keyId }) };
-    let about = this.#plain.get(keyId ?? "");
-    if (!about) {
-      about = keyId === undefined ? {} : { keyId };
-      this.#plain.set(keyId ?? "", about);
-    }
-    return about;
+    if (!policies) return this.#abouts.of(keyId);
+    return { policies, ...(keyId === undefined ? {} : { keyId }) };
   }
 
   #takeAnswer(identityKey: string): void {

@@ -21,6 +21,11 @@ export type Listed = Extract<Listing, { state: "found" }>;
 /** Members of one path that are asked for one by one when they have gone; with more, none is believed to be gone. */
 const confirmationsAtMost = 50;
 
+/** Members of one path that have gone and are remembered though nobody needs them: a status says what was left out. */
+const goneAtMost = 100;
+/** Milliseconds for which all are: until whoever has to drop keys for them has done so, and long after. */
+const rememberedMs = 86_400_000;
+
 /** Applies listings of paths to what is known of their members. */
 export class Members {
   readonly #options: MembersOptions;
@@ -45,6 +50,7 @@ export class Members {
       serve(spot, record, reference.label !== "");
     }
     delete entry.stored;
+    forgetGone(entry, clock.now());
     const ripe: [string, Spot][] = [];
     for (const [name, spot] of entry.members) {
       if (records.has(name)) continue;
@@ -73,5 +79,16 @@ export class Members {
     const isUnlisted = read.state === "found" && (isUntagged || !couldBeListed(reference, read.record.type));
     if (read.state === "missing" || isUnlisted) await belief.settle(entry, spot);
     else if (spot.missing) spot.missing.since = clock.now();
+  }
+}
+
+/** Forgets what went long ago, where no dependent keeps anything for it, so that a path whose members change stays small. */
+function forgetGone({ members, dependents, leaving }: Entry, now: number): void {
+  if (!leaving || leaving.size < dependents.size) return;
+  const gone = [...members].filter(([, { missing }]) => missing?.stage === "gone");
+  gone.sort(([, a], [, b]) => b.missing!.since - a.missing!.since);
+  for (const [name, spot] of gone.slice(goneAtMost)) {
+    if (now - spot.missing!.since < rememberedMs) continue;
+    if ([...dependents.keys()].every((dependent) => leaving.get(dependent)?.(spot))) members.delete(name);
   }
 }

@@ -1,5 +1,4 @@
 import type { Entry, Spot } from "./entry.ts";
-import { memberSelector, requestName } from "./reference.ts";
 
 /** A parameter of an entry: itself, or one member of its path. */
 export interface Named {
@@ -35,9 +34,4 @@ export function isArn(name: string): boolean {
 /** The name that DescribeParameters takes. */
 export function nameIn({ name }: Named): string {
   return isArn(name) ? name.slice(name.indexOf(":parameter/") + ":parameter".length) : name;
-}
-
-/** The selector under which it is seen. */
-export function selectorOf({ entry: { reference } }: Named): string {
-  return reference.kind === "path" ? memberSelector(reference) : requestName(reference).slice(reference.name.length);
 }

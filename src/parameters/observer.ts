@@ -20,7 +20,7 @@ import {
   type Sighted,
   serve,
   served,
-  setActing,
+  setWishes,
   sightedIn,
   wasJustAsked,
 } from "./entry.ts";
@@ -100,7 +100,7 @@ export class Observer {
       if (want.stored) plantAbout(entry, want.stored);
       const before = entry.intervalMs;
       addDependent(entry, dependent, intervalOf(want));
-      setActing(entry, dependent, want.actsOnExpiry ?? false);
+      setWishes(entry, dependent, want);
       // Drawn once, and not with each who comes: the earliest of a thousand instants is at once.
       if (entry.intervalMs < before) this.#schedule.within(entry);
       this.expiries.watch(entry);
@@ -252,7 +252,7 @@ export class Observer {
 
   #release(entry: Entry, dependent: string): void {
     removeDependent(entry, dependent);
-    setActing(entry, dependent, false);
+    setWishes(entry, dependent, {});
     if (entry.dependents.size > 0) return;
     this.#entries.remove(entry);
     this.#schedule.drop(entry);

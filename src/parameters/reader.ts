@@ -19,6 +19,11 @@ export interface ReadOptions {
   lane: Lane;
   /** Namespace that the read is for; within a lane, namespaces take turns. */
   namespace?: string;
+  /**
+   * Has it be a second opinion on a parameter that was there: apart from reads with decryption, which its key may deny,
+   * and where AWS calls the name invalid, without asking why. Only for a name without selector.
+   */
+  confirms?: boolean;
 }
 
 /** What is asked of one identity and not yet sent, and what is remembered of its names. */
@@ -73,14 +78,17 @@ export class Reader {
    * @returns never rejects: a failure is a state
    */
   read(identity: Identity, name: string, options: ReadOptions): Promise<Read> {
-    const { lane, namespace = "" } = options;
+    const { lane, namespace = "", confirms = false } = options;
     // AWS passes secrets through with decryption only, a look that wants no value too.
     const decrypt = options.decrypt || isPassedThrough(name);
     const mailbox = this.#mailbox(identity);
-    const waiting = this.#join(mailbox, name, { decrypt, lane, namespace });
-    if (waiting) return waiting.answer;
+    const waiting = this.#join(mailbox, name, { decrypt, lane, namespace, confirms });
+    if (waiting) {
+      waiting.asksWhy ||= !confirms;
+      return waiting.answer;
+    }
     const { promise: answer, resolve } = Promise.withResolvers<Read>();
-    const ask: Ask = { name, decrypt, lane, namespace, answer, resolve };
+    const ask: Ask = { name, decrypt, lane, asksWhy: !confirms, namespace, answer, resolve };
     if (mailbox.poison.has(name)) {
       this.#sendAlone(mailbox, ask);
     } else {
@@ -129,8 +137,9 @@ export class Reader {
   }
 
   /** What waits already and will answer an ask as well: it goes by the more urgent of both lanes. */
-  #join(mailbox: Mailbox, name: string, { decrypt, lane, namespace = "" }: ReadOptions): Ask | undefined {
-    const kinds: Kind[] = decrypt ? ["decrypted"] : ["decrypted", "plain"];
+  #join(mailbox: Mailbox, name: string, options: ReadOptions): Ask | undefined {
+    const { decrypt, lane, namespace = "", confirms = false } = options;
+    const kinds: Kind[] = decrypt ? ["decrypted"] : confirms ? ["plain"] : ["decrypted", "plain"];
     for (const kind of kinds) {
       const alone = mailbox.alone[kind].get(name);
       if (alone) {
@@ -259,7 +268,7 @@ export class Reader {
   /** GetParameters calls a name invalid without saying why; GetParameter says, and it is remembered. */
   async #findOut(mailbox: Mailbox, ask: Ask, requestId: string | undefined): Promise<void> {
     const { identity } = mailbox;
-    const known = mailbox.missing.get(ask.name);
+    const known = ask.asksWhy ? mailbox.missing.get(ask.name) : "ParameterNotFound";
     if (known) return ask.resolve({ state: "missing", reason: known, requestId });
     const get = (decrypt: boolean) =>
       this.#lanes.run(identity, ask.lane, () => identity.ssm.getParameter(ask.name, { decrypt }), {

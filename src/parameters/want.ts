@@ -1,5 +1,5 @@
 import type { Failure } from "../runtime/failure.ts";
-import type { About, Seed, Sighted } from "./entry.ts";
+import type { About, Leaves, Seed, Sighted } from "./entry.ts";
 import { isPassedThrough, passedThroughMs, type Reference } from "./reference.ts";
 
 /** What a SyncedSecret depends on. */
@@ -13,6 +13,8 @@ export interface Want {
   stored?: ReadonlyMap<string, About>;
   /** Whether something is done when it expires, so that what comes anew is looked at for its expiry first. */
   actsOnExpiry?: boolean;
+  /** Of a path: says which of its members that have gone are of no use any more. None where it is left out. */
+  leaves?: Leaves;
 }
 
 /** Milliseconds between polls of what is wanted: what costs a decryption each time is polled no oftener than that. */

@@ -4,8 +4,14 @@ import type { Log } from "./log.ts";
 
 /** Where lines go. */
 export interface Sink {
-  /** Writes whole lines; rejects where not all of them could be. One write at a time. */
-  write(lines: string): Promise<void>;
+  /**
+   * Writes lines, each with its line feed, in their order, and waits where what takes them is behind. One write at a time.
+   * What was cut off does not spoil the line that is written next.
+   *
+   * @param wrote called with how many more of them are written whole, as soon as that is known
+   * @returns rejects where the one after those could not be written
+   */
+  write(lines: readonly string[], wrote: (lines: number) => void): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -21,10 +27,12 @@ export interface AuditWriterOptions {
 
 /** Characters of one write, about. */
 const batchSize = 65_536;
+/** Times that what could not be written is tried. */
+const triesAtMost = 2;
 
 /**
  * The audit's way out of the process. The operator never waits for it: lines are lost, counted and spoken of once where the
- * sink does not take them, and it is written to again with the next ones.
+ * sink does not take them at the second try, and it is written to again with the next ones.
  */
 export class AuditWriter {
   readonly #options: AuditWriterOptions;
@@ -32,8 +40,7 @@ export class AuditWriter {
   #size = 0;
   #writing: Promise<void> | undefined;
   #isLosing = false;
-  #isTorn = false;
-  /** Lines of the write that is under way. */
+  /** Lines of the write that is under way, and not written yet. */
   #underWay = 0;
   #isOver = false;
 
@@ -87,26 +94,31 @@ export class AuditWriter {
   }
 
   async #write(): Promise<void> {
-    const { sink, count } = this.#options;
     // A turn, so that what is audited together is written together.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const lines = this.#take();
       this.#underWay = lines.length;
-      try {
-        // What was cut off must not spoil the line that comes after it.
-        await sink.write((this.#isTorn ? "\n" : "") + lines.join(""));
-        this.#isTorn = false;
+      let failure: unknown;
+      for (let tries = 0; this.#underWay > 0 && tries < triesAtMost; tries++) {
+        failure = await this.#tryTo(lines.slice(-this.#underWay));
         if (this.#isOver) return;
-        count("written", lines.length);
-        // One that is slow is not well again before nothing waits.
-        if (this.#waiting.length === 0) this.#recovered();
-      } catch (error) {
-        if (this.#isOver) return;
-        this.#isTorn = true;
-        this.#lost(lines.length, codeOf(error));
       }
+      if (this.#underWay > 0) this.#lost(this.#underWay, codeOf(failure));
+      // One that is slow is not well again before nothing waits.
+      else if (this.#waiting.length === 0) this.#recovered();
     }
+  }
+
+  /** Writes lines, and counts those that are written. @returns why the others are not */
+  async #tryTo(lines: readonly string[]): Promise<unknown> {
+    const { sink, count } = this.#options;
+    const wrote = (written: number) => {
+      if (this.#isOver) return;
+      this.#underWay -= written;
+      count("written", written);
+    };
+    return sink.write(lines, wrote).catch((error: unknown) => error);
   }
 
   #take(): string[] {

@@ -1,11 +1,12 @@
+import type { ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { AwsFailure } from "../../src/aws/failure.ts";
+import { AwsFailure } from "../../src/aws/failure.ts";
 import type { IdentitySpec } from "../../src/aws/identity.ts";
-import type { RoleStep } from "../../src/aws/roles.ts";
+import { RoleChain, type RoleStep } from "../../src/aws/roles.ts";
 import { sessionName } from "../../src/aws/session-name.ts";
 import { startEmulator } from "../aws/emulator.ts";
 import { settle } from "../support/clock.ts";
-import { rig, specAt } from "./aws-server.ts";
+import { AwsServer, json, rig, specAt } from "./aws-server.ts";
 
 const hub = "arn:aws:iam::222222222222:role/hub";
 const tenant = "arn:aws:iam::333333333333:role/tenants/shop";
@@ -136,6 +137,40 @@ describe("a chain of roles", () => {
     expect(assumed()).toBe(2);
   });
 
+  test("is not assumed again for calls that its last session was too old for, once there is another", async () => {
+    const server = await AwsServer.start();
+    const waiting: ((is: "well" | "expired") => void)[] = [];
+    server.answer(({ target }, response) => {
+      if (target === "AssumeRole") return sessionXml(response);
+      waiting.push((is) => {
+        if (is === "well") json(response, 200, { Parameters: [], InvalidParameters: ["/a"] });
+        else json(response, 400, { __type: "ExpiredTokenException", message: "The security token is expired" });
+      });
+    });
+    const begun = () => server.received.filter(({ target }) => target === "AssumeRole").length;
+    const identity = identities.get({ ...specAt(server.url), assumeRole: [{ roleArn: hub }] });
+    const first = look(identity);
+    await expect.poll(() => waiting.length).toBe(1);
+    waiting.shift()!("well");
+    await first;
+    const old = [failureOf(look(identity)), failureOf(look(identity))];
+    await expect.poll(() => waiting.length).toBe(2);
+    waiting.shift()!("expired");
+    await Promise.race(old);
+    const next = look(identity);
+    await expect.poll(() => waiting.length).toBe(2);
+    expect(begun()).toBe(2);
+    waiting.shift()!("expired");
+    waiting.shift()!("well");
+    await Promise.all([...old, next]);
+    const last = look(identity);
+    await expect.poll(() => waiting.length).toBe(1);
+    waiting.shift()!("well");
+    await last;
+    expect(begun()).toBe(2);
+    await server.close();
+  });
+
   test("outlives its clients: what was idle does not assume its roles again", async () => {
     const identity = identityOf({ roleArn: hub });
     await look(identity);
@@ -248,8 +283,59 @@ describe("a role that cannot be assumed:", () => {
     for (const role of [hub, tenant]) emulator.role(role, { maxSessionDuration: 43_200 });
     emulator.clearFaults();
     if (failure.next === "stalled") return;
+    await clock.advance(3_000);
     await look(identity);
     expect(identity.refusal).toBeUndefined();
+  });
+
+  test("is tried some times in all, whatever many blobs are to be opened with it", async () => {
+    emulator.role(tenant, { trusts: [] });
+    const identity = identityOf({ roleArn: hub }, { roleArn: tenant });
+    const ciphertext = Buffer.from("x");
+    const says = new Set<string>();
+    // As the lanes send 500 at 100 a second, 25 at once.
+    for (let time = 0; time < 20; time++) {
+      const calls = Array.from({ length: 25 }, () => failureOf(identity.kms.decrypt({ ciphertext })));
+      for (const { message } of await Promise.all(calls)) says.add(message);
+      await clock.advance(250);
+    }
+    expect([...says]).toEqual([expect.stringContaining("auth.assumeRole[1]")]);
+    expect(assumed()).toBeLessThanOrEqual(4);
+  });
+
+  test("is tried at once with other credentials, and by a connection that was edited", async () => {
+    emulator.deny({ action: "sts:AssumeRole", principal: user });
+    await failureOf(look(identityOf({ roleArn: hub })));
+    await look(identities.get({ ...spec([{ roleArn: hub }]), ...specAt(emulator.url, "AKIAOFANOTHER") }));
+    emulator.allowAll();
+    await look(identityOf({ roleArn: hub, durationSeconds: 900 }));
+    expect(assumed()).toBe(3);
+  });
+
+  test("is tried at once when what assumes it has other credentials, as a token that was exchanged anew", async () => {
+    let tries = 0;
+    const send = async (): Promise<never> => {
+      tries += 1;
+      throw new AwsFailure({ reason: "AccessDenied", next: "wait", code: "AccessDenied", message: "denied" });
+    };
+    const roles = new RoleChain({ steps: [{ roleArn: hub }], sessionName: "s", region: "eu-west-1", clock, send });
+    const by = (accessKeyId: string) => roles.credentials(async () => ({ accessKeyId, secretAccessKey: "s" }));
+    for (const keys of ["one", "one", "two", "two"]) await failureOf(by(keys));
+    expect(tries).toBe(2);
+    await clock.advance(2_999);
+    await failureOf(by("two"));
+    expect(tries).toBe(2);
+    await clock.advance(1);
+    await failureOf(by("two"));
+    expect(tries).toBe(3);
+  });
+
+  test.each(["throttle", "503"] as const)("is tried at once again after a %s, which refuses nothing", async (kind) => {
+    emulator.fault({ operation: "AssumeRole", kind, times: 1 });
+    const identity = identityOf({ roleArn: hub });
+    await failureOf(look(identity));
+    await look(identity);
+    expect(assumed()).toBe(2);
   });
 
   test("one side is named where AWS names it", async () => {
@@ -279,3 +365,14 @@ describe("a session's name", () => {
     expect(sessionName("a b")).not.toBe(sessionName("a-b"));
   });
 });
+
+/** An answer of sts:AssumeRole. */
+function sessionXml(response: ServerResponse): void {
+  const keys = "<AccessKeyId>ASIAKEYFERRY</AccessKeyId><SecretAccessKey>s</SecretAccessKey>";
+  const session = `<Credentials>${keys}<SessionToken>t</SessionToken></Credentials>`;
+  const user = `<AssumedRoleUser><AssumedRoleId>AROA:keyferry.demo</AssumedRoleId><Arn>${hubSession}</Arn></AssumedRoleUser>`;
+  response.writeHead(200, { "content-type": "text/xml" });
+  response.end(
+    `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>${session}${user}</AssumeRoleResult></AssumeRoleResponse>`,
+  );
+}

@@ -86,6 +86,21 @@ describe("a key in use", () => {
     expect(watch.findings("b")).toEqual({ risks: [], unseen: [arn()] });
   });
 
+  test("is looked at again in five minutes after a fault of our own, which is spoken of without its words", async () => {
+    watch.depend("a", identity, [arn()]);
+    answer = () => {
+      throw new TypeError("c4n4ry");
+    };
+    await pass(5 * minute);
+    expect(await watch.announced(new Set(["one"]), arn())).toMatchObject({ isHeard: false });
+    expect(lines).toEqual(Array(2).fill("a look at a key failed; it is tried again"));
+    expect(watch.findings("a").unseen).toEqual([arn()]);
+    answer = is({ state: "Disabled" });
+    await pass(5 * minute);
+    expect(looks).toHaveLength(3);
+    expect(watch.findings("a").risks).toHaveLength(1);
+  });
+
   test("has its users told when it comes into danger and out of it, and not in between", async () => {
     watch.depend("a", identity, [arn()]);
     await pass(5 * minute);

@@ -3,42 +3,106 @@ import { mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { auditSink } from "../../src/cli/audit.ts";
+import fc from "fast-check";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { auditSink, writerOf } from "../../src/cli/audit.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { FakeClock, settle } from "../support/clock.ts";
 
 let folder: string;
+let written: number;
+const wrote = (lines: number) => {
+  written += lines;
+};
+
+beforeEach(() => {
+  written = 0;
+});
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "keyferry-audit-"));
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+describe("lines that are taken some bytes at a time", () => {
+  /** Writes to a text that takes what is said of each try: so many bytes, or a failure. */
+  const rig = (...takes: (number | string)[]) => {
+    const clock = new FakeClock();
+    const state = { text: "" };
+    const write = writerOf(async (bytes, offset) => {
+      const take = takes.shift() ?? bytes.length;
+      if (typeof take === "string") throw Object.assign(new Error(), { code: take });
+      const some = bytes.subarray(offset, offset + take);
+      state.text += some.toString("latin1");
+      return some.length;
+    }, clock);
+    return { clock, state, write: (...lines: string[]) => write(lines, wrote) };
+  };
+
+  it("are each written once, wherever one was cut", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 20 }), async (takes) => {
+        written = 0;
+        const { state, write } = rig(...takes);
+        await write("ab\n", "cde\n", "f\n");
+        expect(state.text).toBe("ab\ncde\nf\n");
+        expect(written).toBe(3);
+      }),
+    );
+  });
+
+  it("wait for as long as what takes them is behind, and are told one by one", async () => {
+    const { clock, state, write } = rig(4, ...Array<string>(1_000).fill("EAGAIN"));
+    let isOver = false;
+    const writing = write("ab\n", "cde\n").then(() => (isOver = true));
+    await clock.advance(10_000);
+    expect({ written, isOver }).toEqual({ written: 1, isOver: false });
+    await clock.advance(11_000);
+    await writing;
+    expect(state.text).toBe("ab\ncde\n");
+    expect(written).toBe(2);
+  });
+
+  it("begin anew after one that was cut off by a failure, and not after a whole one", async () => {
+    const { state, write } = rig(4, "ENOSPC", 100, 3, "ENOSPC");
+    await expect(write("ab\n", "cde\n")).rejects.toMatchObject({ code: "ENOSPC" });
+    expect(written).toBe(1);
+    await write("cde\n");
+    await expect(write("fg\n", "h\n")).rejects.toMatchObject({ code: "ENOSPC" });
+    await write("h\n");
+    await settle();
+    expect(state.text).toBe("ab\nc\ncde\nfg\nh\n");
+    expect(written).toBe(4);
+  });
+});
+
 describe("a file", () => {
   it("is made for its owner alone, and appended to", async () => {
     const path = join(folder, "audit.jsonl");
     const [first, second] = [auditSink(path, systemClock), auditSink(path, systemClock)];
-    await first.write("1\n2\n");
+    await first.write(["1\n", "2\n"], wrote);
     await first.close();
-    await second.write("3\n");
+    await second.write(["3\n"], wrote);
     await second.close();
     expect(await readFile(path, "utf8")).toBe("1\n2\n3\n");
+    expect(written).toBe(3);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 
   it("that cannot be made is tried again with the next lines", async () => {
     const path = join(folder, "later", "audit.jsonl");
     const sink = auditSink(path, systemClock);
-    await expect(sink.write("1\n")).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(sink.write(["1\n"], wrote)).rejects.toMatchObject({ code: "ENOENT" });
     await mkdir(join(folder, "later"));
-    await sink.write("2\n");
+    await sink.write(["2\n"], wrote);
     await sink.close();
     expect(await readFile(path, "utf8")).toBe("2\n");
   });
 
   it("on a disk that is full is an error, and no end", async () => {
     const sink = auditSink("/dev/full", systemClock);
-    for (let i = 0; i < 3; i++) await expect(sink.write("1\n")).rejects.toMatchObject({ code: "ENOSPC" });
+    for (let i = 0; i < 3; i++) await expect(sink.write(["1\n"], wrote)).rejects.toMatchObject({ code: "ENOSPC" });
+    expect(written).toBe(0);
     await sink.close();
   });
 });
@@ -59,7 +123,7 @@ describe("the standard output", () => {
 
   it("has every line whole, also where its reader is slow", async () => {
     const child = run(
-      `for (let i = 0; i < 200; i++) await sink.write(JSON.stringify({ i, x: "x".repeat(3_000) }) + "\\n");`,
+      `for (let i = 0; i < 200; i++) await sink.write([JSON.stringify({ i, x: "x".repeat(3_000) }) + "\\n"], () => {});`,
     );
     child.stdout.pause();
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -74,7 +138,7 @@ describe("the standard output", () => {
       const codes = [];
       for (let i = 0; i < 3; i++) {
         await new Promise((resolve) => setTimeout(resolve, 50));
-        await sink.write("1\\n").catch(({ code }) => codes.push(code));
+        await sink.write(["1\\n"], () => {}).catch(({ code }) => codes.push(code));
       }
       process.stderr.write(codes.join());`);
     child.stdout.destroy();

@@ -224,6 +224,23 @@ describe("a connection whose roles have {namespace} in them", () => {
     expect(await readyIn(neighbour, "b")).toMatchObject({ status: "True" });
   });
 
+  it("costs some calls to STS where a role is denied that 500 blobs wait for, and all open once it is granted", async () => {
+    const key = await aws.createKey({}, { account });
+    const ciphertext = await aws.encrypt({ keyId: key, plaintext: "p" }, { account });
+    const blobs = Array.from({ length: 50 }, (_, n) => ({ key: `K${n}`, kms: { ciphertext, keyId: key } }));
+    aws.role(tenantOf(namespace), { trusts: [] });
+    await world.makeConnection({ ...eachNamespace, allow: { ...both, keyIds: [key] } });
+    for (let n = 0; n < 10; n++) await world.apply(`s${n}`, { data: blobs });
+    await world.sync();
+    await refused(world, "s0", "AccessDenied", [`may not sts:AssumeRole on ${tenantOf(namespace)}`]);
+    expect(aws.count({ operation: "AssumeRole" })).toBeLessThanOrEqual(6);
+    expect(aws.count({ operation: "Decrypt" })).toBe(0);
+    aws.role(tenantOf(namespace), {});
+    await world.pass(6 * minute);
+    for (let n = 0; n < 10; n++) expect(Object.keys((await world.data(`s${n}`))!)).toHaveLength(50);
+    expect(aws.count({ operation: "Decrypt" })).toBe(500);
+  });
+
   it("names the caller of a namespace in a denial", async () => {
     await put("/a", "a");
     aws.deny({ principal: session(namespace), parameter: "/a" });

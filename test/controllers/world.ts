@@ -295,7 +295,8 @@ export class World {
 
   #makeIdentities(): Identities {
     return new Identities({
-      clock: systemClock,
+      // Calls take the machine's time; what is remembered between them lasts by the clock that is stepped.
+      clock: { ...systemClock, monotonic: () => this.clock.monotonic() },
       metrics: this.metrics,
       log: this.#log(),
       allowInsecureEndpoints: true,

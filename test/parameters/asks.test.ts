@@ -7,6 +7,7 @@ const ask = (name: string, lane: Lane): Ask => ({
   name,
   decrypt: true,
   lane,
+  asksWhy: true,
   namespace: "",
   answer: new Promise(() => {}),
   resolve: () => {},

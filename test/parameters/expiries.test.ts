@@ -259,13 +259,62 @@ describe("an expiry", () => {
     },
   );
 
-  it("that AWS has carried out by then counts, by the word of GetParameter", async () => {
+  it.each(["past, and still there", "carried out by AWS"])(
+    "of 500 parameters at one instant is confirmed by a call for ten of them (%s)",
+    async (state) => {
+      rig = observerRig({ limit: 20 });
+      identity = rig.aws.identity();
+      const at = rig.clock.now() + hour;
+      const names = Array.from({ length: 500 }, (_, n) => `/x/p${n}`);
+      for (const name of names) {
+        rig.aws.put(name, "v");
+        rig.aws.policies(name, expiration(at));
+        rig.observer.depend(`ns${name}`, [want(parameterOf(identity, name), 10 * hour)]);
+      }
+      void rig.observer.look(
+        names.map((name) => parameterOf(identity, name)),
+        "bulk",
+      );
+      await rig.clock.advance(at - 1 - rig.clock.now());
+      if (state !== "past, and still there") rig.aws.parameters.clear();
+      rig.aws.calls.length = 0;
+      rig.aws.descriptions.length = 0;
+      await rig.clock.advance(6_000);
+      for (const name of names) expect(isExpired(entryOf(name).spot)).toBe(true);
+      expect(rig.aws.calls.map(({ operation, decrypt }) => `${operation} ${decrypt}`)).toEqual(
+        Array.from({ length: 50 }, () => "GetParameters false"),
+      );
+      expect(rig.aws.descriptions).toHaveLength(10);
+    },
+  );
+
+  it("is confirmed of each by itself, where others of its call are denied or have been replaced", async () => {
+    const at = rig.clock.now() + 10 * minute;
+    const names = ["/a", "/b", "/denied", "/replaced", "/gone"];
+    for (const name of names) await watched(name, expiration(at));
+    const { describeParameters } = identity.ssm;
+    const before = await describeParameters({ names });
+    const found = before.found.filter(({ name }) => name !== "/gone");
+    identity.ssm.describeParameters = async () => ({ ...before, found });
+    await rig.clock.advance(at - 1_500 - rig.clock.now());
+    rig.aws.put("/replaced", "new");
+    rig.aws.delete("/gone");
+    rig.aws.fault = ({ names }) => {
+      if (names.includes("/denied")) throw new Failure("AccessDenied", "wait", "somebody may not ssm:GetParameters");
+    };
+    await rig.clock.advance(2_000);
+    const expired = names.filter((name) => isExpired(entryOf(name).spot));
+    // Who may list parameters only has no other word on one.
+    expect(expired).toEqual(["/a", "/b", "/denied", "/gone"]);
+  });
+
+  it("that AWS has carried out by then counts, by the word of GetParameters", async () => {
     const at = rig.clock.now() + 10 * minute;
     await watched("/a", expiration(at));
     rig.clock.setTimer(() => rig.aws.delete("/a"), at - 1 - rig.clock.now());
     await rig.clock.advance(10 * minute);
     expect(isExpired(entryOf("/a").spot)).toBe(true);
-    expect(rig.aws.count("GetParameter", false)).toBe(1);
+    expect(rig.aws.calls.at(-1)).toEqual({ operation: "GetParameters", names: ["/a"], decrypt: false });
   });
 
   it("does not count for what somebody deleted before", async () => {

@@ -234,3 +234,33 @@ it("holds no value after its answer, though a name that is missing keeps the ide
   expect(values).toHaveLength(20);
   expect(await heldOf(values)).toBe(0);
 });
+
+describe("a second opinion", () => {
+  const confirm = (name: string) =>
+    reader.read(identity, name, { decrypt: false, lane: "event", confirms: true, namespace: "ns" });
+
+  it("is none on what may not be decrypted: it travels apart from reads that are", async () => {
+    for (const name of names(30)) aws.put(name, "v");
+    const late = aws.fault!;
+    aws.fault = async (call) => {
+      await late(call);
+      if (call.decrypt) throw denied();
+    };
+    ask(names(30), "bulk");
+    const confirmed = confirm("/p29");
+    await rig.clock.advance(1_000);
+    expect(await confirmed).toMatchObject({ state: "found", record: { version: 1 } });
+  });
+
+  it("takes an invalid name for one of no parameter, and tells nobody else so who wants to know why", async () => {
+    const confirmed = Promise.all(["/none", "/nowhere"].map(confirm));
+    const asked = reader.read(identity, "/none", { decrypt: false, lane: "event", namespace: "ns" });
+    await rig.clock.advance(1_000);
+    expect(await confirmed).toMatchObject([{ state: "missing" }, { state: "missing" }]);
+    expect(await asked).toMatchObject({ state: "missing", reason: "ParameterNotFound" });
+    expect(aws.calls.map(({ operation, names }) => [operation, ...names])).toEqual([
+      ["GetParameters", "/none", "/nowhere"],
+      ["GetParameter", "/none"],
+    ]);
+  });
+});

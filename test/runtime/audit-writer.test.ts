@@ -19,11 +19,21 @@ function rig(options: Partial<AuditWriterOptions> = {}) {
   const counted = { written: 0, lost: 0 };
   const said: string[] = [];
   const writes: string[] = [];
-  const state = { answer: async (_: string): Promise<void> => {}, closed: 0 };
+  const state = {
+    answer: async (_lines: readonly string[], _wrote: (lines: number) => void): Promise<void> => {},
+    closed: 0,
+  };
   const sink: Sink = {
-    async write(lines) {
-      await state.answer(lines);
-      writes.push(lines);
+    async write(lines, wrote) {
+      let told = 0;
+      await state.answer(lines, (more) => {
+        writes.push(lines.slice(told, told + more).join(""));
+        told += more;
+        wrote(more);
+      });
+      if (told === lines.length) return;
+      writes.push(lines.slice(told).join(""));
+      wrote(lines.length - told);
     },
     async close() {
       state.closed += 1;
@@ -98,20 +108,35 @@ describe("the audit's writer", () => {
     expect(one.sources()).toEqual(["/first", "/late"]);
   });
 
-  it("begins a new line after one that was cut off", async () => {
-    const { writer, state, writes } = rig();
-    state.answer = async (lines) => {
-      writes.push(lines.slice(0, 20));
-      throw Object.assign(new Error(), { code: "ENOSPC" });
+  it("tries once more what was not written, and none of what was", async () => {
+    const { writer, state, counted, said, sources } = rig();
+    let tries = 0;
+    state.answer = async (_, wrote) => {
+      if (tries++ > 0) return;
+      wrote(2);
+      await full("EIO")();
     };
-    writer.audit(event("/torn"));
+    for (const source of ["/a", "/b", "/c", "/d"]) writer.audit(event(source));
     await settle();
-    state.answer = async () => {};
-    writer.audit(event("/whole"));
+    expect(sources()).toEqual(["/a", "/b", "/c", "/d"]);
+    expect(counted).toEqual({ written: 4, lost: 0 });
+    expect(said).toEqual([]);
+  });
+
+  it("counts what was written before a failure, and loses the rest alone", async () => {
+    const { writer, state, counted, said, sources } = rig();
+    let left = 3;
+    state.answer = async (lines, wrote) => {
+      const some = Math.min(left, lines.length);
+      left -= some;
+      if (some > 0) wrote(some);
+      if (some < lines.length) await full("ENOSPC")();
+    };
+    for (const source of ["/a", "/b", "/c", "/d", "/e"]) writer.audit(event(source));
     await settle();
-    const lines = writes.join("").split("\n");
-    expect(lines).toHaveLength(3);
-    expect(JSON.parse(lines[1]!)).toMatchObject({ source: "/whole" });
+    expect(sources()).toEqual(["/a", "/b", "/c"]);
+    expect(counted).toEqual({ written: 3, lost: 2 });
+    expect(said).toHaveLength(1);
   });
 
   it("holds so much and no more while what it writes to hangs, and never makes anybody wait", async () => {
@@ -142,8 +167,11 @@ describe("the audit's writer", () => {
 
   it("is given up after the time that a stop may take, where what it writes to hangs", async () => {
     const { writer, state, clock, counted, said } = rig();
-    state.answer = () => new Promise(() => {});
-    writer.audit(event("/a"));
+    state.answer = (_, wrote) => {
+      wrote(1);
+      return new Promise(() => {});
+    };
+    for (const source of ["/written", "/a"]) writer.audit(event(source));
     await settle();
     for (const source of ["/b", "/c"]) writer.audit(event(source));
     let isClosed = false;
@@ -155,7 +183,7 @@ describe("the audit's writer", () => {
     await clock.advance(200);
     await closing;
     expect(isClosed).toBe(true);
-    expect(counted).toEqual({ written: 0, lost: 3 });
+    expect(counted).toEqual({ written: 1, lost: 3 });
     expect(said).toHaveLength(1);
   });
 });

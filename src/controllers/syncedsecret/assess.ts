@@ -1,5 +1,5 @@
 import { parseParameterRef } from "../../aws/names.ts";
-import { type Entry, isExpired, isKnown, type Missing, type Spot } from "../../parameters/entry.ts";
+import { type Entry, isExpired, isKnown, type Leaves, type Missing, type Spot } from "../../parameters/entry.ts";
 import { memberSelector, type Reference } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { selectMembers } from "../../values/assemble.ts";
@@ -18,7 +18,8 @@ import type { RevisionSource } from "./revision.ts";
 
 export type WhenMissing = "Retain" | "DeleteKeys" | "DeleteSecret";
 
-interface When {
+/** What is done when a source is missing, and when it has expired; undefined where expiries are not followed. */
+export interface When {
   missing: WhenMissing;
   expired: WhenMissing | undefined;
 }
@@ -203,7 +204,7 @@ function assessPath(
     const spot = entry.members.get(name)!;
     const { sight, missing } = spot;
     const hasExpired = when.expired !== undefined && isExpired(spot);
-    if (hasExpired ? when.expired === "DeleteKeys" : missing?.stage === "gone" && when.missing === "DeleteKeys") {
+    if (isLeft(spot, when)) {
       result.left.push(name);
       continue;
     }
@@ -218,6 +219,18 @@ function assessPath(
     } else present.push(name);
     if (sight) result.sources.push({ name, selector, ...sight });
   }
+}
+
+/** What a Secret tells of members that it goes without; undefined where it goes without none. */
+export function leavesBy(when: When): Leaves | undefined {
+  if (when.missing !== "DeleteKeys" && when.expired !== "DeleteKeys") return undefined;
+  return (spot) => isLeft(spot, when);
+}
+
+/** Whether the Secret goes without a path's member, whose keys are dropped: it has expired, or is gone. */
+function isLeft(spot: Spot, when: When): boolean {
+  if (when.expired !== undefined && isExpired(spot)) return when.expired === "DeleteKeys";
+  return spot.missing?.stage === "gone" && when.missing === "DeleteKeys";
 }
 
 /** A path's members after `include` and `exclude`, sorted. */

@@ -193,7 +193,7 @@ export class SyncedSecretController {
       const isOver = await this.#reconcile(key, this.#statuses.latest(key, cached), lane);
       if (isOver && !queue.isWaiting(key)) this.#settle(key);
     } finally {
-      this.#places.leave(connection);
+      this.#places.leave(connection, key);
     }
   }
 

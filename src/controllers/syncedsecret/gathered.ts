@@ -7,7 +7,7 @@ import type { Want } from "../../parameters/want.ts";
 import { parseDuration } from "../../runtime/duration.ts";
 import type { Lane } from "../../runtime/lane.ts";
 import type { Granted } from "../connection/connections.ts";
-import type { WhenMissing } from "./assess.ts";
+import { leavesBy, type WhenMissing } from "./assess.ts";
 import type { Plan } from "./plan.ts";
 import type { Made, RevisionSource, Revisions } from "./revision.ts";
 import { readyOf } from "./said.ts";
@@ -137,14 +137,23 @@ export function pollIntervalOf({ spec }: SyncedSecret, floorMs: number): number 
 }
 
 /** What a SyncedSecret observes. */
-export function wantsOf({ resource, granted, plan, seeds, whenExpired }: Gathered): Want[] {
+export function wantsOf({ resource, granted, plan, seeds, whenMissing, whenExpired }: Gathered): Want[] {
   const isOnce = resource.spec.refresh?.policy === "Once";
   const pollIntervalMs = isOnce ? Infinity : pollIntervalOf(resource, granted.pollIntervalMs);
   const actsOnExpiry = whenExpired === "DeleteKeys" || whenExpired === "DeleteSecret";
+  const leaves = leavesBy({ missing: whenMissing, expired: whenExpired });
   const sources = whenExpired === undefined ? [] : (resource.status?.sources ?? []);
   return plan.references.map((reference) => {
     const seed = seeds?.get(referenceKey(reference));
     const stored = storedOf(sources, reference);
-    return { reference, pollIntervalMs, actsOnExpiry, ...(seed ? { seed } : {}), ...(stored ? { stored } : {}) };
+    const ofPath = reference.kind === "path" && leaves ? { leaves } : {};
+    return {
+      reference,
+      pollIntervalMs,
+      actsOnExpiry,
+      ...ofPath,
+      ...(seed ? { seed } : {}),
+      ...(stored ? { stored } : {}),
+    };
   });
 }

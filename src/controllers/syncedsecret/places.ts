@@ -1,18 +1,34 @@
+import { namespaceOf } from "../../runtime/fair-queue.ts";
 import type { Lane } from "../../runtime/lane.ts";
 
 /**
  * Reconciles in bulk under way at once: of one connection's users, and of all, which they share evenly; what a person
- * waits for is not counted against it. Some of the operator's places stay free, so that connections that hang together
- * hold back nobody.
+ * waits for is not counted against it. A namespace has some whatever others hold of its connection's. Some of the
+ * operator's places stay free, so that connections that hang together hold back nobody.
  */
-const bulkAtOnce = { ofConnection: { least: 10, most: 400 }, all: 900 };
+const bulkAtOnce = { ofConnection: { least: 10, most: 400 }, ofNamespace: 10, all: 900 };
 
-/** Shares out places for reconciles in bulk: one connection that hangs must not hold every place. */
+/** Who has, or waits for, places of a connection. */
+interface Users {
+  /** Reconciles under way. */
+  underWay: number;
+  /** Those by namespace. */
+  readonly byNamespace: Map<string, number>;
+  /** Keys that wait for a place, by namespace: the first is the next whose turn it is. */
+  readonly parked: Map<string, Set<string>>;
+}
+
+/**
+ * Shares out places for reconciles in bulk: neither a connection that hangs, nor a namespace whose role or webhooks do, must
+ * hold every place. Namespaces take turns.
+ */
 export class Places {
-  /** Reconciles under way, by the connection that they wait for. */
-  readonly #underWay = new Map<string, number>();
-  /** Keys that wait for a place of their connection, in the order in which they came. */
-  readonly #parked = new Map<string, Set<string>>();
+  /** By the connection that they wait for; one that nobody uses is left out. */
+  readonly #users = new Map<string, Users>();
+  /** Connections with reconciles under way, the number of these, and keys that wait for a place. */
+  #active = 0;
+  #underWay = 0;
+  #parked = 0;
   /** Keys that were given a place, by the connection that gave it: one that has no use for it passes it on. */
   readonly #invited = new Map<string, string>();
   readonly #come: (key: string) => void;
@@ -31,48 +47,93 @@ export class Places {
 
   /** @returns whether there is a place; where there is none, the key waits until it is invited */
   enter(connection: string, key: string, lane: Lane): boolean {
-    const underWay = this.#underWay.get(connection) ?? 0;
-    if (lane === "bulk" && underWay >= this.#of(connection)) {
-      const parked = this.#parked.get(connection) ?? new Set();
-      this.#parked.set(connection, parked.add(key));
+    const namespace = namespaceOf(key);
+    const users = this.#usersOf(connection);
+    if (lane === "bulk" && !this.#isFree(users, namespace)) {
+      const parked = users.parked.get(namespace) ?? new Set();
+      if (!parked.has(key)) this.#parked += 1;
+      users.parked.set(namespace, parked.add(key));
       return false;
     }
-    this.#underWay.set(connection, underWay + 1);
+    this.#count(users, namespace, 1);
     return true;
   }
 
   /** Gives a place of a connection back, and to the next that waits for one. */
-  leave(connection: string): void {
-    const left = (this.#underWay.get(connection) ?? 1) - 1;
-    if (left > 0) this.#underWay.set(connection, left);
-    else this.#underWay.delete(connection);
+  leave(connection: string, key: string): void {
+    const namespace = namespaceOf(key);
+    const users = this.#usersOf(connection);
+    this.#count(users, namespace, -1);
     // Two, so that a connection whose share has grown comes to use it.
-    for (let free = Math.min(this.#of(connection) - left, 2); free > 0; free--) this.invite(connection);
+    const free = Math.min(this.#of(users) - users.underWay, 2);
+    for (let left = free; left > 0; left--) this.invite(connection);
+    // Where it was one beyond what the connection has, it is for a namespace that has few.
+    const next = free > 0 ? undefined : [...users.parked.keys()].find((one) => this.#isFree(users, one));
+    if (next !== undefined) this.#invite(connection, users, next);
+    this.#dropIfUnused(connection, users);
   }
 
   /** Gives a place that nobody has used to the next that waits for one. */
   invite(connection: string): void {
-    const parked = this.#parked.get(connection);
-    const [next] = parked ?? [];
-    if (next === undefined) return;
-    parked!.delete(next);
-    if (parked!.size === 0) this.#parked.delete(connection);
-    this.#invited.set(next, connection);
-    this.#come(next);
+    const users = this.#users.get(connection);
+    const [next] = users?.parked.keys() ?? [];
+    if (next !== undefined) this.#invite(connection, users!, next);
   }
 
   isParked(connection: string, key: string): boolean {
-    return this.#parked.get(connection)?.has(key) ?? false;
+    return this.#users.get(connection)?.parked.get(namespaceOf(key))?.has(key) ?? false;
   }
 
   /** Whether keys wait for a place. */
   get isHolding(): boolean {
-    return this.#parked.size > 0;
+    return this.#parked > 0;
   }
 
-  #of(connection: string): number {
+  /** Has a namespace's first key come, and the namespace wait for its next turn. */
+  #invite(connection: string, users: Users, namespace: string): void {
+    const keys = users.parked.get(namespace);
+    const [next] = keys ?? [];
+    if (next === undefined) return;
+    keys!.delete(next);
+    this.#parked -= 1;
+    users.parked.delete(namespace);
+    if (keys!.size > 0) users.parked.set(namespace, keys!);
+    this.#dropIfUnused(connection, users);
+    this.#invited.set(next, connection);
+    this.#come(next);
+  }
+
+  #usersOf(connection: string): Users {
+    let users = this.#users.get(connection);
+    if (!users) {
+      users = { underWay: 0, byNamespace: new Map(), parked: new Map() };
+      this.#users.set(connection, users);
+    }
+    return users;
+  }
+
+  #dropIfUnused(connection: string, { underWay, parked }: Users): void {
+    if (underWay + parked.size === 0) this.#users.delete(connection);
+  }
+
+  #count(users: Users, namespace: string, by: 1 | -1): void {
+    const wasActive = users.underWay > 0;
+    users.underWay += by;
+    this.#underWay += by;
+    this.#active += Number(users.underWay > 0) - Number(wasActive);
+    const own = (users.byNamespace.get(namespace) ?? 0) + by;
+    if (own > 0) users.byNamespace.set(namespace, own);
+    else users.byNamespace.delete(namespace);
+  }
+
+  #isFree(users: Users, namespace: string): boolean {
+    if (users.underWay < this.#of(users)) return true;
+    return this.#underWay < bulkAtOnce.all && (users.byNamespace.get(namespace) ?? 0) < bulkAtOnce.ofNamespace;
+  }
+
+  #of({ underWay }: Users): number {
     const { ofConnection, all } = bulkAtOnce;
-    const active = this.#underWay.size + (this.#underWay.has(connection) ? 0 : 1);
+    const active = this.#active + (underWay > 0 ? 0 : 1);
     return Math.min(Math.max(Math.floor(all / active), ofConnection.least), ofConnection.most);
   }
 }

@@ -1,0 +1,106 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { Places } from "../../src/controllers/syncedsecret/places.ts";
+
+let places: Places;
+/** Keys that have been invited and have not come. */
+let coming: string[];
+/** Keys under way, each with its connection. */
+let working: Map<string, string>;
+
+beforeEach(() => {
+  coming = [];
+  working = new Map();
+  places = new Places((key) => coming.push(key));
+});
+
+const keys = (namespace: string, count: number) => Array.from({ length: count }, (_, n) => `${namespace}/s${n}`);
+const enter = (connection: string, all: readonly string[]) => {
+  for (const key of all) if (places.enter(connection, key, "bulk")) working.set(key, connection);
+};
+const leave = (key: string) => {
+  places.leave(working.get(key)!, key);
+  working.delete(key);
+};
+/** Has those that are invited come. */
+const come = (connection: string) => {
+  const all = coming.splice(0);
+  for (const key of all) expect(places.arrived(key)).toBe(connection);
+  enter(connection, all);
+};
+const under = (namespace: string) => [...working.keys()].filter((key) => key.startsWith(`${namespace}/`));
+
+describe("the places of a connection", () => {
+  it("are all a namespace's that is alone, and are given on as they come free, each key once", () => {
+    enter("c", keys("a", 1_000));
+    expect(working.size).toBe(400);
+    const done = new Set<string>();
+    while (working.size > 0) {
+      const [key] = working.keys();
+      done.add(key!);
+      leave(key!);
+      come("c");
+      expect(working.size).toBeLessThanOrEqual(400);
+    }
+    expect(done.size).toBe(1_000);
+    expect(places.isHolding).toBe(false);
+  });
+
+  it("are ten of each namespace's whatever another holds, so that one whose all hang delays no other", () => {
+    enter("c", keys("hung", 5_000));
+    expect(under("hung")).toHaveLength(400);
+    enter("c", keys("b", 200));
+    expect(under("b")).toHaveLength(10);
+    let steps = 0;
+    for (; under("b").length > 0; steps++) {
+      leave(under("b")[0]!);
+      come("c");
+      expect(under("b").length).toBeLessThanOrEqual(10);
+    }
+    expect(steps).toBe(200);
+    expect(under("hung")).toHaveLength(400);
+  });
+
+  it("go to the namespaces in turn, not to who came first", () => {
+    enter("c", keys("many", 5_000));
+    enter("c", keys("few", 60));
+    let left = 0;
+    for (; under("few").length < 30 && left < 100; left++) {
+      leave(under("many")[0]!);
+      come("c");
+    }
+    // Ten that were beyond the connection's own have to end first.
+    expect(left).toBeLessThanOrEqual(10 + 2 * 20 + 1);
+  });
+
+  it("beyond its own are no more than 900 with all others'", () => {
+    for (let n = 0; n < 100; n++) enter("c", keys(`n${n}`, 50));
+    expect(working.size).toBe(900);
+    const seen = new Set<string>();
+    for (let left = 0; left < 200; left++) {
+      const [oldest] = working.keys();
+      leave(oldest!);
+      come("c");
+      for (const key of working.keys()) seen.add(key.split("/")[0]!);
+    }
+    expect(seen.size).toBe(100);
+    expect(working.size).toBe(900);
+    enter("d", keys("d", 50));
+    expect(under("d")).toHaveLength(50);
+  });
+});
+
+it("what a person waits for has a place at once", () => {
+  enter("c", keys("a", 1_000));
+  expect(places.enter("c", "a/mine", "interactive")).toBe(true);
+});
+
+it("a place that was given to a key which has no use for it is the next one's", () => {
+  enter("c", keys("a", 402));
+  expect(places.isParked("c", "a/s400")).toBe(true);
+  leave("a/s0");
+  expect(coming).toEqual(["a/s400"]);
+  expect(places.arrived("a/s400")).toBe("c");
+  places.invite("c");
+  expect(coming).toEqual(["a/s400", "a/s401"]);
+  expect(places.isHolding).toBe(false);
+});
