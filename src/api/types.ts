@@ -21,9 +21,10 @@ export interface AWSConnectionSpec {
   /** The credentials for AWS. Required: a namespaced connection never uses the operator's own AWS identity. */
   auth?: AWSConnectionSpecAuth;
   /**
-   * Regions that stand in, in this order, while region does not answer: KMS blobs under multi-Region keys are opened
-   * there, and parameters are read there for SyncedSecrets that have never had a Secret. Never for a parameter that is
-   * pinned to a version, under policy Once, or after a denial, a throttle or a missing parameter. None when left out.
+   * Regions of the same partition that stand in, in this order, while region does not answer: KMS blobs under
+   * multi-Region keys are opened there, and parameters are read there for SyncedSecrets that have never had a Secret.
+   * Never for a parameter that is pinned to a version, under policy Once, or after a denial, a throttle or a missing
+   * parameter. None when left out.
    */
   failoverRegions?: string[];
   /**
@@ -216,9 +217,10 @@ export interface ClusterAWSConnectionSpec {
    */
   auth?: ClusterAWSConnectionSpecAuth;
   /**
-   * Regions that stand in, in this order, while region does not answer: KMS blobs under multi-Region keys are opened
-   * there, and parameters are read there for SyncedSecrets that have never had a Secret. Never for a parameter that is
-   * pinned to a version, under policy Once, or after a denial, a throttle or a missing parameter. None when left out.
+   * Regions of the same partition that stand in, in this order, while region does not answer: KMS blobs under
+   * multi-Region keys are opened there, and parameters are read there for SyncedSecrets that have never had a Secret.
+   * Never for a parameter that is pinned to a version, under policy Once, or after a denial, a throttle or a missing
+   * parameter. None when left out.
    */
   failoverRegions?: string[];
   /**
