@@ -110,6 +110,22 @@ describe("an error of AWS", () => {
       /^AWS Systems Manager in eu-west-1 takes \/shop\/db for invalid/,
     ],
     [
+      "an invalid request of KMS",
+      decrypt,
+      "ValidationException",
+      "InvalidData",
+      "stalled",
+      /^AWS KMS in eu-west-1 takes kms:Decrypt for invalid: check the key, algorithm, context and ciphertext that the entry gives$/,
+    ],
+    [
+      "a key that KMS takes for no name of one",
+      () => identity.kms.describeKey(key),
+      "ValidationException",
+      "InvalidData",
+      "stalled",
+      /^AWS KMS in eu-west-1 takes kms:DescribeKey for invalid: check the key that the entry gives$/,
+    ],
+    [
       "a filter that is none",
       listPath,
       "InvalidFilterValue",
