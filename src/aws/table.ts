@@ -200,9 +200,14 @@ export const rows: ReadonlyMap<string, Row | "denied"> = new Map<string, Row | "
   ],
 
   ["Disabled", disabled],
-  ["KMSInvalidState", keyUnavailable("cannot be used in its state: look at it in KMS, and mend it")],
+  [
+    "KMSInvalidState",
+    // KMS calls so whatever fails in a custom key store too.
+    keyUnavailable("cannot be used in its state, or its custom key store fails: look at it in KMS, and mend it"),
+  ],
   ["KMSInvalidState/PendingDeletion", keyUnavailable("is pending deletion: cancel the deletion, and enable the key")],
   ["KMSInvalidState/PendingImport", keyUnavailable("has no key material: import it again, the very same")],
+  ["KMSInvalidState/Unavailable", keyUnavailable("cannot be reached by KMS: connect its custom key store")],
   ["NotFound", noKey],
   ["KeyUnavailable", keyTrouble],
   ["DependencyTimeout", keyTrouble],

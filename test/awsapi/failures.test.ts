@@ -285,8 +285,17 @@ describe("an error of AWS", () => {
       `${key} is pending deletion.`,
       /is pending deletion: cancel the deletion, and enable the key$/,
     ],
+    [
+      "whose key store is disconnected",
+      `${key} is unavailable.`,
+      /cannot be reached by KMS: connect its custom key store$/,
+    ],
     ["without material", `${key} is pending import.`, /has no key material: import it again, the very same$/],
-    ["in another state", `${key} is unavailable. ${canary}`, /cannot be used in its state: look at it in KMS/],
+    [
+      "in another state",
+      `${key} is updating. ${canary}`,
+      /cannot be used in its state, or its custom key store fails: look at it in KMS, and mend it$/,
+    ],
   ])("about a key that is %s says so, by AWS's own words for it", async (_, text, message) => {
     server.answerError("KMSInvalidStateException", text);
     const failure = await failureOf(decrypt);
