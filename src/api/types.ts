@@ -930,8 +930,8 @@ export interface SyncedSecretStatus {
   /** How many sources are not listed. */
   sourcesOmitted?: number;
   /**
-   * The KMS keys that made the blobs, as KMS said when it last opened them; ARNs, at most 20. They are looked at every
-   * hour where kms:DescribeKey is allowed, and what endangers one is said by the condition KeyAtRisk.
+   * The KMS keys that made the blobs, as KMS said when it last opened them; ARNs. They are looked at every hour where
+   * kms:DescribeKey is allowed, and what endangers one is said by the condition KeyAtRisk.
    */
   kmsKeys?: string[];
   /** When the Secret was last written with something new. */

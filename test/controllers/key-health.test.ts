@@ -181,6 +181,26 @@ describe("a look", () => {
     expect(await atRisk("kept")).toBeUndefined();
   });
 
+  it("is made of every key of a Secret by a new process too, however many they are", async () => {
+    const keys = await Promise.all(Array.from({ length: 30 }, () => aws.createKey()));
+    const data = await Promise.all(
+      keys.map(async (keyId, n) => ({
+        key: `B${n}`,
+        kms: { ciphertext: await aws.encrypt({ keyId, plaintext: "p" }) },
+      })),
+    );
+    await world.apply("many", { data });
+    await world.sync();
+    expect((await world.synced("many")).status!.kmsKeys).toEqual([...keys].sort());
+    await world.restart();
+    await world.sync();
+    const last = [...keys].sort().at(-1)!;
+    await kms("DisableKey", last);
+    await world.pass(6 * minute, 2);
+    expect(await atRisk("many")).toMatchObject({ status: "True", reason: "KeyDisabled" });
+    expect((await atRisk("many"))!.message).toContain(last);
+  });
+
   it("is made no more once nothing uses the key", async () => {
     const [key, next] = [await aws.createKey(), await aws.createKey()];
     await settled("moved", key);
