@@ -21,9 +21,10 @@ export interface AWSConnectionSpec {
   /** The credentials for AWS. Required: a namespaced connection never uses the operator's own AWS identity. */
   auth?: AWSConnectionSpecAuth;
   /**
-   * Regions that stand in, in this order, while region does not answer: KMS blobs under multi-Region keys are opened
-   * there, and parameters are read there for SyncedSecrets that have never had a Secret. Never for a parameter that is
-   * pinned to a version, under policy Once, or after a denial, a throttle or a missing parameter. None when left out.
+   * Regions of the same partition that stand in, in this order, while region does not answer: KMS blobs under
+   * multi-Region keys are opened there, and parameters are read there for SyncedSecrets that have never had a Secret.
+   * Never for a parameter that is pinned to a version, under policy Once, or after a denial, a throttle or a missing
+   * parameter. None when left out.
    */
   failoverRegions?: string[];
   /**
@@ -216,9 +217,10 @@ export interface ClusterAWSConnectionSpec {
    */
   auth?: ClusterAWSConnectionSpecAuth;
   /**
-   * Regions that stand in, in this order, while region does not answer: KMS blobs under multi-Region keys are opened
-   * there, and parameters are read there for SyncedSecrets that have never had a Secret. Never for a parameter that is
-   * pinned to a version, under policy Once, or after a denial, a throttle or a missing parameter. None when left out.
+   * Regions of the same partition that stand in, in this order, while region does not answer: KMS blobs under
+   * multi-Region keys are opened there, and parameters are read there for SyncedSecrets that have never had a Secret.
+   * Never for a parameter that is pinned to a version, under policy Once, or after a denial, a throttle or a missing
+   * parameter. None when left out.
    */
   failoverRegions?: string[];
   /**
@@ -928,8 +930,8 @@ export interface SyncedSecretStatus {
   /** How many sources are not listed. */
   sourcesOmitted?: number;
   /**
-   * The KMS keys that made the blobs, as KMS said when it last opened them; ARNs, at most 20. They are looked at every
-   * hour where kms:DescribeKey is allowed, and what endangers one is said by the condition KeyAtRisk.
+   * The KMS keys that made the blobs, as KMS said when it last opened them; ARNs. They are looked at every hour where
+   * kms:DescribeKey is allowed, and what endangers one is said by the condition KeyAtRisk.
    */
   kmsKeys?: string[];
   /** When the Secret was last written with something new. */

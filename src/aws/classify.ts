@@ -56,7 +56,8 @@ function variantOf(name: string, message: unknown): string | undefined {
   if (name !== "KMSInvalidState" || typeof message !== "string") return undefined;
   const words = message.slice(0, 4_096);
   if (words.includes("pending deletion")) return "KMSInvalidState/PendingDeletion";
-  return words.includes("pending import") ? "KMSInvalidState/PendingImport" : undefined;
+  if (words.includes("pending import")) return "KMSInvalidState/PendingImport";
+  return words.includes("is unavailable") ? "KMSInvalidState/Unavailable" : undefined;
 }
 
 /** Whether AWS refused a signature for its time alone (IAM User Guide, "Troubleshoot Signature Version 4"). */

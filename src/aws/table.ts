@@ -71,6 +71,17 @@ const invalid = (what: string): Row => ({
   says: (about) => `${serviceOf(about)} takes ${resourceOf(about)} for invalid: ${what}`,
 });
 
+/** A request that is formed wrongly; which part of it AWS says only in words, and those go no further. */
+const malformed: Row = {
+  reason: "InvalidData",
+  next: "stalled",
+  says: (about) => {
+    if (about.service !== "kms") return invalid("check its name and selector").says(about);
+    const parts = about.operation === "Decrypt" ? "the key, algorithm, context and ciphertext" : "the key";
+    return `${serviceOf(about)} takes ${actionOf(about)} for invalid: check ${parts} that the entry gives`;
+  },
+};
+
 const keyUnavailable = (what: string, next: Next = "wait"): Row => ({
   reason: "KeyUnavailable",
   next,
@@ -174,8 +185,8 @@ export const rows: ReadonlyMap<string, Row | "denied"> = new Map<string, Row | "
   ["InvalidFilterOption", invalid("check the types, the label and the tags that are asked for")],
   ["InvalidFilterValue", invalid("check the types, the label and the tags that are asked for")],
   ["InvalidNextToken", broken],
-  ["Validation", invalid("check its name and selector")],
-  ["ValidationError", invalid("check its name and selector")],
+  ["Validation", malformed],
+  ["ValidationError", malformed],
   ["RequestEntityTooLarge", invalid("the request is too large")],
   ["MalformedHttpRequest", broken],
   [
@@ -189,9 +200,14 @@ export const rows: ReadonlyMap<string, Row | "denied"> = new Map<string, Row | "
   ],
 
   ["Disabled", disabled],
-  ["KMSInvalidState", keyUnavailable("cannot be used in its state: look at it in KMS, and mend it")],
+  [
+    "KMSInvalidState",
+    // KMS calls so whatever fails in a custom key store too.
+    keyUnavailable("cannot be used in its state, or its custom key store fails: look at it in KMS, and mend it"),
+  ],
   ["KMSInvalidState/PendingDeletion", keyUnavailable("is pending deletion: cancel the deletion, and enable the key")],
   ["KMSInvalidState/PendingImport", keyUnavailable("has no key material: import it again, the very same")],
+  ["KMSInvalidState/Unavailable", keyUnavailable("cannot be reached by KMS: connect its custom key store")],
   ["NotFound", noKey],
   ["KeyUnavailable", keyTrouble],
   ["DependencyTimeout", keyTrouble],

@@ -53,8 +53,13 @@ export function meteredCosts(
     throw new Failure("InvalidData", "stalled", message);
   }
   const seconds = at / 1_000 - start;
-  if (!(seconds >= 1))
-    throw new Failure("InvalidData", "stalled", "the metrics are older than the process that they are of");
+  if (!(seconds >= 1)) {
+    const message =
+      seconds > -1
+        ? "the operator has only just started: there is nothing to reckon a month from"
+        : "the metrics are older than the process that they are of";
+    throw new Failure("InvalidData", "stalled", message);
+  }
   const scale = monthSeconds / seconds;
   const calls = (service: string, operation: string) =>
     samples

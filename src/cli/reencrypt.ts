@@ -1,4 +1,3 @@
-import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { AwsFailure } from "../aws/failure.ts";
 import type { KmsEncryptPort } from "../aws/kms-encrypt.ts";
@@ -9,6 +8,7 @@ import { Failure } from "../runtime/failure.ts";
 import { PersonsKms, regionOfKey } from "./aws.ts";
 import { readText } from "./input.ts";
 import { type CipherEntry, type Manifests, readManifests } from "./reencrypt-manifest.ts";
+import { replaceFiles } from "./replace-files.ts";
 import { UsageError } from "./usage.ts";
 
 /** The flags of `keyferry reencrypt` as commander gives them. */
@@ -50,24 +50,27 @@ export async function runReencrypt(flags: ReencryptFlags, files: readonly string
     (files.length === 0 ? ["-"] : files).map((file) => readOne(file, flags.namespace ?? "")),
   );
   const kms = new PersonsKms(flags);
-  let hasFailed = false;
+  const failed: string[] = [];
   try {
     const region = flags.region ?? regionOfKey(flags.toKey) ?? (await kms.findRegion());
     for (const { file, manifests } of read) {
       for (const entry of manifests.entries) {
+        const label = `${file === "-" ? "" : `${file}: `}${entry.label}`;
         const said = await moved(entry, flags, kms.in(region)).catch((error: unknown) => {
           if (!(error instanceof Failure)) throw error;
-          hasFailed = true;
+          failed.push(label);
           return error.message;
         });
-        process.stderr.write(`${file === "-" ? "" : `${file}: `}${entry.label}: ${said}\n`);
+        process.stderr.write(`${label}: ${said}\n`);
       }
     }
   } finally {
     kms.close();
   }
-  if (hasFailed)
-    throw new Failure("InvalidData", "stalled", "nothing was written, since not every blob could be moved");
+  if (failed.length > 0) {
+    const message = `nothing was written, since these could not be moved: ${failed.join("; ")}`;
+    throw new Failure("InvalidData", "stalled", message);
+  }
   await write(read, flags.inPlace ?? false);
   return 0;
 }
@@ -84,10 +87,18 @@ function checkFlags({ toKey, bind, clusterName, inPlace }: ReencryptFlags, files
   if (files.length > 1 && !inPlace) throw new UsageError("several files need --in-place");
 }
 
-async function readOne(file: string, namespace: string): Promise<{ file: string; manifests: Manifests }> {
-  const manifests = readManifests(await readText(file), namespace);
+/** A file, what was read of it, and what is in it. */
+interface Read {
+  file: string;
+  before: string;
+  manifests: Manifests;
+}
+
+async function readOne(file: string, namespace: string): Promise<Read> {
+  const before = await readText(file);
+  const manifests = readManifests(before, namespace);
   if ("problem" in manifests) throw new Failure("InvalidData", "stalled", `${file} ${manifests.problem}`);
-  return { file, manifests };
+  return { file, before, manifests };
 }
 
 /** Moves one entry. @returns what became of it @throws Failure */
@@ -141,10 +152,11 @@ function isOfAnotherContext(error: unknown): error is AwsFailure {
   return error instanceof AwsFailure && /^InvalidCiphertext/.test(error.code);
 }
 
-async function write(read: readonly { file: string; manifests: Manifests }[], inPlace: boolean): Promise<void> {
+async function write(read: readonly Read[], inPlace: boolean): Promise<void> {
   if (!inPlace) {
     for (const { manifests } of read) process.stdout.write(manifests.text());
     return;
   }
-  for (const { file, manifests } of read) await writeFile(file, manifests.text());
+  const texts = read.map(({ file, before, manifests }) => ({ file, before, text: manifests.text() }));
+  await replaceFiles(texts.filter(({ before, text }) => text !== before));
 }

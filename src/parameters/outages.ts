@@ -10,7 +10,10 @@ const probeEveryMs = 30_000;
 
 export interface OutagesOptions {
   clock: Clock;
-  /** Makes one cheap call, whose outcome is noted like any other's; what it throws does not matter. */
+  /**
+   * Makes one cheap call that asks for none of the user's own things; its outcome is noted like any other's, and it
+   * rejects with what the call threw.
+   */
   probe: (identity: Identity, service: Service) => Promise<unknown>;
   /** Called with each user of an identity when a service of its region is down, or answers again. */
   changed: (user: string) => void;
@@ -22,6 +25,8 @@ interface Silence {
   since: number;
   calls: number;
   isDown: boolean;
+  /** Whether it is being asked if this is the service's silence, and not one of some name. */
+  isDoubted: boolean;
   timer: Timer | undefined;
 }
 
@@ -33,8 +38,9 @@ interface Watched {
 
 /**
  * Which services are down in an identity's region. Any answer counts, a denial or a throttle too: down is what has left
- * all of at least three calls unanswered for half a minute. While a service is down it is probed, so that its return is
- * noticed though nobody else may ask it anything. Each identity finds out for itself.
+ * all of at least three calls unanswered for half a minute, and then a probe too: where an identity asks for little,
+ * these calls may all be about one parameter, or one key, that AWS fails at. While a service is down it is probed on, so
+ * that its return is noticed though nobody else may ask it anything. Each identity finds out for itself.
  */
 export class Outages {
   readonly #options: OutagesOptions;
@@ -94,11 +100,21 @@ export class Outages {
       since: now,
       calls: 0,
       isDown: false,
+      isDoubted: false,
       timer: undefined,
     };
     watched.silences.set(service, silence);
     silence.calls += 1;
-    if (silence.isDown || silence.calls < downAfter.calls || now - silence.since < downAfter.ms) return;
+    if (silence.isDown || silence.isDoubted) return;
+    if (silence.calls < downAfter.calls || now - silence.since < downAfter.ms) return;
+    void this.#confirm(watched, service, silence);
+  }
+
+  async #confirm(watched: Watched, service: Service, silence: Silence): Promise<void> {
+    silence.isDoubted = true;
+    const isSilentToo = await this.#probe(watched, service);
+    silence.isDoubted = false;
+    if (!isSilentToo || !this.#isCurrent(watched, service, silence)) return;
     silence.isDown = true;
     this.#probeLater(watched, service, silence);
     this.#tell(watched);
@@ -106,11 +122,23 @@ export class Outages {
 
   #probeLater(watched: Watched, service: Service, silence: Silence): void {
     silence.timer = this.#options.clock.setTimer(async () => {
-      await this.#options.probe(watched.identity, service).catch(() => {});
-      if (watched.silences.get(service) === silence && this.#watched.get(watched.identity.key) === watched) {
-        this.#probeLater(watched, service, silence);
-      }
+      await this.#probe(watched, service);
+      if (this.#isCurrent(watched, service, silence)) this.#probeLater(watched, service, silence);
     }, probeEveryMs);
+  }
+
+  /** @returns whether it came to nothing too */
+  async #probe({ identity }: Watched, service: Service): Promise<boolean> {
+    try {
+      await this.#options.probe(identity, service);
+      return false;
+    } catch (error) {
+      return error instanceof AwsFailure && isSilence(error);
+    }
+  }
+
+  #isCurrent(watched: Watched, service: Service, silence: Silence): boolean {
+    return watched.silences.get(service) === silence && this.#watched.get(watched.identity.key) === watched;
   }
 
   #tell({ users }: Watched): void {

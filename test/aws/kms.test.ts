@@ -188,6 +188,26 @@ test("a data key comes with its ciphertext, and without plaintext where that is 
   expect(without).not.toHaveProperty("Plaintext");
 });
 
+test("a key in a custom key store works while the store is connected", async () => {
+  const { CustomKeyStoreId } = await kms.createCustomKeyStore({ CustomKeyStoreName: "hsm" });
+  const make = () => kms.createKey({ Origin: "AWS_CLOUDHSM", CustomKeyStoreId });
+  await expect(make()).rejects.toMatchObject(refused("CustomKeyStoreInvalidStateException"));
+  await kms.connectCustomKeyStore({ CustomKeyStoreId });
+  const KeyId = (await make()).KeyMetadata!.Arn!;
+  const sealed = await kms.encrypt({ KeyId, Plaintext: secret });
+  await kms.disconnectCustomKeyStore({ CustomKeyStoreId });
+  const again = kms.disconnectCustomKeyStore({ CustomKeyStoreId });
+  await expect(again).rejects.toMatchObject(refused("CustomKeyStoreInvalidStateException"));
+  const read = () => kms.decrypt({ CiphertextBlob: sealed.CiphertextBlob });
+  await expect(read()).rejects.toMatchObject({ name: "KMSInvalidStateException", message: `${KeyId} is unavailable.` });
+  const { KeyMetadata } = await kms.describeKey({ KeyId });
+  expect(KeyMetadata).toMatchObject({ KeyState: "Unavailable", Origin: "AWS_CLOUDHSM", CustomKeyStoreId });
+  await kms.connectCustomKeyStore({ CustomKeyStoreId });
+  expect(Buffer.from((await read()).Plaintext!)).toEqual(secret);
+  const none = kms.connectCustomKeyStore({ CustomKeyStoreId: "cks-0" });
+  await expect(none).rejects.toMatchObject(refused("CustomKeyStoreNotFoundException"));
+});
+
 test("imported material works until its ValidTo, and a key without any is pending import", async () => {
   const external = await emulator.createKey({ origin: "EXTERNAL" });
   const encrypt = () => kms.encrypt({ KeyId: external, Plaintext: secret });

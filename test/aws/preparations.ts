@@ -19,6 +19,8 @@ export interface CreateKey {
   usage?: string;
   multiRegion?: boolean;
   origin?: "AWS_KMS" | "EXTERNAL";
+  /** The custom key store that it is to be in, which has to be connected. */
+  store?: string;
   /** Made too, where it is given: `alias/NAME`. */
   alias?: string;
 }
@@ -70,8 +72,9 @@ export function preparations(direct: Door["direct"]): Preparations {
     async labelParameterVersion(name, labels, version, scope) {
       await direct("ssm", "LabelParameterVersion", { Name: name, Labels: labels, ParameterVersion: version }, scope);
     },
-    async createKey({ spec, usage, multiRegion, origin, alias } = {}, scope) {
-      const input = { KeySpec: spec, KeyUsage: usage, MultiRegion: multiRegion, Origin: origin };
+    async createKey({ spec, usage, multiRegion, origin, store, alias } = {}, scope) {
+      const inStore = store === undefined ? {} : { Origin: "AWS_CLOUDHSM", CustomKeyStoreId: store };
+      const input = { KeySpec: spec, KeyUsage: usage, MultiRegion: multiRegion, Origin: origin, ...inStore };
       const { Arn } = (await direct("kms", "CreateKey", input, scope)).KeyMetadata as { Arn: string };
       if (alias) await direct("kms", "CreateAlias", { AliasName: alias, TargetKeyId: Arn }, scope);
       return Arn;

@@ -8,17 +8,18 @@ import { Identities } from "../../src/aws/identity.ts";
 import { parseNotice } from "../../src/aws/notice.ts";
 import { clusterTag } from "../../src/aws/queue-access.ts";
 import { parseQueueUrl } from "../../src/aws/queue-url.ts";
+import type { Statement } from "../../src/cli/policy-document.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { silent } from "../../src/runtime/log.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
 import { deploymentOf, render } from "../helm/chart.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
+import { createStack, templates as folder, type Stack } from "./stack.ts";
 import { motoPython } from "./venv.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
-const folder = join(root, "aws");
 const files = readdirSync(folder).sort();
 
 /** A template's text as objects, each short function as its long one. */
@@ -39,38 +40,15 @@ const customTags = [
 const text = (file: string) => readFileSync(join(folder, file), "utf8");
 const template = (file: string) => parse(text(file), { customTags } as never) as Template;
 
-interface Statement {
-  Sid: string;
-  Effect: string;
-  Action: string | string[];
-  Resource: unknown;
-  Condition?: object;
-}
-interface Stack {
-  status: string;
-  outputs: Record<string, string>;
-  policies: Record<string, { Statement: Statement[] }>;
-  roles: Record<string, { trust: { Statement: Record<string, unknown>[] }; policies: string[] }>;
-  rules: Record<string, { pattern: Record<string, string[]>; targets: string[] }>;
-  resources: string[];
-}
-
 let emulator: Emulator;
 let python: string;
-let stacks = 0;
 
 beforeAll(async () => {
   [emulator, python] = await Promise.all([startEmulator(), motoPython()]);
 }, 120_000);
 afterAll(() => emulator.stop());
 
-/** Creates a stack where moto makes what it can of it: all but policies of queues and topics. */
-async function create(file: string, parameters: Record<string, string>): Promise<Stack> {
-  stacks += 1;
-  const script = join(import.meta.dirname, "stack.py");
-  const args = [script, emulator.url, `keyferry-${stacks}`, join(folder, file), JSON.stringify(parameters)];
-  return JSON.parse((await run(python, args)).stdout) as Stack;
-}
+const create = (file: string, parameters: Record<string, string>) => createStack(emulator.url, file, parameters);
 
 const key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 const secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-??????";

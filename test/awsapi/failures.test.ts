@@ -110,6 +110,22 @@ describe("an error of AWS", () => {
       /^AWS Systems Manager in eu-west-1 takes \/shop\/db for invalid/,
     ],
     [
+      "an invalid request of KMS",
+      decrypt,
+      "ValidationException",
+      "InvalidData",
+      "stalled",
+      /^AWS KMS in eu-west-1 takes kms:Decrypt for invalid: check the key, algorithm, context and ciphertext that the entry gives$/,
+    ],
+    [
+      "a key that KMS takes for no name of one",
+      () => identity.kms.describeKey(key),
+      "ValidationException",
+      "InvalidData",
+      "stalled",
+      /^AWS KMS in eu-west-1 takes kms:DescribeKey for invalid: check the key that the entry gives$/,
+    ],
+    [
       "a filter that is none",
       listPath,
       "InvalidFilterValue",
@@ -269,8 +285,17 @@ describe("an error of AWS", () => {
       `${key} is pending deletion.`,
       /is pending deletion: cancel the deletion, and enable the key$/,
     ],
+    [
+      "whose key store is disconnected",
+      `${key} is unavailable.`,
+      /cannot be reached by KMS: connect its custom key store$/,
+    ],
     ["without material", `${key} is pending import.`, /has no key material: import it again, the very same$/],
-    ["in another state", `${key} is unavailable. ${canary}`, /cannot be used in its state: look at it in KMS/],
+    [
+      "in another state",
+      `${key} is updating. ${canary}`,
+      /cannot be used in its state, or its custom key store fails: look at it in KMS, and mend it$/,
+    ],
   ])("about a key that is %s says so, by AWS's own words for it", async (_, text, message) => {
     server.answerError("KMSInvalidStateException", text);
     const failure = await failureOf(decrypt);

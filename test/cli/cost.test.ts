@@ -252,6 +252,11 @@ describe("by metrics", () => {
       `keyferry_build_info 1\nprocess_start_time_seconds ${at}\n`,
       "older than the process",
     ],
+    [
+      "an operator of this second",
+      `keyferry_build_info 1\nprocess_start_time_seconds ${at / 1_000}\n`,
+      "only just started",
+    ],
   ])("%s are refused", (_, text, said) => {
     expect(() => meteredCosts(samplesIn(text), at, { higherThroughput: false, prices: new Map() })).toThrow(said);
   });

@@ -275,6 +275,19 @@ describe("keyferry reencrypt", () => {
     expect(unbound.err).toContain("nothing was written");
   });
 
+  it("writes no file where one blob of one of them cannot be moved, and says which", async () => {
+    const files = ["well.yaml", "damaged.yaml"];
+    const damaged = { key: "B", kms: { ciphertext: "AQICAHh=", keyId: keys.one } };
+    const before = [manifest("well", [await blob("A")]), manifest("damaged", [await blob("A"), damaged])];
+    for (const [n, file] of files.entries()) await writeFile(join(folder, file), before[n]!);
+    const ran = await run("reencrypt", ["--to-key", keys.two, "--in-place", ...files], "");
+    expect(ran).toMatchObject({ code: 1, out: "" });
+    expect(ran.err).toContain(
+      "nothing was written, since these could not be moved: damaged.yaml: damaged data[1] (B)\n",
+    );
+    expect(await Promise.all(files.map((file) => readFile(join(folder, file), "utf8")))).toEqual(before);
+  });
+
   it.each<[string, string[], string, number, string]>([
     ["no key", [], "", 2, "--to-key"],
     ["a key that is none", ["--to-key", "a b"], "", 2, "--to-key must be a KMS key's ARN"],

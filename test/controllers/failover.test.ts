@@ -302,6 +302,11 @@ describe("another region is not asked after", () => {
     ["a denial", () => aws.deny({ parameter: "/quiet" }), "AccessDenied"],
     ["a missing parameter", () => aws.deleteParameter("/quiet"), "ParameterNotFound"],
     ["a throttle", () => aws.fault({ operation: "ssm:*", kind: "throttle", region: home }), "Throttled"],
+    [
+      "the only parameter, which AWS fails at while it answers other calls",
+      () => aws.fault({ operation: "ssm:*", kind: "500", region: home, names: ["/quiet"] }),
+      "Unreachable",
+    ],
   ];
   it.each(rows)("%s", async (_, breaks, reason) => {
     await putEverywhere("/quiet");
@@ -427,6 +432,21 @@ describe("while KMS does not answer at home, a blob", () => {
     await mend();
     expect(await world.data("alone")).toEqual({ B: "p" });
     expect(await conditionOf("alone")).toBeUndefined();
+  });
+
+  it("is not opened elsewhere where KMS fails at decrypting it, and answers other calls", async () => {
+    await replicated();
+    await begin();
+    fail("kms:Decrypt");
+    await world.apply("poison", await blob({ keyId: key }));
+    await world.sync();
+    await world.pass(20 * minute, 20);
+    await refused(world, "poison", "Unreachable", ["AWS KMS in eu-west-1"]);
+    expect(callsIn(central, "kms")).toEqual([]);
+    expect(await ofConnection()).toBeUndefined();
+    aws.clearFaults();
+    await world.pass(20 * minute, 20);
+    expect(await world.data("poison")).toEqual({ B: "p" });
   });
 
   it("is not opened elsewhere after a denial or because its key is disabled", async () => {

@@ -105,6 +105,39 @@ describe("before anything breaks it is said, and no longer once it is undone, th
   });
 });
 
+it("a key whose custom key store is disconnected keeps the Secret, is said twice over, and mends by itself", async () => {
+  const store = await aws.direct("kms", "CreateCustomKeyStore", { CustomKeyStoreName: "hsm" });
+  const connect = (how: "Connect" | "Disconnect") => aws.direct("kms", `${how}CustomKeyStore`, store);
+  await connect("Connect");
+  const key = await aws.createKey({ store: store.CustomKeyStoreId as string });
+  await settled("stored", key);
+  const good = await world.secret("stored");
+  await connect("Disconnect");
+  await world.pass(hour, 2);
+  expect(await atRisk("stored")).toMatchObject({ status: "True", reason: "KeyUnavailable" });
+  expect((await atRisk("stored"))!.message).toContain(`the KMS key ${key} cannot be reached by KMS`);
+  expect(await world.ready("stored")).toMatchObject({ status: "True", reason: "Synced" });
+  // What has to be opened anew does not open.
+  await world.apply("stored", { ...(await world.synced("stored")).spec, target: { labels: { round: "1" } } });
+  await world.sync();
+  await world.pass(6 * minute, 2);
+  expect(await world.ready("stored")).toMatchObject({ status: "False", reason: "KeyUnavailable" });
+  expect((await world.ready("stored")).message).toContain(
+    "data[0] (B): the KMS key of the ciphertext in eu-west-1 cannot be reached by KMS: connect its custom key store",
+  );
+  expect(await world.secret("stored")).toEqual(good);
+  await world.restart();
+  await world.pass(6 * minute, 2);
+  expect(await world.secret("stored")).toEqual(good);
+
+  await connect("Connect");
+  // No hand but the store's.
+  await world.pass(25 * hour, 2);
+  expect(await world.ready("stored")).toMatchObject({ status: "True", reason: "Synced" });
+  expect(await atRisk("stored")).toBeUndefined();
+  expect(await world.secret("stored")).toMatchObject({ data: good!.data, metadata: { labels: { round: "1" } } });
+});
+
 describe("a look", () => {
   it("an hour costs one call a key and no write, however many use it", async () => {
     const key = await aws.createKey();
@@ -146,6 +179,26 @@ describe("a look", () => {
     await kms("EnableKey", key);
     await world.pass(6 * minute, 1);
     expect(await atRisk("kept")).toBeUndefined();
+  });
+
+  it("is made of every key of a Secret by a new process too, however many they are", async () => {
+    const keys = await Promise.all(Array.from({ length: 30 }, () => aws.createKey()));
+    const data = await Promise.all(
+      keys.map(async (keyId, n) => ({
+        key: `B${n}`,
+        kms: { ciphertext: await aws.encrypt({ keyId, plaintext: "p" }) },
+      })),
+    );
+    await world.apply("many", { data });
+    await world.sync();
+    expect((await world.synced("many")).status!.kmsKeys).toEqual([...keys].sort());
+    await world.restart();
+    await world.sync();
+    const last = [...keys].sort().at(-1)!;
+    await kms("DisableKey", last);
+    await world.pass(6 * minute, 2);
+    expect(await atRisk("many")).toMatchObject({ status: "True", reason: "KeyDisabled" });
+    expect((await atRisk("many"))!.message).toContain(last);
   });
 
   it("is made no more once nothing uses the key", async () => {

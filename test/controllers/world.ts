@@ -271,7 +271,7 @@ export class World {
     const { url } = this.aws;
     const get = Identities.prototype.get;
     const leading = vi.spyOn(Identities.prototype, "get").mockImplementation(function (this: Identities, spec) {
-      return get.call(this, { endpoints: { ssm: url, kms: url, sts: url }, ...spec });
+      return get.call(this, { endpoints: { ssm: url, kms: url, sts: url, sqs: url }, ...spec });
     });
     await work().finally(() => leading.mockRestore());
   }

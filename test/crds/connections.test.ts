@@ -1,4 +1,5 @@
 import { describe } from "vitest";
+import { partitionOf } from "../../src/aws/names.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { dryRunner } from "./dry-run.ts";
 import { allowing, clusterConnection, connection } from "./manifests.ts";
@@ -216,9 +217,27 @@ describe("roles to assume", () => {
   });
 });
 
+/** Two regions of each partition. */
+const ofOnePartition = [
+  ["eu-west-1", "us-east-1"],
+  ["cn-north-1", "cn-northwest-1"],
+  ["us-gov-west-1", "us-gov-east-1"],
+  ["us-iso-east-1", "us-iso-west-1"],
+  ["us-isob-east-1", "us-isob-west-1"],
+  ["eu-isoe-west-1", "eu-isoe-east-1"],
+  ["us-isof-east-1", "us-isof-south-1"],
+  ["eusc-de-east-1", "eusc-de-west-1"],
+];
+
 describe("regions that stand in", () => {
   takes(dryRun, {
-    "of either kind": connection({ failoverRegions: ["eu-central-1", "us-gov-west-1"] }),
+    "of either kind": connection({ failoverRegions: ["eu-central-1", "us-east-1"] }),
+    ...Object.fromEntries(
+      ofOnePartition.map((ours) => [
+        `of ${partitionOf(ours[0]!)}`,
+        connection({ region: ours[0], failoverRegions: ours.slice(1) }),
+      ]),
+    ),
     "with endpoints that name the region": clusterConnection({
       failoverRegions: ["eu-central-1"],
       endpoints: { ssm: "https://ssm.{region}.proxy.example/{region}/x", kms: "https://{region}" },
@@ -233,6 +252,19 @@ describe("regions that stand in", () => {
       connection({ failoverRegions: ["Frankfurt"] }),
       "failoverRegions must have codes of AWS regions",
     ],
+    ...Object.fromEntries(
+      ofOnePartition.flatMap(([region, other]) =>
+        ofOnePartition
+          .filter(([home]) => home !== region)
+          .map(([home]) => [
+            `a region of ${partitionOf(region!)} for one of ${partitionOf(home!)}`,
+            [
+              (home === "us-gov-west-1" ? clusterConnection : connection)({ region: home, failoverRegions: [other] }),
+              "must have regions of spec.region's own partition",
+            ] as [object, string],
+          ]),
+      ),
+    ),
     "one twice": [connection({ failoverRegions: ["eu-central-1", "eu-central-1"] }), "Duplicate value"],
     six: [
       connection({ failoverRegions: ["a", "b", "c", "d", "e", "f"].map((x) => `eu-${x}-1`) }),

@@ -274,3 +274,32 @@ describe("data", () => {
   takes(dryRun, accepted);
   refuses(dryRun, refused);
 });
+
+// It may be megabytes, and what a person gave by mistake may be the value itself.
+describe("the refusal does not repeat a ciphertext", () => {
+  const keyIds = ["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"];
+  const message = (ciphertext: string) => ({ encryptionSDK: { ciphertext, keyIds } });
+  const rows: [string, Manifest, string][] = [
+    [
+      "of a blob that is too long",
+      withEntry({ kms: { ciphertext: "hunter2/".repeat(1_025) } }),
+      "8,192 base64 characters",
+    ],
+    ["of a blob that is no base64", withEntry({ kms: { ciphertext: "hunter2!" } }), "must be base64"],
+    ["of a blob that is far too long", withEntry({ kms: { ciphertext: "hunter2/".repeat(4_000) } }), "16384 bytes"],
+    ["of a message that is too long", withEntry(message("hunter2/".repeat(175_001))), "1,400,000 base64 characters"],
+    ["of a message that is no base64", withEntry(message("hunter2")), "must be base64"],
+    [
+      "of a document",
+      syncedSecret({ dataFrom: [{ ...message("hunter2"), format: "JSON" }] }),
+      "spec.dataFrom[0].encryptionSDK.ciphertext",
+    ],
+  ];
+  test.each(rows)("%s", async (_, manifest, says) => {
+    const verdict = await dryRun(manifest);
+    const said = verdict.accepted ? "accepted" : verdict.message;
+    expect(said).toContain(says);
+    expect(said).not.toContain("hunter2");
+    expect(said.length).toBeLessThan(1_000);
+  });
+});

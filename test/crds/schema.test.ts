@@ -31,6 +31,11 @@ describe("the schemas", () => {
     expect(pathsWhere(fields, ({ description }) => !/^[A-Z].*[.]$/.test(description ?? ""))).toEqual([]);
   });
 
+  test("have room for a key of every ciphertext that there can be", () => {
+    const most = (field: string) => schemas.find(([path]) => path === `SyncedSecret.${field}`)![1].maxItems!;
+    expect(most("status.kmsKeys")).toBe(most("spec.data") + most("spec.dataFrom"));
+  });
+
   test("say of every optional field of a spec what leaving it out means", () => {
     const optional = under("spec").flatMap(([path, schema]) =>
       Object.entries(schema.properties ?? {})

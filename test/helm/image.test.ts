@@ -56,6 +56,11 @@ test("the image runs as a user that is not root, by number", () => {
   expect(Number(/^(\d+):(\d+)$/.exec(user!)![1])).toBeGreaterThan(999);
 });
 
+test("the image says how many arenas malloc has, so that the operator begins but once", () => {
+  const env = Object.fromEntries(all(image, "ENV").flatMap(pairsOf));
+  expect(env.MALLOC_ARENA_MAX).toBe("1");
+});
+
 test("the build is sent what it copies, and nothing else", () => {
   const ignored = readFileSync(join(root, ".dockerignore"), "utf8")
     .split("\n")

@@ -38,6 +38,7 @@ async function fail(calls: number, seconds: number, error: unknown = silence): P
   for (let call = 0; call < calls; call++) {
     if (call > 0) await clock.advance((seconds * 1_000) / (calls - 1));
     outages.note("one", "ssm", error);
+    await settle();
   }
 }
 
@@ -48,6 +49,55 @@ describe("a service is down", () => {
     expect(outages.isDown("one", "kms")).toBe(false);
     outages.note("one", "ssm", silence);
     expect(told).toEqual(["a"]);
+    expect(probes).toEqual(["one ssm"]);
+  });
+
+  test("not where these calls failed, and a probe that names nothing of the user's is answered", async () => {
+    probe = async () => outages.note("one", "ssm");
+    await fail(5, 60);
+    expect(outages.isDown("one", "ssm")).toBe(false);
+    expect(told).toEqual([]);
+    // Half a minute begins anew with the next silence.
+    expect(probes).toHaveLength(1);
+    expect(clock.pending).toBe(0);
+  });
+
+  test.each([
+    ["was given up", () => Promise.reject(failure("AbortError"))],
+    ["failed by an error of nobody's", () => Promise.reject(new Error("x"))],
+  ])("not where the probe %s; the next silence has it asked again", async (_, said) => {
+    probe = said;
+    await fail(3, 30);
+    expect(outages.isDown("one", "ssm")).toBe(false);
+    probe = () => Promise.reject(silence);
+    outages.note("one", "ssm", silence);
+    await settle();
+    expect(outages.isDown("one", "ssm")).toBe(true);
+    expect(probes).toHaveLength(2);
+  });
+
+  test("by one probe, however many calls fail while it is under way", async () => {
+    const answer = Promise.withResolvers<void>();
+    probe = () => answer.promise;
+    await fail(6, 60);
+    expect([probes.length, outages.isDown("one", "ssm")]).toEqual([1, false]);
+    answer.reject(silence);
+    await settle();
+    expect(outages.isDown("one", "ssm")).toBe(true);
+  });
+
+  test.each([
+    ["somebody else is answered", () => outages.note("one", "ssm")],
+    ["its last user goes", () => outages.unwatch("a", "one")],
+    ["the operator ends", () => outages.stop()],
+  ])("not where %s while it is probed", async (_, happens) => {
+    const answer = Promise.withResolvers<void>();
+    probe = () => answer.promise;
+    await fail(3, 30);
+    happens();
+    answer.reject(silence);
+    await settle();
+    expect([outages.isDown("one", "ssm"), told, clock.pending]).toEqual([false, [], 0]);
   });
 
   test.each([
@@ -102,7 +152,10 @@ describe("a service is down", () => {
 });
 
 describe("what is down", () => {
-  beforeEach(() => fail(3, 30));
+  beforeEach(async () => {
+    await fail(3, 30);
+    probes.length = 0;
+  });
 
   test("is asked every half minute until it answers, and then no more", async () => {
     for (let time = 1; time <= 3; time++) {

@@ -50,8 +50,6 @@ export interface SummarizeInput {
 
 /** Sources that a status lists, at most: a status is read by people and kept in etcd. */
 const sourcesAtMost = 100;
-/** KMS keys that a status lists, at most. */
-const kmsKeysAtMost = 20;
 /** Milliseconds between two looks at whether a silence has become too long, at least. */
 const staleAgainMs = 10_000;
 /** Milliseconds after which a Secret that stands in the way is looked at again: it is not watched. */
@@ -85,7 +83,8 @@ export function summarize(input: SummarizeInput): Summary {
     if (made.sources) Object.assign(status, listed(made.sources, outcome.notes?.sources ?? []));
     if (made.kmsKeys) {
       delete status.kmsKeys;
-      if (made.kmsKeys.length > 0) status.kmsKeys = made.kmsKeys.slice(0, kmsKeysAtMost);
+      // All of them: the next process looks at those that are listed.
+      if (made.kmsKeys.length > 0) status.kmsKeys = made.kmsKeys;
     }
   }
   const hasNotes = outcome.notes !== undefined;

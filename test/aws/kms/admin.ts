@@ -6,17 +6,20 @@ import { type Json, ServiceError } from "../http.ts";
 import { objects, optionalString, requiredString, wholeNumber } from "../input.ts";
 import { type Key, type Keys, keyArn } from "./keys.ts";
 import { makeMaterial, rsaHashes, specs } from "./material.ts";
+import type { KeyStores } from "./stores.ts";
 
 const dayMs = 86_400_000;
 
 /** The life of keys and aliases. */
 export class KeyAdmin {
   #keys: Keys;
+  #stores: KeyStores;
   #denials: Denials;
   #clock: Clock;
 
-  constructor(keys: Keys, denials: Denials, clock: Clock) {
+  constructor(keys: Keys, stores: KeyStores, denials: Denials, clock: Clock) {
     this.#keys = keys;
+    this.#stores = stores;
     this.#denials = denials;
     this.#clock = clock;
   }
@@ -31,7 +34,7 @@ export class KeyAdmin {
     if (!specs.get(spec)?.usage.includes(usage)) {
       throw new ServiceError("ValidationException", `KeyUsage ${usage} is not compatible with KeySpec ${spec}`);
     }
-    if (origin !== "AWS_KMS" && (origin !== "EXTERNAL" || spec !== "SYMMETRIC_DEFAULT")) {
+    if (origin !== "AWS_KMS" && (!["EXTERNAL", "AWS_CLOUDHSM"].includes(origin) || spec !== "SYMMETRIC_DEFAULT")) {
       throw new ServiceError("UnsupportedOperationException", `Origin ${origin} is not imitated with KeySpec ${spec}`);
     }
     const key: Key = {
@@ -39,6 +42,7 @@ export class KeyAdmin {
       spec,
       usage,
       origin: origin as Key["origin"],
+      storeId: origin === "AWS_CLOUDHSM" ? this.#stores.forNewKey(call) : undefined,
       description: optionalString(input, "Description") ?? "",
       material: origin === "EXTERNAL" ? { kind: "symmetric", keys: [] } : await makeMaterial(spec),
       tags: tagsOf(input),
@@ -200,6 +204,7 @@ export class KeyAdmin {
       Description: key.description,
       KeyState: state,
       Origin: key.origin,
+      CustomKeyStoreId: key.storeId,
       KeyManager: key.manager,
       KeySpec: key.spec,
       CustomerMasterKeySpec: key.spec,

@@ -3,6 +3,7 @@ import type { Clock } from "../../../src/runtime/clock.ts";
 import { partitionOf, type Scope } from "../call.ts";
 import { type Json, ServiceError } from "../http.ts";
 import type { Material } from "./material.ts";
+import type { KeyStores } from "./stores.ts";
 
 /** A KMS key of one account and region. */
 export interface Key extends Scope {
@@ -10,7 +11,9 @@ export interface Key extends Scope {
   arn: string;
   spec: string;
   usage: string;
-  origin: "AWS_KMS" | "EXTERNAL";
+  origin: "AWS_KMS" | "EXTERNAL" | "AWS_CLOUDHSM";
+  /** The custom key store that it is in; undefined for a key of KMS's own. */
+  storeId?: string | undefined;
   manager: "AWS" | "CUSTOMER";
   description: string;
   /** Milliseconds since the epoch, as every instant here. */
@@ -27,16 +30,18 @@ export interface Key extends Scope {
   primary?: Key;
 }
 
-export type KeyState = "Enabled" | "Disabled" | "PendingDeletion" | "PendingImport";
+export type KeyState = "Enabled" | "Disabled" | "PendingDeletion" | "PendingImport" | "Unavailable";
 
 /** All keys and aliases. Ids are looked up in the caller's account, ARNs anywhere in the caller's region. */
 export class Keys {
   #keys = new Map<string, Key>();
   #aliases = new Map<string, { key: Key; created: number }>();
   #clock: Clock;
+  #stores: Pick<KeyStores, "isConnected">;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, stores: Pick<KeyStores, "isConnected">) {
     this.#clock = clock;
+    this.#stores = stores;
   }
 
   /** A key that is not kept yet: with an id, enabled. */
@@ -73,6 +78,7 @@ export class Keys {
 
   state(key: Key): KeyState {
     if (key.deletionAt !== undefined) return "PendingDeletion";
+    if (key.storeId !== undefined && !this.#stores.isConnected(key.storeId)) return "Unavailable";
     if (key.material.kind === "symmetric" && key.validTo !== undefined && this.#clock.now() >= key.validTo) {
       key.material.keys = [];
       key.validTo = undefined;
@@ -85,8 +91,9 @@ export class Keys {
   usable(key: Key): void {
     const state = this.state(key);
     if (state === "Disabled") throw new ServiceError("DisabledException", `${key.arn} is disabled.`);
-    if (state === "PendingDeletion") throw badState(key, "deletion");
-    if (state === "PendingImport") throw badState(key, "import");
+    if (state === "PendingDeletion") throw badState(key, "pending deletion");
+    if (state === "PendingImport") throw badState(key, "pending import");
+    if (state === "Unavailable") throw badState(key, "unavailable");
   }
 
   /**
@@ -192,5 +199,5 @@ function notFound(message: string): ServiceError {
 }
 
 function badState(key: Key, what: string): ServiceError {
-  return new ServiceError("KMSInvalidStateException", `${key.arn} is pending ${what}.`);
+  return new ServiceError("KMSInvalidStateException", `${key.arn} is ${what}.`);
 }

@@ -5,6 +5,7 @@ import type { Json } from "../http.ts";
 import { KeyAdmin } from "./admin.ts";
 import { KeyImport } from "./import.ts";
 import { Keys } from "./keys.ts";
+import { KeyStores } from "./stores.ts";
 import { KeyUse } from "./use.ts";
 
 type Operation = (call: Call) => Json | Promise<Json>;
@@ -16,9 +17,10 @@ export class Kms {
   #operations: ReadonlyMap<string, Operation>;
 
   constructor(clock: Clock, denials: Denials) {
-    const keys = new Keys(clock);
+    const stores = new KeyStores(denials);
+    const keys = new Keys(clock, stores);
     const use = new KeyUse(keys, denials);
-    const admin = new KeyAdmin(keys, denials, clock);
+    const admin = new KeyAdmin(keys, stores, denials, clock);
     const imports = new KeyImport(keys, denials);
     this.use = use;
     this.#operations = new Map<string, Operation>([
@@ -45,6 +47,9 @@ export class Kms {
       ["DeleteAlias", (call) => admin.deleteAlias(call)],
       ["ListAliases", (call) => admin.listAliases(call)],
       ["ListResourceTags", (call) => admin.listResourceTags(call)],
+      ["CreateCustomKeyStore", (call) => stores.create(call)],
+      ["ConnectCustomKeyStore", (call) => stores.connect(call, true)],
+      ["DisconnectCustomKeyStore", (call) => stores.connect(call, false)],
       ["GetParametersForImport", (call) => imports.getParametersForImport(call)],
       ["ImportKeyMaterial", (call) => imports.importKeyMaterial(call)],
       ["DeleteImportedKeyMaterial", (call) => imports.deleteImportedKeyMaterial(call)],

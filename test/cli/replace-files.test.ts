@@ -1,0 +1,57 @@
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, expect, it } from "vitest";
+import { replaceFiles } from "../../src/cli/replace-files.ts";
+import { removeAtEnd } from "../support/supervise.ts";
+
+let folder: string;
+let a: string;
+let b: string;
+const texts = () => Promise.all([a, b].map((file) => readFile(file, "utf8")));
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "keyferry-replace-"));
+  removeAtEnd(folder);
+  [a, b] = [join(folder, "a.yaml"), join(folder, `${"b".repeat(250)}.yaml`)];
+  await Promise.all([writeFile(a, "a"), writeFile(b, "b")]);
+});
+
+it("every file has its new text, its mode, and nothing beside it", async () => {
+  await chmod(b, 0o666);
+  await replaceFiles([
+    { file: a, text: "new a" },
+    { file: b, text: "new b" },
+  ]);
+  expect(await texts()).toEqual(["new a", "new b"]);
+  expect((await stat(b)).mode & 0o777).toBe(0o666);
+  expect(await readdir(folder)).toHaveLength(2);
+});
+
+it("none is changed where one cannot be written, and nothing is left beside them", async () => {
+  const gone = join(folder, "gone.yaml");
+  const replaced = replaceFiles([a, gone, b].map((file) => ({ file, text: "new" })));
+  await expect(replaced).rejects.toThrow(`${gone} cannot be written, and nothing was written`);
+  expect(await texts()).toEqual(["a", "b"]);
+  expect(await readdir(folder)).toHaveLength(2);
+});
+
+it("where one cannot be replaced after all, it is said which were", async () => {
+  const other = join(folder, "other");
+  await mkdir(other);
+  // A folder takes no file's name.
+  const replaced = replaceFiles([a, other, b].map((file) => ({ file, text: "new" })));
+  await expect(replaced).rejects.toThrow(`${other} cannot be replaced, and of these only ${a} were written`);
+  expect(await texts()).toEqual(["new", "b"]);
+  await rm(other, { recursive: true });
+  expect(await readdir(folder)).toHaveLength(2);
+});
+
+it("a link goes on leading to its file", async () => {
+  const link = join(folder, "link.yaml");
+  await symlink(a, link);
+  await replaceFiles([{ file: link, text: "new" }]);
+  expect(await texts()).toEqual(["new", "b"]);
+  const [found] = (await readdir(folder, { withFileTypes: true })).filter(({ name }) => name === "link.yaml");
+  expect(found!.isSymbolicLink()).toBe(true);
+});
