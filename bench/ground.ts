@@ -44,7 +44,7 @@ export class Ground {
   /** What is there now; the rows clear away what they find, and not what they leave. */
   #present = new Map<string, { isSynced: boolean }>();
   #operators: RunningOperator[] = [];
-  #nodeOptions = "";
+  #image: Record<string, string> = {};
 
   private constructor(parts: { cluster: Cluster; door: Door; audit: AuditReader; folder: string; scale: number }) {
     this.cluster = parts.cluster;
@@ -63,7 +63,7 @@ export class Ground {
     removeAtEnd(folder);
     const [cluster, door] = await Promise.all([startCluster({ audit: true, crds: "crds" }), Door.start(folder)]);
     const ground = new Ground({ cluster, door, audit: await AuditReader.from(cluster.auditLogPath), folder, scale });
-    ground.#nodeOptions = await nodeOptions();
+    ground.#image = await imageSettings();
     return ground;
   }
 
@@ -165,7 +165,7 @@ export class Ground {
     const identity = {
       AWS_ACCESS_KEY_ID: "AKIAKEYFERRYBENCH",
       AWS_SECRET_ACCESS_KEY: "any",
-      NODE_OPTIONS: this.#nodeOptions,
+      ...this.#image,
     };
     const operator = await startOperator({
       kubeconfig: this.cluster.kubeconfigPath,
@@ -196,19 +196,23 @@ export class Ground {
   }
 }
 
-/** Node's options as the image has them under the chart's memory limit, which the rows on memory are about. */
-async function nodeOptions(): Promise<string> {
+/** Node's settings as the image has them under the chart's memory limit, which the rows on memory are about. */
+async function imageSettings(): Promise<Record<string, string>> {
   const [image, chart] = await Promise.all([
     readFile("Dockerfile", "utf8"),
     readFile("helm/keyferry/values.yaml", "utf8"),
   ]);
   const options = /NODE_OPTIONS="([^"]*)"/.exec(image)?.[1];
+  const arenas = /MALLOC_ARENA_MAX=([0-9]+)/.exec(image)?.[1];
   const { resources } = parse(chart) as { resources: { limits: { memory: string } } };
   const mebibytes = Number(/^([0-9]+)Mi$/.exec(resources.limits.memory)?.[1]);
-  if (options === undefined || !mebibytes)
+  if (options === undefined || arenas === undefined || !mebibytes)
     throw new Error("the image's options or the chart's memory limit are not found");
   // A share of the limit there; of the whole machine's memory here.
   const heap = (_: string, percent: string) =>
     `--max-old-space-size=${Math.floor((Number(percent) * mebibytes) / 100)}`;
-  return options.replace(/--max-old-space-size-percentage=([0-9]+)/, heap);
+  return {
+    NODE_OPTIONS: options.replace(/--max-old-space-size-percentage=([0-9]+)/, heap),
+    MALLOC_ARENA_MAX: arenas,
+  };
 }

@@ -135,6 +135,7 @@ export class Engine {
       metrics,
       ...(audit ? { audit } : {}),
       missingGraceMs: settings.missingGraceMs,
+      isBusy: () => this.queues.syncedSecrets.depth + this.queues.syncedSecrets.inWork > 0,
       notify: (key, lane) => this.syncedSecrets.enqueue(key, lane),
       isAnnounced: (reference) => this.events.isAnnounced(reference),
       missed: (reference) => this.events.missed(reference),

@@ -1,6 +1,6 @@
 import { isDenial } from "../aws/failure.ts";
 import type { ParameterDescription } from "../aws/ssm.ts";
-import type { Clock, Random, Timer } from "../runtime/clock.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
 import { sleep } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
@@ -10,6 +10,7 @@ import type { Entries } from "./entries.ts";
 import { type About, type Entry, isExpired, isSameExpiry, type Sight, type Spot } from "./entry.ts";
 import { type Due, Instants } from "./instants.ts";
 import { isArn, isDescribable, isOwing, type Named, namedOf, nameIn } from "./named.ts";
+import { Owed } from "./owed.ts";
 import { type Policies, readPolicies, saysSame } from "./policies.ts";
 import type { Read, Reader } from "./reader.ts";
 import { Sweeps } from "./sweeps.ts";
@@ -20,10 +21,12 @@ export interface ExpiriesOptions {
   reader: Reader;
   clock: Clock;
   random: Random;
+  /** Whether something is being synced: descriptions, which nobody waits for, come after it. */
+  isBusy?: (() => boolean) | undefined;
   /** Called with an entry of which something has expired, or its policies say something else, or are due for a warning. */
   notify: (entry: Entry, lane: Lane) => void;
   /** Called with the key of an identity that may not, or may again, see policies. */
-  seen: (identityKey: string) => void;
+  seen?: ((identityKey: string) => void) | undefined;
 }
 
 /** When, by AWS's clock and in milliseconds since the epoch, something was described, and whom for. */
@@ -35,18 +38,8 @@ interface At {
 /** What a description comes to; `stale` where it is of a version that is there no more, which says nothing. */
 type Word = "same" | "changed" | "expired" | "stale";
 
-/** What is to be described in a moment. */
-interface Soon {
-  entries: Set<Entry>;
-  /** Looks in a row that failed. */
-  failures: number;
-  timer: Timer;
-}
-
-/** Milliseconds in which new entries gather, so that they are described fifty a call. */
-const gatherMs = 1_000;
-/** First and longest pause, in milliseconds, before a look that failed is made again. */
-const again = { baseMs: 30_000, capMs: 3_600_000 };
+/** Milliseconds after which what is past its Expiration, and was not heard of, is looked at again. */
+const againMs = 30_000;
 /** Milliseconds between two tries where AWS denies. */
 const deniedMs = 3_600_000;
 /** Milliseconds that something may wait for a description that it can do without. */
@@ -60,8 +53,7 @@ const waitAtMostMs = 2_000;
 export class Expiries {
   readonly #options: ExpiriesOptions;
   readonly #instants: Instants;
-  /** Entries with something to describe soon, by identity. */
-  readonly #soon = new Map<string, Soon>();
+  readonly #owed: Owed;
   readonly #denied = new Map<string, { failure: Failure; until: number }>();
   /** Identities that have been answered in this process. */
   readonly #answered = new Set<string>();
@@ -71,7 +63,8 @@ export class Expiries {
 
   constructor(options: ExpiriesOptions) {
     this.#options = options;
-    const { clock, random, entries } = options;
+    const { clock, random, entries, isBusy } = options;
+    this.#owed = new Owed({ entries, clock, isBusy, look: (owed) => this.look(owed, "poll") });
     this.#instants = new Instants({ entries, clock, reached: (due) => void this.#reached(due) });
     this.#sweeps = new Sweeps({
       clock,
@@ -100,25 +93,17 @@ export class Expiries {
     const named = namedOf(entry);
     for (const one of named) this.#noteStored(one);
     if (!named.some(isOwing)) return;
-    const { key } = entry.reference.identity;
-    if (this.#isDenied(key)) return;
-    const soon = this.#soon.get(key);
-    if (soon) {
-      soon.entries.add(entry);
-      return;
-    }
-    this.#soon.set(key, { entries: new Set([entry]), failures: 0, timer: this.#describeIn(key, gatherMs) });
+    if (!this.#isDenied(entry.reference.identity.key)) this.#owed.add(entry);
   }
 
   /** Takes out an entry that nobody depends on any more. */
   drop(entry: Entry): void {
     const { key } = entry.reference.identity;
-    this.#soon.get(key)?.entries.delete(entry);
+    this.#owed.delete(entry);
     const [other] = this.#options.entries.of(key);
     if (other === undefined) {
       this.#sweeps.end(key);
-      this.#soon.get(key)?.timer.cancel();
-      this.#soon.delete(key);
+      this.#owed.clear(key);
       this.#denied.delete(key);
       this.#answered.delete(key);
     }
@@ -200,7 +185,7 @@ export class Expiries {
   stop(): void {
     this.#stopped = true;
     this.#instants.stop();
-    for (const { timer } of this.#soon.values()) timer.cancel();
+    this.#owed.stop();
     this.#sweeps.stop();
   }
 
@@ -281,7 +266,7 @@ export class Expiries {
     this.#answered.add(identityKey);
     const wasDenied = this.#denied.delete(identityKey);
     if (wasDenied) this.#sweeps.hurry(identityKey);
-    if (wasDenied || isFirst) this.#options.seen(identityKey);
+    if (wasDenied || isFirst) this.#options.seen?.(identityKey);
   }
 
   #isDenied(identityKey: string): boolean {
@@ -291,28 +276,8 @@ export class Expiries {
   #deny(identityKey: string, failure: Failure): void {
     const isNews = this.#denied.get(identityKey)?.failure.message !== failure.message;
     this.#denied.set(identityKey, { failure, until: this.#options.clock.now() + deniedMs });
-    this.#soon.get(identityKey)?.timer.cancel();
-    this.#soon.delete(identityKey);
-    if (isNews) this.#options.seen(identityKey);
-  }
-
-  async #describeSoon(identityKey: string): Promise<void> {
-    const soon = this.#soon.get(identityKey);
-    if (!soon || this.#stopped) return;
-    const { entries } = this.#options;
-    const batch = [...soon.entries].filter((entry) => entries.has(entry));
-    soon.entries.clear();
-    const owed = batch.flatMap(namedOf).filter(isOwing);
-    const isHeard = owed.length === 0 || (await this.look(owed, "poll"));
-    if (this.#soon.get(identityKey) !== soon) return;
-    if (!isHeard) for (const entry of batch) soon.entries.add(entry);
-    soon.failures = isHeard ? 0 : soon.failures + 1;
-    if (soon.entries.size === 0) this.#soon.delete(identityKey);
-    else soon.timer = this.#describeIn(identityKey, isHeard ? gatherMs : pauseAfter(soon.failures));
-  }
-
-  #describeIn(identityKey: string, ms: number): Timer {
-    return this.#options.clock.setTimer(() => void this.#describeSoon(identityKey), ms);
+    this.#owed.clear(identityKey);
+    if (isNews) this.#options.seen?.(identityKey);
   }
 
   /** Notes the instants that policies name and that had not been noted before. */
@@ -361,7 +326,7 @@ export class Expiries {
       const isOpen = spot.about?.policies?.expiresAt === expiresAt && !isExpired(spot);
       const isLate = spot.missing !== undefined && spot.missing.since < expiresAt;
       if (isOpen && !isLate && entries.has(entry)) {
-        this.#instants.add({ at: clock.now() + again.baseMs, entry, name, expiresAt });
+        this.#instants.add({ at: clock.now() + againMs, entry, name, expiresAt });
       }
     }
   }
@@ -385,8 +350,4 @@ const noted = new WeakSet<About>();
  */
 function isOlder({ version, modified }: Pick<ParameterDescription, "version" | "modified">, sight: Sight | undefined) {
   return sight !== undefined && modified < sight.modified - (sight.version === version ? 1_000 : 0);
-}
-
-function pauseAfter(failures: number): number {
-  return Math.min(again.baseMs * 2 ** Math.min(failures - 1, 20), again.capMs);
 }

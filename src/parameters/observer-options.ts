@@ -22,6 +22,8 @@ export interface ObserverOptions {
   audit?: Audit;
   /** Milliseconds between the two looks that make a parameter gone. */
   missingGraceMs: number;
+  /** Whether something is being synced, which what nobody waits for comes after; never by default. */
+  isBusy?: () => boolean;
   /** Called with the namespace/name of each SyncedSecret for which something has changed. */
   notify: (dependent: string, lane: Lane) => void;
   /** Whether a queue that has proved itself announces what becomes of a reference; nothing is announced by default. */

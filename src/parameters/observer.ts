@@ -77,7 +77,7 @@ export class Observer {
     this.expiries = new Expiries({
       ...{ entries: this.#entries, describer: new Describer(options.lanes), reader, clock, random },
       notify: (entry, lane) => this.#notify(entry, lane),
-      seen: options.seen ?? (() => {}),
+      ...{ isBusy: options.isBusy, seen: options.seen },
     });
     this.#members = new Members({ reader, clock, missingGraceMs, belief: this.#belief, expiries: this.expiries });
     const look = (entries: Entry[]) => this.#poll(entries);

@@ -95,12 +95,37 @@ it("what a person waits for has a place at once", () => {
 });
 
 it("a place that was given to a key which has no use for it is the next one's", () => {
-  enter("c", keys("a", 402));
+  enter("c", keys("a", 411));
   expect(places.isParked("c", "a/s400")).toBe(true);
-  leave("a/s0");
-  expect(coming).toEqual(["a/s400"]);
+  for (let n = 0; n < 10; n++) leave(`a/s${n}`);
+  expect(coming).toHaveLength(10);
+  expect(coming).not.toContain("a/s410");
   expect(places.arrived("a/s400")).toBe("c");
   places.invite("c");
-  expect(coming).toEqual(["a/s400", "a/s401"]);
+  expect(coming.at(-1)).toBe("a/s410");
   expect(places.isHolding).toBe(false);
+});
+
+it("places are given away ten at once, so that those who begin with them fill their calls, and the last ones all", () => {
+  enter("c", keys("a", 425));
+  const invited: number[] = [];
+  for (let n = 0; n < 30; n++) {
+    leave(`a/s${n}`);
+    invited.push(coming.length);
+    come("c");
+  }
+  expect(invited.filter((count) => count > 0)).toEqual([10, 10, 5]);
+});
+
+it("a connection of few places gives them away in twos, so that one that hangs does not keep them", () => {
+  for (let n = 0; n < 90; n++) enter(`other${n}`, keys(`n${n}`, 1));
+  enter("c", keys("a", 40));
+  expect(under("a")).toHaveLength(10);
+  const invited = keys("a", 9).map((key) => {
+    leave(key);
+    const count = coming.length;
+    come("c");
+    return count;
+  });
+  expect(invited).toEqual([0, 2, 0, 2, 0, 2, 0, 2, 0]);
 });

@@ -127,6 +127,8 @@ it(
       .log()
       .filter(({ names, decrypt }) => decrypt && names?.some((name) => name.startsWith("/shared/")));
     expect(calls).toHaveLength(1);
+    // Nobody waits for what is known of keys and policies: it comes when all is synced.
+    await until(() => aws.log({ operation: "DescribeParameters" }).length === 1, 10_000, "the descriptions");
   },
   longMs,
 );

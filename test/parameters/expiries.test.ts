@@ -39,6 +39,22 @@ beforeEach(() => {
 });
 
 describe("descriptions", () => {
+  it("come after what is being synced, but wait for a minute at most", async () => {
+    rig.isBusy = true;
+    await watched("/d/p");
+    await rig.clock.advance(20_000);
+    expect(rig.aws.descriptions).toEqual([]);
+    rig.isBusy = false;
+    await rig.clock.advance(1_000);
+    expect(rig.aws.descriptions).toHaveLength(1);
+    rig.isBusy = true;
+    await watched("/d/q");
+    await rig.clock.advance(55_000);
+    expect(rig.aws.descriptions).toHaveLength(1);
+    await rig.clock.advance(10_000);
+    expect(rig.aws.descriptions).toHaveLength(2);
+  });
+
   it("are asked for fifty a call after the first look, then once an hour, and tell nobody of keys alone", async () => {
     const names = Array.from({ length: 120 }, (_, n) => `/d/p${n}`);
     for (const name of names) {

@@ -28,6 +28,8 @@ export interface ObserverRig {
   seen: string[];
   /** Whether a queue announces what becomes of a reference; none does at first. */
   announces: (reference: Reference) => boolean;
+  /** Whether something is being synced; false at first. */
+  isBusy: boolean;
 }
 
 /** @param options.limit requests a second where no connection says otherwise */
@@ -53,6 +55,7 @@ export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } =
     isAnnounced: (reference) => rig.announces(reference),
     missed: (reference) => missed.push(reference),
     stretched: (place) => stretched.push(place),
+    isBusy: () => rig.isBusy,
     seen: (identityKey) => seen.push(identityKey),
   });
   const aws = new FakeAws(() => clock.now());
@@ -68,6 +71,7 @@ export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } =
     audited,
     seen,
     announces: () => false,
+    isBusy: false,
   };
   return rig;
 }

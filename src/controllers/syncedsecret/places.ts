@@ -7,11 +7,17 @@ import type { Lane } from "../../runtime/lane.ts";
  * operator's places stay free, so that connections that hang together hold back nobody.
  */
 const bulkAtOnce = { ofConnection: { least: 10, most: 400 }, ofNamespace: 10, all: 900 };
+/**
+ * Places that are given away together, or a quarter of the connection's where that is less: ten that begin at once fill
+ * their calls to AWS, ten names each, however many names one has.
+ */
+const together = 10;
 
 /** Who has, or waits for, places of a connection. */
 interface Users {
-  /** Reconciles under way. */
+  /** Reconciles under way, and keys that have been given a place and are to begin. */
   underWay: number;
+  invited: number;
   /** Those by namespace. */
   readonly byNamespace: Map<string, number>;
   /** Keys that wait for a place, by namespace: the first is the next whose turn it is. */
@@ -42,6 +48,10 @@ export class Places {
   arrived(key: string): string | undefined {
     const by = this.#invited.get(key);
     this.#invited.delete(key);
+    if (by === undefined) return undefined;
+    const users = this.#usersOf(by);
+    users.invited -= 1;
+    this.#dropIfUnused(by, users);
     return by;
   }
 
@@ -59,16 +69,16 @@ export class Places {
     return true;
   }
 
-  /** Gives a place of a connection back, and to the next that waits for one. */
+  /** Gives a place of a connection back, and those that are free, once they are enough, to the next that wait. */
   leave(connection: string, key: string): void {
     const namespace = namespaceOf(key);
     const users = this.#usersOf(connection);
     this.#count(users, namespace, -1);
-    // Two, so that a connection whose share has grown comes to use it.
-    const free = Math.min(this.#of(users) - users.underWay, 2);
-    for (let left = free; left > 0; left--) this.invite(connection);
+    const [most, taken] = [this.#of(users), users.underWay + users.invited];
+    const isEnough = taken === 0 || most - taken >= Math.min(together, Math.floor(most / 4));
+    for (let free = most - taken; isEnough && free > 0 && users.parked.size > 0; free--) this.invite(connection);
     // Where it was one beyond what the connection has, it is for a namespace that has few.
-    const next = free > 0 ? undefined : [...users.parked.keys()].find((one) => this.#isFree(users, one));
+    const next = taken < most ? undefined : [...users.parked.keys()].find((one) => this.#isFree(users, one));
     if (next !== undefined) this.#invite(connection, users, next);
     this.#dropIfUnused(connection, users);
   }
@@ -98,7 +108,7 @@ export class Places {
     this.#parked -= 1;
     users.parked.delete(namespace);
     if (keys!.size > 0) users.parked.set(namespace, keys!);
-    this.#dropIfUnused(connection, users);
+    users.invited += 1;
     this.#invited.set(next, connection);
     this.#come(next);
   }
@@ -106,14 +116,14 @@ export class Places {
   #usersOf(connection: string): Users {
     let users = this.#users.get(connection);
     if (!users) {
-      users = { underWay: 0, byNamespace: new Map(), parked: new Map() };
+      users = { underWay: 0, invited: 0, byNamespace: new Map(), parked: new Map() };
       this.#users.set(connection, users);
     }
     return users;
   }
 
-  #dropIfUnused(connection: string, { underWay, parked }: Users): void {
-    if (underWay + parked.size === 0) this.#users.delete(connection);
+  #dropIfUnused(connection: string, { underWay, invited, parked }: Users): void {
+    if (underWay + invited + parked.size === 0) this.#users.delete(connection);
   }
 
   #count(users: Users, namespace: string, by: 1 | -1): void {
