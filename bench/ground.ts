@@ -203,16 +203,16 @@ async function imageSettings(): Promise<Record<string, string>> {
     readFile("helm/keyferry/values.yaml", "utf8"),
   ]);
   const options = /NODE_OPTIONS="([^"]*)"/.exec(image)?.[1];
-  const arenas = /MALLOC_ARENA_MAX=([0-9]+)/.exec(image)?.[1];
+  const malloc = [...image.matchAll(/(MALLOC_[A-Z_]+)=([0-9]+)/g)].map(([, name, value]) => [name!, value!] as const);
   const { resources } = parse(chart) as { resources: { limits: { memory: string } } };
   const mebibytes = Number(/^([0-9]+)Mi$/.exec(resources.limits.memory)?.[1]);
-  if (options === undefined || arenas === undefined || !mebibytes)
+  if (options === undefined || !mebibytes)
     throw new Error("the image's options or the chart's memory limit are not found");
   // A share of the limit there; of the whole machine's memory here.
   const heap = (_: string, percent: string) =>
     `--max-old-space-size=${Math.floor((Number(percent) * mebibytes) / 100)}`;
   return {
     NODE_OPTIONS: options.replace(/--max-old-space-size-percentage=([0-9]+)/, heap),
-    MALLOC_ARENA_MAX: arenas,
+    ...Object.fromEntries(malloc),
   };
 }

@@ -1,17 +1,17 @@
 import { setFlagsFromString } from "node:v8";
+import { malloc } from "./malloc.ts";
 
 /**
  * Settings that keep the program small, so that they hold however it is started. Loaded before anything else: what has
  * grown does not shrink.
  */
 
-// glibc gives each of Node's threads a part of the heap of its own, and gives none of them back: 20 MiB. It reads its
-// settings when a process starts, so where the environment lacks this one (the image has it) the process begins again
-// as the same process: its id, its files and its terminal stay what they are.
+// The C library reads its settings when a process starts, so where the environment lacks them (the image has them) the
+// process begins again as the same process: its id, its files and its terminal stay what they are.
 if (process.platform === "linux" && process.argv[2] === "controller" && process.env.MALLOC_ARENA_MAX === undefined) {
   const args = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   try {
-    process.execve?.(process.execPath, args, { ...process.env, MALLOC_ARENA_MAX: "1" });
+    process.execve?.(process.execPath, args, { ...malloc, ...process.env });
   } catch {
     // Node's permission model forbids it: then it goes on as it is.
   }

@@ -6,7 +6,7 @@ import { processMeter } from "../../src/cli/meter.ts";
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 /** Loaded before the program, each time that the process begins. */
 const witness =
-  "data:text/javascript,console.log(process.pid,process.env.MALLOC_ARENA_MAX,process.argv.slice(2).join())";
+  "data:text/javascript,console.log(process.pid,process.env.MALLOC_ARENA_MAX,process.env.MALLOC_MMAP_THRESHOLD_,process.argv.slice(2).join())";
 
 /** Starts the operator with a kubeconfig that is not there, and gives what the process was each time that it began. */
 async function begin(env: Record<string, string>, ...args: string[]) {
@@ -24,12 +24,12 @@ async function begin(env: Record<string, string>, ...args: string[]) {
 }
 
 it.runIf(process.platform === "linux")(
-  "the operator has one arena of malloc's, as the same process, however it is started",
+  "the operator has malloc hold memory as the image does, as the same process, however it is started",
   async () => {
     const { pid, code, begun } = await begin({}, "controller", "--log-level=error");
     expect(begun).toEqual([
-      [pid, "undefined", "controller,--log-level=error"],
-      [pid, "1", "controller,--log-level=error"],
+      [pid, "undefined", "undefined", "controller,--log-level=error"],
+      [pid, "1", "32768", "controller,--log-level=error"],
     ]);
     expect(code).toBe(1);
   },
@@ -37,19 +37,19 @@ it.runIf(process.platform === "linux")(
 
 it("the operator begins once where its environment says how many arenas there are", async () => {
   const { pid, begun } = await begin({ MALLOC_ARENA_MAX: "4" }, "controller", "--log-level=error");
-  expect(begun).toEqual([[pid, "4", "controller,--log-level=error"]]);
+  expect(begun).toEqual([[pid, "4", "undefined", "controller,--log-level=error"]]);
 });
 
 it("the operator goes on as it is where Node's permission model forbids to begin again", async () => {
   const options = ["--permission", "--allow-fs-read=*"];
   const { pid, code, begun } = await begin({ NODE_OPTIONS: options.join(" ") }, "controller", "--no-such-flag");
-  expect(begun).toEqual([[pid, "undefined", "controller,--no-such-flag"]]);
+  expect(begun).toEqual([[pid, "undefined", "undefined", "controller,--no-such-flag"]]);
   expect(code).toBe(2);
 });
 
 it("a command that ends soon begins once", async () => {
   const { pid, code, begun } = await begin({}, "--version");
-  expect(begun).toEqual([[pid, "undefined", "--version"]]);
+  expect(begun).toEqual([[pid, "undefined", "undefined", "--version"]]);
   expect(code).toBe(0);
 });
 

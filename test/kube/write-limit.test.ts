@@ -47,15 +47,19 @@ describe("the limit of writes", () => {
     expect(served(200, { cores: 1_000, workMs: 5 }, firstLimit).limit).toBe(mostWrites);
   });
 
-  test.each([2, 4, 8])("keeps a server of %i cores busy, and few waiting in it", (cores) => {
-    const { limit } = served(500, { cores, workMs: 4 }, firstLimit);
+  test.each([1, 2, 4, 8])("rises to the most on %i cores while nobody has to wait for long", (cores) => {
+    expect(served(40, { cores, workMs: 3 * cores }, firstLimit).limit).toBe(mostWrites);
+  });
+
+  test.each([2, 4, 8])("keeps a slow server of %i cores busy, and few waiting in it", (cores) => {
+    const { limit } = served(500, { cores, workMs: 100 }, firstLimit);
     expect(limit).toBeGreaterThanOrEqual(cores);
     expect(limit).toBeLessThanOrEqual(cores + 12);
   });
 
   test("comes down from the most where a server has become slower", () => {
     const high = served(200, { cores: 1_000, workMs: 5 }, firstLimit);
-    expect(served(100, { cores: 2, workMs: 5 }, high).limit).toBeLessThanOrEqual(12);
+    expect(served(100, { cores: 2, workMs: 50 }, high).limit).toBeLessThanOrEqual(12);
   });
 
   test("stays where fewer are under way than are let: success then says nothing of more", () => {
@@ -64,7 +68,7 @@ describe("the limit of writes", () => {
 
   test("takes a server that is slower for good for what it is, in time", () => {
     const fast = served(200, { cores: 1_000, workMs: 2 }, firstLimit);
-    expect(served(600, { cores: 1_000, workMs: 40 }, fast).limit).toBe(mostWrites);
+    expect(served(600, { cores: 1_000, workMs: 150 }, fast).limit).toBe(mostWrites);
   });
 
   test("is halved by an overload, once for all that were under way at it", () => {
