@@ -2,9 +2,9 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Meter } from "../runtime/idle-collection.ts";
 
-/** V8's settings for a collection of everything, and its own: code goes at once, and pages that are half empty too. */
-const whileCollecting = ["--bytecode-old-age=1", "--flush-baseline-code", "--compact-on-every-full-gc"];
-const otherwise = ["--bytecode-old-age=6", "--no-flush-baseline-code", "--no-compact-on-every-full-gc"];
+/** V8's settings for a collection of everything, and its own: code goes at once. */
+const whileCollecting = ["--bytecode-old-age=1", "--flush-baseline-code"];
+const otherwise = ["--bytecode-old-age=6", "--no-flush-baseline-code"];
 
 /** This process. */
 export const processMeter: Meter = {
