@@ -15,11 +15,11 @@ WORKDIR /keyferry
 # It says that the bundle is an ES module. Without it Node parses the bundle twice to find out, which takes 10 MiB.
 COPY package.json ./
 COPY --from=build /build/dist/keyferry.js dist/keyferry.js
-# The heap ends at a share of the memory limit, whatever that is; the rest is for buffers, TLS and code. What it grows
-# by, the program says itself.
 # How malloc holds memory: src/cli/malloc.ts says why.
 ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=131072
-ENV NODE_ENV=production NODE_OPTIONS="--max-old-space-size-percentage=65"
+# The heap ends at a share of the memory limit, whatever that is; the rest is for buffers, TLS and code. Why its young
+# generation ends where it does, and what all of it grows by: src/cli/memory.ts.
+ENV NODE_ENV=production NODE_OPTIONS="--max-old-space-size-percentage=65 --max-semi-space-size=8"
 # A number, since a kubelet can tell only of a number that it is not root.
 USER 65532:65532
 ENTRYPOINT ["node", "dist/keyferry.js"]

@@ -9,7 +9,7 @@ import { malloc } from "./malloc.ts";
 // The C library reads its settings when a process starts, so where the environment lacks them (the image has them) the
 // process begins again as the same process: its id, its files and its terminal stay what they are.
 if (process.platform === "linux" && process.argv[2] === "controller" && process.env.MALLOC_ARENA_MAX === undefined) {
-  const args = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const args = [process.execPath, ...process.execArgv, ...youngGeneration(), ...process.argv.slice(1)];
   try {
     process.execve?.(process.execPath, args, { ...malloc, ...process.env });
   } catch {
@@ -24,7 +24,7 @@ if (process.platform === "linux" && process.argv[2] === "controller" && process.
  * old one to twice what lives before it collects either: 193 MiB for 600 resources instead of 139.
  */
 const settings = [
-  // The young generation stays at the 2 MiB that it has at the start, unless NODE_OPTIONS says how large it may be.
+  // Where the process has begun without a word on the young generation, it stays at the 2 MiB that it has at the start.
   ...(says("semi-space-size") ? [] : ["--semi-space-growth-factor=1"]),
   // So little is collected sooner by one thread than by several that wait for each other.
   "--no-parallel-scavenge",
@@ -40,6 +40,14 @@ const settings = [
 ];
 
 for (const setting of settings) setFlagsFromString(setting);
+
+/**
+ * Up to 8 MiB, as the image has it: with 2 MiB a first sync takes a seventh more processor time, most of it to copy what
+ * lives. What it has grown to goes back when the process is idle.
+ */
+function youngGeneration(): string[] {
+  return says("semi-space-size") ? [] : ["--max-semi-space-size=8"];
+}
 
 /** Whether whoever started the program has set an option of Node's. */
 function says(option: string): boolean {
