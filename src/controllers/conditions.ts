@@ -42,18 +42,18 @@ export function secondsOf(ms: number): string {
   return new Date(ms).toISOString().replace(/\.[0-9]{3}Z$/, "Z");
 }
 
-/** Whether two pieces of plain data are equal, whatever the order of their keys. */
+/** Whether two pieces of plain data are equal, whatever the order of their keys; what is undefined counts as absent. */
 export function isSame(a: unknown, b: unknown): boolean {
-  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+  if (a === b) return true;
+  if (a === null || b === null || typeof a !== "object" || typeof b !== "object") return false;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    if (!Array.isArray(a) || !Array.isArray(b)) return false;
+    return a.length === b.length && a.every((item, index) => isSame(item, b[index]));
+  }
+  const [some, others] = [present(a), new Map(present(b))];
+  return some.length === others.size && some.every(([key, value]) => others.has(key) && isSame(value, others.get(key)));
 }
 
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, v]) => v !== undefined)
-      .sort(([x], [y]) => (x < y ? -1 : 1))
-      .map(([k, v]) => [k, sorted(v)]),
-  );
+function present(object: object): [string, unknown][] {
+  return Object.entries(object).filter(([, value]) => value !== undefined);
 }

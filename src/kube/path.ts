@@ -42,9 +42,8 @@ function segment(text: string, resource: Resource): string {
 
 /** A query string, with its question mark; entries that are undefined or "" are left out. */
 export function queryOf(entries: Readonly<Record<string, string | number | boolean | undefined>>): string {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(entries)) {
-    if (value !== undefined && value !== "" && value !== false) query.set(name, String(value));
-  }
-  return query.size > 0 ? `?${query}` : "";
+  const query = Object.entries(entries)
+    .filter(([, value]) => value !== undefined && value !== "" && value !== false)
+    .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`);
+  return query.length > 0 ? `?${query.join("&")}` : "";
 }

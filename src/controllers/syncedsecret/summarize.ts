@@ -232,7 +232,7 @@ export function messageOf(problems: readonly Failure[]): string {
 /** What an outcome that does not know better leaves as it was. */
 function kept(before: Status): Status {
   const { conditions: _conditions, ...rest } = before;
-  return structuredClone(rest);
+  return rest;
 }
 
 function listed(
