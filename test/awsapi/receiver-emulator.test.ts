@@ -124,6 +124,8 @@ test("what could not be done comes again", async () => {
   start(queueUrl, 1);
   await until(() => notices.length === 1, "the first try");
   expect(await left(queueUrl)).toBe(1);
+  // moto may count a message that is about to be seen again neither among the hidden nor among the others.
+  await until(() => notices.length === 2, "the second try");
   await emptied(queueUrl);
   expect(notices).toHaveLength(2);
 });
@@ -192,13 +194,15 @@ test("a queue that is deleted while it is received from is said to be gone, and 
 
 test("a stop in the midst of long polls is prompt", async () => {
   const queueUrl = await freshQueue();
-  start(queueUrl);
+  start(queueUrl, 1);
   await until(() => states.includes("ok"), "health");
   await until(() => emulator.log({ operation: "ReceiveMessage", status: 0 }).length === 3, "three long polls");
   const before = performance.now();
   await receiver!.stop();
   expect(performance.now() - before).toBeLessThan(1_000);
   await sqs.sendMessage({ QueueUrl: queueUrl, MessageBody: changeOf("/later") });
-  const { Messages } = await sqs.receiveMessage({ QueueUrl: queueUrl, WaitTimeSeconds: 1 });
+  // A poll that was given up may still take it, unheard, and hide it for its second.
+  const { Messages } = await sqs.receiveMessage({ QueueUrl: queueUrl, WaitTimeSeconds: 5 });
   expect(Messages).toHaveLength(1);
+  expect(notices).toEqual([]);
 });
