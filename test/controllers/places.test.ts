@@ -129,3 +129,50 @@ it("a connection of few places gives them away in twos, so that one that hangs d
   });
   expect(invited).toEqual([0, 2, 0, 2, 0, 2, 0, 2, 0]);
 });
+
+describe("a key whose connection changes while it waits", () => {
+  /** As the controller takes a key on. */
+  const handle = (connection: string, key: string) => {
+    const by = places.arrived(key);
+    if (by !== undefined && by !== connection) places.invite(by);
+    enter(connection, [key]);
+  };
+  const moved = keys("a", 395).map((key) => `${key}-moved`);
+  const old = keys("a", 400).map((key) => `${key}-old`);
+  const fresh = keys("a", 400).map((key) => `${key}-new`);
+
+  it("waits at the new one alone, and keeps no place of either", () => {
+    enter("old", [...old, ...moved]);
+    enter("new", fresh);
+    for (const key of moved) handle("new", key);
+    expect(moved.some((key) => places.isParked("old", key))).toBe(false);
+    for (const key of [...fresh, ...old]) leave(key);
+    expect(coming).toHaveLength(moved.length);
+    for (const key of coming.splice(0)) handle("new", key);
+    for (const key of moved) leave(key);
+    expect(places.isHolding).toBe(false);
+    // As many as there have ever been find a place, and who waits is invited.
+    const later = keys("a", 401);
+    enter("new", later);
+    expect(under("a")).toHaveLength(400);
+    for (const key of later.slice(0, 400)) leave(key);
+    expect(coming).toEqual([later[400]]);
+  });
+
+  it("is not invited where it has been taken on meanwhile for a person", () => {
+    enter("c", keys("a", 401));
+    expect(places.isParked("c", "a/s400")).toBe(true);
+    expect(places.enter("c", "a/s400", "interactive")).toBe(true);
+    expect(places.isHolding).toBe(false);
+    places.leave("c", "a/s400");
+    for (let n = 0; n < 400; n++) leave(`a/s${n}`);
+    expect(coming).toEqual([]);
+  });
+
+  it("keeps its turn where it is parked at the same one again", () => {
+    enter("c", keys("a", 402));
+    enter("c", ["a/s400"]);
+    for (let n = 0; n < 10; n++) leave(`a/s${n}`);
+    expect(coming).toEqual(["a/s400", "a/s401"]);
+  });
+});

@@ -173,8 +173,9 @@ export class SyncedSecretController {
   async handle(key: string): Promise<void> {
     const { resources, connections, queue } = this.#options;
     const lane = this.#lanes.get(key) ?? "bulk";
-    const invitedBy = this.#places.arrived(key);
     const isSwept = await this.#departed.sweep(key);
+    // Nothing is waited for from here until it enters: a place that it is given meanwhile would be kept by nobody.
+    const invitedBy = this.#places.arrived(key);
     const cached = resources.get(key);
     if (!cached) {
       this.#lanes.delete(key);

@@ -18,7 +18,7 @@ interface Users {
   /** Reconciles under way, and keys that have been given a place and are to begin. */
   underWay: number;
   invited: number;
-  /** Those by namespace. */
+  /** Reconciles under way by namespace. */
   readonly byNamespace: Map<string, number>;
   /** Keys that wait for a place, by namespace: the first is the next whose turn it is. */
   readonly parked: Map<string, Set<string>>;
@@ -31,10 +31,11 @@ interface Users {
 export class Places {
   /** By the connection that they wait for; one that nobody uses is left out. */
   readonly #users = new Map<string, Users>();
-  /** Connections with reconciles under way, the number of these, and keys that wait for a place. */
+  /** Connections with reconciles under way, and the number of these. */
   #active = 0;
   #underWay = 0;
-  #parked = 0;
+  /** Keys that wait for a place, by key the connection: a key that has moved to another waits there alone. */
+  readonly #waitsAt = new Map<string, string>();
   /** Keys that were given a place, by the connection that gave it: one that has no use for it passes it on. */
   readonly #invited = new Map<string, string>();
   readonly #come: (key: string) => void;
@@ -59,14 +60,15 @@ export class Places {
   enter(connection: string, key: string, lane: Lane): boolean {
     const namespace = namespaceOf(key);
     const users = this.#usersOf(connection);
-    if (lane === "bulk" && !this.#isFree(users, namespace)) {
-      const parked = users.parked.get(namespace) ?? new Set();
-      if (!parked.has(key)) this.#parked += 1;
-      users.parked.set(namespace, parked.add(key));
-      return false;
-    }
-    this.#count(users, namespace, 1);
-    return true;
+    const hasPlace = lane !== "bulk" || this.#isFree(users, namespace);
+    if (hasPlace) this.#count(users, namespace, 1);
+    // Where it waits here already, it keeps its turn.
+    if (hasPlace || this.#waitsAt.get(key) !== connection) this.#unpark(key, namespace);
+    if (hasPlace) return true;
+    const parked = users.parked.get(namespace) ?? new Set();
+    users.parked.set(namespace, parked.add(key));
+    this.#waitsAt.set(key, connection);
+    return false;
   }
 
   /** Gives a place of a connection back, and those that are free, once they are enough, to the next that wait. */
@@ -91,12 +93,12 @@ export class Places {
   }
 
   isParked(connection: string, key: string): boolean {
-    return this.#users.get(connection)?.parked.get(namespaceOf(key))?.has(key) ?? false;
+    return this.#waitsAt.get(key) === connection;
   }
 
   /** Whether keys wait for a place. */
   get isHolding(): boolean {
-    return this.#parked > 0;
+    return this.#waitsAt.size > 0;
   }
 
   /** Has a namespace's first key come, and the namespace wait for its next turn. */
@@ -105,12 +107,24 @@ export class Places {
     const [next] = keys ?? [];
     if (next === undefined) return;
     keys!.delete(next);
-    this.#parked -= 1;
+    this.#waitsAt.delete(next);
     users.parked.delete(namespace);
     if (keys!.size > 0) users.parked.set(namespace, keys!);
     users.invited += 1;
     this.#invited.set(next, connection);
     this.#come(next);
+  }
+
+  /** Has a key wait for a place no more. */
+  #unpark(key: string, namespace: string): void {
+    const connection = this.#waitsAt.get(key);
+    if (connection === undefined) return;
+    this.#waitsAt.delete(key);
+    const users = this.#usersOf(connection);
+    const keys = users.parked.get(namespace)!;
+    keys.delete(key);
+    if (keys.size === 0) users.parked.delete(namespace);
+    this.#dropIfUnused(connection, users);
   }
 
   #usersOf(connection: string): Users {
