@@ -114,7 +114,8 @@ export class Engine {
           if (service === "ssm") await identity.ssm.getParameters([probed.ssm], { decrypt: false });
           else await identity.kms.describeKey(probed.kms);
         };
-        return lanes.run(identity, "poll", look, { service });
+        // Before all else: behind the calls that wait for a service which does not answer, it would be sent minutes later.
+        return lanes.run(identity, "event", look, { service });
       },
       changed: (key) => {
         this.queues.connections.add(key);
