@@ -2,6 +2,7 @@ import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { malloc } from "../src/cli/malloc.ts";
 import type { KubeClient } from "../src/kube/client.ts";
 import {
   clusterAWSConnections,
@@ -203,7 +204,6 @@ async function imageSettings(): Promise<Record<string, string>> {
     readFile("helm/keyferry/values.yaml", "utf8"),
   ]);
   const options = /NODE_OPTIONS="([^"]*)"/.exec(image)?.[1];
-  const malloc = [...image.matchAll(/(MALLOC_[A-Z_]+)=([0-9]+)/g)].map(([, name, value]) => [name!, value!] as const);
   const { resources } = parse(chart) as { resources: { limits: { memory: string } } };
   const mebibytes = Number(/^([0-9]+)Mi$/.exec(resources.limits.memory)?.[1]);
   if (options === undefined || !mebibytes)
@@ -213,6 +213,6 @@ async function imageSettings(): Promise<Record<string, string>> {
     `--max-old-space-size=${Math.floor((Number(percent) * mebibytes) / 100)}`;
   return {
     NODE_OPTIONS: options.replace(/--max-old-space-size-percentage=([0-9]+)/, heap),
-    ...Object.fromEntries(malloc),
+    ...malloc,
   };
 }

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../runtime/clock.ts";
+import { backoff, type Clock, type Timer } from "../runtime/clock.ts";
 import type { Entries } from "./entries.ts";
 import type { Entry } from "./entry.ts";
 import { isOwing, type Named, namedOf } from "./named.ts";
@@ -84,14 +84,14 @@ export class Owed {
     if (!isHeard) for (const entry of batch) soon.entries.add(entry);
     soon.failures = isHeard ? 0 : soon.failures + 1;
     if (soon.entries.size === 0) this.#soon.delete(identityKey);
-    else soon.timer = this.#describeIn(identityKey, isHeard ? gatherMs : pauseAfter(soon.failures));
+    else
+      soon.timer = this.#describeIn(
+        identityKey,
+        isHeard ? gatherMs : backoff(soon.failures - 1, again.baseMs, again.capMs, 0, () => 0),
+      );
   }
 
   #describeIn(identityKey: string, ms: number): Timer {
     return this.#options.clock.setTimer(() => void this.#describe(identityKey), ms);
   }
-}
-
-function pauseAfter(failures: number): number {
-  return Math.min(again.baseMs * 2 ** Math.min(failures - 1, 20), again.capMs);
 }
