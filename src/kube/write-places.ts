@@ -67,6 +67,7 @@ export class WritePlaces {
   readonly #written = new Latest();
   readonly #throttled = new Latest();
   readonly #overloaded = new Latest();
+  #isStopped = false;
 
   constructor(options: WritePlacesOptions) {
     this.#options = options;
@@ -90,9 +91,10 @@ export class WritePlaces {
    * @param namespace whose turn it takes
    * @param write is called again after a 429
    * @param kind with what its time is compared
-   * @returns what `write` does, and rejects as it does
+   * @returns what `write` does, and rejects as it does; after `stop` with a KubeError `other`
    */
   run<T>(lane: Lane, namespace: string, write: () => Promise<T>, kind: WriteKind = "secret"): Promise<T> {
+    if (this.#isStopped) return Promise.reject(stopping());
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#push({
       lane,
@@ -107,6 +109,18 @@ export class WritePlaces {
     });
     this.#fill();
     return promise;
+  }
+
+  /** Rejects every write that waits and every later one. A write under way may end; it is not tried again. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const lane of lanes) {
+      for (let write = this.#queue.take(lane, () => true); write; write = this.#queue.take(lane, () => true)) {
+        this.#tenants.get(write.namespace)!.waiting--;
+        this.#dropIfIdle(write.namespace);
+        write.reject(stopping());
+      }
+    }
   }
 
   #push(write: WaitingWrite): void {
@@ -277,8 +291,12 @@ export class WritePlaces {
       this.#valve.refused(beganAt, error.retryAfterMs);
     else this.#valve.undecided(beganAt, write.isOfMass);
     write.throttledAt ??= now;
-    if (now - write.throttledAt >= triesForMs) return false;
+    if (this.#isStopped || now - write.throttledAt >= triesForMs) return false;
     this.#push(write);
     return true;
   }
+}
+
+function stopping(): KubeError {
+  return new KubeError("other", "the operator is stopping: the write was not begun");
 }

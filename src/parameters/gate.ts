@@ -72,6 +72,7 @@ export class Gate {
   readonly depth = byLane(() => 0);
   #pumping = false;
   #timer: Timer | undefined;
+  #isStopped = false;
 
   constructor(clock: Clock, quota: Quota) {
     this.#clock = clock;
@@ -81,13 +82,27 @@ export class Gate {
   /**
    * Makes `call` when its turn comes, and again while AWS throttles it.
    *
-   * @returns what `call` returns; rejects with what it throws
+   * @returns what `call` returns; rejects with what it throws, and after `stop` with an AwsFailure
    */
   run<T>(whose: Whose, lane: Lane, call: Call<T>): Promise<T | undefined> {
+    if (this.#isStopped) return Promise.reject(stopping());
     const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
     const since = this.#clock.monotonic();
     this.#wait({ whose, lane, call, tries: 0, since, resolve: resolve as Waiting["resolve"], reject }, "last");
     return promise;
+  }
+
+  /** Rejects every call that waits and every later one. A call under way may end; it is not made again. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    for (const caller of [...this.#callers.values()]) {
+      for (const lane of lanes) {
+        this.depth[lane] -= caller.waiting[lane].size;
+        while (caller.waiting[lane].size > 0) caller.waiting[lane].shift()!.reject(stopping());
+      }
+      this.#dropIfIdle(caller);
+    }
   }
 
   /** Milliseconds that the longest waiting call of a lane has waited. */
@@ -230,7 +245,7 @@ export class Gate {
           const isOurs = error instanceof AwsFailure && error.scope !== "credentials";
           const isThrottle = isOurs && error.reason === "Throttled";
           if (isThrottle) this.quota.throttled(sentAt);
-          const isMadeAgain = isThrottle && waiting.tries < triesAtMost;
+          const isMadeAgain = isThrottle && waiting.tries < triesAtMost && !this.#isStopped;
           if (isMadeAgain) this.#wait(waiting, "first");
           this.#end(party);
           if (!isMadeAgain) waiting.reject(error);
@@ -282,4 +297,9 @@ function begin(call: Call<unknown>): Promise<unknown> | undefined {
   } catch (error) {
     return Promise.reject(error);
   }
+}
+
+function stopping(): AwsFailure {
+  const message = "the operator is stopping: the call to AWS was not made";
+  return new AwsFailure({ reason: "Unreachable", next: "retry", code: "AbortError", message });
 }

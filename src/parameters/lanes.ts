@@ -27,6 +27,7 @@ export class Lanes {
   readonly #options: LanesOptions;
   /** Each is kept for as long as its place is. */
   readonly #gates = new WeakMap<Place, Gate>();
+  #isStopped = false;
 
   constructor(options: LanesOptions) {
     this.#options = options;
@@ -45,10 +46,17 @@ export class Lanes {
     let gate = this.#gates.get(place);
     if (!gate) {
       gate = new Gate(clock, place.quota);
+      if (this.#isStopped) gate.stop();
       this.#gates.set(place, gate);
     }
     const own = () => quotas.own(identity.key, service);
     return gate.run({ identityKey: identity.key, namespace, own }, lane, this.#noted(identity.key, service, call));
+  }
+
+  /** Rejects every call that waits and every later one; calls under way may end. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const place of this.#options.quotas.places()) this.#gates.get(place)?.stop();
   }
 
   #noted<T>(identityKey: string, service: Service, call: Call<T>): Call<T> {

@@ -544,3 +544,33 @@ describe("the limit of places", () => {
     expect(await limitAfter((i) => ({ ms: i % 20 ? 40 : 2, isRefused: i % 20 === 0 }))).toBe(mostWrites);
   });
 });
+
+describe("a stop", () => {
+  test("rejects writes that wait and later ones, and lets those under way end without another try", async () => {
+    const { places, underWay, begun, many, run, clock } = setUp();
+    const outcomes = Promise.allSettled([...many("bulk", 100), ...many("interactive", 10, "other")]);
+    const before = begun.length;
+    expect(before).toBeLessThan(110);
+    places.stop();
+    underWay[0]!.fail(throttled(1));
+    while (underWay.length > 0) underWay[0]!.end();
+    await clock.advance(60_000);
+    const settled = await outcomes;
+    expect(settled.filter(({ status }) => status === "fulfilled")).toHaveLength(before - 1);
+    expect(begun).toHaveLength(before);
+    await expect(run("drift", "late")).rejects.toMatchObject({ kind: "other", message: /^the operator is stopping/ });
+    expect(begun).toHaveLength(before);
+    expect([...places.waits()]).toEqual([]);
+  });
+
+  test("rejects writes of a namespace that the server has closed by a 429", async () => {
+    const { places, underWay, begun, run, clock } = setUp();
+    const first = run("bulk", "first");
+    underWay[0]!.fail(throttled(5_000));
+    await settle(1);
+    places.stop();
+    await expect(first).rejects.toMatchObject({ kind: "other" });
+    await clock.advance(60_000);
+    expect(begun).toEqual(["first"]);
+  });
+});

@@ -426,3 +426,50 @@ it("leaves no timer and nothing that waits after an hour of any traffic", async 
   expect(lanes.waiting).toBe(0);
   expect(clock.pending).toBe(0);
 });
+
+describe("a stop", () => {
+  it("rejects what waits and what comes later, and lets calls under way end without another try", async () => {
+    const { clock, lanes, quotas } = rig;
+    quotas.set("limit", claim("me", { limits: { ssm: 1 } }));
+    await clock.advance(5_000);
+    let [answered, rejected, made] = [0, 0, 0];
+    const call = () => {
+      made += 1;
+      return new Promise<void>((resolve) => clock.setTimer(resolve, 500));
+    };
+    for (let i = 0; i < 50; i++) {
+      void lanes.run({ key: "me" }, "bulk", call).then(
+        () => (answered += 1),
+        () => (rejected += 1),
+      );
+    }
+    await clock.advance(2_100);
+    const before = made;
+    expect(before).toBeGreaterThan(0);
+    lanes.stop();
+    await clock.advance(60_000);
+    expect({ made, answered, rejected, waiting: lanes.waiting }).toEqual({
+      ...{ made: before, answered: before, rejected: 50 - before, waiting: 0 },
+    });
+    const late = lanes.run({ key: "me" }, "event", call);
+    await expect(late).rejects.toMatchObject({ code: "AbortError", message: /^the operator is stopping/ });
+    await expect(lanes.run({ key: "me" }, "event", call, { service: "kms" })).rejects.toBeInstanceOf(AwsFailure);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("ends the tries of a call that AWS throttles", async () => {
+    const { clock, lanes } = rig;
+    let tries = 0;
+    const call = lanes.run({ key: "me" }, "bulk", async () => {
+      tries += 1;
+      await new Promise<void>((resolve) => clock.setTimer(resolve, 500));
+      throw throttled();
+    });
+    const ended = expect(call).rejects.toMatchObject({ reason: "Throttled" });
+    await clock.advance(100);
+    lanes.stop();
+    await clock.advance(60_000);
+    await ended;
+    expect(tries).toBe(1);
+  });
+});
