@@ -19,8 +19,6 @@ import { Engine, type Worlds } from "./engine.ts";
 import { sweepLeftovers } from "./syncedsecret/sweep.ts";
 import { trimSecret, trimSyncedSecret } from "./trim.ts";
 
-/** Reconciles under way at once: most of them wait for AWS, and none may wait behind another's silence. */
-const reconcilesAtOnce = 1_000;
 const connectionsAtOnce = 20;
 
 /** The operator: watches that fill the caches, and workers that empty the engine's queues. */
@@ -92,7 +90,8 @@ export class Operator {
       if (!settings.readOnly)
         void sweepLeftovers(this.#caches.secrets, this.#caches.syncedSecrets, client, writer, log);
       const syncing = runWorkers(queues.syncedSecrets, {
-        concurrency: reconcilesAtOnce,
+        // ReconcileSlots bounds them by namespace and connection: in a bound of all, one tenant's silence keeps all waiting.
+        concurrency: Number.POSITIVE_INFINITY,
         handle: (key) => resources.handle(key),
         signal,
         log,

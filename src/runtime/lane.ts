@@ -22,6 +22,6 @@ export function laneOf(priority: number): Lane {
 }
 
 /** Something of its own for each lane. */
-export function byLane<T>(make: () => T): Record<Lane, T> {
-  return { event: make(), interactive: make(), drift: make(), bulk: make(), poll: make() };
+export function byLane<T>(make: (lane: Lane) => T): Record<Lane, T> {
+  return Object.fromEntries(lanes.map((lane) => [lane, make(lane)])) as Record<Lane, T>;
 }

@@ -23,9 +23,9 @@ import { asksForExpiry, pollIntervalOf } from "./gathered.ts";
 import { isKeyNews, keysInUse } from "./keys.ts";
 import { firstExpiryOf } from "./notes.ts";
 import type { Outcome } from "./outcome.ts";
-import { Places } from "./places.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
 import { isAsking } from "./said.ts";
+import { ReconcileSlots } from "./slots.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { type Summary, summarize } from "./summarize.ts";
 import { targetOf } from "./target.ts";
@@ -71,7 +71,7 @@ export class SyncedSecretController {
   readonly #byTarget = new Map<string, Few<string>>();
   readonly #statuses: StatusWriter;
   readonly #departed: Departed;
-  readonly #places = new Places((key) => this.enqueue(key, "bulk"));
+  readonly #slots = new ReconcileSlots((key, lane) => this.enqueue(key, lane));
   /** Who waits for a SyncedSecret to be settled. */
   readonly #settling = new Map<string, (() => void)[]>();
   readonly #startedAt: number;
@@ -104,7 +104,7 @@ export class SyncedSecretController {
    */
   async settled(keys: readonly string[]): Promise<boolean> {
     const { queue } = this.#options;
-    const isOpen = (key: string) => queue.isWaiting(key) || queue.isInWork(key) || this.#isParked(key);
+    const isOpen = (key: string) => queue.isWaiting(key) || queue.isInWork(key) || this.#slots.isParked(key);
     await Promise.all(
       keys.filter(isOpen).map(
         (key) =>
@@ -174,27 +174,30 @@ export class SyncedSecretController {
     const { resources, connections, queue } = this.#options;
     const lane = this.#lanes.get(key) ?? "bulk";
     const isSwept = await this.#departed.sweep(key);
-    // Nothing is waited for from here until it enters: a place that it is given meanwhile would be kept by nobody.
-    const invitedBy = this.#places.arrived(key);
+    // Synchronous until enter(): a slot that is granted in between would leak.
+    const granted = this.#slots.arrived(key);
     const cached = resources.get(key);
     if (!cached) {
       this.#lanes.delete(key);
+      this.#slots.drop(key);
       if (isSwept) this.#forget(key);
       else queue.retry(key);
       this.#settle(key);
-      if (invitedBy !== undefined) this.#places.invite(invitedBy);
+      if (granted) this.#slots.pass(granted);
       return;
     }
     if (!isSwept) queue.addAfter(key, slowRetryMs);
     const connection = connections.keyFor(cached);
-    if (invitedBy !== undefined && invitedBy !== connection) this.#places.invite(invitedBy);
-    if (!this.#places.enter(connection, key, lane)) return;
+    const slot = this.#slots.enter(connection, key, lane);
+    const isUsed = slot && granted?.connection === connection && granted.lane === lane;
+    if (granted && !isUsed) this.#slots.pass(granted);
+    if (!slot) return;
     this.#lanes.delete(key);
     try {
       const isOver = await this.#reconcile(key, this.#statuses.latest(key, cached), lane);
       if (isOver && !queue.isWaiting(key)) this.#settle(key);
     } finally {
-      this.#places.leave(connection, key);
+      this.#slots.leave(slot, key);
     }
   }
 
@@ -204,14 +207,9 @@ export class SyncedSecretController {
     for (const resolve of waiting) resolve();
   }
 
-  #isParked(key: string): boolean {
-    const cached = this.#options.resources.get(key);
-    return cached !== undefined && this.#places.isParked(this.#options.connections.keyFor(cached), key);
-  }
-
-  /** Whether keys wait for a place: the wave that they belong to is not over. */
+  /** Whether keys wait for a slot: the wave that they belong to is not over. */
   get isHolding(): boolean {
-    return this.#places.isHolding;
+    return this.#slots.isHolding;
   }
 
   /** @returns whether it came to an end; false where it begins again at once, since something changed meanwhile */
