@@ -1,8 +1,12 @@
+import { type Refuser, refuserOf } from "./refuser.ts";
+
 /**
  * What a failed request to the Kubernetes API means:
  * - `conflict`: another version, or another uid on an object that is not there, than the request was made upon;
  * - `fieldManagerConflict`: other field managers own what an apply without force would change;
  * - `invalid`: the object breaks its schema or a rule, or tries to change its uid (422);
+ * - `denied`: an admission policy, webhook, quota or plugin refuses it, or the namespace is being deleted; see `refuser`;
+ * - `tooLarge`: the request, or the object that it would make, is larger than the server or etcd takes;
  * - `gone`: a resourceVersion or a page's token is too old;
  * - `timeout`: no whole answer in time; whether a write was done is not known;
  * - `unavailable`: the server, or something in front of it, cannot answer now (500, 502, 503);
@@ -15,6 +19,7 @@ export type KubeErrorKind =
   | "fieldManagerConflict"
   | "invalid"
   | "forbidden"
+  | "denied"
   | "unauthorized"
   | "tooManyRequests"
   | "gone"
@@ -33,6 +38,7 @@ export interface KubeErrorDetails {
   retryAfterMs?: number | undefined;
   causes?: KubeError["causes"];
   conflicts?: KubeError["conflicts"];
+  refuser?: Refuser | undefined;
 }
 
 /**
@@ -53,6 +59,8 @@ export class KubeError extends Error {
   readonly causes: readonly { reason?: string; field?: string }[];
   /** Of a `fieldManagerConflict`: which field is whose. */
   readonly conflicts: readonly { manager: string; field: string }[];
+  /** What of the admission chain answered; also of an `unavailable` where a webhook could not be asked. */
+  readonly refuser: Refuser | undefined;
 
   constructor(kind: KubeErrorKind, message: string, details: KubeErrorDetails = {}) {
     super(message);
@@ -64,6 +72,7 @@ export class KubeError extends Error {
     this.retryAfterMs = details.retryAfterMs;
     this.causes = details.causes ?? [];
     this.conflicts = details.conflicts ?? [];
+    this.refuser = details.refuser;
   }
 }
 
@@ -88,12 +97,19 @@ const longestRetryAfterSeconds = 3600;
  *   answered, anything where a proxy did
  */
 export function errorOfAnswer(request: string, status: number, retryAfter: unknown, body: unknown): KubeError {
-  const { reason: rawReason, details } = recordOf(body);
+  const { reason: rawReason, details, message: rawMessage } = recordOf(body);
   const { causes: rawCauses, retryAfterSeconds } = recordOf(details);
   const reason = typeof rawReason === "string" && /^[A-Za-z]{1,64}$/.test(rawReason) ? rawReason : undefined;
   const causes = (Array.isArray(rawCauses) ? rawCauses.slice(0, mostCauses) : []).map(recordOf);
   const conflicts = causes.filter((cause) => cause.reason === "FieldManagerConflict").map(conflictOf);
-  const kind = kindOf(status, reason, conflicts.length > 0);
+  const message = typeof rawMessage === "string" ? rawMessage : "";
+  const refuser = refuserOf(
+    status,
+    message,
+    causes.map((cause) => textOf(cause.reason)),
+  );
+  const isDenied = refuser !== undefined && refuser.by !== "silentWebhook";
+  const kind = isDenied ? "denied" : kindOf(status, reason, conflicts.length > 0, message);
   return new KubeError(kind, `${request}: ${status}${reason ? ` ${reason}` : ""}`, {
     status,
     reason,
@@ -103,6 +119,7 @@ export function errorOfAnswer(request: string, status: number, retryAfter: unkno
       return { ...(of === undefined ? {} : { reason: of }), ...(field === undefined ? {} : { field }) };
     }),
     conflicts,
+    refuser,
   });
 }
 
@@ -115,12 +132,17 @@ export function errorOfConnection(request: string, error: unknown): KubeError {
   return new KubeError("network", `${request}: ${code ?? "no answer"}`, { code });
 }
 
-function kindOf(status: number, reason: string | undefined, hasConflicts: boolean): KubeErrorKind {
+function kindOf(status: number, reason: string | undefined, hasConflicts: boolean, message: string): KubeErrorKind {
   if (hasConflicts) return "fieldManagerConflict";
+  if (status === 500 && tooLargeForEtcd.test(message)) return "tooLarge";
   if (status === 409) return reason === "AlreadyExists" ? "alreadyExists" : "conflict";
   if (status === 410 || reason === "Expired" || reason === "Gone") return "gone";
   return kinds.get(status) ?? "other";
 }
+
+/** etcd's own limit, and that of the API server's connection to it: both come as a 500 without a reason. */
+const tooLargeForEtcd =
+  /^(?:etcdserver: request is too large|rpc error: code = ResourceExhausted desc = trying to send message larger than max)/;
 
 const kinds: ReadonlyMap<number, KubeErrorKind> = new Map([
   [400, "badRequest"],

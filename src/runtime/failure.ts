@@ -3,10 +3,12 @@ import type { Reason } from "../api/reasons.ts";
 /**
  * What happens after a failure:
  * - `retry`: try again soon, with backoff (a throttle, a time-out, a server's error);
+ * - `refused`: an answer that nothing announces the end of (an admission policy, a quota): said at once, and tried again
+ *   with backoff, half a minute apart at most;
  * - `wait`: only a change elsewhere, or a slow look, can mend it (a missing parameter, a denial, a disabled key);
  * - `stalled`: only a change of the spec can mend it (malformed data, a bad template).
  */
-export type Next = "retry" | "wait" | "stalled";
+export type Next = "retry" | "refused" | "wait" | "stalled";
 
 /**
  * A failure in the words that its user will read: the reason of the condition, and a message that says what is

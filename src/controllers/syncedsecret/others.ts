@@ -2,8 +2,9 @@ import { fieldManager } from "../../api/annotations.ts";
 import type { Failure } from "../../runtime/failure.ts";
 import { controllerOf, type SecretView } from "../secret-view.ts";
 import type { Gathered } from "./gathered.ts";
+import { writeFailure } from "./refused.ts";
 import { mergeManagers } from "./sweep.ts";
-import { type SecretWriter, writeFailure } from "./write.ts";
+import type { SecretWriter } from "./write.ts";
 
 /**
  * Removes what else is ours once the target is written: the Secret under the name, or the keys under the policy, that

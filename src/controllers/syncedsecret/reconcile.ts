@@ -40,6 +40,7 @@ import type { Revisions } from "./revision.ts";
 import { pendingRefresh, readyOf, saidMissing } from "./said.ts";
 import { seedsOf } from "./seeds.ts";
 import { conflict, type Standing, standing, type Target, targetOf } from "./target.ts";
+import { TooLargeSecrets } from "./too-large.ts";
 import type { Vouchers } from "./vouchers.ts";
 import type { SecretWriter } from "./write.ts";
 
@@ -65,6 +66,7 @@ export interface ReconcilerOptions extends WayToKms {
  */
 export class SyncedSecretReconciler {
   readonly #options: ReconcilerOptions;
+  readonly #tooLarge = new TooLargeSecrets();
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
@@ -142,7 +144,9 @@ export class SyncedSecretReconciler {
     // A refresh that AWS did not answer, or that read-only kept from being applied, is still to be done.
     const isDone =
       outcome.kind === "current" ||
-      (outcome.kind === "failed" && !readOnly && outcome.problems.every(({ next }) => next !== "retry"));
+      (outcome.kind === "failed" &&
+        !readOnly &&
+        outcome.problems.every(({ next }) => next !== "retry" && next !== "refused"));
     return refresh !== undefined && isDone ? { ...outcome, handledRefresh: refresh } : outcome;
   }
 
@@ -192,9 +196,12 @@ export class SyncedSecretReconciler {
     if (!mustRead && assessment.deleteSecret) return this.#delete(gathered, assessment);
     const hurt = damageOf(gathered);
     const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
-    if (!mustRead && isIntact && assessment.unknown.length === 0) {
+    if (!mustRead && assessment.unknown.length === 0) {
       const wanted = madeFrom(gathered, assessment.sources);
-      if (gathered.revisions.isOf(inSecret, wanted)) return this.#current(gathered, assessment);
+      if (isIntact && gathered.revisions.isOf(inSecret, wanted)) return this.#current(gathered, assessment);
+      const refused = this.#tooLarge.of(resource, presentOf(gathered)?.resourceVersion);
+      if (refused && gathered.revisions.isOf(refused.revision, wanted))
+        return this.#failed(gathered, assessment, [refused.failure]);
     }
     return this.#write(gathered, view);
   }
@@ -259,7 +266,14 @@ export class SyncedSecretReconciler {
     }
     const write = await writer.apply(resource, target, whose, built.data, { revision: made, kept }, lane);
     if (write.outcome === "again") return { kind: "again" };
-    if (write.outcome === "refused") return this.#failed(gathered, assessment, [write.failure]);
+    if (write.outcome === "refused") {
+      const { failure } = write;
+      const upon = whose.state === "absent" ? undefined : whose.metadata.resourceVersion;
+      if (failure.reason === "TooLarge")
+        this.#tooLarge.note(resource, { revision: made, resourceVersion: upon, failure });
+      return this.#failed(gathered, assessment, [failure]);
+    }
+    this.#tooLarge.forget(resource);
     vouchers.found(resource, made, asWhom(gathered));
     const changed = !revisions.isOf(resource.status?.revision, from);
     const { sources } = built;

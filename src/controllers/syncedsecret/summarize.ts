@@ -52,8 +52,8 @@ export interface SummarizeInput {
 const sourcesAtMost = 100;
 /** Milliseconds between two looks at whether a silence has become too long, at least. */
 const staleAgainMs = 10_000;
-/** Milliseconds after which a Secret that stands in the way is looked at again: it is not watched. */
-const foreignAgainMs = 30_000;
+/** Milliseconds after which what is not watched is looked at again: a Secret that stands in the way, a policy. */
+const refusedAgainMs = 30_000;
 
 /** The one place where an outcome becomes conditions, status, an event and the next look. Pure. */
 export function summarize(input: SummarizeInput): Summary {
@@ -173,7 +173,7 @@ function judge({ resource, outcome, now, staleAfterMs, startedAt, slowRetryMs }:
   }
   const problems = outcome.problems;
   const first = gravest(problems);
-  const retry = problems.some(({ next }) => next === "retry");
+  const retry = problems.some(({ next }) => next === "retry" || next === "refused");
   const onlyUnheard = problems.every(({ next }) => next === "retry");
   const wasReady = resource.status?.conditions?.find(({ type }) => type === "Ready");
   const staysReady =
@@ -192,9 +192,11 @@ function judge({ resource, outcome, now, staleAfterMs, startedAt, slowRetryMs }:
   const message = messageOf(problems);
   const conditions = [ready("False", first.reason, message)];
   if (first.next === "stalled") conditions.push({ type: "Stalled", status: "True", reason: first.reason, message });
-  if (first.next === "retry") conditions.push({ type: "Reconciling", status: "True", reason: first.reason, message });
+  if (first.next === "retry" || first.next === "refused")
+    conditions.push({ type: "Reconciling", status: "True", reason: first.reason, message });
   if (first.next === "stalled") return { conditions, retry };
-  return { conditions, retry, againAfterMs: first.reason === "SecretConflict" ? foreignAgainMs : slowRetryMs };
+  const isSoon = first.reason === "SecretConflict" || problems.some(({ next }) => next === "refused");
+  return { conditions, retry, againAfterMs: isSoon ? refusedAgainMs : slowRetryMs };
 }
 
 function ready(status: Asked["status"], reason: Reason, message: string): Asked {
@@ -220,7 +222,7 @@ function stale(unheard: Failure, staleAfterMs: number): Asked[] {
 
 /** What names the condition where there are several problems: what a person must mend before what mends itself. */
 function gravest(problems: readonly Failure[]): Failure {
-  const rank = { stalled: 0, wait: 1, retry: 2 };
+  const rank = { stalled: 0, wait: 1, refused: 2, retry: 3 };
   return [...problems].sort((a, b) => rank[a.next] - rank[b.next])[0]!;
 }
 

@@ -8,6 +8,7 @@ import { Failure } from "../../runtime/failure.ts";
 import type { Lane } from "../../runtime/lane.ts";
 import { controllerOf, type SecretView } from "../secret-view.ts";
 import { recordOf } from "./record.ts";
+import { writeFailure } from "./refused.ts";
 import { keysDigest } from "./revision.ts";
 import { intent, type Standing, type Target } from "./target.ts";
 
@@ -63,7 +64,7 @@ export class SecretWriter {
       return { outcome: "refused", failure: new Failure("SecretConflict", "wait", message) };
     } catch (error) {
       this.#view.doubt(namespace, name);
-      return { outcome: "refused", failure: writeFailure(error, `Secret ${namespace}/${name}`) };
+      return { outcome: "refused", failure: writeFailure(error, `Secret ${namespace}/${name}`, sizeOf(data)) };
     }
   }
 
@@ -149,40 +150,12 @@ export class SecretWriter {
   }
 }
 
-/** A refusal of the API server in the words of a condition. */
-export function writeFailure(error: unknown, what: string): Failure {
-  if (!(error instanceof KubeError)) throw error;
-  const fields = error.causes.map(({ field }) => field ?? "");
-  if (error.kind === "invalid" && fields.includes("type")) {
-    const message = `${what}: the type of a Secret cannot be changed: set a new target.name`;
-    return new Failure("SecretConflict", "stalled", message);
+/** What a Secret takes, in the words of a message: etcd counts names too, which managedFields holds once more. */
+function sizeOf(data: ReadonlyMap<string, Uint8Array>): string {
+  let [values, names] = [0, 0];
+  for (const [key, bytes] of data) {
+    values += bytes.length;
+    names += Buffer.byteLength(key);
   }
-  if (error.kind === "invalid" && fields.some((field) => field === "immutable" || field === "data")) {
-    const message = `${what} is immutable, or its data does not fit its type: set a new target.name, or supply the keys that the type asks for`;
-    return new Failure("SecretConflict", "stalled", message);
-  }
-  if (error.kind === "invalid") {
-    const named = fields.filter((field) => /^[\w.[\]-]{1,253}$/.test(field));
-    const which = named.length > 0 ? ` because of ${[...new Set(named)].sort().join(", ")}` : "";
-    return new Failure(
-      "InvalidData",
-      "stalled",
-      `the API server refuses ${what}${which}: supply the keys that its type asks for, in the form that it asks for`,
-    );
-  }
-  if (error.kind === "tooLarge")
-    return new Failure("TooLarge", "wait", `the API server refuses ${what}: it is too large`);
-  if (error.kind === "forbidden") {
-    return new Failure(
-      "AccessDenied",
-      "wait",
-      `the operator may not write ${what}: its Role must allow it, and no quota or admission policy may forbid it`,
-    );
-  }
-  return new Failure(
-    "Unreachable",
-    "retry",
-    `the API server did not take ${what}; it is tried again`,
-    error.retryAfterMs,
-  );
+  return ` with ${data.size} keys, ${values} bytes of values and ${names} bytes of names, which are stored twice`;
 }
