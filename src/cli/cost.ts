@@ -7,6 +7,7 @@ import { asJson, asTable, type Cost } from "./cost-table.ts";
 import { Granting } from "./granting.ts";
 import { readText } from "./input.ts";
 import { type ManifestFlags, readManifests } from "./manifests.ts";
+import { print, say } from "./output.ts";
 import { nobody } from "./policy-needs.ts";
 import { isPriceName, type OwnPrices, type PriceName, prices } from "./prices.ts";
 import { addManifestOptions } from "./render.ts";
@@ -61,8 +62,8 @@ export async function runCost(flags: CostFlags, files: readonly string[]): Promi
   const problems = new Set<string>();
   const costs =
     metrics === undefined ? await estimated(flags, files, own, problems) : await metered(metrics, flags, own);
-  process.stdout.write(output === "json" ? asJson(costs, own) : asTable(costs));
-  for (const problem of problems) process.stderr.write(`keyferry: ${problem}\n`);
+  print(output === "json" ? asJson(costs, own) : asTable(costs));
+  for (const problem of problems) say(`keyferry: ${problem}`);
   return problems.size > 0 ? 1 : 0;
 }
 
@@ -95,9 +96,7 @@ async function metered(from: string, flags: CostFlags, own: OwnPrices): Promise<
   const { costs, seconds } = meteredCosts(samplesIn(text), at, { higherThroughput, prices: own });
   if (seconds < daySeconds) {
     const hours = (seconds / 3_600).toFixed(1);
-    process.stderr.write(
-      `keyferry: the operator has run for ${hours} h: its first sync weighs much in a month of such hours\n`,
-    );
+    say(`keyferry: the operator has run for ${hours} h: its first sync weighs much in a month of such hours`);
   }
   return costs;
 }

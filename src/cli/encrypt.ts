@@ -3,7 +3,8 @@ import { PersonsKms, regionOfKey } from "./aws.ts";
 import { checkSize, encryptedSource, limits, printed } from "./encrypt-entry.ts";
 import { type EncryptFlags, encryptSettings } from "./encrypt-settings.ts";
 import { readValue } from "./input.ts";
-import { neverAnArgument, UsageError } from "./usage.ts";
+import { print, say } from "./output.ts";
+import { neverAnArgument, oneLine, UsageError } from "./usage.ts";
 
 /** Declares the flags of `keyferry encrypt`. */
 export function addEncryptOptions(command: Command): void {
@@ -22,10 +23,18 @@ export function addEncryptOptions(command: Command): void {
     .option("--namespace <namespace>", "namespace of the SyncedSecret; with --manifest")
     .option("--region <region>", "AWS region; that of the key's ARN or of the AWS environment when left out")
     .option("--allow-insecure-endpoints", "take AWS_ENDPOINT_URL, also plain http and this machine: for emulators")
-    // What is not known here may be a value, and commander would repeat it.
-    .allowUnknownOption()
+    .configureOutput({ outputError: (text, write) => write(withoutValue(text)) })
     .allowExcessArguments();
 }
+
+/** An unknown option may be a value, and commander repeats it. Its suggestion, one of our own flags, stays. */
+function withoutValue(text: string): string {
+  const unknown = /^error: unknown option '.*'(?:\n(\(Did you mean [a-z, -]*\?\)))?\n$/s.exec(text);
+  if (!unknown) return oneLine(text);
+  return oneLine([notAFlag, ...unknown.slice(1, 2)].join(" "));
+}
+
+const notAFlag = `there is an argument that is no flag of encrypt, nor its one file; ${neverAnArgument}`;
 
 /** One value more of a flag that may be there several times. */
 function each(value: string, before: string[] = []): string[] {
@@ -42,7 +51,7 @@ function each(value: string, before: string[] = []): string[] {
 export async function runEncrypt(flags: EncryptFlags, args: readonly string[]): Promise<number> {
   const [file, ...more] = args;
   if (more.length > 0 || (file?.startsWith("-") && file !== "-")) {
-    throw new UsageError(`there is an argument that is no flag of encrypt, nor its one file; ${neverAnArgument}`);
+    throw new UsageError(notAFlag);
   }
   const settings = encryptSettings(flags, file);
   const value = await readValue(file, limits.message);
@@ -53,14 +62,12 @@ export async function runEncrypt(flags: EncryptFlags, args: readonly string[]): 
     const isAsked = settings.kind !== "offline" && settings.keys.some((key) => regionOfKey(key) === undefined);
     if (isAsked) await kms.findRegion();
     const source = await encryptedSource(value, settings, (where) => kms.in(where), region);
-    process.stdout.write(printed(source, settings));
+    print(printed(source, settings));
   } finally {
     kms.close();
   }
   if (value.reveal().at(-1) === 0x0a) {
-    process.stderr.write(
-      "keyferry: the value ends with a line break, which is part of it (printf would leave it out)\n",
-    );
+    say("keyferry: the value ends with a line break, which is part of it (printf would leave it out)");
   }
   return 0;
 }

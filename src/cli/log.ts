@@ -2,6 +2,7 @@ import pino from "pino";
 import pretty from "pino-pretty";
 import type { Log } from "../runtime/log.ts";
 import type { ControllerFlags } from "./flags.ts";
+import { causeOf, say } from "./output.ts";
 
 /**
  * The log of the program, on standard output: JSON lines with `level`, `time` (RFC 3339) and `msg`, or a form for
@@ -15,6 +16,11 @@ export function makeLog(level: ControllerFlags["logLevel"], format: ControllerFl
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  if (!isText) return pino(options, pino.destination({ fd: 1, sync: true }));
-  return pino(options, pretty({ sync: true, colorize: process.stdout.isTTY === true && !process.env.NO_COLOR }));
+  const destination = pino.destination({ fd: 1, sync: true });
+  destination.once("error", ({ code }: NodeJS.ErrnoException) => {
+    say(`keyferry: standard output cannot be written: ${causeOf(code)}`);
+    process.exit(1);
+  });
+  if (!isText) return pino(options, destination);
+  return pino(options, pretty({ destination, colorize: process.stdout.isTTY === true && !process.env.NO_COLOR }));
 }

@@ -3,6 +3,7 @@ import { parseKeyArn } from "../aws/names.ts";
 import { Failure } from "../runtime/failure.ts";
 import { Granting } from "./granting.ts";
 import { type ManifestFlags, readManifests } from "./manifests.ts";
+import { print, say } from "./output.ts";
 import { documentOf, keyStatementsOf } from "./policy-document.ts";
 import { nobody, PolicyNeeds } from "./policy-needs.ts";
 import { addManifestOptions } from "./render.ts";
@@ -63,16 +64,16 @@ export async function runPolicy(flags: PolicyFlags, files: readonly string[]): P
   const needs = new PolicyNeeds({ parameterKeys: parameterKey, blobKeys: blobKey, account });
   const problems = new Set(manifests.problems);
   await granting.each((...one) => needs.add(...one), problems);
-  for (const problem of problems) process.stderr.write(`keyferry: ${problem}\n`);
+  for (const problem of problems) say(`keyferry: ${problem}`);
   // A policy that leaves something out would be taken for one that suffices.
   if (problems.size > 0) return 1;
   const all = [...needs.byIdentity.values()].sort((a, b) => (a.identity < b.identity ? -1 : 1));
   const identities = all.map((one) => ({ identity: one.identity, policy: documentOf(one, optional) }));
   const keys = keyStatementsOf(all, optional, principal);
-  process.stdout.write(`${JSON.stringify({ identities, keys }, undefined, 2)}\n`);
+  print(`${JSON.stringify({ identities, keys }, undefined, 2)}\n`);
   for (const { identity, policy } of identities) {
     const { length } = JSON.stringify(policy);
-    if (length > policyLength.managed) process.stderr.write(`keyferry: ${tooLong(identity, length)}\n`);
+    if (length > policyLength.managed) say(`keyferry: ${tooLong(identity, length)}`);
   }
   return 0;
 }

@@ -4,10 +4,11 @@ import { runController } from "./controller.ts";
 import { addCostOptions, runCost } from "./cost.ts";
 import { addEncryptOptions, runEncrypt } from "./encrypt.ts";
 import { addControllerOptions, type ControllerFlags, type ControllerSettings, controllerSettings } from "./flags.ts";
+import { print, say } from "./output.ts";
 import { addPolicyOptions, runPolicy } from "./policy.ts";
 import { addReencryptOptions, runReencrypt } from "./reencrypt.ts";
 import { addRenderOptions, runRender } from "./render.ts";
-import { UsageError } from "./usage.ts";
+import { oneLine, UsageError } from "./usage.ts";
 import { version } from "./version.ts";
 
 /** Exit code of a command line that is not understood. */
@@ -24,9 +25,12 @@ export async function run(args: string[]): Promise<number> {
     .description("Carries AWS Systems Manager parameters and KMS-encrypted blobs into Kubernetes Secrets.")
     .version(version)
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "keyferry: ")) })
-    .showHelpAfterError(false)
-    .showSuggestionAfterError(false);
+    .configureOutput({
+      writeOut: print,
+      writeErr: (text) => say(text.trimEnd()),
+      outputError: (text, write) => write(oneLine(text)),
+    })
+    .showHelpAfterError(false);
   let exitCode = 0;
   const controller = program
     .command("controller")
@@ -58,10 +62,19 @@ export async function run(args: string[]): Promise<number> {
   forPeople("render", addRenderOptions, runRender);
   forPeople("policy", addPolicyOptions, runPolicy);
   forPeople("cost", addCostOptions, runCost);
+  program
+    .command("version")
+    .description("Print the version.")
+    .exitOverride()
+    .action(() => print(`${version}\n`));
   try {
     await program.parseAsync(args, { from: "user" });
     return exitCode;
   } catch (error) {
+    if (error instanceof Failure) {
+      say(`keyferry: ${error.message}`);
+      return 1;
+    }
     if (!(error instanceof CommanderError)) throw error;
     return error.exitCode === 0 ? 0 : usageError;
   }
@@ -73,7 +86,7 @@ async function perform(command: Command, work: () => Promise<number>): Promise<n
     return await work();
   } catch (error) {
     if (error instanceof UsageError) return command.error(`error: ${error.message}`);
-    process.stderr.write(`keyferry: ${error instanceof Failure ? error.message : placeOf(error)}\n`);
+    say(`keyferry: ${error instanceof Failure ? error.message : placeOf(error)}`);
     return 1;
   }
 }

@@ -9,6 +9,7 @@ import { Failure } from "../runtime/failure.ts";
 import { environmentsRegion, logIn, silent } from "./aws.ts";
 import { Granting } from "./granting.ts";
 import { type ManifestFlags, nameOf, readManifests } from "./manifests.ts";
+import { print, say } from "./output.ts";
 import { type Rendered, Rendering } from "./render-secret.ts";
 import { UsageError } from "./usage.ts";
 import { version } from "./version.ts";
@@ -76,7 +77,7 @@ export async function runRender(flags: RenderFlags, files: readonly string[]): P
     for (const resource of manifests.syncedSecrets) {
       const name = nameOf(resource);
       if (resource.spec.suspend) {
-        process.stderr.write(`keyferry: ${name} is suspended: the operator leaves its Secret alone\n`);
+        say(`keyferry: ${name} is suspended: its Secret is left alone`);
         continue;
       }
       const made = await granting
@@ -94,8 +95,8 @@ export async function runRender(flags: RenderFlags, files: readonly string[]): P
     rendering.close();
     identities.close();
   }
-  process.stdout.write(printed(secrets, output));
-  for (const problem of problems) process.stderr.write(`keyferry: ${problem}\n`);
+  print(printed(secrets, output));
+  for (const problem of problems) say(`keyferry: ${problem}`);
   return problems.length > 0 ? 1 : 0;
 }
 

@@ -17,7 +17,10 @@ async function keyferry(...args: string[]): Promise<{ code: number; out: string;
 
 describe("a command line that is not understood is one clear line and exit 2", () => {
   it.each([
-    ["an unknown command", ["encryptt"], "unknown command 'encryptt'"],
+    ["an unknown command", ["encryptt"], "unknown command 'encryptt' (Did you mean encrypt?)"],
+    ["a flag with a typo", ["render", "--outptu", "x"], "unknown option '--outptu' (Did you mean --output?)"],
+    ["a typo that may be a value", ["encrypt", "--contxt", "a=b"], "is no flag of encrypt, nor its one file; a value"],
+    ["a typo of a flag of encrypt", ["encrypt", "--contxt", "hunter2"], "(Did you mean --context?)"],
     ["an unknown flag", ["controller", "--metric-address", "x"], "unknown option '--metric-address'"],
     ["a level that is none", ["controller", "--log-level", "loud"], "Allowed choices are debug, info, warn, error"],
     ["an address without a port", ["controller", "--metrics-bind-address", "localhost"], "Use HOST:PORT"],
@@ -42,6 +45,7 @@ describe("a command line that is not understood is one clear line and exit 2", (
     const { code, out, err } = await keyferry(...args);
     expect(err).toContain(said);
     expect(err.startsWith("keyferry: ")).toBe(true);
+    expect(err).not.toContain("hunter2");
     expect(err.trim().split("\n")).toHaveLength(1);
     expect([code, out]).toEqual([2, ""]);
   });
@@ -66,7 +70,7 @@ it("a cluster that is not configured is one clear line in the log and exit 1", a
 });
 
 it("an error that nobody thought of is told by its place, without what its message holds", async () => {
-  const broken = 'data:text/javascript,process.stdout.write=()=>{throw new TypeError(atob("aHVudGVyMg=="))}';
+  const broken = 'data:text/javascript,Number.prototype.toLocaleString=()=>{throw new TypeError(atob("aHVudGVyMg=="))}';
   const env = { PATH: process.env.PATH, NO_COLOR: "1", NODE_OPTIONS: `--import=${encodeURI(broken)}` };
   const child = run(process.execPath, ["dist/keyferry.js", "cost", "--changes-per-day", "1", "examples/first.yaml"], {
     env,
