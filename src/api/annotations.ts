@@ -21,6 +21,8 @@ export const annotations = {
   adopt: `${prefix}adopt`,
   /** On a Secret with creationPolicy Orphan, which has no owner reference: the uid of its SyncedSecret. */
   orphanOf: `${prefix}orphan-of`,
+  /** On a Secret with creationPolicy Owner: the uid of its SyncedSecret, by which it is given its owner back. */
+  ownerUid: `${prefix}owner-uid`,
 } as const;
 
 /** Labels that are written. */

@@ -17,7 +17,7 @@ import { sleep } from "../runtime/clock.ts";
 import type { AnyConnection } from "./connection/resolve.ts";
 import { Engine, type Worlds } from "./engine.ts";
 import { sweepLeftovers } from "./syncedsecret/sweep.ts";
-import { trimSecret, trimSyncedSecret } from "./trim.ts";
+import { trimNamespace, trimSecret, trimSyncedSecret } from "./trim.ts";
 
 const connectionsAtOnce = 20;
 
@@ -56,6 +56,7 @@ export class Operator {
       }),
       namespaces: this.#clusterWide<KubeObject>(namespaceResource, {
         metadataOnly: true,
+        trim: trimNamespace,
         onChange: (change) => this.#engine.namespaceChanged(change),
       }),
     };

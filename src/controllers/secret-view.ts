@@ -1,5 +1,7 @@
+import { fieldManager } from "../api/annotations.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { KubeError } from "../kube/errors.ts";
+import { ownedBy } from "../kube/managed-fields.ts";
 import { type KubeObject, type ObjectMeta, secrets } from "../kube/resource.ts";
 import type { Change, View } from "../kube/store.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -7,6 +9,7 @@ import { each, type Few } from "../runtime/few.ts";
 import { Doubts } from "./doubts.ts";
 import { reindex } from "./index-of.ts";
 import { Overlay } from "./overlay.ts";
+import { trimMetadata } from "./trim.ts";
 
 /**
  * The metadata of Secrets as far as it is known: the watch's cache, over it what this process has just written and the
@@ -59,7 +62,8 @@ export class SecretView {
    */
   wrote(namespace: string, name: string, metadata: ObjectMeta | undefined, base: string | undefined): void {
     const key = `${namespace}/${name}`;
-    if (!this.#written.note(key, metadata, metadata?.resourceVersion, base)) this.#doubted.add(key);
+    if (!this.#written.note(key, metadata && trimMetadata(metadata), metadata?.resourceVersion, base))
+      this.#doubted.add(key);
   }
 
   /** Notes that a write was refused: the next decision asks the API server, and rests on nothing remembered. */
@@ -80,13 +84,13 @@ export class SecretView {
    * @returns whether it tells something new: our own write coming back does not
    */
   changed({ key, before, after }: Change<KubeObject>): boolean {
-    reindex(this.#byController, key, controllerOf(before?.metadata), controllerOf(after?.metadata));
+    reindex(this.#byController, key, applierOf(before?.metadata), applierOf(after?.metadata));
     const change = this.#written.take(key, after?.metadata.resourceVersion);
     if (change === "unsure") this.#doubted.add(key);
     return change === "news" || change === "unsure";
   }
 
-  /** Secrets whose controller reference has this uid: namespace/name. */
+  /** Secrets to which the SyncedSecret of this uid, and nobody else, was given as their controller: namespace/name. */
   controlledBy(uid: string): Iterable<string> {
     return each(this.#byController.get(uid));
   }
@@ -95,4 +99,14 @@ export class SecretView {
 /** The uid of the owner that controls an object. */
 export function controllerOf(metadata: ObjectMeta | undefined): string | undefined {
   return metadata?.ownerReferences?.find((owner) => owner.controller)?.uid;
+}
+
+/**
+ * The uid of the SyncedSecret that controls a Secret, where it was an apply of ours that made it the controller: anybody
+ * may write an owner reference.
+ */
+export function applierOf(metadata: ObjectMeta | undefined): string | undefined {
+  const uid = controllerOf(metadata);
+  if (uid === undefined) return undefined;
+  return ownedBy(metadata!.managedFields, fieldManager)?.ownerReferenceUids.has(uid) ? uid : undefined;
 }

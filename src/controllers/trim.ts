@@ -1,29 +1,122 @@
+import { fieldManager, labels as labelNames, annotations as names } from "../api/annotations.ts";
 import type { SyncedSecret } from "../api/types.ts";
-import { compact } from "../kube/managed-fields.ts";
-import type { KubeObject } from "../kube/resource.ts";
+import { compact, dataOf, ownedBy } from "../kube/managed-fields.ts";
+import type { KubeObject, ManagedFieldsEntry, ObjectMeta, OwnerReference } from "../kube/resource.ts";
+import { markOf } from "./refresh-mark.ts";
 
-/** kubectl's record of the last apply doubles an object's size, and nothing here reads it. */
-const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
+/** Characters that are kept, at most, of what anybody may have written. */
+const longest = { foreignRecord: 4_096, name: 253, annotation: 1_024, kept: 16_384 };
+/** Entries of other field managers that are kept, at most: they only tell who edited a key. */
+const mostForeign = 10;
 
-/** Keeps of a SyncedSecret what decisions read: no record of who set what, no copy of itself. */
+/** Annotations that are read whoever set them. Under Merge the last three have a uid at their end. */
+const read: readonly string[] = [names.adopt, names.allowMerge, names.orphanOf, names.ownerUid];
+const marks: readonly string[] = [names.revision, names.keys, names.kept];
+
+/** Keeps of a SyncedSecret what decisions read: no metadata of others, no record of who set what, no copy of itself. */
 export function trimSyncedSecret(object: SyncedSecret & KubeObject): SyncedSecret & KubeObject {
-  const { managedFields: _fields, ...metadata } = object.metadata;
-  return { ...object, metadata: { ...metadata, ...ownAnnotations(metadata.annotations) } } as SyncedSecret & KubeObject;
+  const { metadata, ...rest } = object;
+  const { generation } = metadata;
+  const asked = annotationOf(metadata.annotations, names.refresh);
+  return {
+    ...rest,
+    metadata: {
+      ...identityOf(metadata),
+      ...(generation === undefined ? {} : { generation }),
+      ...(asked === undefined ? {} : { annotations: { [names.refresh]: markOf(asked) } }),
+    },
+  } as SyncedSecret & KubeObject;
 }
 
-/** Keeps of a Secret's metadata what tells whether it is intact. Its data was never asked for. */
+/** Keeps of a Secret's metadata what `trimMetadata` does. Its data was never asked for. */
 export function trimSecret(object: KubeObject): KubeObject {
-  const { managedFields, ...metadata } = object.metadata;
+  return { metadata: trimMetadata(object.metadata) };
+}
+
+/** Keeps of a namespace its labels, which selectors read, and whether it is being deleted. */
+export function trimNamespace(object: KubeObject): KubeObject {
+  const { labels } = object.metadata;
+  return { metadata: { ...identityOf(object.metadata), ...(labels ? { labels } : {}) } };
+}
+
+/**
+ * Keeps of a Secret's metadata what tells whether it is intact, and whose it is. What others have put there, which can
+ * be 256 KiB of annotations alone, is left out.
+ */
+export function trimMetadata(metadata: ObjectMeta): ObjectMeta {
+  const { managedFields, ownerReferences } = metadata;
+  const ours = (managedFields ?? []).filter(isOurs);
+  const owned = ours.map((entry) => ownedBy([entry], entry.manager!));
+  const isOwned = (kind: "labels" | "annotations", key: string) => owned.some((fields) => fields?.[kind].has(key));
+  const labels = pick(metadata.labels, (key) => key === labelNames.managed || isOwned("labels", key));
+  const annotations = pick(metadata.annotations, (key, { length }) => {
+    if (read.includes(key)) return length <= longest.annotation;
+    if (isOwned("annotations", key)) return true;
+    const mark = marks.find((one) => key === one || key.startsWith(`${one}-`));
+    return mark !== undefined && length <= (mark === names.kept ? longest.kept : longest.annotation);
+  });
+  const controller = ownerReferences?.find((owner) => owner.controller);
   return {
-    metadata: {
-      ...metadata,
-      ...(managedFields ? { managedFields: compact(managedFields) } : {}),
-      ...ownAnnotations(metadata.annotations),
-    },
+    ...identityOf(metadata),
+    ...(managedFields ? { managedFields: [...compact(ours), ...foreignOf(managedFields)] } : {}),
+    ...(labels ? { labels } : {}),
+    ...(annotations ? { annotations } : {}),
+    ...(controller ? { ownerReferences: [ownerOf(controller)] } : {}),
   };
 }
 
-function ownAnnotations(all: Record<string, string> | undefined): { annotations?: Record<string, string> } {
-  if (!all || !Object.hasOwn(all, lastApplied)) return {};
-  return { annotations: Object.fromEntries(Object.entries(all).filter(([key]) => key !== lastApplied)) };
+/** Whether an entry is of an apply under a field manager of ours. */
+function isOurs({ manager, operation, subresource }: ManagedFieldsEntry): boolean {
+  const isNamed = manager === fieldManager || (manager?.startsWith(`${fieldManager}-`) ?? false);
+  return isNamed && operation === "Apply" && !subresource;
+}
+
+/** Of those who own keys of the data, which keys; of others nothing. */
+function foreignOf(managedFields: readonly ManagedFieldsEntry[]): ManagedFieldsEntry[] {
+  const kept: ManagedFieldsEntry[] = [];
+  for (const entry of managedFields) {
+    if (kept.length >= mostForeign) break;
+    if (isOurs(entry)) continue;
+    const fieldsV1 = dataOf(entry);
+    if (fieldsV1 === undefined || fieldsV1.length > longest.foreignRecord) continue;
+    const { manager, operation, subresource } = entry;
+    const named = Object.entries({ manager, operation, subresource }).filter(([, text]) => text !== undefined);
+    const texts = Object.fromEntries(named.map(([key, text]) => [key, shortened(text!)]));
+    kept.push({ ...texts, fieldsType: "FieldsV1", fieldsV1 });
+  }
+  return kept;
+}
+
+/** What tells one object, and one version of it, from another. */
+function identityOf({ name, namespace, uid, resourceVersion, deletionTimestamp }: ObjectMeta): ObjectMeta {
+  const all = { name, namespace, uid, resourceVersion, deletionTimestamp };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+/** The controller, whose name and uid anybody may make as long as an object can be. */
+function ownerOf({ apiVersion, kind, name, uid }: OwnerReference): OwnerReference {
+  return {
+    apiVersion: shortened(apiVersion),
+    kind: shortened(kind),
+    name: shortened(name),
+    uid: shortened(uid),
+    controller: true,
+  };
+}
+
+/** A text of its own: a slice would keep all of a long one alive. */
+function shortened(text: string): string {
+  return text.length <= longest.name ? text : Buffer.from(text.slice(0, longest.name)).toString();
+}
+
+function pick(
+  all: Record<string, string> | undefined,
+  isKept: (key: string, value: string) => boolean,
+): Record<string, string> | undefined {
+  const kept = Object.entries(all ?? {}).filter(([key, value]) => isKept(key, value));
+  return kept.length > 0 ? Object.fromEntries(kept) : undefined;
+}
+
+function annotationOf(all: Record<string, string> | undefined, key: string): string | undefined {
+  return all && Object.hasOwn(all, key) ? all[key] : undefined;
 }

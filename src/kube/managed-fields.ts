@@ -37,10 +37,16 @@ export function ownedBy(
  * of it for shapes that no two Secrets share, since a list item's key holds a uid.
  */
 export function compact(managedFields: readonly ManagedFieldsEntry[]): ManagedFieldsEntry[] {
-  return managedFields.map(({ time: _time, apiVersion: _apiVersion, fieldsV1, ...rest }) => ({
+  return managedFields.map(({ apiVersion: _apiVersion, fieldsV1, ...rest }) => ({
     ...rest,
-    ...(fieldsV1 === undefined ? {} : { fieldsV1: JSON.stringify(fieldsV1) }),
+    ...(fieldsV1 === undefined ? {} : { fieldsV1: typeof fieldsV1 === "string" ? fieldsV1 : JSON.stringify(fieldsV1) }),
   }));
+}
+
+/** The fields of an entry that are keys of a Secret's data, as JSON; undefined where there are none. */
+export function dataOf(entry: ManagedFieldsEntry): string | undefined {
+  const data = child(fieldsOf(entry), "f:data");
+  return data === undefined ? undefined : JSON.stringify({ "f:data": data });
 }
 
 /** Another field manager that owns keys of a Secret's data. */

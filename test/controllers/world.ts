@@ -7,7 +7,7 @@ import { Identities } from "../../src/aws/identity.ts";
 import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
 import { Engine, type Settings } from "../../src/controllers/engine.ts";
 import type { Revisions } from "../../src/controllers/syncedsecret/revision.ts";
-import { trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
+import { trimNamespace, trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
 import { KubeClient } from "../../src/kube/client.ts";
 import { loadKubeConfig } from "../../src/kube/config.ts";
 import { PooledConnection } from "../../src/kube/pooled-connection.ts";
@@ -344,7 +344,9 @@ export class World {
       ? trimSecret
       : resource === syncedSecrets
         ? trimSyncedSecret
-        : (object: KubeObject) => object;
+        : resource === namespaces
+          ? trimNamespace
+          : (object: KubeObject) => object;
     const kind = { apiVersion: `${resource.group}/${resource.version}`, kind: resource.kind };
     const objects = mine.map((item) => (trim as (object: KubeObject) => KubeObject)({ ...kind, ...item }) as T);
     for (const change of store.replace(objects)) changed(change);

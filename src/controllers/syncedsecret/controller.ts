@@ -17,7 +17,7 @@ import type { Log } from "../../runtime/log.ts";
 import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { reindex } from "../index-of.ts";
-import { controllerOf } from "../secret-view.ts";
+import { applierOf } from "../secret-view.ts";
 import { Departed } from "./departed.ts";
 import { asksForExpiry, pollIntervalOf } from "./gathered.ts";
 import { isKeyNews, keysInUse } from "./keys.ts";
@@ -129,10 +129,12 @@ export class SyncedSecretController {
   secretChanged({ key, before, after }: Change<KubeObject>): void {
     const namespace = key.slice(0, key.indexOf("/"));
     for (const object of [before, after]) {
-      const owner = object?.metadata.ownerReferences?.find(
-        ({ controller, kind }) => controller && kind === "SyncedSecret",
-      );
-      if (owner && controllerOf(object?.metadata)) this.enqueue(`${namespace}/${owner.name}`, "drift");
+      // Anybody may write an owner reference: only one that we applied, for a SyncedSecret that there is, counts.
+      const uid = applierOf(object?.metadata);
+      const owner = object?.metadata.ownerReferences?.find((one) => one.uid === uid);
+      if (uid === undefined || !owner) continue;
+      const resource = `${namespace}/${owner.name}`;
+      if (this.#options.resources.get(resource)?.metadata.uid === uid) this.enqueue(resource, "drift");
     }
     for (const dependent of each(this.#byTarget.get(key))) this.enqueue(dependent, "drift");
   }

@@ -1,6 +1,6 @@
 import { fieldManager } from "../../api/annotations.ts";
 import type { Failure } from "../../runtime/failure.ts";
-import { controllerOf, type SecretView } from "../secret-view.ts";
+import { applierOf, type SecretView } from "../secret-view.ts";
 import type { Gathered } from "./gathered.ts";
 import { writeFailure } from "./refused.ts";
 import { mergeManagers } from "./sweep.ts";
@@ -26,7 +26,7 @@ export async function removeOthers(
     const isTarget = name === target.name;
     const metadata = view.known(namespace!, name) ?? (isTarget ? undefined : await view.look(namespace!, name));
     if (!metadata) continue;
-    const isOwned = controllerOf(metadata) === uid;
+    const isOwned = applierOf(metadata) === uid;
     if (!isTarget && isOwned) {
       const removed = await writer.remove(namespace!, name, metadata, lane);
       if (removed.outcome === "again") return "again";

@@ -1,16 +1,13 @@
-import { createHash } from "node:crypto";
 import { annotations } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
-
-/** Characters of a refresh annotation that a status keeps as they are; a longer one is kept as a digest. */
-const markAtMost = 1_024;
+import { markOf } from "../refresh-mark.ts";
 
 /** What `kubectl annotate … keyferry.io/refresh=…` asks for, until it has been done. */
 export function pendingRefresh(resource: SyncedSecret): string | undefined {
   const { annotations: own } = resource.metadata;
   const asked = own && Object.hasOwn(own, annotations.refresh) ? own[annotations.refresh] : undefined;
   if (asked === undefined) return undefined;
-  const mark = asked.length <= markAtMost ? asked : `sha256:${createHash("sha256").update(asked).digest("hex")}`;
+  const mark = markOf(asked);
   return mark === resource.status?.lastHandledRefresh ? undefined : mark;
 }
 
