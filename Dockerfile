@@ -19,7 +19,8 @@ COPY --from=build /build/dist/keyferry.js dist/keyferry.js
 ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=131072
 # The heap ends at a share of the memory limit, whatever that is; the rest is for buffers, TLS and code. Why its young
 # generation ends where it does, and what all of it grows by: src/cli/memory.ts.
-ENV NODE_ENV=production NODE_OPTIONS="--max-old-space-size-percentage=65 --max-semi-space-size=8"
+ENV NODE_ENV=production NODE_OPTIONS="--disable-sigusr1 --max-old-space-size-percentage=65 --max-semi-space-size=8"
+# --disable-sigusr1: src/cli/harden.ts does the same, from the moment on at which it is loaded.
 # A number, since a kubelet can tell only of a number that it is not root.
 USER 65532:65532
 ENTRYPOINT ["node", "dist/keyferry.js"]

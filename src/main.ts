@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import "./cli/harden.ts";
 import "./cli/memory.ts";
 import { run } from "./cli/program.ts";
 

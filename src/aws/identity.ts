@@ -83,7 +83,7 @@ export class Identities {
   readonly #settings: ClientSettings;
   /** By key, the least recently used first. */
   readonly #members = new Map<string, Member>();
-  #closed = false;
+  #isStopped = false;
 
   constructor(options: IdentitiesOptions) {
     this.#options = options;
@@ -113,9 +113,14 @@ export class Identities {
     return member.identity;
   }
 
-  /** Destroys every client. Calls that are under way fail, and so do later ones. */
+  /** Begins no call any more, to no service: each is an AwsFailure. Calls that are under way may end. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  /** Stops, and destroys every client: calls that are under way fail. */
   close(): void {
-    this.#closed = true;
+    this.stop();
     for (const member of this.#members.values()) this.#drop(member, true);
   }
 
@@ -126,7 +131,7 @@ export class Identities {
     // The operator's own session is one for all, whichever namespace asks first.
     const start = credentialsOf(spec.credentials, spec.region, sessionName(clusterName));
     const borrow = async <T>(use: (clients: Clients) => Promise<T>): Promise<T> => {
-      if (this.#closed) throw new Closed();
+      if (this.#isStopped) throw new Closed();
       this.#touch(member);
       member.clients ??= makeClients(spec, this.#settings, roles ? inRole(roles, start) : start);
       const { clients } = member;

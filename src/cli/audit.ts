@@ -1,7 +1,7 @@
-import { write as writeTo } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { constants, write as writeTo } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import type { Sink } from "../runtime/audit-writer.ts";
-import { type Clock, sleep } from "../runtime/clock.ts";
+import { type Clock, sleep, type Timer } from "../runtime/clock.ts";
 
 /** Milliseconds between two tries while what reads our output is behind. */
 const againMs = 20;
@@ -11,27 +11,99 @@ export function auditSink(path: string, clock: Clock): Sink {
   return path === "-" ? outputSink(clock) : fileSink(path, clock);
 }
 
-/** A file, readable by its owner only. It is opened at the first line, and anew after each failure. */
+/** Milliseconds between two looks whether the path still leads to the file that is open. */
+const lookMs = 2_000;
+/** For a FIFO too: without a reader it is an error to open it, and a wait for one would not end with the process. */
+const appending = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+
+/**
+ * A file, readable by its owner only. It is opened at the first line, and anew after each failure, and where the path leads
+ * to another file or to none: whoever rotates it tells us nothing.
+ */
 function fileSink(path: string, clock: Clock): Sink {
-  let file: FileHandle | undefined;
+  const cut = { isTorn: false };
+  let opened: Opened | undefined;
+  let looking: Timer | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+  const alone = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = last.then(work, work);
+    last = done;
+    return done;
+  };
   const close = async () => {
-    const opened = file;
-    file = undefined;
-    await opened?.close();
+    looking?.cancel();
+    const { file } = opened ?? {};
+    opened = undefined;
+    await file?.close();
   };
-  const write = writerOf(async (bytes, offset) => (await file!.write(bytes, offset)).bytesWritten, clock);
+  const reopen = async () => {
+    if (opened && (await leadsTo(path, opened))) return;
+    await close();
+    const file = await open(path, appending, 0o600);
+    const stats = await file.stat();
+    opened = { file, dev: stats.dev, ino: stats.ino, isRegular: stats.isFile() };
+    // An earlier process may have been killed within a line.
+    if (opened.isRegular) cut.isTorn = !(await isWholeLines(path, stats.size));
+    // A file that was deleted keeps its place on the disk for as long as it is open.
+    looking = clock.setTimer(look, lookMs);
+  };
+  const look = () => {
+    void alone(async () => {
+      if (!opened) return;
+      await reopen();
+      looking?.cancel();
+      looking = clock.setTimer(look, lookMs);
+    }).catch(() => close().catch(() => {}));
+  };
+  const append = writerOf(async (bytes, offset) => (await opened!.file.write(bytes, offset)).bytesWritten, clock, cut);
+  /** Lines count as written only where the file was still there afterwards. */
+  const appendToFile: Sink["write"] = async (lines, wrote) => {
+    let whole = 0;
+    let failure: unknown;
+    await append(lines, (more) => {
+      whole += more;
+    }).catch((error: unknown) => {
+      failure = error;
+    });
+    const { nlink } = await opened!.file.stat();
+    if (nlink === 0) throw Object.assign(new Error("the file was deleted"), { code: "ENOENT" });
+    if (whole > 0) wrote(whole);
+    if (failure) throw failure;
+  };
   return {
-    async write(lines, wrote) {
-      try {
-        file ??= await open(path, "a", 0o600);
-        await write(lines, wrote);
-      } catch (error) {
-        await close().catch(() => {});
-        throw error;
-      }
-    },
-    close,
+    write: (lines, wrote) =>
+      alone(async () => {
+        try {
+          await reopen();
+          await (opened!.isRegular ? appendToFile : append)(lines, wrote);
+        } catch (error) {
+          await close().catch(() => {});
+          throw error;
+        }
+      }),
+    close: () => alone(close),
   };
+}
+
+interface Opened {
+  file: FileHandle;
+  dev: number;
+  ino: number;
+  isRegular: boolean;
+}
+
+async function leadsTo(path: string, { dev, ino }: Opened): Promise<boolean> {
+  const there = await stat(path).catch(() => undefined);
+  return there?.dev === dev && there.ino === ino;
+}
+
+/** Whether a file of this size ends with a whole line; where it cannot be read, it may not. */
+async function isWholeLines(path: string, size: number): Promise<boolean> {
+  if (size === 0) return true;
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(() => undefined);
+  const { buffer, bytesRead } = (await file?.read(Buffer.alloc(1), 0, 1, size - 1).catch(() => undefined)) ?? {};
+  await file?.close();
+  return bytesRead === 1 && buffer![0] === lineFeed;
 }
 
 /**
@@ -59,11 +131,15 @@ function outputSink(clock: Clock): Sink {
  * takes; of a line that was cut off by a failure it remembers that the next one has to begin anew.
  *
  * @param take takes bytes from an offset on, and gives how many it took
+ * @param cut whether the last line was cut off, which is kept up to date
  */
-export function writerOf(take: (bytes: Buffer, offset: number) => Promise<number>, clock: Clock): Sink["write"] {
-  let isTorn = false;
+export function writerOf(
+  take: (bytes: Buffer, offset: number) => Promise<number>,
+  clock: Clock,
+  cut = { isTorn: false },
+): Sink["write"] {
   return async (lines, wrote) => {
-    const before = isTorn ? "\n" : "";
+    const before = cut.isTorn ? "\n" : "";
     const bytes = Buffer.from(before + lines.join(""));
     const left = lines.map((line) => Buffer.byteLength(line));
     for (let [offset, end] = [0, before.length]; offset < bytes.length; ) {
@@ -73,7 +149,7 @@ export function writerOf(take: (bytes: Buffer, offset: number) => Promise<number
       });
       if (taken === 0) await sleep(clock, againMs);
       offset += taken;
-      if (offset > 0) isTorn = bytes[offset - 1] !== lineFeed;
+      if (offset > 0) cut.isTorn = bytes[offset - 1] !== lineFeed;
       let whole = 0;
       for (; left.length > 0 && end + left[0]! <= offset; whole++) end += left.shift()!;
       if (whole > 0) wrote(whole);

@@ -19,10 +19,10 @@ import { makeLog } from "./log.ts";
 import { processMeter } from "./meter.ts";
 import { version } from "./version.ts";
 
-/** Milliseconds that a stop may take before the process ends all the same. */
-const stopWithinMs = 15_000;
+/** Milliseconds that a stop may take before the process ends all the same; whoever stopped it waits for five seconds. */
+const stopWithinMs = 4_500;
 /** Milliseconds of it that the last lines of the audit may take. */
-const auditWithinMs = 2_000;
+const auditWithinMs = 750;
 
 /**
  * Builds the operator and runs it until SIGTERM or SIGINT.
@@ -36,6 +36,17 @@ export async function runController(settings: ControllerSettings): Promise<numbe
   const userAgent = `keyferry/${version}`;
   const clock = systemClock;
   const stop = new AbortController();
+  const end = (signal: NodeJS.Signals) => {
+    // A second signal must not cut the stop off.
+    if (stop.signal.aborted) return;
+    log.info({ signal }, "stopping");
+    stop.abort();
+    // Nothing is lost that the next process does not do again, so that this is no failure either.
+    setTimeout(() => process.exit(0), stopWithinMs).unref();
+  };
+  // At once: the default action is to end in the middle of something, or as a container's first process to ignore it.
+  process.on("SIGTERM", end);
+  process.on("SIGINT", end);
   try {
     const env = settings.kubeconfig === undefined ? process.env : { ...process.env, KUBECONFIG: settings.kubeconfig };
     const connection = new PooledConnection({ load: () => loadKubeConfig({ env }), clock, log });
@@ -68,13 +79,6 @@ export async function runController(settings: ControllerSettings): Promise<numbe
       },
     });
     await serveAll(settings, metrics, operator, log);
-    const end = (signal: NodeJS.Signals) => {
-      log.info({ signal }, "stopping");
-      stop.abort();
-      setTimeout(() => process.exit(1), stopWithinMs).unref();
-    };
-    process.once("SIGTERM", end);
-    process.once("SIGINT", end);
     log.info({ version, readOnly: settings.readOnly, namespaces: settings.namespaces }, "starting");
     if (settings.defaultConnectionRegion !== undefined) {
       void ensureDefaultConnection(client, settings.defaultConnectionRegion, clock, log, stop.signal);

@@ -9,7 +9,8 @@ import { malloc } from "./malloc.ts";
 // The C library reads its settings when a process starts, so where the environment lacks them (the image has them) the
 // process begins again as the same process: its id, its files and its terminal stay what they are.
 if (process.platform === "linux" && process.argv[2] === "controller" && process.env.MALLOC_ARENA_MAX === undefined) {
-  const args = [process.execPath, ...process.execArgv, ...youngGeneration(), ...process.argv.slice(1)];
+  const node = [...process.execArgv, "--disable-sigusr1", ...youngGeneration()];
+  const args = [process.execPath, ...node, ...process.argv.slice(1)];
   try {
     process.execve?.(process.execPath, args, { ...malloc, ...process.env });
   } catch {

@@ -94,9 +94,14 @@ export class Engine {
   readonly connections: ConnectionController;
   readonly events: EventHub;
   readonly #view: SecretView;
+  readonly #worlds: Worlds;
+  readonly #writes: WritePlaces;
+  readonly #stopping = new AbortController();
 
   constructor(worlds: Worlds, views: Views) {
     const { client, clock, random, metrics, log, settings, audit, revisions = new Revisions() } = worlds;
+    const stopping = this.#stopping.signal;
+    this.#worlds = worlds;
     this.queues = { syncedSecrets: new WorkQueue({ clock, random }), connections: new WorkQueue({ clock, random }) };
     this.recorder = new EventRecorder({
       client,
@@ -164,6 +169,7 @@ export class Engine {
       ...(settings.defaultConnection ? { fallback: settings.defaultConnection } : {}),
     });
     const writes = new WritePlaces({ clock, random });
+    this.#writes = writes;
     this.#view = new SecretView(views.secrets, client, clock);
     this.writer = new SecretWriter(client, this.#view, writes);
     const { readOnly, protectedNamespaces, perObjectMetrics } = settings;
@@ -200,6 +206,7 @@ export class Engine {
       perObjectMetrics,
       readOnly,
       vouchers,
+      stopping,
     });
     this.events = new EventHub({
       observer: this.observer,
@@ -226,8 +233,12 @@ export class Engine {
       changed: (key) => this.syncedSecrets.connectionChanged(key),
       outages: this.outages,
       usedFrom: (key) => new Set([...this.syncedSecrets.usersOf(key)].map(namespaceOf)),
+      stopping,
     });
-    this.connections = new ConnectionController({ reconciler, connections, queue: this.queues.connections, log });
+    this.connections = new ConnectionController({
+      ...{ reconciler, connections, log, stopping },
+      queue: this.queues.connections,
+    });
     metrics.atScrape(() => {
       for (const { priority, forMs } of this.queues.syncedSecrets.waits()) metrics.waits(laneOf(priority), 1, forMs);
       for (const { lane, depth, oldestMs } of writes.waits()) metrics.waits(lane, depth, oldestMs);
@@ -235,6 +246,24 @@ export class Engine {
     this.queues.syncedSecrets.onIdle(() => {
       if (!this.syncedSecrets.isHolding) this.observer.endWave();
     });
+  }
+
+  /**
+   * Begins no call to AWS and no write any more: what waits is rejected, what is under way may end. What fails from here
+   * on is reported nowhere, since the next process will see for itself.
+   *
+   * @param writesMs milliseconds that writes under way have to end
+   */
+  stop(writesMs: number): void {
+    const { client, identities } = this.#worlds;
+    this.#stopping.abort();
+    client.stop(writesMs);
+    identities.stop();
+    this.#writes.stop();
+    this.lanes.stop();
+    this.observer.stop();
+    this.outages.stop();
+    this.keys.stop();
   }
 
   /** Takes a change of a Secret's metadata. */

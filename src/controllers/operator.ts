@@ -13,13 +13,18 @@ import {
 } from "../kube/resource.ts";
 import type { Change } from "../kube/store.ts";
 import { runWorkers } from "../kube/work-queue.ts";
-import { sleep } from "../runtime/clock.ts";
+import { endsWithin, sleep } from "../runtime/clock.ts";
 import type { AnyConnection } from "./connection/resolve.ts";
 import { Engine, type Worlds } from "./engine.ts";
 import { sweepLeftovers } from "./syncedsecret/sweep.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "./trim.ts";
 
 const connectionsAtOnce = 20;
+/**
+ * Milliseconds that a stop gives to what is under way: to writes, to calls to AWS, to what is left to do when these have
+ * been cut off, and to Events. With the audit's own time it stays below the five seconds that a stop may take.
+ */
+const endsWithinMs = { writes: 1_000, calls: 2_000, rest: 250, events: 750 };
 
 /** The operator: watches that fill the caches, and workers that empty the engine's queues. */
 export class Operator {
@@ -68,10 +73,28 @@ export class Operator {
     return Object.values(this.#caches).every((cache) => cache.hasSynced);
   }
 
-  /** Works until `signal` aborts, and returns when what was under way has ended. */
+  /**
+   * Works until `signal` aborts. From then on no call to AWS and no write begins; returns when what was under way has
+   * ended, or after three seconds, with every client of AWS closed and the Events written.
+   */
   async run(signal: AbortSignal): Promise<void> {
+    const { identities, clock } = this.#worlds;
+    const { recorder } = this.#engine;
+    const stop = () => this.#engine.stop(endsWithinMs.writes);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+    const working = this.#work(signal);
+    await Promise.race([working, aborted(signal)]);
+    await endsWithin(clock, working, endsWithinMs.calls);
+    // Calls that hang fail now: the audit says of each that it was made.
+    identities.close();
+    await endsWithin(clock, working, endsWithinMs.rest);
+    await recorder.flush(endsWithinMs.events);
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
     const { client, log, clock, settings } = this.#worlds;
-    const { queues, connections, syncedSecrets: resources, observer, keys, events, recorder, writer } = this.#engine;
+    const { queues, connections, syncedSecrets: resources, events, writer } = this.#engine;
     const watching = Promise.all(Object.values(this.#caches).map((cache) => cache.run(signal)));
     while (!signal.aborted && !this.isReady) await sleep(clock, 20, signal);
     if (!signal.aborted) {
@@ -100,10 +123,6 @@ export class Operator {
       await Promise.all([connecting, syncing]);
     }
     await Promise.all([watching, events.stop()]);
-    observer.stop();
-    this.#engine.outages.stop();
-    keys.stop();
-    await recorder.flush();
   }
 
   /** A cache of every namespace that the operator works in, and of one more. */
@@ -125,6 +144,13 @@ export class Operator {
     const scope = namespace === undefined ? {} : { namespace };
     return new Reflector<T>({ source: client, resource, ...scope, ...options, clock, random, metrics, log });
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 interface WatchOptions<T> {

@@ -1,6 +1,6 @@
 import type { ListOptions, ListPage, ListWatch, WatchOptions } from "./list-watch.ts";
 import { describe, objectPathOf, pathOf, queryOf } from "./path.ts";
-import type { KubeObject, ObjectMeta, Resource } from "./resource.ts";
+import { events, type KubeObject, type ObjectMeta, type Resource } from "./resource.ts";
 import { type Call, notUnderstood, Transport, type TransportOptions } from "./transport.ts";
 
 export interface GetOptions {
@@ -47,6 +47,15 @@ export class KubeClient implements ListWatch {
 
   constructor(options: TransportOptions) {
     this.#transport = new Transport(options);
+  }
+
+  /**
+   * Begins no write any more but Events: each is a KubeError `other`.
+   *
+   * @param writesMs milliseconds that writes under way have to end
+   */
+  stop(writesMs: number): void {
+    this.#transport.stop(writesMs);
   }
 
   async get<T extends KubeObject>(
@@ -148,6 +157,7 @@ export class KubeClient implements ListWatch {
       headers: { "content-type": "application/merge-patch+json" },
       body: JSON.stringify(patch),
       signal,
+      afterStop: resource === events,
     });
   }
 
@@ -164,6 +174,7 @@ export class KubeClient implements ListWatch {
       headers: { "content-type": "application/json" },
       body: JSON.stringify(object),
       signal,
+      afterStop: resource === events,
     });
   }
 

@@ -1,4 +1,4 @@
-import { type Clock, sleep, type Timer } from "../runtime/clock.ts";
+import { type Clock, endsWithin, sleep, type Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { KubeClient } from "./client.ts";
 import { isRetryable, KubeError } from "./errors.ts";
@@ -84,12 +84,18 @@ export class EventRecorder {
     this.#round ??= clock.setTimer(() => this.#lookThrough(), finishMs);
   }
 
-  /** Resolves when all that was recorded has been written or given up; each write is tried once from now on. */
-  async flush(): Promise<void> {
-    const now = this.#options.clock.now();
+  /**
+   * Resolves when all that was recorded has been written or given up; each write is tried once from now on.
+   *
+   * @param withinMs milliseconds after which it resolves all the same, and what waits is given up; no bound when left out
+   */
+  async flush(withinMs?: number): Promise<void> {
+    const { clock } = this.#options;
+    const now = clock.now();
     for (const series of this.#series.values()) if (series.count > series.toldCount) this.#tell(series, now);
     this.#hurry.abort();
-    await this.#writing;
+    if (withinMs === undefined) await this.#writing;
+    else if (!(await endsWithin(clock, this.#writing ?? Promise.resolve(), withinMs))) this.#waiting = [];
     this.#hurry = new AbortController();
   }
 

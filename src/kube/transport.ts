@@ -33,7 +33,11 @@ export interface Call {
   headers?: Record<string, string>;
   body?: string;
   signal?: AbortSignal | undefined;
+  /** A write that may still be begun after `stop`: an Event. */
+  afterStop?: boolean;
 }
+
+const reading: readonly Verb[] = ["get", "list", "watch"];
 
 /** A Status is some hundred bytes; one with many causes, some thousand. */
 const longestFailure = 2 ** 18;
@@ -45,10 +49,26 @@ const longestFailure = 2 ** 18;
 export class Transport {
   #options: TransportOptions;
   #timeoutMs: number;
+  #isStopped = false;
+  /** What ends each write that is under way. */
+  readonly #writes = new Set<() => void>();
 
   constructor(options: TransportOptions) {
     this.#options = options;
     this.#timeoutMs = options.timeoutMs ?? 30_000;
+  }
+
+  /**
+   * Begins no write any more but those of `afterStop`: each is a KubeError `other`. Writes under way have some time to end.
+   *
+   * @param writesMs that time in milliseconds
+   */
+  stop(writesMs: number): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#options.clock.setTimer(() => {
+      for (const cancel of this.#writes) cancel();
+    }, writesMs);
   }
 
   /** Resolves to the JSON of a 2xx answer, an object or a list; `mostBytes` bounds it. */
@@ -98,9 +118,15 @@ export class Transport {
     goesOn?: (result: T) => Readable,
   ): Promise<T> {
     const { signal, request } = call;
+    const isRefusable = !reading.includes(call.verb) && !call.afterStop;
+    if (isRefusable && this.#isStopped) throw new KubeError("other", `${request}: not begun, the operator is stopping`);
     const controller = new AbortController();
     const cancel = () => controller.abort(new KubeError("other", `${request}: cancelled`));
-    const release = () => signal?.removeEventListener("abort", cancel);
+    const release = () => {
+      signal?.removeEventListener("abort", cancel);
+      this.#writes.delete(cancel);
+    };
+    if (isRefusable) this.#writes.add(cancel);
     const timer = this.#options.clock.setTimer(() => {
       controller.abort(new KubeError("timeout", `${request}: no answer in ${this.#timeoutMs} ms`));
     }, this.#timeoutMs);

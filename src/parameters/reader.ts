@@ -209,7 +209,9 @@ export class Reader {
       const answer = await this.#lanes.run(identity, lane, call, { namespace });
       if (answer) await this.#answered(mailbox, batch!, answer);
     } catch (error) {
-      await this.#failed(mailbox, batch!, asFailure(error));
+      // A call that was refused before its turn, at a stop, has taken nothing yet.
+      batch ??= (asks as () => Ask[])();
+      await this.#failed(mailbox, batch, asFailure(error));
     } finally {
       mailbox.open -= 1;
       this.#dropIfEmpty(mailbox);

@@ -1,5 +1,5 @@
 import { type Audit, type AuditEvent, auditLines } from "./audit.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, endsWithin } from "./clock.ts";
 import type { Log } from "./log.ts";
 
 /** Where lines go. */
@@ -72,16 +72,8 @@ export class AuditWriter {
   /** Resolves when everything is written or lost, and closes the sink; after `ms`, what is not written is lost. */
   async close(ms: number): Promise<void> {
     const { clock, sink } = this.#options;
-    const over = new Promise<void>((resolve) => {
-      const timer = clock.setTimer(resolve, ms);
-      void this.#written().then(() => {
-        timer.cancel();
-        resolve();
-      });
-    });
-    await over;
-    if (!this.#writing) {
-      await sink.close().catch(() => {});
+    if (await endsWithin(clock, this.#written(), ms)) {
+      await endsWithin(clock, sink.close(), ms);
       return;
     }
     this.#isOver = true;

@@ -51,6 +51,22 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
 }
 
 /**
+ * Waits for `work`, however it ends, for `ms` milliseconds of `clock` at most.
+ *
+ * @returns whether it has ended; never rejects
+ */
+export function endsWithin(clock: Clock, work: Promise<unknown>, ms: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = clock.setTimer(() => resolve(false), ms);
+    const end = () => {
+      timer.cancel();
+      resolve(true);
+    };
+    work.then(end, end);
+  });
+}
+
+/**
  * Exponential backoff with jitter.
  *
  * @param attempt 0 for the first retry

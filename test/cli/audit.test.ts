@@ -1,8 +1,10 @@
-import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { execFile, spawn } from "node:child_process";
+import { constants } from "node:fs";
+import { mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { promisify } from "node:util";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { auditSink, writerOf } from "../../src/cli/audit.ts";
@@ -97,6 +99,72 @@ describe("a file", () => {
     await sink.write(["2\n"], wrote);
     await sink.close();
     expect(await readFile(path, "utf8")).toBe("2\n");
+  });
+
+  it("that is renamed or deleted is made anew, for the next line and without one", async () => {
+    const path = join(folder, "rotated.jsonl");
+    const clock = new FakeClock();
+    const sink = auditSink(path, clock);
+    await sink.write(["1\n"], wrote);
+    await rename(path, `${path}.1`);
+    await sink.write(["2\n"], wrote);
+    await rm(path);
+    await sink.write(["3\n"], wrote);
+    expect(await readFile(`${path}.1`, "utf8")).toBe("1\n");
+    expect(await readFile(path, "utf8")).toBe("3\n");
+    await rename(path, `${path}.2`);
+    await clock.advance(2_000);
+    await expect.poll(() => readFile(path, "utf8").catch(() => undefined)).toBe("");
+    await rm(path);
+    await clock.advance(2_000);
+    await expect.poll(() => readFile(path, "utf8").catch(() => undefined)).toBe("");
+    await sink.close();
+    expect(clock.pending).toBe(0);
+    expect(written).toBe(3);
+  });
+
+  it("that is deleted while lines are written takes none of them as written, and the next file has them", async () => {
+    const path = join(folder, "deleted.jsonl");
+    const sink = auditSink(path, systemClock);
+    await sink.write(["1\n"], wrote);
+    const lines = Array.from({ length: 20_000 }, (_, index) => `${index}${"x".repeat(1_000)}\n`);
+    const writing = sink.write(lines, wrote);
+    await rm(path);
+    // It was deleted either before the first byte or before the last; after it, all of them were written.
+    const failure = await writing.catch((error: unknown) => error);
+    if (failure) {
+      expect(failure).toMatchObject({ code: "ENOENT" });
+      expect(written).toBe(1);
+      await sink.write(lines, wrote);
+    }
+    expect(await readFile(path, "utf8")).toBe(lines.join(""));
+    expect(written).toBe(1 + lines.length);
+    await sink.close();
+  });
+
+  it("that an earlier process left within a line goes on with a new line", async () => {
+    const path = join(folder, "torn.jsonl");
+    await writeFile(path, '{"audit":1,"ti');
+    const sink = auditSink(path, systemClock);
+    await sink.write(["2\n"], wrote);
+    await sink.close();
+    expect(await readFile(path, "utf8")).toBe('{"audit":1,"ti\n2\n');
+    expect(written).toBe(1);
+  });
+
+  it("that is a FIFO without a reader is an error at once, and is written to when there is one", async () => {
+    const path = join(folder, "fifo");
+    await promisify(execFile)("mkfifo", [path]);
+    const sink = auditSink(path, systemClock);
+    await expect(sink.write(["1\n"], wrote)).rejects.toMatchObject({ code: "ENXIO" });
+    const reader = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    await sink.write(["2\n"], wrote);
+    expect((await reader.read(Buffer.alloc(9))).buffer.toString("latin1", 0, 2)).toBe("2\n");
+    await reader.close();
+    await expect(sink.write(["3\n"], wrote)).rejects.toMatchObject({ code: "EPIPE" });
+    await expect(sink.write(["3\n"], wrote)).rejects.toMatchObject({ code: "ENXIO" });
+    expect(written).toBe(1);
+    await sink.close();
   });
 
   it("on a disk that is full is an error, and no end", async () => {

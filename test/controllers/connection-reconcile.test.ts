@@ -51,6 +51,7 @@ it("a connection whose home does not answer waits for the first region that does
     clock: new FakeClock(),
     log: {},
     changed: nothing,
+    stopping: new AbortController().signal,
   };
   Object.assign(options.events, { isProved: () => false });
   await new ConnectionReconciler(options as unknown as ConnectionReconcilerOptions).reconcile(key);

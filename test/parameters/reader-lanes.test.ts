@@ -264,3 +264,16 @@ describe("a second opinion", () => {
     ]);
   });
 });
+
+describe("a stop", () => {
+  it("answers each ask that waits with a failure, and sends nothing more", async () => {
+    const reads = names(500).map((name) => reader.read(identity, name, { decrypt: true, lane: "bulk" }));
+    await rig.clock.advance(100);
+    const sent = aws.calls.length;
+    rig.lanes.stop();
+    await rig.clock.advance(60_000);
+    const answers = await Promise.all(reads);
+    expect(answers.filter(({ state }) => state !== "failed")).toEqual([]);
+    expect(aws.calls).toHaveLength(sent);
+  });
+});

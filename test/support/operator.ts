@@ -13,6 +13,8 @@ export interface RunningOperator {
   log(): Promise<string>;
   /** One metric's value, the sum over its series that carry `labels`; 0 where there is none. */
   metric(name: string, labels?: Record<string, string>): Promise<number>;
+  /** The exit code when it has ended; null when a signal ended it. */
+  exited: Promise<number | null>;
   /** SIGTERM, and waits until it has ended. */
   stop(): Promise<void>;
   /** SIGKILL, and waits until it has ended. */
@@ -55,6 +57,7 @@ export async function startOperator(options: {
     probesUrl: `http://127.0.0.1:${probes}`,
     logFile,
     log,
+    exited: program.exited,
     async metric(name, labels = {}) {
       const page = await (await fetch(operator.metricsUrl)).text();
       const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);

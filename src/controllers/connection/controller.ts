@@ -17,6 +17,8 @@ export interface ConnectionControllerOptions {
   connections: Connections;
   queue: WorkQueue;
   log: Log;
+  /** Aborted when nothing may be begun any more. */
+  stopping: AbortSignal;
 }
 
 /** Says when connections are reconciled: on a change of spec, of their credentials, and once an interval. */
@@ -25,14 +27,16 @@ export class ConnectionController {
   readonly #connections: Connections;
   readonly #queue: WorkQueue;
   readonly #log: Log;
+  readonly #stopping: AbortSignal;
   /** Connections by the Secret that holds their credentials, namespace/name. */
   readonly #bySecret = new Map<string, Set<string>>();
 
-  constructor({ reconciler, connections, queue, log }: ConnectionControllerOptions) {
+  constructor({ reconciler, connections, queue, log, stopping }: ConnectionControllerOptions) {
     this.#reconciler = reconciler;
     this.#connections = connections;
     this.#queue = queue;
     this.#log = log;
+    this.#stopping = stopping;
   }
 
   /** Takes a change from the watch of either kind. */
@@ -75,6 +79,7 @@ export class ConnectionController {
       this.#queue.forget(key);
       if (Number.isFinite(afterMs)) this.#queue.addAfter(key, afterMs);
     } catch (error) {
+      if (this.#stopping.aborted) return;
       const said = error instanceof KubeError ? error.message : error instanceof Error ? error.name : "unknown";
       this.#log.warn({ connection: key, error: said }, "a connection could not be reconciled; it is tried again");
       this.#queue.retry(key);

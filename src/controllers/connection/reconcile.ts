@@ -38,6 +38,8 @@ export interface ConnectionReconcilerOptions {
   outages: Pick<Outages, "watch" | "unwatch" | "isDown">;
   /** The namespaces whose SyncedSecrets name a connection. */
   usedFrom: (key: string) => ReadonlySet<string>;
+  /** Aborted when nothing may be begun any more: what fails from there on is not reported. */
+  stopping: AbortSignal;
   identities: Identities;
   /** The operator's `--cluster-name`; empty where it has none. */
   clusterName: string;
@@ -93,6 +95,7 @@ export class ConnectionReconciler {
       return { retry: false, afterMs: Infinity };
     }
     const resolved = await this.#resolve(connection, before);
+    if (this.#options.stopping.aborted) return { retry: false, afterMs: Infinity };
     connections.set(key, resolved);
     if (resolved.state === "ready") this.#begin(key, resolved);
     if (isDifferent(before, resolved)) changed(key);

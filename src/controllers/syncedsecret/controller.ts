@@ -53,6 +53,8 @@ export interface SyncedSecretControllerOptions {
   /** No Secret is written. */
   readOnly: boolean;
   vouchers: Vouchers;
+  /** Aborted when nothing may be begun any more: what fails from there on is not reported. */
+  stopping: AbortSignal;
 }
 
 /** Milliseconds after which what nothing announces is looked at again: a key that was enabled, a role that was granted. */
@@ -216,7 +218,7 @@ export class SyncedSecretController {
 
   /** @returns whether it came to an end; false where it begins again at once, since something changed meanwhile */
   async #reconcile(key: string, resource: Resource, lane: Lane): Promise<boolean> {
-    const { reconciler, queue, metrics, clock, log } = this.#options;
+    const { reconciler, queue, metrics, clock, log, stopping } = this.#options;
     const startedAt = clock.monotonic();
     const endWaiting = lane === "interactive" ? this.#statuses.tellWhenItLasts(key, resource) : async () => resource;
     let outcome: Outcome;
@@ -224,6 +226,7 @@ export class SyncedSecretController {
     try {
       outcome = await reconciler.reconcile(resource, lane);
     } catch (error) {
+      if (stopping.aborted) return true;
       const said = error instanceof KubeError ? error.message : error instanceof Error ? error.name : "unknown";
       log.warn({ syncedSecret: key, error: said }, "a reconcile did not come to an end; it is tried again");
       metrics.syncs.inc({ result: "error", reason: "" });
@@ -232,6 +235,7 @@ export class SyncedSecretController {
     } finally {
       latest = await endWaiting();
     }
+    if (stopping.aborted && outcome.kind !== "current") return true;
     metrics.syncDuration.observe((clock.monotonic() - startedAt) / 1_000);
     if (outcome.kind === "nothing") {
       queue.forget(key);
@@ -252,7 +256,7 @@ export class SyncedSecretController {
     outcome: Exclude<Outcome, { kind: "again" | "nothing" }>,
     lane: Lane,
   ): Promise<void> {
-    const { queue, clock, recorder, random, keys, connections } = this.#options;
+    const { queue, clock, recorder, random, keys, connections, stopping } = this.#options;
     const grant = connections.grant(resource);
     const identity = grant.state === "granted" ? grant.granted.identity : undefined;
     keys.depend(key, identity, identity ? keysInUse(resource, outcome, identity.region) : []);
@@ -271,6 +275,7 @@ export class SyncedSecretController {
     const { name, namespace, uid } = metadata;
     const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
     for (const event of summary.events) recorder.record(regarding, { ...event, action: "Sync" });
+    if (stopping.aborted) return;
     if (summary.statusChanged && !(await this.#statuses.write(key, resource, summary.status, lane))) {
       queue.retry(key, priorityOf(lane));
       return;

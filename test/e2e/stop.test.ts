@@ -1,0 +1,177 @@
+import { execFile } from "node:child_process";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type RunningOperator, until } from "../support/operator.ts";
+import { removeAtEnd } from "../support/supervise.ts";
+import { documents, keysOf, openStage, synced } from "./stage.ts";
+
+const stage = await openStage();
+const { cluster, aws, audit } = stage;
+const folder = await mkdtemp(join(tmpdir(), "keyferry-stop-"));
+removeAtEnd(folder);
+
+/** Milliseconds for a signal to be delivered and handled, on a busy machine too. */
+const deliveryMs = 250;
+const resources = 60;
+
+let operator: RunningOperator | undefined;
+let round = 0;
+
+beforeEach(() => stage.connect({ limits: { ssmRequestsPerSecond: 1, kmsRequestsPerSecond: 1 } }));
+
+afterEach(async () => {
+  aws.clearFaults();
+  await operator?.stop();
+  operator = undefined;
+});
+afterAll(() => stage.close());
+
+/** Applies SyncedSecrets of ten parameters each, of which one request a second reads one. */
+async function bulk(): Promise<string> {
+  const namespace = `stop-${round++}`;
+  await cluster.run(["create", "namespace", namespace]);
+  const objects: object[] = [];
+  for (let index = 0; index < resources; index++) {
+    const names = Array.from({ length: 10 }, (_, key) => `/${namespace}/r${index}/k${key}`);
+    for (const name of names) await aws.putParameter({ name, type: "SecureString", value: "v" });
+    objects.push(synced(namespace, `r${index}`, keysOf(names)));
+  }
+  await cluster.run(["apply", "--server-side", "-f", "-"], documents(objects));
+  return namespace;
+}
+
+const reads = () => aws.count({ operation: "GetParameters", decrypt: true });
+
+/** Sends signals and waits for the end: the exit code, how long it took, and when the first signal was sent. */
+async function end(running: RunningOperator, ...signals: NodeJS.Signals[]) {
+  const sentAt = Date.now();
+  const start = performance.now();
+  for (const signal of signals) {
+    if (performance.now() - start < 50 || (await fetch(running.probesUrl).catch(() => undefined))) {
+      process.kill(running.pid, signal);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  const code = await running.exited;
+  if (code !== 0) throw new Error(`it ended with ${code}: ${(await running.log()).slice(-2_000)}`);
+  return { code, ms: performance.now() - start, sentAt };
+}
+
+async function writesAfter(at: number): Promise<string[]> {
+  const requests = await audit.take();
+  const changing = ["patch", "create", "update", "delete"];
+  return requests
+    .filter(
+      (request) => request.userAgent.startsWith("keyferry/") && request.at > at && changing.includes(request.verb),
+    )
+    .filter(({ resource }) => resource !== "events")
+    .map(({ verb, resource, name }) => `${verb} ${resource} ${name}`);
+}
+
+describe("SIGTERM", () => {
+  it("during a bulk sync at one request a second begins no call and no write, and ends the process with 0 in 5 s", async () => {
+    await bulk();
+    const path = join(folder, "audit.jsonl");
+    operator = await stage.operator(["--audit-log", path]);
+    aws.resetCalls();
+    await until(() => reads() >= 3, 20_000, "the third read");
+    const { code, ms, sentAt } = await end(operator, "SIGTERM");
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(5_000);
+    expect(aws.log().filter(({ at }) => at > sentAt + deliveryMs)).toEqual([]);
+    expect(await writesAfter(sentAt + deliveryMs)).toEqual([]);
+    const { stdout } = await promisify(execFile)("grep", ["-c", '"event":"read"', path]);
+    expect(Number(stdout)).toBe(10 * reads());
+  }, 60_000);
+
+  it("twice, and SIGINT, end the process with 0", async () => {
+    for (const signals of [["SIGTERM", "SIGTERM", "SIGINT"], ["SIGINT"]] as NodeJS.Signals[][]) {
+      await bulk();
+      operator = await stage.operator();
+      const before = reads();
+      await until(() => reads() > before, 20_000, "a read");
+      const { code, ms } = await end(operator, ...signals);
+      expect(code).toBe(0);
+      expect(ms).toBeLessThan(5_000);
+    }
+  }, 60_000);
+
+  it("while AWS hangs ends the process with 0 in 5 s", async () => {
+    await bulk();
+    operator = await stage.operator();
+    aws.fault({ operation: "GetParameters", kind: "hang" });
+    const hanging = () => aws.log({ operation: "GetParameters" }).some(({ status }) => status === 0);
+    await until(hanging, 20_000, "a read");
+    const { code, ms } = await end(operator, "SIGTERM");
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(5_000);
+  }, 60_000);
+
+  it("while AWS hangs before the first connection is known ends the process with 0 in 5 s", async () => {
+    aws.fault({ kind: "hang" });
+    aws.resetCalls();
+    operator = await stage.operator([], { ready: false });
+    await until(() => aws.count({}) > 0, 20_000, "a call");
+    const { code, ms } = await end(operator, "SIGTERM");
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(5_000);
+  }, 60_000);
+
+  it("while the API server hangs ends the process with 0 in 5 s", async () => {
+    await bulk();
+    operator = await stage.operator(["--audit-log", join(folder, "hanging.jsonl")]);
+    const before = reads();
+    await until(() => reads() > before, 20_000, "a read");
+    process.kill(cluster.pids.apiserver!, "SIGSTOP");
+    try {
+      await until(() => reads() > before + 1, 20_000, "a read whose Secret cannot be written");
+      const { code, ms } = await end(operator, "SIGTERM");
+      expect(code).toBe(0);
+      expect(ms).toBeLessThan(5_000);
+    } finally {
+      process.kill(cluster.pids.apiserver!, "SIGCONT");
+    }
+  }, 60_000);
+
+  it("before the API server has answered at all ends the process with 0 in 5 s", async () => {
+    process.kill(cluster.pids.apiserver!, "SIGSTOP");
+    try {
+      operator = await stage.operator([], { ready: false });
+      const { log } = operator;
+      await until(async () => (await log()).includes('"starting"'), 20_000, "the start");
+      const { code, ms } = await end(operator, "SIGTERM");
+      expect(code).toBe(0);
+      expect(ms).toBeLessThan(5_000);
+    } finally {
+      process.kill(cluster.pids.apiserver!, "SIGCONT");
+    }
+  }, 60_000);
+
+  it("while nobody reads the audit's FIFO ends the process with 0 in 5 s, and the lines are counted as lost", async () => {
+    const path = join(folder, "fifo");
+    await promisify(execFile)("mkfifo", [path]);
+    await bulk();
+    operator = await stage.operator(["--audit-log", path]);
+    const running = operator;
+    await until(
+      async () => (await running.metric("keyferry_audit_lines_total", { result: "lost" })) >= 10,
+      20_000,
+      "lost lines",
+    );
+    expect(await running.log()).toContain('"code":"ENXIO"');
+    const { code, ms } = await end(operator, "SIGTERM");
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(5_000);
+  }, 60_000);
+});
+
+it("SIGUSR1 opens no inspector, in the operator or in a command", async () => {
+  operator = await stage.operator();
+  process.kill(operator.pid, "SIGUSR1");
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(await operator.log()).not.toContain("Debugger listening");
+  expect((await fetch(`${operator.probesUrl}/healthz`)).status).toBe(200);
+});
