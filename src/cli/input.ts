@@ -1,6 +1,7 @@
 import { open, readFile } from "node:fs/promises";
 import { Failure } from "../runtime/failure.ts";
 import { Sealed } from "../runtime/sealed.ts";
+import { decodeText, type Encoding } from "./text.ts";
 import { neverAnArgument, UsageError } from "./usage.ts";
 
 /**
@@ -15,16 +16,20 @@ export async function readValue(file: string | undefined, most: number): Promise
     if (process.stdin.isTTY) {
       throw new UsageError("give the value on standard input (keyferry encrypt ... < FILE), or name its file");
     }
-    return new Sealed(await take(process.stdin, most));
+    return new Sealed(
+      await take(process.stdin, most).catch((error: unknown) => {
+        throw new UsageError(`standard input cannot be read: ${whyUnreadable(error)}`);
+      }),
+    );
   }
-  const handle = await open(file).catch(() => {
-    throw new UsageError(`the argument is no file that can be read; ${neverAnArgument}`);
+  const handle = await open(file).catch((error: unknown) => {
+    throw new UsageError(`the argument is no file that can be read; ${neverAnArgument} (${whyUnreadable(error)})`);
   });
   try {
     // To its end, since a pipe does not tell its size, and some file systems say 0.
     return new Sealed(await take(handle.createReadStream({ autoClose: false }), most));
-  } catch {
-    throw new UsageError("the argument is no file that can be read");
+  } catch (error) {
+    throw new UsageError(`the argument is no file that can be read: ${whyUnreadable(error)}`);
   } finally {
     await handle.close();
   }
@@ -33,18 +38,51 @@ export async function readValue(file: string | undefined, most: number): Promise
 /** Bytes of a text that is read whole, at most. */
 const textBytes = 64 * 1_024 * 1_024;
 
+/** A text, and how its file encodes it. */
+export interface TextFile {
+  text: string;
+  encoding: Encoding;
+}
+
 /**
  * Reads manifests or metrics, whole.
  *
  * @param file `-` for standard input
- * @throws Failure where it cannot be read
+ * @throws Failure where it cannot be read, or is no text in UTF-8 or UTF-16
  */
-export async function readText(file: string): Promise<string> {
-  const bytes = await (file === "-" ? take(process.stdin, textBytes) : readFile(file)).catch(() => {
-    throw new Failure("InvalidData", "stalled", `${file} cannot be read`);
+export async function readTextFile(file: string): Promise<TextFile> {
+  const refused = (what: string) => new Failure("InvalidData", "stalled", `${file} ${what}`);
+  const bytes = await (file === "-" ? take(process.stdin, textBytes) : readFile(file)).catch((error: unknown) => {
+    throw refused(`cannot be read: ${whyUnreadable(error)}`);
   });
   if (bytes.length > textBytes) throw new Failure("TooLarge", "stalled", `${file} is longer than ${textBytes} bytes`);
-  return Buffer.from(bytes).toString("utf8");
+  const read = decodeText(bytes);
+  if (!read) throw refused("is no text in UTF-8 or UTF-16");
+  return read;
+}
+
+/** Reads a text whose encoding does not matter. @throws Failure as `readTextFile` */
+export async function readText(file: string): Promise<string> {
+  return (await readTextFile(file)).text;
+}
+
+const causes: ReadonlyMap<unknown, string> = new Map([
+  ["ENOENT", "no such file"],
+  ["EISDIR", "it is a directory"],
+  ["ENOTDIR", "a part of its path is not a directory"],
+  ["EACCES", "permission denied"],
+  ["EPERM", "permission denied"],
+  ["ELOOP", "too many symbolic links"],
+  ["ENAMETOOLONG", "its name is too long"],
+  ["EMFILE", "too many open files"],
+  ["EIO", "the device reports an I/O error"],
+  ["ERR_FS_FILE_TOO_LARGE", "it is too large"],
+]);
+
+/** Why a file cannot be read, as a clause without the file's name. */
+export function whyUnreadable(error: unknown): string {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  return causes.get(code) ?? `error ${code ?? "unknown"}`;
 }
 
 async function take(stream: AsyncIterable<Buffer>, most: number): Promise<Uint8Array> {

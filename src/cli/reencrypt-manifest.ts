@@ -1,6 +1,19 @@
-import { Composer, CST, isMap, isScalar, isSeq, LineCounter, type Node, Parser, type YAMLMap } from "yaml";
+import { isDeepStrictEqual } from "node:util";
+import { type Document, isMap, isScalar, isSeq, type Scalar, type YAMLMap } from "yaml";
 import type { Algorithm } from "../aws/kms.ts";
 import type { Owner } from "../ciphertexts/binding.ts";
+import { ciphertextsLeft, otherCiphertexts } from "./reencrypt-left.ts";
+import {
+  behind,
+  type Edit,
+  type Field,
+  fieldOf,
+  parseSource,
+  removeField,
+  replaceScalar,
+  textOf,
+  withEdits,
+} from "./yaml-source.ts";
 
 /** One entry of a SyncedSecret that has a ciphertext. */
 export interface CipherEntry {
@@ -14,108 +27,180 @@ export interface CipherEntry {
   context: ReadonlyMap<string, string>;
   /** Whether the entry says that it is not bound. */
   isUnbound: boolean;
+  /** Where the ciphertext stands: one object for entries that share it by an anchor. */
+  place: object;
   /** Puts another ciphertext in the place of this one, under the key of an ARN; an entry that is bound says so no more. */
   replace(ciphertext: string, keyId: string, isBound: boolean): void;
 }
 
-/** A text of YAML documents, of which nothing changes but what is replaced. */
+/** A text of YAML documents or JSON, of which nothing changes but what is replaced. */
 export interface Manifests {
   entries: CipherEntry[];
+  /** What holds a ciphertext and is no entry of a SyncedSecret, so that it cannot be moved; a line for each. */
+  others: string[];
   /** The text as it is now; to the letter what was read, where nothing was replaced. */
   text(): string;
+  /** Reads the new text again. @returns what is not as it was to be, or still holds what was replaced; a line for each */
+  problems(): string[];
 }
 
 /**
- * Finds the ciphertexts of all SyncedSecrets in a text, also within a List. Pure.
+ * Finds the ciphertexts of all SyncedSecrets in a text, also within Lists and other objects. Pure.
  *
  * @param namespace of those that name none
  * @returns a clause where the text is no YAML; the parser's own words may hold a value
  */
 export function readManifests(text: string, namespace: string): Manifests | { problem: string } {
-  const lines = new LineCounter();
-  const tokens = [...new Parser(lines.addNewLine).parse(text)];
-  const documents = [...new Composer({ keepSourceTokens: true, logLevel: "silent" }).compose(tokens)];
-  for (const { errors } of documents) {
-    const at = errors[0]?.pos[0];
-    if (at !== undefined) return { problem: `is no YAML: line ${lines.linePos(at).line}` };
+  const source = parseSource(text);
+  if ("problem" in source) return source;
+  const edits: Edit[] = [];
+  const entries: CipherEntry[] = [];
+  const others: string[] = [];
+  for (const document of source.documents) {
+    const found = [...objectsIn(document, document.contents, new Set())].flatMap((object) =>
+      entriesOf({ document, text, edits, others }, object, namespace),
+    );
+    entries.push(...found);
+    const places = new Set(found.map(({ place }) => place));
+    others.push(...otherCiphertexts(document, places).map(({ node, what }) => `line ${source.lineOf(node)}: ${what}`));
   }
-  const entries = documents.flatMap(({ contents }) => entriesOf(contents, namespace));
-  return { entries, text: () => tokens.map((token) => CST.stringify(token)).join("") };
-}
-
-function entriesOf(contents: Node | null, namespace: string): CipherEntry[] {
-  if (!isMap(contents)) return [];
-  const items = textOf(contents, "kind")?.endsWith("List") ? contents.get("items") : undefined;
-  const objects = isSeq(items) ? items.items : [contents];
-  return objects.flatMap((object) => {
-    if (!isMap(object) || textOf(object, "kind") !== "SyncedSecret") return [];
-    if (!textOf(object, "apiVersion")?.startsWith("keyferry.io/")) return [];
-    const metadata = object.get("metadata");
-    const name = (isMap(metadata) ? textOf(metadata, "name") : undefined) ?? "";
-    const owner = { namespace: (isMap(metadata) ? textOf(metadata, "namespace") : undefined) ?? namespace, name };
-    return ["dataFrom", "data"].flatMap((field) => {
-      const list = object.getIn(["spec", field]);
-      if (!isSeq(list)) return [];
-      return list.items.flatMap((item, index) => {
-        if (!isMap(item)) return [];
-        const key = textOf(item, "key");
-        const label = `${name} ${field}[${index}]${key === undefined ? "" : ` (${key})`}`;
-        return entryOf(item, label, owner) ?? [];
+  const before = entries.map(factsOf);
+  const expected = new Map<CipherEntry, Facts>();
+  for (const entry of entries) {
+    const { replace } = entry;
+    entry.replace = (ciphertext, keyId, isBound) => {
+      replace(ciphertext, keyId, isBound);
+      const facts = factsOf(entry);
+      expected.set(entry, {
+        ...facts,
+        ciphertext,
+        ...(entry.keyId === undefined ? {} : { keyId }),
+        isUnbound: isBound ? false : facts.isUnbound,
       });
-    });
-  });
-}
-
-function entryOf(item: YAMLMap, label: string, owner: Owner): CipherEntry | undefined {
-  const blob = item.get("kms");
-  const message = item.get("encryptionSDK");
-  const source = isMap(blob) ? blob : isMap(message) ? message : undefined;
-  const ciphertext = source && textOf(source, "ciphertext");
-  if (!source || ciphertext === undefined) return undefined;
-  const keyId = textOf(source, "keyId");
-  const pairs = source.get("encryptionContext");
-  const context = new Map<string, string>();
-  if (isMap(pairs)) {
-    for (const { key, value } of pairs.items) {
-      if (isScalar(key) && isScalar(value)) context.set(String(key.value), String(value.value));
-    }
+    };
   }
+  const isJson = parsesAsJson(text);
   return {
-    label,
-    owner,
-    kind: isMap(blob) ? "blob" : "message",
-    ciphertext,
-    ...(keyId === undefined ? {} : { keyId }),
-    algorithm: (textOf(source, "algorithm") ?? "SYMMETRIC_DEFAULT") as Algorithm,
-    context,
-    isUnbound: source.get("bound") === false,
-    replace(text, key, isBound) {
-      put(source, "ciphertext", text);
-      if (keyId !== undefined) put(source, "keyId", key);
-      if (isBound) remove(source, "bound");
+    entries,
+    others,
+    text: () => withEdits(text, edits),
+    problems() {
+      const known = (all: readonly Facts[]) => all.map(({ ciphertext }) => ciphertext);
+      if (expected.size === 0) return ciphertextsLeft(text, [], known(before));
+      const after = withEdits(text, edits);
+      const changed = "it could not be changed without changing something else: write it without anchors";
+      if (isJson && !parsesAsJson(after)) return [changed];
+      const again = parseSource(after);
+      if ("problem" in again) return [changed];
+      const isSame = again.documents.every((document, index) =>
+        isDeepStrictEqual(document.toJS(), source.documents[index]?.toJS()),
+      );
+      if (!isSame || again.documents.length !== source.documents.length) return [changed];
+      const read = readManifests(after, namespace);
+      const now = "problem" in read ? [] : read.entries.map(factsOf);
+      const wrong = entries.filter(
+        (entry, index) => !isDeepStrictEqual(now[index], expected.get(entry) ?? before[index]),
+      );
+      if (wrong.length > 0) return wrong.map(({ label }) => `${label}: ${changed}`);
+      return ciphertextsLeft(after, known([...expected.keys()]), known(now));
     },
   };
 }
 
-/** Sets a value in its own place in the source. */
-function put(map: YAMLMap, key: string, text: string): void {
-  const node = map.get(key, true);
-  if (isScalar(node) && node.srcToken) CST.setScalarValue(node.srcToken, text, { type: "PLAIN" });
+/** What an entry says, without where it stands. */
+type Facts = Omit<CipherEntry, "place" | "replace">;
+
+function factsOf({ place: _, replace: __, ...facts }: CipherEntry): Facts {
+  return facts;
 }
 
-/** Takes a pair out of the source. */
-function remove(map: YAMLMap, key: string): void {
-  const at = map.items.findIndex((pair) => isScalar(pair.key) && pair.key.value === key);
-  const items = (map.srcToken as { items?: { start: CST.SourceToken[] }[] } | undefined)?.items;
-  const item = items?.[at];
-  if (!items || !item) return;
-  // What stands before the first one, its indentation above all, is the next one's then.
-  if (at === 0 && items[1]) items[1].start = item.start;
-  items.splice(at, 1);
-  map.items.splice(at, 1);
+function parsesAsJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
-function textOf(map: YAMLMap, key: string): string | undefined {
-  const value = map.get(key);
-  return typeof value === "string" ? value : undefined;
+/** The SyncedSecrets in a document, wherever they stand, each once. */
+function* objectsIn(document: Document, at: unknown, seen: Set<object>): Generator<YAMLMap> {
+  const node = behind(document, at);
+  if (!node || seen.has(node)) return;
+  seen.add(node);
+  if (isMap(node)) {
+    const isOurs = textOf(document, node, "apiVersion")?.startsWith("keyferry.io/") ?? false;
+    if (isOurs && textOf(document, node, "kind") === "SyncedSecret") yield node;
+    else for (const { value } of node.items) yield* objectsIn(document, value, seen);
+  } else if (isSeq(node)) {
+    for (const item of node.items) yield* objectsIn(document, item, seen);
+  }
+}
+
+/** What the entries of a document have in common. */
+interface Reading {
+  document: Document;
+  text: string;
+  edits: Edit[];
+  others: string[];
+}
+
+function entriesOf(reading: Reading, object: YAMLMap, namespace: string): CipherEntry[] {
+  const { document } = reading;
+  const inMap = (map: unknown, name: string) => (isMap(map) ? fieldOf(document, map, name)?.node : undefined);
+  const metadata = inMap(object, "metadata");
+  const named = (field: string) => (isMap(metadata) ? textOf(document, metadata, field) : undefined);
+  const owner = { namespace: named("namespace") ?? namespace, name: named("name") ?? "" };
+  const spec = inMap(object, "spec");
+  return ["dataFrom", "data"].flatMap((field) => {
+    const list = inMap(spec, field);
+    if (!isSeq(list)) return [];
+    return list.items.flatMap((at, index) => {
+      const item = behind(document, at);
+      if (!isMap(item)) return [];
+      const key = textOf(document, item, "key");
+      const label = `${owner.name} ${field}[${index}]${key === undefined ? "" : ` (${key})`}`;
+      return entryOf(reading, item, label, owner) ?? [];
+    });
+  });
+}
+
+function entryOf({ document, text, edits, others }: Reading, item: YAMLMap, label: string, owner: Owner) {
+  const blob = fieldOf(document, item, "kms")?.node;
+  const message = fieldOf(document, item, "encryptionSDK")?.node;
+  const source = blob ?? message;
+  if (!source || (isScalar(source) && source.value === null)) return undefined;
+  const field = (name: string): Field | undefined => (isMap(source) ? fieldOf(document, source, name) : undefined);
+  const place = field("ciphertext")?.node;
+  if (!isMap(source) || !isScalar(place) || typeof place.value !== "string") {
+    others.push(`${label}: it has no ciphertext that is a text`);
+    return undefined;
+  }
+  const key = field("keyId")?.node;
+  const keyId = isScalar(key) && typeof key.value === "string" ? key.value : undefined;
+  const bound = field("bound");
+  const entry: CipherEntry = {
+    label,
+    owner,
+    kind: blob ? "blob" : "message",
+    ciphertext: place.value,
+    ...(keyId === undefined ? {} : { keyId }),
+    algorithm: (textOf(document, source, "algorithm") ?? "SYMMETRIC_DEFAULT") as Algorithm,
+    context: contextOf(field("encryptionContext")?.node, document),
+    isUnbound: isScalar(bound?.node) && bound.node.value === false,
+    place,
+    replace(into, arn, isBound) {
+      edits.push(replaceScalar(text, place, into));
+      if (keyId !== undefined) edits.push(replaceScalar(text, key as Scalar, arn));
+      if (isBound && bound) edits.push(...removeField(bound));
+    },
+  };
+  return entry;
+}
+
+function contextOf(pairs: unknown, document: Document): Map<string, string> {
+  const context = new Map<string, string>();
+  if (!isMap(pairs)) return context;
+  for (const [name, value] of Object.entries(pairs.toJS(document) as object)) context.set(name, String(value));
+  return context;
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Command } from "commander";
 import { AwsFailure } from "../aws/failure.ts";
 import type { KmsEncryptPort } from "../aws/kms-encrypt.ts";
@@ -6,9 +7,11 @@ import { parseBase64 } from "../ciphertexts/base64.ts";
 import { boundPairs } from "../ciphertexts/binding.ts";
 import { Failure } from "../runtime/failure.ts";
 import { PersonsKms, regionOfKey } from "./aws.ts";
-import { readText } from "./input.ts";
+import { readTextFile, type TextFile } from "./input.ts";
+import { print, say } from "./output.ts";
 import { type CipherEntry, type Manifests, readManifests } from "./reencrypt-manifest.ts";
 import { replaceFiles } from "./replace-files.ts";
+import { encodeText } from "./text.ts";
 import { UsageError } from "./usage.ts";
 
 /** The flags of `keyferry reencrypt` as commander gives them. */
@@ -46,33 +49,63 @@ export function addReencryptOptions(command: Command): void {
  */
 export async function runReencrypt(flags: ReencryptFlags, files: readonly string[]): Promise<number> {
   checkFlags(flags, files);
-  const read = await Promise.all(
-    (files.length === 0 ? ["-"] : files).map((file) => readOne(file, flags.namespace ?? "")),
-  );
+  const read: Read[] = [];
+  // One after the other: `-` may be one of them.
+  for (const file of files.length === 0 ? ["-"] : files) read.push(await readOne(file, flags.namespace ?? ""));
+  refuseOthers(read);
   const kms = new PersonsKms(flags);
   const failed: string[] = [];
   try {
     const region = flags.region ?? regionOfKey(flags.toKey) ?? (await kms.findRegion());
     for (const { file, manifests } of read) {
+      const mover = new Mover(flags, kms.in(region));
       for (const entry of manifests.entries) {
-        const label = `${file === "-" ? "" : `${file}: `}${entry.label}`;
-        const said = await moved(entry, flags, kms.in(region)).catch((error: unknown) => {
+        const label = labelled(file, entry.label);
+        const said = await mover.move(entry).catch((error: unknown) => {
           if (!(error instanceof Failure)) throw error;
           failed.push(label);
           return error.message;
         });
-        process.stderr.write(`${label}: ${said}\n`);
+        say(`${label}: ${said}`);
       }
     }
   } finally {
     kms.close();
   }
-  if (failed.length > 0) {
-    const message = `nothing was written, since these could not be moved: ${failed.join("; ")}`;
-    throw new Failure("InvalidData", "stalled", message);
-  }
+  if (failed.length > 0) throw refused(`nothing was written, since these could not be moved: ${failed.join("; ")}`);
+  refuseLeft(read);
   await write(read, flags.inPlace ?? false);
   return 0;
+}
+
+/** @throws Failure where a file has nothing to move, or something that cannot be moved: both before KMS is asked */
+function refuseOthers(read: readonly Read[]): void {
+  const others = read.flatMap(({ file, manifests }) => manifests.others.map((other) => labelled(file, other)));
+  for (const other of others) say(other);
+  if (others.length > 0) throw refused(`nothing was written: ${counted(others.length)} above cannot be moved`);
+  const empty = read.filter(({ manifests }) => manifests.entries.length === 0).map(({ file }) => file);
+  if (empty.length === 0) return;
+  const what = "no entry of a SyncedSecret has a ciphertext there; nothing was written";
+  throw refused(`nothing found in ${empty.join(", ")}: ${what}`);
+}
+
+/** @throws Failure where a text still holds what was moved, or is not what it was to be */
+function refuseLeft(read: readonly Read[]): void {
+  const left = read.flatMap(({ file, manifests }) => manifests.problems().map((problem) => labelled(file, problem)));
+  for (const problem of left) say(problem);
+  if (left.length > 0) throw refused(`nothing was written: ${counted(left.length)} above cannot be moved`);
+}
+
+function counted(count: number): string {
+  return count === 1 ? "what stands" : `the ${count} that stand`;
+}
+
+function labelled(file: string, what: string): string {
+  return file === "-" ? what : `${file}: ${what}`;
+}
+
+function refused(message: string): Failure {
+  return new Failure("InvalidData", "stalled", message);
 }
 
 function checkFlags({ toKey, bind, clusterName, inPlace }: ReencryptFlags, files: readonly string[]): void {
@@ -90,37 +123,100 @@ function checkFlags({ toKey, bind, clusterName, inPlace }: ReencryptFlags, files
 /** A file, what was read of it, and what is in it. */
 interface Read {
   file: string;
-  before: string;
+  before: TextFile;
   manifests: Manifests;
 }
 
 async function readOne(file: string, namespace: string): Promise<Read> {
-  const before = await readText(file);
-  const manifests = readManifests(before, namespace);
-  if ("problem" in manifests) throw new Failure("InvalidData", "stalled", `${file} ${manifests.problem}`);
+  const before = await readTextFile(file);
+  const manifests = readManifests(before.text, namespace);
+  if ("problem" in manifests) throw refused(`${file} ${manifests.problem}`);
   return { file, before, manifests };
 }
 
-/** Moves one entry. @returns what became of it @throws Failure */
-async function moved(entry: CipherEntry, flags: ReencryptFlags, kms: KmsEncryptPort): Promise<string> {
-  const { toKey, force = false } = flags;
-  if (entry.kind === "message") {
-    return "left as it is: a message's data keys are part of what is proved of it; make it anew with keyferry encrypt --encryption-sdk";
+/** What an entry was replaced by. */
+interface Moved {
+  ciphertext: string;
+  keyId: string;
+  isBound: boolean;
+}
+
+/** Moves the entries of one file. Those that share a ciphertext by an anchor are moved by one call. */
+class Mover {
+  readonly #flags: ReencryptFlags;
+  readonly #kms: KmsEncryptPort;
+  /** By where the ciphertext stands. */
+  readonly #seen = new Map<object, { entry: CipherEntry; moved?: Moved }>();
+
+  constructor(flags: ReencryptFlags, kms: KmsEncryptPort) {
+    this.#flags = flags;
+    this.#kms = kms;
   }
-  if (entry.algorithm !== "SYMMETRIC_DEFAULT") {
-    return `left as it is: ${entry.algorithm} is for those who make blobs without AWS; make it anew with keyferry encrypt`;
+
+  /** Moves one entry. @returns what became of it @throws Failure */
+  async move(entry: CipherEntry): Promise<string> {
+    const { toKey } = this.#flags;
+    const twin = this.#seen.get(entry.place);
+    if (twin) {
+      if (!this.#isTwin(twin.entry, entry)) {
+        throw refused(`shares its ciphertext by an anchor with ${twin.entry.label}, which differs: write it out`);
+      }
+      if (twin.moved) entry.replace(twin.moved.ciphertext, twin.moved.keyId, twin.moved.isBound);
+      return `has the ciphertext of ${twin.entry.label}`;
+    }
+    const seen: { entry: CipherEntry; moved?: Moved } = { entry };
+    this.#seen.set(entry.place, seen);
+    if (entry.kind === "message") {
+      return "left as it is: a message's data keys are part of what is proved of it; make it anew with keyferry encrypt --encryption-sdk";
+    }
+    if (entry.algorithm !== "SYMMETRIC_DEFAULT") {
+      return `left as it is: ${entry.algorithm} is for those who make blobs without AWS; make it anew with keyferry encrypt`;
+    }
+    const pairs = pairsOf(entry, this.#flags);
+    // An alias that is the same may lead to another key by now.
+    const isThere = entry.keyId === toKey && parseKeyRef(toKey)?.kind === "keyArn";
+    if (isThere && pairs.size === 0 && !this.#flags.force) return "is under that key already";
+    const { said, moved } = await reEncrypted(entry, pairs, this.#flags, this.#kms);
+    if (moved) {
+      seen.moved = moved;
+      entry.replace(moved.ciphertext, moved.keyId, moved.isBound);
+    }
+    return said;
   }
-  const { keyId, context, isUnbound } = entry;
-  const pairs = pairsOf(entry, flags);
-  const isToBind = pairs.size > 0 && isUnbound;
-  if (keyId === toKey && pairs.size === 0 && !force) return "is under that key already";
-  const ciphertext = parseBase64(entry.ciphertext);
-  if (!ciphertext) throw new Failure("InvalidData", "stalled", "kms.ciphertext is not base64");
+
+  #isTwin(one: CipherEntry, other: CipherEntry): boolean {
+    const facts = ({ kind, keyId, algorithm, context, isUnbound, owner }: CipherEntry) => {
+      const whose = this.#flags.bind === undefined ? {} : owner;
+      return { kind, keyId, algorithm, context, isUnbound, whose };
+    };
+    return isDeepStrictEqual(facts(one), facts(other));
+  }
+}
+
+/** Has KMS move a blob. @throws Failure */
+async function reEncrypted(
+  { keyId, context, isUnbound, ciphertext: text }: CipherEntry,
+  pairs: ReadonlyMap<string, string>,
+  { toKey, force }: ReencryptFlags,
+  kms: KmsEncryptPort,
+): Promise<{ said: string; moved?: Moved }> {
+  const ciphertext = parseBase64(text);
+  if (!ciphertext) {
+    const hint = text.includes("{{") ? ", but a template: render it first (helm template)" : "";
+    throw refused(`its ciphertext is not base64${hint}`);
+  }
   const whole = new Map([...context, ...pairs]);
-  const from = { ...(keyId === undefined ? {} : { keyId }) };
-  const move = (source: ReadonlyMap<string, string>) =>
-    kms.reEncrypt({ ciphertext, from: { ...from, context: source }, to: { keyId: toKey, context: whole } });
-  let wasBound = pairs.size > 0 && !isToBind;
+  const move = async (source: ReadonlyMap<string, string>) => {
+    const to = { keyId: toKey, context: whole };
+    const from = { ...(keyId === undefined ? {} : { keyId }), context: source };
+    return kms.reEncrypt({ ciphertext, from, to }).catch((error: unknown) => {
+      if (!(error instanceof AwsFailure) || !/^IncorrectKey/.test(error.code)) throw error;
+      // An alias may have moved since the blob was made; KMS tells from the blob which key it was.
+      if (keyId?.includes("alias/")) return kms.reEncrypt({ ciphertext, from: { context: source }, to });
+      throw refused(`it was encrypted by another key than ${keyId}: correct keyId, or take it out`);
+    });
+  };
+  let wasBound = pairs.size > 0 && !isUnbound;
   const made = await move(wasBound ? whole : context).catch((error: unknown) => {
     // Where it cannot be told from the manifest whether it is bound yet, KMS is asked.
     if (!isOfAnotherContext(error)) throw error;
@@ -128,17 +224,16 @@ async function moved(entry: CipherEntry, flags: ReencryptFlags, kms: KmsEncryptP
     wasBound = false;
     return move(context);
   });
-  const isAlready = made.from === made.keyId && wasBound === pairs.size > 0;
-  if (isAlready && !force) return "is under that key already";
-  entry.replace(Buffer.from(made.ciphertext).toString("base64"), made.keyId, pairs.size > 0);
-  return `moved from ${made.from} to ${made.keyId}${pairs.size > 0 && !wasBound ? ", and bound" : ""}`;
+  const isBound = pairs.size > 0;
+  if (made.from === made.keyId && wasBound === isBound && !force) return { said: "is under that key already" };
+  const moved = { ciphertext: Buffer.from(made.ciphertext).toString("base64"), keyId: made.keyId, isBound };
+  return { said: `moved from ${made.from} to ${made.keyId}${isBound && !wasBound ? ", and bound" : ""}`, moved };
 }
 
 function pairsOf({ owner }: CipherEntry, { bind, clusterName }: ReencryptFlags): ReadonlyMap<string, string> {
   if (bind === undefined) return new Map();
   if (owner.namespace === "" || owner.name === "") {
-    const message = "cannot be bound: its SyncedSecret names no namespace; give --namespace";
-    throw new Failure("InvalidData", "stalled", message);
+    throw refused("cannot be bound: its SyncedSecret names no namespace; give --namespace");
   }
   return boundPairs(bind as "Namespace" | "Name", clusterName!, owner);
 }
@@ -153,10 +248,10 @@ function isOfAnotherContext(error: unknown): error is AwsFailure {
 }
 
 async function write(read: readonly Read[], inPlace: boolean): Promise<void> {
-  if (!inPlace) {
-    for (const { manifests } of read) process.stdout.write(manifests.text());
-    return;
-  }
-  const texts = read.map(({ file, before, manifests }) => ({ file, before, text: manifests.text() }));
-  await replaceFiles(texts.filter(({ before, text }) => text !== before));
+  const texts = read.map(({ file, before, manifests }) => {
+    const text = manifests.text();
+    return { file, isChanged: text !== before.text, content: encodeText(text, before.encoding) };
+  });
+  if (inPlace) await replaceFiles(texts.filter(({ isChanged }) => isChanged));
+  else for (const { content } of texts) print(content);
 }

@@ -1,17 +1,19 @@
 import { randomUUID } from "node:crypto";
-import { open, realpath, rename, rm, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Failure } from "../runtime/failure.ts";
+import { whyUnreadable } from "./input.ts";
 
 /** What a file is to hold. */
 export interface Replacement {
   file: string;
-  text: string;
+  content: string | Uint8Array;
 }
 
 /**
  * Puts texts in the place of files that exist, all or none: each is written beside its file first, and only then they
- * take the files' names. A file's mode stays, and a link goes on leading to its file.
+ * take the files' names. A file's owner and mode stay, and a link goes on leading to its file.
  *
  * @throws Failure where one cannot be written; none is changed then
  */
@@ -19,16 +21,17 @@ export async function replaceFiles(replacements: readonly Replacement[]): Promis
   const ready: { file: string; from: string; to: string }[] = [];
   let doing = "";
   try {
-    for (const { file, text } of replacements) {
+    for (const { file, content } of replacements) {
       doing = file;
       const to = await realpath(file);
       const from = join(dirname(to), `.keyferry-${randomUUID()}`);
       ready.push({ file, from, to });
-      await writeNew(from, text, (await stat(to)).mode);
+      await writeNew(from, content, await stat(to));
     }
-  } catch {
+  } catch (error) {
     await Promise.all(ready.map(({ from }) => rm(from, { force: true })));
-    throw new Failure("InvalidData", "stalled", `${doing} cannot be written, and nothing was written`);
+    const why = whyUnreadable(error);
+    throw new Failure("InvalidData", "stalled", `${doing} cannot be written, and nothing was written: ${why}`);
   }
   for (const [index, { file, from, to }] of ready.entries()) {
     await rename(from, to).catch(async () => {
@@ -41,14 +44,23 @@ export async function replaceFiles(replacements: readonly Replacement[]): Promis
 }
 
 /** Writes a file that is not there yet, so that it is whole also after the machine fails. */
-async function writeNew(file: string, text: string, mode: number): Promise<void> {
+async function writeNew(file: string, content: string | Uint8Array, like: Stats): Promise<void> {
   const handle = await open(file, "wx", 0o600);
   try {
-    await handle.writeFile(text);
-    // What open was given is cut by the umask.
-    await handle.chmod(mode & 0o7777);
+    await handle.writeFile(content);
+    await keepOwner(handle, like);
+    // What open was given is cut by the umask, and a change of owner takes the set-user-ID bit away.
+    await handle.chmod(like.mode & 0o7777);
     await handle.sync();
   } finally {
     await handle.close();
   }
+}
+
+/** Only root can give a file away; another user keeps the group where they belong to it, and is the new owner. */
+async function keepOwner(handle: FileHandle, { uid, gid }: Stats): Promise<void> {
+  const own = await handle.stat();
+  if (own.uid === uid && own.gid === gid) return;
+  if (process.getuid?.() === 0) return handle.chown(uid, gid);
+  await handle.chown(own.uid, gid).catch(() => {});
 }

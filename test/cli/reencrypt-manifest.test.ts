@@ -49,7 +49,7 @@ describe("manifests", () => {
     const { entries, text } = entriesOf(manifest);
     const owner = { namespace: "shop", name: "checkout" };
     expect(
-      entries.map(({ replace: _, ...entry }) => ({ ...entry, context: Object.fromEntries(entry.context) })),
+      entries.map(({ replace: _, place: __, ...entry }) => ({ ...entry, context: Object.fromEntries(entry.context) })),
     ).toEqual([
       {
         label: "checkout dataFrom[0]",
@@ -93,16 +93,17 @@ describe("manifests", () => {
   });
 
   test("keep every letter but those that are replaced", () => {
-    const { entries, text } = entriesOf(manifest);
+    const { entries, text, problems } = entriesOf(manifest);
     const named = (key: string) => entries.find(({ label }) => label.includes(key))!;
     named("PW").replace("NEW1", arn, true);
     named("TOKEN").replace("NEW2+/==", arn, false);
     named("RSA").replace("NEW3", arn, true);
     const expected = manifest
-      .replace(`{bound: false, ciphertext: "AQIC", keyId: 'alias/shop'}`, `{ciphertext: NEW1, keyId: ${arn}}`)
+      .replace(`{bound: false, ciphertext: "AQIC", keyId: 'alias/shop'}`, `{ciphertext: "NEW1", keyId: '${arn}'}`)
       .replace(">-\n        AQID\n", "NEW2+/==\n")
       .replace("      bound: false\n      ciphertext: AAAA\n", "      ciphertext: NEW3\n");
     expect(text()).toBe(expected);
+    expect(problems()).toEqual([]);
     const again = entriesOf(text());
     expect(again.entries.map(({ ciphertext }) => ciphertext)).toEqual(["AgV4", "NEW1", "NEW2+/==", "NEW3"]);
     expect(again.entries.map(({ isUnbound }) => isUnbound)).toEqual([false, false, true, false]);

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, it } from "vitest";
@@ -20,18 +20,29 @@ beforeEach(async () => {
 it("every file has its new text, its mode, and nothing beside it", async () => {
   await chmod(b, 0o666);
   await replaceFiles([
-    { file: a, text: "new a" },
-    { file: b, text: "new b" },
+    { file: a, content: "new a" },
+    { file: b, content: "new b" },
   ]);
   expect(await texts()).toEqual(["new a", "new b"]);
   expect((await stat(b)).mode & 0o777).toBe(0o666);
   expect(await readdir(folder)).toHaveLength(2);
 });
 
+it.runIf(process.getuid?.() === 0)(
+  "a file of another user, replaced by root, keeps its owner, group and mode",
+  async () => {
+    await chown(a, 12_345, 23_456);
+    await chmod(a, 0o2640);
+    await replaceFiles([{ file: a, content: "new a" }]);
+    const { uid, gid, mode } = await stat(a);
+    expect({ uid, gid, mode: mode & 0o7777 }).toEqual({ uid: 12_345, gid: 23_456, mode: 0o2640 });
+  },
+);
+
 it("none is changed where one cannot be written, and nothing is left beside them", async () => {
   const gone = join(folder, "gone.yaml");
-  const replaced = replaceFiles([a, gone, b].map((file) => ({ file, text: "new" })));
-  await expect(replaced).rejects.toThrow(`${gone} cannot be written, and nothing was written`);
+  const replaced = replaceFiles([a, gone, b].map((file) => ({ file, content: "new" })));
+  await expect(replaced).rejects.toThrow(`${gone} cannot be written, and nothing was written: no such file`);
   expect(await texts()).toEqual(["a", "b"]);
   expect(await readdir(folder)).toHaveLength(2);
 });
@@ -40,7 +51,7 @@ it("where one cannot be replaced after all, it is said which were", async () => 
   const other = join(folder, "other");
   await mkdir(other);
   // A folder takes no file's name.
-  const replaced = replaceFiles([a, other, b].map((file) => ({ file, text: "new" })));
+  const replaced = replaceFiles([a, other, b].map((file) => ({ file, content: "new" })));
   await expect(replaced).rejects.toThrow(`${other} cannot be replaced, and of these only ${a} were written`);
   expect(await texts()).toEqual(["new", "b"]);
   await rm(other, { recursive: true });
@@ -50,7 +61,7 @@ it("where one cannot be replaced after all, it is said which were", async () => 
 it("a link goes on leading to its file", async () => {
   const link = join(folder, "link.yaml");
   await symlink(a, link);
-  await replaceFiles([{ file: link, text: "new" }]);
+  await replaceFiles([{ file: link, content: "new" }]);
   expect(await texts()).toEqual(["new", "b"]);
   const [found] = (await readdir(folder, { withFileTypes: true })).filter(({ name }) => name === "link.yaml");
   expect(found!.isSymbolicLink()).toBe(true);

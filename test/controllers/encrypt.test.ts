@@ -288,13 +288,47 @@ describe("keyferry reencrypt", () => {
     expect(await Promise.all(files.map((file) => readFile(join(folder, file), "utf8")))).toEqual(before);
   });
 
+  it("writes JSON and UTF-16 as they were, and what stands behind an anchor", async () => {
+    const data = [await blob("A"), await blob("B")];
+    const json = `${JSON.stringify(parse(manifest("json", data)), undefined, "\t")}\n`;
+    const anchored = manifest("anchored", [await blob("A", {}, "")]).replace(/ciphertext: (\S+)/, "ciphertext: *blob");
+    const wide = `x-blob: &blob ${await aws.encrypt({ keyId: keys.one, plaintext: "A" })}\r\n${anchored}`;
+    await writeFile(join(folder, "o.json"), json);
+    await writeFile(join(folder, "wide.yaml"), Buffer.from(`\uFEFF${wide}`, "utf16le"));
+    const ran = await run("reencrypt", ["--to-key", keys.two, "--in-place", "o.json", "wide.yaml"], "");
+    expect(ran).toMatchObject({ code: 0, out: "" });
+    const after = await readFile(join(folder, "o.json"), "utf8");
+    const { spec } = JSON.parse(after) as { spec: { data: { kms: { ciphertext: string } }[] } };
+    const [a, b] = spec.data.map(({ kms }) => kms.ciphertext) as [string, string];
+    const old = data.map(({ kms }) => kms.ciphertext) as [string, string];
+    expect(after).toBe(json.replace(old[0], a).replace(old[1], b).replaceAll(keys.one, keys.two));
+    const text = (await readFile(join(folder, "wide.yaml"))).toString("utf16le");
+    const moved = /blob (\S+)/.exec(text)![1]!;
+    expect(text).toBe(`\uFEFF${wide.replace(/(?<=blob )\S+/, moved)}`);
+    const opened = await aws.direct("kms", "Decrypt", { CiphertextBlob: moved });
+    expect(opened).toMatchObject({ KeyId: keys.two, Plaintext: Buffer.from("A").toString("base64") });
+  });
+
+  it("moves what is under the key that the alias of its manifest led to before", async () => {
+    const alias = "alias/moves";
+    await aws.direct("kms", "CreateAlias", { AliasName: alias, TargetKeyId: keys.one });
+    const text = manifest("aliased", [await blob("A", {}, alias)]);
+    await aws.direct("kms", "UpdateAlias", { AliasName: alias, TargetKeyId: keys.two });
+    const { code, err } = await run("reencrypt", ["--to-key", alias, "--region", "eu-west-1"], text);
+    expect({ code, err }).toEqual({ code: 0, err: `aliased data[0] (A): moved from ${keys.one} to ${keys.two}\n` });
+  });
+
   it.each<[string, string[], string, number, string]>([
     ["no key", [], "", 2, "--to-key"],
     ["a key that is none", ["--to-key", "a b"], "", 2, "--to-key must be a KMS key's ARN"],
     ["a scope that is none", ["--to-key", "k", "--bind", "x", "--cluster-name", "c"], "", 2, "--bind must be"],
     ["a scope without a cluster", ["--to-key", "k", "--bind", "Name"], "", 2, "go together"],
     ["two files to print", ["--to-key", "k", "a", "b"], "", 2, "several files need --in-place"],
-    ["a file that is not there", ["--to-key", "k", "none"], "", 1, "none cannot be read"],
+    ["a file that is not there", ["--to-key", "k", "none"], "", 1, "none cannot be read: no such file"],
+    ["a directory", ["--to-key", "k", "."], "", 1, ". cannot be read: it is a directory"],
+    ["a text without a blob", ["--to-key", "k"], "kind: ConfigMap", 1, "nothing found in -: "],
+    ["an empty text", ["--to-key", "k"], "", 1, "nothing found in -: "],
+    ["values of a chart", ["--to-key", "k"], "ciphertext: AQIC", 1, "line 1: this ciphertext is no entry of a Synced"],
     ["what is no YAML", ["--to-key", "k"], "a: hunter2: [", 1, "- is no YAML: line 1"],
   ])("refuses %s", async (_, args, input, code, says) => {
     const made = await run("reencrypt", args, input);
