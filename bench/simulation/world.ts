@@ -1,6 +1,6 @@
 import { runWorkers, WorkQueue } from "../../src/kube/work-queue.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import type { Seed } from "../../src/parameters/entry.ts";
+import type { Sight } from "../../src/parameters/entry.ts";
 import { Lanes } from "../../src/parameters/lanes.ts";
 import { Observer } from "../../src/parameters/observer.ts";
 import { PathReader } from "../../src/parameters/path-reader.ts";
@@ -26,8 +26,8 @@ export interface Resource {
   key: string;
   store: ParameterStore;
   references: ParameterReference[];
-  /** What an earlier process saw of each reference; undefined once that has been taken over. */
-  seeds: ReadonlyMap<string, Seed>[] | undefined;
+  /** What its status says of each reference; undefined where it is new. */
+  stored: readonly Sight[] | undefined;
   /** What its Secret was made from; undefined before there is one. */
   revision: string | undefined;
   /** When it was last told of a change, and when its Secret was last made, in the clock's milliseconds. */
@@ -102,7 +102,7 @@ export class World {
   /** Adds a SyncedSecret as a new process finds it: its Secret vouches for the versions in its status. */
   resume(key: string, store: ParameterStore, names: readonly string[]): void {
     const resource = this.#adopt(key, store, names);
-    resource.seeds = names.map((name) => new Map([[name, store.at(name)]]));
+    resource.stored = names.map((name) => store.at(name));
     resource.revision = revisionOf(resource, ({ name }) => store.at(name));
     this.#enqueue(key, "bulk");
   }
@@ -120,7 +120,7 @@ export class World {
   #adopt(key: string, store: ParameterStore, names: readonly string[]): Resource {
     const references = names.map((name) => store.reference(name));
     const never = { toldAt: Number.NaN, madeAt: Number.NaN };
-    const resource: Resource = { key, store, references, seeds: undefined, revision: undefined, ...never };
+    const resource: Resource = { key, store, references, stored: undefined, revision: undefined, ...never };
     this.resources.set(key, resource);
     return resource;
   }
@@ -172,19 +172,23 @@ export class World {
 
   /** @returns whether it came to an end */
   async #reconcile(resource: Resource, lane: Lane): Promise<boolean> {
-    const { key, references, revision, seeds } = resource;
+    const { key, references, revision, stored } = resource;
     const { observer } = this;
     observer.depend(
       key,
-      references.map((reference, i) => ({ reference, pollIntervalMs, ...(seeds ? { seed: seeds[i]! } : {}) })),
+      references.map((reference, i) => ({ reference, pollIntervalMs, ...(stored ? { stored: stored[i]! } : {}) })),
     );
-    resource.seeds = undefined;
-    const seen = (reference: ParameterReference) => observer.entry(reference)?.spot.sight;
+    // Until AWS has answered, its own status stands in.
+    const seen = (reference: ParameterReference) => {
+      const entry = observer.entry(reference);
+      return entry?.looked ? entry.spot.sight : stored?.[references.indexOf(reference)];
+    };
     if (revision === undefined || revisionOf(resource, seen) !== revision) {
       const namespace = key.slice(0, key.indexOf("/"));
       const reads = await Promise.all(references.map((reference) => observer.values(reference, lane, { namespace })));
       if (reads.some(({ state }) => state === "failed")) return false;
       resource.revision = revisionOf(resource, seen);
+      resource.stored = undefined;
       resource.madeAt = this.#clock.monotonic();
     }
     this.open.delete(resource);

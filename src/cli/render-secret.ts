@@ -9,6 +9,7 @@ import { losses } from "../controllers/syncedsecret/loss.ts";
 import { isFromParameters, plan } from "../controllers/syncedsecret/plan.ts";
 import { Revisions } from "../controllers/syncedsecret/revision.ts";
 import { intent, targetOf } from "../controllers/syncedsecret/target.ts";
+import { noWarmStart } from "../controllers/syncedsecret/warm-start.ts";
 import type { SecretIntent } from "../kube/secret.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import type { Sighted } from "../parameters/entry.ts";
@@ -17,7 +18,7 @@ import { Observer } from "../parameters/observer.ts";
 import { PathReader } from "../parameters/path-reader.ts";
 import { Quotas } from "../parameters/quotas.ts";
 import { Reader } from "../parameters/reader.ts";
-import { referenceKey } from "../parameters/reference.ts";
+import { type Reference, referenceKey } from "../parameters/reference.ts";
 import { systemClock } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
 
@@ -71,7 +72,7 @@ export class Rendering {
       standing: { state: "absent" },
       ...{ whenMissing, whenExpired, lane },
       refresh: undefined,
-      seeds: undefined,
+      warmStart: noWarmStart,
       revisions: new Revisions(),
     };
     if (isExpiryAsked) await this.#observer.settle(planned.references, lane, { all: true });
@@ -83,7 +84,7 @@ export class Rendering {
       else failures.set(referenceKey(reference), found.failure);
     });
     await Promise.all(read);
-    const known = this.#observer.entry.bind(this.#observer);
+    const known = (reference: Reference) => this.#observer.entry(reference);
     const assessment = assess(planned, known, granted, namespace, whenMissing, whenExpired);
     const unread = planned.entries.flatMap((entry) => {
       const failure = isFromParameters(entry) ? failures.get(referenceKey(entry.reference)) : undefined;

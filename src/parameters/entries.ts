@@ -27,12 +27,12 @@ export class Entries {
     return this.#byKey.get(entry.key) === entry;
   }
 
-  /** The entry of a reference, made where there is none. */
-  open(reference: Reference): Entry {
+  /** The entry of a reference, made where there is none. @param now monotonic milliseconds */
+  open(reference: Reference, now: number): Entry {
     const key = referenceKey(reference);
     const known = this.#byKey.get(key);
     if (known) return known;
-    const entry = newEntry(reference, key);
+    const entry = newEntry(reference, key, now);
     this.#byKey.set(key, entry);
     const shelf = this.#shelf(reference.identity.key);
     shelf.all.add(entry);

@@ -2,6 +2,7 @@ import type { ParameterRecord } from "../aws/ssm.ts";
 import type { Failure } from "../runtime/failure.ts";
 import type { Sealed } from "../runtime/sealed.ts";
 import { SmallMap } from "../runtime/small-map.ts";
+import type { ConfirmedDeletion } from "./deletion-confirmer.ts";
 import type { Policies } from "./policies.ts";
 import type { Reference } from "./reference.ts";
 
@@ -14,8 +15,12 @@ export interface Sight {
   versionId?: string;
 }
 
-/** What an earlier process knew of a parameter: its sight, or that what depends on it had gone without it. */
-export type Seed = Sight | "left";
+/**
+ * What the status of one SyncedSecret says of a reference, where its Secret vouches for it: the version of a parameter,
+ * that the Secret was made without it, or the versions of a path's members by name. It counts for that SyncedSecret
+ * alone: whom to tell once AWS has answered, and what must not be taken for one that has never been there.
+ */
+export type Stored = Sight | "left" | ReadonlyMap<string, Sight>;
 
 /** A value with the sight that it belongs to: a revision must name the versions that its bytes came from. */
 export interface Sighted extends Sight {
@@ -33,11 +38,21 @@ export interface Sighted extends Sight {
  */
 export type Stage = "absent" | "suspect" | "held" | "gone";
 
-export interface Missing {
+export type Missing = {
   reason: "ParameterNotFound" | "VersionNotFound";
-  stage: Stage;
-  /** Milliseconds since the epoch when it was first missed. */
+  /** Monotonic milliseconds when it was first missed: graces count from here. */
   since: number;
+  /** Milliseconds since the epoch of the same moment, to be compared with what AWS dates. */
+  at: number;
+} & ({ stage: Exclude<Stage, "gone"> } | { stage: "gone"; confirmed: ConfirmedDeletion });
+
+/** An answer that is older than the one before it: a replica that lags behind, until it has stood for a minute. */
+export interface Doubt {
+  sight: Sight;
+  /** Monotonic milliseconds since when AWS has told of nothing newer. */
+  since: number;
+  /** How often AWS has said so. */
+  times: number;
 }
 
 /** What DescribeParameters has told of a parameter. One object for all that have nothing but an equal key. */
@@ -62,7 +77,11 @@ export interface Expired {
 
 /** A parameter, or one member of a path: what was last seen, and whether it is missing since. */
 export interface Spot {
+  /** What AWS has told this process last and is believed. */
   sight?: Sight;
+  /** Monotonic milliseconds since when AWS tells of `sight`. */
+  since?: number;
+  doubt?: Doubt;
   missing?: Missing;
   about?: About;
   expired?: Expired;
@@ -79,40 +98,45 @@ export interface Entry {
   readonly spot: Spot;
   /** The members by name, where the reference is a path. */
   readonly members: Map<string, Spot>;
-  /** Whether AWS has answered in this process; what was known before comes from a status. */
+  /** Monotonic milliseconds when somebody first depended on it. */
+  readonly openedAt: number;
+  /** Whether AWS has answered in this process. */
   looked: boolean;
   /** Why the last look failed. */
   failure?: Failure;
-  /** Milliseconds since the epoch of AWS's last answer, a missing parameter being one. */
+  /** Monotonic milliseconds of AWS's last answer, a missing parameter being one. */
   heardAt?: number;
-  /** Milliseconds since the epoch since when reads of the value have failed, though looks without decryption may not. */
+  /** Monotonic milliseconds since when reads of the value have failed, though looks without decryption may not. */
   unreadSince?: number;
-  /** Milliseconds since the epoch of the last look that ended, whatever came of it. */
+  /** Monotonic milliseconds of the last look that ended, whatever came of it. */
   askedAt?: number;
   /** SyncedSecrets that depend on it, with the poll interval that each asks for, in milliseconds. */
   readonly dependents: SmallMap<number>;
   /** The shortest of these intervals; Infinity where it is never polled. */
   intervalMs: number;
-  /** Milliseconds since the epoch when AWS last announced a change of it. */
+  /** Monotonic milliseconds when AWS last announced a change of it. */
   hintedAt?: number;
-  /** Milliseconds since the epoch of the next look. */
+  /** Monotonic milliseconds of the next look. */
   dueAt: number;
   /** Dependents that do something when a parameter expires; undefined where none does. */
   acting?: Set<string>;
   /** What dependents of a path say of members that they go without; who says nothing needs all of them. */
   leaving?: Map<string, Leaves>;
-  /** What a status says of members that have not been seen yet, by name. */
-  stored?: ReadonlyMap<string, About>;
+  /** What the status of each dependent says, until AWS has answered, and where something is missing that it names. */
+  stored?: SmallMap<Stored>;
+  /** Members of a path that a status names and that AWS has not shown to this process: missing, for that resource. */
+  claimed?: Map<string, Spot>;
 }
 
 /** What all references have that are no paths; nothing is ever put in. */
 const noMembers = new Map<string, Spot>();
 
 /** Makes the entry of a reference that nobody has looked at. */
-export function newEntry(reference: Reference, key: string): Entry {
+export function newEntry(reference: Reference, key: string, openedAt = 0): Entry {
   return {
     reference,
     key,
+    openedAt,
     spot: {},
     members: reference.kind === "path" ? new Map() : noMembers,
     looked: false,
@@ -159,18 +183,55 @@ function shortest({ dependents, intervalMs }: Entry): number {
   return least;
 }
 
+/** When an answer came. */
+export interface At {
+  /** Monotonic milliseconds. */
+  now: number;
+  /** Milliseconds since the epoch. */
+  wall: number;
+}
+
+/** Milliseconds for which an answer that is older than one before it has to stand until it is believed. */
+export const doubtedMs = 60_000;
+/** Milliseconds that a modification time may be ahead of the local clock; a later one says nothing of what is newer. */
+const aheadAtMostMs = 300_000;
+
+/** Whether a modification time is one that nothing can have: what AWS says later is not measured by it. */
+export function isOfFuture({ modified }: Sight, wall: number): boolean {
+  return !(modified <= wall + aheadAtMostMs);
+}
+
 /**
- * Notes that AWS served a parameter. An answer that is older than what was seen is a stale read of an eventually
- * consistent store and changes nothing, whatever its version: a parameter that was made again counts from 1. Only a
- * label can rightly go back.
+ * Notes that AWS served a parameter. An answer that is older than what was seen is doubted, whatever its version: it may
+ * be a stale read of an eventually consistent store. It is believed once it has stood for a minute. Only a label, and
+ * what a person asks for anew, can go back at once.
  */
-export function serve(spot: Spot, sight: Sight, mayGoBack: boolean): void {
+export function serve(spot: Spot, sight: Sight, mayGoBack: boolean, at: At): void {
   delete spot.missing;
   const { sight: before } = spot;
-  if (before && !mayGoBack && sight.modified < before.modified) return;
-  if (before && isEqual(before, sight)) return;
+  if (before && isEqual(before, sight)) {
+    delete spot.doubt;
+    return;
+  }
+  const isOlder =
+    before !== undefined && !mayGoBack && sight.modified < before.modified && !isOfFuture(before, at.wall);
+  if (isOlder && !hasStood(spot, sight, at.now)) return;
   spot.sight = sightOf(sight);
+  spot.since = isOlder ? spot.doubt!.since : at.now;
+  delete spot.doubt;
   if (before && spot.about) spot.about = { ...spot.about, unsure: "changed" };
+}
+
+/** Takes note of an older answer. @returns whether AWS has told of nothing newer for a minute */
+function hasStood(spot: Spot, sight: Sight, now: number): boolean {
+  const { doubt } = spot;
+  if (!doubt || sight.modified < doubt.sight.modified) {
+    spot.doubt = { sight: sightOf(sight), since: now, times: (doubt?.times ?? 0) + 1 };
+    return false;
+  }
+  doubt.sight = sightOf(sight);
+  doubt.times += 1;
+  return now - doubt.since >= doubtedMs;
 }
 
 /** What identifies a version, of something that has more. */
@@ -190,52 +251,23 @@ export function isSameExpiry(a: Expired | undefined, b: Expired | undefined): bo
 }
 
 /** Whether a parameter is known to have expired, and has not been replaced since. */
-export function isExpired({ sight, expired }: Spot): boolean {
+export function isExpired({ sight, expired }: Pick<Spot, "sight" | "expired">): boolean {
   return expired !== undefined && (!expired.sight || !sight || isEqual(expired.sight, sight));
 }
 
 /** Notes that AWS says that a parameter is missing; what was served before is only suspected to be gone. */
-export function miss(spot: Spot, reason: Missing["reason"], now: number): void {
+export function miss(spot: Spot, reason: Missing["reason"], { now, wall }: At): void {
+  delete spot.doubt;
   if (spot.missing) spot.missing.reason = reason;
-  else spot.missing = { reason, since: now, stage: spot.sight ? "suspect" : "absent" };
+  else spot.missing = { reason, since: now, at: wall, stage: spot.sight ? "suspect" : "absent" };
 }
 
-/** Of what an earlier process has looked at, and had nothing to say of: the hourly look is soon enough. */
-const nothingStored: About = { unsure: "stored" };
+/** Of what an earlier process has looked at, by the word of all who depend on it: the hourly look is soon enough. */
+export const describedBefore: About = { unsure: "stored" };
 
-/** Takes over what a status says of expiries and keys, by parameter name, until a look of this process tells. */
-export function plantAbout(entry: Entry, stored: ReadonlyMap<string, About>): void {
-  const { reference, spot, members } = entry;
-  if (reference.kind === "path") entry.stored ??= stored;
-  for (const [name, about] of stored) {
-    const known = reference.kind === "path" ? members.get(name) : spot;
-    if (known && (known.about === undefined || known.about === nothingStored)) known.about = about;
-  }
-}
-
-/** Takes over what an earlier process knew, where this one has not looked yet. */
-export function plant(entry: Entry, seeds: ReadonlyMap<string, Seed>, now: number): void {
-  if (entry.looked) return;
-  const { reference } = entry;
-  // From here on a silence counts.
-  entry.heardAt ??= now;
-  for (const [name, seed] of seeds) {
-    if (seed === "left") {
-      if (!entry.spot.sight) entry.spot.missing ??= { reason: "ParameterNotFound", stage: "gone", since: now };
-    } else if (reference.kind === "path") {
-      if (!entry.members.has(name)) entry.members.set(name, { sight: seed, about: nothingStored });
-    } else if (!entry.spot.sight) {
-      entry.spot.sight = seed;
-      entry.spot.about ??= nothingStored;
-      delete entry.spot.missing;
-    }
-  }
-}
-
-/** Whether anything is known of an entry, by a look of this process or by an earlier one. */
-export function isKnown(entry: Readonly<Entry>): boolean {
-  const { looked, failure, spot, members } = entry;
-  return looked || failure !== undefined || spot.sight !== undefined || spot.missing !== undefined || members.size > 0;
+/** Whether AWS has said anything of an entry in this process. */
+export function isKnown({ looked, failure }: Readonly<Pick<Entry, "looked" | "failure">>): boolean {
+  return looked || failure !== undefined;
 }
 
 /** What a record holds of a value; undefined without one. */
@@ -255,7 +287,7 @@ export function isCurrent(spot: Spot | undefined, sight: Sight): boolean {
  */
 export function wantsAnotherLook(entry: Readonly<Entry>, now: number): boolean {
   const isWanting = entry.failure !== undefined || entry.spot.missing?.stage === "absent";
-  return isWanting && now - (entry.askedAt ?? 0) >= anotherLookMs;
+  return isWanting && now - (entry.askedAt ?? -Infinity) >= anotherLookMs;
 }
 
 /**
@@ -269,16 +301,21 @@ export function wasJustAsked(entry: Readonly<Entry>, now: number): boolean {
     askedAt - hintedAt < intervalMs / 10 ||
     failure ||
     spot.missing ||
+    spot.doubt ||
     now - askedAt >= intervalMs / 10
   )
     return false;
-  return [...members.values()].every(({ missing }) => !missing);
+  return [...members.values()].every(({ missing, doubt }) => !missing && !doubt);
 }
 
-/** Whether the grace of a suspect is over, so that it is time for a second opinion. */
-export function isRipe(spot: Spot, graceMs: number, now: number): boolean {
-  const { missing } = spot;
-  return (missing?.stage === "suspect" || missing?.stage === "held") && now - missing.since >= graceMs;
+/**
+ * Whether the grace of what is missing is over, so that it is time for a second opinion.
+ *
+ * @param isClaimed whether a status says that it was there, where it was never served to this process
+ */
+export function isRipe({ missing }: Spot, graceMs: number, now: number, isClaimed = false): boolean {
+  if (!missing || missing.stage === "gone") return false;
+  return (missing.stage !== "absent" || isClaimed) && now - missing.since >= graceMs;
 }
 
 /** Milliseconds between two looks that are asked for because of a failure; each has its own backoff besides. */
@@ -299,7 +336,8 @@ export function isMassLoss(missing: number, total: number): boolean {
 export function fingerprint(entry: Entry): string {
   const failure = entry.failure && entry.failure.next !== "retry" ? entry.failure.message : "";
   if (entry.reference.kind === "parameter") return `${spotprint(entry.spot)}\n${failure}`;
-  const members = [...entry.members].map(([name, spot]) => `${name}\t${spotprint(spot)}`).sort();
+  const all = [...entry.members, ...(entry.claimed ?? [])];
+  const members = all.map(([name, spot]) => `${name}\t${spotprint(spot)}`).sort();
   return `${members.join("\n")}\n${failure}`;
 }
 
@@ -314,8 +352,10 @@ export function served(entry: Entry): string {
     .join("\n");
 }
 
-function spotprint({ sight, missing }: Spot): string {
-  return `${sight?.version ?? ""} ${sight?.modified ?? ""}${idOf(sight)} ${missing?.stage ?? ""} ${missing?.reason ?? ""}`;
+function spotprint({ sight, missing, doubt }: Spot): string {
+  // One older answer is a replica that lags for a moment; two are worth saying.
+  const doubted = doubt && doubt.times > 1 ? " doubted" : "";
+  return `${sight?.version ?? ""} ${sight?.modified ?? ""}${idOf(sight)} ${missing?.stage ?? ""} ${missing?.reason ?? ""}${doubted}`;
 }
 
 function idOf(sight: Sight | undefined): string {

@@ -1,6 +1,6 @@
 import { isDenial } from "../aws/failure.ts";
 import type { ParameterDescription } from "../aws/ssm.ts";
-import type { Clock, Random } from "../runtime/clock.ts";
+import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import { sleep } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
@@ -29,9 +29,12 @@ export interface ExpiriesOptions {
   seen?: ((identityKey: string) => void) | undefined;
 }
 
-/** When, by AWS's clock and in milliseconds since the epoch, something was described, and whom for. */
+/** When something was described, and whom for. */
 interface At {
+  /** Milliseconds since the epoch, by our clock. */
   now: number;
+  /** Milliseconds that AWS's clock is ahead of ours. */
+  aheadMs: number;
   lane: Lane;
 }
 
@@ -40,6 +43,10 @@ type Word = "same" | "changed" | "expired" | "stale";
 
 /** Milliseconds after which what is past its Expiration, and was not heard of, is looked at again. */
 const againMs = 30_000;
+/** Milliseconds after which it is looked at again, at most, where AWS's clock is behind ours. */
+const againAtMostMs = 3_600_000;
+/** Milliseconds that our clock may be behind AWS's for two answers of AWS to be enough, and that they have to be apart. */
+const skew = { atMostMs: 300_000, apartMs: 60_000 };
 /** Milliseconds between two tries where AWS denies. */
 const deniedMs = 3_600_000;
 /** Milliseconds that something may wait for a description that it can do without. */
@@ -59,6 +66,11 @@ export class Expiries {
   readonly #answered = new Set<string>();
   readonly #abouts = new Abouts();
   readonly #sweeps: Sweeps<Entry>;
+  /** Milliseconds that AWS's clock was ahead of ours in the last answer, by identity. */
+  readonly #aheadMs = new Map<string, number>();
+  /** What has expired by AWS's clock and not by ours, since when in monotonic milliseconds. */
+  readonly #early = new WeakMap<Spot, { expiresAt: number; since: number }>();
+  readonly #again = new Set<Timer>();
   #stopped = false;
 
   constructor(options: ExpiriesOptions) {
@@ -84,15 +96,12 @@ export class Expiries {
   watch(entry: Entry): void {
     if (this.#stopped || !isDescribable(entry)) return;
     this.#sweeps.begin(entry.reference.identity.key);
-    for (const one of namedOf(entry)) this.#noteStored(one);
   }
 
   /** Takes note of an answer about an entry: what is new, or has another version, is described soon. */
   heard(entry: Entry): void {
     if (this.#stopped || !isDescribable(entry)) return;
-    const named = namedOf(entry);
-    for (const one of named) this.#noteStored(one);
-    if (!named.some(isOwing)) return;
+    if (!namedOf(entry).some(isOwing)) return;
     if (!this.#isDenied(entry.reference.identity.key)) this.#owed.add(entry);
   }
 
@@ -106,6 +115,7 @@ export class Expiries {
       this.#owed.clear(key);
       this.#denied.delete(key);
       this.#answered.delete(key);
+      this.#aheadMs.delete(key);
     }
     this.#instants.drop();
   }
@@ -131,15 +141,24 @@ export class Expiries {
   }
 
   /**
-   * Looks at those of some entries of which a status says that they have expired meanwhile, and where `all`, at those
-   * that have never been described; waits two seconds at most.
+   * Looks at those of some entries that have expired meanwhile, as far as is known or a status says, and where `all`, at
+   * those that have never been described; waits two seconds at most.
+   *
+   * @param all.past names of which the status of whoever asks says so
    */
-  async settle(entries: readonly Entry[], lane: Lane, { all }: { all: boolean }): Promise<void> {
+  async settle(
+    all: readonly { entry: Entry; past: ReadonlySet<string> }[],
+    lane: Lane,
+    options: { all: boolean },
+  ): Promise<void> {
     const now = this.#options.clock.now();
-    const meant = entries.filter(isDescribable).flatMap((entry) => {
-      return namedOf(entry).filter(({ spot }) => {
-        const isPast = (spot.about?.policies?.expiresAt ?? Infinity) <= now && !isExpired(spot);
-        return isPast || (all && spot.about === undefined);
+    const meant = all.flatMap(({ entry, past }) => {
+      if (!isDescribable(entry)) return [];
+      return namedOf(entry).filter(({ spot, name }) => {
+        const { about } = spot;
+        const isNew = about === undefined || about.unsure === "stored";
+        const isPast = (about?.policies?.expiresAt ?? Infinity) <= now || (isNew && past.has(name));
+        return (isPast && !isExpired(spot)) || (options.all && isNew);
       });
     });
     if (meant.length > 0) await this.#lookInTime(meant, lane);
@@ -168,8 +187,8 @@ export class Expiries {
         return false;
       }
       this.#takeAnswer(key);
-      // An Expiration is an instant of AWS's clock.
-      const at = { now: this.#options.clock.now() + answer.clockAheadMs, lane };
+      const at = { now: this.#options.clock.now(), aheadMs: answer.clockAheadMs, lane };
+      this.#aheadMs.set(key, answer.clockAheadMs);
       const taking = [...Map.groupBy(named, ({ entry }) => entry)].map(async ([entry, all]) => {
         const words = await Promise.all(all.map((one) => this.#take(one, answer.found.get(bareName(nameIn(one))), at)));
         const isNews = words.includes("changed") || words.includes("expired");
@@ -185,6 +204,7 @@ export class Expiries {
   stop(): void {
     this.#stopped = true;
     this.#instants.stop();
+    for (const timer of this.#again) timer.cancel();
     this.#owed.stop();
     this.#sweeps.stop();
   }
@@ -196,7 +216,7 @@ export class Expiries {
     if (!description || (isForeign && description.arn !== one.name)) return this.#takeAbsent(one, at);
     const { version, modified, keyId, policies: texts } = description;
     const policies = readPolicies(texts, modified);
-    const hasPassed = policies?.expiresAt !== undefined && policies.expiresAt <= at.now;
+    const hasPassed = policies?.expiresAt !== undefined && this.#hasPassed(one, policies.expiresAt, at);
     const isReplaced =
       isOlder(description, spot.sight) || (hasPassed && (await this.#isReplaced(one, description, at)));
     if (isReplaced) {
@@ -217,6 +237,35 @@ export class Expiries {
   }
 
   /**
+   * Whether an Expiration has passed, by AWS's clock and by ours. Where ours is behind by minutes, a second answer of AWS
+   * a minute later is enough; where it is further behind, one of the two is wrong, and nothing is done until both agree.
+   */
+  #hasPassed({ spot, entry, name }: Named, expiresAt: number, { now, aheadMs }: At): boolean {
+    if (expiresAt > now + aheadMs) return false;
+    if (expiresAt <= now) return true;
+    if (aheadMs > skew.atMostMs) return false;
+    const { clock } = this.#options;
+    const early = this.#early.get(spot);
+    if (early?.expiresAt === expiresAt) {
+      if (clock.monotonic() - early.since >= skew.apartMs) return true;
+    } else {
+      this.#early.set(spot, { expiresAt, since: clock.monotonic() });
+    }
+    this.#lookAgain({ at: expiresAt, entry, name, expiresAt }, skew.apartMs);
+    return false;
+  }
+
+  #lookAgain(due: Due, ms: number): void {
+    if (this.#stopped) return;
+    const { clock, entries } = this.#options;
+    const timer = clock.setTimer(() => {
+      this.#again.delete(timer);
+      if (entries.has(due.entry)) void this.#reached([due]);
+    }, ms);
+    this.#again.add(timer);
+  }
+
+  /**
    * Whether there is another version than a description tells of: DescribeParameters may lag behind, and a parameter that
    * was put anew a second before its Expiration has not expired. What does not exist any more is what AWS has deleted.
    */
@@ -232,14 +281,14 @@ export class Expiries {
    * What is not described is not there, or is another account's. One whose Expiration has passed, which was there until
    * then, is what AWS has deleted for it: where it does not exist by a second opinion.
    */
-  async #takeAbsent(one: Named, { now, lane }: At): Promise<Word> {
+  async #takeAbsent(one: Named, at: At): Promise<Word> {
     const { spot } = one;
     const { keyId, policies } = spot.about ?? {};
     spot.about = this.#about(keyId, policies);
     const expiresAt = policies?.expiresAt ?? Infinity;
-    const wasThere = spot.missing === undefined || spot.missing.since >= expiresAt;
-    if (expiresAt > now || isExpired(spot) || !wasThere) return "same";
-    const read = await this.#confirm(one, lane);
+    const wasThere = spot.missing === undefined || spot.missing.at >= expiresAt;
+    if (!this.#hasPassed(one, expiresAt, at) || isExpired(spot) || !wasThere) return "same";
+    const read = await this.#confirm(one, at.lane);
     if (read.state !== "missing") return "same";
     spot.expired = { at: expiresAt, sight: spot.sight };
     return "expired";
@@ -270,12 +319,12 @@ export class Expiries {
   }
 
   #isDenied(identityKey: string): boolean {
-    return (this.#denied.get(identityKey)?.until ?? 0) > this.#options.clock.now();
+    return (this.#denied.get(identityKey)?.until ?? -Infinity) > this.#options.clock.monotonic();
   }
 
   #deny(identityKey: string, failure: Failure): void {
     const isNews = this.#denied.get(identityKey)?.failure.message !== failure.message;
-    this.#denied.set(identityKey, { failure, until: this.#options.clock.now() + deniedMs });
+    this.#denied.set(identityKey, { failure, until: this.#options.clock.monotonic() + deniedMs });
     this.#owed.clear(identityKey);
     if (isNews) this.#options.seen?.(identityKey);
   }
@@ -296,16 +345,6 @@ export class Expiries {
     }
   }
 
-  /** Notes the instant that a status tells of, once. */
-  #noteStored(one: Named): void {
-    const { about } = one.spot;
-    if (about?.unsure !== "stored" || about.policies?.expiresAt === undefined) return;
-    // A fresh object: what has been noted is told by its having been replaced.
-    if (noted.has(about)) return;
-    noted.add(about);
-    this.#note(one, undefined, about.policies);
-  }
-
   /** Warns, and looks at what expires: all of one instant in one go. */
   async #reached(due: readonly Due[]): Promise<void> {
     const { clock, entries, notify } = this.#options;
@@ -324,10 +363,10 @@ export class Expiries {
     for (const { entry, name, spot, expiresAt } of expiring) {
       // A denial, a throttle or a silence is no word on it: it is asked again.
       const isOpen = spot.about?.policies?.expiresAt === expiresAt && !isExpired(spot);
-      const isLate = spot.missing !== undefined && spot.missing.since < expiresAt;
-      if (isOpen && !isLate && entries.has(entry)) {
-        this.#instants.add({ at: clock.now() + againMs, entry, name, expiresAt });
-      }
+      const isLate = spot.missing !== undefined && spot.missing.at < expiresAt;
+      if (!isOpen || isLate || !entries.has(entry) || this.#early.get(spot)?.expiresAt === expiresAt) continue;
+      const restMs = expiresAt - clock.now() - (this.#aheadMs.get(entry.reference.identity.key) ?? 0);
+      this.#lookAgain({ at: expiresAt, entry, name, expiresAt }, Math.min(Math.max(restMs, againMs), againAtMostMs));
     }
   }
 
@@ -340,9 +379,6 @@ export class Expiries {
     over.abort();
   }
 }
-
-/** What a status told and has been noted; held by the entries alone. */
-const noted = new WeakSet<About>();
 
 /**
  * Whether a description is of an earlier version than was seen. Of one version the times may differ by what is less than

@@ -1,18 +1,19 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Lane } from "../runtime/lane.ts";
-import type { Belief } from "./belief.ts";
-import { type Entry, isRipe, miss, type Spot, serve } from "./entry.ts";
+import { type DeletionConfirmer, hold } from "./deletion-confirmer.ts";
+import { type At, describedBefore, type Entry, isRipe, miss, type Spot, serve } from "./entry.ts";
 import type { Expiries } from "./expiries.ts";
 import type { Listing } from "./path-reader.ts";
 import type { Reader } from "./reader.ts";
 import { couldBeListed, memberSelector, type PathReference } from "./reference.ts";
+import { claim, isClaimed, isStoredByAll } from "./stored.ts";
 
 export interface MembersOptions {
   reader: Reader;
   clock: Clock;
   /** Milliseconds between the two looks that make a parameter gone. */
   missingGraceMs: number;
-  belief: Belief;
+  confirmer: DeletionConfirmer;
   expiries: Expiries;
 }
 
@@ -35,34 +36,66 @@ export class Members {
   }
 
   /** Takes a whole listing: what is there, what is new, and what is not there any more. */
-  async take(entry: Entry, reference: PathReference, { records, untagged }: Listed, lane: Lane): Promise<void> {
-    const { clock, missingGraceMs, expiries } = this.#options;
+  async take(
+    entry: Entry,
+    reference: PathReference,
+    { records, untagged }: Listed,
+    { lane, mayGoBack = false }: { lane: Lane; mayGoBack?: boolean },
+  ): Promise<void> {
+    const { expiries } = this.#options;
+    const at = this.#at();
     const fresh = new Set<string>();
     for (const [name, record] of records) {
       let spot = entry.members.get(name);
-      if (!spot || spot.missing?.stage === "gone") fresh.add(name);
+      const isExpected = !spot && isStoredByAll(entry, name, entry.acting ?? []);
+      if ((!spot && !isExpected) || spot?.missing?.stage === "gone") fresh.add(name);
       if (!spot) {
-        spot = {};
-        const stored = entry.stored?.get(name);
-        if (stored) spot.about = stored;
+        spot = isStoredByAll(entry, name, entry.dependents.keys()) ? { about: describedBefore } : {};
         entry.members.set(name, spot);
+        entry.claimed?.delete(name);
       }
-      serve(spot, record, reference.label !== "");
+      serve(spot, record, mayGoBack || reference.label !== "", at);
     }
-    delete entry.stored;
-    forgetGone(entry, clock.now());
-    const ripe: [string, Spot][] = [];
-    for (const [name, spot] of entry.members) {
-      if (records.has(name)) continue;
-      miss(spot, "ParameterNotFound", clock.now());
-      if (isRipe(spot, missingGraceMs, clock.now())) ripe.push([name, spot]);
-    }
+    this.claim(entry);
+    forgetGone(entry, at.now);
+    const missing = [...entry.members].filter(([name]) => !records.has(name));
+    for (const [, spot] of missing) miss(spot, "ParameterNotFound", at);
     if (fresh.size > 0) await expiries.before(entry, (_, name) => fresh.has(name), lane);
-    if (ripe.length > confirmationsAtMost) {
-      for (const [, spot] of ripe) spot.missing!.stage = "held";
-      return;
+    const confirm = (name: string, spot: Spot) =>
+      this.#confirm(entry, reference, name, spot, untagged?.has(name), lane);
+    await this.#settle(missing, false, confirm);
+    // Apart from the others: what a status says must not make a loss that AWS tells of look like a greater one.
+    await this.#settle([...(entry.claimed ?? [])], true, confirm);
+  }
+
+  /** Takes note of what the last listing leaves out of what statuses say was there. */
+  claim(entry: Entry): void {
+    for (const stored of entry.stored?.values() ?? []) {
+      if (!(stored instanceof Map)) continue;
+      for (const name of stored.keys()) {
+        if (entry.members.has(name)) continue;
+        const spot = claim(entry, name);
+        if (spot) miss(spot, "ParameterNotFound", this.#at());
+      }
     }
-    for (const [name, spot] of ripe) await this.#confirm(entry, reference, name, spot, untagged?.has(name), lane);
+    for (const name of entry.claimed?.keys() ?? []) if (!isClaimed(entry, name)) entry.claimed!.delete(name);
+    if (entry.claimed?.size === 0) delete entry.claimed;
+  }
+
+  #at(): At {
+    const { clock } = this.#options;
+    return { now: clock.monotonic(), wall: clock.now() };
+  }
+
+  async #settle(
+    missing: readonly [string, Spot][],
+    isClaim: boolean,
+    confirm: (name: string, spot: Spot) => Promise<void>,
+  ): Promise<void> {
+    const { clock, missingGraceMs } = this.#options;
+    const ripe = missing.filter(([, spot]) => isRipe(spot, missingGraceMs, clock.monotonic(), isClaim));
+    if (ripe.length > confirmationsAtMost) for (const [, spot] of ripe) hold(spot);
+    else for (const [name, spot] of ripe) await confirm(name, spot);
   }
 
   /** Believes that a member is gone where it is not there by itself either, or could not be listed any more. */
@@ -74,11 +107,11 @@ export class Members {
     isUntagged: boolean | undefined,
     lane: Lane,
   ): Promise<void> {
-    const { reader, clock, belief } = this.#options;
+    const { reader, clock, confirmer } = this.#options;
     const read = await reader.confirm(reference.identity, name + memberSelector(reference), lane);
     const isUnlisted = read.state === "found" && (isUntagged || !couldBeListed(reference, read.record.type));
-    if (read.state === "missing" || isUnlisted) await belief.settle(entry, spot);
-    else if (spot.missing) spot.missing.since = clock.now();
+    if (read.state === "missing" || isUnlisted) await confirmer.settle(entry, spot);
+    else if (spot.missing) spot.missing.since = clock.monotonic();
   }
 }
 

@@ -2,11 +2,13 @@ import type { Identity } from "../aws/identity.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
-import { Belief } from "./belief.ts";
+import { DeletionConfirmer } from "./deletion-confirmer.ts";
 import { Describer } from "./describer.ts";
 import { Entries } from "./entries.ts";
 import {
+  type At,
   addDependent,
+  describedBefore,
   type Entry,
   fingerprint,
   isCurrent,
@@ -14,8 +16,6 @@ import {
   isRipe,
   miss,
   newEntry,
-  plant,
-  plantAbout,
   removeDependent,
   type Sighted,
   serve,
@@ -39,6 +39,7 @@ import {
   requestName,
 } from "./reference.ts";
 import { Schedule } from "./schedule.ts";
+import { differing, forgetAnswered, forgetStored, isClaimed, isStoredByAll, remember } from "./stored.ts";
 import { type Announced, intervalOf, type ReadFor, type Values, type Want } from "./want.ts";
 import { Wave } from "./wave.ts";
 
@@ -48,6 +49,23 @@ const waveFrom = 20;
 const againAfterHintMs = 5_000;
 /** Milliseconds for which a hint counts as the announcement of a change. */
 const hintCountsMs = 60_000;
+
+const nobody: ReadonlySet<string> = new Set();
+
+/** How an answer is taken. */
+interface Taking {
+  lane: Lane;
+  /** Whether a person asked for it anew, so that an older version is taken at once. */
+  mayGoBack?: boolean;
+}
+
+/** Whose expiries have to be known before anything is done. */
+export interface Settling {
+  /** Whether everything that has never been described is. */
+  all: boolean;
+  /** Names of parameters whose Expiration has passed by the status of whoever asks, by the key of the reference. */
+  past?: ReadonlyMap<string, ReadonlySet<string>>;
+}
 
 /**
  * Knows of each distinct reference what was last seen of it, decides when to look again, and tells the dependants
@@ -63,7 +81,7 @@ export class Observer {
   readonly #audit: ReadAudit;
   readonly #wave: Wave;
   readonly #schedule: Schedule;
-  readonly #belief: Belief;
+  readonly #confirmer: DeletionConfirmer;
   readonly #members: Members;
   readonly #hints: Hints<Entry, void>;
 
@@ -73,13 +91,14 @@ export class Observer {
     this.#audit = new ReadAudit(options.audit);
     const { clock, random, missingGraceMs, reader, isAnnounced = () => false, stretched = () => {} } = options;
     const lookAgain = (entry: Entry) => this.#lookAt(entry, "poll");
-    this.#belief = new Belief({ entries: this.#entries, clock, missingGraceMs, look: lookAgain });
+    this.#confirmer = new DeletionConfirmer({ entries: this.#entries, clock, missingGraceMs, look: lookAgain });
     this.expiries = new Expiries({
       ...{ entries: this.#entries, describer: new Describer(options.lanes), reader, clock, random },
       notify: (entry, lane) => this.#notify(entry, lane),
       ...{ isBusy: options.isBusy, seen: options.seen },
     });
-    this.#members = new Members({ reader, clock, missingGraceMs, belief: this.#belief, expiries: this.expiries });
+    const confirmer = this.#confirmer;
+    this.#members = new Members({ reader, clock, missingGraceMs, confirmer, expiries: this.expiries });
     const look = (entries: Entry[]) => this.#poll(entries);
     this.#schedule = new Schedule({ ...options, isAnnounced, stretched, look });
     this.#hints = new Hints(options.clock, (entry) => {
@@ -95,9 +114,8 @@ export class Observer {
     const after = new Set<Entry>();
     for (const want of wants) {
       const entry = this.#entry(want.reference);
-      if (want.seed) plant(entry, want.seed, this.#options.clock.now());
+      this.#remember(entry, dependent, want);
       after.add(entry);
-      if (want.stored) plantAbout(entry, want.stored);
       const before = entry.intervalMs;
       addDependent(entry, dependent, intervalOf(want));
       setWishes(entry, dependent, want);
@@ -108,6 +126,15 @@ export class Observer {
     for (const entry of before) if (!after.has(entry)) this.#release(entry, dependent);
     if (after.size > 0) this.#byDependent.set(dependent, [...after]);
     else this.#byDependent.delete(dependent);
+  }
+
+  /** Takes over what a dependent's status says; what AWS has already called missing is confirmed for it in time. */
+  #remember(entry: Entry, dependent: string, { stored }: Want): void {
+    const { clock, missingGraceMs } = this.#options;
+    if (remember(entry, dependent, stored).length > 0) this.#members.claim(entry);
+    if (!entry.looked || !entry.stored) return;
+    const { since } = entry.spot.missing ?? { since: clock.monotonic() };
+    this.#schedule.by(entry, Math.max(clock.monotonic(), since + missingGraceMs));
   }
 
   /** What is known of a reference; undefined where nobody depends on it. */
@@ -132,12 +159,12 @@ export class Observer {
     const dependants = new Set<string>();
     let [changed, isHeard] = [false, true];
     const look = async (entry: Entry) => {
-      entry.hintedAt = clock.now();
+      entry.hintedAt = clock.monotonic();
       const before = served(entry);
       await this.#hints.look(entry);
       this.expiries.announced(entry, name);
       if (before !== served(entry)) changed = true;
-      else this.#schedule.by(entry, clock.now() + againAfterHintMs);
+      else this.#schedule.by(entry, clock.monotonic() + againAfterHintMs);
       if (entry.failure?.next === "retry") isHeard = false;
       for (const dependent of entry.dependents.keys()) dependants.add(dependent);
     };
@@ -146,12 +173,15 @@ export class Observer {
   }
 
   /** Looks at those references whose expiry has to be known before anything is done; see `Expiries.settle`. */
-  async settle(references: readonly Reference[], lane: Lane, options: { all: boolean }): Promise<void> {
-    await this.expiries.settle(
-      references.map((reference) => this.#known(reference)),
-      lane,
-      options,
-    );
+  async settle(references: readonly Reference[], lane: Lane, { all, past }: Settling): Promise<void> {
+    const isDue = (reference: Reference) => past?.has(referenceKey(reference)) === true;
+    const unseen = references.filter((reference) => isDue(reference) && !this.#known(reference).looked);
+    if (unseen.length > 0) await this.look(unseen, lane);
+    const entries = references.map((reference) => ({
+      entry: this.#known(reference),
+      past: past?.get(referenceKey(reference)) ?? nobody,
+    }));
+    await this.expiries.settle(entries, lane, { all });
   }
 
   /** Brings the polls of an identity forward to the intervals that hold now. */
@@ -199,7 +229,7 @@ export class Observer {
       return running.reading;
     }
     const askers = new Set([resource]);
-    const reading = this.#readValues(entry, lane, namespace, askers).finally(() => {
+    const reading = this.#readValues(entry, { lane, namespace, mayGoBack: fresh }, askers).finally(() => {
       if (this.#reading.get(entry.key)?.reading === reading) this.#reading.delete(entry.key);
     });
     this.#reading.set(entry.key, { lane, reading, askers });
@@ -241,11 +271,12 @@ export class Observer {
 
   /** The entry of a reference, or one that is not kept where nobody depends on it. */
   #known(reference: Reference): Entry {
-    return this.#entries.get(reference) ?? newEntry(reference, referenceKey(reference));
+    const now = this.#options.clock.monotonic();
+    return this.#entries.get(reference) ?? newEntry(reference, referenceKey(reference), now);
   }
 
   #entry(reference: Reference): Entry {
-    const entry = this.#entries.open(reference);
+    const entry = this.#entries.open(reference, this.#options.clock.monotonic());
     this.#options.metrics.watchedParameters.set(this.#entries.size);
     return entry;
   }
@@ -253,6 +284,7 @@ export class Observer {
   #release(entry: Entry, dependent: string): void {
     removeDependent(entry, dependent);
     setWishes(entry, dependent, {});
+    forgetStored(entry, dependent);
     if (entry.dependents.size > 0) return;
     this.#entries.remove(entry);
     this.#schedule.drop(entry);
@@ -267,7 +299,7 @@ export class Observer {
   }
 
   async #poll(entries: Entry[]): Promise<"heard" | "unheard"> {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonic();
     await Promise.all(
       entries.map((entry) => (wasJustAsked(entry, now) ? this.#schedule.after(entry) : this.#lookAt(entry, "poll"))),
     );
@@ -280,26 +312,27 @@ export class Observer {
       const listing = await this.#options.pathReader.list(reference, { decrypt: false, lane, namespace });
       return this.#heard(entry, lane, async () => {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
-        else await this.#listed(entry, reference, listing, lane);
+        else await this.#listed(entry, reference, listing, { lane });
       });
     }
     const name = requestName(reference);
     const { reader, clock, missingGraceMs } = this.#options;
-    const ripe = isRipe(entry.spot, missingGraceMs, clock.now());
+    const ripe = isRipe(entry.spot, missingGraceMs, clock.monotonic(), isClaimed(entry, reference.name));
     const read = ripe
       ? await reader.confirm(reference.identity, name, lane, namespace)
       : await reader.read(reference.identity, name, { decrypt: false, lane, namespace });
     // A look at a secret of Secrets Manager decrypts it: AWS passes none through otherwise.
     if (isPassedThrough(reference.name)) this.#audit.read(reference, read, entry.dependents.keys());
     return this.#heard(entry, lane, async () => {
-      await this.#take(entry, reference, read, lane);
-      if (ripe && read.state === "missing") await this.#belief.settle(entry, entry.spot);
+      await this.#take(entry, reference, read, { lane });
+      if (ripe && read.state === "missing") await this.#confirmer.settle(entry, entry.spot);
     });
   }
 
   /** Applies an answer, plans the next look, and tells the dependants where it changes what they act upon. */
   async #heard(entry: Entry, lane: Lane, apply: () => Promise<void>): Promise<void> {
     const knew = isKnown(entry);
+    const wasLooked = entry.looked;
     const before = fingerprint(entry);
     const servedBefore = served(entry);
     const wasUnheard = entry.failure?.next === "retry";
@@ -309,71 +342,97 @@ export class Observer {
       this.#forget(entry);
       return;
     }
-    entry.askedAt = this.#options.clock.now();
+    entry.askedAt = this.#options.clock.monotonic();
+    const isFirst = !wasLooked && entry.looked;
+    const others = isFirst ? differing(entry) : [];
+    if (entry.looked) forgetAnswered(entry);
     this.#schedule.after(entry);
     this.expiries.heard(entry);
     const hasChanged = knew && before !== fingerprint(entry);
     if (knew && lane === "poll" && servedBefore !== served(entry)) this.#sayIfMissed(entry);
     const recovered = wasUnheard && entry.failure === undefined;
-    if (!hasChanged && !recovered) return;
-    this.#notify(entry, lane);
+    if (hasChanged || recovered) this.#notify(entry, lane);
+    // Who knew of it by a status alone acts on that until now.
+    else if (isFirst) this.#notify(entry, lane, others);
+    else if (!entry.looked && !knew && entry.failure?.next !== "retry") {
+      this.#notify(entry, lane, [...(entry.stored?.keys() ?? [])]);
+    }
   }
 
-  #notify(entry: Entry, lane: Lane): void {
-    const isWave = lane !== "event" || entry.dependents.size >= waveFrom;
-    for (const dependent of entry.dependents.keys()) this.#options.notify(dependent, isWave ? "bulk" : "event");
+  #notify(entry: Entry, lane: Lane, whom: readonly string[] = [...entry.dependents.keys()]): void {
+    const isWave = lane !== "event" || whom.length >= waveFrom;
+    for (const dependent of whom) this.#options.notify(dependent, isWave ? "bulk" : "event");
+  }
+
+  #at(): At {
+    const { clock } = this.#options;
+    return { now: clock.monotonic(), wall: clock.now() };
   }
 
   #sayIfMissed(entry: Entry): void {
     const { isAnnounced, missed, clock } = this.#options;
-    const isHinted = entry.hintedAt !== undefined && clock.now() - entry.hintedAt <= hintCountsMs;
+    const isHinted = entry.hintedAt !== undefined && clock.monotonic() - entry.hintedAt <= hintCountsMs;
     if (!isHinted && isAnnounced?.(entry.reference)) missed?.(entry.reference);
   }
 
   #fail(entry: Entry, failure: Failure): void {
     entry.failure = failure;
-    if (failure.next !== "retry") entry.heardAt = this.#options.clock.now();
+    if (failure.next !== "retry") entry.heardAt = this.#options.clock.monotonic();
   }
 
   #answered(entry: Entry): void {
     delete entry.failure;
     entry.looked = true;
-    entry.heardAt = this.#options.clock.now();
+    entry.heardAt = this.#options.clock.monotonic();
   }
 
-  async #take(entry: Entry, reference: ParameterReference, read: Read, lane: Lane): Promise<void> {
+  async #take(
+    entry: Entry,
+    reference: ParameterReference,
+    read: Read,
+    { lane, mayGoBack = false }: Taking,
+  ): Promise<void> {
     if (read.state === "failed") {
       this.#fail(entry, read.failure);
       return;
     }
+    const wasLooked = entry.looked;
     this.#answered(entry);
+    const { spot } = entry;
     if (read.state === "missing") {
-      miss(entry.spot, read.reason, this.#options.clock.now());
+      miss(spot, read.reason, this.#at());
       return;
     }
-    const wasGone = entry.spot.missing?.stage === "gone";
-    serve(entry.spot, read.record, reference.selector !== "" || isPassedThrough(reference.name));
-    if (wasGone) await this.expiries.before(entry, () => true, lane);
+    const wasGone = spot.missing?.stage === "gone";
+    const isBack =
+      !wasLooked && entry.stored !== undefined && !isStoredByAll(entry, reference.name, entry.acting ?? []);
+    if (!wasLooked && isStoredByAll(entry, reference.name, entry.dependents.keys())) spot.about ??= describedBefore;
+    serve(spot, read.record, mayGoBack || reference.selector !== "" || isPassedThrough(reference.name), this.#at());
+    if (wasGone || isBack) await this.expiries.before(entry, () => true, lane);
   }
 
-  #listed(entry: Entry, reference: PathReference, listing: Listed, lane: Lane): Promise<void> {
+  #listed(entry: Entry, reference: PathReference, listing: Listed, taking: Taking): Promise<void> {
     this.#answered(entry);
-    return this.#members.take(entry, reference, listing, lane);
+    return this.#members.take(entry, reference, listing, taking);
   }
 
   #unread(entry: Entry, failure: Failure): Values {
-    entry.unreadSince ??= this.#options.clock.now();
+    entry.unreadSince ??= this.#options.clock.monotonic();
     return { state: "failed", failure };
   }
 
-  async #readValues(entry: Entry, lane: Lane, namespace: string, askers: ReadonlySet<string>): Promise<Values> {
+  async #readValues(
+    entry: Entry,
+    { lane, namespace, mayGoBack }: Required<Taking> & { namespace: string },
+    askers: ReadonlySet<string>,
+  ): Promise<Values> {
     const { reference } = entry;
     const values = new Map<string, Sighted>();
     if (reference.kind === "path") {
       const listing = await this.#options.pathReader.list(reference, { decrypt: true, lane, namespace });
       await this.#heard(entry, lane, async () => {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
-        else await this.#listed(entry, reference, listing, lane);
+        else await this.#listed(entry, reference, listing, { lane, mayGoBack });
       });
       this.#audit.listed(reference, listing, askers);
       if (listing.state === "failed") return this.#unread(entry, listing.failure);
@@ -384,7 +443,7 @@ export class Observer {
     } else {
       const name = requestName(reference);
       const read = await this.#options.reader.read(reference.identity, name, { decrypt: true, lane, namespace });
-      await this.#heard(entry, lane, () => this.#take(entry, reference, read, lane));
+      await this.#heard(entry, lane, () => this.#take(entry, reference, read, { lane, mayGoBack }));
       this.#audit.read(reference, read, askers);
       if (read.state === "failed") return this.#unread(entry, read.failure);
       if (read.state === "found" && isCurrent(entry.spot, read.record)) {

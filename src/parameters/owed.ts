@@ -17,7 +17,7 @@ interface Soon {
   entries: Set<Entry>;
   /** Looks in a row that failed. */
   failures: number;
-  /** Milliseconds since the epoch since when the first of them waits. */
+  /** Monotonic milliseconds since when the first of them waits. */
   since: number;
   timer: Timer;
 }
@@ -47,7 +47,7 @@ export class Owed {
       soon.entries.add(entry);
       return;
     }
-    const since = this.#options.clock.now();
+    const since = this.#options.clock.monotonic();
     this.#soon.set(key, { entries: new Set([entry]), failures: 0, since, timer: this.#describeIn(key, gatherMs) });
   }
 
@@ -71,11 +71,11 @@ export class Owed {
     const soon = this.#soon.get(identityKey);
     if (!soon) return;
     const { entries, clock, isBusy, look } = this.#options;
-    if (isBusy?.() && clock.now() - soon.since < busyAtMostMs) {
+    if (isBusy?.() && clock.monotonic() - soon.since < busyAtMostMs) {
       soon.timer = this.#describeIn(identityKey, gatherMs);
       return;
     }
-    soon.since = clock.now();
+    soon.since = clock.monotonic();
     const batch = [...soon.entries].filter((entry) => entries.has(entry));
     soon.entries.clear();
     const owed = batch.flatMap(namedOf).filter(isOwing);

@@ -65,14 +65,14 @@ export class Poller {
     const next = round.notes.first();
     if (next) {
       const at = Math.max(next.dueAt, round.pausedUntil);
-      round.timer = this.#clock.setTimer(() => this.#run(key, round), at - this.#clock.now());
+      round.timer = this.#clock.setTimer(() => this.#run(key, round), at - this.#clock.monotonic());
     } else if (round.underWay === 0) {
       this.#rounds.delete(key);
     }
   }
 
   #run(key: string, round: Round): void {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     while (round.underWay < looksAtOnce && now >= round.pausedUntil) {
       const batch = takeDue(round.notes, now);
       if (batch.length === 0) break;
@@ -83,10 +83,10 @@ export class Poller {
         .then((outcome) => {
           round.underWay -= 1;
           if (outcome === "heard") round.failures = 0;
-          else if (round.pausedUntil <= this.#clock.now()) {
+          else if (round.pausedUntil <= this.#clock.monotonic()) {
             const pause = backoff(round.failures, pauseBaseMs, pauseCapMs, 0.5, this.#random);
             round.failures += 1;
-            round.pausedUntil = this.#clock.now() + pause;
+            round.pausedUntil = this.#clock.monotonic() + pause;
           }
           this.#arm(key, round);
         });
@@ -147,6 +147,6 @@ function takeDue(notes: Notes, now: number): Entry[] {
 
 /** How long before its instant an entry may be taken along, in milliseconds: a tenth of its interval. */
 function lookAheadMs(entry: Entry): number {
-  if (entry.spot.missing) return 0;
+  if (entry.spot.missing || entry.spot.doubt) return 0;
   return entry.intervalMs / 10;
 }

@@ -1,8 +1,11 @@
 import type { Clock, Random } from "../runtime/clock.ts";
-import { spotsOf } from "./belief.ts";
-import type { Entry } from "./entry.ts";
+import { doubtedMs, type Entry } from "./entry.ts";
 import { Intervals, type IntervalsOptions } from "./intervals.ts";
 import { type Look, Poller } from "./poller.ts";
+import { atStake } from "./stored.ts";
+
+/** Milliseconds after which an answer that is older than the one before it is asked for again, at first and later on. */
+const askAgainMs = { first: 5_000, later: 15_000 };
 
 export interface ScheduleOptions extends IntervalsOptions {
   clock: Clock;
@@ -31,10 +34,10 @@ export class Schedule {
    */
   within(entry: Entry): void {
     const { clock, random } = this.#options;
-    this.by(entry, clock.now() + this.#intervals.of(entry) * (1 - random()));
+    this.by(entry, clock.monotonic() + this.#intervals.of(entry) * (1 - random()));
   }
 
-  /** Has an entry polled at an instant, in milliseconds since the epoch, if not before. */
+  /** Has an entry polled at an instant, in monotonic milliseconds, if not before. */
   by(entry: Entry, at: number): void {
     if (!Number.isFinite(at) || at >= entry.dueAt) return;
     entry.dueAt = at;
@@ -44,12 +47,19 @@ export class Schedule {
   /** After a poll the next is an interval away; what is read between two polls, as at a first sync, moves neither. */
   after(entry: Entry): void {
     const { clock, missingGraceMs } = this.#options;
-    const now = clock.now();
+    const now = clock.monotonic();
     const isPlanned = Number.isFinite(entry.dueAt) && entry.dueAt > now;
     const interval = this.#intervals.of(entry);
     let at = isPlanned ? entry.dueAt : now + interval;
-    for (const spot of spotsOf(entry)) {
-      if (spot.missing?.stage === "suspect") at = Math.min(at, Math.max(now + 1, spot.missing.since + missingGraceMs));
+    // What AWS refuses to tell is no sooner told for being asked again.
+    const isRefused = entry.failure !== undefined && entry.failure.next !== "retry";
+    for (const { spot, isClaimed } of isRefused ? [] : atStake(entry)) {
+      const { missing, doubt } = spot;
+      const isSuspect = missing?.stage === "suspect" || (isClaimed && missing?.stage === "absent");
+      if (isSuspect) at = Math.min(at, next(now, missing.since + missingGraceMs));
+      if (!doubt) continue;
+      const again = doubt.times > 1 ? askAgainMs.later : askAgainMs.first;
+      at = Math.min(at, now + again, next(now, doubt.since + doubtedMs));
     }
     if (at === entry.dueAt) return;
     entry.dueAt = at;
@@ -75,4 +85,9 @@ export class Schedule {
   stop(): void {
     this.#poller.stop();
   }
+}
+
+/** An instant that is to come; where a look has not settled what was due then, it is soon made again. */
+function next(now: number, at: number): number {
+  return at > now ? at : now + askAgainMs.later;
 }

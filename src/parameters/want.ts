@@ -1,5 +1,5 @@
 import type { Failure } from "../runtime/failure.ts";
-import type { About, Leaves, Seed, Sighted } from "./entry.ts";
+import type { Leaves, Sighted, Stored } from "./entry.ts";
 import { isPassedThrough, passedThroughMs, type Reference } from "./reference.ts";
 
 /** What a SyncedSecret depends on. */
@@ -7,10 +7,8 @@ export interface Want {
   reference: Reference;
   /** Milliseconds between polls; Infinity for a reference that is never polled. */
   pollIntervalMs: number;
-  /** What an earlier process knew, where the Secret itself vouches for it; by parameter name. */
-  seed?: ReadonlyMap<string, Seed>;
-  /** What a status says of expiries and keys, by parameter name: a reason to look, and never to act. */
-  stored?: ReadonlyMap<string, About>;
+  /** What the SyncedSecret's own status says, where its Secret vouches for it. It counts for nobody else. */
+  stored?: Stored;
   /** Whether something is done when it expires, so that what comes anew is looked at for its expiry first. */
   actsOnExpiry?: boolean;
   /** Of a path: says which of its members that have gone are of no use any more. None where it is left out. */

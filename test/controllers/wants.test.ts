@@ -1,13 +1,17 @@
 import { expect, it } from "vitest";
 import type { WhenMissing } from "../../src/controllers/syncedsecret/assess.ts";
 import { type Gathered, wantsOf } from "../../src/controllers/syncedsecret/gathered.ts";
-import type { Spot, Stage } from "../../src/parameters/entry.ts";
+import { noWarmStart } from "../../src/controllers/syncedsecret/warm-start.ts";
+import type { Missing, Spot, Stage } from "../../src/parameters/entry.ts";
 import { FakeAws } from "../support/fake-aws.ts";
 import { parameterOf, pathOf } from "../support/observer.ts";
 
 const identity = new FakeAws(() => 0).identity();
 const sight = { version: 1, modified: 1 };
-const missing = (stage: Stage): Spot => ({ sight, missing: { reason: "ParameterNotFound", stage, since: 1 } });
+const missing = (stage: Stage): Spot => ({
+  sight,
+  missing: { reason: "ParameterNotFound", stage, since: 1, at: 1 } as Missing,
+});
 const expired = { ...missing("gone"), expired: { at: 1, sight } };
 
 /** What a SyncedSecret says of the members of its path. */
@@ -18,6 +22,7 @@ const leavesOf = (whenMissing: WhenMissing, whenExpired?: WhenMissing) => {
     plan: { references: [pathOf(identity, "/p"), parameterOf(identity, "/a")] },
     whenMissing,
     whenExpired,
+    warmStart: noWarmStart,
   } as unknown as Gathered);
   expect(parameter).not.toHaveProperty("leaves");
   return path!.leaves;

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
 import { isExpired } from "../../src/parameters/entry.ts";
+import { referenceKey } from "../../src/parameters/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { heldBytes } from "../support/heap.ts";
 import { type ObserverRig, observerRig, parameterOf, pathOf, want } from "../support/observer.ts";
@@ -208,7 +209,7 @@ describe("an expiry", () => {
     expect(isExpired(entryOf("/unseen").spot)).toBe(true);
   });
 
-  it("is told by AWS's clock, where ours is wrong", async () => {
+  it("needs both clocks: none is acted on while ours, or AWS's, says that it has not passed", async () => {
     const at = rig.clock.now() + 10 * minute;
     await watched("/ahead", expiration(at));
     const { describeParameters } = identity.ssm;
@@ -218,15 +219,29 @@ describe("an expiry", () => {
     rig.aws.delete("/ahead");
     await rig.clock.advance(minute);
     expect(isExpired(entryOf("/ahead").spot)).toBe(false);
-    rig.aws.put("/behind", "v");
-    rig.aws.policies("/behind", expiration(rig.clock.now() + 4 * hour));
+    const expiresAt = rig.clock.now() + 4 * hour;
     identity.ssm.describeParameters = async (query) => ({
       ...(await describeParameters(query)),
       clockAheadMs: 5 * hour,
     });
-    rig.observer.depend("ns/behind", [want(parameterOf(identity, "/behind"))]);
-    await rig.observer.look([parameterOf(identity, "/behind")], "bulk");
-    await rig.clock.advance(2_000);
+    await watched("/behind", expiration(expiresAt));
+    await rig.clock.advance(3 * hour);
+    expect(isExpired(entryOf("/behind").spot)).toBe(false);
+    await rig.clock.advance(hour);
+    expect(isExpired(entryOf("/behind").spot)).toBe(true);
+  });
+
+  it("is believed by two answers a minute apart where our clock is behind by minutes", async () => {
+    const { describeParameters } = identity.ssm;
+    identity.ssm.describeParameters = async (query) => ({
+      ...(await describeParameters(query)),
+      clockAheadMs: 4 * minute,
+    });
+    await watched("/behind", expiration(rig.clock.now() + 3 * minute));
+    expect(isExpired(entryOf("/behind").spot)).toBe(false);
+    await rig.clock.advance(50_000);
+    expect(isExpired(entryOf("/behind").spot)).toBe(false);
+    await rig.clock.advance(12_000);
     expect(isExpired(entryOf("/behind").spot)).toBe(true);
   });
 
@@ -357,17 +372,21 @@ describe("an expiry", () => {
     ]);
   });
 
-  it("that a status tells of is looked at at once where it has passed, and is only a word until then", async () => {
+  it("that a status tells of is looked at for its own resource where it has passed, and is only a word until then", async () => {
     rig.aws.put("/a", "v");
-    const stored = new Map([["/a", { unsure: "stored", policies: { expiresAt: rig.clock.now() - 1 } } as const]]);
-    rig.observer.depend("ns/one", [{ ...want(parameterOf(identity, "/a")), stored }]);
-    expect(isExpired(entryOf("/a").spot)).toBe(false);
-    await rig.clock.advance(100);
+    const reference = parameterOf(identity, "/a");
+    rig.observer.depend("ns/one", [want(reference)]);
+    await rig.observer.settle([reference], "bulk", { all: false, past: pastOf("/a") });
     expect(rig.aws.descriptions).toHaveLength(1);
     expect(isExpired(entryOf("/a").spot)).toBe(false);
     expect(policiesOf("/a")).toBeUndefined();
   });
 });
+
+/** What a status says to have expired. */
+function pastOf(name: string): Map<string, Set<string>> {
+  return new Map([[referenceKey(parameterOf(identity, name)), new Set([name])]]);
+}
 
 it("what statuses tell to have expired is looked at in few calls at a start, one by one though it comes", async () => {
   const count = 300;
@@ -377,9 +396,8 @@ it("what statuses tell to have expired is looked at in few calls at a start, one
   }
   for (let n = 0; n < count; n++) {
     const name = `/s/p${n}`;
-    const stored = new Map([[name, { unsure: "stored", policies: { expiresAt: rig.clock.now() - day } } as const]]);
-    rig.observer.depend(`ns/s${n}`, [{ ...want(parameterOf(identity, name)), stored }]);
-    void rig.observer.settle([parameterOf(identity, name)], "bulk", { all: false });
+    rig.observer.depend(`ns/s${n}`, [want(parameterOf(identity, name))]);
+    void rig.observer.settle([parameterOf(identity, name)], "bulk", { all: false, past: pastOf(name) });
     await rig.clock.advance(1);
   }
   await rig.clock.advance(minute);

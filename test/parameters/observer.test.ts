@@ -394,9 +394,9 @@ it("takes over what an earlier process saw, and tells only where the first poll 
   const modified = clock.now();
   await clock.advance(1_000);
   aws.put("/changed", "2");
-  const seed = (name: string) => new Map([[name, { version: 1, modified }]]);
-  observer.depend("ns/same", [{ ...want(parameter("/same")), seed: seed("/same") }]);
-  observer.depend("ns/changed", [{ ...want(parameter("/changed")), seed: seed("/changed") }]);
+  const stored = { version: 1, modified };
+  observer.depend("ns/same", [{ ...want(parameter("/same")), stored }]);
+  observer.depend("ns/changed", [{ ...want(parameter("/changed")), stored }]);
   expect(aws.calls).toEqual([]);
   await clock.advance(5 * minute);
   expect(told).toEqual(["ns/changed"]);

@@ -1,5 +1,6 @@
 import { parseParameterRef } from "../../aws/names.ts";
-import { type Entry, isExpired, isKnown, type Leaves, type Missing, type Spot } from "../../parameters/entry.ts";
+import type { ConfirmedDeletion } from "../../parameters/deletion-confirmer.ts";
+import { type Expired, isExpired, isKnown, type Leaves, type Missing } from "../../parameters/entry.ts";
 import { memberSelector, type Reference } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { selectMembers } from "../../values/assemble.ts";
@@ -14,6 +15,7 @@ import {
   type Planned,
   refusedMembers,
 } from "./plan.ts";
+import type { ReferenceView, SpotView } from "./reference-view.ts";
 import type { RevisionSource } from "./revision.ts";
 
 export type WhenMissing = "Retain" | "DeleteKeys" | "DeleteSecret";
@@ -29,7 +31,7 @@ export interface Lost {
   entry: Planned;
   /** The parameter's full name. */
   name: string;
-  missing: Missing;
+  missing: { stage: Missing["stage"] | "left" };
   /** Whether it is missing because it has expired. */
   isExpired?: true;
 }
@@ -40,6 +42,15 @@ export interface Overdue {
   name: string;
   /** Milliseconds since the epoch. */
   at: number;
+}
+
+/** What a Secret may be deleted for: AWS's own word, to this process, that a source is gone or has expired. */
+export type Proof = ConfirmedDeletion | Expired;
+
+/** A source of which AWS tells with an older version than it did before. */
+export interface Doubted {
+  reference: Reference;
+  name: string;
 }
 
 /** What the sources of a SyncedSecret are, as far as they have been looked at. */
@@ -60,22 +71,24 @@ export interface Assessment {
   notes: SourceNotes | undefined;
   /** Whether a path has not been listed by this process. */
   isSeeded: boolean;
-  /** Whether a policy asks for the Secret to be deleted. */
-  deleteSecret: boolean;
-  /** Milliseconds since the epoch when AWS was last heard of the source that has been silent for longest. */
+  /** What a policy asks for the Secret to be deleted for. */
+  deleteSecret: Proof | undefined;
+  /** Sources whose last answer is not believed yet. */
+  doubted: Doubted[];
+  /** Monotonic milliseconds when AWS was last heard of the source that has been silent for longest. */
   heardAt: number | undefined;
   /** Why a source has not been heard of since. */
   unheard: Failure | undefined;
 }
 
 /**
- * Puts together what is known of every source. Pure: `known` gives the observer's entry of a reference.
+ * Puts together what is known of every source. Pure: `known` gives what the SyncedSecret sees of a reference.
  *
  * @param whenExpired left out where expiries are not followed
  */
 export function assess(
   plan: Plan,
-  known: (reference: Reference) => Readonly<Entry> | undefined,
+  known: (reference: Reference) => Readonly<ReferenceView> | undefined,
   grant: Grant,
   namespace: string,
   whenMissing: WhenMissing,
@@ -92,14 +105,15 @@ export function assess(
     overdue: [],
     notes: whenExpired === undefined ? undefined : newNotes(),
     isSeeded: false,
-    deleteSecret: false,
+    deleteSecret: undefined,
+    doubted: [],
     heardAt: undefined,
     unheard: undefined,
   };
   for (const planned of plan.entries) {
     if (!isFromParameters(planned)) continue;
     const entry = known(planned.reference);
-    if (!entry || !isKnown(entry)) {
+    if (!entry || !(isKnown(entry) || entry.isStored)) {
       result.unknown.push(planned.reference);
       continue;
     }
@@ -111,17 +125,28 @@ export function assess(
       }
       result.unheard = entry.failure;
     }
-    const heardAt = entry.unreadSince ?? entry.heardAt;
+    // From the first want of it a silence counts.
+    const heardAt = entry.unreadSince ?? entry.heardAt ?? (entry.isStored ? entry.openedAt : undefined);
     if (heardAt !== undefined) result.heardAt = Math.min(result.heardAt ?? Infinity, heardAt);
     if (planned.kind === "path") assessPath(planned, entry, result, grant, namespace, when);
+    else if (isUntold(entry, planned, when)) result.unknown.push(planned.reference);
     else assessParameter(planned, entry.spot, result, grant, when);
   }
   return result;
 }
 
+/** Whether the status says that the Secret was made without a source that it cannot go without now. */
+function isUntold({ looked, spot }: ReferenceView, planned: DataFromParameter | ManyFromDocument, when: When): boolean {
+  return !looked && spot.missing?.stage === "left" && !canBeLeft(planned) && !dropsMissing(when);
+}
+
+function canBeLeft(planned: DataFromParameter | ManyFromDocument): boolean {
+  return planned.kind === "parameter" && (planned.optional || planned.fallback !== undefined);
+}
+
 function assessParameter(
   planned: DataFromParameter | ManyFromDocument,
-  spot: Spot,
+  spot: SpotView,
   result: Assessment,
   grant: Grant,
   when: When,
@@ -130,8 +155,8 @@ function assessParameter(
   const { sight, missing } = spot;
   const hasExpired = when.expired !== undefined && isExpired(spot);
   if (!(hasExpired && when.expired === "DeleteKeys")) note(result.notes, planned, name, selector, spot);
-  const canBeLeft = planned.kind === "parameter" && (planned.optional || planned.fallback !== undefined);
-  if (missing && canBeLeft && (missing.stage === "absent" || missing.stage === "gone")) {
+  if (spot.doubt) result.doubted.push({ reference: planned.reference, name });
+  if (missing && canBeLeft(planned) && missing.stage !== "suspect" && missing.stage !== "held") {
     result.sources.push({ name, selector, left: true });
   } else if (hasExpired && when.expired === "DeleteKeys") {
     result.sources.push({ name, selector, left: true });
@@ -139,33 +164,42 @@ function assessParameter(
   } else if (hasExpired) {
     result.overdue.push({ entry: planned, name, at: spot.expired!.at });
     if (missing) result.lost.push({ entry: planned, name, missing, isExpired: true });
-    if (when.expired === "DeleteSecret") result.deleteSecret = true;
+    if (when.expired === "DeleteSecret") result.deleteSecret = spot.expired;
     if (sight) result.sources.push({ name, selector, ...sight });
-  } else if (missing?.stage === "absent") {
+  } else if (isSaidExpired(spot, when) && sight) {
+    result.overdue.push({ entry: planned, name, at: spot.saidExpiredAt! });
+    if (missing) result.lost.push({ entry: planned, name, missing, isExpired: true });
+    result.sources.push({ name, selector, ...sight });
+  } else if (missing?.stage === "left" && dropsMissing(when)) {
+    result.sources.push({ name, selector, left: true });
+    result.left.push(name);
+  } else if (missing?.stage === "absent" || missing?.stage === "left") {
     result.problems.push(notFound(planned, missing.reason, grant));
-  } else if (missing?.stage === "gone" && mayBeLeft(spot, when) && !isPurged(missing, selector)) {
+  } else if (missing?.stage === "gone" && when.missing === "DeleteKeys" && !isPurged(missing, selector)) {
     result.sources.push({ name, selector, left: true });
     result.left.push(name);
   } else {
     if (missing) {
       result.lost.push({ entry: planned, name, missing });
-      if (missing.stage === "gone" && when.missing === "DeleteSecret" && !isPurged(missing, selector))
-        result.deleteSecret = true;
+      const isDeleted = missing.stage === "gone" && when.missing === "DeleteSecret" && !isPurged(missing, selector);
+      if (isDeleted) result.deleteSecret = missing.confirmed;
     }
     if (sight) result.sources.push({ name, selector, ...sight });
   }
 }
 
-/**
- * Whether the Secret may go without what is gone. What was never seen by this process and is known to have been left
- * out before, by the Secret's own word, may have been left out for its expiry.
- */
-function mayBeLeft({ sight }: Spot, when: When): boolean {
-  return when.missing === "DeleteKeys" || (when.expired === "DeleteKeys" && sight === undefined);
+/** Whether the SyncedSecret's own status says that a source has expired, which AWS calls missing. */
+function isSaidExpired({ saidExpiredAt }: SpotView, when: When): boolean {
+  return when.expired !== undefined && saidExpiredAt !== undefined;
+}
+
+/** Whether a Secret that was made without a source is as it should be: the source was missing, or had expired. */
+function dropsMissing(when: When): boolean {
+  return when.missing === "DeleteKeys" || when.expired === "DeleteKeys";
 }
 
 /** Whether only the version has gone, which AWS drops after a hundred newer ones: nobody has deleted anything. */
-function isPurged({ reason }: Missing, selector: string): boolean {
+function isPurged({ reason }: Pick<Missing, "reason">, selector: string): boolean {
   return reason === "VersionNotFound" && isVersion(selector);
 }
 
@@ -175,7 +209,7 @@ function isVersion(selector: string): boolean {
 
 function assessPath(
   planned: ManyFromPath,
-  entry: Readonly<Entry>,
+  entry: Readonly<ReferenceView>,
   result: Assessment,
   grant: Grant,
   namespace: string,
@@ -204,6 +238,7 @@ function assessPath(
     const spot = entry.members.get(name)!;
     const { sight, missing } = spot;
     const hasExpired = when.expired !== undefined && isExpired(spot);
+    if (spot.doubt) result.doubted.push({ reference: planned.reference, name });
     if (isLeft(spot, when)) {
       result.left.push(name);
       continue;
@@ -211,11 +246,14 @@ function assessPath(
     note(result.notes, planned, name, selector, spot);
     if (hasExpired) {
       result.overdue.push({ entry: planned, name, at: spot.expired!.at });
-      if (when.expired === "DeleteSecret") result.deleteSecret = true;
+      if (when.expired === "DeleteSecret") result.deleteSecret = spot.expired;
     }
+    const isSaid = isSaidExpired(spot, when);
+    if (isSaid) result.overdue.push({ entry: planned, name, at: spot.saidExpiredAt! });
     if (missing) {
-      result.lost.push({ entry: planned, name, missing, ...(hasExpired ? { isExpired: true } : {}) });
-      if (!hasExpired && missing.stage === "gone" && when.missing === "DeleteSecret") result.deleteSecret = true;
+      result.lost.push({ entry: planned, name, missing, ...(hasExpired || isSaid ? { isExpired: true } : {}) });
+      const isDeleted = !hasExpired && missing.stage === "gone" && when.missing === "DeleteSecret";
+      if (isDeleted) result.deleteSecret = missing.confirmed;
     } else present.push(name);
     if (sight) result.sources.push({ name, selector, ...sight });
   }
@@ -228,7 +266,7 @@ export function leavesBy(when: When): Leaves | undefined {
 }
 
 /** Whether the Secret goes without a path's member, whose keys are dropped: it has expired, or is gone. */
-function isLeft(spot: Spot, when: When): boolean {
+function isLeft(spot: SpotView, when: When): boolean {
   if (when.expired !== undefined && isExpired(spot)) return when.expired === "DeleteKeys";
   return spot.missing?.stage === "gone" && when.missing === "DeleteKeys";
 }

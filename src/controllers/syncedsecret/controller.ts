@@ -83,7 +83,7 @@ export class SyncedSecretController {
     this.#options = options;
     this.#statuses = new StatusWriter(options);
     this.#departed = new Departed(options);
-    this.#startedAt = options.clock.now();
+    this.#startedAt = options.clock.monotonic();
   }
 
   /** From here on a change is a person's, and no longer part of what was there at the start. */
@@ -266,6 +266,7 @@ export class SyncedSecretController {
       // Without a connection nothing is looked at, and what was said stays.
       ...(identity ? { keys: keys.findings(key) } : {}),
       now: clock.now(),
+      monotonic: clock.monotonic(),
       staleAfterMs: this.#staleAfterMs(resource),
       startedAt: this.#startedAt,
       slowRetryMs,

@@ -5,6 +5,7 @@ import { type Gathered, madeFrom, presentOf, revisionOf } from "./gathered.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment } from "./pin.ts";
 import { type Plan, plan, type StandIn } from "./plan.ts";
+import { noWarmStart } from "./warm-start.ts";
 
 /** The condition that something was read in a region that stood in. */
 export const failedOver = "FailedOver";
@@ -65,7 +66,7 @@ function at(gathered: Gathered, { identity }: StandIn): Gathered {
   const { granted, resource, target } = gathered;
   const there = { ...granted, identity, blobsBy: granted.identity };
   const owner = { namespace: target.namespace, name: resource.metadata.name! };
-  return { ...gathered, granted: there, plan: plan(resource.spec, there, owner), seeds: undefined };
+  return { ...gathered, granted: there, plan: plan(resource.spec, there, owner), warmStart: noWarmStart };
 }
 
 /**

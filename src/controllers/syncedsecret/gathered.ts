@@ -1,7 +1,6 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import { coOwners, ownedBy } from "../../kube/managed-fields.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
-import type { Seed } from "../../parameters/entry.ts";
 import { referenceKey } from "../../parameters/reference.ts";
 import type { Want } from "../../parameters/want.ts";
 import { parseDuration } from "../../runtime/duration.ts";
@@ -11,8 +10,8 @@ import { leavesBy, type WhenMissing } from "./assess.ts";
 import type { Plan } from "./plan.ts";
 import type { Made, RevisionSource, Revisions } from "./revision.ts";
 import { readyOf } from "./said.ts";
-import { storedOf } from "./seeds.ts";
 import { type Damage, damage, type Standing, type Target } from "./target.ts";
+import type { WarmStart } from "./warm-start.ts";
 
 /** A SyncedSecret with all that its decisions rest on, gathered once. */
 export interface Gathered {
@@ -27,8 +26,8 @@ export interface Gathered {
   lane: Lane;
   /** The mark of a refresh annotation that has not been honoured yet. */
   refresh: string | undefined;
-  /** What the status says of the sources, by the key of each reference, where the Secret vouches for it. */
-  seeds: Map<string, ReadonlyMap<string, Seed>> | undefined;
+  /** What the status says of the sources. */
+  warmStart: WarmStart;
   revisions: Revisions;
 }
 
@@ -137,22 +136,19 @@ export function pollIntervalOf({ spec }: SyncedSecret, floorMs: number): number 
 }
 
 /** What a SyncedSecret observes. */
-export function wantsOf({ resource, granted, plan, seeds, whenMissing, whenExpired }: Gathered): Want[] {
+export function wantsOf({ resource, granted, plan, warmStart, whenMissing, whenExpired }: Gathered): Want[] {
   const isOnce = resource.spec.refresh?.policy === "Once";
   const pollIntervalMs = isOnce ? Infinity : pollIntervalOf(resource, granted.pollIntervalMs);
   const actsOnExpiry = whenExpired === "DeleteKeys" || whenExpired === "DeleteSecret";
   const leaves = leavesBy({ missing: whenMissing, expired: whenExpired });
-  const sources = whenExpired === undefined ? [] : (resource.status?.sources ?? []);
   return plan.references.map((reference) => {
-    const seed = seeds?.get(referenceKey(reference));
-    const stored = storedOf(sources, reference);
+    const stored = warmStart.stamps?.get(referenceKey(reference));
     const ofPath = reference.kind === "path" && leaves ? { leaves } : {};
     return {
       reference,
       pollIntervalMs,
       actsOnExpiry,
       ...ofPath,
-      ...(seed ? { seed } : {}),
       ...(stored ? { stored } : {}),
     };
   });

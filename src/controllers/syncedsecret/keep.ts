@@ -17,9 +17,9 @@ export function mayHaveToKeep(gathered: Gathered, vouchers: Vouchers): boolean {
  * in a region that stood in is known to be no more than that.
  */
 function isVouchedFor(gathered: Gathered, vouchers: Vouchers): boolean {
-  const { resource, seeds } = gathered;
+  const { resource, warmStart } = gathered;
   const inSecret = revisionOf(gathered);
-  if (seeds !== undefined || vouchers.vouchFor(resource, inSecret, asWhom(gathered))) return true;
+  if (warmStart.stamps !== undefined || vouchers.vouchFor(resource, inSecret, asWhom(gathered))) return true;
   return madeElsewhere(gathered) !== undefined;
 }
 

@@ -6,6 +6,7 @@ import type { Granted } from "../connection/connections.ts";
 import type { Assessment, Lost } from "./assess.ts";
 import { type Gathered, presentOf } from "./gathered.ts";
 import type { Outcome } from "./outcome.ts";
+import { belongs, type Source } from "./pin.ts";
 import { saidGone } from "./said.ts";
 
 /** Whether a source is missing beyond suspicion, or is still missing after a process before this one had said so. */
@@ -41,6 +42,14 @@ export function overdue({ overdue: all, deleteSecret }: Assessment): Failure[] {
   return [new Failure("Expired", "wait", `expired (${names.join(", ")}): ${what}; ${remedy}`)];
 }
 
+/** What is said where AWS has told of a source with an older version than before: nothing is made of it yet. */
+export function doubts({ doubted }: Assessment): Failure[] {
+  return [...new Set(doubted.map(({ name }) => name))].sort().map((name) => {
+    const message = `AWS answered for ${name} with an older version than before; it is asked again`;
+    return new Failure("Unreachable", "retry", message);
+  });
+}
+
 /** Everything that is said of sources that are missing or have expired. */
 export function losses(assessment: Assessment): Failure[] {
   return [...(goneOf(assessment).length > 0 ? [sourceGone(assessment)] : []), ...overdue(assessment)];
@@ -68,9 +77,11 @@ export function wanting(
 }
 
 /** When AWS was last heard, and what it told of the sources, for an outcome. */
-export function heard(assessment: Assessment): Pick<Outcome, "heardAt" | "unheard" | "notes" | "isSeeded"> {
+export function heard(assessment: Assessment): Pick<Outcome, "heardAt" | "unheard" | "notes" | "isSeeded" | "doubted"> {
   const { heardAt, unheard, notes, isSeeded } = assessment;
+  const doubted = [...new Set(assessment.doubted.map(({ name }) => name))].sort();
   return {
+    ...(doubted.length > 0 ? { doubted } : {}),
     ...(isSeeded ? { isSeeded: true as const } : {}),
     ...(heardAt === undefined ? {} : { heardAt }),
     ...(unheard ? { unheard } : {}),
@@ -84,13 +95,15 @@ export function heard(assessment: Assessment): Pick<Outcome, "heardAt" | "unhear
  * @param now milliseconds since the epoch
  */
 export function missedSinceDeletion(gathered: Gathered, assessment: Assessment, now: number): Failure | undefined {
-  const { resource, whenMissing, whenExpired } = gathered;
+  const { resource, plan, whenMissing, whenExpired } = gathered;
   // Nothing but that deletion leaves sources in a status without a Secret.
   const { status, metadata } = resource;
   const wasDeletedForIt = status?.secretRef === undefined && status?.observedGeneration === metadata.generation;
   if (presentOf(gathered) || !wasDeletedForIt) return undefined;
   const there = new Set(assessment.sources.map(({ name }) => name));
-  const sources = (status?.sources ?? []).filter(({ name }) => !there.has(name));
+  // A name that the spec does not ask for any more is none of its business.
+  const isAskedFor = (source: Source) => plan.references.some((reference) => belongs(source, reference));
+  const sources = (status?.sources ?? []).filter((source) => !there.has(source.name) && isAskedFor(source));
   const expired = sources.filter(({ expiresAt }) => expiresAt !== undefined && Date.parse(expiresAt) <= now);
   if (whenExpired === "DeleteSecret" && expired.length > 0) {
     const names = expired.map(({ name, expiresAt }) => `${name} at ${secondsOf(Date.parse(expiresAt!))}`).sort();

@@ -1,8 +1,8 @@
-import type { Spot } from "../../parameters/entry.ts";
 import { isExpired } from "../../parameters/entry.ts";
 import type { Policies } from "../../parameters/policies.ts";
 import type { Failure } from "../../runtime/failure.ts";
 import { type Asked, secondsOf } from "../conditions.ts";
+import type { SpotView } from "./reference-view.ts";
 
 /** What DescribeParameters has told of one source. */
 export interface SourceNote {
@@ -38,7 +38,7 @@ export function note(
   { label }: { label: string },
   name: string,
   selector: string,
-  spot: Spot,
+  spot: SpotView,
 ): void {
   const { about } = spot;
   if (!notes || !about) return;
@@ -46,7 +46,7 @@ export function note(
   const { keyId, policies } = about;
   if (keyId === undefined && !policies) return;
   notes.sources.push({
-    ...{ label, name, selector, hasExpired: isExpired(spot) },
+    ...{ label, name, selector, hasExpired: isExpired(spot) || spot.saidExpiredAt !== undefined },
     ...(keyId === undefined ? {} : { keyId }),
     ...(policies ? { policies } : {}),
   });

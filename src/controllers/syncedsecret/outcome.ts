@@ -50,10 +50,12 @@ export type Outcome = Common &
   );
 
 interface Common {
-  /** Milliseconds since the epoch when AWS was last heard of the source that has been silent for longest. */
+  /** Monotonic milliseconds when AWS was last heard of the source that has been silent for longest. */
   heardAt?: number;
   /** Why a source has not been heard of since. */
   unheard?: Failure;
+  /** Names of parameters of which AWS tells with an older version than before, which is not believed yet; sorted. */
+  doubted?: readonly string[];
   /** What is said where the Secret holds what was read in a region that stood in. */
   failedOver?: string;
   /** Whether a path has not been listed by this process, so that what is left out of it is not known. */

@@ -48,7 +48,8 @@ export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assess
     overdue: [],
     notes: undefined,
     isSeeded: false,
-    deleteSecret: false,
+    deleteSecret: undefined,
+    doubted: [],
     heardAt: undefined,
     unheard: undefined,
   };

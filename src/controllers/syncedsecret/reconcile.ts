@@ -10,7 +10,7 @@ import { Failure } from "../../runtime/failure.ts";
 import type { Lane } from "../../runtime/lane.ts";
 import type { Connections } from "../connection/connections.ts";
 import type { SecretView } from "../secret-view.ts";
-import { type Assessment, assess, labelled } from "./assess.ts";
+import { type Assessment, assess, labelled, type Proof } from "./assess.ts";
 import { openBlobs, type WayToKms } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
 import { decideSomewhere, madeElsewhere, saidOf } from "./failover.ts";
@@ -31,17 +31,18 @@ import {
   wasCurrent,
 } from "./gathered.ts";
 import { keep, mayHaveToKeep } from "./keep.ts";
-import { heard, losses, missedSinceDeletion, wanting } from "./loss.ts";
+import { doubts, heard, losses, missedSinceDeletion, wanting } from "./loss.ts";
 import { removeOthers } from "./others.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment, readPinned } from "./pin.ts";
 import { isFromParameters, plan } from "./plan.ts";
+import { viewOf } from "./reference-view.ts";
 import type { Revisions } from "./revision.ts";
 import { pendingRefresh, readyOf, saidMissing } from "./said.ts";
-import { seedsOf } from "./seeds.ts";
 import { conflict, type Standing, standing, type Target, targetOf } from "./target.ts";
 import { TooLargeSecrets } from "./too-large.ts";
 import type { Vouchers } from "./vouchers.ts";
+import { noWarmStart, pastOf, warmStartOf } from "./warm-start.ts";
 import type { SecretWriter } from "./write.ts";
 
 export interface ReconcilerOptions extends WayToKms {
@@ -59,6 +60,9 @@ export interface ReconcilerOptions extends WayToKms {
   /** Namespaces that are left alone, whatever their SyncedSecrets say. */
   protectedNamespaces: ReadonlySet<string>;
 }
+
+/** Milliseconds between two looks at a source of which AWS has told with an older version than before. */
+const doubtedAgainMs = 10_000;
 
 /**
  * One reconcile of a SyncedSecret: gather, decide, act; the outcome is for summarize. Level-based: it takes nothing
@@ -131,10 +135,11 @@ export class SyncedSecretReconciler {
         resource.spec.refresh?.policy === "Once" ? undefined : (resource.spec.refresh?.whenExpired ?? "Retain"),
       lane,
       refresh,
-      seeds: undefined,
+      warmStart: noWarmStart,
       revisions,
     };
-    gathered.seeds = seedsOf(resource, planned, granted, revisionOf(gathered), revisions);
+    const told = { ...gathered, followsExpiry: gathered.whenExpired !== undefined };
+    gathered.warmStart = warmStartOf(told, revisionOf(gathered), this.#options.clock.now());
     const outcome = await decideSomewhere(
       gathered,
       this.#options,
@@ -163,7 +168,14 @@ export class SyncedSecretReconciler {
     if (isOnce && refresh === undefined && isSyncedOnce(gathered)) return this.#keepOnce(gathered, dependent);
     observer.depend(dependent, wantsOf(gathered));
     const view = (): Assessment => {
-      const known = (reference: Reference) => observer.entry(reference);
+      const looking = {
+        ...{ now: clock.monotonic(), wall: clock.now() },
+        ...{ warmStart: gathered.warmStart, mayGoBack: refresh !== undefined },
+      };
+      const known = (reference: Reference) => {
+        const entry = observer.entry(reference);
+        return entry && viewOf(entry, looking);
+      };
       const { whenMissing, whenExpired } = gathered;
       const found = assess(planned, known, granted, target.namespace, whenMissing, whenExpired);
       const unseen = asksForExpiry(resource) ? observer.expiries.sightOf(granted.identity.key) : undefined;
@@ -172,11 +184,12 @@ export class SyncedSecretReconciler {
     };
     // A Secret that is made for the first time, or again, is not made of what has expired.
     const all = asksForExpiry(resource) && inSecret === undefined;
-    if (!isOnce) await observer.settle(planned.references, lane, { all });
+    const past = pastOf(gathered.warmStart, clock.now());
+    if (!isOnce) await observer.settle(planned.references, lane, { all, past });
     let assessment = view();
     const again = planned.references.filter((reference) => {
       const entry = observer.entry(reference);
-      return entry !== undefined && wantsAnotherLook(entry, clock.now());
+      return entry !== undefined && wantsAnotherLook(entry, clock.monotonic());
     });
     // Where a Secret is there, a look without decryption may show that it is current, and where a source was missing,
     // that it still is; else all is read at once. What a read found, only a read can show to be mended.
@@ -186,14 +199,17 @@ export class SyncedSecretReconciler {
       // What an earlier process knew is taken on trust only where all was well: else a start would call bad good.
       const isUnseen = (reference: Reference) => observer.entry(reference)?.looked === false;
       const unseen = readyOf(resource)?.status !== "True" ? planned.references.filter(isUnseen) : [];
-      const toSee = new Set([...assessment.unknown, ...again, ...unseen]);
+      const isSilent = (reference: Reference) =>
+        clock.monotonic() - (observer.entry(reference)?.askedAt ?? -Infinity) >= doubtedAgainMs;
+      const doubted = assessment.doubted.map(({ reference }) => reference).filter(isSilent);
+      const toSee = new Set([...assessment.unknown, ...again, ...unseen, ...doubted]);
       if (toSee.size > 0) {
         await observer.look([...toSee], lane, target.namespace);
         assessment = view();
       }
     }
     if (!mustRead && assessment.problems.length > 0) return this.#failed(gathered, assessment, assessment.problems);
-    if (!mustRead && assessment.deleteSecret) return this.#delete(gathered, assessment);
+    if (!mustRead && assessment.deleteSecret) return this.#delete(gathered, assessment, assessment.deleteSecret);
     const hurt = damageOf(gathered);
     const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
     if (!mustRead && assessment.unknown.length === 0) {
@@ -229,7 +245,8 @@ export class SyncedSecretReconciler {
     });
     const problems = [...assessment.problems, ...unread];
     if (problems.length > 0) return this.#failed(gathered, assessment, problems);
-    if (assessment.deleteSecret) return this.#delete(gathered, assessment);
+    if (assessment.deleteSecret) return this.#delete(gathered, assessment, assessment.deleteSecret);
+    if (assessment.doubted.length > 0) return this.#failed(gathered, assessment, doubts(assessment));
     const hurt = damageOf(gathered);
     const isAllThere = assessment.lost.length === 0;
     const mayRetain = hurt !== undefined && !hurt.data && !resource.spec.target?.template;
@@ -346,7 +363,8 @@ export class SyncedSecretReconciler {
     return this.#apply(gathered, listed, { ...opened, values: pinned.values, live: undefined });
   }
 
-  async #delete(gathered: Gathered, assessment: Assessment): Promise<Outcome> {
+  /** @param _proof AWS's own word, to this process, that a source is gone or has expired: there is no deletion without */
+  async #delete(gathered: Gathered, assessment: Assessment, _proof: Proof): Promise<Outcome> {
     const { target } = gathered;
     const present = presentOf(gathered);
     const problems = losses(assessment);

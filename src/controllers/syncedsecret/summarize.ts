@@ -38,9 +38,11 @@ export interface SummarizeInput {
   outcome: Exclude<Outcome, { kind: "again" | "nothing" }>;
   /** Milliseconds since the epoch. */
   now: number;
+  /** Monotonic milliseconds: what silences are measured by. */
+  monotonic: number;
   /** Milliseconds without a word from AWS after which Ready turns False; Infinity where AWS is not asked any more. */
   staleAfterMs: number;
-  /** Milliseconds since the epoch when this process began to listen. */
+  /** Monotonic milliseconds when this process began to listen. */
   startedAt: number;
   /** Milliseconds after which a cause that nothing announces is looked at again. */
   slowRetryMs: number;
@@ -54,6 +56,10 @@ const sourcesAtMost = 100;
 const staleAgainMs = 10_000;
 /** Milliseconds after which what is not watched is looked at again: a Secret that stands in the way, a policy. */
 const refusedAgainMs = 30_000;
+/** Milliseconds after which an answer that is older than the one before it is looked at again. */
+const doubtedAgainMs = 20_000;
+/** How what is said of such answers begins. */
+const doubtedMark = "; AWS answers with an older version than before for ";
 
 /** The one place where an outcome becomes conditions, status, an event and the next look. Pure. */
 export function summarize(input: SummarizeInput): Summary {
@@ -148,7 +154,24 @@ interface Verdict {
   againAfterMs?: number;
 }
 
-function judge({ resource, outcome, now, staleAfterMs, startedAt, slowRetryMs }: SummarizeInput): Verdict {
+function judge(input: SummarizeInput): Verdict {
+  const verdict = judged(input);
+  if (!isDoubting(input.outcome)) return verdict;
+  // Nothing tells that an answer has stood for long enough but another look.
+  return { ...verdict, againAfterMs: Math.min(verdict.againAfterMs ?? Infinity, doubtedAgainMs) };
+}
+
+function isDoubting(outcome: SummarizeInput["outcome"]): boolean {
+  return outcome.kind !== "suspended" && (outcome.doubted?.length ?? 0) > 0;
+}
+
+/** What a message says besides, of answers that are not believed yet. */
+function doubtOf({ doubted = [] }: { doubted?: readonly string[] }): string {
+  if (doubted.length === 0) return "";
+  return `${doubtedMark}${doubted.join(", ")}: it is asked again, and believed once that has stood for a minute`;
+}
+
+function judged({ resource, outcome, monotonic: now, staleAfterMs, startedAt, slowRetryMs }: SummarizeInput): Verdict {
   if (outcome.kind === "suspended") {
     const message = "spec.suspend is set: nothing is looked at and nothing is written";
     return { conditions: [ready("Unknown", "Suspended", message)], retry: false };
@@ -162,7 +185,7 @@ function judge({ resource, outcome, now, staleAfterMs, startedAt, slowRetryMs }:
     const gone = [...new Set(outcome.left)].sort().join(", ");
     const left = gone === "" ? "" : `; left out, since they are gone: ${gone}`;
     const current = `Secret ${outcome.secret} is current with ${count(outcome.keyCount, "key")}`;
-    const message = saidBefore(resource, outcome, current) ?? current + left;
+    const message = (saidBefore(resource, outcome, current) ?? current + left) + doubtOf(outcome);
     // Nothing failed, so there is nothing to wait for but the next poll.
     const againAfterMs = untilStale === 0 ? slowRetryMs : untilStale && Math.max(untilStale, staleAgainMs);
     return {
@@ -184,7 +207,7 @@ function judge({ resource, outcome, now, staleAfterMs, startedAt, slowRetryMs }:
     now < staleAt;
   if (staysReady) {
     return {
-      conditions: [ready("True", "Synced", wasReady.message)],
+      conditions: [ready("True", "Synced", withoutDoubt(wasReady.message) + doubtOf(outcome))],
       retry,
       ...(untilStale ? { againAfterMs: untilStale } : {}),
     };
@@ -207,7 +230,13 @@ function ready(status: Asked["status"], reason: Reason, message: string): Asked 
 function saidBefore({ status, metadata }: SyncedSecret, outcome: Outcome, current: string): string | undefined {
   const said = status?.conditions?.find(({ type }) => type === "Ready");
   const isOfNow = said?.status === "True" && said.observedGeneration === metadata.generation;
-  return outcome.isSeeded && isOfNow && said.message.startsWith(`${current};`) ? said.message : undefined;
+  const before = said && withoutDoubt(said.message);
+  return outcome.isSeeded && isOfNow && before!.startsWith(`${current};`) ? before : undefined;
+}
+
+function withoutDoubt(message: string): string {
+  const at = message.indexOf(doubtedMark);
+  return at < 0 ? message : message.slice(0, at);
 }
 
 function stale(unheard: Failure, staleAfterMs: number): Asked[] {

@@ -1,8 +1,9 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Entries } from "./entries.ts";
-import { type Entry, isMassLoss, isRipe, type Spot } from "./entry.ts";
+import { type Entry, isMassLoss, isRipe, type Missing, type Spot } from "./entry.ts";
+import { atStake } from "./stored.ts";
 
-export interface BeliefOptions {
+export interface DeletionConfirmerOptions {
   entries: Entries;
   clock: Clock;
   /** Milliseconds between the two looks that make a parameter gone. */
@@ -10,16 +11,36 @@ export interface BeliefOptions {
   look: (entry: Entry) => Promise<unknown>;
 }
 
+let confirm: () => ConfirmedDeletion;
+
+/**
+ * Proof that this process has heard AWS say twice, the grace apart, that a parameter is missing. Nothing is deleted or
+ * dropped for a missing source without one, and only the confirmer makes it.
+ */
+export class ConfirmedDeletion {
+  readonly #heard = "twice";
+  private constructor() {}
+
+  get heard(): string {
+    return this.#heard;
+  }
+
+  static {
+    confirm = () => new ConfirmedDeletion();
+  }
+}
+
 /**
  * Believes that what is missing for the second time is gone, unless far too much went missing at once. What has not
- * been looked at since is looked at first: polls are spread, so that a loss of everything begins with one name.
+ * been looked at since is looked at first: polls are spread, so that a loss of everything begins with one name. What
+ * statuses say was there counts as well, which can only put a deletion off.
  */
-export class Belief {
-  readonly #options: BeliefOptions;
+export class DeletionConfirmer {
+  readonly #options: DeletionConfirmerOptions;
   /** Rounds of looks under way, by identity: a thousand losses share one. Each tells whether all were answered. */
   readonly #rounds = new Map<string, Promise<boolean>>();
 
-  constructor(options: BeliefOptions) {
+  constructor(options: DeletionConfirmerOptions) {
     this.#options = options;
   }
 
@@ -27,26 +48,29 @@ export class Belief {
   async settle(entry: Entry, spot: Spot): Promise<void> {
     const { clock } = this.#options;
     const identityKey = entry.reference.identity.key;
-    const since = spot.missing?.since ?? clock.now();
+    const since = spot.missing?.since ?? clock.monotonic();
     for (;;) {
       const unseen = this.#rounds.has(identityKey) ? [] : this.#unseen(identityKey, entry, since);
       const round = this.#rounds.get(identityKey) ?? (unseen.length > 0 ? this.#look(identityKey, unseen) : undefined);
       if (!round) break;
       if (await round) continue;
       // What was not answered is not there either; the second opinion has to wait for it.
-      if (spot.missing) spot.missing.since = clock.now();
+      if (spot.missing) spot.missing.since = clock.monotonic();
       return;
     }
-    if (spot.missing) spot.missing.stage = this.#isMassLoss(identityKey) ? "held" : "gone";
+    if (!spot.missing) return;
+    if (this.#isMassLoss(identityKey)) hold(spot);
+    else spot.missing = { ...factsOf(spot.missing), stage: "gone", confirmed: confirm() };
   }
 
   #unseen(identityKey: string, entry: Entry, since: number): Entry[] {
     const { entries, clock, missingGraceMs } = this.#options;
-    const now = clock.now();
-    const isWaiting = (other: Entry) => spotsOf(other).some((one) => isRipe(one, missingGraceMs, now));
+    const now = clock.monotonic();
+    const isWaiting = (other: Entry) =>
+      [...atStake(other)].some(({ spot, isClaimed }) => isRipe(spot, missingGraceMs, now, isClaimed));
     const unseen: Entry[] = [];
     for (const other of entries.of(identityKey)) {
-      if (other !== entry && (other.askedAt ?? 0) <= since && !isWaiting(other)) unseen.push(other);
+      if (other !== entry && (other.askedAt ?? -Infinity) <= since && !isWaiting(other)) unseen.push(other);
     }
     return unseen;
   }
@@ -61,21 +85,24 @@ export class Belief {
 
   #isMassLoss(identityKey: string): boolean {
     const { entries, clock, missingGraceMs } = this.#options;
-    const recent = clock.now() - 2 * missingGraceMs;
+    const recent = clock.monotonic() - 2 * missingGraceMs;
     let total = 0;
     let missing = 0;
     for (const other of entries.of(identityKey)) {
-      for (const one of spotsOf(other)) {
-        if (!one.sight) continue;
+      for (const { spot } of atStake(other)) {
         total += 1;
-        if (one.missing && (one.missing.stage === "held" || one.missing.since > recent)) missing += 1;
+        if (spot.missing && (spot.missing.stage === "held" || spot.missing.since > recent)) missing += 1;
       }
     }
     return isMassLoss(missing, total);
   }
 }
 
-/** The parameter of an entry, and the members of its path. */
-export function spotsOf({ spot, members }: Entry): Spot[] {
-  return [spot, ...members.values()];
+/** Has what is missing count as one of too many that went at once. */
+export function hold(spot: Spot): void {
+  if (spot.missing) spot.missing = { ...factsOf(spot.missing), stage: "held" };
+}
+
+function factsOf({ reason, since, at }: Missing) {
+  return { reason, since, at };
 }
