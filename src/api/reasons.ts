@@ -30,6 +30,7 @@ export const reasons = [
   "NoChange",
   "InvalidPolicy",
   "Receiving",
+  "InternalError",
 ] as const;
 
 export type Reason = (typeof reasons)[number];

@@ -11,6 +11,7 @@ import { serve } from "../metrics/http.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { AuditWriter } from "../runtime/audit-writer.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
+import { defectOf } from "../runtime/defect.ts";
 import { IdleCollection } from "../runtime/idle-collection.ts";
 import type { Log } from "../runtime/log.ts";
 import { auditSink } from "./audit.ts";
@@ -47,6 +48,11 @@ export async function runController(settings: ControllerSettings): Promise<numbe
   // At once: the default action is to end in the middle of something, or as a container's first process to ignore it.
   process.on("SIGTERM", end);
   process.on("SIGINT", end);
+  // Node would print the error's message, and a line of the program; a message can quote a value.
+  process.on("uncaughtException", (error) => {
+    log.error(defectOf(error), "the operator itself failed outside of a reconcile; the process ends, to begin anew");
+    process.exit(1);
+  });
   try {
     const env = settings.kubeconfig === undefined ? process.env : { ...process.env, KUBECONFIG: settings.kubeconfig };
     const connection = new PooledConnection({ load: () => loadKubeConfig({ env }), clock, log });

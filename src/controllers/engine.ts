@@ -233,10 +233,11 @@ export class Engine {
       changed: (key) => this.syncedSecrets.connectionChanged(key),
       outages: this.outages,
       usedFrom: (key) => new Set([...this.syncedSecrets.usersOf(key)].map(namespaceOf)),
+      readOnly,
       stopping,
     });
     this.connections = new ConnectionController({
-      ...{ reconciler, connections, log, stopping },
+      ...{ reconciler, connections, metrics, log, stopping },
       queue: this.queues.connections,
     });
     metrics.atScrape(() => {

@@ -93,7 +93,7 @@ export class Operator {
   }
 
   async #work(signal: AbortSignal): Promise<void> {
-    const { client, log, clock, settings } = this.#worlds;
+    const { client, log, clock, settings, metrics } = this.#worlds;
     const { queues, connections, syncedSecrets: resources, events, writer } = this.#engine;
     const watching = Promise.all(Object.values(this.#caches).map((cache) => cache.run(signal)));
     while (!signal.aborted && !this.isReady) await sleep(clock, 20, signal);
@@ -103,6 +103,7 @@ export class Operator {
       const connecting = runWorkers(queues.connections, {
         concurrency: connectionsAtOnce,
         handle: (key) => connections.handle(key),
+        failed: () => metrics.internalErrors.inc({ controller: "connection" }),
         signal,
         log,
       });
@@ -117,6 +118,7 @@ export class Operator {
         // ReconcileSlots bounds them by namespace and connection: in a bound of all, one tenant's silence keeps all waiting.
         concurrency: Number.POSITIVE_INFINITY,
         handle: (key) => resources.handle(key),
+        failed: () => metrics.internalErrors.inc({ controller: "syncedsecret" }),
         signal,
         log,
       });

@@ -1,4 +1,5 @@
 import { backoff, type Clock, type Random, type Timer } from "../runtime/clock.ts";
+import { defectOf } from "../runtime/defect.ts";
 import { FairQueue, namespaceOf, type Waiting } from "../runtime/fair-queue.ts";
 import { Heap } from "../runtime/heap.ts";
 import type { Log } from "../runtime/log.ts";
@@ -234,11 +235,13 @@ export interface WorkersOptions {
   /** Ends the work: no key is taken any more, and the running handlers see it. */
   signal: AbortSignal;
   log: Log;
+  /** Called when a handler has thrown; nobody by default. */
+  failed?: () => void;
 }
 
 /** Works on the queue's keys until the signal aborts; resolves when the last running handler has ended. */
 export function runWorkers(queue: WorkQueue, options: WorkersOptions): Promise<void> {
-  const { concurrency, handle, signal, log } = options;
+  const { concurrency, handle, signal, log, failed } = options;
   return new Promise((resolve) => {
     let running = 0;
     let scheduled = false;
@@ -251,7 +254,8 @@ export function runWorkers(queue: WorkQueue, options: WorkersOptions): Promise<v
       } catch (error) {
         if (!signal.aborted) {
           const retryMs = queue.retry(key);
-          log.error({ key, retryMs: Math.round(retryMs), ...defect(error) }, "a handler failed; it is tried again");
+          log.error({ key, retryMs: Math.round(retryMs), ...defectOf(error) }, "a handler failed; it is tried again");
+          failed?.();
         }
       }
       running--;
@@ -284,12 +288,4 @@ export function runWorkers(queue: WorkQueue, options: WorkersOptions): Promise<v
     signal.addEventListener("abort", schedule, { once: true });
     schedule();
   });
-}
-
-/** What may be logged of an unexpected error: its name and where it arose. Its message may quote a value. */
-function defect(error: unknown): { error: string; stack?: string } {
-  if (!(error instanceof Error)) return { error: typeof error };
-  const head = `${error.name}: ${error.message}`;
-  const stack = error.stack?.startsWith(head) ? error.stack.slice(head.length).trim() : undefined;
-  return stack ? { error: error.name, stack } : { error: error.name };
 }

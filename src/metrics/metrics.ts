@@ -98,6 +98,9 @@ export class Metrics {
     "verb",
     "code",
   ]);
+  readonly internalErrors = this.#counter("internal_errors_total", "Errors of the operator itself, told in its log", [
+    "controller",
+  ]);
   readonly auditLines = this.#counter("audit_lines_total", "Lines of the audit, written or lost", ["result"]);
   readonly watchRestarts = this.#counter("watch_restarts_total", "Watches that ended and were begun again", ["cause"]);
 

@@ -295,6 +295,38 @@ describe("creation policies", () => {
   });
 });
 
+it("read-only leaves a status alone that a writer has written, and says in log and metrics what it would say", async () => {
+  await settled("owned");
+  await world.restart({ readOnly: true });
+  await world.sync();
+  const before = await world.synced("owned");
+  await patch("owned", { data: { A: b64("edited") } });
+  await world.apply("owned-new", { data: [one("V", "/owned/new")] });
+  await world.pass(10 * 60_000);
+  expect((await world.synced("owned")).metadata.resourceVersion).toBe(before.metadata.resourceVersion);
+  const said = world.lines.filter((line) => line.includes("another operator's") && line.includes("/owned"));
+  expect(said).toHaveLength(1);
+  expect(said[0]).toContain('"ready":"False","reason":"Pending"');
+  expect(await world.metrics.registry.metrics()).toContain(
+    `keyferry_syncedsecret_ready{namespace="${world.namespace}",name="owned"} 0`,
+  );
+  // What no writer has spoken of is spoken of, and followed.
+  expect((await world.ready("owned-new")).reason).toBe("ParameterNotFound");
+  await aws.putParameter({ name: "/owned/new", value: "v" });
+  await world.pass(10 * 60_000);
+  expect((await world.ready("owned-new")).message).toContain("read-only");
+
+  await world.restart({ readOnly: false });
+  await world.sync();
+  expect((await world.ready("owned-new")).status).toBe("True");
+  const written = await world.synced("owned-new");
+  await world.restart({ readOnly: true });
+  await aws.deleteParameter("/owned/new");
+  await world.pass(10 * 60_000);
+  expect((await world.synced("owned-new")).metadata.resourceVersion).toBe(written.metadata.resourceVersion);
+  await world.restart({ readOnly: false });
+});
+
 it("read-only looks at everything, reports it, and writes no Secret", async () => {
   await settled("frozen");
   await world.restart({ readOnly: true });

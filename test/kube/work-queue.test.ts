@@ -315,13 +315,13 @@ describe("workers", () => {
     await settle();
     expect(JSON.stringify(lines)).not.toContain("hunter2");
     expect(lines).toEqual([expect.objectContaining({ key: "a/1", error: "SyntaxError", retryMs: 200 })]);
-    expect((lines[0] as { stack: string }).stack).toContain("work-queue.test.ts");
+    expect((lines[0] as { places: string[] }).places[0]).toMatch(/^work-queue\.test\.ts:/);
     expect(queue.delayed).toBe(1);
     await clock.advance(200);
     expect(started).toEqual(["a/1", "a/1"]);
     running.get("a/1")!.fail("hunter2");
     await settle();
-    expect(lines[1]).toEqual({ key: "a/1", error: "string", retryMs: 400 });
+    expect(lines[1]).toEqual({ key: "a/1", error: "string", id: expect.any(String), places: [], retryMs: 400 });
     expect(queue.attempts("a/1")).toBe(2);
   });
 

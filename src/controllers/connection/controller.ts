@@ -2,7 +2,9 @@ import { KubeError } from "../../kube/errors.ts";
 import type { KubeObject } from "../../kube/resource.ts";
 import type { Change } from "../../kube/store.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
 import { type Clock, sleep } from "../../runtime/clock.ts";
+import { defectOf, internalError } from "../../runtime/defect.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Connections } from "./connections.ts";
 import type { ConnectionReconciler } from "./reconcile.ts";
@@ -16,6 +18,7 @@ export interface ConnectionControllerOptions {
   reconciler: ConnectionReconciler;
   connections: Connections;
   queue: WorkQueue;
+  metrics: Metrics;
   log: Log;
   /** Aborted when nothing may be begun any more. */
   stopping: AbortSignal;
@@ -26,15 +29,17 @@ export class ConnectionController {
   readonly #reconciler: ConnectionReconciler;
   readonly #connections: Connections;
   readonly #queue: WorkQueue;
+  readonly #metrics: Metrics;
   readonly #log: Log;
   readonly #stopping: AbortSignal;
   /** Connections by the Secret that holds their credentials, namespace/name. */
   readonly #bySecret = new Map<string, Set<string>>();
 
-  constructor({ reconciler, connections, queue, log, stopping }: ConnectionControllerOptions) {
+  constructor({ reconciler, connections, queue, metrics, log, stopping }: ConnectionControllerOptions) {
     this.#reconciler = reconciler;
     this.#connections = connections;
     this.#queue = queue;
+    this.#metrics = metrics;
     this.#log = log;
     this.#stopping = stopping;
   }
@@ -80,9 +85,22 @@ export class ConnectionController {
       if (Number.isFinite(afterMs)) this.#queue.addAfter(key, afterMs);
     } catch (error) {
       if (this.#stopping.aborted) return;
-      const said = error instanceof KubeError ? error.message : error instanceof Error ? error.name : "unknown";
-      this.#log.warn({ connection: key, error: said }, "a connection could not be reconciled; it is tried again");
       this.#queue.retry(key);
+      if (!(error instanceof KubeError)) return this.#defect(key, error);
+      const said = error.message;
+      this.#log.warn({ connection: key, error: said }, "a connection could not be reconciled; it is tried again");
+    }
+  }
+
+  /** Notes an error that nobody expected: the connection says so, and goes on as it was. */
+  async #defect(key: string, error: unknown): Promise<void> {
+    const defect = defectOf(error);
+    this.#log.error({ connection: key, ...defect }, "the operator itself failed on a connection; it is tried again");
+    this.#metrics.internalErrors.inc({ controller: "connection" });
+    try {
+      await this.#reconciler.failed(key, internalError(defect));
+    } catch {
+      // It was told in the log, and is told in the status with the next try.
     }
   }
 

@@ -38,6 +38,8 @@ export interface ConnectionReconcilerOptions {
   outages: Pick<Outages, "watch" | "unwatch" | "isDown">;
   /** The namespaces whose SyncedSecrets name a connection. */
   usedFrom: (key: string) => ReadonlySet<string>;
+  /** Of another operator, which writes, no status is touched. */
+  readOnly: boolean;
   /** Aborted when nothing may be begun any more: what fails from there on is not reported. */
   stopping: AbortSignal;
   identities: Identities;
@@ -75,6 +77,8 @@ export class ConnectionReconciler {
   readonly #options: ConnectionReconcilerOptions;
   /** What each connection stands for, also while it is not ready: what is under way goes on counting. */
   readonly #current = new Map<string, ConnectionIdentities>();
+  /** With read-only: the Ready that was last written here. */
+  readonly #own = new Map<string, Asked>();
 
   constructor(options: ConnectionReconcilerOptions) {
     this.#options = options;
@@ -89,6 +93,7 @@ export class ConnectionReconciler {
       connections.remove(key);
       this.#current.get(key)?.end();
       this.#current.delete(key);
+      this.#own.delete(key);
       events.removed(key);
       // Also where nothing was known of it: its users may have waited for it.
       changed(key);
@@ -106,6 +111,19 @@ export class ConnectionReconciler {
     // However seldom parameters are looked at: a Secret that is not ours is not watched, and its keys are replaced.
     const afterMs = credentialsSecret(connection) ? credentialsAgainMs : defaultPollIntervalMs;
     return { retry: false, afterMs: Math.min(resolved.pollIntervalMs, afterMs) };
+  }
+
+  /** Says of a connection why it could not be reconciled. One that was ready stays so for its users. */
+  async failed(key: string, failure: Failure): Promise<void> {
+    const { connections, changed, find } = this.#options;
+    const connection = find(key);
+    if (!connection) return;
+    const failed: Resolved = { state: "failed", connection, failure };
+    if (!connections.get(key)) {
+      connections.set(key, failed);
+      changed(key);
+    }
+    await this.#report(key, connection, failed);
   }
 
   async #resolve(connection: AnyConnection, before: Resolved | undefined): Promise<Resolved> {
@@ -284,6 +302,10 @@ export class ConnectionReconciler {
       const note = { type: "Warning", reason: condition.reason, note: condition.message } as const;
       recorder.record(regarding, { ...(turn ?? note), action: "Resolve" });
     }
+    const own = this.#own.get(key);
+    const isOwn = was === undefined || (was.message === own?.message && was.status === own.status);
+    if (this.#options.readOnly && !isOwn) return;
+    this.#own.set(key, condition);
     try {
       await client.apply(
         kind === "AWSConnection" ? awsConnections : clusterAWSConnections,

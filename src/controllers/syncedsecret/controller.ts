@@ -10,6 +10,7 @@ import type { WritePlaces } from "../../kube/write-places.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
+import { defectOf, internalError } from "../../runtime/defect.ts";
 import { parseDuration } from "../../runtime/duration.ts";
 import { each, type Few } from "../../runtime/few.ts";
 import { type Lane, moreUrgent, priorityOf } from "../../runtime/lane.ts";
@@ -227,11 +228,13 @@ export class SyncedSecretController {
       outcome = await reconciler.reconcile(resource, lane);
     } catch (error) {
       if (stopping.aborted) return true;
-      const said = error instanceof KubeError ? error.message : error instanceof Error ? error.name : "unknown";
-      log.warn({ syncedSecret: key, error: said }, "a reconcile did not come to an end; it is tried again");
-      metrics.syncs.inc({ result: "error", reason: "" });
-      queue.retry(key, priorityOf(lane));
-      return true;
+      if (error instanceof KubeError) {
+        log.warn({ syncedSecret: key, error: error.message }, "a reconcile did not come to an end; it is tried again");
+        metrics.syncs.inc({ result: "error", reason: "" });
+        queue.retry(key, priorityOf(lane));
+        return true;
+      }
+      outcome = this.#defect(key, resource, error);
     } finally {
       latest = await endWaiting();
     }
@@ -246,8 +249,23 @@ export class SyncedSecretController {
       queue.retry(key, priorityOf(lane));
       return false;
     }
-    await this.#conclude(key, latest, outcome, lane);
+    try {
+      await this.#conclude(key, latest, outcome, lane);
+    } catch (error) {
+      if (stopping.aborted || error instanceof KubeError) throw error;
+      await this.#conclude(key, latest, this.#defect(key, resource, error), lane);
+    }
     return true;
+  }
+
+  /** Notes an error that nobody expected: the resource says so, and its Secret stays. */
+  #defect(key: string, { status }: Resource, error: unknown): Extract<Outcome, { kind: "failed" }> {
+    const { metrics, log } = this.#options;
+    const defect = defectOf(error);
+    log.error({ syncedSecret: key, ...defect }, "the operator itself failed on a SyncedSecret; it is tried again");
+    metrics.internalErrors.inc({ controller: "syncedsecret" });
+    const hasGoodSecret = status?.secretRef !== undefined;
+    return { kind: "failed", problems: [internalError(defect)], hasGoodSecret };
   }
 
   async #conclude(

@@ -8,7 +8,7 @@ import type { WritePlaces } from "../../kube/write-places.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Lane } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
-import { conditionsAfter } from "../conditions.ts";
+import { conditionsAfter, isSame } from "../conditions.ts";
 import { Overlay } from "../overlay.ts";
 
 type Resource = SyncedSecret & KubeObject;
@@ -21,6 +21,8 @@ export interface StatusWriterOptions {
   writes: WritePlaces;
   clock: Clock;
   log: Log;
+  /** Of another operator, which writes, no status is touched: two would write each other's over without an end. */
+  readOnly: boolean;
 }
 
 /** Milliseconds of work after which a person who waits is told that it goes on. */
@@ -30,6 +32,10 @@ const pendingAfterMs = 2_000;
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #written: Overlay<Status>;
+  /** With read-only: the status that was last written here. */
+  readonly #own = new Map<string, Status>();
+  /** With read-only: what a writer's status would have become, and the version of the resource that it was decided on. */
+  readonly #unwritten = new Map<string, { status: Status; resourceVersion: string | undefined }>();
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
@@ -39,20 +45,33 @@ export class StatusWriter {
   /** Takes what the watch shows of a SyncedSecret. */
   shown(key: string, resource: Resource | undefined): void {
     this.#written.take(key, resource?.metadata.resourceVersion);
+    if (resource) return;
+    this.#own.delete(key);
+    this.#unwritten.delete(key);
   }
 
   /** A resource with the status that was last written to it, whether or not the watch has shown it. */
   latest(key: string, cached: Resource): Resource {
-    const status = this.#written.get(key)?.value ?? cached.status;
+    const unwritten = this.#unwritten.get(key);
+    const isOfNow = unwritten?.resourceVersion === cached.metadata.resourceVersion;
+    const status = (isOfNow ? unwritten?.status : this.#written.get(key)?.value) ?? cached.status;
     return status ? { ...cached, status } : cached;
   }
 
   /** @returns whether there is nothing left to write; false where it has to be tried again */
   async write(key: string, resource: Resource, status: Status, lane: Lane): Promise<boolean> {
-    const { client, writes, log, resources } = this.#options;
+    const { client, writes, log, resources, readOnly } = this.#options;
+    if (readOnly && this.#isAnothers(key)) {
+      this.#unwritten.set(key, { status, resourceVersion: resources.get(key)?.metadata.resourceVersion });
+      const { status: ready, reason, message } = readyOf(status) ?? {};
+      log.info({ syncedSecret: key, ready, reason, message }, "read-only: a status is another operator's, and stays");
+      return true;
+    }
     const { apiVersion, kind, metadata } = resource;
-    const { namespace, name, uid } = metadata;
-    const object = { apiVersion, kind, metadata: { namespace, name, uid }, status } as unknown as Resource;
+    const { namespace, name, uid, resourceVersion } = metadata;
+    // A writer may have come first since.
+    const upon = readOnly ? { resourceVersion } : {};
+    const object = { apiVersion, kind, metadata: { namespace, name, uid, ...upon }, status } as unknown as Resource;
     this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
     try {
       const written = await writes.run(
@@ -61,19 +80,30 @@ export class StatusWriter {
         () => client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" }),
         "status",
       );
+      if (readOnly) this.#own.set(key, status);
       this.#written.note(key, status, written.metadata.resourceVersion, metadata.resourceVersion);
       return true;
     } catch (error) {
       this.#written.doubt(key);
       if (!(error instanceof KubeError)) throw error;
       // Deleted, or deleted and made again, meanwhile: the watch will say so.
-      if (error.kind === "notFound" || error.kind === "conflict") return true;
+      if (error.kind === "notFound") return true;
+      // With read-only it may only have changed: what has become of it decides again.
+      if (error.kind === "conflict") return !readOnly;
       // A status that the API server refuses would be refused again.
       const isFinal = error.kind === "invalid" || error.kind === "tooLarge";
       const outlook = isFinal ? "it stays as it was" : "it is tried again";
       log.warn({ syncedSecret: key, error: error.message }, `a status could not be written; ${outlook}`);
       return isFinal;
     }
+  }
+
+  /** Whether the status that is there was written, and not by this process. */
+  #isAnothers(key: string): boolean {
+    const cached = this.#options.resources.get(key);
+    if (!cached?.status?.conditions?.length || this.#written.get(key)) return false;
+    const own = this.#own.get(key);
+    return own === undefined || !isSame(readyOf(own), readyOf(cached.status));
   }
 
   /**
@@ -112,4 +142,8 @@ export class StatusWriter {
       return latest;
     };
   }
+}
+
+function readyOf(status: Status) {
+  return status.conditions?.find(({ type }) => type === "Ready");
 }

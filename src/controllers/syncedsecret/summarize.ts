@@ -218,7 +218,9 @@ function judged({ resource, outcome, monotonic: now, staleAfterMs, startedAt, sl
   if (first.next === "retry" || first.next === "refused")
     conditions.push({ type: "Reconciling", status: "True", reason: first.reason, message });
   if (first.next === "stalled") return { conditions, retry };
-  const isSoon = first.reason === "SecretConflict" || problems.some(({ next }) => next === "refused");
+  // What the operator itself fails on is not mended by looking often, and each look may decrypt.
+  const isRefused = problems.some(({ next, reason }) => next === "refused" && reason !== "InternalError");
+  const isSoon = first.reason === "SecretConflict" || isRefused;
   return { conditions, retry, againAfterMs: isSoon ? refusedAgainMs : slowRetryMs };
 }
 
