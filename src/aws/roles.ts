@@ -37,11 +37,16 @@ export interface RoleChainOptions {
   send: SendCall;
 }
 
+/** An instant by both clocks, in milliseconds. */
+interface Both {
+  wall: number;
+  monotonic: number;
+}
+
 interface Session {
   credentials: Credentials;
-  /** Milliseconds since the epoch. */
-  renewAt: number;
-  overAt: number;
+  renewAt: Both;
+  overAt: Both;
 }
 
 /**
@@ -81,10 +86,11 @@ export class RoleChain {
    */
   async credentials(start: CredentialProvider): Promise<Credentials> {
     const { clock } = this.#options;
-    const now = clock.now();
     const session = this.#session;
-    if (!session || now >= session.overAt) return (await this.#begin(start)).credentials;
-    if (now >= session.renewAt && clock.monotonic() - this.#triedAt >= triesApartMs) {
+    // Whichever clock says so first: one may have been set, and the other stands still while a machine is suspended.
+    const hasPassed = (at: Both) => clock.now() >= at.wall || clock.monotonic() >= at.monotonic;
+    if (!session || hasPassed(session.overAt)) return (await this.#begin(start)).credentials;
+    if (hasPassed(session.renewAt) && clock.monotonic() - this.#triedAt >= triesApartMs) {
       // Whoever asks goes on with what there is; a failure is met when that is over.
       this.#begin(start).catch(() => {});
     }
@@ -116,9 +122,10 @@ export class RoleChain {
     const isRefused = this.#refused?.accessKeyId === accessKeyId && clock.monotonic() < this.#refused.until;
     if (this.#refusal && isRefused) throw this.#refusal;
     let caller: Caller | undefined;
-    let [begun, seconds] = [clock.now(), sessionSeconds];
+    const nowByBoth = (): Both => ({ wall: clock.now(), monotonic: clock.monotonic() });
+    let [begun, seconds] = [nowByBoth(), sessionSeconds];
     for (const [index, step] of steps.entries()) {
-      begun = clock.now();
+      begun = nowByBoth();
       seconds = step.durationSeconds ?? sessionSeconds;
       ({ credentials, caller } = await this.#step(index, step, credentials, caller?.arn).catch((error) => {
         const isWord = error instanceof AwsFailure && error.next !== "retry";
@@ -130,8 +137,9 @@ export class RoleChain {
     this.#refusal = undefined;
     this.#refused = undefined;
     // By what was asked for, and not by AWS's clock, which may differ from ours.
-    const overAt = begun + seconds * 1_000 - overBeforeMs;
-    this.#session = { credentials, overAt, renewAt: begun + seconds * 1_000 - renewBeforeMs };
+    const after = (ms: number): Both => ({ wall: begun.wall + ms, monotonic: begun.monotonic + ms });
+    const overAt = after(seconds * 1_000 - overBeforeMs);
+    this.#session = { credentials, overAt, renewAt: after(seconds * 1_000 - renewBeforeMs) };
     return this.#session;
   }
 

@@ -16,6 +16,7 @@ import { Quotas } from "../parameters/quotas.ts";
 import { Reader } from "../parameters/reader.ts";
 import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
+import { ClockWatch } from "../runtime/clock-watch.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import { laneOf } from "../runtime/lane.ts";
 import type { Log } from "../runtime/log.ts";
@@ -102,6 +103,7 @@ export class Engine {
     const { client, clock, random, metrics, log, settings, audit, revisions = new Revisions() } = worlds;
     const stopping = this.#stopping.signal;
     this.#worlds = worlds;
+    const clockWatch = new ClockWatch(clock);
     this.queues = { syncedSecrets: new WorkQueue({ clock, random }), connections: new WorkQueue({ clock, random }) };
     this.recorder = new EventRecorder({
       client,
@@ -140,6 +142,7 @@ export class Engine {
       random,
       metrics,
       ...(audit ? { audit } : {}),
+      clockWatch,
       missingGraceMs: settings.missingGraceMs,
       isBusy: () => this.queues.syncedSecrets.depth + this.queues.syncedSecrets.inWork > 0,
       notify: (key, lane) => this.syncedSecrets.enqueue(key, lane),
@@ -175,6 +178,7 @@ export class Engine {
     const { readOnly, protectedNamespaces, perObjectMetrics } = settings;
     const vouchers = new Vouchers();
     this.syncedSecrets = new SyncedSecretController({
+      clockWatch,
       resources: views.syncedSecrets,
       reconciler: new SyncedSecretReconciler({
         connections,
@@ -243,6 +247,11 @@ export class Engine {
     metrics.atScrape(() => {
       for (const { priority, forMs } of this.queues.syncedSecrets.waits()) metrics.waits(laneOf(priority), 1, forMs);
       for (const { lane, depth, oldestMs } of writes.waits()) metrics.waits(lane, depth, oldestMs);
+    });
+    clockWatch.onJump(({ wallMs, suspendedMs }) => {
+      for (const queue of [this.queues.syncedSecrets, this.queues.connections]) {
+        queue.hasten(Math.max(Math.abs(wallMs), suspendedMs));
+      }
     });
     this.queues.syncedSecrets.onIdle(() => {
       if (!this.syncedSecrets.isHolding) this.observer.endWave();

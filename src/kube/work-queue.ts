@@ -16,6 +16,9 @@ export interface WorkQueueOptions {
   jitter?: number;
 }
 
+/** Milliseconds within which what a jump of the clocks has made due is worked on. */
+const hastenedMs = 60_000;
+
 interface ReadyKey extends Waiting {
   readonly key: string;
   /** Monotonic milliseconds. */
@@ -91,6 +94,15 @@ export class WorkQueue {
     this.#later.set(key, delayed);
     this.#instants.push(delayed);
     this.#arm();
+  }
+
+  /** Brings forward what would be due had `ms` more milliseconds gone by: within a minute, spread. */
+  hasten(ms: number): void {
+    const now = this.#clock.monotonic();
+    for (const { key, at, priority } of [...this.#later.values()]) {
+      const left = at - now;
+      if (left <= ms) this.addAfter(key, Math.min(left, hastenedMs) * this.#random(), priority);
+    }
   }
 
   /** Adds the key after its own exponential backoff, which doubles with every retry until `forget`. Gives that delay. */

@@ -15,6 +15,11 @@ export class Entries {
   readonly #byKey = new Map<string, Entry>();
   readonly #shelves = new Map<string, Shelf>();
 
+  /** Every entry. */
+  all(): Iterable<Entry> {
+    return this.#byKey.values();
+  }
+
   get size(): number {
     return this.#byKey.size;
   }
@@ -27,7 +32,7 @@ export class Entries {
     return this.#byKey.get(entry.key) === entry;
   }
 
-  /** The entry of a reference, made where there is none. @param now monotonic milliseconds */
+  /** The entry of a reference, made where there is none. @param now milliseconds as `ClockWatch.elapsed` counts them */
   open(reference: Reference, now: number): Entry {
     const key = referenceKey(reference);
     const known = this.#byKey.get(key);

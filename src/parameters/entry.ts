@@ -98,15 +98,15 @@ export interface Entry {
   readonly spot: Spot;
   /** The members by name, where the reference is a path. */
   readonly members: Map<string, Spot>;
-  /** Monotonic milliseconds when somebody first depended on it. */
+  /** When somebody first depended on it, in milliseconds as `ClockWatch.elapsed` counts them. */
   readonly openedAt: number;
   /** Whether AWS has answered in this process. */
   looked: boolean;
   /** Why the last look failed. */
   failure?: Failure;
-  /** Monotonic milliseconds of AWS's last answer, a missing parameter being one. */
+  /** When AWS answered last, a missing parameter being an answer, in milliseconds as `ClockWatch.elapsed` counts them. */
   heardAt?: number;
-  /** Monotonic milliseconds since when reads of the value have failed, though looks without decryption may not. */
+  /** The same of when reads of the value began to fail, though looks without decryption may not. */
   unreadSince?: number;
   /** Monotonic milliseconds of the last look that ended, whatever came of it. */
   askedAt?: number;

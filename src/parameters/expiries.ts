@@ -200,6 +200,11 @@ export class Expiries {
     return (await Promise.all(answers)).every((isHeard) => isHeard) && byIdentity.size > 0;
   }
 
+  /** Looks at what has expired by a clock that was set. */
+  clockJumped(): void {
+    this.#instants.check();
+  }
+
   /** Sets no timer any more. */
   stop(): void {
     this.#stopped = true;

@@ -55,6 +55,13 @@ export class Instants {
     this.#arm();
   }
 
+  /** Looks at what is due by a clock that was set. */
+  check(): void {
+    if (!this.#timer) return;
+    this.#timer.timer.cancel();
+    this.#fire();
+  }
+
   /** Sets no timer any more. */
   stop(): void {
     this.#stopped = true;

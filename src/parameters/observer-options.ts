@@ -1,6 +1,7 @@
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
+import type { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Lane } from "../runtime/lane.ts";
 import type { Lanes } from "./lanes.ts";
 import type { PathReader } from "./path-reader.ts";
@@ -16,6 +17,8 @@ export interface ObserverOptions {
   lanes: Lanes;
   quotas: Quotas;
   clock: Clock;
+  /** Tells of jumps of the clocks; one of its own where left out. The observer starts and stops it. */
+  clockWatch?: ClockWatch;
   random: Random;
   metrics: Metrics;
   /** Told of every decryption; nobody is by default. */

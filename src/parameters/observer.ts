@@ -1,4 +1,5 @@
 import type { Identity } from "../aws/identity.ts";
+import { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
@@ -84,6 +85,7 @@ export class Observer {
   readonly #confirmer: DeletionConfirmer;
   readonly #members: Members;
   readonly #hints: Hints<Entry, void>;
+  readonly #clockWatch: ClockWatch;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
@@ -101,6 +103,11 @@ export class Observer {
     this.#members = new Members({ reader, clock, missingGraceMs, confirmer, expiries: this.expiries });
     const look = (entries: Entry[]) => this.#poll(entries);
     this.#schedule = new Schedule({ ...options, isAnnounced, stretched, look });
+    this.#clockWatch = options.clockWatch ?? new ClockWatch(clock);
+    this.#clockWatch.onJump(({ wallMs, suspendedMs }) => {
+      this.#schedule.hasten(this.#entries.all(), Math.max(Math.abs(wallMs), suspendedMs));
+      this.expiries.clockJumped();
+    });
     this.#hints = new Hints(options.clock, (entry) => {
       // It is for all who depend on the entry, and takes the turn of the first.
       const [first = ""] = entry.dependents.keys();
@@ -112,6 +119,7 @@ export class Observer {
   depend(dependent: string, wants: readonly Want[]): void {
     const before = this.#byDependent.get(dependent) ?? [];
     const after = new Set<Entry>();
+    if (wants.length > 0) this.#clockWatch.start();
     for (const want of wants) {
       const entry = this.#entry(want.reference);
       this.#remember(entry, dependent, want);
@@ -264,6 +272,7 @@ export class Observer {
 
   /** Sets no timer any more, and lets go of every value. */
   stop(): void {
+    this.#clockWatch.stop();
     this.#schedule.stop();
     this.expiries.stop();
     this.#wave.end();
@@ -271,12 +280,12 @@ export class Observer {
 
   /** The entry of a reference, or one that is not kept where nobody depends on it. */
   #known(reference: Reference): Entry {
-    const now = this.#options.clock.monotonic();
+    const now = this.#clockWatch.elapsed();
     return this.#entries.get(reference) ?? newEntry(reference, referenceKey(reference), now);
   }
 
   #entry(reference: Reference): Entry {
-    const entry = this.#entries.open(reference, this.#options.clock.monotonic());
+    const entry = this.#entries.open(reference, this.#clockWatch.elapsed());
     this.#options.metrics.watchedParameters.set(this.#entries.size);
     return entry;
   }
@@ -287,6 +296,7 @@ export class Observer {
     forgetStored(entry, dependent);
     if (entry.dependents.size > 0) return;
     this.#entries.remove(entry);
+    if (this.#entries.size === 0) this.#clockWatch.stop();
     this.#schedule.drop(entry);
     this.expiries.drop(entry);
     this.#wave.drop(entry);
@@ -377,13 +387,13 @@ export class Observer {
 
   #fail(entry: Entry, failure: Failure): void {
     entry.failure = failure;
-    if (failure.next !== "retry") entry.heardAt = this.#options.clock.monotonic();
+    if (failure.next !== "retry") entry.heardAt = this.#clockWatch.elapsed();
   }
 
   #answered(entry: Entry): void {
     delete entry.failure;
     entry.looked = true;
-    entry.heardAt = this.#options.clock.monotonic();
+    entry.heardAt = this.#clockWatch.elapsed();
   }
 
   async #take(
@@ -417,7 +427,7 @@ export class Observer {
   }
 
   #unread(entry: Entry, failure: Failure): Values {
-    entry.unreadSince ??= this.#options.clock.monotonic();
+    entry.unreadSince ??= this.#clockWatch.elapsed();
     return { state: "failed", failure };
   }
 

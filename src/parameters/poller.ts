@@ -52,6 +52,15 @@ export class Poller {
     this.#arm(key, round);
   }
 
+  /** Has no pause after a failure last beyond an instant, in monotonic milliseconds. */
+  hasten(until: number): void {
+    for (const [key, round] of this.#rounds) {
+      if (round.pausedUntil <= until) continue;
+      round.pausedUntil = until;
+      this.#arm(key, round);
+    }
+  }
+
   /** Sets no timer any more. */
   stop(): void {
     this.#stopped = true;

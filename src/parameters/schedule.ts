@@ -7,6 +7,9 @@ import { atStake } from "./stored.ts";
 /** Milliseconds after which an answer that is older than the one before it is asked for again, at first and later on. */
 const askAgainMs = { first: 5_000, later: 15_000 };
 
+/** Milliseconds within which what a jump of the clocks has made due is looked at. */
+const hastenedMs = 60_000;
+
 export interface ScheduleOptions extends IntervalsOptions {
   clock: Clock;
   random: Random;
@@ -64,6 +67,20 @@ export class Schedule {
     if (at === entry.dueAt) return;
     entry.dueAt = at;
     this.#poller.plan(entry);
+  }
+
+  /**
+   * Brings forward what would be due had so much more time gone by, as while the machine was suspended: within a minute,
+   * spread. The gate holds polls to their share of the quota all the same.
+   */
+  hasten(entries: Iterable<Entry>, ms: number): void {
+    const { clock, random } = this.#options;
+    const now = clock.monotonic();
+    this.#poller.hasten(now + hastenedMs);
+    for (const entry of entries) {
+      const left = entry.dueAt - now;
+      if (left <= ms) this.by(entry, now + Math.min(left, hastenedMs) * random());
+    }
   }
 
   /** Takes out an entry that nobody depends on any more. */

@@ -1,3 +1,5 @@
+import { uptime } from "node:os";
+
 /** A timer that has been set; cancelling it twice, or after it fired, does nothing. */
 export interface Timer {
   cancel(): void;
@@ -10,8 +12,10 @@ export interface Timer {
 export interface Clock {
   /** Milliseconds since the epoch. May jump; compare durations with `monotonic`. */
   now(): number;
-  /** Milliseconds from an arbitrary start; never goes back. */
+  /** Milliseconds from an arbitrary start; never goes back, and stands still while the machine is suspended. */
   monotonic(): number;
+  /** As `monotonic`, and goes on while the machine is suspended. Left out where that cannot be told. */
+  boottime?(): number;
   /** Calls `fire` once after `ms` milliseconds (at least 0). */
   setTimer(fire: () => void, ms: number): Timer;
 }
@@ -26,6 +30,8 @@ const longestDelayMs = 2 ** 31 - 1;
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
+  // On Linux it is /proc/uptime, which counts suspensions; it costs a read of a file.
+  boottime: () => uptime() * 1_000,
   setTimer(fire, ms) {
     const timer = setTimeout(fire, Math.min(Math.max(ms, 0), longestDelayMs));
     timer.unref();

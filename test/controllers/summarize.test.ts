@@ -41,7 +41,7 @@ function sum(outcome: SummarizeInput["outcome"], status?: SyncedSecret["status"]
     resource: resource(status),
     outcome,
     now,
-    monotonic: extra.now ?? now,
+    elapsed: extra.now ?? now,
     staleAfterMs: 50 * minute,
     startedAt: now,
     slowRetryMs: 5 * minute,

@@ -13,6 +13,7 @@ export class FakeClock implements Clock {
   #order = 0;
   #pending = new Set<Pending>();
   #start: number;
+  #suspended = 0;
 
   constructor(start = Date.UTC(2026, 0, 1)) {
     this.#start = start;
@@ -26,6 +27,10 @@ export class FakeClock implements Clock {
     return this.#elapsed;
   }
 
+  boottime(): number {
+    return this.#elapsed + this.#suspended;
+  }
+
   /** How many timers wait. */
   get pending(): number {
     return this.#pending.size;
@@ -37,9 +42,15 @@ export class FakeClock implements Clock {
     return { cancel: () => void this.#pending.delete(timer) };
   }
 
-  /** Sets the time of day `ms` milliseconds on, as after a machine's sleep: no timer hears of it. */
+  /** Sets the time of day `ms` milliseconds on, or back where negative: no timer hears of it. */
   setAhead(ms: number): void {
     this.#start += ms;
+  }
+
+  /** Has the machine sleep: time goes by, and neither timers nor the monotonic clock hear of it. */
+  suspend(ms: number): void {
+    this.#start += ms;
+    this.#suspended += ms;
   }
 
   /** Moves `ms` milliseconds on, firing what falls due on the way, and lets promises settle after each. */

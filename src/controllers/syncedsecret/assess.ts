@@ -75,7 +75,7 @@ export interface Assessment {
   deleteSecret: Proof | undefined;
   /** Sources whose last answer is not believed yet. */
   doubted: Doubted[];
-  /** Monotonic milliseconds when AWS was last heard of the source that has been silent for longest. */
+  /** Milliseconds, as `ClockWatch.elapsed` counts them, when AWS was last heard of the source that has been silent for longest. */
   heardAt: number | undefined;
   /** Why a source has not been heard of since. */
   unheard: Failure | undefined;

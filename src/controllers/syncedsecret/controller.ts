@@ -10,6 +10,7 @@ import type { WritePlaces } from "../../kube/write-places.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
+import type { ClockWatch } from "../../runtime/clock-watch.ts";
 import { defectOf, internalError } from "../../runtime/defect.ts";
 import { parseDuration } from "../../runtime/duration.ts";
 import { each, type Few } from "../../runtime/few.ts";
@@ -22,7 +23,7 @@ import { applierOf } from "../secret-view.ts";
 import { Departed } from "./departed.ts";
 import { asksForExpiry, pollIntervalOf } from "./gathered.ts";
 import { isKeyNews, keysInUse } from "./keys.ts";
-import { firstExpiryOf } from "./notes.ts";
+import { firstExpiryOf, nextExpiryOf } from "./notes.ts";
 import type { Outcome } from "./outcome.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
 import { isAsking } from "./said.ts";
@@ -47,6 +48,7 @@ export interface SyncedSecretControllerOptions {
   client: KubeClient;
   recorder: EventRecorder;
   clock: Clock;
+  clockWatch: ClockWatch;
   random: Random;
   metrics: Metrics;
   log: Log;
@@ -84,7 +86,7 @@ export class SyncedSecretController {
     this.#options = options;
     this.#statuses = new StatusWriter(options);
     this.#departed = new Departed(options);
-    this.#startedAt = options.clock.monotonic();
+    this.#startedAt = options.clockWatch.elapsed();
   }
 
   /** From here on a change is a person's, and no longer part of what was there at the start. */
@@ -274,7 +276,7 @@ export class SyncedSecretController {
     outcome: Exclude<Outcome, { kind: "again" | "nothing" }>,
     lane: Lane,
   ): Promise<void> {
-    const { queue, clock, recorder, random, keys, connections, stopping } = this.#options;
+    const { queue, clock, clockWatch, recorder, random, keys, connections, stopping } = this.#options;
     const grant = connections.grant(resource);
     const identity = grant.state === "granted" ? grant.granted.identity : undefined;
     keys.depend(key, identity, identity ? keysInUse(resource, outcome, identity.region) : []);
@@ -284,7 +286,7 @@ export class SyncedSecretController {
       // Without a connection nothing is looked at, and what was said stays.
       ...(identity ? { keys: keys.findings(key) } : {}),
       now: clock.now(),
-      monotonic: clock.monotonic(),
+      elapsed: clockWatch.elapsed(),
       staleAfterMs: this.#staleAfterMs(resource),
       startedAt: this.#startedAt,
       slowRetryMs,
@@ -301,6 +303,10 @@ export class SyncedSecretController {
     }
     if (summary.retry) queue.retry(key, priorityOf("bulk"));
     else queue.forget(key);
+    // An Expiration that the status alone tells of so far is looked at by its own resource at its instant.
+    const expiry = outcome.notes?.isStored ? nextExpiryOf(outcome.notes) : undefined;
+    const untilExpiryMs = (expiry ?? 0) - clock.now();
+    if (untilExpiryMs > 0) queue.addAfter(key, untilExpiryMs);
     if (summary.againAfterMs !== undefined) queue.addAfter(key, summary.againAfterMs * (1 + 0.1 * random()));
   }
 

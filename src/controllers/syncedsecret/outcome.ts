@@ -50,7 +50,7 @@ export type Outcome = Common &
   );
 
 interface Common {
-  /** Monotonic milliseconds when AWS was last heard of the source that has been silent for longest. */
+  /** Milliseconds, as `ClockWatch.elapsed` counts them, when AWS was last heard of the source that has been silent for longest. */
   heardAt?: number;
   /** Why a source has not been heard of since. */
   unheard?: Failure;

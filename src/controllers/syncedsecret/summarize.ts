@@ -38,11 +38,11 @@ export interface SummarizeInput {
   outcome: Exclude<Outcome, { kind: "again" | "nothing" }>;
   /** Milliseconds since the epoch. */
   now: number;
-  /** Monotonic milliseconds: what silences are measured by. */
-  monotonic: number;
+  /** Milliseconds as `ClockWatch.elapsed` counts them: what silences are measured by. */
+  elapsed: number;
   /** Milliseconds without a word from AWS after which Ready turns False; Infinity where AWS is not asked any more. */
   staleAfterMs: number;
-  /** Monotonic milliseconds when this process began to listen. */
+  /** The same, when this process began to listen. */
   startedAt: number;
   /** Milliseconds after which a cause that nothing announces is looked at again. */
   slowRetryMs: number;
@@ -171,7 +171,7 @@ function doubtOf({ doubted = [] }: { doubted?: readonly string[] }): string {
   return `${doubtedMark}${doubted.join(", ")}: it is asked again, and believed once that has stood for a minute`;
 }
 
-function judged({ resource, outcome, monotonic: now, staleAfterMs, startedAt, slowRetryMs }: SummarizeInput): Verdict {
+function judged({ resource, outcome, elapsed: now, staleAfterMs, startedAt, slowRetryMs }: SummarizeInput): Verdict {
   if (outcome.kind === "suspended") {
     const message = "spec.suspend is set: nothing is looked at and nothing is written";
     return { conditions: [ready("Unknown", "Suspended", message)], retry: false };
