@@ -31,6 +31,7 @@ export const reasons = [
   "InvalidPolicy",
   "Receiving",
   "InternalError",
+  "Repaired",
 ] as const;
 
 export type Reason = (typeof reasons)[number];

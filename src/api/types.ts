@@ -919,6 +919,11 @@ export interface SyncedSecretStatus {
   /** The Secret that was written last. */
   secretRef?: SyncedSecretStatusSecretRef;
   /**
+   * What the API server answered to the last apply of the Secret, by which an apply under the operator's field manager
+   * by somebody else is told from the operator's own.
+   */
+  applied?: SyncedSecretStatusApplied;
+  /**
    * What the Secret was made from: a digest of the spec and of the sources' versions, never of a value. The Secret
    * carries the same one as the annotation keyferry.io/revision.
    */
@@ -949,6 +954,19 @@ export interface SyncedSecretStatus {
 export interface SyncedSecretStatusSecretRef {
   /** The Secret's name, in this resource's namespace. */
   name: string;
+}
+
+/**
+ * What the API server answered to the last apply of the Secret, by which an apply under the operator's field manager by
+ * somebody else is told from the operator's own.
+ */
+export interface SyncedSecretStatusApplied {
+  /** The revision that was applied. */
+  revision: string;
+  /** The Secret's resourceVersion after the apply. */
+  resourceVersion: string;
+  /** When the API server recorded the apply in the Secret's managedFields. */
+  time?: string;
 }
 
 /** A source, and what of it is in the Secret. */

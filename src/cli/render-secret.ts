@@ -74,6 +74,7 @@ export class Rendering {
       refresh: undefined,
       warmStart: noWarmStart,
       revisions: new Revisions(),
+      isForged: false,
     };
     if (isExpiryAsked) await this.#observer.settle(planned.references, lane, { all: true });
     const values = new Map<string, ReadonlyMap<string, Sighted>>();

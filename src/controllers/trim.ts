@@ -71,16 +71,20 @@ function isOurs({ manager, operation, subresource }: ManagedFieldsEntry): boolea
   return isNamed && operation === "Apply" && !subresource;
 }
 
-/** Of those who own keys of the data, which keys; of others nothing. */
+/** Of those who own keys of the data, which keys; of others when the last of them wrote. */
 function foreignOf(managedFields: readonly ManagedFieldsEntry[]): ManagedFieldsEntry[] {
   const kept: ManagedFieldsEntry[] = [];
+  const others = managedFields.filter((entry) => !isOurs(entry));
+  const times = others.map(({ time = "" }) => time).sort();
+  // An apply that changes nothing but who owns it is recorded without a time: then the last is not known.
+  if (others.length > 0) kept.push(times[0] === "" ? {} : { time: times.at(-1)! });
   for (const entry of managedFields) {
-    if (kept.length >= mostForeign) break;
+    if (kept.length > mostForeign) break;
     if (isOurs(entry)) continue;
     const fieldsV1 = dataOf(entry);
     if (fieldsV1 === undefined || fieldsV1.length > longest.foreignRecord) continue;
-    const { manager, operation, subresource } = entry;
-    const named = Object.entries({ manager, operation, subresource }).filter(([, text]) => text !== undefined);
+    const { manager, operation, subresource, time } = entry;
+    const named = Object.entries({ manager, operation, subresource, time }).filter(([, text]) => text !== undefined);
     const texts = Object.fromEntries(named.map(([key, text]) => [key, shortened(text!)]));
     kept.push({ ...texts, fieldsType: "FieldsV1", fieldsV1 });
   }

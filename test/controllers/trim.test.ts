@@ -92,6 +92,7 @@ describe("of a Secret", () => {
     expect(labels).toEqual({ "keyferry.io/synced-secret": "true" });
     expect(managedFields).toMatchObject([
       { manager: "keyferry", time: "t" },
+      {},
       { manager: "kubectl-edit", operation: "Update", fieldsV1: '{"f:data":{"f:A":{}}}' },
     ]);
   });

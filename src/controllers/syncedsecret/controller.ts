@@ -361,6 +361,7 @@ export class SyncedSecretController {
     observer.depend(key, []);
     keys.depend(key, undefined, []);
     vouchers.forget(key);
+    this.#options.reconciler.forget(key);
     queue.forget(key);
     metrics.ready.remove(key);
     metrics.lastSuccess.remove(key);

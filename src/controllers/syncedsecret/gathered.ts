@@ -29,6 +29,8 @@ export interface Gathered {
   /** What the status says of the sources. */
   warmStart: WarmStart;
   revisions: Revisions;
+  /** Whether somebody else has applied the Secret under our field manager. */
+  isForged: boolean;
 }
 
 /** The Secret's metadata, where it is ours. */
@@ -79,7 +81,9 @@ export function wasCurrent(gathered: Gathered): boolean {
 export function damageOf(gathered: Gathered): Damage | undefined {
   const present = presentOf(gathered);
   const isApplied = revisionOf(gathered) !== undefined;
-  return present && isApplied ? damage(gathered.resource, gathered.target, present) : undefined;
+  if (!present || !isApplied) return undefined;
+  const found = damage(gathered.resource, gathered.target, present);
+  return gathered.isForged ? { ...found, data: true } : found;
 }
 
 /** The names of the keys that we own in the Secret. */
@@ -109,10 +113,17 @@ export function keptOf(gathered: Gathered): ReadonlySet<string> {
 
 /** Who has set keys of ours to something else; whoever removed one leaves no trace. */
 export function editorsOf(gathered: Gathered, data: ReadonlyMap<string, unknown>): string[] {
+  if (gathered.isForged) return [`an apply of somebody else as field manager ${gathered.target.manager}`];
   const own = keysOf(gathered);
   const others = coOwners(presentOf(gathered)?.managedFields, gathered.target.manager);
   const editors = others.filter((other) => [...other.data].some((key) => data.has(key) && !own.has(key)));
   return [...new Set(editors.map(({ manager }) => manager))].sort();
+}
+
+/** Keys that others have added to the Secret, which are not ours to remove; sorted. */
+export function foreignKeysOf(gathered: Gathered, data: ReadonlyMap<string, unknown>): string[] {
+  const others = coOwners(presentOf(gathered)?.managedFields, gathered.target.manager);
+  return [...new Set(others.flatMap((other) => [...other.data]))].filter((key) => !data.has(key)).sort();
 }
 
 /** Whether it is the resource's wish that something is done when a source expires. */

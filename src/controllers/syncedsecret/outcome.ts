@@ -1,4 +1,5 @@
 import type { Failure } from "../../runtime/failure.ts";
+import type { Applied } from "./applied.ts";
 import type { SourceNotes } from "./notes.ts";
 import type { RevisionSource } from "./revision.ts";
 
@@ -16,12 +17,18 @@ export type Outcome = Common &
         kmsKeys?: string[];
         /** Names of parameters that the Secret goes without, because they are gone. */
         left: string[];
+        /** What the API server answered to an apply of the Secret, where there was one. */
+        applied?: Applied;
+        /** The last apply as it was found; for the status where that is written anyway. */
+        found?: Applied;
         /** Whether the Secret is made from something else than the status says. */
         changed?: boolean;
         /** What was done to the Secret, if anything was. */
         wrote?: "created" | "updated" | "repaired" | "adopted";
         /** Field managers that had set keys of ours to something else, where it is known; sorted. */
         editors?: string[];
+        /** Keys of others in the Secret, which a repair leaves as they are; sorted. */
+        foreignKeys?: string[];
         /** Where a new version alone was the cause of a write: milliseconds since the epoch when it was made. */
         modified?: number;
       }
@@ -40,6 +47,7 @@ export type Outcome = Common &
           sources: RevisionSource[];
           kmsKeys?: string[];
           changed?: boolean;
+          applied?: Applied;
         };
       }
     | { kind: "suspended" }

@@ -10,6 +10,7 @@ import { Failure } from "../../runtime/failure.ts";
 import type { Lane } from "../../runtime/lane.ts";
 import type { Connections } from "../connection/connections.ts";
 import type { SecretView } from "../secret-view.ts";
+import { AppliedRecords } from "./applied.ts";
 import { type Assessment, assess, labelled, type Proof } from "./assess.ts";
 import { openBlobs, type WayToKms } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
@@ -19,6 +20,7 @@ import {
   asWhom,
   damageOf,
   editorsOf,
+  foreignKeysOf,
   type Gathered,
   isSyncedOnce,
   keptOf,
@@ -71,9 +73,16 @@ const doubtedAgainMs = 10_000;
 export class SyncedSecretReconciler {
   readonly #options: ReconcilerOptions;
   readonly #tooLarge = new TooLargeSecrets();
+  readonly #applied: AppliedRecords;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+    this.#applied = new AppliedRecords(options.clock);
+  }
+
+  /** @param key namespace/name of a SyncedSecret that is no more */
+  forget(key: string): void {
+    this.#applied.forget(key);
   }
 
   /**
@@ -137,6 +146,7 @@ export class SyncedSecretReconciler {
       refresh,
       warmStart: noWarmStart,
       revisions,
+      isForged: whose.state === "ours" && this.#applied.isForged(resource, target, whose.metadata),
     };
     const told = { ...gathered, followsExpiry: gathered.whenExpired !== undefined };
     gathered.warmStart = warmStartOf(told, revisionOf(gathered), this.#options.clock.now());
@@ -282,6 +292,7 @@ export class SyncedSecretReconciler {
       if (restored) whose = { state: "ours", metadata: restored };
     }
     const write = await writer.apply(resource, target, whose, built.data, { revision: made, kept }, lane);
+    if (write.outcome === "refused") this.#applied.unsure(resource);
     if (write.outcome === "again") return { kind: "again" };
     if (write.outcome === "refused") {
       const { failure } = write;
@@ -291,11 +302,15 @@ export class SyncedSecretReconciler {
       return this.#failed(gathered, assessment, [failure]);
     }
     this.#tooLarge.forget(resource);
+    const applied = write.metadata && this.#applied.wrote(resource, target, made, write.metadata);
     vouchers.found(resource, made, asWhom(gathered));
     const changed = !revisions.isOf(resource.status?.revision, from);
     const { sources } = built;
     const kmsKeys = [...material.keyIds].sort();
-    const summary = { secret: target.name, revision: made, keyCount: built.data.size, sources, kmsKeys, changed };
+    const summary = {
+      ...{ secret: target.name, revision: made, keyCount: built.data.size, sources, kmsKeys, changed },
+      ...(applied ? { applied } : {}),
+    };
     const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && isAsItWas;
     const wasSynced = resource.status?.secretRef?.name === target.name;
     const left = await removeOthers(gathered, view, writer);
@@ -314,7 +329,8 @@ export class SyncedSecretReconciler {
     const isMeasured = isNewVersion && built.modified > 0 && madeElsewhere(gathered) === undefined;
     const newer = isMeasured ? { modified: built.modified } : {};
     const editors = isRepair ? editorsOf(gathered, built.data) : [];
-    return { kind: "current", ...summary, left: assessment.left, ...newer, wrote, editors, ...common };
+    const foreignKeys = isRepair ? foreignKeysOf(gathered, built.data) : [];
+    return { kind: "current", ...summary, left: assessment.left, ...newer, wrote, editors, foreignKeys, ...common };
   }
 
   /**
@@ -399,7 +415,11 @@ export class SyncedSecretReconciler {
     if (others === "again") return { kind: "again" };
     const kept = keptOf(gathered);
     const { sources, left } = assessment;
-    const made = { secret: target.name, revision: inSecret, keyCount: keysOf(gathered).size, sources };
+    const found = this.#applied.saidOf(resource, target);
+    const made = {
+      ...{ secret: target.name, revision: inSecret, keyCount: keysOf(gathered).size, sources },
+      ...(found ? { found } : {}),
+    };
     const problems = [...wanting(assessment, resource, kept, granted), ...(others ? [others] : [])];
     if (problems.length > 0) return { kind: "failed", problems, hasGoodSecret: true, made, ...heard(assessment) };
     return { kind: "current", ...made, left, ...heard(assessment) };

@@ -52,6 +52,10 @@ export interface SummarizeInput {
 
 /** Sources that a status lists, at most: a status is read by people and kept in etcd. */
 const sourcesAtMost = 100;
+/** The reason of the event of a repair. */
+const repaired: Reason = "Repaired";
+/** Keys of others that such an event names, at most. */
+const keysNamed = 5;
 /** Milliseconds between two looks at whether a silence has become too long, at least. */
 const staleAgainMs = 10_000;
 /** Milliseconds after which what is not watched is looked at again: a Secret that stands in the way, a policy. */
@@ -86,6 +90,7 @@ export function summarize(input: SummarizeInput): Summary {
     status.secretRef = { name: made.secret };
     status.revision = made.revision;
     status.keyCount = made.keyCount;
+    if (made.applied) status.applied = made.applied;
     if (made.sources) Object.assign(status, listed(made.sources, outcome.notes?.sources ?? []));
     if (made.kmsKeys) {
       delete status.kmsKeys;
@@ -100,13 +105,17 @@ export function summarize(input: SummarizeInput): Summary {
   const isDeleted = outcome.kind === "failed" && outcome.wrote === "deleted";
   if (isDeleted) {
     // The sources stay: they tell later what the Secret was deleted for.
-    for (const field of ["secretRef", "revision", "keyCount"] as const) delete status[field];
+    for (const field of ["secretRef", "revision", "keyCount", "applied"] as const) delete status[field];
   }
   if (made?.changed || (isDeleted && before.revision !== undefined)) status.lastChangeTime = secondsOf(now);
   const ready = verdict.conditions.find(({ type }) => type === "Ready")!;
+  const statusChanged = !isSame(before, status);
+  // That the last apply was found is no cause to write: after an upgrade every status would be.
+  const found = outcome.kind === "current" ? outcome.found : undefined;
+  if (statusChanged && found && before.applied?.revision !== found.revision) status.applied = found;
   return {
     status,
-    statusChanged: !isSame(before, status),
+    statusChanged,
     ready: ready.status,
     reason: ready.reason as Reason,
     events: [
@@ -297,10 +306,12 @@ function eventOf(before: Status, now: Asked, outcome: SummarizeInput["outcome"])
   const was = before.conditions?.find(({ type }) => type === "Ready");
   const { reason } = now;
   if (outcome.kind === "current" && outcome.wrote === "repaired") {
-    const { editors = [] } = outcome;
+    const { editors = [], foreignKeys = [] } = outcome;
     const how = editors.length > 0 ? `edited by ${editors.join(", ")}` : "edited or deleted";
-    const note = `Secret ${outcome.secret} was ${how}, and has been put back`;
-    return [{ type: "Normal", reason, note }];
+    const more = foreignKeys.length > keysNamed ? ` and ${foreignKeys.length - keysNamed} more` : "";
+    const stays = `; keys that others have added stay: ${foreignKeys.slice(0, keysNamed).join(", ")}${more}`;
+    const note = `Secret ${outcome.secret} was ${how}, and has been put back${foreignKeys.length > 0 ? stays : ""}`;
+    return [{ type: "Normal", reason: repaired, note }];
   }
   if (outcome.kind === "failed" && outcome.wrote === "deleted") return [{ type: "Warning", reason, note: now.message }];
   const isNews = was?.status !== now.status || was.reason !== now.reason;

@@ -1,7 +1,7 @@
 import { fieldManager, labels as labelNames, annotations as names } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import { ownedBy } from "../../kube/managed-fields.ts";
-import type { ObjectMeta } from "../../kube/resource.ts";
+import type { ObjectMeta, OwnerReference } from "../../kube/resource.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { keysDigest } from "./revision.ts";
 
@@ -63,19 +63,29 @@ export function standing(resource: SyncedSecret, target: Target, metadata: Objec
     return { state: "foreign", metadata, why: `it does not carry the annotation ${names.allowMerge}: ${name}` };
   }
   if (controller?.uid === uid) return { state: "ours", metadata };
-  if (!controller && annotation(names.orphanOf) === uid) {
-    if (ownedBy(metadata.managedFields, target.manager)?.annotations.has(names.orphanOf))
-      return { state: "ours", metadata };
-  }
+  // Without an owner it is ours where we, and nobody else, have set the mark with our uid: an Orphan, or a Secret whose
+  // owner reference was taken away. Whoever could forge that could set the annotation adopt as well.
+  const wasMadeBy = (mark: string) =>
+    annotation(mark) === uid && ownedBy(metadata.managedFields, target.manager)?.annotations.has(mark);
+  if (!controller && (wasMadeBy(names.orphanOf) || wasMadeBy(names.ownerUid))) return { state: "ours", metadata };
   const isOfOurName = controller?.kind === "SyncedSecret" && controller.name === name;
   if (isOfOurName && controller.apiVersion.startsWith("keyferry.io/")) return { state: "passing", metadata };
-  if (controller) return { state: "foreign", metadata, why: `its controller is ${controller.kind} ${controller.name}` };
+  if (controller)
+    return { state: "foreign", metadata, why: whyOf(controller, `${target.name} ${names.adopt}=${name}`) };
   if (annotation(names.adopt) === name) return { state: "adoptable", metadata };
   return {
     state: "foreign",
     metadata,
-    why: `it was not made by this SyncedSecret; ${names.adopt}: ${name} hands it over`,
+    why: `it was not made by this SyncedSecret: kubectl annotate secret ${target.name} ${names.adopt}=${name} hands it over`,
   };
+}
+
+/** Who controls a Secret, and how it would be handed over. A name that is none is not repeated. */
+function whyOf({ kind, name }: OwnerReference, annotation: string): string {
+  const isNamed = /^[A-Za-z0-9]{1,63}$/.test(kind) && /^[a-z0-9A-Z][-a-z0-9A-Z.:_]{0,252}$/.test(name);
+  const whom = isNamed ? `${kind} ${name}` : "another object";
+  if (kind === "SyncedSecret") return `its controller is ${whom}: use another target.name, or delete that one`;
+  return `its controller is ${whom}: remove that owner reference first, then kubectl annotate secret ${annotation}`;
 }
 
 /** What keeps the target from being written by us at all. */
@@ -118,7 +128,10 @@ export function damage(resource: SyncedSecret, target: Target, metadata: ObjectM
   const intact =
     Object.keys(wanted.labels).every((key) => owned.labels.has(key) && metadata.labels?.[key] === wanted.labels[key]) &&
     Object.keys(wanted.annotations).every(
-      (key) => owned.annotations.has(key) && metadata.annotations?.[key] === wanted.annotations[key],
+      (key) =>
+        // Earlier releases did not write it; it comes with the next write.
+        key === names.ownerUid ||
+        (owned.annotations.has(key) && metadata.annotations?.[key] === wanted.annotations[key]),
     ) &&
     owned.annotations.has(target.revisionAnnotation) &&
     owned.annotations.has(target.keysAnnotation) &&
@@ -129,7 +142,8 @@ export function damage(resource: SyncedSecret, target: Target, metadata: ObjectM
 /** The metadata that we apply, but for the revision and the digest of keys, which depend on what was read. */
 export function metadataOf(resource: SyncedSecret, target: Target) {
   const { spec, metadata } = resource;
-  const owned: Record<string, string> = target.policy === "Orphan" ? { [names.orphanOf]: metadata.uid! } : {};
+  const mark = { Orphan: names.orphanOf, Owner: names.ownerUid, Merge: undefined }[target.policy];
+  const owned: Record<string, string> = mark === undefined ? {} : { [mark]: metadata.uid! };
   return {
     labels: { ...spec.target?.labels, [labelNames.managed]: labelNames.managedValue } as Record<string, string>,
     annotations: { ...spec.target?.annotations, ...owned } as Record<string, string>,

@@ -13,7 +13,10 @@ import { keysDigest } from "./revision.ts";
 import { intent, type Standing, type Target } from "./target.ts";
 
 /** How a write came out; `again` where what it was decided upon has changed meanwhile. */
-export type Write = { outcome: "written" } | { outcome: "again" } | { outcome: "refused"; failure: Failure };
+export type Write =
+  | { outcome: "written"; metadata?: ObjectMeta }
+  | { outcome: "again" }
+  | { outcome: "refused"; failure: Failure };
 
 /** Looks at a Secret that changes meanwhile, before it is left for later. */
 const sweepTries = 5;
@@ -55,7 +58,7 @@ export class SecretWriter {
       );
       if (result.outcome === "written") {
         this.#view.wrote(namespace, name, result.metadata, present?.resourceVersion);
-        return { outcome: "written" };
+        return { outcome: "written", metadata: result.metadata };
       }
       this.#view.doubt(namespace, name);
       if (result.outcome === "lookAgain") return { outcome: "again" };
