@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Server } from "node:http";
 import { hostname } from "node:os";
 import { Identities } from "../aws/identity.ts";
 import { awsUserAgent } from "../aws/user-agent.ts";
@@ -7,7 +8,7 @@ import { Operator } from "../controllers/operator.ts";
 import { KubeClient } from "../kube/client.ts";
 import { loadKubeConfig } from "../kube/config.ts";
 import { PooledConnection } from "../kube/pooled-connection.ts";
-import { serve } from "../metrics/http.ts";
+import { remembered, serve } from "../metrics/http.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { AuditWriter } from "../runtime/audit-writer.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
@@ -20,6 +21,8 @@ import { makeLog } from "./log.ts";
 import { processMeter } from "./meter.ts";
 import { version } from "./version.ts";
 
+/** Milliseconds for which a page of metrics serves everybody: twenty scrapers cost no more than one. */
+const pageForMs = 1_000;
 /** Milliseconds that a stop may take before the process ends all the same; whoever stopped it waits for five seconds. */
 const stopWithinMs = 4_500;
 /** Milliseconds of it that the last lines of the audit may take. */
@@ -84,7 +87,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
         instance: hostname(),
       },
     });
-    await serveAll(settings, metrics, operator, log);
+    const endServing = await serveAll(settings, metrics, operator, log);
     log.info({ version, readOnly: settings.readOnly, namespaces: settings.namespaces }, "starting");
     if (settings.defaultConnectionRegion !== undefined) {
       void ensureDefaultConnection(client, settings.defaultConnectionRegion, clock, log, stop.signal);
@@ -97,6 +100,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     } finally {
       await audit?.close(auditWithinMs);
       clearInterval(alive);
+      endServing();
       identities.close();
       await connection.close();
     }
@@ -107,12 +111,21 @@ export async function runController(settings: ControllerSettings): Promise<numbe
   }
 }
 
-async function serveAll(settings: ControllerSettings, metrics: Metrics, operator: Operator, log: Log): Promise<void> {
+/** @returns what ends the servers and every connection to them */
+async function serveAll(
+  settings: ControllerSettings,
+  metrics: Metrics,
+  operator: Operator,
+  log: Log,
+): Promise<() => void> {
+  const servers: Server[] = [];
   const { metricsBindAddress, healthProbeBindAddress } = settings;
   if (metricsBindAddress) {
-    const { registry } = metrics;
-    const page = async () => ({ status: 200, contentType: registry.contentType, body: await registry.metrics() });
-    const { port } = await serve(metricsBindAddress, new Map([["/metrics", page]]));
+    const { contentType } = metrics.registry;
+    const page = remembered(systemClock, pageForMs, () => metrics.page());
+    const answer = async () => ({ status: 200, contentType, body: await page() });
+    const { port, server } = await serve(metricsBindAddress, new Map([["/metrics", answer]]));
+    servers.push(server);
     log.info({ port }, "serving metrics");
   }
   if (healthProbeBindAddress) {
@@ -120,12 +133,16 @@ async function serveAll(settings: ControllerSettings, metrics: Metrics, operator
       ["/healthz", () => ({ status: 200, body: "ok\n" })],
       [
         "/readyz",
-        () => (operator.isReady ? { status: 200, body: "ok\n" } : { status: 503, body: "caches are being filled\n" }),
+        () => (operator.unready ? { status: 503, body: `${operator.unready}\n` } : { status: 200, body: "ok\n" }),
       ],
     ]);
-    const { port } = await serve(healthProbeBindAddress, paths);
+    const { port, server } = await serve(healthProbeBindAddress, paths);
+    servers.push(server);
     log.info({ port }, "serving probes");
   }
+  return () => {
+    for (const server of servers) server.close().closeAllConnections();
+  };
 }
 
 function auditWriter(path: string, clock: Clock, log: Log, metrics: Metrics): AuditWriter {

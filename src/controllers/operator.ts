@@ -1,5 +1,6 @@
 import { labels } from "../api/annotations.ts";
 import type { SyncedSecret } from "../api/types.ts";
+import { AccessCheck } from "../kube/access-check.ts";
 import { Caches } from "../kube/caches.ts";
 import { Reflector } from "../kube/reflector.ts";
 import {
@@ -30,6 +31,7 @@ const endsWithinMs = { writes: 1_000, calls: 2_000, rest: 250, events: 750 };
 export class Operator {
   readonly #worlds: Worlds;
   readonly #engine: Engine;
+  readonly #access: AccessCheck;
   readonly #caches: {
     syncedSecrets: Caches<SyncedSecret & KubeObject>;
     secrets: Caches<KubeObject>;
@@ -66,10 +68,20 @@ export class Operator {
       }),
     };
     this.#engine = new Engine(worlds, this.#caches);
+    const { client, clock, log, settings } = worlds;
+    this.#access = new AccessCheck({ client, clock, log, namespace: settings.namespaces[0] });
   }
 
-  /** Whether every cache has been filled: before that, what is absent might only not have been seen. */
-  get isReady(): boolean {
+  /**
+   * Why the operator cannot do its work; undefined while it can. Before every cache has been filled, what is absent might
+   * only not have been seen.
+   */
+  get unready(): string | undefined {
+    if (!this.#isFilled) return "caches are being filled";
+    return this.#access.isRefused ? "the API server refuses the operator's credentials" : undefined;
+  }
+
+  get #isFilled(): boolean {
     return Object.values(this.#caches).every((cache) => cache.hasSynced);
   }
 
@@ -95,8 +107,11 @@ export class Operator {
   async #work(signal: AbortSignal): Promise<void> {
     const { client, log, clock, settings, metrics } = this.#worlds;
     const { queues, connections, syncedSecrets: resources, events, writer } = this.#engine;
-    const watching = Promise.all(Object.values(this.#caches).map((cache) => cache.run(signal)));
-    while (!signal.aborted && !this.isReady) await sleep(clock, 20, signal);
+    const watching = Promise.all([
+      ...Object.values(this.#caches).map((cache) => cache.run(signal)),
+      this.#access.run(signal),
+    ]);
+    while (!signal.aborted && !this.#isFilled) await sleep(clock, 20, signal);
     if (!signal.aborted) {
       log.info({}, "caches are filled; work begins");
       // Connections first: a SyncedSecret that comes before its connection would be found wanting for nothing.

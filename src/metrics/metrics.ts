@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { GaugeByObject } from "./by-object.ts";
 
@@ -107,6 +108,23 @@ export class Metrics {
   /** With `withProcess`, Node's own metrics (heap, event loop, garbage collection) are exported too. */
   constructor(options: { withProcess?: boolean } = {}) {
     if (options.withProcess) collectDefaultMetrics({ register: this.registry });
+  }
+
+  /** The page of all metrics, in Prometheus' text format. However many series there are, others have their turn between. */
+  async page(): Promise<Buffer> {
+    const pieces: string[] = [];
+    for (const metric of this.registry.getMetricsAsArray() as unknown[]) {
+      if (metric instanceof GaugeByObject) {
+        for (const piece of metric.text()) {
+          pieces.push(piece);
+          await nextTurn();
+        }
+      } else {
+        pieces.push(await this.registry.getSingleMetricAsString((metric as { name: string }).name), "\n");
+      }
+      pieces.push("\n");
+    }
+    return Buffer.from(pieces.join(""));
   }
 
   /** Has `measure` called before a page is made: for what changes too often to be counted along. */
