@@ -1,7 +1,10 @@
 # The bundle holds every library that it needs, so only the build has packages.
-ARG BASE=node:24-slim
+# A tag moves. To build upon what was tested, name its digest, which the registry tells:
+#   docker buildx imagetools inspect node:24-slim --format '{{.Manifest.Digest}}'
+#   docker build --build-arg NODE_IMAGE=node:24-slim@sha256:... .
+ARG NODE_IMAGE=node:24-slim
 
-FROM ${BASE} AS build
+FROM ${NODE_IMAGE} AS build
 WORKDIR /build
 COPY package.json package-lock.json tsconfig.json ./
 # esbuild, which makes the bundle, is whole without its install script.
@@ -10,7 +13,7 @@ COPY scripts/build.ts scripts/
 COPY src/ src/
 RUN node scripts/build.ts
 
-FROM ${BASE}
+FROM ${NODE_IMAGE}
 WORKDIR /keyferry
 # It says that the bundle is an ES module. Without it Node parses the bundle twice to find out, which takes 10 MiB.
 COPY package.json ./

@@ -45,10 +45,10 @@ const program = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as 
 };
 
 test("the image is built and run on the major version of Node that the tests run on", () => {
-  expect(text).toContain(`ARG BASE=node:${program.devDependencies.node.split(".")[0]}-slim\n`);
+  expect(text).toContain(`ARG NODE_IMAGE=node:${program.devDependencies.node.split(".")[0]}-slim\n`);
   expect([...all(build, "FROM"), ...all(image, "FROM")]).toEqual([
-    expect.stringMatching(/^\$\{BASE\}/),
-    expect.stringMatching(/^\$\{BASE\}/),
+    expect.stringMatching(/^\$\{NODE_IMAGE\}/),
+    expect.stringMatching(/^\$\{NODE_IMAGE\}/),
   ]);
 });
 

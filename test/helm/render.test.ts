@@ -85,6 +85,7 @@ describe("the flags of the operator", () => {
     "the name of the cluster": [{ clusterName: "prod-eu" }, { clusterName: "prod-eu" }],
     "a name of the cluster that YAML would take for a key": [{ clusterName: "prod:" }, { clusterName: "prod:" }],
     "the audit, on the container's output": [{ auditLog: "-" }, { auditLog: "-" }],
+    "the audit, in a file": [{ auditLog: "/var/log/k/audit.jsonl" }, { auditLog: "/var/log/k/audit.jsonl" }],
     "endpoints for emulators": [{ allowInsecureEndpoints: true }, { allowInsecureEndpoints: true }],
     "no series for each resource": [{ perObjectMetrics: false }, { perObjectMetrics: false }],
     "the log's level and form": [
@@ -266,5 +267,63 @@ describe("the objects", () => {
     });
     const service = objects.find(({ kind }) => kind === "Service");
     expect(service).toMatchObject({ spec: { ports: [{ name: "metrics", port: 9090, targetPort: "metrics" }] } });
+  });
+});
+
+describe("the pod", async () => {
+  const podOf = async (values: object) => {
+    const spec = deploymentOf(await render(values)).spec.template.spec as Record<string, unknown> & {
+      containers: Record<string, unknown>[];
+    };
+    const [container] = spec.containers;
+    const { volumes, securityContext } = spec;
+    return { volumes, mounts: container!.volumeMounts, env: container!.env, securityContext };
+  };
+  const plain = await podOf({});
+
+  test("has neither volumes nor variables where no value asks for any", () => {
+    expect(plain).toMatchObject({ volumes: undefined, mounts: undefined, env: undefined });
+    expect(plain.securityContext).not.toHaveProperty("fsGroup");
+  });
+
+  test("has a volume under the folder of the audit's file, and none for the output", async () => {
+    const pod = await podOf({ auditLog: "/var/log/keyferry/audit.jsonl" });
+    expect(pod.mounts).toEqual([{ name: "audit", mountPath: "/var/log/keyferry" }]);
+    expect(pod.volumes).toEqual([{ name: "audit", emptyDir: { sizeLimit: "1Gi" } }]);
+    expect(pod.securityContext).toEqual(plain.securityContext);
+    expect((await podOf({ auditLog: "-" })).volumes).toBeUndefined();
+  });
+
+  test("has the audit's claim, and its group unless the cluster gives one out", async () => {
+    const auditLog = "/audit/log.jsonl";
+    const claimed = await podOf({ auditLog, auditVolume: { claim: "audit" } });
+    expect(claimed.volumes).toEqual([{ name: "audit", persistentVolumeClaim: { claimName: "audit" } }]);
+    expect(claimed.securityContext).toMatchObject({ fsGroup: 65532 });
+    const without = await podOf({ auditLog, auditVolume: { claim: "audit", fsGroup: 0 } });
+    expect(without.securityContext).toEqual(plain.securityContext);
+  });
+
+  test.each([
+    ["configMap", { configMap: { name: "ca" } }],
+    ["secret", { secret: { secretName: "ca" } }],
+  ])("trusts the certificates of a %s", async (kind, source) => {
+    const { volumes, mounts, env } = await podOf({ extraCa: { [kind]: "ca", key: "proxy.pem" } });
+    expect(volumes).toEqual([{ name: "extra-ca", ...source }]);
+    expect(mounts).toEqual([{ name: "extra-ca", mountPath: "/etc/keyferry/ca", readOnly: true }]);
+    expect(env).toEqual([{ name: "NODE_EXTRA_CA_CERTS", value: "/etc/keyferry/ca/proxy.pem" }]);
+  });
+
+  test("reaches AWS through proxies, and the API server, Services and credentials straight", async () => {
+    const extraEnv = [{ name: "A", value: "a" }];
+    const { env } = await podOf({ proxy: { https: "http://proxy:3128", noProxy: ["10.0.0.0/8", ".corp"] }, extraEnv });
+    const [proxy, none, extra] = env as { name: string; value: string }[];
+    expect(proxy).toEqual({ name: "HTTPS_PROXY", value: "http://proxy:3128" });
+    expect(none!.name).toBe("NO_PROXY");
+    const hosts = none!.value.split(",");
+    expect(hosts).toEqual(
+      expect.arrayContaining(["$(KUBERNETES_SERVICE_HOST)", ".svc", "169.254.170.23", "10.0.0.0/8", ".corp"]),
+    );
+    expect(extra).toEqual(extraEnv[0]);
+    expect((await podOf({ proxy: { noProxy: [".corp"] } })).env).toBeUndefined();
   });
 });

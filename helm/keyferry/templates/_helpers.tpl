@@ -48,6 +48,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- fail "defaultConnection is only for an installation with namespaces: without, the ClusterAWSConnection \"default\" is what SyncedSecrets use; remove defaultConnection, or set namespaces" }}
 {{- end }}
 {{- end }}
+{{- with .Values.extraCa }}
+{{- if and .configMap .secret }}
+{{- fail "extraCa takes its certificates from one place: remove extraCa.configMap or extraCa.secret" }}
+{{- end }}
+{{- end }}
 {{- if and .Values.aws.region .Values.namespaces }}
 {{- fail "aws.region makes a ClusterAWSConnection, which an installation with namespaces has no right to see: remove aws.region and name an AWSConnection in defaultConnection, or remove namespaces" }}
 {{- end }}
@@ -73,4 +78,63 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   resources: [events]
   # A repeated event is patched.
   verbs: [create, patch]
+{{- end }}
+
+{{/* Environment variables. Those of extraEnv come last, so that they win. */}}
+{{- define "keyferry.env" -}}
+{{- $env := list }}
+{{- with .Values.proxy }}
+{{- range $name, $url := dict "HTTPS_PROXY" .https "HTTP_PROXY" .http }}
+{{- if $url }}
+{{- $env = append $env (dict "name" $name "value" $url) }}
+{{- end }}
+{{- end }}
+{{- if or .https .http }}
+{{- /* Kubernetes fills in the variable. The addresses: EC2, ECS and EKS Pod Identity, by IPv4 and IPv6. */}}
+{{- $own := list "$(KUBERNETES_SERVICE_HOST)" "kubernetes.default" ".svc" ".cluster.local" "169.254.169.254" "169.254.170.2" "169.254.170.23" "fd00:ec2::254" "fd00:ec2::23" }}
+{{- $env = append $env (dict "name" "NO_PROXY" "value" (join "," (concat $own .noProxy))) }}
+{{- end }}
+{{- end }}
+{{- if or .Values.extraCa.configMap .Values.extraCa.secret }}
+{{- $env = append $env (dict "name" "NODE_EXTRA_CA_CERTS" "value" (printf "/etc/keyferry/ca/%s" .Values.extraCa.key)) }}
+{{- end }}
+{{- toYaml (concat $env .Values.extraEnv) }}
+{{- end }}
+
+{{- define "keyferry.mounts" -}}
+{{- if hasPrefix "/" .Values.auditLog }}
+- name: audit
+  mountPath: {{ dir .Values.auditLog | quote }}
+{{- end }}
+{{- if or .Values.extraCa.configMap .Values.extraCa.secret }}
+- name: extra-ca
+  mountPath: /etc/keyferry/ca
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "keyferry.volumes" -}}
+{{- if hasPrefix "/" .Values.auditLog }}
+- name: audit
+  {{- with .Values.auditVolume }}
+  {{- if .claim }}
+  persistentVolumeClaim:
+    claimName: {{ .claim }}
+  {{- else }}
+  emptyDir:
+    sizeLimit: {{ .sizeLimit }}
+  {{- end }}
+  {{- end }}
+{{- end }}
+{{- with .Values.extraCa }}
+{{- if .configMap }}
+- name: extra-ca
+  configMap:
+    name: {{ .configMap }}
+{{- else if .secret }}
+- name: extra-ca
+  secret:
+    secretName: {{ .secret }}
+{{- end }}
+{{- end }}
 {{- end }}
