@@ -12,6 +12,9 @@ const defaults: Readonly<Record<Service, number>> = { ssm: 20, describe: 3, kms:
 /** Milliseconds without a call after which a quota is let go of that no connection leads to. */
 const keptMs = 600_000;
 
+/** Identities without a connection whose bounds are remembered, at most; the first that were left go first. */
+const departedAtMost = 1_000;
+
 /** What a connection says of the quota that it uses. */
 export interface Claim {
   /** The identity that the connection has come to. */
@@ -42,7 +45,9 @@ export class Quotas {
   readonly #defaults: Readonly<Record<Service, number>>;
   readonly #claims = new Map<string, Claim>();
   readonly #places = new Map<string, Place>();
-  /** Bounds of the identities of namespaced connections. */
+  /** What the last connection of an identity claimed: what is still asked as that identity stays within it. */
+  readonly #departed = new Map<string, { claim: Claim; at: number }>();
+  /** Bounds of the identities of namespaced connections, and of those that no connection has any more. */
   readonly #own = new Map<string, Quota>();
   /** Where each identity leads. */
   readonly #home = new Map<string, { account: string; region: string }>();
@@ -62,12 +67,16 @@ export class Quotas {
     const before = this.#claims.get(connection);
     this.#claims.set(connection, claim);
     if (before) this.#leave(before);
+    this.#departed.delete(claim.identityKey);
     this.#home.set(claim.identityKey, { account: claim.account, region: claim.region });
     this.#update(claim);
     return JSON.stringify(before?.limits ?? {}) !== JSON.stringify(claim.limits);
   }
 
-  /** Takes back what a connection claimed. */
+  /**
+   * Takes back what a connection claimed. Its limits hold on for what is still asked as its identity, so that deleting a
+   * connection, or making it anew, wins nothing.
+   */
   remove(connection: string): void {
     const claim = this.#claims.get(connection);
     if (!claim) return;
@@ -106,19 +115,31 @@ export class Quotas {
     for (const [key, { account, region, quota }] of this.#places) {
       if (!claimed.has(`${account}/${region}`) && quota.idleMs > keptMs) this.#places.delete(key);
     }
+    const now = this.#clock.monotonic();
+    for (const [identityKey, { at }] of this.#departed) {
+      const isIdle = services.every((service) => (this.own(identityKey, service)?.idleMs ?? keptMs) >= keptMs);
+      const isOver = now - at >= keptMs && isIdle;
+      if (!isOver && this.#departed.size <= departedAtMost) continue;
+      this.#departed.delete(identityKey);
+      this.#home.delete(identityKey);
+      for (const service of services) this.#own.delete(`${identityKey}/${service}`);
+    }
   }
 
   #leave(claim: Claim): void {
     const user = [...this.#claims.values()].findLast(({ identityKey }) => identityKey === claim.identityKey);
     if (user) this.#home.set(user.identityKey, { account: user.account, region: user.region });
-    else this.#home.delete(claim.identityKey);
+    else this.#departed.set(claim.identityKey, { claim, at: this.#clock.monotonic() });
     this.#update(claim);
+    this.#dropUnused();
   }
 
   #update({ account, region, identityKey }: Claim): void {
+    const isClaimed = [...this.#claims.values()].some((one) => one.account === account && one.region === region);
     for (const service of services) {
       const place = this.#places.get(`${account}/${region}/${service}`);
-      if (place) place.quota.limit = this.#limit(account, region, service);
+      // Where the last connection has gone, its limit holds on.
+      if (place && isClaimed) place.quota.limit = this.#limit(account, region, service);
       this.#updateOwn(identityKey, service);
     }
   }
@@ -136,8 +157,9 @@ export class Quotas {
     // None may slow down others that came to the same identity: where one of them sets no bound, there is none, and of
     // several the highest holds. What a cluster connection says holds for the whole place.
     const said = users.map(({ isCluster, limits }) => (isCluster ? undefined : limits[service]) ?? Infinity);
-    const limit = Math.max(...said, 0);
-    if (users.length === 0 || limit === Infinity) {
+    const left = this.#departed.get(identityKey)?.claim.limits[service] ?? Infinity;
+    const limit = users.length === 0 ? left : Math.max(...said);
+    if (limit === Infinity) {
       this.#own.delete(key);
       return;
     }

@@ -130,7 +130,10 @@ describe("polls", () => {
     quotas.set("a", claim("me"));
     for (const entry of all) intervals.of(entry);
     expect(intervals.stretch("me")).toBeGreaterThan(1.9);
+    // What is still polled as the identity counts where it has counted.
     quotas.remove("a");
+    expect(intervals.stretch("me")).toBeGreaterThan(1.9);
+    for (const entry of all) intervals.drop(entry);
     expect(intervals.stretch("me")).toBe(1);
   });
 

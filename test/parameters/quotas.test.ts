@@ -64,7 +64,7 @@ describe("the limit of an account and region", () => {
     quotas.set("a", claim("me", { account: "2", limits: { ssm: 5 } }));
     expect(limitOf("me")).toBe(5);
     expect(quotas.place("me", "ssm")).not.toBe(before);
-    expect(before.quota.limit).toBe(20);
+    expect(before.quota.limit).toBe(5);
   });
 
   it("follows from the connections that are there, in whatever order they came, changed and went", () => {
@@ -83,7 +83,10 @@ describe("the limit of an account and region", () => {
       fc.property(fc.array(one, { maxLength: 30 }), (steps) => {
         const all = new Quotas(clock, { ssm: 20, kms: 100 });
         const there = new Map<string, Claim>();
+        const last = new Map<string, Claim>();
         for (const { connection, change } of steps) {
+          const before = there.get(connection);
+          if (before) last.set(before.identityKey, before);
           if (change) {
             const one = claim(change.identityKey, change);
             all.set(connection, one);
@@ -98,7 +101,12 @@ describe("the limit of an account and region", () => {
             const users = claims.filter((other) => other.identityKey === identityKey);
             const accounts = new Set(users.map(({ account }) => account));
             const place = all.place(identityKey, "ssm");
-            expect(place.isKnown).toBe(users.length > 0);
+            expect(place.isKnown).toBe(users.length > 0 || last.has(identityKey));
+            // Whoever has no connection any more stays within what the last one set.
+            if (users.length === 0) {
+              expect(all.own(identityKey, "ssm")?.limit).toBe(last.get(identityKey)?.limits.ssm);
+              continue;
+            }
             if (users.length > 0) expect(accounts).toContain(place.account);
             const said = claims.filter(({ isCluster, account }) => isCluster && account === place.account);
             const limits = said.flatMap(({ limits }) => limits.ssm ?? []);
@@ -112,6 +120,53 @@ describe("the limit of an account and region", () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe("the limit of a connection that is deleted", () => {
+  it.each([true, false])(
+    "holds on for its identity, and for its account while no other leads there (cluster: %s)",
+    (isCluster) => {
+      quotas.set("n", claim("tenant", { isCluster, limits: { ssm: 1 } }));
+      const before = quotas.place("tenant", "ssm");
+      quotas.remove("n");
+      expect(quotas.place("tenant", "ssm")).toBe(before);
+      expect(ownOf("tenant")).toBe(1);
+      if (isCluster) expect(before.quota.limit).toBe(1);
+      quotas.set("other", claim("other"));
+      expect(before.quota.limit).toBe(20);
+      expect(ownOf("tenant")).toBe(1);
+    },
+  );
+
+  it("is not lifted by making it anew, and another limit counts at once", () => {
+    quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 1 } }));
+    const own = quotas.own("tenant", "ssm");
+    own?.spend(false);
+    quotas.remove("n");
+    quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 2 } }));
+    expect(quotas.own("tenant", "ssm")).toBe(own);
+    expect(own?.waitMs(false)).toBeGreaterThan(0);
+    expect(ownOf("tenant")).toBe(2);
+    quotas.set("n", claim("tenant", { isCluster: false }));
+    expect(ownOf("tenant")).toBeUndefined();
+  });
+
+  it("is forgotten ten minutes after the last call, and of a thousand identities at most", async () => {
+    for (let n = 0; n < 1_500; n++) {
+      quotas.set("n", claim(`tenant${n}`, { isCluster: false, limits: { ssm: 1 } }));
+      quotas.remove("n");
+    }
+    expect(ownOf("tenant0")).toBeUndefined();
+    expect(ownOf("tenant1499")).toBe(1);
+    await clock.advance(500_000);
+    quotas.own("tenant1499", "ssm")?.spend(false);
+    await clock.advance(500_000);
+    quotas.place("else", "ssm");
+    expect([ownOf("tenant1498"), ownOf("tenant1499")]).toEqual([undefined, 1]);
+    await clock.advance(600_000);
+    quotas.place("else", "kms");
+    expect(ownOf("tenant1499")).toBeUndefined();
   });
 });
 
