@@ -3,6 +3,7 @@ import { AwsFailure } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { KeyDescription } from "../aws/kms.ts";
 import type { Metrics } from "../metrics/metrics.ts";
+import { Canceled, type IsWanted } from "../runtime/cancellation.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
@@ -10,8 +11,8 @@ import type { Log } from "../runtime/log.ts";
 import { type KeyRisk, riskOf } from "./key-health.ts";
 
 export interface KeyWatchOptions {
-  /** Asks KMS, in its turn. Rejects with Failure. */
-  describe: (identity: Identity, keyId: string, lane: Lane) => Promise<KeyDescription>;
+  /** Asks KMS, in its turn. Rejects with Failure, or with Canceled where the key is not wanted by then. */
+  describe: (identity: Identity, keyId: string, lane: Lane, isWanted: IsWanted) => Promise<KeyDescription>;
   clock: Clock;
   metrics: Metrics;
   log: Log;
@@ -159,9 +160,10 @@ export class KeyWatch {
     let isHeard = true;
     const was = { risk: watched.risk, isKnown: watched.seen !== undefined && !watched.isDenied };
     try {
-      watched.seen = await describe(watched.identity, watched.name, lane);
+      watched.seen = await describe(watched.identity, watched.name, lane, () => this.#isIn(watched));
       watched.isDenied = false;
     } catch (error) {
+      if (error instanceof Canceled) return false;
       if (!(error instanceof Failure)) {
         // A fault of our own must not be the last look at a key.
         const name = error instanceof Error ? error.name : typeof error;

@@ -2,6 +2,7 @@ import { annotations } from "../api/annotations.ts";
 import type { SyncedSecret } from "../api/types.ts";
 import type { Granted } from "../controllers/connection/connections.ts";
 import { assess, labelled } from "../controllers/syncedsecret/assess.ts";
+import { uncanceled } from "../controllers/syncedsecret/attempt.ts";
 import { openBlobs } from "../controllers/syncedsecret/blobs.ts";
 import { build } from "../controllers/syncedsecret/build.ts";
 import { asksForExpiry, type Gathered, madeFrom } from "../controllers/syncedsecret/gathered.ts";
@@ -70,7 +71,7 @@ export class Rendering {
       plan: planned,
       target,
       standing: { state: "absent" },
-      ...{ whenMissing, whenExpired, lane },
+      ...{ whenMissing, whenExpired, lane, attempt: uncanceled(lane) },
       refresh: undefined,
       warmStart: noWarmStart,
       revisions: new Revisions(),

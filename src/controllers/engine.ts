@@ -122,7 +122,8 @@ export class Engine {
           else await identity.kms.describeKey(probed.kms);
         };
         // Before all else: behind the calls that wait for a service which does not answer, it would be sent minutes later.
-        return lanes.run(identity, "event", look, { service });
+        const isWanted = () => this.outages.isWatched(identity.key);
+        return lanes.run(identity, "event", look, { service, isWanted });
       },
       changed: (key) => {
         this.queues.connections.add(key);
@@ -157,8 +158,8 @@ export class Engine {
       },
     });
     this.keys = new KeyWatch({
-      describe: async (identity, keyId, lane) =>
-        (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), { service: "kms" }))!,
+      describe: async (identity, keyId, lane, isWanted) =>
+        (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), { service: "kms", isWanted }))!,
       ...{ clock, metrics, log },
       changed: (users, lane) => this.syncedSecrets.keysChanged(users, lane),
     });
@@ -243,6 +244,7 @@ export class Engine {
     this.connections = new ConnectionController({
       ...{ reconciler, connections, metrics, log, stopping },
       queue: this.queues.connections,
+      changed: (key) => this.syncedSecrets.connectionChanged(key),
     });
     metrics.atScrape(() => {
       for (const { priority, forMs } of this.queues.syncedSecrets.waits()) metrics.waits(laneOf(priority), 1, forMs);
@@ -286,8 +288,7 @@ export class Engine {
 
   /** Takes a change of a namespace's metadata: only its labels matter. */
   namespaceChanged({ key, before, after }: Change<KubeObject>): void {
-    const labelsOf = (object: KubeObject | undefined) => JSON.stringify(object?.metadata.labels ?? {});
-    if (labelsOf(before) !== labelsOf(after)) this.syncedSecrets.namespaceChanged(key);
+    this.syncedSecrets.namespaceChanged(key, before?.metadata.labels, after?.metadata.labels);
   }
 }
 

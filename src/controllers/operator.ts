@@ -15,12 +15,12 @@ import {
 import type { Change } from "../kube/store.ts";
 import { runWorkers } from "../kube/work-queue.ts";
 import { endsWithin, sleep } from "../runtime/clock.ts";
+import { CredentialsWatch } from "./connection/credentials-watch.ts";
 import type { AnyConnection } from "./connection/resolve.ts";
 import { Engine, type Worlds } from "./engine.ts";
 import { sweepLeftovers } from "./syncedsecret/sweep.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "./trim.ts";
 
-const connectionsAtOnce = 20;
 /**
  * Milliseconds that a stop gives to what is under way: to writes, to calls to AWS, to what is left to do when these have
  * been cut off, and to Events. With the audit's own time it stays below the five seconds that a stop may take.
@@ -116,12 +116,14 @@ export class Operator {
       log.info({}, "caches are filled; work begins");
       // Connections first: a SyncedSecret that comes before its connection would be found wanting for nothing.
       const connecting = runWorkers(queues.connections, {
-        concurrency: connectionsAtOnce,
+        // Bounded by namespace, as SyncedSecrets are.
+        concurrency: Number.POSITIVE_INFINITY,
         handle: (key) => connections.handle(key),
         failed: () => metrics.internalErrors.inc({ controller: "connection" }),
         signal,
         log,
       });
+      connections.watchCredentials(new CredentialsWatch((...secret) => this.#watchCredentials(signal, secret)));
       await connections.firstRound(clock, signal);
       resources.begin();
       events.begin();
@@ -140,6 +142,27 @@ export class Operator {
       await Promise.all([connecting, syncing]);
     }
     await Promise.all([watching, events.stop()]);
+  }
+
+  /** Has a connection reconciled when the Secret with its credentials changes or goes. */
+  #watchCredentials(stop: AbortSignal, [namespace, name, signal]: [string, string, AbortSignal]): void {
+    const { namespaces } = this.#worlds.settings;
+    if (namespaces.length > 0 && !namespaces.includes(namespace)) return;
+    const { connections } = this.#engine;
+    const reflector = this.#reflector<KubeObject>(secrets, namespace, {
+      fieldSelector: `metadata.name=${name}`,
+      metadataOnly: true,
+      trim: ({ metadata: { labels: _labels, annotations: _annotations, managedFields: _fields, ...metadata } }) => ({
+        metadata,
+      }),
+      onChange: () => isFollowed && connections.secretChanged(namespace, name),
+    });
+    // What is there at first has just been read.
+    let isFollowed = false;
+    void reflector.synced.then(() => {
+      isFollowed = true;
+    });
+    void reflector.run(AbortSignal.any([stop, signal]));
   }
 
   /** A cache of every namespace that the operator works in, and of one more. */
@@ -171,6 +194,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 interface WatchOptions<T> {
+  fieldSelector?: string;
   labelSelector?: string;
   metadataOnly?: boolean;
   trim?: (object: T) => T;

@@ -4,6 +4,7 @@ import type { KubeObject, Resource } from "./resource.ts";
 export interface ListOptions {
   namespace?: string;
   labelSelector?: string;
+  fieldSelector?: string;
   /** Objects a page, at most. */
   limit?: number;
   /** The token of the page before. */
@@ -27,6 +28,7 @@ export interface ListPage<T> {
 export interface WatchOptions {
   namespace?: string;
   labelSelector?: string;
+  fieldSelector?: string;
   resourceVersion: string;
   /** Seconds after which the server ends the watch. */
   timeoutSeconds: number;

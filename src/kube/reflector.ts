@@ -3,7 +3,7 @@ import { type Clock, type Random, sleep } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { KubeError } from "./errors.ts";
 import { listAll, type PageRequest } from "./list.ts";
-import type { ListPage, ListWatch } from "./list-watch.ts";
+import type { ListOptions, ListPage, ListWatch } from "./list-watch.ts";
 import { type Feed, Mirror, type Verdict } from "./mirror.ts";
 import { Pace } from "./pace.ts";
 import type { KubeObject, Resource } from "./resource.ts";
@@ -20,6 +20,7 @@ export interface ReflectorOptions<T extends KubeObject> {
   /** One namespace; all of them when left out. */
   namespace?: string;
   labelSelector?: string;
+  fieldSelector?: string;
   /** Keep apiVersion, kind and metadata only, whatever the server sends. Default false. */
   metadataOnly?: boolean;
   /** Keeps of an object what is used, so that the rest costs no memory; it must keep metadata. */
@@ -247,11 +248,12 @@ export class Reflector<T extends KubeObject> {
     };
   }
 
-  #scope(): { namespace?: string; labelSelector?: string; metadataOnly?: boolean } {
-    const { namespace, labelSelector, metadataOnly } = this.#options;
+  #scope(): Pick<ListOptions, "namespace" | "labelSelector" | "fieldSelector" | "metadataOnly"> {
+    const { namespace, labelSelector, fieldSelector, metadataOnly } = this.#options;
     return {
       ...(namespace !== undefined && { namespace }),
       ...(labelSelector !== undefined && { labelSelector }),
+      ...(fieldSelector !== undefined && { fieldSelector }),
       ...(metadataOnly && { metadataOnly }),
     };
   }

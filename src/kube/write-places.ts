@@ -1,3 +1,4 @@
+import { Canceled, type IsWanted } from "../runtime/cancellation.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import { type Lane, lanes } from "../runtime/lane.ts";
 import { isRetryable, KubeError } from "./errors.ts";
@@ -26,10 +27,14 @@ const triesForMs = 10_000;
 /** Milliseconds within which the 429s of two namespaces are the server's own, and other overloads. */
 const sameMoment = { throttledMs: 1_000, overloadedMs: 10_000 };
 
+/** Whom a write is for, and whether it is still wanted when a place is free: else it is not begun. */
+export type WriteTurn = Lane | { readonly lane: Lane; readonly isWanted: IsWanted };
+
 interface WaitingWrite extends Queued {
   kind: WriteKind;
   isOfMass: boolean;
   begin: () => Promise<unknown>;
+  isWanted: IsWanted;
   resolve: (value: unknown) => void;
   reject: (error: unknown) => void;
   /** Monotonic milliseconds of its first 429. */
@@ -91,9 +96,11 @@ export class WritePlaces {
    * @param namespace whose turn it takes
    * @param write is called again after a 429
    * @param kind with what its time is compared
-   * @returns what `write` does, and rejects as it does; after `stop` with a KubeError `other`
+   * @returns what `write` does, and rejects as it does; after `stop` with a KubeError `other`, and with Canceled
+   *   where it is not wanted any more when a place is free
    */
-  run<T>(lane: Lane, namespace: string, write: () => Promise<T>, kind: WriteKind = "secret"): Promise<T> {
+  run<T>(turn: WriteTurn, namespace: string, write: () => Promise<T>, kind: WriteKind = "secret"): Promise<T> {
+    const { lane, isWanted } = typeof turn === "string" ? { lane: turn, isWanted: () => true } : turn;
     if (this.#isStopped) return Promise.reject(stopping());
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#push({
@@ -103,6 +110,7 @@ export class WritePlaces {
       kind,
       isOfMass: lane === "bulk" || lane === "poll",
       begin: write,
+      isWanted,
       resolve: resolve as (value: unknown) => void,
       reject,
       throttledAt: undefined,
@@ -150,7 +158,17 @@ export class WritePlaces {
   }
 
   #fill(): void {
-    for (let next = this.#next(); next; next = this.#next()) void this.#write(next);
+    for (let next = this.#next(); next; next = this.#next()) {
+      // Nothing is waited for between this and the write's beginning.
+      if (next.isWanted()) void this.#write(next);
+      else this.#drop(next);
+    }
+  }
+
+  #drop({ namespace, reject }: WaitingWrite): void {
+    this.#tenants.get(namespace)!.waiting--;
+    this.#dropIfIdle(namespace);
+    reject(new Canceled());
   }
 
   /** The write that takes the next free place; undefined where there is none for what waits. */

@@ -1,3 +1,4 @@
+import type { Waiters } from "../runtime/cancellation.ts";
 import { FairQueue, type Waiting } from "../runtime/fair-queue.ts";
 import { type Lane, moreUrgent, priorityOf } from "../runtime/lane.ts";
 import type { Read } from "./reader.ts";
@@ -11,8 +12,12 @@ export interface Ask {
   asksWhy: boolean;
   /** Whose turn its calls take. */
   readonly namespace: string;
+  /** Who waits for the answer: an ask that nobody wants any more is left out of its call. */
+  readonly waiters: Waiters;
   readonly answer: Promise<Read>;
   readonly resolve: (read: Read) => void;
+  /** Has whoever waits be told that nobody does any more. */
+  readonly cancel: () => void;
 }
 
 /** Names the ask and does not hold it: a place that was withdrawn may stay in the queue after the answer. */

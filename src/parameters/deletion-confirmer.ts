@@ -8,6 +8,8 @@ export interface DeletionConfirmerOptions {
   clock: Clock;
   /** Milliseconds between the two looks that make a parameter gone. */
   missingGraceMs: number;
+  /** Whether anybody may still ask for an entry: what nobody may ask for is not waited for. */
+  isWanted: (entry: Entry) => boolean;
   look: (entry: Entry) => Promise<unknown>;
 }
 
@@ -64,13 +66,14 @@ export class DeletionConfirmer {
   }
 
   #unseen(identityKey: string, entry: Entry, since: number): Entry[] {
-    const { entries, clock, missingGraceMs } = this.#options;
+    const { entries, clock, missingGraceMs, isWanted } = this.#options;
     const now = clock.monotonic();
     const isWaiting = (other: Entry) =>
       [...atStake(other)].some(({ spot, isClaimed }) => isRipe(spot, missingGraceMs, now, isClaimed));
     const unseen: Entry[] = [];
     for (const other of entries.of(identityKey)) {
-      if (other !== entry && (other.askedAt ?? -Infinity) <= since && !isWaiting(other)) unseen.push(other);
+      const isSeen = (other.askedAt ?? -Infinity) > since || isWaiting(other);
+      if (other !== entry && isWanted(other) && !isSeen) unseen.push(other);
     }
     return unseen;
   }

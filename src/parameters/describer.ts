@@ -1,5 +1,6 @@
 import type { Identity } from "../aws/identity.ts";
 import { descriptionsInACall, type ParameterDescription } from "../aws/ssm.ts";
+import { type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
 import type { Lanes } from "./lanes.ts";
@@ -23,10 +24,18 @@ interface Answer {
   clockAheadMs: number;
 }
 
+/** As whom, and how urgently, something is asked. */
+interface Asked {
+  identity: Identity;
+  lane: Lane;
+  isWanted: IsWanted | undefined;
+}
+
 /** A call that waits for its turn, and takes more names until then. */
 interface Open {
   forms: Set<string>;
   answer: Promise<Answer>;
+  waiters: Waiters;
 }
 
 /** Asks for descriptions, fifty names a call, formed when the quota grants it: what is asked meanwhile travels along. */
@@ -41,12 +50,13 @@ export class Describer {
 
   /**
    * @param names with or without a leading slash, without selector
+   * @param isWanted a call that nobody wants when its turn comes is not made
    * @returns never rejects: a failure is a state. What does not exist is not among what was found; what others have asked
    *   for may be.
    */
-  async describe(identity: Identity, names: Iterable<string>, lane: Lane): Promise<Described> {
+  async describe(identity: Identity, names: Iterable<string>, lane: Lane, isWanted?: IsWanted): Promise<Described> {
     const answers = new Set<Promise<Answer>>();
-    for (const name of names) answers.add(this.#ask(identity, lane, formsOf(name)));
+    for (const name of names) answers.add(this.#ask({ identity, lane, isWanted }, formsOf(name)));
     try {
       const found = new Map<string, ParameterDescription>();
       const described = await Promise.all(answers);
@@ -60,12 +70,13 @@ export class Describer {
   }
 
   /** Puts the forms of a name into the call that waits, or into one more. */
-  #ask(identity: Identity, lane: Lane, forms: readonly string[]): Promise<Answer> {
+  #ask({ identity, lane, isWanted }: Asked, forms: readonly string[]): Promise<Answer> {
     const key = `${lane} ${identity.key}`;
     const waiting = this.#open.get(key);
     const isThere = waiting && forms.every((form) => waiting.forms.has(form));
     if (waiting && (isThere || waiting.forms.size + forms.length <= descriptionsInACall)) {
       for (const form of forms) waiting.forms.add(form);
+      waiting.waiters.join(isWanted);
       return waiting.answer;
     }
     const begun = new Set(forms);
@@ -73,14 +84,16 @@ export class Describer {
       if (this.#open.get(key)?.forms === begun) this.#open.delete(key);
     };
     // Not before the names that are asked for with this one have come along.
-    const answer = Promise.resolve().then(() => this.#pages(identity, begun, lane, leave));
+    const waiters = new Waiters(isWanted);
+    const asked = { identity, lane, isWanted: waiters.isWanted };
+    const answer = Promise.resolve().then(() => this.#pages(asked, begun, leave));
     // A call that is given up has not been formed.
     answer.finally(leave).catch(() => {});
-    this.#open.set(key, { forms: begun, answer });
+    this.#open.set(key, { forms: begun, answer, waiters });
     return answer;
   }
 
-  async #pages(identity: Identity, forms: ReadonlySet<string>, lane: Lane, leave: () => void): Promise<Answer> {
+  async #pages({ identity, lane, isWanted }: Asked, forms: ReadonlySet<string>, leave: () => void): Promise<Answer> {
     const all: ParameterDescription[] = [];
     let nextToken: string | undefined;
     for (let page = 0; page < pagesAtMost; page++) {
@@ -91,7 +104,7 @@ export class Describer {
           ...(nextToken === undefined ? {} : { nextToken }),
         });
       };
-      const answer = (await this.#lanes.run(identity, lane, call, { service: "describe" }))!;
+      const answer = (await this.#lanes.run(identity, lane, call, { service: "describe", isWanted }))!;
       all.push(...answer.found);
       nextToken = answer.nextToken;
       if (nextToken === undefined) return { all, clockAheadMs: answer.clockAheadMs ?? 0 };

@@ -1,8 +1,9 @@
 import { isDenial } from "../aws/failure.ts";
 import type { ParameterDescription } from "../aws/ssm.ts";
+import { Canceled } from "../runtime/cancellation.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import { sleep } from "../runtime/clock.ts";
-import type { Failure } from "../runtime/failure.ts";
+import { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
 import { Abouts } from "./abouts.ts";
 import { bareName, type Describer } from "./describer.ts";
@@ -21,6 +22,8 @@ export interface ExpiriesOptions {
   reader: Reader;
   clock: Clock;
   random: Random;
+  /** Whether anybody may still ask for an entry. */
+  isWanted: (entry: Entry) => boolean;
   /** Whether something is being synced: descriptions, which nobody waits for, come after it. */
   isBusy?: (() => boolean) | undefined;
   /** Called with an entry of which something has expired, or its policies say something else, or are due for a warning. */
@@ -181,7 +184,9 @@ export class Expiries {
     }
     const answers = [...byIdentity].map(async ([key, named]) => {
       const { identity } = named[0]!.entry.reference;
-      const answer = await this.#options.describer.describe(identity, named.map(nameIn), lane);
+      const answer = await this.#options.describer.describe(identity, named.map(nameIn), lane, () =>
+        named.some((one) => this.#options.isWanted(one.entry)),
+      );
       if (answer.state === "failed") {
         if (isDenial(answer.failure)) this.#deny(key, answer.failure);
         return false;
@@ -304,7 +309,12 @@ export class Expiries {
     const { reader, entries } = this.#options;
     const { identity } = one.entry.reference;
     const name = nameIn(one);
-    const read = await reader.read(identity, name, { decrypt: false, lane, confirms: true });
+    const isWanted = () => this.#options.isWanted(one.entry);
+    const reading = reader.read(identity, name, { decrypt: false, lane, confirms: true, isWanted });
+    const read = await reading.catch((error: unknown): Read => {
+      if (!(error instanceof Canceled)) throw error;
+      return { state: "failed", failure: new Failure("Unreachable", "retry", `nobody asks for ${name} any more`) };
+    });
     // What is remembered of a name goes with the entry of that name.
     if (!entries.get({ kind: "parameter", identity, name, selector: "" })) reader.forget(identity, name);
     return read;

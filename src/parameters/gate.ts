@@ -1,5 +1,6 @@
 import PQueue from "p-queue";
 import { AwsFailure } from "../aws/failure.ts";
+import { Canceled, type IsWanted } from "../runtime/cancellation.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { Fifo } from "../runtime/fifo.ts";
 import { byLane, type Lane, lanes } from "../runtime/lane.ts";
@@ -19,6 +20,7 @@ interface Waiting {
   whose: Whose;
   lane: Lane;
   call: Call<unknown>;
+  isWanted: IsWanted;
   tries: number;
   since: number;
   resolve: (answer: unknown) => void;
@@ -55,6 +57,8 @@ export interface Whose {
   namespace: string;
   /** A bound of the identity's own, looked up at each turn. */
   own: () => Quota | undefined;
+  /** A call that nobody wants when its turn comes is dropped, and costs no quota. Always wanted when left out. */
+  isWanted?: IsWanted | undefined;
 }
 
 /**
@@ -82,13 +86,18 @@ export class Gate {
   /**
    * Makes `call` when its turn comes, and again while AWS throttles it.
    *
-   * @returns what `call` returns; rejects with what it throws, and after `stop` with an AwsFailure
+   * @returns what `call` returns; rejects with what it throws, after `stop` with an AwsFailure, and with Canceled where
+   *   nobody wants it when its turn has come
    */
   run<T>(whose: Whose, lane: Lane, call: Call<T>): Promise<T | undefined> {
     if (this.#isStopped) return Promise.reject(stopping());
     const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
     const since = this.#clock.monotonic();
-    this.#wait({ whose, lane, call, tries: 0, since, resolve: resolve as Waiting["resolve"], reject }, "last");
+    const { isWanted = () => true } = whose;
+    this.#wait(
+      { whose, lane, call, isWanted, tries: 0, since, resolve: resolve as Waiting["resolve"], reject },
+      "last",
+    );
     return promise;
   }
 
@@ -225,6 +234,10 @@ export class Gate {
 
   #start(caller: Caller, waiting: Waiting): void {
     const sentAt = this.#clock.monotonic();
+    if (!waiting.isWanted()) {
+      waiting.reject(new Canceled());
+      return;
+    }
     const answer = begin(waiting.call);
     if (!answer) {
       waiting.resolve(undefined);

@@ -1,5 +1,6 @@
 import type { Identity } from "../aws/identity.ts";
 import type { Metrics } from "../metrics/metrics.ts";
+import type { IsWanted } from "../runtime/cancellation.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Lane, lanes } from "../runtime/lane.ts";
 import { type Call, Gate } from "./gate.ts";
@@ -20,6 +21,8 @@ export interface Turn {
   service?: Service;
   /** Namespace that the call is for; within a lane, namespaces take turns. */
   namespace?: string;
+  /** A call that nobody wants when its turn comes is not made. Always wanted when left out. */
+  isWanted?: IsWanted | undefined;
 }
 
 /** The way to AWS: every call of a service that has a quota passes the gate of its account and region, by its lane. */
@@ -37,11 +40,11 @@ export class Lanes {
   /**
    * Makes `call` when its turn comes, and again, some times, while AWS throttles it.
    *
-   * @returns what `call` returns; rejects with what it throws
+   * @returns what `call` returns; rejects with what it throws, and with Canceled where nobody wants it any more
    */
   run<T>(identity: Pick<Identity, "key">, lane: Lane, call: Call<T>, turn: Turn = {}): Promise<T | undefined> {
     const { quotas, clock } = this.#options;
-    const { service = "ssm", namespace = "" } = turn;
+    const { service = "ssm", namespace = "", isWanted } = turn;
     const place = quotas.place(identity.key, service);
     let gate = this.#gates.get(place);
     if (!gate) {
@@ -50,7 +53,8 @@ export class Lanes {
       this.#gates.set(place, gate);
     }
     const own = () => quotas.own(identity.key, service);
-    return gate.run({ identityKey: identity.key, namespace, own }, lane, this.#noted(identity.key, service, call));
+    const whose = { identityKey: identity.key, namespace, own, isWanted };
+    return gate.run(whose, lane, this.#noted(identity.key, service, call));
   }
 
   /** Rejects every call that waits and every later one; calls under way may end. */

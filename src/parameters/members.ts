@@ -13,6 +13,8 @@ export interface MembersOptions {
   clock: Clock;
   /** Milliseconds between the two looks that make a parameter gone. */
   missingGraceMs: number;
+  /** Whether anybody may still ask for an entry. */
+  isWanted: (entry: Entry) => boolean;
   confirmer: DeletionConfirmer;
   expiries: Expiries;
 }
@@ -107,8 +109,10 @@ export class Members {
     isUntagged: boolean | undefined,
     lane: Lane,
   ): Promise<void> {
-    const { reader, clock, confirmer } = this.#options;
-    const read = await reader.confirm(reference.identity, name + memberSelector(reference), lane);
+    const { reader, clock, confirmer, isWanted } = this.#options;
+    const read = await reader.confirm(reference.identity, name + memberSelector(reference), lane, {
+      isWanted: () => isWanted(entry),
+    });
     const isUnlisted = read.state === "found" && (isUntagged || !couldBeListed(reference, read.record.type));
     if (read.state === "missing" || isUnlisted) await confirmer.settle(entry, spot);
     else if (spot.missing) spot.missing.since = clock.monotonic();

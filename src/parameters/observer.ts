@@ -1,4 +1,5 @@
 import type { Identity } from "../aws/identity.ts";
+import { Canceled, type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
@@ -78,7 +79,9 @@ export class Observer {
   readonly #options: ObserverOptions;
   readonly #entries = new Entries();
   readonly #byDependent = new Map<string, Entry[]>();
-  readonly #reading = new Map<string, { lane: Lane; reading: Promise<Values>; askers: Set<string> }>();
+  /** SyncedSecrets for which nothing is asked any more until they say anew what they depend on. */
+  readonly #paused = new Set<string>();
+  readonly #reading = new Map<string, Reading>();
   readonly #audit: ReadAudit;
   readonly #wave: Wave;
   readonly #schedule: Schedule;
@@ -92,15 +95,16 @@ export class Observer {
     this.#wave = new Wave(options.clock);
     this.#audit = new ReadAudit(options.audit);
     const { clock, random, missingGraceMs, reader, isAnnounced = () => false, stretched = () => {} } = options;
-    const lookAgain = (entry: Entry) => this.#lookAt(entry, "poll");
-    this.#confirmer = new DeletionConfirmer({ entries: this.#entries, clock, missingGraceMs, look: lookAgain });
+    const lookAgain = (entry: Entry) => ifWanted(this.#lookAt(entry, "poll"));
+    const isWanted = (entry: Entry) => this.#isWanted(entry);
+    const common = { clock, missingGraceMs, isWanted };
+    this.#confirmer = new DeletionConfirmer({ ...common, entries: this.#entries, look: lookAgain });
     this.expiries = new Expiries({
       ...{ entries: this.#entries, describer: new Describer(options.lanes), reader, clock, random },
       notify: (entry, lane) => this.#notify(entry, lane),
-      ...{ isBusy: options.isBusy, seen: options.seen },
+      ...{ isBusy: options.isBusy, seen: options.seen, isWanted },
     });
-    const confirmer = this.#confirmer;
-    this.#members = new Members({ reader, clock, missingGraceMs, confirmer, expiries: this.expiries });
+    this.#members = new Members({ ...common, reader, confirmer: this.#confirmer, expiries: this.expiries });
     const look = (entries: Entry[]) => this.#poll(entries);
     this.#schedule = new Schedule({ ...options, isAnnounced, stretched, look });
     this.#clockWatch = options.clockWatch ?? new ClockWatch(clock);
@@ -118,6 +122,7 @@ export class Observer {
   /** Sets what a SyncedSecret depends on, in place of what it depended on before. */
   depend(dependent: string, wants: readonly Want[]): void {
     const before = this.#byDependent.get(dependent) ?? [];
+    const wasPaused = this.#paused.delete(dependent);
     const after = new Set<Entry>();
     if (wants.length > 0) this.#clockWatch.start();
     for (const want of wants) {
@@ -128,7 +133,7 @@ export class Observer {
       addDependent(entry, dependent, intervalOf(want));
       setWishes(entry, dependent, want);
       // Drawn once, and not with each who comes: the earliest of a thousand instants is at once.
-      if (entry.intervalMs < before) this.#schedule.within(entry);
+      if (wasPaused || entry.intervalMs < before) this.#schedule.within(entry);
       this.expiries.watch(entry);
     }
     for (const entry of before) if (!after.has(entry)) this.#release(entry, dependent);
@@ -145,14 +150,26 @@ export class Observer {
     this.#schedule.by(entry, Math.max(clock.monotonic(), since + missingGraceMs));
   }
 
+  /**
+   * Has nothing be asked of AWS for a SyncedSecret until `depend` is called again: what it may read is in doubt. What is
+   * known is kept.
+   */
+  pause(dependent: string): void {
+    if (this.#byDependent.has(dependent)) this.#paused.add(dependent);
+  }
+
   /** What is known of a reference; undefined where nobody depends on it. */
   entry(reference: Reference): Readonly<Entry> | undefined {
     return this.#entries.get(reference);
   }
 
   /** Looks at references now, without decryption, and returns when all have been answered or have failed. */
-  async look(references: readonly Reference[], lane: Lane, namespace = ""): Promise<void> {
-    await Promise.all(references.map((reference) => this.#lookAt(this.#known(reference), lane, namespace)));
+  async look(
+    references: readonly Reference[],
+    lane: Lane,
+    { namespace = "", isWanted = always }: Pick<ReadFor, "namespace" | "isWanted"> = {},
+  ): Promise<void> {
+    await Promise.all(references.map((reference) => this.#lookAt(this.#known(reference), lane, namespace, isWanted)));
   }
 
   /**
@@ -169,7 +186,7 @@ export class Observer {
     const look = async (entry: Entry) => {
       entry.hintedAt = clock.monotonic();
       const before = served(entry);
-      await this.#hints.look(entry);
+      await ifWanted(this.#hints.look(entry));
       this.expiries.announced(entry, name);
       if (before !== served(entry)) changed = true;
       else this.#schedule.by(entry, clock.monotonic() + againAfterHintMs);
@@ -220,7 +237,7 @@ export class Observer {
   values(
     reference: Reference,
     lane: Lane,
-    { fresh = false, namespace = "", resource = "" }: ReadFor = {},
+    { fresh = false, namespace = "", resource = "", isWanted = always }: ReadFor = {},
   ): Promise<Values> {
     const entry = this.#known(reference);
     const held = fresh ? undefined : this.#wave.get(entry);
@@ -231,16 +248,19 @@ export class Observer {
     const running = fresh ? undefined : this.#reading.get(entry.key);
     if (running && (reference.kind === "parameter" || moreUrgent(running.lane, lane) === running.lane)) {
       running.askers.add(resource);
+      running.waiters.join(isWanted);
       if (reference.kind === "path") return running.reading;
       const options = { decrypt: true, lane, namespace };
       this.#options.reader.hurry(reference.identity, requestName(reference), options);
       return running.reading;
     }
     const askers = new Set([resource]);
-    const reading = this.#readValues(entry, { lane, namespace, mayGoBack: fresh }, askers).finally(() => {
+    const waiters = new Waiters(isWanted);
+    const whom = { lane, namespace, mayGoBack: fresh, isWanted: waiters.isWanted };
+    const reading = this.#readValues(entry, whom, askers).finally(() => {
       if (this.#reading.get(entry.key)?.reading === reading) this.#reading.delete(entry.key);
     });
-    this.#reading.set(entry.key, { lane, reading, askers });
+    this.#reading.set(entry.key, { lane, reading, askers, waiters });
     return reading;
   }
 
@@ -248,11 +268,11 @@ export class Observer {
   async valueOf(
     reference: ParameterReference,
     lane: Lane,
-    namespace = "",
-    resource = "",
+    { namespace = "", resource = "", isWanted }: ReadFor = {},
   ): Promise<{ state: "found"; sighted: Sighted } | Exclude<Read, { state: "found" }>> {
     const { reader } = this.#options;
-    const read = await reader.read(reference.identity, requestName(reference), { decrypt: true, lane, namespace });
+    const options = { decrypt: true, lane, namespace, isWanted };
+    const read = await reader.read(reference.identity, requestName(reference), options);
     if (!this.#entries.get(reference)) reader.forget(reference.identity, requestName(reference));
     this.#audit.read(reference, read, [resource]);
     if (read.state !== "found") return read;
@@ -311,15 +331,28 @@ export class Observer {
   async #poll(entries: Entry[]): Promise<"heard" | "unheard"> {
     const now = this.#options.clock.monotonic();
     await Promise.all(
-      entries.map((entry) => (wasJustAsked(entry, now) ? this.#schedule.after(entry) : this.#lookAt(entry, "poll"))),
+      entries.map((entry) => {
+        if (wasJustAsked(entry, now)) return this.#schedule.after(entry);
+        // Where nobody wants it, `depend` plans the next poll.
+        return this.#isWanted(entry) ? ifWanted(this.#lookAt(entry, "poll")) : undefined;
+      }),
     );
     return entries.some((entry) => entry.failure?.next === "retry") ? "unheard" : "heard";
   }
 
-  async #lookAt(entry: Entry, lane: Lane, namespace = ""): Promise<void> {
+  /** Whether a look is of use to anybody that depends on the entry. */
+  #isWanted(entry: Entry): boolean {
+    if (!this.#entries.has(entry)) return false;
+    if (this.#paused.size === 0) return true;
+    for (const dependent of entry.dependents.keys()) if (!this.#paused.has(dependent)) return true;
+    return false;
+  }
+
+  /** @throws Canceled where nobody wants it any more when its turn comes */
+  async #lookAt(entry: Entry, lane: Lane, namespace = "", isWanted: IsWanted = () => this.#isWanted(entry)) {
     const { reference } = entry;
     if (reference.kind === "path") {
-      const listing = await this.#options.pathReader.list(reference, { decrypt: false, lane, namespace });
+      const listing = await this.#options.pathReader.list(reference, { decrypt: false, lane, namespace, isWanted });
       return this.#heard(entry, lane, async () => {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
         else await this.#listed(entry, reference, listing, { lane });
@@ -329,8 +362,8 @@ export class Observer {
     const { reader, clock, missingGraceMs } = this.#options;
     const ripe = isRipe(entry.spot, missingGraceMs, clock.monotonic(), isClaimed(entry, reference.name));
     const read = ripe
-      ? await reader.confirm(reference.identity, name, lane, namespace)
-      : await reader.read(reference.identity, name, { decrypt: false, lane, namespace });
+      ? await reader.confirm(reference.identity, name, lane, { namespace, isWanted })
+      : await reader.read(reference.identity, name, { decrypt: false, lane, namespace, isWanted });
     // A look at a secret of Secrets Manager decrypts it: AWS passes none through otherwise.
     if (isPassedThrough(reference.name)) this.#audit.read(reference, read, entry.dependents.keys());
     return this.#heard(entry, lane, async () => {
@@ -433,13 +466,14 @@ export class Observer {
 
   async #readValues(
     entry: Entry,
-    { lane, namespace, mayGoBack }: Required<Taking> & { namespace: string },
+    { mayGoBack, ...whom }: Required<Taking> & { namespace: string; isWanted: IsWanted },
     askers: ReadonlySet<string>,
   ): Promise<Values> {
     const { reference } = entry;
+    const { lane } = whom;
     const values = new Map<string, Sighted>();
     if (reference.kind === "path") {
-      const listing = await this.#options.pathReader.list(reference, { decrypt: true, lane, namespace });
+      const listing = await this.#options.pathReader.list(reference, { decrypt: true, ...whom });
       await this.#heard(entry, lane, async () => {
         if (listing.state === "failed") this.#fail(entry, listing.failure);
         else await this.#listed(entry, reference, listing, { lane, mayGoBack });
@@ -452,7 +486,7 @@ export class Observer {
       }
     } else {
       const name = requestName(reference);
-      const read = await this.#options.reader.read(reference.identity, name, { decrypt: true, lane, namespace });
+      const read = await this.#options.reader.read(reference.identity, name, { decrypt: true, ...whom });
       await this.#heard(entry, lane, () => this.#take(entry, reference, read, { lane, mayGoBack }));
       this.#audit.read(reference, read, askers);
       if (read.state === "failed") return this.#unread(entry, read.failure);
@@ -464,5 +498,26 @@ export class Observer {
     delete entry.unreadSince;
     if (this.#entries.has(entry)) this.#wave.hold(entry, values);
     return { state: "values", values };
+  }
+}
+
+/** A read that is under way, and who is answered by it. */
+interface Reading {
+  lane: Lane;
+  reading: Promise<Values>;
+  askers: Set<string>;
+  waiters: Waiters;
+}
+
+function always(): boolean {
+  return true;
+}
+
+/** Waits for a look, unless nobody wants it any more. */
+async function ifWanted(look: Promise<void>): Promise<void> {
+  try {
+    await look;
+  } catch (error) {
+    if (!(error instanceof Canceled)) throw error;
   }
 }

@@ -83,6 +83,10 @@ export class Outages {
     } else if (isSilence(error)) this.#silent(watched, service);
   }
 
+  isWatched(identityKey: string): boolean {
+    return this.#watched.has(identityKey);
+  }
+
   /** Whether a service of the identity's region is down. */
   isDown(identityKey: string, service: Service): boolean {
     return this.#watched.get(identityKey)?.silences.get(service)?.isDown ?? false;

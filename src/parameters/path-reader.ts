@@ -1,4 +1,5 @@
 import type { ParameterRecord } from "../aws/ssm.ts";
+import { Canceled, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import type { Lanes } from "./lanes.ts";
@@ -21,7 +22,7 @@ const pagesAtMost = 2_000;
 /** Lists paths page by page; equal listings that run at the same time are one, unless the earlier is less urgent. */
 export class PathReader {
   readonly #lanes: Lanes;
-  readonly #underWay = new Map<string, { lane: Lane; listing: Promise<Listing> }>();
+  readonly #underWay = new Map<string, { lane: Lane; listing: Promise<Listing>; waiters: Waiters }>();
 
   constructor(lanes: Lanes) {
     this.#lanes = lanes;
@@ -30,16 +31,20 @@ export class PathReader {
   /**
    * Lists what is below a path, every page of it.
    *
-   * @returns the parameters by name; never rejects: a failure is a state
+   * @returns the parameters by name; a failure is a state; rejects with Canceled alone, where nobody wants it any more
    */
   list(reference: PathReference, options: ReadOptions): Promise<Listing> {
     const key = `${options.decrypt}\n${referenceKey(reference)}`;
     const running = this.#underWay.get(key);
-    if (running && moreUrgent(running.lane, options.lane) === running.lane) return running.listing;
-    const listing = this.#pages(reference, options).finally(() => {
+    if (running && moreUrgent(running.lane, options.lane) === running.lane) {
+      running.waiters.join(options.isWanted);
+      return running.listing;
+    }
+    const waiters = new Waiters(options.isWanted);
+    const listing = this.#pages(reference, { ...options, isWanted: waiters.isWanted }).finally(() => {
       if (this.#underWay.get(key)?.listing === listing) this.#underWay.delete(key);
     });
-    this.#underWay.set(key, { lane: options.lane, listing });
+    this.#underWay.set(key, { lane: options.lane, listing, waiters });
     return listing;
   }
 
@@ -63,7 +68,7 @@ export class PathReader {
             ...(types.length === 0 ? {} : { types: [...types] }),
             ...(token === undefined ? {} : { nextToken: token }),
           });
-        const page = await this.#lanes.run(identity, options.lane, call, { namespace: options.namespace ?? "" });
+        const page = await this.#lanes.run(identity, options.lane, call, options);
         for (const record of page!.found) {
           const before = records.get(record.name);
           if (!isBelow(record.name, reference) || (before && before.modified > record.modified)) continue;
@@ -78,6 +83,7 @@ export class PathReader {
       } while (nextToken !== undefined);
       return { state: "found", records, ...(tags ? { untagged } : {}) };
     } catch (error) {
+      if (error instanceof Canceled) throw error;
       if (error instanceof Failure) return { state: "failed", failure: error };
       return { state: "failed", failure: endless(reference) };
     }
@@ -96,7 +102,8 @@ export class PathReader {
     for (let nextToken: string | undefined; ; ) {
       const query = { path: { name: path, recursive }, tags, types, ...(nextToken === undefined ? {} : { nextToken }) };
       const call = () => identity.ssm.describeParameters(query);
-      const turn = { service: "describe", namespace: options.namespace ?? "" } as const;
+      const { namespace, isWanted } = options;
+      const turn = { service: "describe", ...(namespace === undefined ? {} : { namespace }), isWanted } as const;
       const page = (await this.#lanes.run(identity, options.lane, call, turn))!;
       for (const { name } of page.found) names.add(name);
       nextToken = page.nextToken;

@@ -1,6 +1,7 @@
 import { AwsFailure, type FailureScope } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
+import { Canceled, type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import { type Ask, Asks } from "./asks.ts";
@@ -24,6 +25,8 @@ export interface ReadOptions {
    * and where AWS calls the name invalid, without asking why. Only for a name without selector.
    */
   confirms?: boolean;
+  /** A read that nobody wants when its turn comes is not made. Always wanted when left out. */
+  isWanted?: IsWanted | undefined;
 }
 
 /** What is asked of one identity and not yet sent, and what is remembered of its names. */
@@ -75,20 +78,23 @@ export class Reader {
    * Reads one parameter.
    *
    * @param name with its selector, as GetParameters takes it
-   * @returns never rejects: a failure is a state
+   * @returns a failure is a state; rejects with Canceled alone, where nobody wants it any more
    */
   read(identity: Identity, name: string, options: ReadOptions): Promise<Read> {
-    const { lane, namespace = "", confirms = false } = options;
+    const { lane, namespace = "", confirms = false, isWanted } = options;
     // AWS passes secrets through with decryption only, a look that wants no value too.
     const decrypt = options.decrypt || isPassedThrough(name);
     const mailbox = this.#mailbox(identity);
     const waiting = this.#join(mailbox, name, { decrypt, lane, namespace, confirms });
     if (waiting) {
       waiting.asksWhy ||= !confirms;
+      waiting.waiters.join(isWanted);
       return waiting.answer;
     }
-    const { promise: answer, resolve } = Promise.withResolvers<Read>();
-    const ask: Ask = { name, decrypt, lane, asksWhy: !confirms, namespace, answer, resolve };
+    const { promise: answer, resolve, reject } = Promise.withResolvers<Read>();
+    const cancel = () => reject(new Canceled());
+    const waiters = new Waiters(isWanted);
+    const ask: Ask = { name, decrypt, lane, asksWhy: !confirms, namespace, waiters, answer, resolve, cancel };
     if (mailbox.poison.has(name)) {
       this.#sendAlone(mailbox, ask);
     } else {
@@ -106,10 +112,15 @@ export class Reader {
   }
 
   /** Asks for one name alone, without decryption, by GetParameter: the second opinion on a parameter that is gone. */
-  async confirm(identity: Identity, name: string, lane: Lane, namespace = ""): Promise<Read> {
+  async confirm(
+    identity: Identity,
+    name: string,
+    lane: Lane,
+    turn: Pick<ReadOptions, "namespace" | "isWanted"> = {},
+  ): Promise<Read> {
     try {
       const call = () => identity.ssm.getParameter(name, { decrypt: isPassedThrough(name) });
-      const record = await this.#lanes.run(identity, lane, call, { namespace });
+      const record = await this.#lanes.run(identity, lane, call, turn);
       this.#mailboxes.get(identity.key)?.missing.delete(name);
       return { state: "found", record: record! };
     } catch (error) {
@@ -174,7 +185,8 @@ export class Reader {
     while (batch.length < namesInACall) {
       const ask = mailbox.waiting[kind].take(lane);
       if (!ask) break;
-      if (mailbox.poison.has(ask.name)) this.#sendAlone(mailbox, ask);
+      if (!ask.waiters.isWanted()) ask.cancel();
+      else if (mailbox.poison.has(ask.name)) this.#sendAlone(mailbox, ask);
       else batch.push(ask);
     }
     return batch;
@@ -201,7 +213,7 @@ export class Reader {
     mailbox.open += 1;
     try {
       const call = () => {
-        batch ??= (asks as () => Ask[])();
+        batch = wanted(batch ?? (asks as () => Ask[])());
         if (batch.length === 0) return undefined;
         const names = batch.map(({ name }) => name);
         return identity.ssm.getParameters(names, { decrypt: batch[0]!.decrypt });
@@ -272,16 +284,16 @@ export class Reader {
     const { identity } = mailbox;
     const known = ask.asksWhy ? mailbox.missing.get(ask.name) : "ParameterNotFound";
     if (known) return ask.resolve({ state: "missing", reason: known, requestId });
+    const turn = { namespace: ask.namespace, isWanted: ask.waiters.isWanted };
     const get = (decrypt: boolean) =>
-      this.#lanes.run(identity, ask.lane, () => identity.ssm.getParameter(ask.name, { decrypt }), {
-        namespace: ask.namespace,
-      });
+      this.#lanes.run(identity, ask.lane, () => identity.ssm.getParameter(ask.name, { decrypt }), turn);
     try {
       await get(isPassedThrough(ask.name));
       // It came into being between the two calls.
       const record = await get(ask.decrypt);
       ask.resolve({ state: "found", record: record! });
     } catch (error) {
+      if (error instanceof Canceled) return ask.cancel();
       const read = notFoundOrFailed(error);
       if (read.state === "missing") mailbox.missing.set(ask.name, read.reason);
       ask.resolve(read.state === "missing" ? { ...read, requestId } : read);
@@ -294,7 +306,18 @@ function alternative(name: string): string {
   return name.startsWith("/") ? name.slice(1) : `/${name}`;
 }
 
+/** Those that somebody still wants; whoever waits for another is told. */
+function wanted(asks: readonly Ask[]): Ask[] {
+  return asks.filter((ask) => {
+    const isWanted = ask.waiters.isWanted();
+    if (!isWanted) ask.cancel();
+    return isWanted;
+  });
+}
+
+/** @throws Canceled */
 function notFoundOrFailed(error: unknown): Read {
+  if (error instanceof Canceled) throw error;
   const failure = asFailure(error);
   if (failure.reason === "ParameterNotFound" || failure.reason === "VersionNotFound") {
     return { state: "missing", reason: failure.reason };

@@ -1,3 +1,4 @@
+import type { IsWanted } from "../runtime/cancellation.ts";
 import type { Failure } from "../runtime/failure.ts";
 import type { Leaves, Sighted, Stored } from "./entry.ts";
 import { isPassedThrough, passedThroughMs, type Reference } from "./reference.ts";
@@ -42,4 +43,6 @@ export interface ReadFor {
   namespace?: string;
   /** namespace/name of the SyncedSecret, for the audit. */
   resource?: string;
+  /** A read that nobody wants when its turn comes is not made. Always wanted when left out. */
+  isWanted?: IsWanted | undefined;
 }

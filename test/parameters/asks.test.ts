@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Ask, Asks } from "../../src/parameters/asks.ts";
+import { Waiters } from "../../src/runtime/cancellation.ts";
 import { type Lane, lanes } from "../../src/runtime/lane.ts";
 
 const ask = (name: string, lane: Lane): Ask => ({
@@ -9,8 +10,10 @@ const ask = (name: string, lane: Lane): Ask => ({
   lane,
   asksWhy: true,
   namespace: "",
+  waiters: new Waiters(),
   answer: new Promise(() => {}),
   resolve: () => {},
+  cancel: () => {},
 });
 
 const takeAll = (asks: Asks, granted: Lane): string[] => {

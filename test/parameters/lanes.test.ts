@@ -324,6 +324,77 @@ describe("a namespaced connection's own bound", () => {
   });
 });
 
+describe("the limit of a connection that is deleted while calls wait", () => {
+  const delivered = (from: number) => rig.sent.filter(({ who, at }) => who === "tenant" && at > from).length;
+
+  it.each([true, false])("holds for all of them (cluster: %s)", async (isCluster) => {
+    rig.quotas.set("n", claim("tenant", { account: "2", isCluster, limits: { ssm: 1 } }));
+    void rig.ask("tenant", "bulk", 60);
+    await rig.clock.advance(3_000);
+    rig.quotas.remove("n");
+    await rig.clock.advance(10_000);
+    expect(delivered(3_000)).toBeLessThanOrEqual(11);
+    // Made anew, as it was and with other credentials.
+    rig.quotas.set("n", claim("tenant", { account: "2", isCluster, limits: { ssm: 1 } }));
+    await rig.clock.advance(10_000);
+    rig.quotas.set("n", claim("other", { account: "2", isCluster, limits: { ssm: 1 } }));
+    await rig.clock.advance(10_000);
+    expect(delivered(3_000)).toBeLessThanOrEqual(31);
+    expect(delivered(3_000)).toBeGreaterThanOrEqual(28);
+  });
+
+  it("that is narrowed holds from then on", async () => {
+    rig.quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 10 } }));
+    void rig.ask("tenant", "bulk", 100);
+    await rig.clock.advance(1_000);
+    rig.quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 1 } }));
+    await rig.clock.advance(10_000);
+    expect(delivered(1_000)).toBeLessThanOrEqual(11);
+  });
+});
+
+describe("a call that nobody wants any more when its turn comes", () => {
+  it("is dropped without cost, and not made again after a throttle", async () => {
+    rig.quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 1 } }));
+    let isWanted = true;
+    let made = 0;
+    const ask = (turn: object) =>
+      rig.lanes
+        .run(
+          { key: "tenant" },
+          "bulk",
+          async () => {
+            made += 1;
+          },
+          turn,
+        )
+        .catch(({ name }) => name);
+    const unwanted = Array.from({ length: 500 }, () => ask({ isWanted: () => isWanted }));
+    await rig.clock.advance(2_000);
+    expect(made).toBeLessThanOrEqual(3);
+    isWanted = false;
+    const before = made;
+    void ask({});
+    await rig.clock.advance(1_000);
+    expect(made).toBe(before + 1);
+    expect(new Set((await Promise.all(unwanted)).slice(before))).toEqual(new Set(["Canceled"]));
+    expect(rig.lanes.waiting).toBe(0);
+    isWanted = true;
+    const throttledOnce = rig.lanes.run(
+      { key: "tenant" },
+      "bulk",
+      () => {
+        isWanted = false;
+        return Promise.reject(throttled());
+      },
+      { isWanted: () => isWanted },
+    );
+    const told = expect(throttledOnce).rejects.toThrow("canceled");
+    await rig.clock.advance(5_000);
+    await told;
+  });
+});
+
 describe("a call that AWS throttles", () => {
   it("is made again, and none is lost", async () => {
     const { clock, lanes } = rig;

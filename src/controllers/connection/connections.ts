@@ -1,4 +1,5 @@
-import type { SyncedSecret } from "../../api/types.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { ClusterAWSConnection, SyncedSecret } from "../../api/types.ts";
 import type { Identity } from "../../aws/identity.ts";
 import { partitionOf } from "../../aws/names.ts";
 import { Failure } from "../../runtime/failure.ts";
@@ -62,6 +63,24 @@ export class Connections {
 
   remove(key: string): void {
     this.#resolved.delete(key);
+  }
+
+  /**
+   * Takes a connection as the watch shows it. What it allows counts at once; where it would come to another identity,
+   * nothing is granted until it has been resolved.
+   *
+   * @returns whether what it grants may differ
+   */
+  shown(key: string, connection: AnyConnection | undefined): boolean {
+    const resolved = this.#resolved.get(key);
+    if (!resolved) return false;
+    const before = resolved.connection;
+    if (!connection || before.metadata.uid !== connection.metadata.uid || !isSameIdentity(before, connection)) {
+      this.#resolved.delete(key);
+      return true;
+    }
+    this.#resolved.set(key, { ...resolved, connection });
+    return !isDeepStrictEqual(before.spec, connection.spec);
   }
 
   /** Keys of the connections that lead to an account and region. */
@@ -150,4 +169,13 @@ export class Connections {
       },
     };
   }
+}
+
+/** Whether two states of a connection come to the same identity, as far as their specs tell. */
+function isSameIdentity({ spec: before }: AnyConnection, { spec: after }: AnyConnection): boolean {
+  const whoAndWhere = (spec: AnyConnection["spec"]) => {
+    const { endpoints, useFIPS, useDualStack } = spec as ClusterAWSConnection["spec"];
+    return [spec.region, spec.auth, endpoints, useFIPS, useDualStack];
+  };
+  return isDeepStrictEqual(whoAndWhere(before), whoAndWhere(after));
 }

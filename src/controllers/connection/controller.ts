@@ -1,3 +1,4 @@
+import PQueue from "p-queue";
 import { KubeError } from "../../kube/errors.ts";
 import type { KubeObject } from "../../kube/resource.ts";
 import type { Change } from "../../kube/store.ts";
@@ -7,10 +8,13 @@ import { type Clock, sleep } from "../../runtime/clock.ts";
 import { defectOf, internalError } from "../../runtime/defect.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Connections } from "./connections.ts";
+import type { CredentialsWatch } from "./credentials-watch.ts";
 import type { ConnectionReconciler } from "./reconcile.ts";
 import { type AnyConnection, connectionKey, credentialsSecret } from "./resolve.ts";
 
 const firstRoundMs = 2_000;
+/** Connections of one namespace that are reconciled at once, and cluster connections. */
+const atOnce = 10;
 /** Milliseconds until a status says how far polls are stretched: while resources come in, that changes with many. */
 const tellStretchAfterMs = 5_000;
 
@@ -22,6 +26,8 @@ export interface ConnectionControllerOptions {
   log: Log;
   /** Aborted when nothing may be begun any more. */
   stopping: AbortSignal;
+  /** Called with a connection's key when what it grants has changed, before it has been looked at anew. */
+  changed: (key: string) => void;
 }
 
 /** Says when connections are reconciled: on a change of spec, of their credentials, and once an interval. */
@@ -32,16 +38,20 @@ export class ConnectionController {
   readonly #metrics: Metrics;
   readonly #log: Log;
   readonly #stopping: AbortSignal;
+  readonly #changed: (key: string) => void;
   /** Connections by the Secret that holds their credentials, namespace/name. */
   readonly #bySecret = new Map<string, Set<string>>();
+  readonly #working = new Map<string, PQueue>();
+  #watch: CredentialsWatch | undefined;
 
-  constructor({ reconciler, connections, queue, metrics, log, stopping }: ConnectionControllerOptions) {
+  constructor({ reconciler, connections, queue, metrics, log, stopping, changed }: ConnectionControllerOptions) {
     this.#reconciler = reconciler;
     this.#connections = connections;
     this.#queue = queue;
     this.#metrics = metrics;
     this.#log = log;
     this.#stopping = stopping;
+    this.#changed = changed;
   }
 
   /** Takes a change from the watch of either kind. */
@@ -59,8 +69,18 @@ export class ConnectionController {
       else users.delete(key);
       if (users.size > 0) this.#bySecret.set(where, users);
       else this.#bySecret.delete(where);
+      if (users.size > 0) this.#watch?.begin(where);
+      else this.#watch?.end(where);
     }
+    // What is taken away is taken away now: credentials, or AWS, may keep a reconcile waiting.
+    if (this.#connections.shown(key, after?.metadata.deletionTimestamp ? undefined : after)) this.#changed(key);
     this.#queue.add(key);
+  }
+
+  /** Has the Secrets that hold credentials watched from here on. */
+  watchCredentials(watch: CredentialsWatch): void {
+    this.#watch = watch;
+    for (const where of this.#bySecret.keys()) watch.begin(where);
   }
 
   /** Takes word that a Secret has changed: credentials may themselves be a SyncedSecret's target. */
@@ -73,8 +93,19 @@ export class ConnectionController {
     for (const key of this.#connections.leadingTo(account, region)) this.#queue.addAfter(key, tellStretchAfterMs);
   }
 
-  /** Reconciles one connection and says when to look again. */
+  /**
+   * Reconciles one connection and says when to look again. Those of one namespace wait for each other alone: its STS may
+   * hang, or its role.
+   */
   async handle(key: string): Promise<void> {
+    const [, namespace = ""] = key.split("/");
+    const working = this.#working.get(namespace) ?? new PQueue({ concurrency: atOnce });
+    this.#working.set(namespace, working);
+    await working.add(() => this.#reconcile(key));
+    if (working.size + working.pending === 0) this.#working.delete(namespace);
+  }
+
+  async #reconcile(key: string): Promise<void> {
     try {
       const { retry, afterMs } = await this.#reconciler.reconcile(key);
       if (retry) {

@@ -99,8 +99,10 @@ export class ConnectionReconciler {
       changed(key);
       return { retry: false, afterMs: Infinity };
     }
-    const resolved = await this.#resolve(connection, before);
-    if (this.#options.stopping.aborted) return { retry: false, afterMs: Infinity };
+    const resolved = await this.#resolve(key, connection, before);
+    // What has changed meanwhile is in the queue again: the older spec must not come back.
+    const isOver = this.#options.stopping.aborted || !isSameState(connection, find(key));
+    if (isOver) return { retry: false, afterMs: Infinity };
     connections.set(key, resolved);
     if (resolved.state === "ready") this.#begin(key, resolved);
     if (isDifferent(before, resolved)) changed(key);
@@ -126,13 +128,18 @@ export class ConnectionReconciler {
     await this.#report(key, connection, failed);
   }
 
-  async #resolve(connection: AnyConnection, before: Resolved | undefined): Promise<Resolved> {
+  async #resolve(key: string, connection: AnyConnection, before: Resolved | undefined): Promise<Resolved> {
     const interval = connection.spec.pollInterval;
     const pollIntervalMs = (interval === undefined ? undefined : parseDuration(interval)) ?? defaultPollIntervalMs;
     try {
       checkBinding(connection, this.#options.clusterName);
       const data = await this.#credentials(connection);
       const made = new ConnectionIdentities({ connection, data, identities: this.#options.identities });
+      // Other credentials: what was granted by the old ones is not granted while AWS is asked for the new.
+      if (before?.state === "ready" && !isOfSameIdentity(before.identities, made)) {
+        this.#options.connections.remove(key);
+        this.#options.changed(key);
+      }
       const known = before?.state === "ready" && before.identities.digest === made.digest ? before : undefined;
       const common = { state: "ready", connection, pollIntervalMs } as const;
       const identities = known?.identities ?? made;
@@ -373,6 +380,21 @@ export function claimOf({ connection, account }: Pick<Ready, "connection" | "acc
     isCluster: connection.kind === "ClusterAWSConnection",
     limits: { ...(ssm === undefined ? {} : { ssm }), ...(kms === undefined ? {} : { kms }) },
   };
+}
+
+/** Whether a connection is still what it was when its reconcile began. */
+function isSameState({ metadata: before }: AnyConnection, now: AnyConnection | undefined): boolean {
+  return (
+    before.uid === now?.metadata.uid &&
+    before.generation === now?.metadata.generation &&
+    now?.metadata.deletionTimestamp === undefined
+  );
+}
+
+/** @throws Failure where the connection makes no identity */
+function isOfSameIdentity(before: ConnectionIdentities, after: ConnectionIdentities): boolean {
+  if (before.digest === after.digest) return true;
+  return !before.isOfNamespaces && !after.isOfNamespaces && before.of("").key === after.of("").key;
 }
 
 function isDifferent(before: Resolved | undefined, after: Resolved): boolean {

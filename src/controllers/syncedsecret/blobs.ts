@@ -60,12 +60,12 @@ export async function openBlobs(gathered: Gathered, way: WayToKms): Promise<Open
 
 /** @returns the region too, where it is one that stood in */
 async function open(gathered: Gathered, entry: FromCiphertext, { lanes, audit, outages, metrics }: WayToKms) {
-  const { granted, lane, target, resource } = gathered;
+  const { granted, lane, target, resource, attempt } = gathered;
   const home = granted.blobsBy ?? granted.identity;
   const owner = { namespace: target.namespace, name: resource.metadata.name! };
   const kind = entry.kind === "blob" ? "blob" : "message";
   const about = { kind, entry: entry.label, resource: `${owner.namespace}/${owner.name}` } as const;
-  const turn = { service: "kms", namespace: target.namespace } as const;
+  const turn = { service: "kms", namespace: target.namespace, isWanted: attempt.isWanted } as const;
   const openAt = (identity: Identity) => {
     const inTurn: KmsPort = {
       decrypt: async (request) => (await lanes.run(identity, lane, () => identity.kms.decrypt(request), turn))!,

@@ -9,6 +9,7 @@ import type { WorkQueue } from "../../kube/work-queue.ts";
 import type { WritePlaces } from "../../kube/write-places.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Observer } from "../../parameters/observer.ts";
+import { Canceled } from "../../runtime/cancellation.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
 import type { ClockWatch } from "../../runtime/clock-watch.ts";
 import { defectOf, internalError } from "../../runtime/defect.ts";
@@ -18,8 +19,10 @@ import { type Lane, moreUrgent, priorityOf } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
+import { allowsNamespace } from "../connection/resolve.ts";
 import { reindex } from "../index-of.ts";
 import { applierOf } from "../secret-view.ts";
+import { type Attempt, Attempts } from "./attempt.ts";
 import { Departed } from "./departed.ts";
 import { asksForExpiry, pollIntervalOf } from "./gathered.ts";
 import { isKeyNews, keysInUse } from "./keys.ts";
@@ -35,6 +38,8 @@ import type { Vouchers } from "./vouchers.ts";
 import type { SecretWriter } from "./write.ts";
 
 type Resource = SyncedSecret & KubeObject;
+/** Of a namespace; undefined where they are not known. */
+type Labels = Readonly<Record<string, string>> | undefined;
 
 export interface SyncedSecretControllerOptions {
   resources: View<Resource>;
@@ -62,6 +67,8 @@ export interface SyncedSecretControllerOptions {
 
 /** Milliseconds after which what nothing announces is looked at again: a key that was enabled, a role that was granted. */
 const slowRetryMs = 300_000;
+/** SyncedSecrets that are held against what their connection allows before others have their turn. */
+const recheckedAtOnce = 100;
 /** Polls that must fail in a row before Ready turns False, where the spec does not say. */
 const intervalsUntilStale = 10;
 
@@ -77,6 +84,9 @@ export class SyncedSecretController {
   readonly #statuses: StatusWriter;
   readonly #departed: Departed;
   readonly #slots = new ReconcileSlots((key, lane) => this.enqueue(key, lane));
+  readonly #attempts: Attempts;
+  /** SyncedSecrets by namespace. */
+  readonly #byNamespace = new Map<string, Few<string>>();
   /** Who waits for a SyncedSecret to be settled. */
   readonly #settling = new Map<string, (() => void)[]>();
   readonly #startedAt: number;
@@ -86,6 +96,8 @@ export class SyncedSecretController {
     this.#options = options;
     this.#statuses = new StatusWriter(options);
     this.#departed = new Departed(options);
+    const { connections, resources } = options;
+    this.#attempts = new Attempts({ connections, find: (key) => resources.get(key) });
     this.#startedAt = options.clockWatch.elapsed();
   }
 
@@ -125,6 +137,7 @@ export class SyncedSecretController {
   changed({ key, before, after }: Change<Resource>): void {
     this.#statuses.shown(key, after);
     this.#index(key, before, after);
+    if (before && before.metadata.generation !== after?.metadata.generation) this.#revoke(key);
     if (before && after && !isAsking(before, after)) return;
     if (before && !after) this.#departed.note(key, before);
     this.enqueue(key, this.#begun ? "interactive" : "bulk");
@@ -153,9 +166,9 @@ export class SyncedSecretController {
     }
   }
 
-  /** Has every user of a connection reconciled. */
+  /** Has every user of a connection reconciled; what a user may not read any more is not read from here on. */
   connectionChanged(connectionKey: string): void {
-    for (const key of each(this.#byConnection.get(connectionKey))) this.enqueue(key, "bulk");
+    this.#recheck([...each(this.#byConnection.get(connectionKey))]);
   }
 
   /** The SyncedSecrets that name a connection. */
@@ -169,11 +182,59 @@ export class SyncedSecretController {
     for (const key of [...each(this.#byConnection.get(connectionKey))].filter(asks)) this.enqueue(key, "bulk");
   }
 
-  /** Has every SyncedSecret of a namespace reconciled: what connections allow may hang on its labels. */
-  namespaceChanged(namespace: string): void {
-    for (const key of this.#options.resources.keys()) {
-      if (key.startsWith(`${namespace}/`)) this.enqueue(key, "bulk");
-    }
+  /** Has those SyncedSecrets of a namespace reconciled whose connections allow it by its labels, or do no longer. */
+  namespaceChanged(namespace: string, before: Labels, after: Labels): void {
+    const { connections, resources } = this.#options;
+    const differs = (connectionKey: string) => {
+      const connection = connections.get(connectionKey)?.connection;
+      if (!connection) return true;
+      return allowsNamespace(connection, namespace, before) !== allowsNamespace(connection, namespace, after);
+    };
+    const verdicts = new Map<string, boolean>();
+    const isConcerned = (key: string) => {
+      const connectionKey = connections.keyFor(resources.get(key)!);
+      const known = verdicts.get(connectionKey) ?? differs(connectionKey);
+      verdicts.set(connectionKey, known);
+      return known;
+    };
+    const all = [...each(this.#byNamespace.get(namespace))];
+    this.#recheck(all.filter((key) => resources.has(key) && isConcerned(key)));
+  }
+
+  /** Has SyncedSecrets reconciled. What they may not read any more is not read from here on. */
+  #recheck(keys: readonly string[]): void {
+    for (const key of keys) this.enqueue(key, "bulk");
+    const { queue } = this.#options;
+    const isBusy = (key: string) => queue.isInWork(key);
+    for (const key of keys.filter(isBusy)) this.#revokeIfDenied(key);
+    // Thousands at once would keep everybody waiting.
+    const rest = keys.filter((key) => !isBusy(key));
+    const next = () => {
+      for (const key of rest.splice(0, recheckedAtOnce)) this.#revokeIfDenied(key);
+      if (rest.length > 0) setImmediate(next);
+    };
+    next();
+  }
+
+  #revokeIfDenied(key: string): void {
+    if (!this.#attempts.recheck(key)) this.#pause(key);
+  }
+
+  /** Takes word that what a SyncedSecret's attempt was begun under has changed. */
+  #revoke(key: string): void {
+    const { observer, resources } = this.#options;
+    this.#attempts.recheck(key);
+    const resource = resources.get(key);
+    if (!resource || resource.metadata.deletionTimestamp || resource.spec.suspend) this.#pause(key);
+    else observer.pause(key);
+  }
+
+  /** Has nothing asked of AWS for a SyncedSecret until it is reconciled. */
+  #pause(key: string): void {
+    const { observer, keys, resources } = this.#options;
+    if (resources.has(key)) observer.pause(key);
+    else observer.depend(key, []);
+    keys.depend(key, undefined, []);
   }
 
   /** Reconciles one SyncedSecret. */
@@ -201,9 +262,14 @@ export class SyncedSecretController {
     if (!slot) return;
     this.#lanes.delete(key);
     try {
-      const isOver = await this.#reconcile(key, this.#statuses.latest(key, cached), lane);
+      const resource = this.#statuses.latest(key, cached);
+      const isOver = await this.#reconcile(key, resource, this.#attempts.begin(key, resource, lane));
       if (isOver && !queue.isWaiting(key)) this.#settle(key);
+    } catch (error) {
+      if (!(error instanceof Canceled)) throw error;
+      this.enqueue(key, lane);
     } finally {
+      this.#attempts.end(key);
       this.#slots.leave(slot, key);
     }
   }
@@ -219,17 +285,22 @@ export class SyncedSecretController {
     return this.#slots.isHolding;
   }
 
-  /** @returns whether it came to an end; false where it begins again at once, since something changed meanwhile */
-  async #reconcile(key: string, resource: Resource, lane: Lane): Promise<boolean> {
+  /**
+   * @returns whether it came to an end; false where it begins again at once, since something changed meanwhile
+   * @throws Canceled where what it was begun under holds no more
+   */
+  async #reconcile(key: string, resource: Resource, attempt: Attempt): Promise<boolean> {
+    const { lane } = attempt;
     const { reconciler, queue, metrics, clock, log, stopping } = this.#options;
     const startedAt = clock.monotonic();
     const endWaiting = lane === "interactive" ? this.#statuses.tellWhenItLasts(key, resource) : async () => resource;
     let outcome: Outcome;
     let latest = resource;
     try {
-      outcome = await reconciler.reconcile(resource, lane);
+      outcome = await reconciler.reconcile(resource, attempt);
     } catch (error) {
       if (stopping.aborted) return true;
+      if (error instanceof Canceled) throw error;
       if (error instanceof KubeError) {
         log.warn({ syncedSecret: key, error: error.message }, "a reconcile did not come to an end; it is tried again");
         metrics.syncs.inc({ result: "error", reason: "" });
@@ -252,10 +323,10 @@ export class SyncedSecretController {
       return false;
     }
     try {
-      await this.#conclude(key, latest, outcome, lane);
+      await this.#conclude(key, latest, outcome, attempt);
     } catch (error) {
-      if (stopping.aborted || error instanceof KubeError) throw error;
-      await this.#conclude(key, latest, this.#defect(key, resource, error), lane);
+      if (stopping.aborted || error instanceof KubeError || error instanceof Canceled) throw error;
+      await this.#conclude(key, latest, this.#defect(key, resource, error), attempt);
     }
     return true;
   }
@@ -274,12 +345,15 @@ export class SyncedSecretController {
     key: string,
     resource: Resource,
     outcome: Exclude<Outcome, { kind: "again" | "nothing" }>,
-    lane: Lane,
+    attempt: Attempt,
   ): Promise<void> {
+    const { lane } = attempt;
     const { queue, clock, clockWatch, recorder, random, keys, connections, stopping } = this.#options;
     const grant = connections.grant(resource);
     const identity = grant.state === "granted" ? grant.granted.identity : undefined;
-    keys.depend(key, identity, identity ? keysInUse(resource, outcome, identity.region) : []);
+    // What is not allowed is not asked about either.
+    const isRefused = outcome.kind === "failed" && outcome.problems.some(({ reason }) => reason === "NotAllowed");
+    keys.depend(key, identity, identity && !isRefused ? keysInUse(resource, outcome, identity.region) : []);
     const summary = summarize({
       resource,
       outcome,
@@ -297,7 +371,7 @@ export class SyncedSecretController {
     const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
     for (const event of summary.events) recorder.record(regarding, { ...event, action: "Sync" });
     if (stopping.aborted) return;
-    if (summary.statusChanged && !(await this.#statuses.write(key, resource, summary.status, lane))) {
+    if (summary.statusChanged && !(await this.#statuses.write(key, resource, summary.status, attempt))) {
       queue.retry(key, priorityOf(lane));
       return;
     }
@@ -353,6 +427,7 @@ export class SyncedSecretController {
     const { connections } = this.#options;
     reindex(this.#byConnection, key, before && connections.keyFor(before), after && connections.keyFor(after));
     reindex(this.#byTarget, key, before && targetKey(before), after && targetKey(after));
+    reindex(this.#byNamespace, key, before?.metadata.namespace, after?.metadata.namespace);
   }
 
   /** Forgets a SyncedSecret that is no more. */

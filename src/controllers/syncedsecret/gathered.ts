@@ -7,6 +7,7 @@ import { parseDuration } from "../../runtime/duration.ts";
 import type { Lane } from "../../runtime/lane.ts";
 import type { Granted } from "../connection/connections.ts";
 import { leavesBy, type WhenMissing } from "./assess.ts";
+import type { Attempt } from "./attempt.ts";
 import type { Plan } from "./plan.ts";
 import type { Made, RevisionSource, Revisions } from "./revision.ts";
 import { readyOf } from "./said.ts";
@@ -24,6 +25,7 @@ export interface Gathered {
   /** Undefined under Once, where expiries are not followed. */
   whenExpired: WhenMissing | undefined;
   lane: Lane;
+  attempt: Attempt;
   /** The mark of a refresh annotation that has not been honoured yet. */
   refresh: string | undefined;
   /** What the status says of the sources. */

@@ -1,6 +1,7 @@
 import { fieldManager } from "../../api/annotations.ts";
 import type { Failure } from "../../runtime/failure.ts";
 import { applierOf, type SecretView } from "../secret-view.ts";
+import { check } from "./attempt.ts";
 import type { Gathered } from "./gathered.ts";
 import { writeFailure } from "./refused.ts";
 import { mergeManagers } from "./sweep.ts";
@@ -13,10 +14,11 @@ import type { SecretWriter } from "./write.ts";
  * @returns undefined when nothing is left; what stands in the way otherwise
  */
 export async function removeOthers(
-  { resource, target, lane }: Gathered,
+  { resource, target, attempt }: Gathered,
   view: SecretView,
   writer: SecretWriter,
 ): Promise<undefined | "again" | Failure> {
+  check(attempt);
   const { uid, namespace } = resource.metadata;
   const names = new Set([...view.controlledBy(uid!)].map((key) => key.slice(key.indexOf("/") + 1)));
   const last = resource.status?.secretRef?.name;
@@ -28,7 +30,7 @@ export async function removeOthers(
     if (!metadata) continue;
     const isOwned = applierOf(metadata) === uid;
     if (!isTarget && isOwned) {
-      const removed = await writer.remove(namespace!, name, metadata, lane);
+      const removed = await writer.remove(namespace!, name, metadata, attempt);
       if (removed.outcome === "again") return "again";
       if (removed.outcome === "refused") return removed.failure;
       continue;

@@ -8,6 +8,7 @@ import {
   type PathReference,
   referenceKey,
 } from "../../parameters/reference.ts";
+import type { IsWanted } from "../../runtime/cancellation.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { namespaceOf } from "../../runtime/fair-queue.ts";
 import type { Lane } from "../../runtime/lane.ts";
@@ -65,19 +66,18 @@ export async function readPinned(
   plan: Plan,
   status: Status | undefined,
   observer: Observer,
-  whom: { lane: Lane; resource: string },
+  whom: { lane: Lane; resource: string; isWanted?: IsWanted },
 ): Promise<Pinned> {
   const sources = status?.sources ?? [];
   const values = new Map<string, ReadonlyMap<string, Sighted>>();
   const problems: Failure[] = [];
   const read = async (reference: ParameterReference, source: Source): Promise<Sighted | undefined> => {
     const { version, versionId = version } = source;
-    const answer = await observer.valueOf(
-      { ...reference, selector: `:${versionId}` },
-      whom.lane,
-      namespaceOf(whom.resource),
-      whom.resource,
-    );
+    const answer = await observer.valueOf({ ...reference, selector: `:${versionId}` }, whom.lane, {
+      namespace: namespaceOf(whom.resource),
+      resource: whom.resource,
+      isWanted: whom.isWanted,
+    });
     if (answer.state === "failed") problems.push(answer.failure);
     // After a deletion the same number is another parameter's.
     else if (answer.state === "found" && isEqual(answer.sighted, sightIn(source))) return answer.sighted;

@@ -7,11 +7,11 @@ import type { Outages } from "../../parameters/outages.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { Failure } from "../../runtime/failure.ts";
-import type { Lane } from "../../runtime/lane.ts";
 import type { Connections } from "../connection/connections.ts";
 import type { SecretView } from "../secret-view.ts";
 import { AppliedRecords } from "./applied.ts";
 import { type Assessment, assess, labelled, type Proof } from "./assess.ts";
+import { type Attempt, awaitAws, check } from "./attempt.ts";
 import { openBlobs, type WayToKms } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
 import { decideSomewhere, madeElsewhere, saidOf } from "./failover.ts";
@@ -86,19 +86,18 @@ export class SyncedSecretReconciler {
   }
 
   /**
-   * @param lane whom the reads and writes are for
-   * @throws KubeError where the API server cannot be asked
+   * @throws KubeError where the API server cannot be asked; Canceled where what the attempt was begun under holds no more
    */
-  async reconcile(resource: SyncedSecret, lane: Lane): Promise<Outcome> {
+  async reconcile(resource: SyncedSecret, attempt: Attempt): Promise<Outcome> {
     try {
-      return await this.#gather(resource, lane);
+      return await this.#gather(resource, attempt);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       return { kind: "failed", problems: [error], hasGoodSecret: resource.status?.secretRef !== undefined };
     }
   }
 
-  async #gather(resource: SyncedSecret, lane: Lane): Promise<Outcome> {
+  async #gather(resource: SyncedSecret, attempt: Attempt): Promise<Outcome> {
     const { observer, connections, protectedNamespaces, readOnly, revisions } = this.#options;
     const dependent = `${resource.metadata.namespace}/${resource.metadata.name}`;
     if (resource.metadata.deletionTimestamp) {
@@ -142,7 +141,8 @@ export class SyncedSecretReconciler {
       whenMissing: resource.spec.refresh?.whenMissing ?? "Retain",
       whenExpired:
         resource.spec.refresh?.policy === "Once" ? undefined : (resource.spec.refresh?.whenExpired ?? "Retain"),
-      lane,
+      lane: attempt.lane,
+      attempt,
       refresh,
       warmStart: noWarmStart,
       revisions,
@@ -154,7 +154,10 @@ export class SyncedSecretReconciler {
       gathered,
       this.#options,
       (there) => this.#decide(there, dependent),
-      () => observer.depend(dependent, wantsOf(gathered)),
+      () => {
+        check(attempt);
+        observer.depend(dependent, wantsOf(gathered));
+      },
     );
     // A refresh that AWS did not answer, or that read-only kept from being applied, is still to be done.
     const isDone =
@@ -166,8 +169,9 @@ export class SyncedSecretReconciler {
   }
 
   async #decide(gathered: Gathered, dependent: string): Promise<Outcome> {
-    const { resource, granted, plan: planned, target, standing: whose, lane, refresh } = gathered;
+    const { resource, granted, plan: planned, target, standing: whose, lane, refresh, attempt } = gathered;
     const { observer, clock } = this.#options;
+    check(attempt);
     const standsInTheWay = conflict(whose, target);
     if (standsInTheWay) {
       if (whose.state !== "passing") observer.depend(dependent, []);
@@ -195,7 +199,7 @@ export class SyncedSecretReconciler {
     // A Secret that is made for the first time, or again, is not made of what has expired.
     const all = asksForExpiry(resource) && inSecret === undefined;
     const past = pastOf(gathered.warmStart, clock.now());
-    if (!isOnce) await observer.settle(planned.references, lane, { all, past });
+    if (!isOnce) await awaitAws(attempt, observer.settle(planned.references, lane, { all, past }));
     let assessment = view();
     const again = planned.references.filter((reference) => {
       const entry = observer.entry(reference);
@@ -214,7 +218,7 @@ export class SyncedSecretReconciler {
       const doubted = assessment.doubted.map(({ reference }) => reference).filter(isSilent);
       const toSee = new Set([...assessment.unknown, ...again, ...unseen, ...doubted]);
       if (toSee.size > 0) {
-        await observer.look([...toSee], lane, target.namespace);
+        await this.#look(gathered, [...toSee]);
         assessment = view();
       }
     }
@@ -234,20 +238,21 @@ export class SyncedSecretReconciler {
 
   /** Reads everything and applies it, or says why not. */
   async #write(gathered: Gathered, view: () => Assessment): Promise<Outcome> {
-    const { resource, plan: planned, lane, refresh, target } = gathered;
+    const { resource, plan: planned, lane, refresh, target, attempt } = gathered;
     const { observer, writer, vouchers } = this.#options;
     const { namespace } = target;
-    const readFor = { fresh: refresh !== undefined, namespace, resource: `${namespace}/${resource.metadata.name}` };
+    const { isWanted } = attempt;
+    const dependent = `${namespace}/${resource.metadata.name}`;
+    const readFor = { fresh: refresh !== undefined, namespace, resource: dependent, isWanted };
     const values = new Map<string, ReadonlyMap<string, Sighted>>();
     const failures = new Map<string, Failure>();
-    await Promise.all(
-      planned.references.map(async (reference) => {
-        const key = referenceKey(reference);
-        const read = await observer.values(reference, lane, readFor);
-        if (read.state === "values") values.set(key, read.values);
-        else failures.set(key, read.failure);
-      }),
-    );
+    const reads = planned.references.map(async (reference) => {
+      const key = referenceKey(reference);
+      const read = await observer.values(reference, lane, readFor);
+      if (read.state === "values") values.set(key, read.values);
+      else failures.set(key, read.failure);
+    });
+    await awaitAws(attempt, Promise.all(reads));
     const assessment = view();
     const unread = planned.entries.flatMap((entry) => {
       const failure = isFromParameters(entry) ? failures.get(referenceKey(entry.reference)) : undefined;
@@ -263,7 +268,7 @@ export class SyncedSecretReconciler {
     if (!isAllThere && !mayRetain) return this.#failed(gathered, assessment, losses(assessment));
     const missed = missedSinceDeletion(gathered, assessment, this.#options.clock.now());
     if (missed) return this.#failed(gathered, assessment, [missed]);
-    const opened = await openBlobs(gathered, this.#options);
+    const opened = await awaitAws(attempt, openBlobs(gathered, this.#options));
     if (opened.problems.length > 0) return this.#failed(gathered, assessment, opened.problems);
     const mayKeep = !isAllThere || mayHaveToKeep(gathered, vouchers);
     const live = mayKeep ? await writer.read(target.namespace, target.name, keysOf(gathered)) : undefined;
@@ -271,7 +276,7 @@ export class SyncedSecretReconciler {
   }
 
   async #apply(gathered: Gathered, assessment: Assessment, material: Material): Promise<Outcome> {
-    const { resource, plan: planned, target, granted, lane, revisions } = gathered;
+    const { resource, plan: planned, target, granted, attempt, revisions } = gathered;
     const { writer, view, vouchers, readOnly } = this.#options;
     const inSecret = revisionOf(gathered);
     const hurt = damageOf(gathered);
@@ -288,10 +293,10 @@ export class SyncedSecretReconciler {
     }
     let whose = gathered.standing as Exclude<Standing, { state: "foreign" | "passing" }>;
     if (hurt?.unrecorded && whose.state === "ours" && target.policy !== "Merge") {
-      const restored = await writer.restoreRecord(target, whose.metadata, lane);
+      const restored = await writer.restoreRecord(target, whose.metadata, attempt);
       if (restored) whose = { state: "ours", metadata: restored };
     }
-    const write = await writer.apply(resource, target, whose, built.data, { revision: made, kept }, lane);
+    const write = await writer.apply(resource, target, whose, built.data, { revision: made, kept }, attempt);
     if (write.outcome === "refused") this.#applied.unsure(resource);
     if (write.outcome === "again") return { kind: "again" };
     if (write.outcome === "refused") {
@@ -338,7 +343,7 @@ export class SyncedSecretReconciler {
    * where the Secret, or what was said of it, vouches for what the status lists.
    */
   async #keepOnce(gathered: Gathered, dependent: string): Promise<Outcome> {
-    const { resource, plan: planned, target, granted, lane, revisions } = gathered;
+    const { resource, plan: planned, target, granted, attempt, revisions } = gathered;
     const { observer, writer, view, readOnly } = this.#options;
     const inSecret = revisionOf(gathered);
     const hurt = damageOf(gathered);
@@ -351,7 +356,7 @@ export class SyncedSecretReconciler {
       let sources = vouched ? listed.sources : undefined;
       if (!vouched && !isForeign) {
         observer.depend(dependent, wantsOf(gathered));
-        await observer.look(planned.references, lane, target.namespace);
+        await this.#look(gathered, planned.references);
         const known = (reference: Reference) => observer.entry(reference);
         sources = assess(planned, known, granted, target.namespace, "Retain").sources;
         if (!revisions.isOf(inSecret, madeFrom(gathered, sources))) sources = [];
@@ -371,12 +376,20 @@ export class SyncedSecretReconciler {
         : `it is not known any more what Secret ${target.name} was made from: change the spec, or set the annotation keyferry.io/refresh, to have it made anew`;
       return this.#failed(gathered, listed, [new Failure("SourceGone", "wait", message)]);
     }
-    const pinned = await readPinned(planned, resource.status, observer, { lane, resource: dependent });
-    const opened = await openBlobs(gathered, this.#options);
+    const whom = { ...attempt, resource: dependent };
+    const pinned = await awaitAws(attempt, readPinned(planned, resource.status, observer, whom));
+    const opened = await awaitAws(attempt, openBlobs(gathered, this.#options));
     if (!pinned.ok || opened.problems.length > 0) {
       return this.#failed(gathered, listed, [...(pinned.ok ? [] : pinned.problems), ...opened.problems]);
     }
     return this.#apply(gathered, listed, { ...opened, values: pinned.values, live: undefined });
+  }
+
+  /** Looks at references without decryption. */
+  #look({ lane, target, attempt }: Gathered, references: readonly Reference[]): Promise<void> {
+    const { isWanted } = attempt;
+    const looks = this.#options.observer.look(references, lane, { namespace: target.namespace, isWanted });
+    return awaitAws(attempt, looks);
   }
 
   /** @param _proof AWS's own word, to this process, that a source is gone or has expired: there is no deletion without */
@@ -386,7 +399,7 @@ export class SyncedSecretReconciler {
     const problems = losses(assessment);
     const common = { kind: "failed", problems, hasGoodSecret: false, ...heard(assessment) } as const;
     if (!present || this.#options.readOnly || target.policy === "Merge") return common;
-    const removed = await this.#options.writer.remove(target.namespace, target.name, present, gathered.lane);
+    const removed = await this.#options.writer.remove(target.namespace, target.name, present, gathered.attempt);
     if (removed.outcome === "again") return { kind: "again" };
     if (removed.outcome === "refused") return { ...common, problems: [removed.failure] };
     return { ...common, wrote: "deleted" };

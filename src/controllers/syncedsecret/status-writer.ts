@@ -4,9 +4,8 @@ import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
 import type { View } from "../../kube/store.ts";
-import type { WritePlaces } from "../../kube/write-places.ts";
+import type { WritePlaces, WriteTurn } from "../../kube/write-places.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Lane } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
 import { conditionsAfter, isSame } from "../conditions.ts";
 import { Overlay } from "../overlay.ts";
@@ -58,8 +57,8 @@ export class StatusWriter {
     return status ? { ...cached, status } : cached;
   }
 
-  /** @returns whether there is nothing left to write; false where it has to be tried again */
-  async write(key: string, resource: Resource, status: Status, lane: Lane): Promise<boolean> {
+  /** @throws Canceled @returns whether there is nothing left to write; false where it has to be tried again */
+  async write(key: string, resource: Resource, status: Status, turn: WriteTurn): Promise<boolean> {
     const { client, writes, log, resources, readOnly } = this.#options;
     if (readOnly && this.#isAnothers(key)) {
       this.#unwritten.set(key, { status, resourceVersion: resources.get(key)?.metadata.resourceVersion });
@@ -75,7 +74,7 @@ export class StatusWriter {
     this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
     try {
       const written = await writes.run(
-        lane,
+        turn,
         namespace!,
         () => client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" }),
         "status",

@@ -3,9 +3,8 @@ import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import { type KubeObject, type ObjectMeta, secrets } from "../../kube/resource.ts";
 import { applySecret, deleteSecret, sweepSecret } from "../../kube/secret.ts";
-import type { WritePlaces } from "../../kube/write-places.ts";
+import type { WritePlaces, WriteTurn } from "../../kube/write-places.ts";
 import { Failure } from "../../runtime/failure.ts";
-import type { Lane } from "../../runtime/lane.ts";
 import { controllerOf, type SecretView } from "../secret-view.ts";
 import { recordOf } from "./record.ts";
 import { writeFailure } from "./refused.ts";
@@ -41,7 +40,7 @@ export class SecretWriter {
     standing: Exclude<Standing, { state: "foreign" | "passing" }>,
     data: ReadonlyMap<string, Uint8Array>,
     made: { revision: string; kept: ReadonlySet<string> },
-    lane: Lane,
+    turn: WriteTurn,
   ): Promise<Write> {
     const { namespace, name, manager, policy } = target;
     const present = standing.state === "absent" ? undefined : standing.metadata;
@@ -53,7 +52,7 @@ export class SecretWriter {
       const expect = present
         ? ({ state: "present", resourceVersion: present.resourceVersion!, uid: present.uid! } as const)
         : ({ state: "absent" } as const);
-      const result = await this.#writes.run(lane, namespace, () =>
+      const result = await this.#writes.run(turn, namespace, () =>
         applySecret(this.#client, { object, expect, fieldManager: manager, force }),
       );
       if (result.outcome === "written") {
@@ -75,7 +74,7 @@ export class SecretWriter {
    * Gives the record of who set what back to a Secret of ours from which it was wiped. Without it the API server would
    * take every key for somebody else's, and a key that is dropped later would stay.
    */
-  async restoreRecord(target: Target, metadata: ObjectMeta, lane: Lane): Promise<ObjectMeta | undefined> {
+  async restoreRecord(target: Target, metadata: ObjectMeta, turn: WriteTurn): Promise<ObjectMeta | undefined> {
     const { namespace, name } = target;
     const live = await this.#client.get<KubeObject & { data?: Record<string, string> }>(secrets, namespace, name);
     const keys = Object.keys(live.data ?? {});
@@ -91,7 +90,7 @@ export class SecretWriter {
     };
     try {
       const fieldManager = target.manager;
-      const restored = await this.#writes.run(lane, namespace, () =>
+      const restored = await this.#writes.run(turn, namespace, () =>
         this.#client.mergePatch<KubeObject>(secrets, namespace, name, patch, { fieldManager }),
       );
       this.#view.wrote(namespace, name, restored.metadata, live.metadata.resourceVersion);
@@ -103,11 +102,11 @@ export class SecretWriter {
   }
 
   /** Deletes a Secret of ours, if it is still the one that was looked at. */
-  async remove(namespace: string, name: string, metadata: ObjectMeta, lane: Lane): Promise<Write> {
+  async remove(namespace: string, name: string, metadata: ObjectMeta, turn: WriteTurn): Promise<Write> {
     this.#view.writing(namespace, name);
     try {
       const expect = { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! };
-      const result = await this.#writes.run(lane, namespace, () => deleteSecret(this.#client, namespace, name, expect));
+      const result = await this.#writes.run(turn, namespace, () => deleteSecret(this.#client, namespace, name, expect));
       if (result.outcome === "lookAgain") {
         this.#view.doubt(namespace, name);
         return { outcome: "again" };

@@ -1,0 +1,231 @@
+import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
+import type { Identities, Identity, IdentitySpec } from "../../src/aws/identity.ts";
+import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
+import { Engine } from "../../src/controllers/engine.ts";
+import { recordOf } from "../../src/controllers/syncedsecret/record.ts";
+import type { KubeClient } from "../../src/kube/client.ts";
+import { KubeError } from "../../src/kube/errors.ts";
+import { type KubeObject, type Resource, secrets, syncedSecrets } from "../../src/kube/resource.ts";
+import { type Change, Store } from "../../src/kube/store.ts";
+import { runWorkers } from "../../src/kube/work-queue.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import { silent } from "../../src/runtime/log.ts";
+import { Sealed } from "../../src/runtime/sealed.ts";
+import { FakeClock } from "./clock.ts";
+import { FakeAws } from "./fake-aws.ts";
+
+/** A write that the API server was asked for, at an instant of the clock's monotonic milliseconds. */
+export interface WriteSeen {
+  at: number;
+  kind: "secret" | "status" | "delete";
+  /** namespace/name. */
+  key: string;
+}
+
+/**
+ * The engine and its workers over a clock that is stepped, Parameter Store in memory, and an API server that takes every
+ * write. A test shows it what a watch would.
+ */
+export class EngineRig {
+  readonly clock = new FakeClock();
+  readonly aws = new FakeAws(() => this.clock.now());
+  readonly engine: Engine;
+  readonly writes: WriteSeen[] = [];
+  /** When AWS was asked, and for what: names of parameters, paths, ids of keys. */
+  readonly asked: { at: number; names: readonly string[] }[] = [];
+  /** Secrets that hold credentials, by namespace/name: the access key id. */
+  readonly credentials = new Map<string, string>();
+  /** Called before the API server answers a write. */
+  holdWrite: ((write: WriteSeen) => void | Promise<void>) | undefined;
+  readonly #stores = {
+    syncedSecrets: new Store<SyncedSecret & KubeObject>(),
+    secrets: new Store<KubeObject>(),
+    connections: new Store<AnyConnection & KubeObject>(),
+    clusterConnections: new Store<AnyConnection & KubeObject>(),
+    namespaces: new Store<KubeObject>(),
+  };
+  readonly #identities = new Map<string, Identity>();
+  readonly #stop = new AbortController();
+  #versions = 100;
+
+  constructor() {
+    const client = { ...this.#client(), create: async (_: Resource, object: KubeObject) => object };
+    this.engine = new Engine(
+      {
+        client: client as unknown as KubeClient,
+        identities: { get: (spec: IdentitySpec) => this.#identity(spec) } as unknown as Identities,
+        metrics: new Metrics(),
+        clock: this.clock,
+        random: () => 0.5,
+        log: silent,
+        settings: {
+          namespaces: [],
+          readOnly: false,
+          protectedNamespaces: new Set(),
+          missingGraceMs: 300_000,
+          perObjectMetrics: false,
+          clusterName: "",
+          instance: "test",
+        },
+      },
+      this.#stores,
+    );
+  }
+
+  /** Starts the workers; what is shown from here on is a person's. */
+  start(): void {
+    const { queues, connections, syncedSecrets: controller } = this.engine;
+    const common = { concurrency: Number.POSITIVE_INFINITY, signal: this.#stop.signal, log: silent };
+    void runWorkers(queues.connections, { ...common, handle: (key) => connections.handle(key) });
+    controller.begin();
+    void runWorkers(queues.syncedSecrets, { ...common, handle: (key) => controller.handle(key) });
+  }
+
+  stop(): void {
+    this.#stop.abort();
+    this.engine.observer.stop();
+    this.engine.outages.stop();
+    this.engine.keys.stop();
+  }
+
+  /** Has time pass in steps of 100 ms. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 100) await this.clock.advance(Math.min(left, 100));
+  }
+
+  namespace(name: string, labels: Record<string, string> = {}): void {
+    this.#show(this.#stores.namespaces, { metadata: { name, labels } }, (change) =>
+      this.engine.namespaceChanged(change),
+    );
+  }
+
+  connection(namespace: string | undefined, name: string, spec: object): void {
+    const kind = namespace === undefined ? "ClusterAWSConnection" : "AWSConnection";
+    const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
+    const object = { apiVersion: "keyferry.io/v1alpha1", kind, metadata, spec } as unknown as AnyConnection &
+      KubeObject;
+    this.#show(this.#connections(namespace), object, (change) => this.engine.connections.changed(kind, change));
+  }
+
+  deleteConnection(namespace: string | undefined, name: string): void {
+    const kind = namespace === undefined ? "ClusterAWSConnection" : "AWSConnection";
+    const store = this.#connections(namespace);
+    const object = store.get(namespace === undefined ? name : `${namespace}/${name}`)!;
+    for (const change of store.remove(object)) this.engine.connections.changed(kind, change);
+  }
+
+  synced(namespace: string, name: string, spec: SyncedSecretSpec): void {
+    const object = { apiVersion: "keyferry.io/v1alpha1", kind: "SyncedSecret", metadata: { name, namespace }, spec };
+    this.#show(this.#stores.syncedSecrets, object as SyncedSecret & KubeObject, (change) =>
+      this.engine.syncedSecrets.changed(change),
+    );
+  }
+
+  deleteSynced(namespace: string, name: string): void {
+    const store = this.#stores.syncedSecrets;
+    for (const change of store.remove(store.get(`${namespace}/${name}`)!)) this.engine.syncedSecrets.changed(change);
+  }
+
+  status(key: string): SyncedSecret["status"] {
+    return this.#stores.syncedSecrets.get(key)?.status;
+  }
+
+  /** Keys of the Secrets that were written after an instant. */
+  secretsAfter(at: number): string[] {
+    return this.writes.filter((write) => write.kind === "secret" && write.at > at).map(({ key }) => key);
+  }
+
+  /** What AWS was asked for after an instant. */
+  askedAfter(at: number): string[] {
+    return this.asked.filter((call) => call.at > at).flatMap(({ names }) => names);
+  }
+
+  #connections(namespace: string | undefined) {
+    return namespace === undefined ? this.#stores.clusterConnections : this.#stores.connections;
+  }
+
+  /** Puts an object into a store as a watch would show it: with a uid, and a generation that counts its specs. */
+  #show<T extends KubeObject>(store: Store<T>, object: T, told: (change: Change<T>) => void): void {
+    const { namespace, name } = object.metadata;
+    const before = store.get(namespace === undefined ? name! : `${namespace}/${name}`);
+    this.#versions += 1;
+    const metadata = {
+      uid: before?.metadata.uid ?? `uid-${this.#versions}`,
+      generation: (before?.metadata.generation ?? 0) + 1,
+      resourceVersion: String(this.#versions),
+      ...object.metadata,
+    };
+    for (const change of store.put({ ...before, ...object, metadata })) told(change);
+  }
+
+  #identity(spec: IdentitySpec): Identity {
+    const key = spec.credentials.kind === "static" ? spec.credentials.accessKeyId : "default";
+    const known = this.#identities.get(key);
+    if (known) return known;
+    const made = this.aws.identity(key, spec.region);
+    const note = (names: readonly string[]) => this.asked.push({ at: this.clock.monotonic(), names: [...names] });
+    const { ssm } = made;
+    const identity: Identity = {
+      ...made,
+      ssm: {
+        getParameters: (names, options) => {
+          note(names);
+          return ssm.getParameters(names, options);
+        },
+        getParameter: (name, options) => {
+          note([name]);
+          return ssm.getParameter(name, options);
+        },
+        getParametersByPath: (query) => {
+          note([query.path]);
+          return ssm.getParametersByPath(query);
+        },
+        describeParameters: (query) => {
+          note(query.names ?? [query.path!.name]);
+          return ssm.describeParameters(query);
+        },
+      },
+      kms: {
+        decrypt: async ({ keyId = "key" }) => {
+          note([keyId]);
+          return { plaintext: Sealed.text("blob"), keyId, requestId: "1" };
+        },
+        describeKey: async (keyId) => {
+          note([keyId]);
+          throw new KubeError("other", "no keys here");
+        },
+      } as Partial<Identity["kms"]> as Identity["kms"],
+    };
+    this.#identities.set(key, identity);
+    return identity;
+  }
+
+  #client() {
+    const write = async (kind: WriteSeen["kind"], { namespace, name }: KubeObject["metadata"]) => {
+      const seen = { at: this.clock.monotonic(), kind, key: `${namespace}/${name}` };
+      this.writes.push(seen);
+      await this.holdWrite?.(seen);
+    };
+    return {
+      get: async (resource: Resource, namespace: string, name: string) => {
+        const accessKeyId = this.credentials.get(`${namespace}/${name}`);
+        if (resource !== secrets || accessKeyId === undefined) throw new KubeError("notFound", `no ${name}`);
+        const text = (value: string) => Buffer.from(value).toString("base64");
+        return { data: { AWS_ACCESS_KEY_ID: text(accessKeyId), AWS_SECRET_ACCESS_KEY: text("secret") } };
+      },
+      apply: async (
+        resource: Resource,
+        object: KubeObject & { data?: object },
+        { fieldManager }: { fieldManager: string },
+      ) => {
+        const isSecret = resource === secrets;
+        if (isSecret || resource === syncedSecrets) await write(isSecret ? "secret" : "status", object.metadata);
+        this.#versions += 1;
+        const managedFields = [recordOf(fieldManager, Object.keys(object.data ?? {}), object.metadata)];
+        const version = { uid: "uid", resourceVersion: String(this.#versions) };
+        return { ...object, metadata: { ...object.metadata, ...version, managedFields } };
+      },
+      delete: async (_: Resource, namespace: string, name: string) => write("delete", { namespace, name }),
+    };
+  }
+}
