@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { type Command, InvalidArgumentError } from "commander";
+import { systemClock } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
 import { Estimate } from "./cost-estimate.ts";
 import { meteredCosts, samplesIn } from "./cost-metrics.ts";
@@ -113,7 +114,7 @@ async function fetched(url: string): Promise<{ text: string; at: number }> {
       if (size > metricsBytes)
         throw new Failure("TooLarge", "stalled", `${url} answers more than ${metricsBytes} bytes`);
     }
-    return { text: Buffer.concat(pieces).toString("utf8"), at: Date.now() };
+    return { text: Buffer.concat(pieces).toString("utf8"), at: systemClock.now() };
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure("Unreachable", "retry", `${url} does not answer`);
@@ -122,7 +123,7 @@ async function fetched(url: string): Promise<{ text: string; at: number }> {
 
 /** When a file was last written, which is when the metrics in it were read. */
 async function writtenAt(file: string): Promise<number> {
-  return file === "-" ? Date.now() : (await stat(file)).mtimeMs;
+  return file === "-" ? systemClock.now() : (await stat(file)).mtimeMs;
 }
 
 function parseCount(text: string): number {

@@ -33,10 +33,12 @@ interface Series {
   event: EventObject;
   /** Times that it happened. */
   count: number;
+  /** When it happened last: milliseconds since the epoch for the Event, monotonic ones for what is reckoned from it. */
+  lastSeenAt: number;
   lastAt: number;
   /** The count that the server has; 0 while it has no Event. */
   toldCount: number;
-  /** When it was last to be told. */
+  /** Monotonic milliseconds when it was last to be told. */
   toldAt: number;
   /** Whether a write of it waits or is under way. */
   isWaiting: boolean;
@@ -66,18 +68,19 @@ export class EventRecorder {
   /** Notes what happened to an object. */
   record(regarding: Regarding, happening: Happening): void {
     const { clock, reportingController: controller, reportingInstance: instance } = this.#options;
-    const now = clock.now();
+    const [seenAt, now] = [clock.now(), clock.monotonic()];
     const key = seriesKey(regarding, happening);
     const running = this.#series.get(key);
     if (running && now - running.lastAt < finishMs) {
       running.count++;
       running.lastAt = now;
+      running.lastSeenAt = seenAt;
       if (running.count === 2) this.#tell(running, now);
       return;
     }
     if (running) this.#finish(key, running, now);
-    const event = eventOf(regarding, happening, { controller, instance }, now, this.#serial++);
-    const series = { event, count: 1, lastAt: now, toldCount: 0, toldAt: now, isWaiting: false };
+    const event = eventOf(regarding, happening, { controller, instance }, seenAt, this.#serial++);
+    const series = { event, count: 1, lastSeenAt: seenAt, lastAt: now, toldCount: 0, toldAt: now, isWaiting: false };
     this.#series.set(key, series);
     if (this.#series.size > mostSeries) this.#series.delete(this.#series.keys().next().value!);
     this.#tell(series, now);
@@ -91,7 +94,7 @@ export class EventRecorder {
    */
   async flush(withinMs?: number): Promise<void> {
     const { clock } = this.#options;
-    const now = clock.now();
+    const now = clock.monotonic();
     for (const series of this.#series.values()) if (series.count > series.toldCount) this.#tell(series, now);
     this.#hurry.abort();
     if (withinMs === undefined) await this.#writing;
@@ -101,7 +104,7 @@ export class EventRecorder {
 
   /** Every six minutes: ends what no longer repeats, and writes how far the rest has come. */
   #lookThrough(): void {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonic();
     for (const [key, series] of this.#series) {
       if (now - series.lastAt >= finishMs) this.#finish(key, series, now);
       else if (series.count > series.toldCount && now - series.toldAt >= refreshMs) this.#tell(series, now);
@@ -135,7 +138,7 @@ export class EventRecorder {
       await this.#write(next);
       next.isWaiting = false;
       // The first repetition came while the Event was being made.
-      if (isFirst && next.toldCount === 1 && next.count > 1) this.#tell(next, this.#options.clock.now());
+      if (isFirst && next.toldCount === 1 && next.count > 1) this.#tell(next, this.#options.clock.monotonic());
     }
     this.#writing = undefined;
   }
@@ -160,9 +163,9 @@ export class EventRecorder {
 
   async #send(series: Series): Promise<void> {
     const { client } = this.#options;
-    const { event, count, lastAt, toldCount } = series;
+    const { event, count, lastSeenAt, toldCount } = series;
     // The server takes a series from two on.
-    const progress = count > 1 ? { series: { count, lastObservedTime: microTime(lastAt) } } : {};
+    const progress = count > 1 ? { series: { count, lastObservedTime: microTime(lastSeenAt) } } : {};
     const { namespace, name } = event.metadata;
     if (toldCount > 0) {
       try {

@@ -108,6 +108,25 @@ describe("what happens once", () => {
 });
 
 describe("what repeats", () => {
+  test.each([
+    ["back a day", -24 * 60 * minute],
+    ["on a day", 24 * 60 * minute],
+  ])("is one series for six minutes, and no longer, when the clock is set %s", async (_, ms) => {
+    const { clock, kept, writes, recorder } = recording();
+    recorder.record(regarding, synced);
+    await clock.advance(minute);
+    clock.setAhead(ms);
+    recorder.record(regarding, synced);
+    await settle();
+    expect(writes.map(({ verb }) => verb)).toEqual(["create", "patch"]);
+    const observed = new Date(clock.now()).toISOString().replace("Z", "000Z");
+    expect([...kept.values()][0]!.series!.lastObservedTime).toBe(observed);
+    await clock.advance(10 * minute);
+    recorder.record(regarding, synced);
+    await settle();
+    expect(writes.map(({ verb }) => verb)).toEqual(["create", "patch", "create"]);
+  });
+
   test("becomes a series of the same Event at its first repetition, whatever the object's version", async () => {
     const { clock, kept, writes, recorder } = recording();
     recorder.record({ ...regarding, resourceVersion: "1" }, synced);
