@@ -5,6 +5,7 @@ import { CredentialsUnavailable } from "./credentials.ts";
 import { denial } from "./denial.ts";
 import { AddressRefused } from "./endpoints.ts";
 import { AwsFailure, actionOf, type CallContext, type FailureScope } from "./failure.ts";
+import { ProxyFailed } from "./handler.ts";
 import { queueRowOf } from "./queue-table.ts";
 import { roleRefusal } from "./role-denial.ts";
 import { type Row, rows, serviceOf, tryAgain } from "./table.ts";
@@ -32,6 +33,7 @@ export function classify(error: unknown, about: CallContext): AwsFailure {
   if (error instanceof CredentialsUnavailable) return credentialsUnavailable(error, about);
   if (error instanceof Closed) return stopped(about);
   if (error instanceof AddressRefused) return addressRefused(error, about);
+  if (error instanceof ProxyFailed) return proxyFailed(error, about);
   if (error instanceof BodyTooLarge) return unreachable("InvalidAnswer", "sent an answer that is too long", about);
   const thrown = (typeof error === "object" && error !== null ? error : {}) as Thrown;
   const requestId = requestIdOf(thrown);
@@ -120,10 +122,15 @@ const network: ReadonlyMap<string, string> = new Map([
   ["EHOSTUNREACH", "cannot be reached: check the network and the VPC endpoint"],
   ["ENETUNREACH", "cannot be reached: check the network and the VPC endpoint"],
   ["EPROTO", "does not speak TLS there: check the endpoint"],
+  ["ERR_SSL_WRONG_VERSION_NUMBER", "does not speak TLS there: check the endpoint"],
 ]);
 
 /** OpenSSL's and node's words for a certificate that is not trusted. */
 const certificate = /^(CERT_[A-Z_]+|ERR_TLS_[A-Z_]+|[A-Z_]*SELF_SIGNED_CERT[A-Z_]*|UNABLE_TO_[A-Z_]+)$/;
+
+function isCertificate(code: string): boolean {
+  return certificate.test(code) || code.startsWith("ERR_SSL_");
+}
 
 function fromNetwork(thrown: Thrown, about: CallContext): AwsFailure | undefined {
   const code = identifier(thrown.code);
@@ -131,10 +138,35 @@ function fromNetwork(thrown: Thrown, about: CallContext): AwsFailure | undefined
   const timedOut = code === "ETIMEDOUT" || (thrown.name === "TimeoutError" && !says);
   if (timedOut) return deadlinePassed(about);
   if (says) return unreachable("NetworkError", says, about);
-  if (certificate.test(code) || code.startsWith("ERR_SSL_")) {
-    return unreachable("NetworkError", "shows a TLS certificate that is not trusted: check the endpoint", about);
+  if (isCertificate(code)) {
+    const what =
+      "shows a TLS certificate that is not trusted: check the endpoint, or give its CA by NODE_EXTRA_CA_CERTS";
+    return unreachable("NetworkError", what, about);
   }
   return undefined;
+}
+
+/** Node's code of an answer to CONNECT that is no success; `statusCode` is the answer's. */
+const tunnelRefused = "ERR_PROXY_TUNNEL";
+
+/** A request that went through a proxy: what failed is the proxy, or the way behind it. */
+function proxyFailed({ proxy, host, cause }: ProxyFailed, about: CallContext): AwsFailure {
+  if (cause instanceof AddressRefused) return addressRefused(cause, about);
+  const thrown = (typeof cause === "object" && cause !== null ? cause : {}) as Thrown & { statusCode?: unknown };
+  const through = `through the proxy ${proxy.label} that ${proxy.variable} names`;
+  const failed = (what: string) => unreachable("NetworkError", `cannot be reached ${through}: ${what}`, about);
+  const code = identifier(thrown.code);
+  if (code === tunnelRefused) {
+    if (thrown.statusCode === 407) return failed(`it asks for a user and a password: put them into ${proxy.variable}`);
+    if (thrown.statusCode === 403) return failed(`it does not let ${host} through: allow it there, or set NO_PROXY`);
+    return failed(`it could not reach ${host}`);
+  }
+  if (isCertificate(code)) {
+    return failed("its TLS certificate is not trusted: give the proxy's CA by NODE_EXTRA_CA_CERTS");
+  }
+  const known = network.get(code)?.split(":", 1)[0];
+  if (known) return failed(`it ${known}: check ${proxy.variable} and NO_PROXY`);
+  return classify(cause, about);
 }
 
 function notUnderstood(about: CallContext): AwsFailure {

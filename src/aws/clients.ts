@@ -1,12 +1,12 @@
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { STSClient } from "@aws-sdk/client-sts";
+import { noProxies, type Proxies } from "../runtime/proxies.ts";
 import { bodyBytes, boundedBody, queueBodyBytes } from "./body.ts";
 import type { CredentialProvider, Credentials } from "./credentials.ts";
-import { guardedLookup, type Lookup } from "./endpoints.ts";
+import type { Lookup } from "./endpoints.ts";
+import { Handlers } from "./handler.ts";
 import type { IdentitySpec } from "./identity.ts";
 import { longestWaitMs } from "./sqs.ts";
 
@@ -17,6 +17,8 @@ export interface ClientSettings {
   connectTimeoutMs: number;
   callTimeoutMs: number;
   lookup?: Lookup;
+  /** The proxies of the environment; none when left out. */
+  proxies?: Proxies;
 }
 
 /** One identity's clients of the SDK, which share their sockets. */
@@ -43,17 +45,13 @@ const socketsAtMost = 50;
  */
 export function makeClients(spec: IdentitySpec, settings: ClientSettings, credentials: CredentialProvider): Clients {
   const { userAgent, connectTimeoutMs, callTimeoutMs } = settings;
-  const sockets = { keepAlive: true, maxSockets: socketsAtMost, lookup: guardedLookup(settings) };
-  const httpAgent = new HttpAgent(sockets);
-  const httpsAgent = new HttpsAgent(sockets);
-  const { region, endpoints = {}, useFIPS, useDualStack } = spec;
-  const handler = (requestTimeout: number) => ({
-    httpAgent,
-    httpsAgent,
-    connectionTimeout: connectTimeoutMs,
-    requestTimeout,
-    throwOnRequestTimeout: true,
+  const { proxies = noProxies, allowInsecureEndpoints, lookup } = settings;
+  const handlers = new Handlers({
+    ...{ proxies, allowInsecureEndpoints, connectTimeoutMs },
+    ...(lookup ? { lookup } : {}),
+    maxSockets: socketsAtMost,
   });
+  const { region, endpoints = {}, useFIPS, useDualStack } = spec;
   const shared = {
     region,
     credentials,
@@ -65,7 +63,7 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings, creden
     streamCollector: boundedBody(bodyBytes),
     // The environment says who we are, and whom we talk to (AWS_ENDPOINT_URL) only where that may be an emulator.
     ignoreConfiguredEndpointUrls: !settings.allowInsecureEndpoints,
-    requestHandler: handler(callTimeoutMs),
+    requestHandler: handlers.handler(callTimeoutMs),
     ...(useFIPS === undefined ? {} : { useFipsEndpoint: useFIPS }),
     ...(useDualStack === undefined ? {} : { useDualstackEndpoint: useDualStack }),
   };
@@ -96,15 +94,14 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings, creden
         md5: false,
         streamCollector: boundedBody(queueBodyBytes),
         // A receive may wait at AWS; what may not is bounded by the operator's clock (see calls.ts).
-        requestHandler: handler(callTimeoutMs + longestWaitMs),
+        requestHandler: handlers.handler(callTimeoutMs + longestWaitMs),
       });
       return sqs;
     },
     stsAs: (other) => new STSClient({ ...at(endpoints.sts), credentials: other }),
     credentials,
     destroy() {
-      httpAgent.destroy();
-      httpsAgent.destroy();
+      handlers.destroy();
     },
   };
 }

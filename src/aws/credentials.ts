@@ -1,3 +1,5 @@
+import { noProxies, type Proxies } from "../runtime/proxies.ts";
+import { Handlers } from "./handler.ts";
 import type { CredentialSource } from "./identity.ts";
 
 /** What a request is signed with. */
@@ -23,20 +25,22 @@ type Chain = (options: { callerClientConfig: { region: () => Promise<string> } }
 
 let chain: Promise<Chain> | undefined;
 
+const chainHandlers = { allowInsecureEndpoints: true, maxSockets: 50, connectTimeoutMs: 3_000 };
+
 /**
  * The operator's own credentials, from the first place of the SDK's chain that has any: environment, files, web identity
  * token (IRSA), container (Pod Identity), instance. One for the process: the chain remembers what it got, and the
  * clients of every region share it. It has connections of its own, which may reach the instance's metadata. Its code is
  * loaded at the first use.
  */
-async function operatorsOwn(region: string, sessionName: string): Promise<Credentials> {
+async function operatorsOwn(region: string, sessionName: string, proxies: Proxies): Promise<Credentials> {
   chain ??= import("@aws-sdk/credential-providers").then(({ fromNodeProviderChain }) =>
     fromNodeProviderChain({
       // Part of the caller's ARN, which messages show: the SDK's own holds the time.
       roleSessionName: process.env.AWS_ROLE_SESSION_NAME ?? sessionName,
-      clientConfig: {
-        requestHandler: { connectionTimeout: 3_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
-      },
+      // Of the STS and SSO clients alone: what asks a link-local address for credentials never goes by a proxy. Where
+      // they are the environment says (AWS_ENDPOINT_URL), and no connection.
+      clientConfig: { requestHandler: new Handlers({ ...chainHandlers, proxies }).handler(5_000) },
     }),
   );
   try {
@@ -52,9 +56,15 @@ async function operatorsOwn(region: string, sessionName: string): Promise<Creden
  *
  * @param region whose STS exchanges the operator's token, where it has one
  * @param sessionName under which it does; the first that is asked with holds for the process
+ * @param proxies by which it does; the first too
  */
-export function credentialsOf(source: CredentialSource, region: string, sessionName: string): CredentialProvider {
-  if (source.kind === "default") return () => operatorsOwn(region, sessionName);
+export function credentialsOf(
+  source: CredentialSource,
+  region: string,
+  sessionName: string,
+  proxies: Proxies = noProxies,
+): CredentialProvider {
+  if (source.kind === "default") return () => operatorsOwn(region, sessionName, proxies);
   const { accessKeyId, secretAccessKey, sessionToken } = source;
   const text = (sealed: { reveal(): Uint8Array }) => Buffer.from(sealed.reveal()).toString("utf8");
   return async () => ({

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import type { Proxies } from "../runtime/proxies.ts";
 import type { Sealed } from "../runtime/sealed.ts";
 import { type Caller, Callers } from "./caller.ts";
 import { type SendCall, sender } from "./calls.ts";
@@ -75,6 +76,8 @@ export interface IdentitiesOptions {
   callTimeoutMs?: number;
   /** How host names are looked up; the system's way. */
   lookup?: Lookup;
+  /** The proxies of the environment; none when left out. */
+  proxies?: Proxies;
 }
 
 /** The identities in use: equal specs are one, each with one set of SDK clients, made at its first call. */
@@ -87,13 +90,15 @@ export class Identities {
 
   constructor(options: IdentitiesOptions) {
     this.#options = options;
-    const { allowInsecureEndpoints, userAgent, connectTimeoutMs = 3_000, callTimeoutMs = 10_000, lookup } = options;
+    const { allowInsecureEndpoints, userAgent, connectTimeoutMs = 3_000, callTimeoutMs = 10_000 } = options;
+    const { lookup, proxies } = options;
     this.#settings = {
       allowInsecureEndpoints,
       userAgent,
       connectTimeoutMs,
       callTimeoutMs,
       ...(lookup ? { lookup } : {}),
+      ...(proxies ? { proxies } : {}),
     };
   }
 
@@ -129,7 +134,7 @@ export class Identities {
     const { callTimeoutMs } = this.#settings;
     const name = sessionName(clusterName, spec.namespace);
     // The operator's own session is one for all, whichever namespace asks first.
-    const start = credentialsOf(spec.credentials, spec.region, sessionName(clusterName));
+    const start = credentialsOf(spec.credentials, spec.region, sessionName(clusterName), this.#settings.proxies);
     const borrow = async <T>(use: (clients: Clients) => Promise<T>): Promise<T> => {
       if (this.#isStopped) throw new Closed();
       this.#touch(member);

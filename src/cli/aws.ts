@@ -8,6 +8,7 @@ import { parseKeyRef } from "../aws/names.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
+import { Proxies } from "../runtime/proxies.ts";
 import { UsageError } from "./usage.ts";
 import { version } from "./version.ts";
 
@@ -26,10 +27,12 @@ const tries = { most: 4, firstWaitMs: 500 };
  */
 export class PersonsKms {
   readonly #flags: AwsFlags;
+  readonly #proxies = new Proxies(process.env);
   readonly #clients: Clients[] = [];
   readonly #ports = new Map<string, KmsEncryptPort>();
   #default: string | undefined;
 
+  /** @throws Failure where the environment names a proxy that cannot be used */
   constructor(flags: AwsFlags) {
     this.#flags = flags;
   }
@@ -52,8 +55,9 @@ export class PersonsKms {
     const userAgent = `keyferry/${version}`;
     const times = { connectTimeoutMs: 3_000, callTimeoutMs: 10_000 };
     const spec = { region: where, credentials: { kind: "default" } } as const;
-    const credentials = credentialsOf(spec.credentials, where, "keyferry");
-    const clients = makeClients(spec, { allowInsecureEndpoints, userAgent, ...times }, credentials);
+    const credentials = credentialsOf(spec.credentials, where, "keyferry", this.#proxies);
+    const settings = { allowInsecureEndpoints, userAgent, ...times, proxies: this.#proxies };
+    const clients = makeClients(spec, settings, credentials);
     this.#clients.push(clients);
     const call = sender({
       borrow: (use) => use(clients),

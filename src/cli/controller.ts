@@ -15,6 +15,7 @@ import { type Clock, systemClock } from "../runtime/clock.ts";
 import { defectOf } from "../runtime/defect.ts";
 import { IdleCollection } from "../runtime/idle-collection.ts";
 import type { Log } from "../runtime/log.ts";
+import { Proxies } from "../runtime/proxies.ts";
 import { auditSink } from "./audit.ts";
 import type { ControllerSettings } from "./flags.ts";
 import { makeLog } from "./log.ts";
@@ -57,12 +58,14 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     process.exit(1);
   });
   try {
+    const proxies = new Proxies(process.env);
     const env = settings.kubeconfig === undefined ? process.env : { ...process.env, KUBECONFIG: settings.kubeconfig };
-    const connection = new PooledConnection({ load: () => loadKubeConfig({ env }), clock, log });
+    const connection = new PooledConnection({ load: () => loadKubeConfig({ env }), clock, log, proxies });
+    for (const { variable, label } of proxies.all) log.info({ variable, proxy: label }, "using a proxy");
     const client = new KubeClient({ connection, metrics, clock, log, userAgent });
     const { allowInsecureEndpoints } = settings;
     const identities = new Identities({
-      ...{ clock, metrics, log, allowInsecureEndpoints },
+      ...{ clock, metrics, log, allowInsecureEndpoints, proxies },
       userAgent: awsUserAgent(version, settings.clusterName),
       clusterName: settings.clusterName,
     });

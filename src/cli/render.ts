@@ -6,6 +6,7 @@ import type { SecretIntent } from "../kube/secret.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
+import { Proxies } from "../runtime/proxies.ts";
 import { environmentsRegion, logIn, silent } from "./aws.ts";
 import { Granting } from "./granting.ts";
 import { type ManifestFlags, nameOf, readManifests } from "./manifests.ts";
@@ -58,7 +59,7 @@ export async function runRender(flags: RenderFlags, files: readonly string[]): P
   const manifests = await readManifests(files, flags);
   const identities = new Identities({
     ...{ clock: systemClock, metrics: new Metrics(), log: silent },
-    ...{ allowInsecureEndpoints, userAgent: `keyferry/${version}`, clusterName },
+    ...{ allowInsecureEndpoints, userAgent: `keyferry/${version}`, clusterName, proxies: new Proxies(process.env) },
   });
   const granting = new Granting({
     manifests,

@@ -2,6 +2,7 @@ import { accessSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { getCACertificates } from "node:tls";
 import { KubeConfig } from "@kubernetes/client-node";
 import { KubeError } from "./errors.ts";
 
@@ -49,10 +50,13 @@ export function loadKubeConfig({ env, root = "/" }: ConfigSource): KubeConfig {
   return config;
 }
 
+/** What the cluster of a pod's ServiceAccount is called. */
+export const podCluster = "pod";
+
 /** KubeConfig's own loadFromCluster looks at this process's environment only, and speaks plain HTTP to some ports. */
 function loadFromPod(config: KubeConfig, host: string, port: string | undefined, folder: string): void {
   const server = `https://${isIPv6(host) ? `[${host}]` : host}:${port || 443}`;
-  const cluster = { name: "pod", server, caFile: join(folder, "ca.crt"), skipTLSVerify: false };
+  const cluster = { name: podCluster, server, caFile: join(folder, "ca.crt"), skipTLSVerify: false };
   const authProvider = { name: "tokenFile", config: { tokenFile: join(folder, "token") } };
   config.loadFromClusterAndUser(cluster, { name: "pod", authProvider });
 }
@@ -92,7 +96,7 @@ function isReadable(file: string): boolean {
 export interface Credentials {
   headers: Record<string, string>;
   tls: {
-    ca?: string | Buffer;
+    ca?: string | Buffer | (string | Buffer)[];
     cert?: string | Buffer;
     key?: string | Buffer;
     rejectUnauthorized?: boolean;
@@ -123,7 +127,10 @@ export async function credentialsOf(config: KubeConfig): Promise<Credentials> {
     if (value !== undefined) headers[name.toLowerCase()] = String(value).trim();
   }
   if (options.auth) headers.authorization = `Basic ${Buffer.from(options.auth).toString("base64")}`;
-  const { ca, cert, key, rejectUnauthorized, servername } = options as Credentials["tls"];
+  const { ca: own, cert, key, rejectUnauthorized, servername } = options as Credentials["tls"];
+  // A CA of the kubeconfig's takes the place of all others, also of those that NODE_EXTRA_CA_CERTS adds.
+  const more = own ? getCACertificates("extra") : [];
+  const ca = own && more.length > 0 ? [own, ...more].flat() : own;
   return {
     headers,
     tls: {

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import type { KubeConfig } from "@kubernetes/client-node";
-import { Agent, type Dispatcher } from "undici";
+import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import { type Credentials, credentialsOf } from "./config.ts";
+import { type HttpProxy, noProxies, type Proxies } from "../runtime/proxies.ts";
+import { type Credentials, credentialsOf, podCluster } from "./config.ts";
 import type { Access, Connection } from "./connection.ts";
 import { KubeError } from "./errors.ts";
 
@@ -12,6 +13,8 @@ export interface PooledConnectionOptions {
   load: () => KubeConfig;
   clock: Clock;
   log: Log;
+  /** The proxies of the environment; a kubeconfig's own proxy goes first. None when left out. */
+  proxies?: Proxies;
   /**
    * Milliseconds after which certificate and token files are looked at again; 10,000 when left out. A rotated token
    * stays good for minutes after its file has changed.
@@ -113,12 +116,26 @@ export class PooledConnection implements Connection {
     if (this.#config.getCurrentCluster()!.proxyUrl) {
       return { ...place, requests: await this.#throughProxy(), watches: await this.#throughProxy() };
     }
-    const options = {
-      connect: { ...tls, keepAlive: true, keepAliveInitialDelay },
-      keepAliveTimeout: idleMs,
-      allowH2: false,
-    };
-    return { ...place, requests: new Agent({ ...options, connections }), watches: new Agent(options) };
+    const target = { ...tls, keepAlive: true, keepAliveInitialDelay };
+    const options = { keepAliveTimeout: idleMs, allowH2: false };
+    const proxy = this.#environmentsProxy();
+    if (proxy) {
+      const through = { ...options, uri: proxy.url.href, requestTls: target };
+      return { ...place, requests: new ProxyAgent({ ...through, connections }), watches: new ProxyAgent(through) };
+    }
+    const straight = { ...options, connect: target };
+    return { ...place, requests: new Agent({ ...straight, connections }), watches: new Agent(straight) };
+  }
+
+  /**
+   * As client-go's http.ProxyFromEnvironment. A pod knows its API server by an address, which users may have left out of
+   * NO_PROXY beside `.svc`: its name there counts as well.
+   */
+  #environmentsProxy(): HttpProxy | undefined {
+    const { name, server } = this.#config.getCurrentCluster()!;
+    const { proxies = noProxies } = this.#options;
+    const proxy = proxies.for(new URL(server));
+    return name === podCluster && !proxies.for(new URL("https://kubernetes.default.svc")) ? undefined : proxy;
   }
 
   /** client-node knows how to get through HTTP and SOCKS proxies, and makes a pool of its own for it. */

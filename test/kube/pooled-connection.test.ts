@@ -14,6 +14,7 @@ import { namespaces, secrets, syncedSecrets } from "../../src/kube/resource.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { silent } from "../../src/runtime/log.ts";
+import { noProxies, Proxies } from "../../src/runtime/proxies.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { FakeClock, settle } from "../support/clock.ts";
 import { until } from "../support/scripted-server.ts";
@@ -23,11 +24,11 @@ const folder = await mkdtemp(join(tmpdir(), "keyferry-connection-"));
 afterAll(() => rm(folder, { recursive: true, force: true }));
 let files = 0;
 
-function connectionOf(load: () => KubeConfig) {
+function connectionOf(load: () => KubeConfig, proxies = noProxies) {
   const clock = new FakeClock();
   const warned: string[] = [];
   const log = { ...silent, warn: (_: object, message: string) => void warned.push(message) };
-  const connection = new PooledConnection({ load, clock, log });
+  const connection = new PooledConnection({ load, clock, log, proxies });
   onTestFinished(() => connection.close());
   const client = new KubeClient({
     connection,
@@ -75,7 +76,7 @@ async function podOf(namespace: string) {
   const env = { HOME: folder, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port };
   const token = join(account, "token");
   await writeFile(token, await cluster.tokenFor(namespace, "keyferry"));
-  return { load: () => loadKubeConfig({ env, root }), token };
+  return { load: () => loadKubeConfig({ env, root }), root, token };
 }
 
 describe("a connection", () => {
@@ -243,6 +244,30 @@ describe("a connection", () => {
 });
 
 describe("in a pod", () => {
+  test.each<[string, boolean]>([
+    ["10.0.0.0/8,.svc", false],
+    ["kubernetes.default.svc", false],
+    ["198.51.100.7", false],
+    ["10.0.0.0/8", true],
+  ])("NO_PROXY=%s covers the API server by its address or its name", async (no_proxy, isProxied) => {
+    const asked: string[] = [];
+    const proxy = createServer();
+    proxy.on("connect", (request, socket) => {
+      asked.push(request.url!);
+      socket.on("error", () => {}).end("HTTP/1.1 403 Forbidden\r\n\r\n");
+    });
+    await once(proxy.listen(0, "127.0.0.1"), "listening");
+    onTestFinished(() => void proxy.close());
+    const { root } = await podOf(await cluster.freshNamespace("connection"));
+    const env = { KUBERNETES_SERVICE_HOST: "198.51.100.7", KUBERNETES_SERVICE_PORT: "443" };
+    const proxies = new Proxies({ https_proxy: `127.0.0.1:${(proxy.address() as AddressInfo).port}`, no_proxy });
+    const { client } = connectionOf(() => loadKubeConfig({ env, root }), proxies);
+    // An address for documentation: nobody answers there, and nobody is waited for.
+    const signal = AbortSignal.timeout(1_000);
+    await expect(client.get(namespaces, undefined, "default", { signal })).rejects.toThrow();
+    expect(asked).toEqual(isProxied ? ["198.51.100.7:443"] : []);
+  });
+
   test("the ServiceAccount is who asks, and may what its Role says", async () => {
     const namespace = await cluster.freshNamespace("connection");
     const { load } = await podOf(namespace);
