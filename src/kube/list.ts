@@ -41,8 +41,10 @@ export async function listAll<T, K>(
   const first = await ask({ ...paged, ...version });
   take(first);
   let token = first.continue;
+  const tokens = new Set<string>();
   for (let pages = 1; token; pages++) {
-    if (pages >= mostPages) throw new Error("the pages of a list do not end");
+    if (pages >= mostPages || tokens.has(token)) throw new Error("the pages of a list do not end");
+    tokens.add(token);
     let page: ListPage<T>;
     try {
       page = await ask({ ...paged, continue: token });

@@ -124,6 +124,8 @@ export interface Entry {
   leaving?: Map<string, Leaves>;
   /** What the status of each dependent says, until AWS has answered, and where something is missing that it names. */
   stored?: SmallMap<Stored>;
+  /** Of a path: what was known of it when its values were too many bytes to be read as a whole. */
+  largeAt?: string;
   /** Members of a path that a status names and that AWS has not shown to this process: missing, for that resource. */
   claimed?: Map<string, Spot>;
 }

@@ -1,4 +1,5 @@
 import type { Identity } from "../aws/identity.ts";
+import type { ByteBudget } from "../runtime/byte-budget.ts";
 import { Canceled, type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Failure } from "../runtime/failure.ts";
@@ -30,6 +31,7 @@ import { Expiries } from "./expiries.ts";
 import { Hints } from "./hints.ts";
 import { type Listed, Members } from "./members.ts";
 import type { ObserverOptions } from "./observer-options.ts";
+import { tooLarge } from "./path-reader.ts";
 import { ReadAudit } from "./read-audit.ts";
 import type { Read } from "./reader.ts";
 import {
@@ -42,7 +44,7 @@ import {
 } from "./reference.ts";
 import { Schedule } from "./schedule.ts";
 import { differing, forgetAnswered, forgetStored, isClaimed, isStoredByAll, remember } from "./stored.ts";
-import { type Announced, intervalOf, type ReadFor, type Values, type Want } from "./want.ts";
+import { type Announced, intervalOf, type Picks, type ReadFor, type Values, type Want } from "./want.ts";
 import { Wave } from "./wave.ts";
 
 /** Dependants that one change makes a wave, which must not keep a person waiting. */
@@ -234,18 +236,34 @@ export class Observer {
   }
 
   /** Reads a reference's values with decryption. Within a wave, the first read serves everyone. */
-  values(
-    reference: Reference,
-    lane: Lane,
-    { fresh = false, namespace = "", resource = "", isWanted = always }: ReadFor = {},
-  ): Promise<Values> {
+  values(reference: Reference, lane: Lane, readFor: ReadFor = {}): Promise<Values> {
+    const { picks, fresh = false } = readFor;
     const entry = this.#known(reference);
-    const held = fresh ? undefined : this.#wave.get(entry);
+    // Most paths are small enough to be listed once for all; a large one is listed for each who takes part of it.
+    const isLarge = entry.largeAt !== undefined && entry.largeAt === fingerprint(entry);
+    const large: Values = { state: "failed", failure: tooLarge(reference) };
+    if (!picks) return isLarge && !fresh ? Promise.resolve(large) : this.#valuesOf(entry, lane, readFor);
+    if (isLarge) return this.#valuesOf(entry, lane, readFor, picks);
+    return this.#valuesOf(entry, lane, readFor).then((read) => {
+      const isTooLarge = read.state === "failed" && read.failure.reason === "TooLarge";
+      return isTooLarge ? this.#valuesOf(entry, lane, readFor, picks) : read;
+    });
+  }
+
+  #valuesOf(
+    entry: Entry,
+    lane: Lane,
+    { fresh = false, namespace = "", resource = "", isWanted = always }: ReadFor,
+    picks?: Picks,
+  ): Promise<Values> {
+    const { reference } = entry;
+    const key = picks ? `${entry.key}\n${picks.key}` : entry.key;
+    const held = fresh || picks ? undefined : this.#wave.get(entry);
     if (held) {
       this.#audit.reused(reference, held, resource);
       return Promise.resolve({ state: "values", values: held });
     }
-    const running = fresh ? undefined : this.#reading.get(entry.key);
+    const running = fresh ? undefined : this.#reading.get(key);
     if (running && (reference.kind === "parameter" || moreUrgent(running.lane, lane) === running.lane)) {
       running.askers.add(resource);
       running.waiters.join(isWanted);
@@ -256,11 +274,14 @@ export class Observer {
     }
     const askers = new Set([resource]);
     const waiters = new Waiters(isWanted);
-    const whom = { lane, namespace, mayGoBack: fresh, isWanted: waiters.isWanted };
+    const whom = {
+      ...{ lane, namespace, mayGoBack: fresh, isWanted: waiters.isWanted },
+      ...(picks ? { picks } : {}),
+    };
     const reading = this.#readValues(entry, whom, askers).finally(() => {
-      if (this.#reading.get(entry.key)?.reading === reading) this.#reading.delete(entry.key);
+      if (this.#reading.get(key)?.reading === reading) this.#reading.delete(key);
     });
-    this.#reading.set(entry.key, { lane, reading, askers, waiters });
+    this.#reading.set(key, { lane, reading, askers, waiters });
     return reading;
   }
 
@@ -278,6 +299,11 @@ export class Observer {
     if (read.state !== "found") return read;
     const sighted = sightedIn(read.record);
     return sighted ? { state: "found", sighted } : { state: "missing", reason: "VersionNotFound" };
+  }
+
+  /** What holds values takes a ticket of the bytes in flight. */
+  get inFlight(): ByteBudget {
+    return this.#options.pathReader.inFlight;
   }
 
   /** Lets go of every value: the reconciles that they were read for are done. */
@@ -466,7 +492,7 @@ export class Observer {
 
   async #readValues(
     entry: Entry,
-    { mayGoBack, ...whom }: Required<Taking> & { namespace: string; isWanted: IsWanted },
+    { mayGoBack, ...whom }: Required<Taking> & { namespace: string; isWanted: IsWanted; picks?: Picks },
     askers: ReadonlySet<string>,
   ): Promise<Values> {
     const { reference } = entry;
@@ -474,12 +500,19 @@ export class Observer {
     const values = new Map<string, Sighted>();
     if (reference.kind === "path") {
       const listing = await this.#options.pathReader.list(reference, { decrypt: true, ...whom });
-      await this.#heard(entry, lane, async () => {
-        if (listing.state === "failed") this.#fail(entry, listing.failure);
-        else await this.#listed(entry, reference, listing, { lane, mayGoBack });
-      });
+      const isTooLarge = listing.state === "failed" && listing.failure.reason === "TooLarge";
+      // That it is too large for one who asks is no word of AWS, and none of the others' concern.
+      if (isTooLarge && !whom.picks) entry.largeAt = fingerprint(entry);
+      if (!isTooLarge) {
+        await this.#heard(entry, lane, async () => {
+          if (listing.state === "failed") this.#fail(entry, listing.failure);
+          else await this.#listed(entry, reference, listing, { lane, mayGoBack });
+        });
+      }
       this.#audit.listed(reference, listing, askers);
-      if (listing.state === "failed") return this.#unread(entry, listing.failure);
+      if (listing.state === "failed") {
+        return isTooLarge ? { state: "failed", failure: listing.failure } : this.#unread(entry, listing.failure);
+      }
       for (const [name, record] of listing.records) {
         const sighted = sightedIn(record);
         if (sighted && isCurrent(entry.members.get(name), sighted)) values.set(name, sighted);
@@ -496,7 +529,7 @@ export class Observer {
       }
     }
     delete entry.unreadSince;
-    if (this.#entries.has(entry)) this.#wave.hold(entry, values);
+    if (this.#entries.has(entry) && !whom.picks) this.#wave.hold(entry, values);
     return { state: "values", values };
   }
 }

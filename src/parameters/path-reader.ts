@@ -1,10 +1,12 @@
 import type { ParameterRecord } from "../aws/ssm.ts";
+import { ByteBudget } from "../runtime/byte-budget.ts";
 import { Canceled, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import type { Lanes } from "./lanes.ts";
 import type { ReadOptions } from "./reader.ts";
-import { isBelow, type PathReference, referenceKey } from "./reference.ts";
+import { isBelow, type PathReference, type Reference, referenceKey } from "./reference.ts";
+import type { Picks } from "./want.ts";
 
 /** What a path holds: a listing is whole, or it is a failure. */
 export type Listing =
@@ -14,13 +16,30 @@ export type Listing =
       /** Where tags are asked for: names below the path that do not carry them. */
       untagged?: ReadonlySet<string>;
     }
-  | { state: "failed"; failure: Failure };
+  | {
+      state: "failed";
+      failure: Failure;
+      /** What AWS had decrypted until then. */
+      read?: ReadonlyMap<string, ParameterRecord>;
+    };
+
+/** How a path is listed. */
+export interface ListOptions extends ReadOptions {
+  /** Keeps the values of these only. */
+  picks?: Picks;
+}
 
 /** Pages of one listing, at most: 10 parameters each. More is taken for an answer that never ends. */
 const pagesAtMost = 2_000;
+/** Bytes that the values of one listing may have, at most: what a Secret may have, and as much again for what is left out. */
+const valuesAtMost = 2_097_152;
+/** Bytes of values that all listings under way, and whoever uses what they gave, hold at once. */
+const inFlightAtMost = { all: 16 * 1_048_576, ofFlow: 4 * 1_048_576, beyond: 8 };
 
 /** Lists paths page by page; equal listings that run at the same time are one, unless the earlier is less urgent. */
 export class PathReader {
+  /** Bytes of values in flight. */
+  readonly inFlight = new ByteBudget(inFlightAtMost);
   readonly #lanes: Lanes;
   readonly #underWay = new Map<string, { lane: Lane; listing: Promise<Listing>; waiters: Waiters }>();
 
@@ -33,8 +52,8 @@ export class PathReader {
    *
    * @returns the parameters by name; a failure is a state; rejects with Canceled alone, where nobody wants it any more
    */
-  list(reference: PathReference, options: ReadOptions): Promise<Listing> {
-    const key = `${options.decrypt}\n${referenceKey(reference)}`;
+  list(reference: PathReference, options: ListOptions): Promise<Listing> {
+    const key = `${options.decrypt}\n${referenceKey(reference)}\n${options.picks?.key ?? ""}`;
     const running = this.#underWay.get(key);
     if (running && moreUrgent(running.lane, options.lane) === running.lane) {
       running.waiters.join(options.isWanted);
@@ -48,17 +67,20 @@ export class PathReader {
     return listing;
   }
 
-  async #pages(reference: PathReference, options: ReadOptions): Promise<Listing> {
+  async #pages(reference: PathReference, options: ListOptions): Promise<Listing> {
     const { identity, path, recursive, label, types, tags } = reference;
     const records = new Map<string, ParameterRecord>();
     const tokens = new Set<string>();
     const untagged = new Set<string>();
     let nextToken: string | undefined;
+    let bytes = 0;
+    const ticket = this.inFlight.ticket(options.namespace ?? "");
     try {
       const tagged = tags ? await this.#tagged(reference, options) : undefined;
       if (tagged?.size === 0) return { state: "found", records, untagged };
       do {
         const token = nextToken;
+        if (options.decrypt) await ticket.room();
         const call = () =>
           identity.ssm.getParametersByPath({
             path,
@@ -69,12 +91,18 @@ export class PathReader {
             ...(token === undefined ? {} : { nextToken: token }),
           });
         const page = await this.#lanes.run(identity, options.lane, call, options);
-        for (const record of page!.found) {
+        const picked = options.picks && new Set(options.picks.select(page!.found.map(({ name }) => name)));
+        for (const one of page!.found) {
+          const record = picked && !picked.has(one.name) ? { ...one, value: undefined } : one;
           const before = records.get(record.name);
           if (!isBelow(record.name, reference) || (before && before.modified > record.modified)) continue;
           if (tagged && !tagged.has(record.name)) untagged.add(record.name);
           else records.set(record.name, record);
+          const size = tagged && !tagged.has(record.name) ? 0 : (record.value?.size ?? 0);
+          bytes += size;
+          ticket.add(size);
         }
+        if (bytes > valuesAtMost) return { state: "failed", failure: tooLarge(reference), read: records };
         nextToken = page!.nextToken;
         if (nextToken !== undefined && (tokens.has(nextToken) || tokens.size >= pagesAtMost)) {
           return { state: "failed", failure: endless(reference) };
@@ -84,8 +112,10 @@ export class PathReader {
       return { state: "found", records, ...(tags ? { untagged } : {}) };
     } catch (error) {
       if (error instanceof Canceled) throw error;
-      if (error instanceof Failure) return { state: "failed", failure: error };
-      return { state: "failed", failure: endless(reference) };
+      const failure = error instanceof Failure ? error : endless(reference);
+      return { state: "failed", failure, ...(options.decrypt ? { read: records } : {}) };
+    } finally {
+      ticket.end();
     }
   }
 
@@ -112,6 +142,14 @@ export class PathReader {
       tokens.add(nextToken);
     }
   }
+}
+
+/** What is said where the values below a path are too many bytes for one Secret. */
+export function tooLarge(reference: Reference): Failure {
+  const { identity } = reference;
+  const path = reference.kind === "path" ? reference.path : reference.name;
+  const message = `what is below ${path} in ${identity.region} has over ${valuesAtMost} bytes, and a Secret has half of that at most: name what is wanted of it by include, or a path further down`;
+  return new Failure("TooLarge", "wait", message);
 }
 
 function endless(reference: PathReference): Failure {

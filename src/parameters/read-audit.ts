@@ -30,12 +30,12 @@ export class ReadAudit {
   listed(reference: PathReference, listing: Listing, resources: Resources): void {
     const { identity, path } = reference;
     const about = { resources, ...by(identity), selector: memberSelector(reference) };
+    const read = listing.state === "failed" ? (listing.read ?? new Map()) : listing.records;
+    for (const record of (read as Map<string, ParameterRecord>).values()) {
+      this.#audit?.({ event: "read", kind: "parameter", source: record.name, ...about, ...whichOf(record) });
+    }
     if (listing.state === "failed") {
       this.#audit?.({ event: "fail", kind: "path", source: path, ...about, ...whyOf(listing.failure) });
-      return;
-    }
-    for (const record of listing.records.values()) {
-      this.#audit?.({ event: "read", kind: "parameter", source: record.name, ...about, ...whichOf(record) });
     }
   }
 

@@ -35,8 +35,18 @@ export interface Announced {
   isHeard: boolean;
 }
 
+/** What is taken of a path, where it is not everything. */
+export interface Picks {
+  /** Equal for what takes the same. */
+  key: string;
+  /** Those of some names that are taken. */
+  select: (names: readonly string[]) => readonly string[];
+}
+
 /** Whom a read is for. */
 export interface ReadFor {
+  /** Of a path: what is taken of it, so that one which is too large as a whole is listed for just that. */
+  picks?: Picks;
   /** Asks AWS again whatever the wave holds. */
   fresh?: boolean;
   /** Of the SyncedSecret: within a lane, namespaces take turns. */

@@ -1,6 +1,8 @@
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { type Entry, fingerprint, type Sighted } from "./entry.ts";
 
+/** Bytes of all values that are held, at most; those that were read first are let go, and read again where they are wanted. */
+const bytesAtMost = 16 * 1_048_576;
 /** The longest that a value is held, in milliseconds, however long its wave takes. */
 const heldAtMostMs = 60_000;
 
@@ -9,6 +11,7 @@ interface Held {
   /** What was known of the entry when the values were read: another version means other values. */
   seen: string;
   until: number;
+  bytes: number;
 }
 
 /** The values of the wave of reconciles that is under way, so that a thousand dependants cost one read. */
@@ -16,6 +19,7 @@ export class Wave {
   readonly #clock: Clock;
   readonly #held = new Map<string, Held>();
   #timer: Timer | undefined;
+  #bytes = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -29,23 +33,36 @@ export class Wave {
     const held = this.#held.get(entry.key);
     if (!held) return undefined;
     if (held.until > this.#clock.monotonic() && held.seen === fingerprint(entry)) return held.values;
-    this.#held.delete(entry.key);
+    this.drop(entry);
     return undefined;
   }
 
   hold(entry: Entry, values: ReadonlyMap<string, Sighted>): void {
     const until = this.#clock.monotonic() + heldAtMostMs;
-    this.#held.delete(entry.key);
-    this.#held.set(entry.key, { values, seen: fingerprint(entry), until });
+    this.drop(entry);
+    let bytes = 0;
+    for (const { value } of values.values()) bytes += value.size;
+    this.#held.set(entry.key, { values, seen: fingerprint(entry), until, bytes });
+    this.#bytes += bytes;
+    for (const key of this.#held.keys()) {
+      if (this.#bytes <= bytesAtMost || key === entry.key) break;
+      this.#delete(key);
+    }
     this.#timer ??= this.#clock.setTimer(() => this.#sweep(), heldAtMostMs);
   }
 
   drop(entry: Entry): void {
-    this.#held.delete(entry.key);
+    this.#delete(entry.key);
+  }
+
+  #delete(key: string): void {
+    this.#bytes -= this.#held.get(key)?.bytes ?? 0;
+    this.#held.delete(key);
   }
 
   end(): void {
     this.#held.clear();
+    this.#bytes = 0;
     this.#timer?.cancel();
     this.#timer = undefined;
   }
@@ -59,7 +76,7 @@ export class Wave {
         this.#timer = this.#clock.setTimer(() => this.#sweep(), until - now);
         return;
       }
-      this.#held.delete(key);
+      this.#delete(key);
     }
   }
 }

@@ -1,10 +1,11 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
-import { type Sighted, wantsAnotherLook } from "../../parameters/entry.ts";
+import { wantsAnotherLook } from "../../parameters/entry.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import type { Outages } from "../../parameters/outages.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
+import type { ByteTicket } from "../../runtime/byte-budget.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Connections } from "../connection/connections.ts";
@@ -38,6 +39,7 @@ import { removeOthers } from "./others.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment, readPinned } from "./pin.ts";
 import { isFromParameters, plan } from "./plan.ts";
+import { readSources } from "./read-sources.ts";
 import { viewOf } from "./reference-view.ts";
 import type { Revisions } from "./revision.ts";
 import { pendingRefresh, readyOf, saidMissing } from "./said.ts";
@@ -238,22 +240,30 @@ export class SyncedSecretReconciler {
 
   /** Reads everything and applies it, or says why not. */
   async #write(gathered: Gathered, view: () => Assessment): Promise<Outcome> {
+    const ticket = this.#options.observer.inFlight.ticket(gathered.target.namespace);
+    try {
+      return await this.#readAndApply(gathered, view, ticket);
+    } finally {
+      ticket.end();
+    }
+  }
+
+  async #readAndApply(gathered: Gathered, view: () => Assessment, ticket: ByteTicket): Promise<Outcome> {
     const { resource, plan: planned, lane, refresh, target, attempt } = gathered;
     const { observer, writer, vouchers } = this.#options;
     const { namespace } = target;
     const { isWanted } = attempt;
     const dependent = `${namespace}/${resource.metadata.name}`;
     const readFor = { fresh: refresh !== undefined, namespace, resource: dependent, isWanted };
-    const values = new Map<string, ReadonlyMap<string, Sighted>>();
-    const failures = new Map<string, Failure>();
-    const reads = planned.references.map(async (reference) => {
-      const key = referenceKey(reference);
-      const read = await observer.values(reference, lane, readFor);
-      if (read.state === "values") values.set(key, read.values);
-      else failures.set(key, read.failure);
-    });
-    await awaitAws(attempt, Promise.all(reads));
+    const reading = readSources(planned, observer, lane, { ...readFor, ticket });
+    const { values, failures, tooLarge } = await awaitAws(attempt, reading);
     const assessment = view();
+    if (tooLarge) {
+      const revision = gathered.revisions.of(madeFrom(gathered, assessment.sources));
+      const upon = presentOf(gathered)?.resourceVersion;
+      this.#tooLarge.note(resource, { revision, resourceVersion: upon, failure: tooLarge });
+      return this.#failed(gathered, assessment, [tooLarge]);
+    }
     const unread = planned.entries.flatMap((entry) => {
       const failure = isFromParameters(entry) ? failures.get(referenceKey(entry.reference)) : undefined;
       return failure ? [labelled(entry, failure)] : [];
