@@ -37,6 +37,14 @@ export class AwsFailure extends Failure {
   }
 }
 
+/** The code of a call that was given up before it was made: AWS heard nothing of it, and the audit tells nothing. */
+export const notSent = "NotSent";
+
+/** Whether AWS may have heard of a call that failed. */
+export function mayBeSent(failure: unknown): boolean {
+  return !(failure instanceof AwsFailure && failure.code === notSent);
+}
+
 /** Errors of a service that is in trouble as a whole (Common Errors; KMS API Reference, Decrypt), without Exception. */
 const inTrouble =
   /^(InternalServerError|InternalServer|InternalFailure|InternalError|ServiceUnavailable|RequestTimeout|KMSInternal|DependencyTimeout)(Exception)?$/;
@@ -51,7 +59,8 @@ export function isSilence({ code, scope }: AwsFailure): boolean {
 /** Whether a call was answered after all: refused, throttled, or told that there is nothing. */
 export function isAnswer(failure: AwsFailure): boolean {
   return (
-    !isSilence(failure) && !["AbortError", "InvalidAnswer", "AddressRefused", "UnknownError"].includes(failure.code)
+    !isSilence(failure) &&
+    !["AbortError", notSent, "InvalidAnswer", "AddressRefused", "UnknownError"].includes(failure.code)
   );
 }
 

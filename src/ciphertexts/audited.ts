@@ -1,4 +1,4 @@
-import { AwsFailure } from "../aws/failure.ts";
+import { AwsFailure, mayBeSent } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { KmsPort } from "../aws/kms.ts";
 import type { Audit, AuditEvent } from "../runtime/audit.ts";
@@ -35,7 +35,8 @@ export function audited(
         audit({ event: "read", ...about, caller: identity.lastCaller, key, requestId });
         return opened;
       } catch (error) {
-        audit({ event: "fail", ...about, caller: identity.lastCaller, key: request.keyId, ...whyOf(error) });
+        if (mayBeSent(error))
+          audit({ event: "fail", ...about, caller: identity.lastCaller, key: request.keyId, ...whyOf(error) });
         throw error;
       }
     },

@@ -20,6 +20,7 @@ import { auditSink } from "./audit.ts";
 import type { ControllerSettings } from "./flags.ts";
 import { makeLog } from "./log.ts";
 import { processMeter } from "./meter.ts";
+import { endAtOnce, stopSignals } from "./stop-signals.ts";
 import { version } from "./version.ts";
 
 /** Milliseconds for which a page of metrics serves everybody: twenty scrapers cost no more than one. */
@@ -49,9 +50,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     // Nothing is lost that the next process does not do again, so that this is no failure either.
     setTimeout(() => process.exit(0), stopWithinMs).unref();
   };
-  // At once: the default action is to end in the middle of something, or as a container's first process to ignore it.
-  process.on("SIGTERM", end);
-  process.on("SIGINT", end);
+  for (const signal of stopSignals) process.on(signal, end).off(signal, endAtOnce);
   // Node would print the error's message, and a line of the program; a message can quote a value.
   process.on("uncaughtException", (error) => {
     log.error(defectOf(error), "the operator itself failed outside of a reconcile; the process ends, to begin anew");

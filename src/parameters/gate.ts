@@ -1,5 +1,5 @@
 import PQueue from "p-queue";
-import { AwsFailure } from "../aws/failure.ts";
+import { AwsFailure, notSent } from "../aws/failure.ts";
 import { Canceled, type IsWanted } from "../runtime/cancellation.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { Fifo } from "../runtime/fifo.ts";
@@ -314,5 +314,5 @@ function begin(call: Call<unknown>): Promise<unknown> | undefined {
 
 function stopping(): AwsFailure {
   const message = "the operator is stopping: the call to AWS was not made";
-  return new AwsFailure({ reason: "Unreachable", next: "retry", code: "AbortError", message });
+  return new AwsFailure({ reason: "Unreachable", next: "retry", code: notSent, message });
 }

@@ -1,4 +1,4 @@
-import { AwsFailure } from "../aws/failure.ts";
+import { AwsFailure, mayBeSent } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
 import type { Audit, AuditEvent } from "../runtime/audit.ts";
@@ -22,6 +22,7 @@ export class ReadAudit {
   read({ identity, name, selector }: ParameterReference, read: Read, resources: Resources): void {
     const about = { kind: "parameter", source: name, selector, resources, ...by(identity) } as const;
     if (read.state === "found") this.#audit?.({ event: "read", ...about, ...whichOf(read.record) });
+    else if (read.state === "failed" && !mayBeSent(read.failure)) return;
     else if (read.state === "failed") this.#audit?.({ event: "fail", ...about, ...whyOf(read.failure) });
     else this.#audit?.({ event: "fail", ...about, reason: read.reason, requestId: read.requestId });
   }
@@ -35,6 +36,7 @@ export class ReadAudit {
       this.#audit?.({ event: "read", kind: "parameter", source: record.name, ...about, ...whichOf(record) });
     }
     if (listing.state === "failed") {
+      if (!mayBeSent(listing.failure)) return;
       this.#audit?.({ event: "fail", kind: "path", source: path, ...about, ...whyOf(listing.failure) });
     }
   }

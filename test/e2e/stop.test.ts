@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -168,7 +169,25 @@ describe("SIGTERM", () => {
   }, 60_000);
 });
 
-it("SIGUSR1 opens no inspector, in the operator or in a command", async () => {
+it("SIGUSR1 opens no inspector in a command that waits for its input", async () => {
+  const command = spawn(process.execPath, ["dist/keyferry.js", "render", "-f", "-"], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  let said = "";
+  for (const stream of [command.stdout, command.stderr])
+    stream.on("data", (text) => {
+      said += String(text);
+    });
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  command.kill("SIGUSR1");
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  command.stdin.end();
+  await once(command, "close");
+  expect(said).not.toContain("Debugger");
+  expect(command.signalCode).toBeNull();
+});
+
+it("SIGUSR1 opens no inspector in the operator", async () => {
   operator = await stage.operator();
   process.kill(operator.pid, "SIGUSR1");
   await new Promise((resolve) => setTimeout(resolve, 500));

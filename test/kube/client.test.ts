@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { KubeError } from "../../src/kube/errors.ts";
-import { secrets } from "../../src/kube/resource.ts";
+import { events, secrets } from "../../src/kube/resource.ts";
 import { FakeClock } from "../support/clock.ts";
 import { status, until } from "../support/scripted-server.ts";
 import { answer, clientOf, type Handler, secret } from "./answering.ts";
@@ -268,5 +268,56 @@ describe("a connection that breaks", () => {
     await closed;
     // An error that nobody handles would fail the run.
     await new Promise((resolve) => setTimeout(resolve, 50));
+  });
+});
+
+describe("after a stop", () => {
+  const event = { apiVersion: "events.k8s.io/v1", kind: "Event", metadata: { namespace: "shop", name: "e" } };
+
+  test("no write begins but an Event, and what reads goes on", async () => {
+    const { client, requests } = await clientOf((_, response) => answer(response, 200, { ...secret, items: [] }));
+    client.stop(1_000);
+    const refused = { kind: "other", message: /not begun, the operator is stopping$/ };
+    const apply = () => client.apply(secrets, secret, { fieldManager: "keyferry" });
+    for (const write of [
+      apply,
+      () => client.mergePatch(secrets, "shop", "checkout", {}),
+      () => client.create(secrets, secret),
+      () => client.delete(secrets, "shop", "checkout"),
+    ]) {
+      await expect(write()).rejects.toMatchObject(refused);
+    }
+    expect(requests()).toBe(0);
+    await client.create(events, event);
+    await client.mergePatch(events, "shop", "e", {});
+    await client.get(secrets, "shop", "checkout");
+    expect(requests()).toBe(3);
+  });
+
+  test("a write that the server refuses for its credentials is not made again with others", async () => {
+    const held = Promise.withResolvers<ServerResponse>();
+    const { client, requests } = await clientOf((_, response) => held.resolve(response));
+    const write = client.create(secrets, secret).catch((error: unknown) => error);
+    const response = await held.promise;
+    client.stop(1_000);
+    answer(response, 401, status(401, "Unauthorized"));
+    expect(await write).toMatchObject({ kind: "other" });
+    expect(requests()).toBe(1);
+  });
+
+  test("writes under way have a second to end, and are given up then", async () => {
+    const clock = new FakeClock();
+    const held: ServerResponse[] = [];
+    const { client } = await clientOf((_, response) => held.push(response), { clock });
+    const [one, other] = [client.create(secrets, secret), client.create(secrets, secret)];
+    const failed = expect(other).rejects.toMatchObject({ kind: "other", message: /cancelled$/ });
+    await until(() => held.length === 2);
+    client.stop(1_000);
+    await clock.advance(999);
+    answer(held[0]!, 201, secret);
+    await one;
+    await clock.advance(1);
+    await failed;
+    expect(clock.pending).toBe(0);
   });
 });

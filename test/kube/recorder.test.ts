@@ -15,13 +15,14 @@ const synced: Happening = { type: "Warning", reason: "Throttled", action: "Sync"
 const minute = 60_000;
 
 /** A server of Events that notes what is written, and fails as it is told. */
-function recording(failures: (KubeError | "lost")[] = []) {
+function recording(failures: (KubeError | "lost" | "silent")[] = []) {
   const clock = new FakeClock();
   const kept = new Map<string, EventObject>();
   const writes: { verb: string; at: number; note: string; count: number | undefined }[] = [];
   const start = clock.now();
   const write = async (verb: string, name: string, change: (before: EventObject | undefined) => EventObject) => {
     const failure = failures.shift();
+    if (failure === "silent") return new Promise<never>(() => {});
     if (failure && failure !== "lost") throw failure;
     const after = change(kept.get(name));
     kept.set(name, after);
@@ -278,6 +279,19 @@ describe("a write that fails", () => {
     recorder.record(regarding, synced);
     await settle();
     expect(writes.at(-1)).toMatchObject({ verb: "patch", count: 2 });
+  });
+
+  test("or a server that does not answer holds up a bounded flush no longer than that", async () => {
+    const { clock, recorder, writes } = recording(Array(3).fill("silent"));
+    for (const name of ["a", "b", "c"]) recorder.record({ ...regarding, name }, synced);
+    let isOver = false;
+    void recorder.flush(750).then(() => (isOver = true));
+    await clock.advance(749);
+    expect(isOver).toBe(false);
+    await clock.advance(1);
+    expect(isOver).toBe(true);
+    await clock.advance(60_000);
+    expect(writes).toEqual([]);
   });
 
   test("does not hold up a flush", async () => {

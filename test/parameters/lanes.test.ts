@@ -523,7 +523,7 @@ describe("a stop", () => {
       ...{ made: before, answered: before, rejected: 50 - before, waiting: 0 },
     });
     const late = lanes.run({ key: "me" }, "event", call);
-    await expect(late).rejects.toMatchObject({ code: "AbortError", message: /^the operator is stopping/ });
+    await expect(late).rejects.toMatchObject({ code: "NotSent", message: /^the operator is stopping/ });
     await expect(lanes.run({ key: "me" }, "event", call, { service: "kms" })).rejects.toBeInstanceOf(AwsFailure);
     expect(clock.pending).toBe(0);
   });
