@@ -192,6 +192,7 @@ export class Engine {
         writer: this.writer,
         readOnly,
         protectedNamespaces,
+        isTerminating: (name) => views.namespaces.get(name)?.metadata.deletionTimestamp !== undefined,
         vouchers,
         revisions,
         clock,
@@ -201,6 +202,7 @@ export class Engine {
       keys: this.keys,
       queue: this.queues.syncedSecrets,
       writer: this.writer,
+      view: this.#view,
       writes,
       client,
       recorder: this.recorder,
@@ -284,6 +286,7 @@ export class Engine {
     // Credentials may be a SyncedSecret's target, and then it is our own write that changes them.
     this.connections.secretChanged(namespace!, name!);
     if (this.#view.changed(change)) this.syncedSecrets.secretChanged(change);
+    else if (!change.after) this.syncedSecrets.secretRemoved(change.key);
   }
 
   /** Takes a change of a namespace's metadata: only its labels matter. */

@@ -8,6 +8,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { each, type Few } from "../runtime/few.ts";
 import { Doubts } from "./doubts.ts";
 import { reindex } from "./index-of.ts";
+import { MergeIndex } from "./merge-index.ts";
 import { Overlay } from "./overlay.ts";
 import { trimMetadata } from "./trim.ts";
 
@@ -20,6 +21,7 @@ export class SecretView {
   readonly #client: KubeClient;
   readonly #written: Overlay<ObjectMeta>;
   readonly #byController = new Map<string, Few<string>>();
+  readonly #merged = new MergeIndex();
   /** Secrets of which the API server has said that they are not what they were taken for. */
   readonly #doubted: Doubts;
 
@@ -62,8 +64,9 @@ export class SecretView {
    */
   wrote(namespace: string, name: string, metadata: ObjectMeta | undefined, base: string | undefined): void {
     const key = `${namespace}/${name}`;
-    if (!this.#written.note(key, metadata && trimMetadata(metadata), metadata?.resourceVersion, base))
-      this.#doubted.add(key);
+    const trimmed = metadata && trimMetadata(metadata);
+    this.#merged.set(key, trimmed);
+    if (!this.#written.note(key, trimmed, metadata?.resourceVersion, base)) this.#doubted.add(key);
   }
 
   /** Notes that a write was refused: the next decision asks the API server, and rests on nothing remembered. */
@@ -86,6 +89,8 @@ export class SecretView {
   changed({ key, before, after }: Change<KubeObject>): boolean {
     reindex(this.#byController, key, applierOf(before?.metadata), applierOf(after?.metadata));
     const change = this.#written.take(key, after?.metadata.resourceVersion);
+    // What came before our own write says less than its answer.
+    if (change !== "older") this.#merged.set(key, after?.metadata);
     if (change === "unsure") this.#doubted.add(key);
     return change === "news" || change === "unsure";
   }
@@ -93,6 +98,11 @@ export class SecretView {
   /** Secrets to which the SyncedSecret of this uid, and nobody else, was given as their controller: namespace/name. */
   controlledBy(uid: string): Iterable<string> {
     return each(this.#byController.get(uid));
+  }
+
+  /** Secrets that the SyncedSecret of this uid has merged into: namespace/name. */
+  mergedBy(uid: string): Iterable<string> {
+    return this.#merged.of(uid);
   }
 }
 

@@ -21,7 +21,7 @@ import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { allowsNamespace } from "../connection/resolve.ts";
 import { reindex } from "../index-of.ts";
-import { applierOf } from "../secret-view.ts";
+import { applierOf, type SecretView } from "../secret-view.ts";
 import { type Attempt, Attempts } from "./attempt.ts";
 import { Departed } from "./departed.ts";
 import { asksForExpiry, pollIntervalOf } from "./gathered.ts";
@@ -29,7 +29,8 @@ import { isKeyNews, keysInUse } from "./keys.ts";
 import { firstExpiryOf, nextExpiryOf } from "./notes.ts";
 import type { Outcome } from "./outcome.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
-import { isAsking } from "./said.ts";
+import { RepairBackoff } from "./repair-backoff.ts";
+import { isAsking, readyOf } from "./said.ts";
 import { ReconcileSlots } from "./slots.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { type Summary, summarize } from "./summarize.ts";
@@ -49,6 +50,7 @@ export interface SyncedSecretControllerOptions {
   keys: Pick<KeyWatch, "depend" | "findings">;
   queue: WorkQueue;
   writer: SecretWriter;
+  view: SecretView;
   writes: WritePlaces;
   client: KubeClient;
   recorder: EventRecorder;
@@ -83,6 +85,7 @@ export class SyncedSecretController {
   readonly #byTarget = new Map<string, Few<string>>();
   readonly #statuses: StatusWriter;
   readonly #departed: Departed;
+  readonly #repairs: RepairBackoff;
   readonly #slots = new ReconcileSlots((key, lane) => this.enqueue(key, lane));
   readonly #attempts: Attempts;
   /** SyncedSecrets by namespace. */
@@ -98,6 +101,7 @@ export class SyncedSecretController {
     this.#departed = new Departed(options);
     const { connections, resources } = options;
     this.#attempts = new Attempts({ connections, find: (key) => resources.get(key) });
+    this.#repairs = new RepairBackoff(options.clock);
     this.#startedAt = options.clockWatch.elapsed();
   }
 
@@ -135,11 +139,12 @@ export class SyncedSecretController {
 
   /** Takes a change from the watch of SyncedSecrets; a status that comes back is none. */
   changed({ key, before, after }: Change<Resource>): void {
+    const last = before && this.#statuses.latest(key, before);
     this.#statuses.shown(key, after);
     this.#index(key, before, after);
     if (before && before.metadata.generation !== after?.metadata.generation) this.#revoke(key);
     if (before && after && !isAsking(before, after)) return;
-    if (before && !after) this.#departed.note(key, before);
+    if (before && !after) this.#departed.note(key, last ?? before);
     this.enqueue(key, this.#begun ? "interactive" : "bulk");
   }
 
@@ -152,9 +157,30 @@ export class SyncedSecretController {
       const owner = object?.metadata.ownerReferences?.find((one) => one.uid === uid);
       if (uid === undefined || !owner) continue;
       const resource = `${namespace}/${owner.name}`;
-      if (this.#options.resources.get(resource)?.metadata.uid === uid) this.enqueue(resource, "drift");
+      if (this.#options.resources.get(resource)?.metadata.uid === uid) this.#repair(resource);
     }
-    for (const dependent of each(this.#byTarget.get(key))) this.enqueue(dependent, "drift");
+    for (const dependent of each(this.#byTarget.get(key))) this.#repair(dependent);
+  }
+
+  /** A Secret is no more, since a SyncedSecret took it away: another may have waited for its name. */
+  secretRemoved(key: string): void {
+    const dependents = [...each(this.#byTarget.get(key))];
+    const isAwaited = (dependent: string) => {
+      const cached = this.#options.resources.get(dependent);
+      return cached !== undefined && readyOf(this.#statuses.latest(dependent, cached))?.reason === "SecretConflict";
+    };
+    for (const dependent of dependents) if (isAwaited(dependent)) this.enqueue(dependent, "drift");
+  }
+
+  /** Has a SyncedSecret look at what others have done to its Secret: soon, or once the next repair's time has come. */
+  #repair(key: string): void {
+    const waitMs = this.#repairs.waitMs(key);
+    if (waitMs === 0) {
+      this.enqueue(key, "drift");
+      return;
+    }
+    this.#lanes.set(key, moreUrgent(this.#lanes.get(key) ?? "drift", "drift"));
+    this.#options.queue.addAfter(key, waitMs, priorityOf("drift"));
   }
 
   /** Takes word of what is known of KMS keys: those of their users are reconciled whose statuses say otherwise. */
@@ -317,6 +343,9 @@ export class SyncedSecretController {
       queue.forget(key);
       return true;
     }
+    const isWritten = "wrote" in outcome && outcome.wrote !== undefined;
+    if (lane === "drift" && (isWritten || outcome.kind === "failed" || outcome.kind === "again"))
+      this.#repairs.note(key);
     if (outcome.kind === "again") {
       this.#lanes.set(key, lane);
       queue.retry(key, priorityOf(lane));
@@ -364,6 +393,7 @@ export class SyncedSecretController {
       staleAfterMs: this.#staleAfterMs(resource),
       startedAt: this.#startedAt,
       slowRetryMs,
+      repairsApartMs: this.#repairs.spacingMs(key),
     });
     this.#measure(key, outcome, summary);
     const { apiVersion, kind, metadata } = resource;
@@ -381,6 +411,8 @@ export class SyncedSecretController {
     const expiry = outcome.notes?.isStored ? nextExpiryOf(outcome.notes) : undefined;
     const untilExpiryMs = (expiry ?? 0) - clock.now();
     if (untilExpiryMs > 0) queue.addAfter(key, untilExpiryMs);
+    const quietInMs = this.#repairs.spacingMs(key) === undefined ? undefined : this.#repairs.quietInMs(key);
+    if (quietInMs !== undefined) queue.addAfter(key, quietInMs);
     if (summary.againAfterMs !== undefined) queue.addAfter(key, summary.againAfterMs * (1 + 0.1 * random()));
   }
 
@@ -437,6 +469,7 @@ export class SyncedSecretController {
     keys.depend(key, undefined, []);
     vouchers.forget(key);
     this.#options.reconciler.forget(key);
+    this.#repairs.forget(key);
     queue.forget(key);
     metrics.ready.remove(key);
     metrics.lastSuccess.remove(key);

@@ -1,10 +1,10 @@
 import { fieldManager } from "../../api/annotations.ts";
 import type { Failure } from "../../runtime/failure.ts";
+import { mergeManagers } from "../merge-index.ts";
 import { applierOf, type SecretView } from "../secret-view.ts";
 import { check } from "./attempt.ts";
 import type { Gathered } from "./gathered.ts";
 import { writeFailure } from "./refused.ts";
-import { mergeManagers } from "./sweep.ts";
 import type { SecretWriter } from "./write.ts";
 
 /**
@@ -20,7 +20,9 @@ export async function removeOthers(
 ): Promise<undefined | "again" | Failure> {
   check(attempt);
   const { uid, namespace } = resource.metadata;
-  const names = new Set([...view.controlledBy(uid!)].map((key) => key.slice(key.indexOf("/") + 1)));
+  const names = new Set(
+    [...view.controlledBy(uid!), ...view.mergedBy(uid!)].map((key) => key.slice(key.indexOf("/") + 1)),
+  );
   const last = resource.status?.secretRef?.name;
   if (last !== undefined) names.add(last);
   names.add(target.name);

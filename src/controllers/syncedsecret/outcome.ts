@@ -70,6 +70,8 @@ interface Common {
   isSeeded?: true;
   /** What is known of the sources' policies and keys. */
   notes?: SourceNotes;
+  /** Whether no event is made of it: a namespace that is being deleted takes none. */
+  isQuiet?: true;
   /** The value of the refresh annotation that this reconcile honoured. */
   handledRefresh?: string;
 }

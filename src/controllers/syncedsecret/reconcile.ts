@@ -41,6 +41,7 @@ import { pinnedAssessment, readPinned } from "./pin.ts";
 import { isFromParameters, plan } from "./plan.ts";
 import { readSources } from "./read-sources.ts";
 import { viewOf } from "./reference-view.ts";
+import { terminating } from "./refused.ts";
 import type { Revisions } from "./revision.ts";
 import { pendingRefresh, readyOf, saidMissing } from "./said.ts";
 import { conflict, type Standing, standing, type Target, targetOf } from "./target.ts";
@@ -63,6 +64,8 @@ export interface ReconcilerOptions extends WayToKms {
   readOnly: boolean;
   /** Namespaces that are left alone, whatever their SyncedSecrets say. */
   protectedNamespaces: ReadonlySet<string>;
+  /** Whether a namespace is known to be on its way out. */
+  isTerminating: (namespace: string) => boolean;
 }
 
 /** Milliseconds between two looks at a source of which AWS has told with an older version than before. */
@@ -115,6 +118,9 @@ export class SyncedSecretReconciler {
       observer.depend(dependent, []);
       return { kind: "failed", problems, hasGoodSecret: false };
     };
+    if (this.#options.isTerminating(target.namespace)) {
+      return { ...refuse([terminating(`Secret ${target.namespace}/${target.name}`)]), isQuiet: true };
+    }
     if (protectedNamespaces.has(target.namespace)) {
       const message = `namespace ${target.namespace} is left alone by the operator: use another, or change --protected-namespaces`;
       return refuse([new Failure("NotAllowed", "wait", message)]);

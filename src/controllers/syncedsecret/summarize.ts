@@ -46,6 +46,8 @@ export interface SummarizeInput {
   startedAt: number;
   /** Milliseconds after which a cause that nothing announces is looked at again. */
   slowRetryMs: number;
+  /** Milliseconds between two repairs where others change the Secret again and again; undefined where there is peace. */
+  repairsApartMs?: number | undefined;
   /** What is known of the KMS keys that it uses; where left out, nothing anew. */
   keys?: Findings;
 }
@@ -54,6 +56,8 @@ export interface SummarizeInput {
 const sourcesAtMost = 100;
 /** The reason of the event of a repair. */
 const repaired: Reason = "Repaired";
+/** Said of a Secret that others change again and again; without figures, so that it is the same from one to the next. */
+const contestedMark = "; others change it again and again, so that repairs are up to 5 minutes apart";
 /** Keys of others that such an event names, at most. */
 const keysNamed = 5;
 /** Milliseconds between two looks at whether a silence has become too long, at least. */
@@ -118,12 +122,16 @@ export function summarize(input: SummarizeInput): Summary {
     statusChanged,
     ready: ready.status,
     reason: ready.reason as Reason,
-    events: [
-      ...eventOf(before, ready, outcome),
-      ...turnOf(before, elsewhere[0], outcome),
-      ...(key && !wasSaid(before, key) ? [{ type: "Warning", reason: key.reason, note: key.message } as const] : []),
-      ...newsOf((before.conditions ?? []) as Asked[], warned),
-    ],
+    events: outcome.isQuiet
+      ? []
+      : [
+          ...eventOf(before, ready, outcome, input.repairsApartMs !== undefined),
+          ...turnOf(before, elsewhere[0], outcome),
+          ...(key && !wasSaid(before, key)
+            ? [{ type: "Warning", reason: key.reason, note: key.message } as const]
+            : []),
+          ...newsOf((before.conditions ?? []) as Asked[], warned),
+        ],
     retry: verdict.retry,
     ...(verdict.againAfterMs === undefined ? {} : { againAfterMs: verdict.againAfterMs }),
   };
@@ -180,7 +188,8 @@ function doubtOf({ doubted = [] }: { doubted?: readonly string[] }): string {
   return `${doubtedMark}${doubted.join(", ")}: it is asked again, and believed once that has stood for a minute`;
 }
 
-function judged({ resource, outcome, elapsed: now, staleAfterMs, startedAt, slowRetryMs }: SummarizeInput): Verdict {
+function judged(input: SummarizeInput): Verdict {
+  const { resource, outcome, elapsed: now, staleAfterMs, startedAt, slowRetryMs, repairsApartMs } = input;
   if (outcome.kind === "suspended") {
     const message = "spec.suspend is set: nothing is looked at and nothing is written";
     return { conditions: [ready("Unknown", "Suspended", message)], retry: false };
@@ -194,7 +203,8 @@ function judged({ resource, outcome, elapsed: now, staleAfterMs, startedAt, slow
     const gone = [...new Set(outcome.left)].sort().join(", ");
     const left = gone === "" ? "" : `; left out, since they are gone: ${gone}`;
     const current = `Secret ${outcome.secret} is current with ${count(outcome.keyCount, "key")}`;
-    const message = (saidBefore(resource, outcome, current) ?? current + left) + doubtOf(outcome);
+    const contested = repairsApartMs === undefined ? "" : contestedMark;
+    const message = (saidBefore(resource, outcome, current) ?? current + left) + contested + doubtOf(outcome);
     // Nothing failed, so there is nothing to wait for but the next poll.
     const againAfterMs = untilStale === 0 ? slowRetryMs : untilStale && Math.max(untilStale, staleAgainMs);
     return {
@@ -246,7 +256,8 @@ function saidBefore({ status, metadata }: SyncedSecret, outcome: Outcome, curren
 }
 
 function withoutDoubt(message: string): string {
-  const at = message.indexOf(doubtedMark);
+  const found = [doubtedMark, contestedMark].map((mark) => message.indexOf(mark)).filter((index) => index >= 0);
+  const at = found.length > 0 ? Math.min(...found) : -1;
   return at < 0 ? message : message.slice(0, at);
 }
 
@@ -302,7 +313,7 @@ function listed(
 }
 
 /** First syncs and changes of a version are no news; what goes wrong, mends, or was put back is. */
-function eventOf(before: Status, now: Asked, outcome: SummarizeInput["outcome"]): News[] {
+function eventOf(before: Status, now: Asked, outcome: SummarizeInput["outcome"], isContested: boolean): News[] {
   const was = before.conditions?.find(({ type }) => type === "Ready");
   const { reason } = now;
   if (outcome.kind === "current" && outcome.wrote === "repaired") {
@@ -310,7 +321,7 @@ function eventOf(before: Status, now: Asked, outcome: SummarizeInput["outcome"])
     const how = editors.length > 0 ? `edited by ${editors.join(", ")}` : "edited or deleted";
     const more = foreignKeys.length > keysNamed ? ` and ${foreignKeys.length - keysNamed} more` : "";
     const stays = `; keys that others have added stay: ${foreignKeys.slice(0, keysNamed).join(", ")}${more}`;
-    const note = `Secret ${outcome.secret} was ${how}, and has been put back${foreignKeys.length > 0 ? stays : ""}`;
+    const note = `Secret ${outcome.secret} was ${how}, and has been put back${foreignKeys.length > 0 ? stays : ""}${isContested ? contestedMark : ""}`;
     return [{ type: "Normal", reason: repaired, note }];
   }
   if (outcome.kind === "failed" && outcome.wrote === "deleted") return [{ type: "Warning", reason, note: now.message }];

@@ -1,22 +1,11 @@
-import { fieldManager } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
-import { type KubeObject, type ObjectMeta, syncedSecrets } from "../../kube/resource.ts";
+import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
 import type { View } from "../../kube/store.ts";
 import type { Log } from "../../runtime/log.ts";
+import { mergeManagers } from "../merge-index.ts";
 import type { SecretWriter } from "./write.ts";
-
-/** The field managers under which a SyncedSecret merged into a Secret: `keyferry-<uid>`. */
-export function mergeManagers(metadata: ObjectMeta): { manager: string; uid: string }[] {
-  const prefix = `${fieldManager}-`;
-  const found: { manager: string; uid: string }[] = [];
-  for (const { manager, operation } of metadata.managedFields ?? []) {
-    if (operation !== "Apply" || !manager?.startsWith(prefix)) continue;
-    found.push({ manager, uid: manager.slice(prefix.length) });
-  }
-  return found;
-}
 
 /**
  * Takes back what SyncedSecrets merged into the Secrets of others and left there, because they were deleted while

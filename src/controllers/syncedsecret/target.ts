@@ -19,6 +19,11 @@ export interface Target {
   keptAnnotation: string;
 }
 
+/** The field manager under which a SyncedSecret merges into the Secrets of others. */
+export function mergeManagerOf(uid: string): string {
+  return `${fieldManager}-${uid}`;
+}
+
 /** The target of a SyncedSecret, its own name where the spec names none. */
 export function targetOf(resource: SyncedSecret): Target {
   const { metadata, spec } = resource;
@@ -28,7 +33,7 @@ export function targetOf(resource: SyncedSecret): Target {
     namespace: metadata.namespace!,
     name: spec.target?.name ?? metadata.name!,
     policy,
-    manager: fieldManager + mark,
+    manager: policy === "Merge" ? mergeManagerOf(metadata.uid!) : fieldManager,
     revisionAnnotation: names.revision + mark,
     keysAnnotation: names.keys + mark,
     keptAnnotation: names.kept + mark,
