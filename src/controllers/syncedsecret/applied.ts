@@ -70,12 +70,17 @@ export class AppliedRecords {
     this.#remembered.delete(key);
   }
 
-  /** What the status is to say where it says something else. */
+  /** The last apply as it is known, for the status where that is written anyway. */
   saidOf(resource: SyncedSecret, target: Target): Applied | undefined {
     const known = this.#of(resource, target);
-    if (!known) return undefined;
-    const { revision, resourceVersion, time } = known;
-    return { revision, resourceVersion, ...(time === undefined ? {} : { time }) };
+    return known && sayable(known);
+  }
+
+  /** An apply of this process that the status does not tell of, since it could not be written then. */
+  unsaidOf(resource: SyncedSecret, target: Target): Applied | undefined {
+    const known = this.#of(resource, target);
+    const isSaid = known?.resourceVersion === resource.status?.applied?.resourceVersion;
+    return known?.at !== undefined && !isSaid ? sayable(known) : undefined;
   }
 
   /** An apply in the same second as ours, which no other field manager's edit explains. */
@@ -111,4 +116,8 @@ function entryOf({ manager }: Target, { managedFields }: ObjectMeta): ManagedFie
 function appliedIn(target: Target, revision: string, metadata: ObjectMeta): Applied {
   const time = entryOf(target, metadata)?.time;
   return { revision, resourceVersion: metadata.resourceVersion ?? "", ...(time === undefined ? {} : { time }) };
+}
+
+function sayable({ revision, resourceVersion, time }: Remembered): Applied {
+  return { revision, resourceVersion, ...(time === undefined ? {} : { time }) };
 }

@@ -445,9 +445,11 @@ export class SyncedSecretReconciler {
     const kept = keptOf(gathered);
     const { sources, left } = assessment;
     const found = this.#applied.saidOf(resource, target);
+    const applied = this.#applied.unsaidOf(resource, target);
     const made = {
       ...{ secret: target.name, revision: inSecret, keyCount: keysOf(gathered).size, sources },
       ...(found ? { found } : {}),
+      ...(applied ? { applied } : {}),
     };
     const problems = [...wanting(assessment, resource, kept, granted), ...(others ? [others] : [])];
     if (problems.length > 0) return { kind: "failed", problems, hasGoodSecret: true, made, ...heard(assessment) };
