@@ -2,8 +2,8 @@ import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { build, type Plugin } from "esbuild";
 
-/** Makes the one bundled file that the image and the npm package run. */
-const outfile = "dist/keyferry.js";
+/** Makes the bundled file that the image and the npm package run, and beside it that of its worker thread. */
+const bundles = { "src/main.ts": "dist/keyferry.js", "src/values/worker.ts": "dist/keyferry-values.js" };
 
 /**
  * client-node does nothing when it is loaded, though it does not say so. With that the bundle holds what is used of it:
@@ -64,32 +64,34 @@ function isClientNode(file: string): boolean {
   return file.includes(join("node_modules", "@kubernetes", "client-node"));
 }
 
-await build({
-  entryPoints: ["src/main.ts"],
-  outfile,
-  bundle: true,
-  // Names stay as they are: for stack traces, and since libraries compare them. keepNames would give each closure its
-  // name anew, each time that it is made.
-  minifyWhitespace: true,
-  minifySyntax: true,
-  platform: "node",
-  target: "node22",
-  // Of ES modules the bundle takes only what is used, of CommonJS everything.
-  mainFields: ["module", "main"],
-  format: "esm",
-  sourcemap: false,
-  legalComments: "none",
-  plugins: [onlyWhatIsUsed, undiciAgents, onlyKeyrings],
-  // Some dependencies are CommonJS and ask for Node's own modules at run time.
-  banner: {
-    js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
-  },
-  logLevel: "warning",
-});
-const text = await readFile(outfile, "utf8");
-const shebang = text.startsWith("#!") ? "" : "#!/usr/bin/env node\n";
-// esbuild leaves regular expressions as they are. A single letter outside Latin-1 doubles what V8 holds of the source.
-const ascii = text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
-await writeFile(outfile, shebang + ascii);
-await chmod(outfile, 0o755);
-process.stdout.write(`${outfile}: ${Math.round((await stat(outfile)).size / 1024)} KiB\n`);
+for (const [entryPoint, outfile] of Object.entries(bundles)) {
+  await build({
+    entryPoints: [entryPoint],
+    outfile,
+    bundle: true,
+    // Names stay as they are: for stack traces, and since libraries compare them. keepNames would give each closure its
+    // name anew, each time that it is made.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    platform: "node",
+    target: "node22",
+    // Of ES modules the bundle takes only what is used, of CommonJS everything.
+    mainFields: ["module", "main"],
+    format: "esm",
+    sourcemap: false,
+    legalComments: "none",
+    plugins: [onlyWhatIsUsed, undiciAgents, onlyKeyrings],
+    // Some dependencies are CommonJS and ask for Node's own modules at run time.
+    banner: {
+      js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
+    },
+    logLevel: "warning",
+  });
+  const text = await readFile(outfile, "utf8");
+  const shebang = text.startsWith("#!") || entryPoint !== "src/main.ts" ? "" : "#!/usr/bin/env node\n";
+  // esbuild leaves regular expressions as they are. A single letter outside Latin-1 doubles what V8 holds of the source.
+  const ascii = text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  await writeFile(outfile, shebang + ascii);
+  await chmod(outfile, 0o755);
+  process.stdout.write(`${outfile}: ${Math.round((await stat(outfile)).size / 1024)} KiB\n`);
+}

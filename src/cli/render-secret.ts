@@ -22,6 +22,7 @@ import { Reader } from "../parameters/reader.ts";
 import { type Reference, referenceKey } from "../parameters/reference.ts";
 import { systemClock } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
+import { Assembler } from "../values/assembler.ts";
 
 /** The Secret as it would be applied where there is none, or all that keeps it from being made. */
 export type Rendered =
@@ -38,6 +39,7 @@ export class Rendering {
   readonly #metrics = new Metrics();
   readonly #quotas = new Quotas(systemClock);
   readonly #lanes = new Lanes({ quotas: this.#quotas, clock: systemClock, metrics: this.#metrics });
+  readonly #assembler = new Assembler();
   readonly #observer = new Observer({
     reader: new Reader(this.#lanes),
     pathReader: new PathReader(this.#lanes),
@@ -98,7 +100,8 @@ export class Rendering {
     const lost = assessment.lost.length > 0 ? losses(assessment) : [];
     const problems = distinct([...assessment.problems, ...unread, ...lost, ...opened.problems]);
     if (problems.length > 0) return { ok: false, problems };
-    const built = build(resource.spec, planned, assessment, { ...opened, values, live: undefined });
+    const making = { resource, plan: planned, assembler: this.#assembler };
+    const built = await build(making, assessment, { ...opened, values, live: undefined });
     if (!built.ok) return { ok: false, problems: built.problems };
     const revision = gathered.revisions.of(madeFrom(gathered, built.sources));
     const secret = intent(resource, target, built.data, revision) as SecretIntent;
@@ -108,6 +111,7 @@ export class Rendering {
 
   close(): void {
     this.#observer.stop();
+    this.#assembler.stop();
   }
 }
 

@@ -20,6 +20,7 @@ import { ClockWatch } from "../runtime/clock-watch.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import { laneOf } from "../runtime/lane.ts";
 import type { Log } from "../runtime/log.ts";
+import { Assembler } from "../values/assembler.ts";
 import { Connections } from "./connection/connections.ts";
 import { ConnectionController } from "./connection/controller.ts";
 import { ConnectionReconciler } from "./connection/reconcile.ts";
@@ -89,6 +90,7 @@ export class Engine {
   readonly outages: Outages;
   readonly observer: Observer;
   readonly keys: KeyWatch;
+  readonly assembler: Assembler;
   readonly recorder: EventRecorder;
   readonly writer: SecretWriter;
   readonly syncedSecrets: SyncedSecretController;
@@ -174,6 +176,7 @@ export class Engine {
     });
     const writes = new WritePlaces({ clock, random });
     this.#writes = writes;
+    this.assembler = new Assembler({ clock });
     this.#view = new SecretView(views.secrets, client, clock);
     this.writer = new SecretWriter(client, this.#view, writes);
     const { readOnly, protectedNamespaces, perObjectMetrics } = settings;
@@ -182,6 +185,7 @@ export class Engine {
       clockWatch,
       resources: views.syncedSecrets,
       reconciler: new SyncedSecretReconciler({
+        assembler: this.assembler,
         connections,
         observer: this.observer,
         lanes,
@@ -278,6 +282,7 @@ export class Engine {
     this.observer.stop();
     this.outages.stop();
     this.keys.stop();
+    this.assembler.stop();
   }
 
   /** Takes a change of a Secret's metadata. */

@@ -1,13 +1,14 @@
 import { decode } from "./decode.ts";
 import { evaluate } from "./jmespath.ts";
-import { parseJson, textOfJson } from "./json.ts";
+import { type Json, parseJson, textOfJson } from "./json.ts";
 import { isSecretKey, type KeyRules, keyOfMember } from "./keys.ts";
 import { maxBytes } from "./limits.ts";
 import { type DocumentInput, type Format, type Member, makeMany, type PathInput, type SourceValue } from "./many.ts";
 import { invalid, type Problem, Refusal } from "./refusal.ts";
-import { selectMembers } from "./select.ts";
+import { prepareSelection, selectMembers } from "./select.ts";
 import { renderTemplates, type TemplateInput } from "./template.ts";
 import { bytesOf, textOf } from "./text.ts";
+import { Work } from "./work.ts";
 
 export {
   type DocumentInput,
@@ -17,6 +18,7 @@ export {
   type Member,
   type PathInput,
   type Problem,
+  prepareSelection,
   type SourceValue,
   selectMembers,
   type TemplateInput,
@@ -48,14 +50,14 @@ export type Assembled = { ok: true; data: Map<string, Uint8Array> } | { ok: fals
  * Makes a Secret's data from what its sources came to. Pure, and never throws for what the sources or the spec hold.
  * Messages name entries, keys, parameters and places, never a value.
  */
-export function assemble(input: AssembleInput): Assembled {
+export function assemble(input: AssembleInput, work = new Work()): Assembled {
   const problems: Problem[] = [];
   const data = new Map<string, Uint8Array>();
 
   /** Which entry of `dataFrom` made each key. */
   const owners = new Map<string, string>();
   for (const many of input.dataFrom) {
-    const { made, problems: found } = makeMany(many);
+    const { made, problems: found } = makeMany(many, work);
     problems.push(...found);
     for (const { key, bytes, origin } of made) {
       const owner = owners.get(key);
@@ -72,11 +74,12 @@ export function assemble(input: AssembleInput): Assembled {
   }
 
   const own = new Set<string>();
+  const documents: Documents = new Map();
   for (const one of input.data) {
     try {
       if (own.has(one.key)) throw new Refusal("KeyConflict", "an earlier entry of data has the same key");
       own.add(one.key);
-      const bytes = makeOne(one);
+      const bytes = makeOne(one, documents, work);
       if (bytes) data.set(one.key, bytes);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -84,7 +87,7 @@ export function assemble(input: AssembleInput): Assembled {
     }
   }
   if (problems.length > 0) return { ok: false, problems };
-  return fitting(input.template ? renderTemplates(input.template, data) : { data, problems });
+  return fitting(input.template ? renderTemplates(input.template, data, work) : { data, problems });
 }
 
 /**
@@ -97,15 +100,25 @@ export function sizeOf(data: ReadonlyMap<string, Uint8Array>): number {
   return size;
 }
 
-function makeOne({ key, source, jmesPath, decode: encoding = "None" }: DataInput): Uint8Array | undefined {
+/** The JSON documents that several keys are taken from, parsed once each. */
+type Documents = Map<Uint8Array, Json>;
+
+function makeOne(
+  { key, source, jmesPath, decode: encoding = "None" }: DataInput,
+  documents: Documents,
+  work: Work,
+): Uint8Array | undefined {
   if (!isSecretKey(key)) throw invalid("its key is not one that a Secret can have");
   if (source.state === "missing") return undefined;
   let { bytes } = source;
   if (jmesPath !== undefined) {
-    const found = textOfJson(evaluate(jmesPath, parseJson(textOf(bytes))));
+    const document = documents.get(bytes) ?? parseJson(textOf(bytes), work);
+    documents.set(bytes, document);
+    const found = textOfJson(evaluate(jmesPath, document, work));
     if (found === null) throw invalid(`jmesPath ${jmesPath} leads to nothing, or to null`);
     bytes = bytesOf(found);
   }
+  work.spend(bytes.length >> 5);
   return encoding === "None" ? bytes : decode(bytes, encoding);
 }
 

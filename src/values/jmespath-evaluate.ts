@@ -4,6 +4,7 @@ import { type Argument, call } from "./jmespath-functions.ts";
 import { isObject, type Json, type JsonObject } from "./json.ts";
 import { maxBytes, maxDepth } from "./limits.ts";
 import { invalid } from "./refusal.ts";
+import type { Work } from "./work.ts";
 
 /** A parsed expression. */
 export type Expression = ReturnType<typeof compile>;
@@ -17,10 +18,16 @@ const maxSteps = 500_000;
 /** One evaluation: its document, and how much work it has done. */
 export class Evaluation {
   readonly #root: Json;
+  readonly #work: Work;
   #steps = 0;
+  /** Names of the objects that were looked into: V8 needs the time of all of them to say whether there is one. */
+  readonly #names = new WeakMap<JsonObject, string[]>();
+  /** Values of the expression's literals. */
+  readonly #literals = new Map<Expression, Json>();
 
-  constructor(root: Json) {
+  constructor(root: Json, work: Work) {
     this.#root = root;
+    this.#work = work;
   }
 
   /** Evaluates an expression on the document, and bounds what it gives. */
@@ -33,6 +40,7 @@ export class Evaluation {
   /** Counts work that is about to be done. */
   spend(steps: number): void {
     this.#steps += steps;
+    this.#work.spend(2 * steps);
     if (this.#steps > maxSteps) throw invalid("it takes too many steps on this document; take less with it");
   }
 
@@ -47,17 +55,52 @@ export class Evaluation {
     return sum.characters;
   }
 
+  /** The names of an object's members, in their order; counted once for each object. */
+  namesOf(object: JsonObject): readonly string[] {
+    let names = this.#names.get(object);
+    if (!names) {
+      names = Object.keys(object);
+      this.#names.set(object, names);
+      this.spend(names.length);
+    }
+    return names;
+  }
+
+  /** The values of an object's members, in the order of the names. */
+  valuesOf(object: JsonObject): Json[] {
+    const names = this.namesOf(object);
+    this.spend(names.length);
+    return names.map((name) => object[name]!);
+  }
+
+  /** JMESPath's truth: null, false, and an empty string, array or object are false. */
+  isTrue(value: Json): boolean {
+    if (value === null || value === false || value === "") return false;
+    if (Array.isArray(value)) return value.length > 0;
+    return !isObject(value) || this.namesOf(value).length > 0;
+  }
+
+  /** Compares numbers by their value: below 0, 0 or above, as `a` is less than, equal to or greater than `b`. */
+  compareNumbers(a: LosslessNumber, b: LosslessNumber): number {
+    this.spend((a.value.length + b.value.length) >> 3);
+    return compareNumber(a.value, b.value);
+  }
+
   /** Whether two values are equal: numbers by their value (`1.0` is `1`), objects whatever their order. */
   equals(a: Json, b: Json): boolean {
     this.spend(1);
-    if (isLosslessNumber(a)) return isLosslessNumber(b) && compareNumber(a.value, b.value) === 0;
+    if (typeof a === "string" && typeof b === "string") {
+      if (a.length === b.length) this.spend(a.length >> 6);
+      return a === b;
+    }
+    if (isLosslessNumber(a)) return isLosslessNumber(b) && this.compareNumbers(a, b) === 0;
     if (Array.isArray(a)) {
       return Array.isArray(b) && a.length === b.length && a.every((item, index) => this.equals(item, b[index]!));
     }
     if (!isObject(a) || !isObject(b)) return a === b;
-    const names = Object.keys(a);
+    const names = this.namesOf(a);
     return (
-      names.length === Object.keys(b).length &&
+      names.length === this.namesOf(b).length &&
       names.every((name) => Object.hasOwn(b, name) && this.equals(a[name]!, b[name]!))
     );
   }
@@ -74,7 +117,7 @@ export class Evaluation {
       case "Root":
         return this.#root;
       case "Literal":
-        return literal(node.value);
+        return this.#literal(node);
       case "Subexpression": {
         const left = this.visit(node.left, value);
         return left === null ? null : this.visit(node.right, left);
@@ -90,12 +133,12 @@ export class Evaluation {
         return this.#project(this.visit(node.left, value), node.right);
       case "ValueProjection": {
         const left = this.visit(node.left, value);
-        return isObject(left) ? this.#project(Object.values(left), node.right) : null;
+        return isObject(left) ? this.#project(this.valuesOf(left), node.right) : null;
       }
       case "FilterProjection": {
         const left = this.visit(node.left, value);
         if (!Array.isArray(left)) return null;
-        const chosen = left.filter((item) => isTrue(this.visit(node.condition, item)));
+        const chosen = left.filter((item) => this.isTrue(this.visit(node.condition, item)));
         return this.#project(chosen, node.right);
       }
       case "Flatten": {
@@ -109,18 +152,19 @@ export class Evaluation {
         return this.#compare(node.name, this.visit(node.left, value), this.visit(node.right, value));
       case "OrExpression": {
         const left = this.visit(node.left, value);
-        return isTrue(left) ? left : this.visit(node.right, value);
+        return this.isTrue(left) ? left : this.visit(node.right, value);
       }
       case "AndExpression": {
         const left = this.visit(node.left, value);
-        return isTrue(left) ? this.visit(node.right, value) : left;
+        return this.isTrue(left) ? this.visit(node.right, value) : left;
       }
       case "NotExpression":
-        return !isTrue(this.visit(node.child, value));
+        return !this.isTrue(this.visit(node.child, value));
       case "MultiSelectList":
         return value === null ? null : node.children.map((child) => this.visit(child, value));
       case "MultiSelectHash": {
         if (value === null) return null;
+        this.spend(4 * node.children.length);
         const object: JsonObject = Object.create(null);
         for (const child of node.children) object[child.name] = this.visit(child.value, value);
         return object;
@@ -137,6 +181,14 @@ export class Evaluation {
       default:
         throw invalid("it uses what JMESPath has not (let, ? :, arithmetic), or & outside a function");
     }
+  }
+
+  #literal(node: Expression & { type: "Literal" }): Json {
+    const known = this.#literals.get(node);
+    if (known !== undefined) return known;
+    const made = literal(node.value);
+    this.#literals.set(node, made);
+    return made;
   }
 
   #project(values: Json, expression: Expression): Json {
@@ -157,6 +209,7 @@ export class Evaluation {
     const bound = (at: number) => Math.min(Math.max(at < 0 ? at + length : at, low), high);
     const start = from === null ? (step > 0 ? 0 : length - 1) : bound(from);
     const stop = to === null ? (step > 0 ? length : -1) : bound(to);
+    this.spend(Math.max(0, Math.ceil((stop - start) / step)));
     const found: Json[] = [];
     for (let at = start; step > 0 ? at < stop : at > stop; at += step) found.push(values[at]!);
     return found;
@@ -166,7 +219,7 @@ export class Evaluation {
     if (name === "EQ") return this.equals(a, b);
     if (name === "NE") return !this.equals(a, b);
     if (!isLosslessNumber(a) || !isLosslessNumber(b)) return null;
-    const order = compareNumber(a.value, b.value);
+    const order = this.compareNumbers(a, b);
     if (name === "GT") return order > 0;
     if (name === "GTE") return order >= 0;
     return name === "LT" ? order < 0 : order <= 0;
@@ -179,20 +232,13 @@ export class Evaluation {
     else if (isLosslessNumber(value)) sum.characters += value.value.length;
     else if (Array.isArray(value)) for (const item of value) this.#measure(item, depth + 1, sum);
     else if (isObject(value)) {
-      for (const [name, member] of Object.entries(value)) {
+      for (const name of this.namesOf(value)) {
         sum.characters += name.length;
-        this.#measure(member, depth + 1, sum);
+        this.#measure(value[name]!, depth + 1, sum);
       }
     }
     if (sum.characters > maxBytes) throw invalid("what it takes has over 1 MiB");
   }
-}
-
-/** JMESPath's truth: null, false, and an empty string, array or object are false. */
-export function isTrue(value: Json): boolean {
-  if (value === null || value === false || value === "") return false;
-  if (Array.isArray(value)) return value.length > 0;
-  return !isObject(value) || Object.keys(value).length > 0;
 }
 
 function literal(value: unknown): Json {

@@ -1,4 +1,4 @@
-import { compareNumber, isLosslessNumber, LosslessNumber } from "lossless-json";
+import { isLosslessNumber, LosslessNumber } from "lossless-json";
 import type { Evaluation } from "./jmespath-evaluate.ts";
 import { isObject, type Json, type JsonObject, textOfJson } from "./json.ts";
 import { invalid } from "./refusal.ts";
@@ -62,7 +62,7 @@ const functions = new Map<string, { least: number; most: number; call: Call }>([
   ["contains", { least: 2, most: 2, call: contains }],
   ["ends_with", { least: 2, most: 2, call: (args) => args.text(0).endsWith(args.text(1)) }],
   ["join", { least: 2, most: 2, call: join }],
-  ["keys", { least: 1, most: 1, call: (args) => Object.keys(args.object(0)) }],
+  ["keys", { least: 1, most: 1, call: (args, evaluation) => evaluation.namesOf(args.object(0)).slice() }],
   ["length", { least: 1, most: 1, call: length }],
   ["map", { least: 2, most: 2, call: (args) => args.list(1).map(args.expression(0)) }],
   ["max", { least: 1, most: 1, call: (args, evaluation) => extreme(args, evaluation, 1) }],
@@ -79,7 +79,7 @@ const functions = new Map<string, { least: number; most: number; call: Call }>([
   ["to_number", { least: 1, most: 1, call: toNumber }],
   ["to_string", { least: 1, most: 1, call: toText }],
   ["type", { least: 1, most: 1, call: (args) => typeOf(args.any(0)) }],
-  ["values", { least: 1, most: 1, call: (args) => Object.values(args.object(0)) }],
+  ["values", { least: 1, most: 1, call: (args, evaluation) => evaluation.valuesOf(args.object(0)) }],
 ]);
 
 /**
@@ -93,21 +93,26 @@ export function call(evaluation: Evaluation, name: string, args: readonly Argume
   if (args.length < known.least || args.length > known.most) {
     throw invalid(`${name}() takes ${known.least === known.most ? "" : "at least "}${known.least} arguments`);
   }
-  for (const argument of args) if ("value" in argument) evaluation.spend(breadth(argument.value));
+  for (const argument of args) if ("value" in argument) evaluation.spend(breadth(argument.value, evaluation));
   return known.call(new Arguments(name, args), evaluation);
 }
 
 /** What looking at a value once costs. */
-function breadth(value: Json): number {
+function breadth(value: Json, evaluation: Evaluation): number {
   if (typeof value === "string" || Array.isArray(value)) return value.length;
-  return isObject(value) ? Object.keys(value).length : 1;
+  if (isLosslessNumber(value)) return value.value.length;
+  return isObject(value) ? evaluation.namesOf(value).length : 1;
 }
 
 function contains(args: Arguments, evaluation: Evaluation): Json {
   const where = args.any(0);
   const what = args.any(1);
   if (Array.isArray(where)) return where.some((item) => evaluation.equals(item, what));
-  return typeof what === "string" && args.text(0).includes(what);
+  if (typeof what !== "string") return false;
+  const text = args.text(0);
+  // At worst a search compares the whole of what it looks for at every place.
+  evaluation.spend((text.length * Math.min(what.length, text.length)) >> 4);
+  return text.includes(what);
 }
 
 function join(args: Arguments, evaluation: Evaluation): Json {
@@ -120,16 +125,17 @@ function join(args: Arguments, evaluation: Evaluation): Json {
   return parts.join(glue);
 }
 
-function length(args: Arguments): Json {
+function length(args: Arguments, evaluation: Evaluation): Json {
   const value = args.any(0);
   if (typeof value === "string") return new LosslessNumber(String([...value].length));
-  return new LosslessNumber(String(Array.isArray(value) ? value.length : Object.keys(args.object(0)).length));
+  return new LosslessNumber(String(Array.isArray(value) ? value.length : evaluation.namesOf(args.object(0)).length));
 }
 
-function merge(args: Arguments): Json {
+function merge(args: Arguments, evaluation: Evaluation): Json {
   const merged: JsonObject = Object.create(null);
   for (let index = 0; index < args.count; index++) {
-    for (const [name, member] of Object.entries(args.object(index))) merged[name] = member;
+    const object = args.object(index);
+    for (const name of evaluation.namesOf(object)) merged[name] = object[name]!;
   }
   return merged;
 }
@@ -148,37 +154,43 @@ function reverse(args: Arguments): Json {
 function extreme(args: Arguments, evaluation: Evaluation, sign: 1 | -1): Json {
   const [first, ...others] = ranked(args, evaluation);
   if (!first) return null;
-  return others.reduce((best, each) => (sign * order(each.rank, best.rank) > 0 ? each : best), first).item;
+  return others.reduce((best, each) => (sign * order(each, best, evaluation) > 0 ? each : best), first).item;
 }
 
 /** `sort` and `sort_by`: stable. */
 function sort(args: Arguments, evaluation: Evaluation): Json {
   const items = ranked(args, evaluation);
   // A comparison looks at as much as both have in common.
-  const longest = items.reduce((most, { rank }) => Math.max(most, typeof rank === "string" ? rank.length : 1), 1);
+  const longest = items.reduce((most, { rank }) => Math.max(most, Buffer.isBuffer(rank) ? rank.length : 1), 1);
   evaluation.spend(items.length * Math.ceil(Math.log2(items.length + 1)) * Math.min(longest, 64));
-  return items.sort((a, b) => order(a.rank, b.rank)).map(({ item }) => item);
+  return items.sort((a, b) => order(a, b, evaluation)).map(({ item }) => item);
+}
+
+/** An item with what it is ordered by: a number, or a string's UTF-8, whose order is that of code points. */
+interface Ranked {
+  item: Json;
+  rank: Buffer | LosslessNumber;
 }
 
 /** Items with what they are ordered by: all strings or all numbers. */
-function ranked(args: Arguments, evaluation: Evaluation): { item: Json; rank: string | LosslessNumber }[] {
+function ranked(args: Arguments, evaluation: Evaluation): Ranked[] {
   const by = args.count === 2 ? args.expression(1) : (item: Json) => item;
   const items = args.list(0).map((item) => {
     const rank = by(item);
     if (typeof rank !== "string" && !isLosslessNumber(rank)) throw args.wrong(0, "an array of strings or of numbers");
-    evaluation.spend(1);
-    return { item, rank };
+    evaluation.spend(typeof rank === "string" ? 1 + (rank.length >> 3) : 1);
+    return { item, rank: typeof rank === "string" ? Buffer.from(rank) : rank };
   });
-  if (new Set(items.map(({ rank }) => typeof rank)).size > 1) throw args.wrong(0, "an array of strings or of numbers");
+  if (new Set(items.map(({ rank }) => Buffer.isBuffer(rank))).size > 1)
+    throw args.wrong(0, "an array of strings or of numbers");
   return items;
 }
 
-function order(a: string | LosslessNumber, b: string | LosslessNumber): number {
-  if (typeof a === "string" || typeof b === "string") {
-    // By code points, as UTF-8 has them; UTF-16's units have the astral ones before U+E000.
-    return a === b ? 0 : Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)));
-  }
-  return compareNumber(a.value, b.value);
+function order({ rank: a }: Ranked, { rank: b }: Ranked, evaluation: Evaluation): number {
+  if (isLosslessNumber(a) && isLosslessNumber(b)) return evaluation.compareNumbers(a, b);
+  const [left, right] = [a as Buffer, b as Buffer];
+  evaluation.spend(1 + (Math.min(left.length, right.length) >> 6));
+  return Buffer.compare(left, right);
 }
 
 function toArray(args: Arguments): Json {

@@ -3,6 +3,10 @@ import { Evaluation, type Expression } from "./jmespath-evaluate.ts";
 import type { Json } from "./json.ts";
 import { maxExpressionLength } from "./limits.ts";
 import { invalid, Refusal } from "./refusal.ts";
+import { Work } from "./work.ts";
+
+/** Units of work that a character of an expression costs to parse. */
+const unitsACharacter = 20;
 
 /**
  * Evaluates a JMESPath expression (https://jmespath.org/specification.html, the language of the AWS tools) on a parsed
@@ -13,12 +17,14 @@ import { invalid, Refusal } from "./refusal.ts";
  * @returns null where the expression leads to nothing
  * @throws Refusal where the expression is over 1,024 characters, is not JMESPath, or costs too much
  */
-export function evaluate(expression: string, document: Json): Json {
+export function evaluate(expression: string, document: Json, work = new Work()): Json {
   if (expression.length > maxExpressionLength) {
     throw invalid(`jmesPath has ${expression.length} characters, and at most ${maxExpressionLength} are allowed`);
   }
   try {
-    return new Evaluation(document).run(parsed(expression));
+    // A character is looked at by the parser, and again by the search for names that want quotes.
+    work.spend(unitsACharacter * expression.length);
+    return new Evaluation(document, work).run(parsed(expression));
   } catch (error) {
     if (error instanceof Refusal) throw new Refusal(error.reason, `jmesPath ${expression}: ${error.message}`);
     throw error;

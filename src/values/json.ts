@@ -2,6 +2,10 @@ import { isLosslessNumber, type LosslessNumber, parse, stringify } from "lossles
 import { maxDepth } from "./limits.ts";
 import { invalid } from "./refusal.ts";
 import { placeOf } from "./text.ts";
+import { Work } from "./work.ts";
+
+/** Units of work that a character of JSON costs: its shape is looked at, it is parsed, and what comes of it is copied. */
+const unitsACharacter = 3;
 
 /** A JSON value: numbers keep their digits, and objects have no prototype, so that only own keys can be found. */
 export type Json = null | boolean | string | LosslessNumber | Json[] | JsonObject;
@@ -19,7 +23,8 @@ export function isObject(value: Json): value is JsonObject {
  *
  * @throws Refusal with the place of the first error
  */
-export function parseJson(text: string): Json {
+export function parseJson(text: string, work = new Work()): Json {
+  work.spend(unitsACharacter * text.length);
   checkShape(text);
   let parsed: unknown;
   try {

@@ -1,6 +1,8 @@
 import { maxNameLength } from "./limits.ts";
-import { compilePattern, type Pattern, PatternWork } from "./pattern.ts";
+import { compilePattern } from "./pattern.ts";
 import { invalid, type Problem, Refusal } from "./refusal.ts";
+import { parseReplacement, replaceAll } from "./rewrite.ts";
+import { Work } from "./work.ts";
 
 /** How names become keys of the Secret, in this order: strip, rewrite, separator, case. */
 export interface KeyRules {
@@ -28,23 +30,22 @@ export function isSecretKey(key: string): boolean {
  * @returns a function that gives a name's key, and throws a Refusal where that is not a Secret's key
  * @throws Refusal where a pattern is not RE2
  */
-export function keyRules(rules: KeyRules = {}, path?: string): KeyOf {
+export function keyRules(rules: KeyRules = {}, path?: string, work = new Work()): KeyOf {
   const strip = rules.strip ?? (path === undefined ? "" : path.endsWith("/") ? path : `${path}/`);
   const separator = rules.separator ?? "_";
-  const work = new PatternWork();
-  const rewrites = (rules.rewrite ?? []).map(({ pattern, replacement }, index) => ({
-    pattern: compilePattern(pattern, `keys.rewrite[${index}].pattern`),
-    replacement,
-    rule: `keys.rewrite[${index}]`,
-  }));
+  const rewrites = (rules.rewrite ?? []).map(({ pattern: written, replacement }, index) => {
+    const rule = `keys.rewrite[${index}]`;
+    const pattern = compilePattern(written, `${rule}.pattern`, work);
+    return { pattern, replacement: parseReplacement(replacement, pattern, rule) };
+  });
 
   return (name) => {
     if (name.length > maxNameLength) throw notAKey();
     let key = name.startsWith(strip) ? name.slice(strip.length) : name;
     if (path !== undefined && key.startsWith("/")) key = key.slice(1);
-    for (const { pattern, replacement, rule } of rewrites) {
-      work.spend(pattern, key);
-      key = replaceAll(pattern, key, replacement, rule);
+    work.spend(5 + (name.length >> 3));
+    for (const { pattern, replacement } of rewrites) {
+      key = replaceAll(key, pattern, replacement, work);
       if (key.length > maxNameLength) throw notAKey();
     }
     key = key.replaceAll("/", () => separator);
@@ -67,14 +68,6 @@ export function keyOfMember(name: string, rules?: KeyRules, path?: string): stri
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return { reason: error.reason, message: `parameter ${name}: ${error.message}` };
-  }
-}
-
-function replaceAll(pattern: Pattern, text: string, replacement: string, rule: string): string {
-  try {
-    return pattern.expression.matcher(text).replaceAll(replacement, true);
-  } catch {
-    throw invalid(`${rule}.replacement names a group that its pattern does not have`);
   }
 }
 

@@ -4,6 +4,7 @@ import { type KeyRules, keyRules } from "./keys.ts";
 import { invalid, type Problem, Refusal } from "./refusal.ts";
 import { parseStringList } from "./string-list.ts";
 import { bytesOf, textOf } from "./text.ts";
+import { Work } from "./work.ts";
 import { propertiesOfYaml } from "./yaml.ts";
 
 /** Problems of one entry that are spelled out; the rest is counted. */
@@ -67,7 +68,7 @@ interface Item {
  *
  * @returns the keys that could be made, all different, and what is wrong with the others
  */
-export function makeMany(many: PathInput | DocumentInput): { made: Made[]; problems: Problem[] } {
+export function makeMany(many: PathInput | DocumentInput, work = new Work()): { made: Made[]; problems: Problem[] } {
   const made = new Map<string, Made>();
   const problems: Problem[] = [];
   const attempt = (what: string, make: () => void) => {
@@ -80,10 +81,10 @@ export function makeMany(many: PathInput | DocumentInput): { made: Made[]; probl
   };
 
   attempt("", () => {
-    const items = many.kind === "path" ? membersOf(many) : propertiesOfDocument(many);
+    const items = many.kind === "path" ? membersOf(many) : propertiesOfDocument(many, work);
     const isMissing = many.kind === "document" && many.source.state === "missing";
     if (items.length === 0 && !many.allowEmpty && !isMissing) throw empty(many);
-    const keyOf = keyRules(many.keys, many.kind === "path" ? many.path : undefined);
+    const keyOf = keyRules(many.keys, many.kind === "path" ? many.path : undefined, work);
     for (const { name, origin, bytes } of items) {
       attempt(`${origin}: `, () => {
         const key = keyOf(name);
@@ -109,9 +110,9 @@ function membersOf({ members }: PathInput): Item[] {
   return members.map(({ name, bytes }) => ({ name, origin: `parameter ${name}`, bytes: () => bytes }));
 }
 
-function propertiesOfDocument({ source, format }: DocumentInput): Item[] {
+function propertiesOfDocument({ source, format }: DocumentInput, work: Work): Item[] {
   if (source.state === "missing") return [];
-  const properties = parseDocument(format, textOf(source.bytes));
+  const properties = parseDocument(format, textOf(source.bytes), work);
   return [...properties].map(([name, text], index) => ({
     name,
     // By its number: in a text of another form than is said, what looks like a name may be a part of the secret.
@@ -123,15 +124,17 @@ function propertiesOfDocument({ source, format }: DocumentInput): Item[] {
   }));
 }
 
-function parseDocument(format: Format, text: string): Map<string, string | null> {
+function parseDocument(format: Format, text: string, work: Work): Map<string, string | null> {
   switch (format) {
     case "JSON":
-      return propertiesOf(parseJson(text));
+      return propertiesOf(parseJson(text, work));
     case "YAML":
-      return propertiesOfYaml(text);
+      return propertiesOfYaml(text, work);
     case "Dotenv":
+      work.spend(2 * text.length);
       return parseDotenv(text);
     case "StringList":
+      work.spend(2 * text.length);
       return parseStringList(text);
   }
 }

@@ -13,6 +13,7 @@ import { decode } from "./decode.ts";
 import { maxBytes } from "./limits.ts";
 import { invalid } from "./refusal.ts";
 import { bytesOf, textOf } from "./text.ts";
+import { Work } from "./work.ts";
 
 /** Tags that a template may use; `elsif`, `else`, `when` and the ends belong to them. */
 export const allowedTags = ["if", "unless", "case", "for", "break", "continue", "assign", "comment", "raw"] as const;
@@ -55,20 +56,29 @@ const maxSteps = 50_000;
  * refused on every machine. Stands in the place of both limiters of a Context.
  */
 export class Budget {
+  readonly #spent: Work;
   #work = maxWork;
   #steps = maxSteps;
+
+  /** @param work what else is done for the same Secret counts on */
+  constructor(work = new Work()) {
+    this.#spent = work;
+  }
 
   /** Counts characters or items that are about to be read or made. */
   use(count: unknown): void {
     // A count that is not a number is one that cannot be bounded.
-    this.#work -= Number(count) >= 0 ? Number(count) : Number.POSITIVE_INFINITY;
+    const size = Number(count) >= 0 ? Number(count) : Number.POSITIVE_INFINITY;
+    this.#work -= size;
     if (this.#work < 0) throw invalid("the templates take too much memory; make them do less");
+    this.#spent.spend(size / 4);
   }
 
   /** Counts one piece of a template; the renderer calls it with the time. */
   check(): void {
     this.#steps--;
     if (this.#steps < 0) throw invalid("the templates take too many steps; make their loops shorter");
+    this.#spent.spend(20);
   }
 }
 

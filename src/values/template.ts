@@ -3,10 +3,14 @@ import { isSecretKey } from "./keys.ts";
 import { invalid, type Problem, Refusal } from "./refusal.ts";
 import { allowedFilters, allowedTags, Budget, engine, Output, scopeOf } from "./template-engine.ts";
 import { bytesOf, textOf } from "./text.ts";
+import { Work } from "./work.ts";
 
 /** Characters of one template, as in the CRD, and of all templates of a Secret: a quarter of a second of parsing. */
 const maxTemplate = 65_536;
 const maxTemplates = 262_144;
+
+/** Units of work that a character of a template costs to parse and to look through. */
+const unitsACharacter = 30;
 
 /** Segments of a name, such as `data.DB_USER`, that a message names; values are text, so more than two lead nowhere. */
 const maxSegments = 3;
@@ -30,11 +34,12 @@ export interface TemplateInput {
 export function renderTemplates(
   { data: templates, keepSources = false }: TemplateInput,
   sources: ReadonlyMap<string, Uint8Array>,
+  work = new Work(),
 ): { data: Map<string, Uint8Array>; problems: Problem[] } {
   const problems: Problem[] = [];
   const data = new Map(keepSources ? sources : []);
   const variables = variablesOf(sources);
-  const budget = new Budget();
+  const budget = new Budget(work);
   let characters = 0;
   for (const [key, template] of Object.entries(templates)) {
     try {
@@ -45,6 +50,7 @@ export function renderTemplates(
       characters += template.length;
       if (template.length > maxTemplate) throw invalid(`it has over ${maxTemplate} characters`);
       if (characters > maxTemplates) throw invalid(`with those before it, it has over ${maxTemplates} characters`);
+      work.spend(unitsACharacter * template.length);
       data.set(key, bytesOf(render(template, variables, budget)));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

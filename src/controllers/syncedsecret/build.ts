@@ -3,7 +3,8 @@ import { type Sighted, sightOf } from "../../parameters/entry.ts";
 import { memberSelector, type Reference, referenceKey } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
-import { type AssembleInput, assemble, keyOfMember, type Member, type SourceValue } from "../../values/assemble.ts";
+import { type AssembleInput, keyOfMember, type Member, type SourceValue } from "../../values/assemble.ts";
+import type { Assembler } from "../../values/assembler.ts";
 import type { Assessment, Lost } from "./assess.ts";
 import { type DataFromParameter, isFromParameters, type ManyFromDocument, type Plan, type Planned } from "./plan.ts";
 import type { RevisionSource } from "./revision.ts";
@@ -26,12 +27,24 @@ export type Built =
   | { ok: true; data: Map<string, Uint8Array>; sources: RevisionSource[]; modified: number }
   | { ok: false; problems: Failure[] };
 
+/** What a Secret's data is made for, and by. */
+export interface Making {
+  resource: SyncedSecret;
+  plan: Plan;
+  assembler: Assembler;
+}
+
 /**
  * Makes a Secret's data from what was read, whole or not at all.
  *
  * @returns the data, and the sources with the very versions that the bytes came from
  */
-export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assessment, material: Material): Built {
+export async function build(
+  { resource, plan, assembler }: Making,
+  assessment: Assessment,
+  material: Material,
+): Promise<Built> {
+  const { spec, metadata } = resource;
   const lost = new Set(assessment.lost.map(({ entry, name }) => `${entry.label}\n${name}`));
   const input: AssembleInput = { data: [], dataFrom: [] };
   const sources: RevisionSource[] = [];
@@ -127,7 +140,7 @@ export function build(spec: SyncedSecret["spec"], plan: Plan, assessment: Assess
   if (problems.length > 0) return { ok: false, problems };
   if (spec.target?.template) input.template = spec.target.template as NonNullable<AssembleInput["template"]>;
 
-  const assembled = assemble(input);
+  const assembled = await assembler.assemble(input, metadata.namespace);
   if (!assembled.ok) {
     const next = plan.references.length > 0 ? "wait" : "stalled";
     return { ok: false, problems: assembled.problems.map(({ reason, message }) => new Failure(reason, next, message)) };

@@ -8,10 +8,11 @@ import { type Reference, referenceKey } from "../../parameters/reference.ts";
 import type { ByteTicket } from "../../runtime/byte-budget.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { Failure } from "../../runtime/failure.ts";
+import type { Assembler } from "../../values/assembler.ts";
 import type { Connections } from "../connection/connections.ts";
 import type { SecretView } from "../secret-view.ts";
 import { AppliedRecords } from "./applied.ts";
-import { type Assessment, assess, labelled, type Proof } from "./assess.ts";
+import { type Assessment, assess, labelled, type Proof, prepareMembers } from "./assess.ts";
 import { type Attempt, awaitAws, check } from "./attempt.ts";
 import { openBlobs, type WayToKms } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
@@ -59,6 +60,7 @@ export interface ReconcilerOptions extends WayToKms {
   writer: SecretWriter;
   vouchers: Vouchers;
   revisions: Revisions;
+  assembler: Assembler;
   clock: Clock;
   /** Everything is looked at and reported, and no Secret is written. */
   readOnly: boolean;
@@ -189,7 +191,8 @@ export class SyncedSecretReconciler {
     const isOnce = resource.spec.refresh?.policy === "Once";
     if (isOnce && refresh === undefined && isSyncedOnce(gathered)) return this.#keepOnce(gathered, dependent);
     observer.depend(dependent, wantsOf(gathered));
-    const view = (): Assessment => {
+    const view = async (): Promise<Assessment> => {
+      await prepareMembers(planned, (reference) => observer.entry(reference));
       const looking = {
         ...{ now: clock.monotonic(), wall: clock.now() },
         ...{ warmStart: gathered.warmStart, mayGoBack: refresh !== undefined },
@@ -208,7 +211,7 @@ export class SyncedSecretReconciler {
     const all = asksForExpiry(resource) && inSecret === undefined;
     const past = pastOf(gathered.warmStart, clock.now());
     if (!isOnce) await awaitAws(attempt, observer.settle(planned.references, lane, { all, past }));
-    let assessment = view();
+    let assessment = await view();
     const again = planned.references.filter((reference) => {
       const entry = observer.entry(reference);
       return entry !== undefined && wantsAnotherLook(entry, clock.monotonic());
@@ -227,7 +230,7 @@ export class SyncedSecretReconciler {
       const toSee = new Set([...assessment.unknown, ...again, ...unseen, ...doubted]);
       if (toSee.size > 0) {
         await this.#look(gathered, [...toSee]);
-        assessment = view();
+        assessment = await view();
       }
     }
     if (!mustRead && assessment.problems.length > 0) return this.#failed(gathered, assessment, assessment.problems);
@@ -245,7 +248,7 @@ export class SyncedSecretReconciler {
   }
 
   /** Reads everything and applies it, or says why not. */
-  async #write(gathered: Gathered, view: () => Assessment): Promise<Outcome> {
+  async #write(gathered: Gathered, view: () => Promise<Assessment>): Promise<Outcome> {
     const ticket = this.#options.observer.inFlight.ticket(gathered.target.namespace);
     try {
       return await this.#readAndApply(gathered, view, ticket);
@@ -254,7 +257,7 @@ export class SyncedSecretReconciler {
     }
   }
 
-  async #readAndApply(gathered: Gathered, view: () => Assessment, ticket: ByteTicket): Promise<Outcome> {
+  async #readAndApply(gathered: Gathered, view: () => Promise<Assessment>, ticket: ByteTicket): Promise<Outcome> {
     const { resource, plan: planned, lane, refresh, target, attempt } = gathered;
     const { observer, writer, vouchers } = this.#options;
     const { namespace } = target;
@@ -263,7 +266,7 @@ export class SyncedSecretReconciler {
     const readFor = { fresh: refresh !== undefined, namespace, resource: dependent, isWanted };
     const reading = readSources(planned, observer, lane, { ...readFor, ticket });
     const { values, failures, tooLarge } = await awaitAws(attempt, reading);
-    const assessment = view();
+    const assessment = await view();
     if (tooLarge) {
       const revision = gathered.revisions.of(madeFrom(gathered, assessment.sources));
       const upon = presentOf(gathered)?.resourceVersion;
@@ -293,10 +296,10 @@ export class SyncedSecretReconciler {
 
   async #apply(gathered: Gathered, assessment: Assessment, material: Material): Promise<Outcome> {
     const { resource, plan: planned, target, granted, attempt, revisions } = gathered;
-    const { writer, view, vouchers, readOnly } = this.#options;
+    const { writer, view, vouchers, readOnly, assembler } = this.#options;
     const inSecret = revisionOf(gathered);
     const hurt = damageOf(gathered);
-    const built = build(resource.spec, planned, assessment, material);
+    const built = await build({ resource, plan: planned, assembler }, assessment, material);
     if (!built.ok) return this.#failed(gathered, assessment, built.problems);
     const kept = keep(gathered, vouchers, built.data, material.live);
     const from = madeFrom(gathered, built.sources);

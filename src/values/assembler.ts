@@ -1,0 +1,166 @@
+import { isMainThread, Worker } from "node:worker_threads";
+import { type Clock, systemClock, type Timer } from "../runtime/clock.ts";
+import { FairQueue, type Waiting } from "../runtime/fair-queue.ts";
+import { type Assembled, type AssembleInput, assemble, type SourceValue } from "./assemble.ts";
+import { Exhausted, inlineUnits, Work } from "./work.ts";
+
+/** Milliseconds that one assembly may take in the worker, with the time that its start takes. */
+const deadlineMs = 10_000;
+/** Milliseconds without work after which the worker is ended, so that it costs no memory and holds no value. */
+const idleMs = 5_000;
+/** MiB of objects that the worker may hold. */
+const heapMebibytes = 96;
+
+interface Task extends Waiting {
+  input: AssembleInput;
+  resolve: (assembled: Assembled) => void;
+}
+
+/** What an Assembler works with. */
+export interface AssemblerOptions {
+  clock?: Clock;
+  /** Makes the worker thread; that of this program where left out. */
+  start?: () => Worker;
+}
+
+/**
+ * Makes Secrets' data without holding the event loop up: at once where that is surely quick, and else in a worker thread
+ * with a deadline and a memory limit, which is started when it is needed and ends when it is idle. Namespaces take turns
+ * at it.
+ */
+export class Assembler {
+  readonly #clock: Clock;
+  readonly #start: () => Worker;
+  readonly #queue = new FairQueue<Task>();
+  #worker: Worker | undefined;
+  #current: Task | undefined;
+  #timer: Timer | undefined;
+
+  constructor({ clock = systemClock, start = startWorker }: AssemblerOptions = {}) {
+    this.#clock = clock;
+    this.#start = start;
+  }
+
+  /**
+   * Does what `assemble` does.
+   *
+   * @param namespace whose turn it takes, where it is done in the worker
+   */
+  async assemble(input: AssembleInput, namespace = ""): Promise<Assembled> {
+    try {
+      return assemble(input, new Work(inlineUnits));
+    } catch (error) {
+      if (!(error instanceof Exhausted)) throw error;
+    }
+    return new Promise((resolve) => {
+      this.#queue.push({ input, resolve, flow: namespace, priority: 0, withdrawn: false });
+      this.#next();
+    });
+  }
+
+  /** Whether a worker thread is there. */
+  get isWorking(): boolean {
+    return this.#worker !== undefined;
+  }
+
+  /** Ends the worker; what waits for it is refused. */
+  stop(): void {
+    this.#end();
+    for (let task = this.#current ?? this.#queue.take(); task; task = this.#queue.take()) {
+      task.resolve(refused("it was not done before the program ended"));
+    }
+    this.#current = undefined;
+  }
+
+  #next(): void {
+    if (this.#current) return;
+    this.#timer?.cancel();
+    this.#current = this.#queue.take();
+    if (!this.#current) {
+      if (this.#worker) this.#timer = this.#clock.setTimer(() => this.#end(), idleMs);
+      return;
+    }
+    this.#worker ??= this.#begin();
+    const { copy, buffers } = copied(this.#current.input);
+    this.#worker.postMessage(copy, buffers);
+    this.#timer = this.#clock.setTimer(() => {
+      this.#end();
+      this.#done(
+        refused(`it takes over ${deadlineMs / 1_000} s to make; make its templates, paths or documents do less`),
+      );
+    }, deadlineMs);
+  }
+
+  #begin(): Worker {
+    const worker = this.#start();
+    worker.unref();
+    worker.on("message", (assembled: Assembled) => {
+      if (this.#worker === worker) this.#done(assembled);
+    });
+    // Above all its memory limit; what else an error says is not passed on, since it may quote a value.
+    worker.on("error", () => {
+      if (this.#worker !== worker) return;
+      this.#worker = undefined;
+      this.#done(refused("it takes too much memory to make; make its templates, paths or documents smaller"));
+    });
+    return worker;
+  }
+
+  #done(assembled: Assembled): void {
+    this.#timer?.cancel();
+    const task = this.#current;
+    this.#current = undefined;
+    task?.resolve(assembled);
+    this.#next();
+  }
+
+  #end(): void {
+    this.#timer?.cancel();
+    const worker = this.#worker;
+    this.#worker = undefined;
+    void worker?.terminate();
+  }
+}
+
+function refused(message: string): Assembled {
+  return { ok: false, problems: [{ reason: "InvalidData", message: `the Secret's data: ${message}` }] };
+}
+
+/** The worker's file lies beside this one, as source or as what the build makes of it. */
+function startWorker(): Worker {
+  if (!isMainThread) throw new Error("a worker starts no worker");
+  const name = import.meta.url.endsWith(".ts") ? "./worker.ts" : "./keyferry-values.js";
+  return new Worker(new URL(name, import.meta.url), {
+    resourceLimits: { maxOldGenerationSizeMb: heapMebibytes, maxYoungGenerationSizeMb: 8 },
+    // None of the program's own options: a heap of its own, and no preloaded module.
+    execArgv: [],
+    env: {},
+    name: "values",
+  });
+}
+
+/**
+ * A copy whose bytes can be moved to the worker: others use the values too. What several entries share is copied once.
+ *
+ * @returns the copy, and what is moved
+ */
+function copied(input: AssembleInput): { copy: AssembleInput; buffers: ArrayBuffer[] } {
+  const copies = new Map<Uint8Array, Uint8Array<ArrayBuffer>>();
+  const copyOf = (bytes: Uint8Array) => {
+    const copy = copies.get(bytes) ?? Uint8Array.from(bytes);
+    copies.set(bytes, copy);
+    return copy;
+  };
+  const source = (one: SourceValue): SourceValue =>
+    one.state === "value" ? { state: "value", bytes: copyOf(one.bytes) } : one;
+  const copy = {
+    ...input,
+    data: input.data.map((one) => ({ ...one, source: source(one.source) })),
+    dataFrom: input.dataFrom.map((many) =>
+      many.kind === "path"
+        ? { ...many, members: many.members.map(({ name, bytes }) => ({ name, bytes: copyOf(bytes) })) }
+        : { ...many, source: source(many.source) },
+    ),
+  };
+  return { copy, buffers: [...copies.values()].map(({ buffer }) => buffer) };
+}

@@ -1,0 +1,101 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { type Assembled, type AssembleInput, assemble } from "../../src/values/assemble.ts";
+import { Assembler } from "../../src/values/assembler.ts";
+import { FakeClock, settle } from "../support/clock.ts";
+
+const bytes = (text: string) => Buffer.from(text, "utf8");
+const value = (text: string) => ({ state: "value", bytes: bytes(text) }) as const;
+
+/** An object of so many members beside a list of so many numbers. */
+function objectAndList(members: number, items: number): string {
+  const o = Object.fromEntries(Array.from({ length: members }, (_, index) => [`k${index}`, index]));
+  return JSON.stringify({ o, l: Array.from({ length: items }, (_, index) => index) });
+}
+
+const taking = (jmesPath: string, json: string): AssembleInput => ({
+  data: [{ key: "K", entry: "data[0] (K)", source: value(json), jmesPath }],
+  dataFrom: [],
+});
+
+function textsOf(assembled: Assembled): unknown {
+  if (!assembled.ok) return assembled;
+  return Object.fromEntries([...assembled.data].map(([key, each]) => [key, Buffer.from(each).toString()]));
+}
+
+const assemblers: Assembler[] = [];
+function make(clock?: FakeClock): Assembler {
+  const assembler = new Assembler(clock ? { clock } : {});
+  assemblers.push(assembler);
+  return assembler;
+}
+afterEach(() => {
+  for (const assembler of assemblers.splice(0)) assembler.stop();
+});
+
+describe("an assembly", () => {
+  it("is made at once where it is cheap, and no worker is started", async () => {
+    const assembler = make();
+    const input: AssembleInput = { data: [{ key: "K", entry: "data[0] (K)", source: value("v") }], dataFrom: [] };
+    expect(await assembler.assemble(input)).toEqual(assemble(input));
+    expect(assembler.isWorking).toBe(false);
+  });
+
+  it("does not hold the event loop up where it is expensive, and comes to the same in the worker", async () => {
+    const assembler = make();
+    const input = taking("o.k7", objectAndList(10_000, 5_000));
+    const expected = assemble(input);
+    const before = process.threadCpuUsage();
+    const assembled = await assembler.assemble(input);
+    const { user, system } = process.threadCpuUsage(before);
+    expect(textsOf(assembled)).toEqual(textsOf(expected));
+    expect(assembler.isWorking).toBe(true);
+    expect((user + system) / 1_000).toBeLessThan(150);
+  });
+
+  it("of a filter that looks at a whole object for each item of a list is refused", async () => {
+    const cheap = await make().assemble(taking("l[?$.o] | [0]", objectAndList(10_000, 5_000)));
+    expect(textsOf(cheap)).toEqual({ K: "0" });
+    const dear = await make().assemble(taking("l[?$.o == merge($.o, `{}`)]", objectAndList(10_000, 5_000)));
+    expect(dear).toMatchObject({ ok: false, problems: [{ reason: "InvalidData" }] });
+  });
+
+  it("leaves the values as they are, which others use too", async () => {
+    const json = objectAndList(10_000, 5_000);
+    const input = taking("o.k7", json);
+    await make().assemble(input);
+    expect(input.data[0]!.source).toEqual(value(json));
+  });
+
+  it("is refused where the worker takes too long, and the next one is made all the same", async () => {
+    const clock = new FakeClock();
+    const assembler = make(clock);
+    const input = taking("o.k7", objectAndList(10_000, 5_000));
+    const [first, second] = [assembler.assemble(input, "a"), assembler.assemble(input, "b")];
+    await clock.advance(10_000);
+    expect(await first).toMatchObject({ ok: false, problems: [{ message: expect.stringContaining("over 10 s") }] });
+    expect(await second).toMatchObject({ ok: true });
+  });
+
+  it("has the worker end when there is nothing left to do", async () => {
+    const clock = new FakeClock();
+    const assembler = make(clock);
+    await assembler.assemble(taking("o.k7", objectAndList(10_000, 5_000)));
+    expect(assembler.isWorking).toBe(true);
+    await clock.advance(5_000);
+    await settle();
+    expect(assembler.isWorking).toBe(false);
+  });
+
+  it("of YAML goes to the worker unless it is short", async () => {
+    const assembler = make();
+    const yaml = (text: string): AssembleInput => ({
+      data: [],
+      dataFrom: [{ kind: "document", entry: "dataFrom[0]", source: value(text), format: "YAML" }],
+    });
+    await assembler.assemble(yaml("A: 1\nB: two\n"));
+    expect(assembler.isWorking).toBe(false);
+    const assembled = await assembler.assemble(yaml(`A: "${"x".repeat(8_000)}"`));
+    expect(assembled).toMatchObject({ ok: true });
+    expect(assembler.isWorking).toBe(true);
+  });
+});
