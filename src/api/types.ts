@@ -698,6 +698,11 @@ export interface SyncedSecretSpecDataFrom {
    */
   keys?: SyncedSecretSpecDataFromKeys;
   /**
+   * What a property of JSON or YAML means that is null. Fail is an error, and nothing is written; Omit leaves its key
+   * out; Empty makes it an empty value. Fail when left out. Only with format JSON or YAML.
+   */
+  nullValues?: "Fail" | "Omit" | "Empty";
+  /**
    * What a key means that an earlier entry of dataFrom has made already. Fail is an error that names the key, and
    * nothing is written; Override lets this entry win. Fail when left out. Keys of data always win.
    */

@@ -3,7 +3,15 @@ import { evaluate } from "./jmespath.ts";
 import { type Json, parseJson, textOfJson } from "./json.ts";
 import { isSecretKey, type KeyRules, keyOfMember } from "./keys.ts";
 import { maxBytes } from "./limits.ts";
-import { type DocumentInput, type Format, type Member, makeMany, type PathInput, type SourceValue } from "./many.ts";
+import {
+  type DocumentInput,
+  type Format,
+  type Member,
+  makeMany,
+  type NullValues,
+  type PathInput,
+  type SourceValue,
+} from "./many.ts";
 import { invalid, type Problem, Refusal } from "./refusal.ts";
 import { prepareSelection, selectMembers } from "./select.ts";
 import { renderTemplates, type TemplateInput } from "./template.ts";
@@ -16,6 +24,7 @@ export {
   type KeyRules,
   keyOfMember,
   type Member,
+  type NullValues,
   type PathInput,
   type Problem,
   prepareSelection,
@@ -32,6 +41,10 @@ export interface DataInput {
   source: SourceValue;
   /** Applied before `decode`. */
   jmesPath?: string;
+  /** Whether the key is left out where `jmesPath` finds nothing, or null. */
+  optional?: boolean;
+  /** What the key has where `jmesPath` finds nothing, or null: as it is, without `decode`. */
+  fallback?: string;
   /** `None` when left out. */
   decode?: "None" | "Base64" | "Base64URL";
 }
@@ -104,7 +117,7 @@ export function sizeOf(data: ReadonlyMap<string, Uint8Array>): number {
 type Documents = Map<Uint8Array, Json>;
 
 function makeOne(
-  { key, source, jmesPath, decode: encoding = "None" }: DataInput,
+  { key, source, jmesPath, decode: encoding = "None", optional = false, fallback }: DataInput,
   documents: Documents,
   work: Work,
 ): Uint8Array | undefined {
@@ -115,7 +128,12 @@ function makeOne(
     const document = documents.get(bytes) ?? parseJson(textOf(bytes), work);
     documents.set(bytes, document);
     const found = textOfJson(evaluate(jmesPath, document, work));
-    if (found === null) throw invalid(`jmesPath ${jmesPath} leads to nothing, or to null`);
+    if (found === null) {
+      if (optional) return undefined;
+      if (fallback === undefined)
+        throw invalid(`the JSON has no ${jmesPath}, or it is null; correct jmesPath, or set optional or default`);
+      return bytesOf(fallback);
+    }
     bytes = bytesOf(found);
   }
   work.spend(bytes.length >> 5);

@@ -31,7 +31,23 @@ export function evaluate(expression: string, document: Json, work = new Work()):
   }
 }
 
+/**
+ * A name with a `-`, `/`, `$` or `:` that stands in an expression without quotes, such as `db-password`: the library reads
+ * arithmetic or variables into it, which JMESPath has not.
+ */
+function bareName(expression: string): string | undefined {
+  const unquoted = expression.replace(
+    /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\[[^\]"'`]*\]/g,
+    (quoted) => " ".repeat(quoted.length),
+  );
+  const variable = /(?<![\w$])\$[A-Za-z_]\w*/.exec(unquoted)?.[0];
+  if (variable !== undefined) return variable;
+  return /(?<![\w$/-])(?=[A-Za-z_$])[A-Za-z_][\w]*(?:[-/$][\w]*[A-Za-z_][\w]*)+(?![\w(])/.exec(unquoted)?.[0];
+}
+
 function parsed(expression: string): Expression {
+  const bare = bareName(expression);
+  if (bare !== undefined) throw invalid(`write "${bare}" in double quotes: it contains a ${/[^\w]/.exec(bare)![0]}`);
   try {
     return compile(expression) as Expression;
   } catch {

@@ -20,12 +20,17 @@ export interface Member {
   bytes: Uint8Array;
 }
 
+/** What is done with a property that is null: it is an error, is left out, or becomes an empty value. */
+export type NullValues = "Fail" | "Omit" | "Empty";
+
 interface ManyInput {
   /** How messages call the entry: `dataFrom[0]`. */
   entry: string;
   keys?: KeyRules;
   /** What a key means that an earlier entry of `dataFrom` has made: `Fail` when left out. */
   onConflict?: "Fail" | "Override";
+  /** What a property means that is null: `Fail` when left out. */
+  nullValues?: NullValues;
   /** Whether an entry without any key is fine: false when left out. */
   allowEmpty?: boolean;
 }
@@ -110,16 +115,19 @@ function membersOf({ members }: PathInput): Item[] {
   return members.map(({ name, bytes }) => ({ name, origin: `parameter ${name}`, bytes: () => bytes }));
 }
 
-function propertiesOfDocument({ source, format }: DocumentInput, work: Work): Item[] {
+function propertiesOfDocument({ source, format, nullValues = "Fail" }: DocumentInput, work: Work): Item[] {
   if (source.state === "missing") return [];
   const properties = parseDocument(format, textOf(source.bytes), work);
-  return [...properties].map(([name, text], index) => ({
+  const numbered = [...properties].map(([name, text], index) => ({ name, text, index }));
+  const taken = nullValues === "Omit" ? numbered.filter(({ text }) => text !== null) : numbered;
+  return taken.map(({ name, text, index }) => ({
     name,
     // By its number: in a text of another form than is said, what looks like a name may be a part of the secret.
     origin: `property ${index + 1} of the ${format}`,
     bytes: () => {
-      if (text === null) throw invalid("it is null, which a key cannot be");
-      return bytesOf(text);
+      if (text !== null) return bytesOf(text);
+      if (nullValues === "Empty") return bytesOf("");
+      throw invalid("it is null: set nullValues to Omit, or to Empty for an empty value");
     },
   }));
 }

@@ -2,8 +2,8 @@ import { Liquid, type Template, TypeGuards, toValueSync } from "liquidjs";
 import { isSecretKey } from "./keys.ts";
 import { invalid, type Problem, Refusal } from "./refusal.ts";
 import { allowedFilters, allowedTags, Budget, engine, Output, scopeOf } from "./template-engine.ts";
-import { bytesOf, textOf } from "./text.ts";
-import { Work } from "./work.ts";
+import { bytesOf, placeOf, textOf } from "./text.ts";
+import { Exhausted, Work } from "./work.ts";
 
 /** Characters of one template, as in the CRD, and of all templates of a Secret: a quarter of a second of parsing. */
 const maxTemplate = 65_536;
@@ -69,8 +69,18 @@ function render(template: string, variables: object, budget: Budget): string {
     toValueSync(engine.renderer.renderTemplates(parsed, scopeOf(variables, budget), output));
     return output.buffer;
   } catch (error) {
-    throw refusalOf(error, names);
+    throw goTemplateIn(template, error) ?? refusalOf(error, names);
   }
+}
+
+/** The commonest mistake: a template of Go's, as other operators take. Only where Liquid has refused it. */
+function goTemplateIn(template: string, error: unknown): Refusal | undefined {
+  if (error instanceof Exhausted) throw error;
+  const found = /\{\{-?[ \t]*(?:[a-z]+[ \t]+)?\.([A-Za-z_][\w-]{0,62})?/.exec(template);
+  if (!found) return undefined;
+  const instead = found[1] === undefined ? "{{ NAME }}" : `{{ ${found[1]} }}`;
+  const place = placeOf(template, found.index);
+  return invalid(`it is a Go template at ${place}, and not Liquid: write ${instead}, without the dot`);
 }
 
 /**
@@ -116,6 +126,14 @@ function refusalOf(error: unknown, names: ReadonlySet<string>): Refusal {
     );
   }
   if (causes.some(({ name }) => name === "ParseError" || name === "TokenizationError")) {
+    const messages = causes.map(({ message }) => message).join("\n");
+    const filter = /undefined filter: ([\w-]{1,64})/.exec(messages)?.[1];
+    if (filter !== undefined) {
+      return invalid(`there is no filter ${filter}${placeIn(error)}; there are ${allowedFilters.join(", ")}`);
+    }
+    const tag = /tag "([\w-]{1,64})" not found/.exec(messages)?.[1];
+    if (tag !== undefined)
+      return invalid(`there is no tag ${tag}${placeIn(error)}; there are ${allowedTags.join(", ")}`);
     return invalid(
       `it is not a template that can be used: an error${placeIn(error)}; ` +
         `there are the tags ${allowedTags.join(", ")} and the filters ${allowedFilters.join(", ")}`,
@@ -148,9 +166,11 @@ function variablesOf(sources: ReadonlyMap<string, Uint8Array>): object {
     };
     Object.defineProperty(own, key, { get, enumerable: true });
   }
-  // Liquid takes `size` for the number of keys, where no key has the name.
-  if (!sources.has("size")) Object.defineProperty(own, "size", { value: undefined, enumerable: false });
-  const all: Record<string, unknown> = Object.create(null, Object.getOwnPropertyDescriptors(own));
-  Object.defineProperty(all, "data", { value: own, enumerable: true });
-  return all;
+  // Liquid gives these a meaning of its own where no key has the name: the number of members, and an item of a list.
+  for (const name of ["size", "first", "last"]) {
+    if (!sources.has(name)) Object.defineProperty(own, name, { value: undefined, enumerable: false });
+  }
+  // `data` means all keys, also where one of them has that name: that one is data["data"].
+  const descriptors = { ...Object.getOwnPropertyDescriptors(own), data: { value: own, enumerable: true } };
+  return Object.create(null, descriptors);
 }

@@ -106,7 +106,7 @@ export async function build(
         ...(onConflict ? { onConflict } : {}),
       });
     } else if (planned.kind === "document" || planned.kind === "messageDocument") {
-      const { keys, onConflict, format, label, allowEmpty } = planned;
+      const { keys, onConflict, nullValues, format, label, allowEmpty } = planned;
       input.dataFrom.push({
         kind: "document",
         entry: label,
@@ -115,6 +115,7 @@ export async function build(
         allowEmpty,
         ...(keys ? { keys } : {}),
         ...(onConflict ? { onConflict } : {}),
+        ...(nullValues ? { nullValues } : {}),
       });
     } else {
       let source: SourceValue;
@@ -134,6 +135,8 @@ export async function build(
         source,
         ...(processing.jmesPath === undefined ? {} : { jmesPath: processing.jmesPath }),
         ...(processing.decode ? { decode: processing.decode } : {}),
+        ...(planned.kind === "parameter" && planned.optional ? { optional: true } : {}),
+        ...(planned.kind === "parameter" && planned.fallback !== undefined ? { fallback: planned.fallback } : {}),
       });
     }
   }

@@ -13,7 +13,7 @@ import {
   type Reference,
 } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
-import type { KeyRules } from "../../values/assemble.ts";
+import type { KeyRules, NullValues } from "../../values/assemble.ts";
 
 /** What a connection lets a SyncedSecret use, and as whom. */
 export interface Grant {
@@ -80,6 +80,7 @@ export interface ManyFromPath extends Labelled {
   exclude: readonly string[];
   keys?: KeyRules;
   onConflict?: "Fail" | "Override";
+  nullValues?: NullValues;
   allowEmpty: boolean;
 }
 
@@ -89,6 +90,7 @@ export interface ManyFromDocument extends Labelled {
   format: "JSON" | "YAML" | "Dotenv" | "StringList";
   keys?: KeyRules;
   onConflict?: "Fail" | "Override";
+  nullValues?: NullValues;
   allowEmpty: boolean;
 }
 
@@ -98,6 +100,7 @@ export interface ManyFromMessage extends Labelled {
   format: ManyFromDocument["format"];
   keys?: KeyRules;
   onConflict?: "Fail" | "Override";
+  nullValues?: NullValues;
   allowEmpty: boolean;
 }
 
@@ -179,6 +182,7 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
       allowEmpty: entry.allowEmpty ?? false,
       ...(entry.keys ? { keys: entry.keys as KeyRules } : {}),
       ...(entry.onConflict ? { onConflict: entry.onConflict } : {}),
+      ...(entry.nullValues ? { nullValues: entry.nullValues } : {}),
     };
     if (entry.path) {
       const {
