@@ -1,6 +1,6 @@
 import { decode } from "./decode.ts";
 import { evaluate } from "./jmespath.ts";
-import { type Json, parseJson, textOfJson } from "./json.ts";
+import { isObject, type Json, parseJson, textOfJson } from "./json.ts";
 import { isSecretKey, type KeyRules, keyOfMember } from "./keys.ts";
 import { maxBytes } from "./limits.ts";
 import {
@@ -54,6 +54,8 @@ export interface AssembleInput {
   /** In the order of the spec; `data` wins over all of them. */
   dataFrom: (PathInput | DocumentInput)[];
   template?: TemplateInput;
+  /** The Secret's type: `Opaque` when left out. */
+  type?: string;
 }
 
 /** The Secret's data, whole; or all that is wrong, in the order of the entries, `dataFrom` before `data`. */
@@ -100,7 +102,30 @@ export function assemble(input: AssembleInput, work = new Work()): Assembled {
     }
   }
   if (problems.length > 0) return { ok: false, problems };
-  return fitting(input.template ? renderTemplates(input.template, data, work) : { data, problems });
+  const made = input.template ? renderTemplates(input.template, data, work) : { data, problems };
+  if (made.problems.length === 0) made.problems.push(...problemsOfType(input.type, made.data, work));
+  return fitting(made);
+}
+
+/** Keys of registry credentials, by the type that asks for them. */
+const registryKeys: Readonly<Record<string, string>> = {
+  "kubernetes.io/dockerconfigjson": ".dockerconfigjson",
+  "kubernetes.io/dockercfg": ".dockercfg",
+};
+
+/** What the API server would refuse of the data for its type, and says with a part of the value. */
+function problemsOfType(type: string | undefined, data: ReadonlyMap<string, Uint8Array>, work: Work): Problem[] {
+  const key = type !== undefined && Object.hasOwn(registryKeys, type) ? registryKeys[type]! : undefined;
+  const bytes = key === undefined ? undefined : data.get(key);
+  if (bytes === undefined) return [];
+  try {
+    if (isObject(parseJson(textOf(bytes), work))) return [];
+    throw invalid("it is not a JSON object");
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const message = `key ${key}: a Secret of type ${type} needs registry credentials as JSON in it: ${error.message}`;
+    return [{ reason: error.reason, message }];
+  }
 }
 
 /**

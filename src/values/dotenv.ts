@@ -1,14 +1,24 @@
-import { parse } from "dotenv";
 import { invalid } from "./refusal.ts";
 
+/** Where a value ends, and the value. */
+interface Read {
+  value: string;
+  end: number;
+}
+
+/** What a backslash and a character stand for in double quotes. */
+const escapes: Readonly<Record<string, string>> = { n: "\n", r: "\r", '"': '"', "\\": "\\" };
+
 /**
- * Reads lines of `NAME=value` as dotenv does: comments, `export`, single, double and back quotes, values over many
- * lines in quotes. What dotenv would drop or cut without a word is refused: a line without `=`, a quote that is not
- * closed, text after the end of a quote on a later line, a `#` right after a character of a value without quotes, and a
- * name that comes twice.
+ * Reads lines of `NAME=value` as Docker Compose, Ruby's and Python's dotenv all read them; what they read differently is
+ * refused. A value is
+ * - in single quotes, as it is, over many lines too;
+ * - in double quotes, over many lines too, with the escapes `\n`, `\r`, `\"` and `\\`;
+ * - without quotes, up to the end of the line or a `#` after white space, less white space around it.
  *
- * Each entry is handed to dotenv alone and under a name of ours: its parser looks for closing quotes to the end of the
- * text from every line, and loses the name `__proto__`.
+ * `export` before a name, comments and empty lines are dropped. Refused are: other escapes, a backslash without quotes,
+ * `\'` and `\\` in single quotes, a `$` that the others would put a variable for, back quotes, text after a closing
+ * quote, a `#` right after a character, a line without `=`, and a name that comes twice. Nothing is put for a variable.
  *
  * @throws Refusal with the number of the line
  */
@@ -18,54 +28,97 @@ export function parseDotenv(source: string): Map<string, string> {
   let line = 1;
   for (let at = 0; at < text.length; ) {
     const first = text.slice(at, lineEnd(text, at));
-    if (/^\s*(?:#|$)/.test(first)) {
-      // dotenv ends lines, and so comments, at these too.
-      if (/[\u2028\u2029]/.test(first)) throw invalid(`line ${line} has a line separator (U+2028) in a comment`);
+    if (/^[^\S\n]*(?:#|$)/.test(first)) {
       at += first.length + 1;
       line++;
       continue;
     }
-    const name = /^\s*(?:export\s+)?([\w.-]+)(?=\s*=|:\s)/.exec(first);
+    const name = /^[^\S\n]*(?:export[^\S\n]+)?([\w.-]+)[^\S\n]*=[^\S\n]*/.exec(first);
     if (!name) throw invalid(`line ${line} is not of the form NAME=value`);
-    const start = at + name[0].length;
-    const stop = entryEnd(text, start, line);
-    const parsed = parse(`V${text.slice(start, stop)}`);
-    const names = Object.keys(parsed);
-    if (names.length !== 1 || names[0] !== "V") {
-      throw invalid(`line ${line} can be read in more than one way: check its quotes`);
-    }
     if (entries.has(name[1]!)) throw invalid(`line ${line} sets a name that an earlier line sets`);
-    entries.set(name[1]!, parsed.V!);
-    line += text.slice(start, stop).split("\n").length;
-    at = stop + 1;
+    const { value, end } = valueAt(text, at + name[0].length, line);
+    entries.set(name[1]!, value);
+    line += text.slice(at, end).split("\n").length;
+    at = end + 1;
   }
   return entries;
 }
 
-/** Where the entry ends whose `=` is at or after `start`: at the end of its line, or of that with its closing quote. */
-function entryEnd(text: string, start: number, line: number): number {
-  const end = lineEnd(text, start);
-  const first = text.slice(start, end);
-  const opening = /^\s*[=:][^\S\n]*(["'`])/.exec(first);
-  if (!opening) {
-    if (/\S#/.test(first.split(/\s#/, 1)[0]!)) {
-      throw invalid(`line ${line} has a # in its value: put quotes around it, or a space before a comment`);
-    }
-    return end;
-  }
-  const quote = opening[1]!;
-  let close = start + opening[0].length;
-  while (close < text.length && text[close] !== quote)
-    close += text[close] === "\\" && text[close + 1] === quote ? 2 : 1;
-  if (close >= text.length) throw invalid(`line ${line} opens a quote that is not closed`);
-  const stop = lineEnd(text, close);
-  const rest = text.slice(close + 1, stop);
-  // Where more follows on the same line, dotenv takes all of it up to a #, quotes and all.
-  const isAmbiguous = stop > end || first.includes("#") || /[\u2028\u2029]/.test(rest);
-  if (isAmbiguous && !/^[^\S\u2028\u2029]*(?:#|$)/.test(rest)) {
+function valueAt(text: string, start: number, line: number): Read {
+  const quote = text[start];
+  if (quote === "`")
+    throw invalid(`line ${line} has a value in back quotes, which not every dotenv knows: use single quotes`);
+  if (quote !== "'" && quote !== '"') return unquoted(text, start, line);
+  const { value, end: close } = quote === "'" ? inSingle(text, start + 1, line) : inDouble(text, start + 1, line);
+  const end = lineEnd(text, close);
+  if (!/^[^\S\n]*(?:#|$)/.test(text.slice(close + 1, end))) {
     throw invalid(`line ${line} opens a quote that has text after its end`);
   }
-  return stop;
+  return { value, end };
+}
+
+function unquoted(text: string, start: number, line: number): Read {
+  const end = lineEnd(text, start);
+  const whole = text.slice(start, end);
+  const comment = whole.search(/(?:^|[^\S\n])#/);
+  const value = (comment < 0 ? whole : whole.slice(0, comment)).trim();
+  if (value.includes("#") || comment === 0) {
+    throw invalid(`line ${line} has a # in its value: put quotes around it, or a space before a comment`);
+  }
+  if (value.includes("\\")) throw invalid(`line ${line} has a \\ in its value: put single quotes around it`);
+  checkDollar(value, line);
+  return { value, end };
+}
+
+function inSingle(text: string, start: number, line: number): Read {
+  const end = text.indexOf("'", start);
+  if (end < 0) throw unclosed(line);
+  const value = text.slice(start, end);
+  if (/\\(?:\\|$)/.test(value)) {
+    throw invalid(
+      `line ${line} has \\\\ or \\' in single quotes, which dotenv tools read differently: use double quotes`,
+    );
+  }
+  return { value, end };
+}
+
+function inDouble(text: string, start: number, line: number): Read {
+  const pieces: string[] = [];
+  for (let at = start; ; ) {
+    // Each character is looked at once: what comes before the next backslash or quote is one piece.
+    const stop = nextOf(text, at);
+    if (stop < 0) throw unclosed(line);
+    const piece = text.slice(at, stop);
+    checkDollar(piece, line);
+    pieces.push(piece);
+    if (text[stop] === '"') return { value: pieces.join(""), end: stop };
+    const escaped = text[stop + 1] ?? "";
+    if (!Object.hasOwn(escapes, escaped)) {
+      throw invalid(
+        `line ${line} has an escape in double quotes that dotenv tools read differently: there are \\n, \\r, \\" and \\\\`,
+      );
+    }
+    pieces.push(escapes[escaped]!);
+    at = stop + 2;
+  }
+}
+
+const quoteOrBackslash = /["\\]/g;
+
+function nextOf(text: string, from: number): number {
+  quoteOrBackslash.lastIndex = from;
+  return quoteOrBackslash.exec(text)?.index ?? -1;
+}
+
+/** Other tools put the value of a variable for `$NAME`, `${NAME}` and `$(command)`, and one `$` for two. */
+function checkDollar(value: string, line: number): void {
+  if (/\$[\w{($]/.test(value)) {
+    throw invalid(`line ${line} has a $ that other tools take for a variable: put single quotes around the value`);
+  }
+}
+
+function unclosed(line: number) {
+  return invalid(`line ${line} opens a quote that is not closed`);
 }
 
 function lineEnd(text: string, at: number): number {

@@ -41,7 +41,7 @@ function bareName(expression: string): string | undefined {
     (quoted) => " ".repeat(quoted.length),
   );
   const variable = /(?<![\w$])\$[A-Za-z_]\w*/.exec(unquoted)?.[0];
-  if (variable !== undefined) return variable;
+  if (variable !== undefined) return /\blet\b/.test(unquoted) ? undefined : variable;
   return /(?<![\w$/-])(?=[A-Za-z_$])[A-Za-z_][\w]*(?:[-/$][\w]*[A-Za-z_][\w]*)+(?![\w(])/.exec(unquoted)?.[0];
 }
 

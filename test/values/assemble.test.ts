@@ -509,3 +509,79 @@ describe("for any input", () => {
     );
   });
 });
+
+describe("registry credentials", () => {
+  const credentials = (text: string, type = "kubernetes.io/dockerconfigjson", key = ".dockerconfigjson") =>
+    assemble({
+      type,
+      data: [{ key, entry: `data[0] (${key})`, source: { state: "value", bytes: Buffer.from(text) } }],
+      dataFrom: [],
+    });
+
+  test.each(["s3cret", "[]", '"text"', '{"auths": '])(
+    "that are not a JSON object are refused before they are written: %s",
+    (text) => {
+      const assembled = credentials(text);
+      expect(assembled).toMatchObject({
+        ok: false,
+        problems: [
+          { reason: "InvalidData", message: expect.stringContaining("needs registry credentials as JSON in it") },
+        ],
+      });
+      expect(JSON.stringify(assembled)).not.toContain("s3cret");
+    },
+  );
+
+  test("as JSON are taken, and any text for another type", () => {
+    expect(credentials('{"auths": {}}')).toHaveProperty("ok", true);
+    expect(credentials("{}", "kubernetes.io/dockercfg", ".dockercfg")).toHaveProperty("ok", true);
+    expect(credentials("text", "Opaque")).toHaveProperty("ok", true);
+  });
+});
+
+describe("a property that is null", () => {
+  const nulls = (nullValues?: "Fail" | "Omit" | "Empty", format: "JSON" | "YAML" = "JSON") =>
+    assemble({
+      data: [],
+      dataFrom: [
+        {
+          kind: "document",
+          entry: "dataFrom[0]",
+          format,
+          source: { state: "value", bytes: Buffer.from('{"host": "db", "dbname": null}') },
+          ...(nullValues ? { nullValues } : {}),
+        },
+      ],
+    });
+
+  test.each(["JSON", "YAML"] as const)("of %s fails, is left out or is empty, as nullValues says", (format) => {
+    const told = `dataFrom[0]: property 2 of the ${format}: it is null: set nullValues to Omit, or to Empty`;
+    expect(nulls(undefined, format)).toMatchObject({
+      ok: false,
+      problems: [{ message: expect.stringContaining(told) }],
+    });
+    expect(nulls("Fail", format)).toEqual(nulls(undefined, format));
+    expect(nulls("Omit", format)).toEqual({ ok: true, data: new Map([["host", Buffer.from("db")]]) });
+    const empty = new Map([
+      ["host", Buffer.from("db")],
+      ["dbname", Buffer.from("")],
+    ]);
+    expect(nulls("Empty", format)).toEqual({ ok: true, data: empty });
+  });
+});
+
+test.each([
+  [{ optional: true }, {}],
+  [{ fallback: "none" }, { K: "none" }],
+])("where jmesPath finds nothing, the entry's own word holds: %j", (word, made) => {
+  for (const json of ["{}", '{"a": null}']) {
+    const source = { state: "value", bytes: Buffer.from(json) } as const;
+    const assembled = assemble({
+      data: [{ key: "K", entry: "data[0] (K)", source, jmesPath: "a", ...word }],
+      dataFrom: [],
+    });
+    const texts =
+      assembled.ok && Object.fromEntries([...assembled.data].map(([key, each]) => [key, Buffer.from(each).toString()]));
+    expect(texts).toEqual(made);
+  }
+});

@@ -1,25 +1,27 @@
-import { parse } from "dotenv";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseDotenv } from "../../src/values/dotenv.ts";
 import { canary, inherited, outcome, refusal, within } from "./support.ts";
 
-describe("lines are read as dotenv reads them", () => {
+describe("lines are read as Docker Compose, Ruby's and Python's dotenv read them", () => {
   test.each<[string, string, Record<string, string>]>([
     ["names and values", "A=1\nB_2 = two words \n", { A: "1", B_2: "two words" }],
     ["export", "export A=1\n  export\tB=2", { A: "1", B: "2" }],
     ["no value", "A=\nB=1", { A: "", B: "1" }],
     ["no value before a quote on the next line's own value", "A=\nB='x'", { A: "", B: "x" }],
     ["comments and empty lines", "# a=1\n\n   \nA=1 # B=2\n  # C", { A: "1" }],
-    ["quotes", `A='a b'\nB="c d"\nC=\`e f\``, { A: "a b", B: "c d", C: "e f" }],
+    ["quotes", `A='a b'\nB="c d"`, { A: "a b", B: "c d" }],
     ["a # in quotes", `A="a#b" # c`, { A: "a#b" }],
     ["line breaks in double quotes only", `A="a\\nb"\nB='a\\nb'`, { A: "a\nb", B: "a\\nb" }],
     ["values over many lines", `A="a\nb\n"\nB='\nc'  # d\nC=1`, { A: "a\nb\n", B: "\nc", C: "1" }],
-    ["an escaped quote", `A="a\\"b"`, { A: 'a\\"b' }],
-    ["JSON in quotes", `A='{"a": 1}'\nB="{"a": 1}"`, { A: '{"a": 1}', B: '{"a": 1}' }],
+    ["an escaped quote", `A="a\\"b"`, { A: 'a"b' }],
+    ["every escape of double quotes", `A="\\\\ \\" \\n \\r"`, { A: '\\ " \n \r' }],
+    ["an escaped backslash before the end", `A="a\\\\" # c\nB=1`, { A: "a\\", B: "1" }],
+    ["a backslash and a dollar sign in single quotes", `A='\\d\${B} $C'`, { A: `\\d\${B} $C` }],
+    ["a dollar sign before no name", `A=5$\nB="$ $"`, { A: "5$", B: "$ $" }],
+    ["JSON in single quotes", `A='{"a": 1}'`, { A: '{"a": 1}' }],
     ["an apostrophe in a value", "A=it's\nB=it's", { A: "it's", B: "it's" }],
     ["an = in a value", "A=a=b==", { A: "a=b==" }],
-    ["a colon for =", "A: 1", { A: "1" }],
     ["line ends of Windows and of old", "A=1\r\nB='2\r\n3'\rC=4", { A: "1", B: "2\n3", C: "4" }],
     ["nothing", "", {}],
     ["dots and dashes in names", "a.b-c=1", { "a.b-c": "1" }],
@@ -35,7 +37,7 @@ describe("lines are read as dotenv reads them", () => {
   });
 });
 
-describe("what dotenv would drop or cut without a word is refused with its line", () => {
+describe("what dotenv tools drop, cut or read differently is refused with its line", () => {
   test.each<[string, string, string]>([
     ["a line without =", `A=1\n${canary}\nB=2`, "line 2 is not of the form NAME=value"],
     ["a line without = after a value of many lines", `A="1\n2\n3"\n# c\n${canary}`, "line 5 is not of the form"],
@@ -49,8 +51,19 @@ describe("what dotenv would drop or cut without a word is refused with its line"
     ["a # for a value", `A=#${canary}`, "line 1 has a # in its value"],
     ["a # after a quote's end", `A='it's #${canary}'`, "line 1 opens a quote that has text after its end"],
     ["text after a line separator", `A="1"\u2028${canary}`, "line 1 opens a quote that has text after its end"],
-    ["a name after a line separator", `A=1 # c\u2028B=${canary}`, "line 1 can be read in more than one way"],
-    ["a line separator in a comment", `# c\u2028B=${canary}`, "line 1 has a line separator (U+2028) in a comment"],
+    ["a colon for =", `A: ${canary}`, "line 1 is not of the form NAME=value"],
+    ["back quotes", `A=1\nB=\`${canary}\``, "line 2 has a value in back quotes"],
+    ["a tab's escape", `A="${canary}\\t"`, "line 1 has an escape in double quotes"],
+    ["an escaped dollar sign", `A="${canary}\\$B"`, "line 1 has an escape in double quotes"],
+    ["an escape by a number", `A="${canary}\\x41"`, "line 1 has an escape in double quotes"],
+    ["a backslash without quotes", `A=C:\\${canary}`, "line 1 has a \\ in its value"],
+    ["an escaped quote in single quotes", `A='it\\'${canary}'`, "line 1 has \\\\ or \\' in single quotes"],
+    ["two backslashes in single quotes", `A='\\\\${canary}'`, "line 1 has \\\\ or \\' in single quotes"],
+    ["a variable without quotes", `A=$HOME${canary}`, "line 1 has a $ that other tools take for a variable"],
+    ["a variable in double quotes", `A=1\nB="\${HOME}${canary}"`, "line 2 has a $ that other tools take"],
+    ["a command", `A=$(${canary})`, "line 1 has a $ that other tools take for a variable"],
+    ["two dollar signs", `A=a$$${canary}`, "line 1 has a $ that other tools take for a variable"],
+    ["JSON in double quotes", `A="{"a": "${canary}"}"`, "line 1 opens a quote that has text after its end"],
     ["a PEM block", `-----BEGIN KEY-----\n${canary}==\n`, "line 1 is not of the form NAME=value"],
   ])("%s", (_, text, message) => {
     const told = refusal(() => parseDotenv(text));
@@ -72,7 +85,7 @@ test("70,000 different lines are read in time that grows with their number", () 
   expect(within(1_000, () => parseDotenv(text)).size).toBe(70_000);
 });
 
-test("any text is refused, or read as dotenv reads the whole of it", () => {
+test("any text is read, or refused with a line", () => {
   const pieces = fc.constantFrom(
     "A",
     "B",
@@ -96,7 +109,7 @@ test("any text is refused, or read as dotenv reads the whole of it", () => {
     fc.property(fc.array(pieces, { maxLength: 16 }), (parts) => {
       const text = parts.join("");
       const result = outcome(() => parseDotenv(text));
-      if (result instanceof Map) expect(Object.fromEntries(result)).toEqual(parse(text));
+      if (!(result instanceof Map)) expect(result.message).toMatch(/^line [0-9]+ /);
     }),
     { numRuns: 20_000 },
   );
@@ -104,7 +117,7 @@ test("any text is refused, or read as dotenv reads the whole of it", () => {
 
 test("any values without quotes' characters come back as they were", () => {
   const name = fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}$/);
-  const value = fc.string({ unit: "grapheme" }).filter((text) => !/["\\\r\u2028\u2029]/.test(text));
+  const value = fc.string({ unit: "grapheme" }).filter((text) => !/["\\\r$]/.test(text));
   fc.assert(
     fc.property(fc.dictionary(name, value), (values) => {
       const text = Object.entries(values).map(([key, each]) => `${key}="${each}"`);

@@ -97,8 +97,13 @@ describe("a template that cannot be used is refused by its key, its place and wh
     ["a key that is not text", "{{ BINARY }}", "the key BINARY is not text in UTF-8"],
     ["a key that is not text, to decide by", "{% if BINARY %}a{% endif %}", "the key BINARY is not text in UTF-8"],
     ["all keys at once", "{{ data }}", "it prints an object"],
-    ["a tag that there is not", "{% nope %}", "an error at line 1, column 1; there are the tags if,"],
-    ["a filter that there is not", "\n{{ DB_USER | nope }}", "an error at line 2, column 1; there are the tags"],
+    ["a tag that there is not", "{% nope %}", "there is no tag nope at line 1, column 1; there are if,"],
+    ["a filter that there is not", "\n{{ DB_USER | nope }}", "there is no filter nope at line 2, column 1; there are"],
+    [
+      "a template of Go's",
+      "x\n{{ .DB_USER | b64enc }}",
+      "a Go template at line 2, column 1, and not Liquid: write {{ DB_USER }}",
+    ],
     ["a tag that is not closed", "{% if DB_USER %}", "an error at line 1, column 1;"],
     ["an output that is not closed", "{{ DB_USER", "an error at line 1, column 1;"],
     ["a filter without its argument", "{{ DB_USER | append }}", "it cannot be rendered at line 1, column 1"],
@@ -351,4 +356,31 @@ test("any template is rendered or refused, and the refusal holds no value", () =
     }),
     { numRuns: 5_000 },
   );
+});
+
+describe("a key may have any name", () => {
+  const names = [
+    "data",
+    "size",
+    "first",
+    "last",
+    "forloop",
+    "length",
+    "blank",
+    "empty",
+    "true",
+    "nil",
+    "contains",
+    "and",
+  ];
+  test.each([...names, "or", "not", "in", "then", "toJSON", "-", "0", "A.B", ...inherited])("%s", (name) => {
+    const sources = new Map([
+      [name, Buffer.from("value")],
+      ["user", Buffer.from("two")],
+    ]);
+    const template = `{{ user }} {{ data["${name}"] }} {% for pair in data %}{{ pair[0] }}={{ pair[1] }};{% endfor %}`;
+    const { data, problems } = renderTemplates({ data: { url: template } }, sources);
+    expect(problems).toEqual([]);
+    expect(Buffer.from(data.get("url")!).toString()).toBe(`two value ${name}=value;user=two;`);
+  });
 });

@@ -46,7 +46,8 @@ export async function build(
 ): Promise<Built> {
   const { spec, metadata } = resource;
   const lost = new Set(assessment.lost.map(({ entry, name }) => `${entry.label}\n${name}`));
-  const input: AssembleInput = { data: [], dataFrom: [] };
+  const type = spec.target?.type;
+  const input: AssembleInput = { data: [], dataFrom: [], ...(type === undefined ? {} : { type }) };
   const sources: RevisionSource[] = [];
   const problems: Failure[] = [];
   let modified = 0;
