@@ -123,7 +123,7 @@ function problemsOfType(type: string | undefined, data: ReadonlyMap<string, Uint
     throw invalid("it is not a JSON object");
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    const message = `key ${key}: a Secret of type ${type} needs registry credentials as JSON in it: ${error.message}`;
+    const message = `data[${key}]: a Secret of type ${type} needs registry credentials as JSON in it: ${error.message}`;
     return [{ reason: error.reason, message }];
   }
 }
@@ -156,7 +156,7 @@ function makeOne(
     if (found === null) {
       if (optional) return undefined;
       if (fallback === undefined)
-        throw invalid(`the JSON has no ${jmesPath}, or it is null; correct jmesPath, or set optional or default`);
+        throw invalid(`jmesPath ${jmesPath} finds nothing, or null: correct it, or set optional or default`);
       return bytesOf(fallback);
     }
     bytes = bytesOf(found);

@@ -77,12 +77,12 @@ describe("a key of data", () => {
     [
       "a path that leads nowhere",
       one("A", value("{}"), { jmesPath: "a.b" }),
-      "data[0] (A): the JSON has no a.b, or it is null",
+      "data[0] (A): jmesPath a.b finds nothing, or null",
     ],
     [
       "a path to null",
       one("A", value('{"a": null}'), { jmesPath: "a" }),
-      "data[0] (A): the JSON has no a, or it is null",
+      "data[0] (A): jmesPath a finds nothing, or null",
     ],
     [
       "a path into what is not JSON",
