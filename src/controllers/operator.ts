@@ -1,6 +1,7 @@
 import { labels } from "../api/annotations.ts";
 import type { SyncedSecret } from "../api/types.ts";
 import { AccessCheck } from "../kube/access-check.ts";
+import type { CacheBound } from "../kube/cache-bound.ts";
 import { Caches } from "../kube/caches.ts";
 import { Reflector } from "../kube/reflector.ts";
 import {
@@ -15,6 +16,7 @@ import {
 import type { Change } from "../kube/store.ts";
 import { runWorkers } from "../kube/work-queue.ts";
 import { endsWithin, sleep } from "../runtime/clock.ts";
+import { secretBound, syncedSecretBound } from "./cache-bounds.ts";
 import { CredentialsWatch } from "./connection/credentials-watch.ts";
 import type { AnyConnection } from "./connection/resolve.ts";
 import { Engine, type Worlds } from "./engine.ts";
@@ -45,10 +47,12 @@ export class Operator {
     this.#caches = {
       syncedSecrets: this.#everywhere<SyncedSecret & KubeObject>(syncedSecrets, {
         trim: trimSyncedSecret,
+        bound: syncedSecretBound,
         onChange: (change) => this.#engine.syncedSecrets.changed(change),
       }),
       secrets: this.#everywhere<KubeObject>(secrets, {
         trim: trimSecret,
+        bound: secretBound,
         labelSelector: `${labels.managed}=${labels.managedValue}`,
         metadataOnly: true,
         onChange: (change) => this.#engine.secretChanged(change),
@@ -198,5 +202,6 @@ interface WatchOptions<T> {
   labelSelector?: string;
   metadataOnly?: boolean;
   trim?: (object: T) => T;
+  bound?: CacheBound<T>;
   onChange: (change: Change<T>) => void;
 }

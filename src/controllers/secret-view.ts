@@ -1,4 +1,5 @@
 import { fieldManager } from "../api/annotations.ts";
+import { isCut } from "../kube/cache-bound.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { KubeError } from "../kube/errors.ts";
 import { ownedBy } from "../kube/managed-fields.ts";
@@ -32,11 +33,18 @@ export class SecretView {
     this.#doubted = new Doubts(clock);
   }
 
-  /** What is known without asking. */
+  /** What is known without asking; undefined too where the cache had no room for it. */
   known(namespace: string, name: string): ObjectMeta | undefined {
     const key = `${namespace}/${name}`;
     const written = this.#written.get(key);
-    return written ? written.value : this.#cache.get(key)?.metadata;
+    if (written) return written.value;
+    const cached = this.#cache.get(key);
+    return isCut(cached) ? undefined : cached?.metadata;
+  }
+
+  /** Whether the cache has a Secret of this name, and had no room for its metadata. */
+  isCut(namespace: string, name: string): boolean {
+    return isCut(this.#cache.get(`${namespace}/${name}`));
   }
 
   /** Asks the API server: for a Secret without our label, which the cache cannot know. */

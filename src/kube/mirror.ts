@@ -1,5 +1,6 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import type { CacheBound } from "./cache-bound.ts";
 import type { KubeObject, Resource } from "./resource.ts";
 import { type Change, keyOf, Store } from "./store.ts";
 import { apiVersionOf, isObjectOf, type SkipCause, type WatchEvent } from "./watch-event.ts";
@@ -11,6 +12,7 @@ export interface MirrorOptions<T extends KubeObject> {
   namespace?: string;
   metadataOnly?: boolean;
   trim?: (object: T) => T;
+  bound?: CacheBound<T>;
   onChange: (change: Change<T>) => void;
   clock: Pick<Clock, "now">;
   log: Log;
@@ -36,7 +38,7 @@ export interface Verdict {
  * server for nothing.
  */
 export class Mirror<T extends KubeObject> {
-  readonly store = new Store<T>();
+  readonly store: Store<T>;
   /** Resolves at the first full state. */
   readonly synced: Promise<void>;
   /** Whether the store has held a full state. */
@@ -58,6 +60,7 @@ export class Mirror<T extends KubeObject> {
 
   constructor(options: MirrorOptions<T>) {
     this.#options = options;
+    this.store = new Store<T>(options.bound);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.synced = promise;
     this.#announceSync = resolve;

@@ -1,6 +1,7 @@
 import type { Metrics } from "../metrics/metrics.ts";
 import { type Clock, type Random, sleep } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import type { CacheBound } from "./cache-bound.ts";
 import { KubeError } from "./errors.ts";
 import { listAll, type PageRequest } from "./list.ts";
 import type { ListOptions, ListPage, ListWatch } from "./list-watch.ts";
@@ -25,6 +26,8 @@ export interface ReflectorOptions<T extends KubeObject> {
   metadataOnly?: boolean;
   /** Keeps of an object what is used, so that the rest costs no memory; it must keep metadata. */
   trim?: (object: T) => T;
+  /** What is kept of one namespace's objects, at most; all where left out. */
+  bound?: CacheBound<T>;
   /** Called when the store already holds `after`; it should enqueue the key and return. */
   onChange: (change: Change<T>) => void;
   clock: Clock;

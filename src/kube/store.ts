@@ -1,3 +1,4 @@
+import { Budget, type CacheBound } from "./cache-bound.ts";
 import type { KubeObject } from "./resource.ts";
 
 /** What happened to one object: added (no `before`), deleted (no `after`), or changed. */
@@ -31,6 +32,14 @@ export function keyOf(object: KubeObject): string {
  */
 export class Store<T extends KubeObject> implements View<T> {
   #objects = new Map<string, T>();
+  readonly #bound: CacheBound<T> | undefined;
+  #budget: Budget<T> | undefined;
+
+  /** @param bound what it keeps of a namespace's objects; all where left out */
+  constructor(bound?: CacheBound<T>) {
+    this.#bound = bound;
+    this.#budget = bound && new Budget(bound);
+  }
 
   get(key: string): T | undefined {
     return this.#objects.get(key);
@@ -56,8 +65,10 @@ export class Store<T extends KubeObject> implements View<T> {
   put(object: T): Change<T>[] {
     const key = keyOf(object);
     const before = this.#objects.get(key);
-    this.#objects.set(key, object);
-    return difference(key, before, object);
+    if (before) this.#budget?.release(before);
+    const kept = this.#budget?.admit(object) ?? object;
+    this.#objects.set(key, kept);
+    return difference(key, before, kept);
   }
 
   /** Takes the object out; one that has since come again under its name with another uid stays. */
@@ -66,6 +77,7 @@ export class Store<T extends KubeObject> implements View<T> {
     const before = this.#objects.get(key);
     if (!before || !sameUid(before, object)) return [];
     this.#objects.delete(key);
+    this.#budget?.release(before);
     return [{ key, before, after: undefined }];
   }
 
@@ -73,7 +85,14 @@ export class Store<T extends KubeObject> implements View<T> {
   replace(objects: Iterable<T>): Change<T>[] {
     const old = this.#objects;
     const fresh = new Map<string, T>();
-    for (const object of objects) fresh.set(keyOf(object), object);
+    const budget = this.#bound && new Budget(this.#bound);
+    for (const object of objects) {
+      const key = keyOf(object);
+      const twice = budget && fresh.get(key);
+      if (twice) budget.release(twice);
+      fresh.set(key, budget?.admit(object) ?? object);
+    }
+    this.#budget = budget;
     this.#objects = fresh;
     const changes: Change<T>[] = [];
     for (const [key, before] of old) if (!fresh.has(key)) changes.push({ key, before, after: undefined });

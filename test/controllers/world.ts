@@ -4,10 +4,12 @@ import { labels } from "../../src/api/annotations.ts";
 import type { Condition } from "../../src/api/conditions.ts";
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
 import { Identities } from "../../src/aws/identity.ts";
+import { secretBound, syncedSecretBound } from "../../src/controllers/cache-bounds.ts";
 import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
 import { Engine, type Settings } from "../../src/controllers/engine.ts";
 import type { Revisions } from "../../src/controllers/syncedsecret/revision.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
+import type { CacheBound } from "../../src/kube/cache-bound.ts";
 import { KubeClient } from "../../src/kube/client.ts";
 import { loadKubeConfig } from "../../src/kube/config.ts";
 import { PooledConnection } from "../../src/kube/pooled-connection.ts";
@@ -48,6 +50,8 @@ export class World {
   readonly namespace: string;
   /** Namespaces whose resources are seen too: other tenants'. */
   readonly neighbours: string[] = [];
+  /** Bytes that the next process's caches have for a namespace; no bound where left out. */
+  bytesPerNamespace: number | undefined;
   readonly aws: Emulator;
   readonly client: KubeClient;
   engine: Engine;
@@ -98,7 +102,7 @@ export class World {
     await this.engine.events.stop();
     this.#identities.close();
     this.#settings = { ...this.#settings, ...settings };
-    this.#stores = newStores();
+    this.#stores = newStores(this.bytesPerNamespace);
     this.#identities = this.#makeIdentities();
     this.engine = this.#makeEngine();
   }
@@ -353,10 +357,12 @@ export class World {
   }
 }
 
-function newStores() {
+function newStores(bytesPerNamespace?: number) {
+  const of = <T>(bound: CacheBound<T>) =>
+    bytesPerNamespace === undefined ? undefined : { ...bound, bytesPerNamespace };
   return {
-    syncedSecrets: new Store<SyncedSecret & KubeObject>(),
-    secrets: new Store<KubeObject>(),
+    syncedSecrets: new Store<SyncedSecret & KubeObject>(of(syncedSecretBound)),
+    secrets: new Store<KubeObject>(of(secretBound)),
     connections: new Store<AnyConnection & KubeObject>(),
     clusterConnections: new Store<AnyConnection & KubeObject>(),
     namespaces: new Store<KubeObject>(),

@@ -1,9 +1,10 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { KeyWatch } from "../../ciphertexts/key-watch.ts";
+import { isCut } from "../../kube/cache-bound.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/recorder.ts";
-import type { KubeObject } from "../../kube/resource.ts";
+import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
 import type { Change, View } from "../../kube/store.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
 import type { WritePlaces } from "../../kube/write-places.ts";
@@ -22,6 +23,7 @@ import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { allowsNamespace } from "../connection/resolve.ts";
 import { reindex } from "../index-of.ts";
 import { applierOf, type SecretView } from "../secret-view.ts";
+import { trimSyncedSecret } from "../trim.ts";
 import { type Attempt, Attempts } from "./attempt.ts";
 import { Departed } from "./departed.ts";
 import { asksForExpiry, pollIntervalOf } from "./gathered.ts";
@@ -315,8 +317,10 @@ export class SyncedSecretController {
    * @returns whether it came to an end; false where it begins again at once, since something changed meanwhile
    * @throws Canceled where what it was begun under holds no more
    */
-  async #reconcile(key: string, resource: Resource, attempt: Attempt): Promise<boolean> {
+  async #reconcile(key: string, cached: Resource, attempt: Attempt): Promise<boolean> {
     const { lane } = attempt;
+    const resource = isCut(cached) ? await this.#whole(key, cached) : cached;
+    if (!resource) return true;
     const { reconciler, queue, metrics, clock, log, stopping } = this.#options;
     const startedAt = clock.monotonic();
     const endWaiting = lane === "interactive" ? this.#statuses.tellWhenItLasts(key, resource) : async () => resource;
@@ -358,6 +362,23 @@ export class SyncedSecretController {
       await this.#conclude(key, latest, this.#defect(key, resource, error), attempt);
     }
     return true;
+  }
+
+  /** A SyncedSecret for which the cache had no room; undefined where it is no more, or cannot be had now. */
+  async #whole(key: string, { metadata }: Resource): Promise<Resource | undefined> {
+    const { client, queue, log } = this.#options;
+    try {
+      const live = trimSyncedSecret(await client.get<Resource>(syncedSecrets, metadata.namespace!, metadata.name!));
+      // Deleted, made again or changed meanwhile: the watch will say so.
+      const isSame = live.metadata.uid === metadata.uid && live.metadata.generation === metadata.generation;
+      return isSame ? this.#statuses.latest(key, live) : undefined;
+    } catch (error) {
+      if (!(error instanceof KubeError)) throw error;
+      if (error.kind === "notFound") return undefined;
+      log.warn({ syncedSecret: key, error: error.message }, "a SyncedSecret could not be read; it is tried again");
+      queue.retry(key);
+      return undefined;
+    }
   }
 
   /** Notes an error that nobody expected: the resource says so, and its Secret stays. */

@@ -433,7 +433,8 @@ export class SyncedSecretReconciler {
     // Absent from the cache of labelled Secrets: it may be there without its label. On a first sync the write itself
     // finds out, since it only ever creates.
     const wasRefused = resource.status?.conditions?.some(({ reason }) => reason === "SecretConflict");
-    const mayBeThere = isDoubted || resource.status?.secretRef || wasRefused || target.policy === "Merge";
+    const mayBeThere =
+      isDoubted || view.isCut(namespace, name) || resource.status?.secretRef || wasRefused || target.policy === "Merge";
     const found: ObjectMeta | undefined = mayBeThere ? await view.look(namespace, name) : undefined;
     return standing(resource, target, found);
   }

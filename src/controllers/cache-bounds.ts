@@ -1,0 +1,36 @@
+import type { SyncedSecret } from "../api/types.ts";
+import type { CacheBound } from "../kube/cache-bound.ts";
+import type { KubeObject } from "../kube/resource.ts";
+
+/** Room for some ten thousand Secrets a namespace. */
+export const secretBound: CacheBound<KubeObject> = {
+  bytesPerNamespace: 16 * 2 ** 20,
+  cut: ({ metadata: { name, namespace, uid, resourceVersion } }) => ({
+    metadata: {
+      ...(name && { name }),
+      ...(namespace && { namespace }),
+      ...(uid && { uid }),
+      ...(resourceVersion && { resourceVersion }),
+    },
+  }),
+};
+
+/** Room for some ten thousand SyncedSecrets of parameters a namespace, or for sixteen of a megabyte of ciphertext. */
+export const syncedSecretBound: CacheBound<SyncedSecret & KubeObject> = {
+  bytesPerNamespace: 16 * 2 ** 20,
+  cut: (object) => {
+    const { connectionRef, suspend, refresh, target } = object.spec ?? {};
+    const { name, creationPolicy } = target ?? {};
+    const { secretRef, observedGeneration, conditions = [] } = object.status ?? {};
+    const ready = conditions.filter(({ type }) => type === "Ready").map((condition) => ({ ...condition, message: "" }));
+    return {
+      ...(object.apiVersion === undefined ? {} : { apiVersion: object.apiVersion }),
+      ...(object.kind === undefined ? {} : { kind: object.kind }),
+      metadata: object.metadata,
+      spec: JSON.parse(JSON.stringify({ connectionRef, suspend, refresh, target: { name, creationPolicy } })),
+      ...(object.status
+        ? { status: JSON.parse(JSON.stringify({ secretRef, observedGeneration, conditions: ready })) }
+        : {}),
+    } as SyncedSecret & KubeObject;
+  },
+};
