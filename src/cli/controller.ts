@@ -11,7 +11,7 @@ import { PooledConnection } from "../kube/pooled-connection.ts";
 import { remembered, serve } from "../metrics/http.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { AuditWriter } from "../runtime/audit-writer.ts";
-import { type Clock, systemClock } from "../runtime/clock.ts";
+import { type Clock, endsWithin, systemClock } from "../runtime/clock.ts";
 import { defectOf } from "../runtime/defect.ts";
 import { IdleCollection } from "../runtime/idle-collection.ts";
 import type { Log } from "../runtime/log.ts";
@@ -23,6 +23,8 @@ import { processMeter } from "./meter.ts";
 import { endAtOnce, stopSignals } from "./stop-signals.ts";
 import { version } from "./version.ts";
 
+/** Milliseconds for what is left when all is done: connections that close, lines of the log that are on their way. */
+const closeWithinMs = 100;
 /** Milliseconds for which a page of metrics serves everybody: twenty scrapers cost no more than one. */
 const pageForMs = 1_000;
 /** Milliseconds that a stop may take before the process ends all the same; whoever stopped it waits for five seconds. */
@@ -104,7 +106,9 @@ export async function runController(settings: ControllerSettings): Promise<numbe
       clearInterval(alive);
       endServing();
       identities.close();
-      await connection.close();
+      await endsWithin(clock, connection.close(), closeWithinMs);
+      // Sockets that nobody answers, of a connection that is being made, would keep the process for ten seconds more.
+      setTimeout(() => process.exit(), closeWithinMs).unref();
     }
     return 0;
   } catch (error) {

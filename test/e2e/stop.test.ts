@@ -170,7 +170,7 @@ describe("SIGTERM", () => {
 });
 
 it("SIGUSR1 opens no inspector in a command that waits for its input", async () => {
-  const command = spawn(process.execPath, ["dist/keyferry.js", "render", "-f", "-"], {
+  const command = spawn(process.execPath, ["dist/keyferry.js", "render", "-"], {
     stdio: ["pipe", "pipe", "pipe"],
   });
   let said = "";
