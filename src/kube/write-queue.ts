@@ -1,5 +1,6 @@
 import { Fifo } from "../runtime/fifo.ts";
 import { byLane, type Lane, lanes } from "../runtime/lane.ts";
+import type { WriteKind } from "./write-limit.ts";
 
 /** What a queue needs to know of a write that waits. */
 export interface Queued {
@@ -7,6 +8,7 @@ export interface Queued {
   readonly namespace: string;
   /** Monotonic milliseconds since when it waits. */
   readonly since: number;
+  readonly kind: WriteKind;
 }
 
 /** Of one begun write, the part of a turn that a lane gains while more urgent ones wait, so that nothing starves. */
@@ -14,24 +16,52 @@ const shares: Readonly<Record<Lane, number>> = { event: 0, interactive: 0.25, dr
 /** Turns that a lane gains at most while it could take none. */
 const mostCredit = 1;
 
-/** Writes that wait, by lane; within a lane the namespaces take turns, and within one it is first in, first out. */
+/** What waits of one namespace in one lane. */
+class Waits<E extends Queued> {
+  readonly #first = new Fifo<E>();
+  /** In bulk, statuses: else the last Secrets of a first sync would wait for the statuses of all before them. */
+  readonly #last = new Fifo<E>();
+
+  push(write: E): void {
+    const isLast = write.lane === "bulk" && write.kind === "status";
+    (isLast ? this.#last : this.#first).push(write);
+  }
+
+  shift(): E | undefined {
+    return this.#first.shift() ?? this.#last.shift();
+  }
+
+  get size(): number {
+    return this.#first.size + this.#last.size;
+  }
+
+  /** Monotonic milliseconds since when the oldest waits. */
+  get since(): number {
+    return Math.min(this.#first.peek()?.since ?? Infinity, this.#last.peek()?.since ?? Infinity);
+  }
+}
+
+/**
+ * Writes that wait, by lane; within a lane the namespaces take turns, and within one it is first in, first out, but for
+ * statuses in bulk, which come after Secrets.
+ */
 export class WriteQueue<E extends Queued> {
   readonly #lanes = byLane(() => ({
     depth: 0,
     credit: 0,
-    waiting: new Map<string, Fifo<E>>(),
+    waiting: new Map<string, Waits<E>>(),
     turns: new Fifo<string>(),
   }));
 
   push(write: E): void {
     const lane = this.#lanes[write.lane];
-    let fifo = lane.waiting.get(write.namespace);
-    if (!fifo) {
-      fifo = new Fifo();
-      lane.waiting.set(write.namespace, fifo);
+    let waits = lane.waiting.get(write.namespace);
+    if (!waits) {
+      waits = new Waits();
+      lane.waiting.set(write.namespace, waits);
       lane.turns.push(write.namespace);
     }
-    fifo.push(write);
+    waits.push(write);
     lane.depth++;
   }
 
@@ -51,9 +81,9 @@ export class WriteQueue<E extends Queued> {
         passed.push(namespace);
         continue;
       }
-      const fifo = waiting.get(namespace)!;
-      taken = fifo.shift();
-      if (fifo.size > 0) turns.push(namespace);
+      const waits = waiting.get(namespace)!;
+      taken = waits.shift();
+      if (waits.size > 0) turns.push(namespace);
       else waiting.delete(namespace);
     }
     for (const namespace of passed.reverse()) turns.unshift(namespace);
@@ -67,7 +97,7 @@ export class WriteQueue<E extends Queued> {
       const { depth, waiting } = this.#lanes[lane];
       if (depth === 0) continue;
       let oldestMs = 0;
-      for (const fifo of waiting.values()) oldestMs = Math.max(oldestMs, now - fifo.peek()!.since);
+      for (const { since } of waiting.values()) oldestMs = Math.max(oldestMs, now - since);
       yield { lane, depth, oldestMs };
     }
   }
