@@ -19,7 +19,8 @@ export function rsaLimit(algorithm: RsaAlgorithm, bits: number): number {
 }
 
 /**
- * Reads a public key: PEM, DER, or DER in base64 as `aws kms get-public-key` prints it.
+ * Reads a public key: PEM, with text before it or a byte order mark; DER, or DER in base64; and what `aws kms
+ * get-public-key` prints as JSON. SubjectPublicKeyInfo, as KMS gives it, and PKCS#1.
  *
  * @returns the key and its bits, or a clause that says what is wrong with it
  */
@@ -38,17 +39,50 @@ export function readPublicKey(bytes: Uint8Array): { key: KeyObject; bits: number
   return { key, bits };
 }
 
+/** Bytes of a file that are looked at for a public key: the largest key has 800 in PEM. */
+const keyFileBytes = 16_384;
+
 function parsePublicKey(bytes: Buffer): KeyObject | string {
-  const text = bytes.subarray(0, 16_384).toString("latin1").trim();
+  const text = inJson(textOf(bytes.subarray(0, keyFileBytes)).trim());
   if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) return "is a private key: give the public one alone";
-  const wrong = "is no public key: give what aws kms get-public-key --query PublicKey --output text prints, or its PEM";
+  const pem = /-----BEGIN [A-Z0-9 ]+-----[^-]+-----END [A-Z0-9 ]+-----/.exec(text)?.[0];
+  if (pem !== undefined) return parsed(() => createPublicKey(pem)) ?? wrongKey;
   const isBase64 = /^[A-Za-z0-9+/\s]+={0,2}$/.test(text);
+  const der = isBase64 ? Buffer.from(text, "base64") : bytes;
+  const types = ["spki", "pkcs1"] as const;
+  for (const type of types) {
+    const key = parsed(() => createPublicKey({ key: der, format: "der", type }));
+    if (key) return key;
+  }
+  return wrongKey;
+}
+
+const wrongKey =
+  "is no public key: give what aws kms get-public-key --query PublicKey --output text prints, or its PEM";
+
+function parsed(parse: () => KeyObject): KeyObject | undefined {
   try {
-    if (text.startsWith("-----BEGIN ")) return createPublicKey(text);
-    const der = isBase64 ? Buffer.from(text, "base64") : bytes;
-    return createPublicKey({ key: der, format: "der", type: "spki" });
+    return parse();
   } catch {
-    return wrong;
+    return undefined;
+  }
+}
+
+/** A text in UTF-8 or UTF-16, without its byte order mark; of DER, something that is no PEM and no base64. */
+function textOf(bytes: Buffer): string {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return bytes.subarray(2).toString("utf16le");
+  return bytes.toString("latin1").replace(/^\xef\xbb\xbf/, "");
+}
+
+/** The public key in the JSON that the AWS CLI prints; the text itself where it is none. */
+function inJson(text: string): string {
+  if (!text.startsWith("{") && !text.startsWith('"')) return text;
+  try {
+    const value = JSON.parse(text);
+    const key = typeof value === "object" && Object.hasOwn(value, "PublicKey") ? value.PublicKey : value;
+    return typeof key === "string" ? key : text;
+  } catch {
+    return text;
   }
 }
 

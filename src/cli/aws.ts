@@ -9,8 +9,10 @@ import { Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
 import { Proxies } from "../runtime/proxies.ts";
+import { say } from "./output.ts";
 import { UsageError } from "./usage.ts";
 import { version } from "./version.ts";
+import { logIn } from "./words.ts";
 
 /** How a command that a person runs reaches AWS. */
 export interface AwsFlags {
@@ -35,13 +37,16 @@ export class PersonsKms {
   /** @throws Failure where the environment names a proxy that cannot be used */
   constructor(flags: AwsFlags) {
     this.#flags = flags;
+    warnOfEndpoint(flags.allowInsecureEndpoints ?? false);
   }
 
   /** Finds the region where no ARN names one. @throws UsageError where there is none */
   async findRegion(): Promise<string> {
     this.#default ??= this.#flags.region ?? (await environmentsRegion());
     if (this.#default === undefined) {
-      throw new UsageError("no AWS region is set: give --region, or AWS_REGION, or name the key by its ARN");
+      throw new UsageError(
+        "no AWS region is set: give --region, or set AWS_REGION or AWS_DEFAULT_REGION, or name the key by its ARN",
+      );
     }
     return this.#default;
   }
@@ -83,8 +88,11 @@ export function regionOfKey(keyId: string): string | undefined {
   return ref && "region" in ref ? ref.region : undefined;
 }
 
-/** The region of the AWS environment (variables, profile); undefined where it says none. */
+/** The region of the AWS environment (variables, profile) in the AWS CLI's order; undefined where it says none. */
 export async function environmentsRegion(): Promise<string | undefined> {
+  const { AWS_REGION, AWS_DEFAULT_REGION } = process.env;
+  // The SDK knows the first alone.
+  if (!AWS_REGION && AWS_DEFAULT_REGION) return AWS_DEFAULT_REGION;
   const client = new KMSClient({});
   try {
     return await client.config.region();
@@ -114,8 +122,11 @@ function again(call: SendCall): SendCall {
   };
 }
 
-/** What there is to do where the AWS environment says nobody. */
-export const logIn =
-  "no AWS credentials are found: log in (aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-
 const noCredentials = `${logIn}; with --public-key none are needed`;
+
+/** Says that the environment's endpoint is not followed: who set it would wait for an answer of somebody else. */
+export function warnOfEndpoint(allowInsecureEndpoints: boolean): void {
+  if (allowInsecureEndpoints) return;
+  const variable = Object.keys(process.env).find((name) => /^AWS_ENDPOINT_URL(_|$)/.test(name) && process.env[name]);
+  if (variable !== undefined) say(`keyferry: ${variable} is not followed without --allow-insecure-endpoints`);
+}

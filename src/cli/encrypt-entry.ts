@@ -7,6 +7,7 @@ import { type RsaAlgorithm, readPublicKey, rsaBits, rsaEncrypt, rsaLimit } from 
 import { Failure } from "../runtime/failure.ts";
 import type { Sealed } from "../runtime/sealed.ts";
 import type { EncryptSettings } from "./encrypt-settings.ts";
+import { whyUnreadable } from "./input.ts";
 
 /** Bytes that each way takes, at most: of kms:Encrypt (KMS API Reference), and of a message beside its frames. */
 export const limits = { symmetric: 4_096, message: 1_040_000 };
@@ -64,8 +65,8 @@ export async function encryptedSource(
 
 /** @throws Failure where the file holds no fit key, or the value does not fit it */
 async function offline(value: Sealed, { publicKey, algorithm }: EncryptSettings): Promise<Uint8Array> {
-  const bytes = await readFile(publicKey!).catch(() => {
-    throw refused("--public-key names no file that can be read");
+  const bytes = await readFile(publicKey!).catch((error: unknown) => {
+    throw refused(`--public-key names no file that can be read: ${whyUnreadable(error)}`);
   });
   const read = readPublicKey(bytes);
   if ("problem" in read) throw refused(`the key of --public-key ${read.problem}`);

@@ -111,6 +111,9 @@ function contextOf(pairs: readonly string[]): Map<string, string> {
   for (const pair of pairs) {
     const at = pair.indexOf("=");
     if (at < 1) throw new UsageError("--context must be NAME=VALUE");
+    if (/,[^,=]*=/.test(pair)) {
+      throw new UsageError("--context takes one pair, and no list: write --context NAME=VALUE --context NAME=VALUE");
+    }
     if (context.has(pair.slice(0, at))) throw new UsageError("--context has one name twice");
     context.set(pair.slice(0, at), pair.slice(at + 1));
   }

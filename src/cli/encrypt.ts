@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { PersonsKms, regionOfKey } from "./aws.ts";
 import { checkSize, encryptedSource, limits, printed } from "./encrypt-entry.ts";
 import { type EncryptFlags, encryptSettings } from "./encrypt-settings.ts";
+import { applyWarning, valueWarnings } from "./encrypt-warnings.ts";
 import { readValue } from "./input.ts";
 import { print, say } from "./output.ts";
 import { neverAnArgument, oneLine, UsageError } from "./usage.ts";
@@ -63,11 +64,11 @@ export async function runEncrypt(flags: EncryptFlags, args: readonly string[]): 
     if (isAsked) await kms.findRegion();
     const source = await encryptedSource(value, settings, (where) => kms.in(where), region);
     print(printed(source, settings));
+    for (const line of [...valueWarnings(value.reveal()), applyWarning(source)]) {
+      if (line !== undefined) say(`keyferry: ${line}`);
+    }
   } finally {
     kms.close();
-  }
-  if (value.reveal().at(-1) === 0x0a) {
-    say("keyferry: the value ends with a line break, which is part of it (printf would leave it out)");
   }
   return 0;
 }

@@ -10,6 +10,7 @@ import { addReencryptOptions, runReencrypt } from "./reencrypt.ts";
 import { addRenderOptions, runRender } from "./render.ts";
 import { oneLine, UsageError } from "./usage.ts";
 import { version } from "./version.ts";
+import { forCommand } from "./words.ts";
 
 /** Exit code of a command line that is not understood. */
 const usageError = 2;
@@ -86,7 +87,7 @@ async function perform(command: Command, work: () => Promise<number>): Promise<n
     return await work();
   } catch (error) {
     if (error instanceof UsageError) return command.error(`error: ${error.message}`);
-    say(`keyferry: ${error instanceof Failure ? error.message : placeOf(error)}`);
+    say(`keyferry: ${error instanceof Failure ? forCommand(error) : placeOf(error)}`);
     return 1;
   }
 }

@@ -7,12 +7,14 @@ import { parseBase64 } from "../ciphertexts/base64.ts";
 import { boundPairs } from "../ciphertexts/binding.ts";
 import { Failure } from "../runtime/failure.ts";
 import { PersonsKms, regionOfKey } from "./aws.ts";
+import { isBase64OfMore } from "./encrypt-warnings.ts";
 import { readTextFile, type TextFile } from "./input.ts";
 import { print, say } from "./output.ts";
 import { type CipherEntry, type Manifests, readManifests } from "./reencrypt-manifest.ts";
 import { replaceFiles } from "./replace-files.ts";
 import { encodeText } from "./text.ts";
 import { UsageError } from "./usage.ts";
+import { forCommand } from "./words.ts";
 
 /** The flags of `keyferry reencrypt` as commander gives them. */
 export interface ReencryptFlags {
@@ -64,7 +66,7 @@ export async function runReencrypt(flags: ReencryptFlags, files: readonly string
         const said = await mover.move(entry).catch((error: unknown) => {
           if (!(error instanceof Failure)) throw error;
           failed.push(label);
-          return error.message;
+          return forCommand(error);
         });
         say(`${label}: ${said}`);
       }
@@ -204,6 +206,9 @@ async function reEncrypted(
   if (!ciphertext) {
     const hint = text.includes("{{") ? ", but a template: render it first (helm template)" : "";
     throw refused(`its ciphertext is not base64${hint}`);
+  }
+  if (isBase64OfMore(Buffer.from(ciphertext).toString("latin1"))) {
+    throw refused("its ciphertext is base64 of base64: decode it once");
   }
   const whole = new Map([...context, ...pairs]);
   const move = async (source: ReadonlyMap<string, string>) => {

@@ -1,19 +1,19 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
-import { AwsFailure } from "../aws/failure.ts";
 import { Identities } from "../aws/identity.ts";
 import type { SecretIntent } from "../kube/secret.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
 import { Proxies } from "../runtime/proxies.ts";
-import { environmentsRegion, logIn, silent } from "./aws.ts";
+import { environmentsRegion, silent, warnOfEndpoint } from "./aws.ts";
 import { Granting } from "./granting.ts";
 import { type ManifestFlags, nameOf, readManifests } from "./manifests.ts";
 import { print, say } from "./output.ts";
 import { type Rendered, Rendering } from "./render-secret.ts";
 import { UsageError } from "./usage.ts";
 import { version } from "./version.ts";
+import { forCommand } from "./words.ts";
 
 /** The flags of `keyferry render` as commander gives them. */
 export interface RenderFlags extends ManifestFlags {
@@ -57,6 +57,7 @@ export async function runRender(flags: RenderFlags, files: readonly string[]): P
   const { output, showValues = false, clusterName = "", region, allowInsecureEndpoints = false } = flags;
   if (output !== "yaml" && output !== "json") throw new UsageError("--output must be yaml or json");
   const manifests = await readManifests(files, flags);
+  warnOfEndpoint(allowInsecureEndpoints);
   const identities = new Identities({
     ...{ clock: systemClock, metrics: new Metrics(), log: silent },
     ...{ allowInsecureEndpoints, userAgent: `keyferry/${version}`, clusterName, proxies: new Proxies(process.env) },
@@ -89,7 +90,7 @@ export async function runRender(flags: RenderFlags, files: readonly string[]): P
           return { ok: false, problems: [error] };
         });
       if (made.ok) secrets.push(showValues ? made.secret : masked(made.secret, made.sizes));
-      else problems.push(...made.problems.map((failure) => `${name}: ${inWords(failure)}`));
+      else problems.push(...made.problems.map((failure) => `${name}: ${forCommand(failure)}`));
     }
   } finally {
     clearInterval(alive);
@@ -105,11 +106,6 @@ export async function runRender(flags: RenderFlags, files: readonly string[]): P
 function masked(secret: SecretIntent, sizes: ReadonlyMap<string, number>): SecretIntent {
   const data = [...sizes].map(([key, size]) => [key, `<masked, ${size} ${size === 1 ? "byte" : "bytes"}>`]);
   return { ...secret, data: Object.fromEntries(data) };
-}
-
-/** What the operator would say, and of the person's own identity what there is to do. */
-function inWords(failure: Failure): string {
-  return failure instanceof AwsFailure && failure.reason === "ConnectionNotReady" ? logIn : failure.message;
 }
 
 function printed(secrets: readonly object[], output: "yaml" | "json"): string {

@@ -10,6 +10,7 @@ import { removeAtEnd } from "../support/supervise.ts";
 
 const pair = generateKeyPairSync("rsa", { modulusLength: 2_048 });
 const der = pair.publicKey.export({ type: "spki", format: "der" });
+const pem = pair.publicKey.export({ type: "spki", format: "pem" }) as string;
 const folder = mkdtempSync(join(tmpdir(), "keyferry-rsa-"));
 removeAtEnd(folder);
 
@@ -24,6 +25,17 @@ describe("a public key", () => {
     ["with a line break at its end", `${der.toString("base64")}\n`],
     ["as PEM", pair.publicKey.export({ type: "spki", format: "pem" })],
     ["as PEM of PKCS 1", pair.publicKey.export({ type: "pkcs1", format: "pem" })],
+    ["as DER of PKCS 1", pair.publicKey.export({ type: "pkcs1", format: "der" })],
+    ["as DER of PKCS 1 in base64", pair.publicKey.export({ type: "pkcs1", format: "der" }).toString("base64")],
+    ["as PEM with text around it", `Key of the shop:\r\n${pem.replaceAll("\n", "\r\n")}-- \r\nthe shop`],
+    ["as PEM with a byte order mark", `\uFEFF${pem}`],
+    ["as PEM in UTF-16", Buffer.from(`\uFEFF${pem}`, "utf16le")],
+    ["as base64 with a byte order mark", `\uFEFF${der.toString("base64")}\n`],
+    [
+      "as the JSON of aws kms get-public-key",
+      JSON.stringify({ KeyId: "x", PublicKey: der.toString("base64") }, undefined, 4),
+    ],
+    ["as one text of JSON", `"${der.toString("base64")}"\n`],
   ])("%s is read", (_, bytes) => {
     expect(read(bytes)).toMatchObject({ bits: 2_048 });
   });
@@ -36,6 +48,9 @@ describe("a public key", () => {
     ["too small a key", small.export({ type: "spki", format: "der" }), /has 1024 bits, and RSA keys of KMS have 2048/],
     ["nothing", "", /is no public key/],
     ["text", "hunter2", /is no public key/],
+    ["JSON of something else", '{"PublicKey":{"a":"hunter2"}}', /is no public key/],
+    ["JSON that is broken", '{"PublicKey":', /is no public key/],
+    ["JSON of null", "null", /is no public key/],
     ["bytes", Buffer.alloc(300, 7), /is no public key/],
     ["broken PEM", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", /is no public key/],
   ])("%s is refused", (_, bytes, problem) => {

@@ -20,6 +20,11 @@ describe("a command line that is not understood is one clear line and exit 2", (
     ["an unknown command", ["encryptt"], "unknown command 'encryptt' (Did you mean encrypt?)"],
     ["a flag with a typo", ["render", "--outptu", "x"], "unknown option '--outptu' (Did you mean --output?)"],
     ["a typo that may be a value", ["encrypt", "--contxt", "a=b"], "is no flag of encrypt, nor its one file; a value"],
+    [
+      "two pairs in one flag",
+      ["encrypt", "--key", "alias/a", "--context", "a=b,c=d"],
+      "write --context NAME=VALUE --con",
+    ],
     ["a typo of a flag of encrypt", ["encrypt", "--contxt", "hunter2"], "(Did you mean --context?)"],
     ["an unknown flag", ["controller", "--metric-address", "x"], "unknown option '--metric-address'"],
     ["a level that is none", ["controller", "--log-level", "loud"], "Allowed choices are debug, info, warn, error"],

@@ -1,0 +1,46 @@
+import { describe, expect, it } from "vitest";
+import { classify } from "../../src/aws/classify.ts";
+import { CredentialsUnavailable } from "../../src/aws/credentials.ts";
+import type { AwsFailure, CallContext } from "../../src/aws/failure.ts";
+import { rows } from "../../src/aws/table.ts";
+import { forCommand } from "../../src/cli/words.ts";
+
+const contexts: CallContext[] = [
+  { service: "kms", operation: "ReEncrypt", region: "eu-west-1", resource: "alias/a", pinnedKey: "alias/a" },
+  { service: "ssm", operation: "GetParameters", region: "eu-west-1" },
+  { service: "sts", operation: "GetCallerIdentity", region: "eu-west-1" },
+];
+const thrown = (fields: object) => Object.assign(new Error("words of AWS"), fields);
+
+describe("what a command says of AWS", () => {
+  const errors: [string, unknown][] = [
+    ...[...rows.keys()].map((name): [string, unknown] => [name, thrown({ name: name.split("/")[0] })]),
+    ...["ECONNREFUSED", "ENOTFOUND", "ETIMEDOUT", "EPROTO", "SELF_SIGNED_CERT_IN_CHAIN"].map(
+      (code): [string, unknown] => [code, thrown({ code })],
+    ),
+    ["no credentials", new CredentialsUnavailable(thrown({ name: "CredentialsProviderError" }))],
+    ["a refused web identity", new CredentialsUnavailable(thrown({ name: "AccessDenied" }))],
+    ["a web identity that is none", new CredentialsUnavailable(thrown({ name: "InvalidIdentityToken" }))],
+    ["a token that has expired", new CredentialsUnavailable(thrown({ name: "ExpiredTokenException" }))],
+    ["an unknown error", thrown({ name: "BrandNewException" })],
+  ];
+  it.each(errors)("of %s speaks neither of the operator nor of another try", (_, error) => {
+    for (const about of contexts) {
+      const said = forCommand(classify(error, about));
+      expect(said).not.toMatch(/operator|ServiceAccount|tried again|Secret that holds/);
+      expect(said).toMatch(/\S$/);
+    }
+  });
+
+  it("says what to do about the person's own credentials", () => {
+    const said = (name: string) => forCommand(classify(thrown({ name }), contexts[0]!));
+    expect(said("ExpiredTokenException")).toContain("log in again");
+    expect(said("UnrecognizedClientException")).toContain("check AWS_PROFILE");
+    expect(said("InvalidSignatureException")).toContain("check AWS_SECRET_ACCESS_KEY");
+    expect(said("RequestExpired")).toContain("this machine's clock is wrong");
+    expect(said("BrandNewException")).toContain(": BrandNewException");
+    expect(said("AccessDeniedException")).toBe(
+      (classify(thrown({ name: "AccessDenied" }), contexts[0]!) as AwsFailure).message,
+    );
+  });
+});
