@@ -3,6 +3,7 @@ import type { Ground } from "./ground.ts";
 import { bulkRow } from "./rows/bulk.ts";
 import { burstRow, eventsRow } from "./rows/events.ts";
 import { firstSyncRow, sharedRow } from "./rows/first-sync.ts";
+import { hostileRow } from "./rows/hostile.ts";
 import { foreignRow, memoryRow } from "./rows/memory.ts";
 import { neighboursRow } from "./rows/neighbours.ts";
 import { quotaRow } from "./rows/quota.ts";
@@ -31,4 +32,5 @@ export const rows: readonly Row[] = [
   quotaRow,
   neighboursRow,
   foreignRow,
+  hostileRow,
 ];

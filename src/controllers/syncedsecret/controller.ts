@@ -73,6 +73,8 @@ export interface SyncedSecretControllerOptions {
 const slowRetryMs = 300_000;
 /** SyncedSecrets that are held against what their connection allows before others have their turn. */
 const recheckedAtOnce = 100;
+/** Milliseconds after which a status is put right that somebody else has edited. */
+const statusRepairMs = 2_000;
 /** Polls that must fail in a row before Ready turns False, where the spec does not say. */
 const intervalsUntilStale = 10;
 
@@ -142,10 +144,15 @@ export class SyncedSecretController {
   /** Takes a change from the watch of SyncedSecrets; a status that comes back is none. */
   changed({ key, before, after }: Change<Resource>): void {
     const last = before && this.#statuses.latest(key, before);
-    this.#statuses.shown(key, after);
+    const change = this.#statuses.shown(key, after);
     this.#index(key, before, after);
     if (before && before.metadata.generation !== after?.metadata.generation) this.#revoke(key);
-    if (before && after && !isAsking(before, after)) return;
+    if (before && after && !isAsking(before, after)) {
+      // Somebody else's status is put right, and not more often than now and then, however often it is edited.
+      const isForeign = change !== "ours" && JSON.stringify(before.status) !== JSON.stringify(after.status);
+      if (isForeign) this.#options.queue.addAfter(key, statusRepairMs);
+      return;
+    }
     if (before && !after) this.#departed.note(key, last ?? before);
     this.enqueue(key, this.#begun ? "interactive" : "bulk");
   }

@@ -158,7 +158,8 @@ export class SyncedSecretReconciler {
       revisions,
       isForged: whose.state === "ours" && this.#applied.isForged(resource, target, whose.metadata),
     };
-    const told = { ...gathered, followsExpiry: gathered.whenExpired !== undefined };
+    const { vouchers } = this.#options;
+    const told = { ...gathered, vouchers, followsExpiry: gathered.whenExpired !== undefined };
     gathered.warmStart = warmStartOf(told, revisionOf(gathered), this.#options.clock.now());
     const outcome = await decideSomewhere(
       gathered,

@@ -42,11 +42,12 @@ export class StatusWriter {
   }
 
   /** Takes what the watch shows of a SyncedSecret. */
-  shown(key: string, resource: Resource | undefined): void {
-    this.#written.take(key, resource?.metadata.resourceVersion);
-    if (resource) return;
+  shown(key: string, resource: Resource | undefined): ReturnType<Overlay<Status>["take"]> {
+    const change = this.#written.take(key, resource?.metadata.resourceVersion);
+    if (resource) return change;
     this.#own.delete(key);
     this.#unwritten.delete(key);
+    return change;
   }
 
   /** A resource with the status that was last written to it, whether or not the watch has shown it. */

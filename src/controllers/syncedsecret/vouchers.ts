@@ -1,4 +1,5 @@
 import type { SyncedSecret } from "../../api/types.ts";
+import type { Source } from "./pin.ts";
 
 /**
  * The revisions that this process has itself made or found to be current, and for which account and region: what they
@@ -6,6 +7,8 @@ import type { SyncedSecret } from "../../api/types.ts";
  */
 export class Vouchers {
   readonly #found = new Map<string, string>();
+  /** What a revision was made from, as a status told that has been edited since. */
+  readonly #sources = new Map<string, { revision: string; sources: readonly Source[] }>();
 
   /**
    * Notes that a Secret was found, or made, current.
@@ -22,8 +25,20 @@ export class Vouchers {
     return revision !== undefined && found === `${metadata.uid} ${asWhom} ${revision}`;
   }
 
+  /** Notes that a Secret's revision is the one that follows from these sources. */
+  verified({ metadata }: SyncedSecret, revision: string, sources: readonly Source[]): void {
+    this.#sources.set(`${metadata.namespace}/${metadata.name}`, { revision: `${metadata.uid} ${revision}`, sources });
+  }
+
+  /** The sources that were verified of this revision, whatever the status says by now. */
+  sourcesOf({ metadata }: SyncedSecret, revision: string | undefined): readonly Source[] | undefined {
+    const known = this.#sources.get(`${metadata.namespace}/${metadata.name}`);
+    return known?.revision === `${metadata.uid} ${revision}` ? known.sources : undefined;
+  }
+
   /** @param key namespace/name of a SyncedSecret that is no more */
   forget(key: string): void {
     this.#found.delete(key);
+    this.#sources.delete(key);
   }
 }

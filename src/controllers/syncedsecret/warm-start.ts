@@ -4,6 +4,7 @@ import { type Reference, referenceKey } from "../../parameters/reference.ts";
 import { belongs, isAmbiguous, pinnedAssessment, type Source, sightIn } from "./pin.ts";
 import type { Grant, Plan } from "./plan.ts";
 import type { Revisions } from "./revision.ts";
+import type { Vouchers } from "./vouchers.ts";
 
 /**
  * What a SyncedSecret's own status says of its references, by the key of each. Whoever may write the status may say
@@ -12,11 +13,13 @@ import type { Revisions } from "./revision.ts";
 export interface WarmStart {
   /** The versions that the Secret was made from; undefined where the Secret does not vouch for them. */
   stamps: ReadonlyMap<string, Stored> | undefined;
+  /** Whether a version was left out of `stamps` for a date of the future: what the Secret was made from is not known then. */
+  isPartial: boolean;
   /** Expiries and keys, by parameter name: a reason to look. */
   abouts: ReadonlyMap<string, ReadonlyMap<string, About>>;
 }
 
-export const noWarmStart: WarmStart = { stamps: undefined, abouts: new Map() };
+export const noWarmStart: WarmStart = { stamps: undefined, isPartial: false, abouts: new Map() };
 
 /** What a warm start is taken from. */
 export interface Told {
@@ -24,6 +27,7 @@ export interface Told {
   plan: Plan;
   granted: Grant;
   revisions: Revisions;
+  vouchers: Vouchers;
   /** Whether expiries are followed. */
   followsExpiry: boolean;
 }
@@ -37,15 +41,27 @@ export interface Told {
  */
 export function warmStartOf(told: Told, inSecret: string | undefined, wall: number): WarmStart {
   const { resource, plan, followsExpiry } = told;
-  const { sources = [], sourcesOmitted = 0 } = resource.status ?? {};
-  const isWhole = inSecret !== undefined && resource.status?.sources !== undefined && sourcesOmitted === 0;
-  const stamps = isWhole && isVouchedFor(told, sources, inSecret) ? stampsOf(plan, sources, wall) : undefined;
+  const { sources = [] } = resource.status ?? {};
+  const verified = inSecret === undefined ? undefined : verifiedSources(told, inSecret);
+  const stamps = verified && stampsOf(plan, verified, wall);
   const abouts = new Map<string, ReadonlyMap<string, About>>();
   for (const reference of followsExpiry ? plan.references : []) {
     const found = aboutsOf(sources, reference);
     if (found) abouts.set(referenceKey(reference), found);
   }
-  return { stamps, abouts };
+  const isPartial = verified?.some((source) => isOfFuture(sightIn(source), wall)) ?? false;
+  return { stamps, isPartial, abouts };
+}
+
+/** What the Secret was made from by its own word, once that was verified also where the status has been edited since. */
+function verifiedSources(told: Told, inSecret: string): readonly Source[] | undefined {
+  const { resource, vouchers } = told;
+  const { sources, sourcesOmitted = 0 } = resource.status ?? {};
+  if (!sources || sourcesOmitted > 0 || !isVouchedFor(told, sources, inSecret)) {
+    return vouchers.sourcesOf(resource, inSecret);
+  }
+  vouchers.verified(resource, inSecret, sources);
+  return sources;
 }
 
 function isVouchedFor({ resource, plan, granted, revisions }: Told, sources: readonly Source[], inSecret: string) {

@@ -1,0 +1,206 @@
+import { afterAll, describe, expect, it } from "vitest";
+import type { KubeClient } from "../../src/kube/client.ts";
+import type { KubeError } from "../../src/kube/errors.ts";
+import { ownedBy } from "../../src/kube/managed-fields.ts";
+import { type KubeObject, secrets } from "../../src/kube/resource.ts";
+import {
+  applySecret,
+  deleteSecret,
+  type Expected,
+  type SecretIntent,
+  sweepSecret,
+  type Written,
+} from "../../src/kube/secret.ts";
+import { sharedCluster } from "../cluster/shared.ts";
+import { connect } from "../kube/connect.ts";
+import { FakeApiServer } from "./api-server.ts";
+
+const cluster = await sharedCluster();
+const { client: real, connection } = connect(cluster);
+afterAll(() => connection.close());
+
+/** One of the two servers, by the requests of the operator and the edits of others. */
+interface Server {
+  client: KubeClient;
+  /** Sets one key of a Secret as `kubectl edit` does; undefined removes it. */
+  edit(namespace: string, name: string, key: string, value: string | undefined): Promise<void>;
+}
+
+const servers: Record<string, Server> = {
+  real: {
+    client: real,
+    async edit(namespace, name, key, value) {
+      const data = { [key]: value === undefined ? null : base64(value) };
+      await real.mergePatch(secrets, namespace, name, { data }, { fieldManager: "kubectl-edit" });
+    },
+  },
+  fake: fakeServer(),
+};
+
+function fakeServer(): Server {
+  const client = new FakeApiServer(() => Date.now());
+  return {
+    client,
+    edit: async (namespace, name, key, value) =>
+      client.edit(namespace, name, { [`data/${key}`]: value === undefined ? "" : base64(value) }),
+  };
+}
+
+const base64 = (text: string) => Buffer.from(text).toString("base64");
+
+function intent(namespace: string, data: Record<string, string>): SecretIntent {
+  const encoded = Object.fromEntries(Object.entries(data).map(([key, text]) => [key, base64(text)]));
+  const metadata = { namespace, name: "checkout", annotations: { "keyferry.io/revision": "1" } };
+  return { apiVersion: "v1", kind: "Secret", metadata, type: "Opaque", data: encoded };
+}
+
+/** What can be seen of the Secret: who owns what, and what it holds; versions and uids differ from server to server. */
+async function seen({ client }: Server, namespace: string) {
+  const found = await client
+    .get<KubeObject & { data?: object; type?: string }>(secrets, namespace, "checkout")
+    .catch((error: KubeError) => error.kind);
+  if (typeof found === "string") return found;
+  const { annotations, labels, managedFields } = found.metadata;
+  const owners = ["keyferry", "another", "kubectl-edit"].map((manager) => [
+    manager,
+    ownedBy(managedFields, manager, manager === "kubectl-edit" ? "Update" : "Apply"),
+  ]);
+  return { data: found.data ?? {}, type: found.type, annotations: annotations ?? {}, labels: labels ?? {}, owners };
+}
+
+/** One request, and what is to be told of how it came out. */
+type Request = (server: Server, namespace: string, last: Written | undefined) => Promise<Written | string | undefined>;
+
+function apply(
+  data: Record<string, string>,
+  on: "absent" | "last" | "stale" | "other uid",
+  manager = "keyferry",
+): Request {
+  return async ({ client }, namespace, last) => {
+    const expect: Expected =
+      on === "absent" || !last
+        ? { state: "absent" }
+        : {
+            state: "present",
+            uid: on === "other uid" ? "6b29fc40-ca47-1067-b31d-00dd010662da" : last.uid,
+            resourceVersion: on === "stale" ? "2" : last.resourceVersion,
+          };
+    const force = manager === "keyferry";
+    const result = await applySecret(client, { object: intent(namespace, data), expect, fieldManager: manager, force });
+    return result.outcome === "written" ? result : result.outcome;
+  };
+}
+
+/** An apply without a precondition, as a person makes it. */
+function applyAs(manager: string, data: Record<string, string>, force: boolean): Request {
+  return async ({ client }, namespace) => {
+    try {
+      const { metadata } = await client.apply<KubeObject>(secrets, intent(namespace, data), {
+        fieldManager: manager,
+        force,
+      });
+      const { uid = "", resourceVersion = "", managedFields = [] } = metadata;
+      return { outcome: "written", uid, resourceVersion, managedFields, metadata };
+    } catch (error) {
+      return (error as KubeError).kind;
+    }
+  };
+}
+
+const edit =
+  (key: string, value: string | undefined): Request =>
+  async (server, namespace) =>
+    void (await server.edit(namespace, "checkout", key, value));
+
+const remove =
+  (on: "last" | "stale"): Request =>
+  async ({ client }, namespace, last) => {
+    const version = { uid: last!.uid, resourceVersion: on === "stale" ? "2" : last!.resourceVersion };
+    return (await deleteSecret(client, namespace, "checkout", version)).outcome;
+  };
+
+const sweep =
+  (manager: string): Request =>
+  async ({ client }, namespace, last) => {
+    const result = await sweepSecret(client, namespace, "checkout", last!, manager);
+    return result.outcome === "written" ? result : result.outcome;
+  };
+
+const sequences: [string, Request[]][] = [
+  [
+    "a create, an update, the same again",
+    [apply({ a: "1", b: "2" }, "absent"), apply({ a: "1", b: "3" }, "last"), apply({ a: "1", b: "3" }, "last")],
+  ],
+  ["a create where a Secret is", [apply({ a: "1" }, "absent"), apply({ a: "2" }, "absent")]],
+  ["an update upon an old version", [apply({ a: "1" }, "absent"), apply({ a: "2" }, "stale")]],
+  ["an update upon another uid", [apply({ a: "1" }, "absent"), apply({ a: "2" }, "other uid")]],
+  ["a key that is dropped", [apply({ a: "1", b: "2" }, "absent"), apply({ a: "1" }, "last")]],
+  [
+    "an edit that is put back",
+    [apply({ a: "1", b: "2" }, "absent"), edit("a", "x"), applyAs("keyferry", { a: "1", b: "2" }, true)],
+  ],
+  ["an edit to the same value", [apply({ a: "1" }, "absent"), edit("a", "1")]],
+  [
+    "a key that somebody adds, and one that somebody removes",
+    [apply({ a: "1", b: "2" }, "absent"), edit("c", "3"), edit("b", undefined)],
+  ],
+  [
+    "a removed key that is put back",
+    [apply({ a: "1", b: "2" }, "absent"), edit("b", undefined), applyAs("keyferry", { a: "1", b: "2" }, true)],
+  ],
+  [
+    "a foreign key that the intent comes to hold",
+    [apply({ a: "1" }, "absent"), edit("c", "3"), applyAs("keyferry", { a: "1", c: "4" }, true)],
+  ],
+  [
+    "another applier of an equal value, and then without it",
+    [apply({ a: "1" }, "absent"), applyAs("another", { a: "1" }, false), applyAs("keyferry", {}, true)],
+  ],
+  [
+    "another applier of another value, without force",
+    [apply({ a: "1" }, "absent"), applyAs("another", { a: "2" }, false)],
+  ],
+  [
+    "another applier of another value, with force",
+    [apply({ a: "1", b: "2" }, "absent"), applyAs("another", { a: "2" }, true)],
+  ],
+  [
+    "a forged apply under the same manager",
+    [apply({ a: "1", b: "2" }, "absent"), applyAs("keyferry", { a: "x" }, true)],
+  ],
+  [
+    "a sweep of one of two appliers",
+    [apply({ a: "1" }, "absent"), applyAs("another", { a: "1", b: "2" }, false), sweep("another")],
+  ],
+  [
+    "a delete upon an old version, and upon the present one",
+    [apply({ a: "1" }, "absent"), remove("stale"), remove("last")],
+  ],
+  ["an update of what was deleted", [apply({ a: "1" }, "absent"), remove("last"), apply({ a: "2" }, "last")]],
+];
+
+describe("the API server in memory answers as the real one does to", () => {
+  it.each(sequences)("%s", async (_, requests) => {
+    const namespace = await cluster.freshNamespace("conformance");
+    const told = await Promise.all(Object.values(servers).map((server) => run(server, namespace, requests)));
+    expect(told[1]).toEqual(told[0]);
+  });
+});
+
+/** Makes the requests one after another. @returns how each came out, and what was to be seen after it */
+async function run(server: Server, namespace: string, requests: readonly Request[]) {
+  const told: unknown[] = [];
+  let last: Written | undefined;
+  for (const request of requests) {
+    const before = last?.resourceVersion;
+    const result = await request(server, namespace, last).catch((error: KubeError) => error.kind);
+    if (typeof result === "object") last = result;
+    const isChanged = typeof result === "object" && result.resourceVersion !== before;
+    told.push({
+      result: typeof result === "object" ? result.outcome : result,
+      isChanged,
+      seen: await seen(server, namespace),
+    });
+  }
+  return told;
+}

@@ -1,0 +1,188 @@
+import { allowsParameter } from "../../src/aws/allow.ts";
+import type { Call } from "../support/fake-aws.ts";
+import type { Written } from "./api-server.ts";
+import { missingGraceMs, type Resource, type Tenants } from "./tenants.ts";
+
+/** What a value is: `name#count`, the count of all puts, so that a later value of a parameter has a higher one. */
+const form = /^(\/[a-z/]+)#([0-9]+)$/;
+
+/** One key that a SyncedSecret is to have. */
+interface WantedKey {
+  key: string;
+  name: string;
+  /** Whether the key may be left out while its parameter does not exist. */
+  optional: boolean;
+}
+
+/**
+ * Says what the operator may do: AWS's state and the connection's allow rules decide, never what stands in a status.
+ * What is broken is thrown where it happens, out of the write that broke it, and again at the end of the schedule.
+ */
+export class Oracle {
+  patterns: readonly string[] = [];
+  readonly violations: string[] = [];
+  readonly #tenants: Tenants;
+  /** When this process first heard, by the monotonic clock, that a parameter is missing; gone once it was found. */
+  readonly #missingSince = new Map<string, number>();
+  /** What each Secret was last written as, for which generation. */
+  readonly #last = new Map<string, { generation: string; data: Record<string, string> }>();
+  writes = 0;
+
+  constructor(tenants: Tenants) {
+    this.#tenants = tenants;
+  }
+
+  /** Another process: it has heard nothing. */
+  restarted(): void {
+    this.#missingSince.clear();
+  }
+
+  /** Takes a call that AWS is about to answer truly. */
+  asked({ operation, names }: Call): void {
+    const { aws, clock } = this.#tenants;
+    const listed = operation === "GetParametersByPath" ? everyName.filter((name) => name.startsWith(names[0]!)) : names;
+    for (const name of listed) {
+      if (aws.parameters.has(name)) this.#missingSince.delete(name);
+      else if (!this.#missingSince.has(name)) this.#missingSince.set(name, clock.monotonic());
+    }
+  }
+
+  /** Takes a write to the API server. */
+  written({ verb, plural, namespace, name, object }: Written): void {
+    if (plural !== "secrets") return;
+    this.writes += 1;
+    const key = `${namespace}/${name}`;
+    const resource = this.#tenants.resource(key);
+    if (!resource) this.#broken(`Secret ${key} was written for no SyncedSecret`);
+    else if (verb === "delete") this.#deleted(key, resource);
+    else this.#applied(key, resource, textOf(object!.data));
+  }
+
+  /** What stands in the API server at the end, when everything has had its time, against what AWS holds. */
+  settled(): void {
+    for (const resource of this.#tenants.api.objects("syncedsecrets") as Resource[]) this.#check(resource);
+  }
+
+  #check(resource: Resource): void {
+    const { namespace, name } = resource.metadata;
+    const { aws, api } = this.#tenants;
+    const key = `${namespace}/${name}`;
+    const secret = api.secret(namespace!, name!);
+    const ready = resource.status?.conditions?.find(({ type }) => type === "Ready");
+    const said = `Ready=${ready?.status} ${ready?.reason}: ${ready?.message}`;
+    if (resource.spec.suspend) return;
+    const wanted = wantedOf(resource, [...aws.parameters.keys()]);
+    const named = wantedOf(resource, everyName);
+    const isGoneMember = (one: string) => one.startsWith("/a/") && !aws.parameters.has(one);
+    if (!named.every((one) => this.#isAllowed(one.name, namespace!))) {
+      if (ready?.status !== "False") this.#broken(`${key} uses what is not allowed, and says ${said}`);
+      return;
+    }
+    const missing = wanted.filter((one) => !one.optional && !aws.parameters.has(one.name));
+    const policy = resource.spec.refresh?.whenMissing ?? "Retain";
+    if (missing.length > 0) {
+      if (policy === "DeleteKeys") return;
+      if (ready?.status !== "False") {
+        this.#broken(`${key} lacks ${missing.map((one) => one.name)}, and says ${said}`);
+      }
+      return;
+    }
+    // A member of a path that has gone is missed for as long as the Secret keeps bytes of it.
+    const mayMiss = resource.spec.dataFrom !== undefined && policy !== "DeleteKeys" && everyName.some(isGoneMember);
+    if (mayMiss && policy === "DeleteSecret" && !secret) return;
+    // Keys that nobody can vouch for are kept, and the Secret says which.
+    const keeps = Object.keys(secret?.metadata.annotations ?? {}).some((one) => one.startsWith("keyferry.io/kept"));
+    const isFine =
+      ready?.status === "True" || ((mayMiss || keeps) && ["SourceGone", "Expired"].includes(ready?.reason ?? ""));
+    if (!isFine) this.#broken(`${key} has all that it needs, and says ${said}`);
+    const data = textOf(secret?.data ?? {});
+    for (const one of wanted) {
+      const value = presentValue(this.#tenants, one.name);
+      if (data[one.key] !== value && !(keeps && value === undefined))
+        this.#broken(`${key} has ${data[one.key]} for ${one.key}, and AWS ${value}: ${said}`);
+    }
+  }
+
+  #deleted(key: string, resource: Resource): void {
+    this.#last.delete(key);
+    const policy = resource.spec.refresh?.whenMissing;
+    if (policy !== "DeleteSecret") this.#broken(`Secret ${key} was deleted under ${policy ?? "Retain"}`);
+    const names = wantedOf(resource, everyName).filter((one) => !one.optional);
+    if (!names.some((one) => this.#isGone(one.name))) {
+      this.#broken(`Secret ${key} was deleted, and AWS has not said for the whole grace that anything is missing`);
+    }
+  }
+
+  #applied(key: string, resource: Resource, data: Record<string, string>): void {
+    const namespace = resource.metadata.namespace!;
+    const generation = `${resource.metadata.uid} ${resource.metadata.generation}`;
+    const before = this.#last.get(key);
+    for (const value of Object.values(data)) {
+      const [, name = ""] = form.exec(value) ?? [];
+      // What somebody has added to the Secret stays in it: only what looks like a parameter's value is one.
+      if (name !== "" && !this.#isAllowed(name, namespace))
+        this.#broken(`Secret ${key} got ${value}, which is not allowed`);
+    }
+    if (resource.spec.suspend) this.#broken(`Secret ${key} was written while suspended`);
+    for (const one of wantedOf(resource, everyName)) {
+      const [value, was] = [data[one.key], before?.generation === generation ? before.data[one.key] : undefined];
+      if (value === undefined) this.#mayLack(key, resource, one, was !== undefined);
+      else if (countOf(value) < countOf(was)) this.#broken(`Secret ${key} went back from ${was} to ${value}`);
+    }
+    this.#last.set(key, { generation, data });
+  }
+
+  /** A key may be left out where AWS has said that there is nothing to make it of: for the whole grace, if it was there. */
+  #mayLack(key: string, resource: Resource, { key: lacks, name, optional }: WantedKey, wasThere: boolean): void {
+    const isOfPath = resource.spec.dataFrom !== undefined && !resource.spec.data?.some((entry) => entry.key === lacks);
+    const mayDrop = optional || resource.spec.refresh?.whenMissing === "DeleteKeys";
+    const hasHeard = this.#missingSince.has(name);
+    if (isOfPath && !wasThere && (hasHeard || !this.#tenants.aws.parameters.has(name))) return;
+    if (mayDrop && (wasThere ? this.#isGone(name) : hasHeard)) return;
+    this.#broken(`Secret ${key} was written without ${lacks} (${name}), and AWS has not said that it is missing`);
+  }
+
+  #isGone(name: string): boolean {
+    const since = this.#missingSince.get(name);
+    return since !== undefined && this.#tenants.clock.monotonic() - since >= missingGraceMs;
+  }
+
+  #isAllowed(name: string, namespace: string): boolean {
+    return allowsParameter(this.patterns, name, namespace).allowed;
+  }
+
+  #broken(what: string): void {
+    this.violations.push(what);
+  }
+}
+
+/** Every name that there ever is. */
+export const everyName = ["/shared/x", "/shared/z", "/a/y", "/a/w", "/b/z"];
+
+/** The keys that a spec makes of parameters; of paths, those of `names`. */
+function wantedOf({ spec }: Resource, names: readonly string[]): WantedKey[] {
+  const data = (spec.data ?? []).map((entry) => ({
+    key: entry.key,
+    name: entry.parameter!.name,
+    optional: entry.optional ?? false,
+  }));
+  const members = (spec.dataFrom ?? []).flatMap(({ path }) =>
+    names
+      .filter((name) => name.startsWith(path!.name))
+      .map((name) => ({ key: name.slice(path!.name.length), name, optional: false })),
+  );
+  return [...members, ...data];
+}
+
+function textOf(data: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, "base64").toString()]));
+}
+
+function countOf(value: string | undefined): number {
+  return Number(form.exec(value ?? "")?.[2] ?? 0);
+}
+
+function presentValue({ aws }: Tenants, name: string): string | undefined {
+  const stored = aws.parameters.get(name);
+  return stored?.versions.get(stored.latest)?.value;
+}
