@@ -161,7 +161,8 @@ function makeOne(
     }
     bytes = bytesOf(found);
   }
-  work.spend(bytes.length >> 5);
+  // To decode a text is to look at each of its characters some times.
+  work.spend(encoding === "None" ? bytes.length >> 5 : bytes.length >> 1);
   return encoding === "None" ? bytes : decode(bytes, encoding);
 }
 

@@ -14,6 +14,15 @@ const heapMebibytes = 96;
 interface Task extends Waiting {
   input: AssembleInput;
   resolve: (assembled: Assembled) => void;
+  reject: (error: Error) => void;
+}
+
+/** The worker thread ended by an error of the program's own. */
+export class WorkerFailed extends Error {
+  constructor() {
+    super("the worker thread failed");
+    this.name = "WorkerFailed";
+  }
 }
 
 /** What an Assembler works with. */
@@ -42,7 +51,7 @@ export class Assembler {
   }
 
   /**
-   * Does what `assemble` does.
+   * Does what `assemble` does; rejects with WorkerFailed where the worker fails by itself.
    *
    * @param namespace whose turn it takes, where it is done in the worker
    */
@@ -52,8 +61,8 @@ export class Assembler {
     } catch (error) {
       if (!(error instanceof Exhausted)) throw error;
     }
-    return new Promise((resolve) => {
-      this.#queue.push({ input, resolve, flow: namespace, priority: 0, withdrawn: false });
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ input, resolve, reject, flow: namespace, priority: 0, withdrawn: false });
       this.#next();
     });
   }
@@ -97,11 +106,19 @@ export class Assembler {
     worker.on("message", (assembled: Assembled) => {
       if (this.#worker === worker) this.#done(assembled);
     });
-    // Above all its memory limit; what else an error says is not passed on, since it may quote a value.
-    worker.on("error", () => {
+    worker.on("error", (error: Error & { code?: string }) => {
       if (this.#worker !== worker) return;
       this.#worker = undefined;
-      this.#done(refused("it takes too much memory to make; make its templates, paths or documents smaller"));
+      if (error.code === "ERR_WORKER_OUT_OF_MEMORY") {
+        this.#done(refused("it takes too much memory to make; make its templates, paths or documents smaller"));
+        return;
+      }
+      // A fault of ours. What the error says is not passed on, since it may quote a value.
+      const task = this.#current;
+      this.#current = undefined;
+      this.#timer?.cancel();
+      task?.reject(new WorkerFailed());
+      this.#next();
     });
     return worker;
   }

@@ -60,11 +60,16 @@ export function keyRules(rules: KeyRules = {}, path?: string, work = new Work())
  * Tells which key of the Secret a path's member comes to.
  *
  * @param name the parameter's full name
- * @param path the path that it is below
+ * @param options.path the path that it is below
+ * @throws Exhausted where it takes more work than is left
  */
-export function keyOfMember(name: string, rules?: KeyRules, path?: string): string | Problem {
+export function keyOfMember(
+  name: string,
+  { rules, path = "" }: { rules?: KeyRules | undefined; path?: string },
+  work = new Work(),
+): string | Problem {
   try {
-    return keyRules(rules, path ?? "")(name);
+    return keyRules(rules, path, work)(name);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return { reason: error.reason, message: `parameter ${name}: ${error.message}` };

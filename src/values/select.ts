@@ -48,9 +48,12 @@ export async function prepareSelection(names: Iterable<string>, selection: Selec
   if (!known) return;
   const fresh = [...names].filter((name) => !known.has(name));
   if (fresh.length === 0) return;
-  const work = new Work();
-  const isTaken = failing(() => judge(selection, work));
-  const patterns = [...patternsOf(selection, work)];
+  const slices = new Slices();
+  const patterns: Pattern[] = [];
+  for (const compile of patternsOf(selection)) {
+    patterns.push(failing(() => compile(slices)));
+    await slices.rest();
+  }
   const characters = fresh.reduce((sum, name) => sum + name.length + 1, 0);
   let left = maxWork;
   for (const { instructions, field } of patterns) {
@@ -60,13 +63,31 @@ export async function prepareSelection(names: Iterable<string>, selection: Selec
       throw new Failure("InvalidData", "stalled", message);
     }
   }
-  const instructions = patterns.reduce((sum, one) => sum + one.instructions, 0);
-  let spent = 0;
+  const included = selection.include?.length ?? 0;
   for (const name of fresh) {
-    remember(known, name, isTaken(name));
-    spent += instructions * (name.length + 1);
-    if (spent < 2 * sliceUnits) continue;
-    spent = 0;
+    let verdict = included === 0;
+    for (const [index, pattern] of patterns.entries()) {
+      // Once it is taken the rest of include says nothing, and once it is left out the rest of exclude.
+      if (index < included ? verdict : !verdict) continue;
+      if (find(pattern, name, 0, slices)) verdict = index < included;
+      await slices.rest();
+    }
+    remember(known, name, verdict);
+  }
+}
+
+/** Work that is done a slice at a time: it is never used up, and between two slices the event loop has its turn. */
+class Slices extends Work {
+  #spent = 0;
+
+  override spend(units: number): void {
+    this.#spent += units;
+  }
+
+  /** Waits for a turn of the event loop, where a slice is full. */
+  async rest(): Promise<void> {
+    if (this.#spent < sliceUnits) return;
+    this.#spent = 0;
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -90,14 +111,16 @@ function remember(known: Map<string, boolean>, name: string, verdict: boolean): 
   return verdict;
 }
 
-function* patternsOf({ include = [], exclude = [] }: Selection, work: Work): Iterable<Pattern> {
-  for (const [index, pattern] of include.entries()) yield compilePattern(pattern, `path.include[${index}]`, work);
-  for (const [index, pattern] of exclude.entries()) yield compilePattern(pattern, `path.exclude[${index}]`, work);
+/** What compiles each pattern, `include` before `exclude`. */
+function patternsOf({ include = [], exclude = [] }: Selection): ((work: Work) => Pattern)[] {
+  const of = (list: readonly string[], field: string) =>
+    list.map((pattern, index) => (work: Work) => compilePattern(pattern, `path.${field}[${index}]`, work));
+  return [...of(include, "include"), ...of(exclude, "exclude")];
 }
 
 /** Compiles the patterns into what says of a name whether it is taken. */
 function judge(selection: Selection, work: Work): (name: string) => boolean {
-  const patterns = [...patternsOf(selection, work)];
+  const patterns = patternsOf(selection).map((compile) => compile(work));
   const { include = [] } = selection;
   const [taken, left] = [patterns.slice(0, include.length), patterns.slice(include.length)];
   const isIn = (name: string) => (pattern: Pattern) => find(pattern, name, 0, work) !== undefined;

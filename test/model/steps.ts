@@ -9,7 +9,7 @@ export type Step =
   | { kind: "forge"; key: string; how: Forgery }
   | { kind: "spec"; key: string; whenMissing: WhenMissing; source: string; optional: boolean }
   | { kind: "suspend" | "recreate" | "remove"; key: string }
-  | { kind: "edit"; key: string; how: "value" | "label" | "revision" | "deleted" }
+  | { kind: "edit"; key: string; how: "value" | "label" | "deleted" }
   | { kind: "stop" | "start" }
   | { kind: "allow"; parameters: readonly string[] }
   | { kind: "fault"; fault: Fault }
@@ -60,7 +60,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("edit" as const),
       key,
-      how: fc.constantFrom("value" as const, "label" as const, "revision" as const, "deleted" as const),
+      how: fc.constantFrom("value" as const, "label" as const, "deleted" as const),
     }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("stop" as const, "start" as const, "start" as const) }) },
@@ -211,12 +211,11 @@ function apply(tenants: Tenants, resource: string, spec: SyncedSecretSpec): void
   tenants.apply(namespace, own, spec);
 }
 
-function edit({ api }: Tenants, resource: string, how: "value" | "label" | "revision" | "deleted"): void {
+function edit({ api }: Tenants, resource: string, how: "value" | "label" | "deleted"): void {
   const [namespace = "", own = ""] = resource.split("/");
   if (!api.secret(namespace, own)) return;
   if (how === "value") api.edit(namespace, own, { "data/OWN": Buffer.from("edited").toString("base64") });
   else if (how === "label") api.edit(namespace, own, { "labels/keyferry.io/synced-secret": "" });
-  else if (how === "revision") api.edit(namespace, own, { "annotations/keyferry.io/revision": "1.00.00" });
   else api.remove("secrets", namespace, own);
 }
 

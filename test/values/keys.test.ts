@@ -43,14 +43,14 @@ describe("a parameter below /shop/checkout comes to a key", () => {
     ],
     ["rewritten to nothing in parts", "/shop/checkout/x_db", { rewrite: [{ pattern: "^x_", replacement: "" }] }, "db"],
   ])("%s", (_, name, rules, key) => {
-    expect(keyOfMember(name, rules, "/shop/checkout")).toBe(key);
-    expect(keyOfMember(name, rules, "/shop/checkout/")).toBe(key);
+    expect(keyOfMember(name, { rules, path: "/shop/checkout" })).toBe(key);
+    expect(keyOfMember(name, { rules, path: "/shop/checkout/" })).toBe(key);
   });
 
   test("less the slash alone, where the path is all parameters", () => {
-    expect(keyOfMember("/db/user", undefined, "/")).toBe("db_user");
-    expect(keyOfMember("db", undefined, "/")).toBe("db");
-    expect(keyOfMember("/db", undefined)).toBe("db");
+    expect(keyOfMember("/db/user", { path: "/" })).toBe("db_user");
+    expect(keyOfMember("db", { path: "/" })).toBe("db");
+    expect(keyOfMember("/db", {})).toBe("db");
   });
 });
 
@@ -88,7 +88,7 @@ describe("what is not a Secret's key is refused", () => {
   });
 
   test("a parameter's name is told, and what to do", () => {
-    expect(keyOfMember("/shop/..x", undefined, "/shop")).toEqual({
+    expect(keyOfMember("/shop/..x", { path: "/shop" })).toEqual({
       reason: "InvalidData",
       message: expect.stringMatching(/^parameter \/shop\/\.\.x: .*keys\.rewrite$/),
     });

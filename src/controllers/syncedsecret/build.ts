@@ -5,8 +5,16 @@ import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
 import { type AssembleInput, keyOfMember, type Member, type SourceValue } from "../../values/assemble.ts";
 import type { Assembler } from "../../values/assembler.ts";
+import { Exhausted, inlineUnits, Work } from "../../values/work.ts";
 import type { Assessment, Lost } from "./assess.ts";
-import { type DataFromParameter, isFromParameters, type ManyFromDocument, type Plan, type Planned } from "./plan.ts";
+import {
+  type DataFromParameter,
+  isFromParameters,
+  type ManyFromDocument,
+  type ManyFromPath,
+  type Plan,
+  type Planned,
+} from "./plan.ts";
 import type { RevisionSource } from "./revision.ts";
 
 /** What was read for one write. */
@@ -150,6 +158,8 @@ export async function build(
     return { ok: false, problems: assembled.problems.map(({ reason, message }) => new Failure(reason, next, message)) };
   }
   if (material.live) retain(assembled.data, assessment.lost, material.live);
+  const unmade = assessment.lost.filter(({ entry }) => entry.kind === "parameter" && !assembled.data.has(entry.key));
+  if (unmade.length > 0) return { ok: false, problems: unmade.map(neverThere) };
   return { ok: true, data: assembled.data, sources, modified };
 }
 
@@ -159,16 +169,42 @@ function retain(data: Map<string, Uint8Array>, lost: readonly Lost[], live: Read
     const bytes = live.get(key);
     if (bytes && !data.has(key)) data.set(key, bytes);
   };
+  const work = new Work(inlineUnits);
   for (const { entry, name } of lost) {
     if (entry.kind === "parameter") keep(entry.key);
     else if (entry.kind === "path") {
-      const key = keyOfMember(name, entry.keys, entry.reference.path);
+      const key = keyOfLost(name, entry, work);
       if (typeof key === "string") keep(key);
+      // Where it takes too much to tell which key it had: all that nothing else explains.
+      else if (key === undefined) for (const each of live.keys()) keep(each);
     } else {
       // Which keys a document had cannot be known without it: all that nothing else explains.
       for (const key of live.keys()) keep(key);
     }
   }
+}
+
+/** The key that a path's member came to; undefined where that takes more work than is left. */
+function keyOfLost(
+  name: string,
+  { keys, reference }: ManyFromPath,
+  work: Work,
+): ReturnType<typeof keyOfMember> | undefined {
+  try {
+    return keyOfMember(name, { rules: keys, path: reference.path }, work);
+  } catch (error) {
+    if (error instanceof Exhausted) return undefined;
+    throw error;
+  }
+}
+
+/** What others had of a parameter that is gone, this Secret has never had. */
+function neverThere({ entry, name }: Lost): Failure {
+  return new Failure(
+    "ParameterNotFound",
+    "wait",
+    `${entry.label}: parameter ${name} does not exist: create it, or set optional or default`,
+  );
 }
 
 /** AWS answered with less than it had shown before: its replicas do not agree yet. */
