@@ -134,7 +134,8 @@ describe("every flag that is named exists", async () => {
 
   test("the program has commands, and help for each", () => {
     expect([...known.keys()]).toEqual(expect.arrayContaining(["controller", "encrypt", "reencrypt"]));
-    for (const [name, some] of known) expect(some.size, name).toBeGreaterThan(1);
+    // Of `version` there is --help alone.
+    for (const [name, some] of known) expect(some.size, name).toBeGreaterThan(name === "version" ? 0 : 1);
   });
 
   for (const one of pages) {
