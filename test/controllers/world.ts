@@ -160,13 +160,18 @@ export class World {
   /** Has time pass for as long as calls to AWS wait for their turn. */
   async #whileQuotaIsWon(work: Promise<unknown>): Promise<void> {
     let isOver = false;
+    let [still, before] = [0, -1];
     const end = () => {
       isOver = true;
     };
     work.then(end, end);
     while (!isOver) {
       await new Promise((resolve) => setTimeout(resolve, 2));
-      if (this.engine.lanes.awaited > 0) await this.clock.advance(250);
+      // Calls that wait for others to be answered, on a busy machine, wait for no quota.
+      const calls = this.aws.count({});
+      still = calls === before ? still + 1 : 0;
+      before = calls;
+      if (still >= 3 && this.engine.lanes.awaited > 0) await this.clock.advance(250);
     }
     await work;
   }
