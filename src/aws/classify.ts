@@ -4,7 +4,7 @@ import { BodyTooLarge } from "./body.ts";
 import { CredentialsUnavailable } from "./credentials.ts";
 import { denial } from "./denial.ts";
 import { AddressRefused } from "./endpoints.ts";
-import { AwsFailure, actionOf, type CallContext, type FailureScope } from "./failure.ts";
+import { AwsFailure, actionOf, answerTooLong, type CallContext, type FailureScope } from "./failure.ts";
 import { ProxyFailed } from "./handler.ts";
 import { queueRowOf } from "./queue-table.ts";
 import { roleRefusal } from "./role-denial.ts";
@@ -34,7 +34,7 @@ export function classify(error: unknown, about: CallContext): AwsFailure {
   if (error instanceof Closed) return stopped(about);
   if (error instanceof AddressRefused) return addressRefused(error, about);
   if (error instanceof ProxyFailed) return proxyFailed(error, about);
-  if (error instanceof BodyTooLarge) return unreachable("InvalidAnswer", "sent an answer that is too long", about);
+  if (error instanceof BodyTooLarge) return unreachable(answerTooLong, "sent an answer that is too long", about);
   const thrown = (typeof error === "object" && error !== null ? error : {}) as Thrown;
   const requestId = requestIdOf(thrown);
   const name = identifier(thrown.name);

@@ -14,7 +14,7 @@ export interface AwsFailureParts {
   next: Next;
   /** What the user reads: no words of AWS, no request id, no time. */
   message: string;
-  /** AWS's own name of the error (`ThrottlingException`), or one of `TimeoutError`, `NetworkError`, `InvalidAnswer`. */
+  /** AWS's own name of the error (`ThrottlingException`), or one of `TimeoutError`, `NetworkError`, `InvalidAnswer`, `AnswerTooLong`. */
   code: string;
   scope?: FailureScope;
   requestId?: string | undefined;
@@ -45,6 +45,9 @@ export function mayBeSent(failure: unknown): boolean {
   return !(failure instanceof AwsFailure && failure.code === notSent);
 }
 
+/** The code of an answer that has more bytes than are read: fewer names at a time have a shorter one. */
+export const answerTooLong = "AnswerTooLong";
+
 /** Errors of a service that is in trouble as a whole (Common Errors; KMS API Reference, Decrypt), without Exception. */
 const inTrouble =
   /^(InternalServerError|InternalServer|InternalFailure|InternalError|ServiceUnavailable|RequestTimeout|KMSInternal|DependencyTimeout)(Exception)?$/;
@@ -60,7 +63,7 @@ export function isSilence({ code, scope }: AwsFailure): boolean {
 export function isAnswer(failure: AwsFailure): boolean {
   return (
     !isSilence(failure) &&
-    !["AbortError", notSent, "InvalidAnswer", "AddressRefused", "UnknownError"].includes(failure.code)
+    !["AbortError", notSent, "InvalidAnswer", answerTooLong, "AddressRefused", "UnknownError"].includes(failure.code)
   );
 }
 

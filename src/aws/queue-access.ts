@@ -1,7 +1,7 @@
 import { backoff, type Clock, type Random, sleep } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Log } from "../runtime/log.ts";
-import { AwsFailure } from "./failure.ts";
+import { AwsFailure, answerTooLong } from "./failure.ts";
 import type { Identity } from "./identity.ts";
 import { longestWaitMs, type QueueMessage } from "./sqs.ts";
 
@@ -163,7 +163,7 @@ export class QueueAccess {
       return messages;
     } catch (error) {
       const failure = asFailure(error);
-      if (failure instanceof AwsFailure && failure.code === "InvalidAnswer") this.#onlyOne = receivesOfOne;
+      if (failure instanceof AwsFailure && failure.code === answerTooLong) this.#onlyOne = receivesOfOne;
       throw this.#failed(failure, round);
     }
   }

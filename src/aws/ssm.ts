@@ -9,7 +9,7 @@ import {
 } from "@aws-sdk/client-ssm";
 import { Sealed } from "../runtime/sealed.ts";
 import type { SendCall } from "./calls.ts";
-import { requestIdOf } from "./classify.ts";
+import { invalidAnswer, requestIdOf } from "./classify.ts";
 import { AwsFailure, type CallContext } from "./failure.ts";
 
 export type ParameterType = "String" | "StringList" | "SecureString";
@@ -100,7 +100,10 @@ export interface SsmPort {
     names: readonly string[],
     options: ReadOptions,
   ): Promise<{ found: ParameterRecord[]; invalid: string[]; requestId?: string }>;
-  /** @throws AwsFailure of code `ParameterNotFound` or `ParameterVersionNotFound` where there is none */
+  /**
+   * @returns what AWS answered: the caller drops what it did not ask for
+   * @throws AwsFailure of code `ParameterNotFound` or `ParameterVersionNotFound` where there is none
+   */
   getParameter(name: string, options: ReadOptions): Promise<ParameterRecord>;
   /** One page of at most ten. A page may be empty and still carry a token. */
   getParametersByPath(query: PathQuery): Promise<{ found: ParameterRecord[]; nextToken?: string }>;
@@ -160,7 +163,7 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
       });
       const requestId = requestIdOf(answer);
       return {
-        found: list(answer.Parameters).map((parameter) => record(parameter, decrypt, about, requestId)),
+        found: given(answer.Parameters, about).map((parameter) => record(parameter, decrypt, about, requestId)),
         invalid: list(answer.InvalidParameters).filter((name) => isText(name)),
         ...(requestId === undefined ? {} : { requestId }),
       };
@@ -191,7 +194,9 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
       });
       if (answer.NextToken !== undefined && !isText(answer.NextToken)) throw notUnderstood(about);
       return {
-        found: list(answer.Parameters).map((parameter) => record(parameter, decrypt, about, requestIdOf(answer))),
+        found: given(answer.Parameters, about).map((parameter) =>
+          record(parameter, decrypt, about, requestIdOf(answer)),
+        ),
         ...(answer.NextToken === undefined ? {} : { nextToken: answer.NextToken }),
       };
     },
@@ -214,7 +219,7 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
       if (answer.NextToken !== undefined && !isText(answer.NextToken)) throw notUnderstood(about);
       return {
         ...(Math.abs(clockAheadMs) < leastAheadMs ? {} : { clockAheadMs }),
-        found: list(answer.Parameters).flatMap((metadata) => description(metadata) ?? []),
+        found: given(answer.Parameters, about).flatMap((metadata) => description(metadata) ?? []),
         ...(answer.NextToken === undefined ? {} : { nextToken: answer.NextToken }),
       };
     },
@@ -283,6 +288,16 @@ function versionIdOf(sourceResult: unknown): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * What AWS lists, where it lists anything: none is an empty list, and an answer without a list is no answer.
+ *
+ * @throws AwsFailure
+ */
+function given<T>(items: readonly T[] | undefined, about: CallContext): readonly T[] {
+  if (!Array.isArray(items)) throw invalidAnswer(about, "no list of parameters");
+  return items;
 }
 
 function list<T>(items: readonly T[] | undefined): readonly T[] {

@@ -56,11 +56,15 @@ export class Describer {
    */
   async describe(identity: Identity, names: Iterable<string>, lane: Lane, isWanted?: IsWanted): Promise<Described> {
     const answers = new Set<Promise<Answer>>();
-    for (const name of names) answers.add(this.#ask({ identity, lane, isWanted }, formsOf(name)));
+    const asked = new Set(names);
+    for (const name of asked) answers.add(this.#ask({ identity, lane, isWanted }, formsOf(name)));
     try {
       const found = new Map<string, ParameterDescription>();
       const described = await Promise.all(answers);
-      for (const { all } of described) for (const one of all) found.set(bareName(one.name), one);
+      for (const one of described.flatMap(({ all }) => all)) {
+        const name = bareName(one.name);
+        if (asked.has(one.name) || !found.has(name)) found.set(name, one);
+      }
       return { state: "described", found, clockAheadMs: described.at(-1)?.clockAheadMs ?? 0 };
     } catch (error) {
       if (error instanceof Failure) return { state: "failed", failure: error };
@@ -105,7 +109,7 @@ export class Describer {
         });
       };
       const answer = (await this.#lanes.run(identity, lane, call, { service: "describe", isWanted }))!;
-      all.push(...answer.found);
+      all.push(...answer.found.filter(({ name }) => forms.has(name)));
       nextToken = answer.nextToken;
       if (nextToken === undefined) return { all, clockAheadMs: answer.clockAheadMs ?? 0 };
     }

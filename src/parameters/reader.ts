@@ -1,6 +1,8 @@
-import { AwsFailure, type FailureScope } from "../aws/failure.ts";
+import { isAnswerTo } from "../aws/answers.ts";
+import { AwsFailure, answerTooLong, type FailureScope } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
+import { tryAgain } from "../aws/table.ts";
 import { Canceled, type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
@@ -57,7 +59,7 @@ class Mailbox {
 }
 
 type Kind = "decrypted" | "plain";
-type Answer = { found: readonly ParameterRecord[]; requestId?: string };
+type Answer = { found: readonly ParameterRecord[]; invalid: readonly string[]; requestId?: string };
 
 /** Whose turn a call takes. */
 type For = Pick<Ask, "lane" | "namespace">;
@@ -122,7 +124,7 @@ export class Reader {
       const call = () => identity.ssm.getParameter(name, { decrypt: isPassedThrough(name) });
       const record = await this.#lanes.run(identity, lane, call, turn);
       this.#mailboxes.get(identity.key)?.missing.delete(name);
-      return { state: "found", record: record! };
+      return foundAs(identity, name, record!);
     } catch (error) {
       return notFoundOrFailed(error);
     }
@@ -234,15 +236,10 @@ export class Reader {
     if (mailbox.isEmpty) this.#mailboxes.delete(mailbox.identity.key);
   }
 
-  async #answered(mailbox: Mailbox, batch: Ask[], { found, requestId }: Answer): Promise<void> {
-    const byName = new Map<string, ParameterRecord>();
-    for (const record of found) {
-      const selector = record.selector ?? "";
-      for (const name of [record.name, record.arn, alternative(record.name)]) byName.set(name + selector, record);
-    }
+  async #answered(mailbox: Mailbox, batch: Ask[], { found, invalid, requestId }: Answer): Promise<void> {
     const unanswered: Ask[] = [];
     for (const ask of batch) {
-      const record = byName.get(ask.name);
+      const record = found.find((one) => isAnswerTo(ask.name, one));
       mailbox.poison.delete(ask.name);
       mailbox.suspects.delete(ask.name);
       if (!record) {
@@ -252,7 +249,13 @@ export class Reader {
       mailbox.missing.delete(ask.name);
       ask.resolve({ state: "found", record });
     }
-    if (unanswered.length > 0) await Promise.all(unanswered.map((ask) => this.#findOut(mailbox, ask, requestId)));
+    await Promise.all(
+      unanswered.map(async (ask) => {
+        // A second opinion is AWS's word or none: an answer that leaves the name out says nothing of it.
+        if (ask.asksWhy || invalid.includes(ask.name)) return this.#findOut(mailbox, ask, requestId);
+        ask.resolve({ state: "failed", failure: notAsked(mailbox.identity, ask.name) });
+      }),
+    );
   }
 
   async #failed(mailbox: Mailbox, batch: Ask[], failure: Failure): Promise<void> {
@@ -260,7 +263,8 @@ export class Reader {
     const scope = scopeOf(failure);
     const isAgain = names.every((name) => mailbox.suspects.has(name));
     if (scope === "server") for (const name of names) mailbox.suspects.add(name);
-    const mayBeOneName = scope === "server" ? isAgain : scope === "call" && failure.next !== "retry";
+    const mayBeOneName =
+      isTooLong(failure) || (scope === "server" ? isAgain : scope === "call" && failure.next !== "retry");
     if (!mayBeOneName) {
       for (const ask of batch) ask.resolve({ state: "failed", failure });
     } else if (batch.length === 1) {
@@ -291,7 +295,7 @@ export class Reader {
       await get(isPassedThrough(ask.name));
       // It came into being between the two calls.
       const record = await get(ask.decrypt);
-      ask.resolve({ state: "found", record: record! });
+      ask.resolve(foundAs(mailbox.identity, ask.name, record!));
     } catch (error) {
       if (error instanceof Canceled) return ask.cancel();
       const read = notFoundOrFailed(error);
@@ -301,9 +305,15 @@ export class Reader {
   }
 }
 
-/** `/x` and `x` are one parameter, and AWS answers with the name that it was made under. */
-function alternative(name: string): string {
-  return name.startsWith("/") ? name.slice(1) : `/${name}`;
+/** What was found, where it is what was asked for. */
+function foundAs(identity: Identity, name: string, record: ParameterRecord): Read {
+  if (isAnswerTo(name, record)) return { state: "found", record };
+  return { state: "failed", failure: notAsked(identity, name) };
+}
+
+function notAsked({ region }: Identity, name: string): Failure {
+  const message = `AWS Systems Manager in ${region} answered for ${name} with something else than was asked for: check the endpoint; ${tryAgain}`;
+  return new AwsFailure({ reason: "Unreachable", next: "retry", code: "InvalidAnswer", message });
 }
 
 /** Those that somebody still wants; whoever waits for another is told. */
@@ -328,6 +338,11 @@ function notFoundOrFailed(error: unknown): Read {
 function asFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
   return new Failure("Unreachable", "retry", "the answer of AWS Systems Manager could not be understood");
+}
+
+/** Whether fewer names at a time may have the answer that was asked for. */
+function isTooLong(failure: Failure): boolean {
+  return failure instanceof AwsFailure && failure.code === answerTooLong;
 }
 
 function scopeOf(failure: Failure): FailureScope {

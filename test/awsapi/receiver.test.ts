@@ -183,7 +183,7 @@ describe("what comes", () => {
 
   test("is asked for one by one while ten are too long to be read", async () => {
     queue.fault = (_, request) => {
-      if (request && request.atMost > 1) throw failing("InvalidAnswer", "Unreachable", "retry");
+      if (request && request.atMost > 1) throw failing("AnswerTooLong", "Unreachable", "retry");
     };
     for (let i = 0; i < 15; i++) queue.send(changeOf(`/${i}`));
     start();

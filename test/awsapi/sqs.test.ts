@@ -130,5 +130,5 @@ test("an answer of more than one long message is too long, and says so", async (
   server.answerJson({ Messages: [message] });
   expect(await receiveOf(sqs)).toHaveLength(1);
   server.answer((_, response) => json(response, 200, { Messages: [message, message, message] }));
-  await expect(receiveOf(sqs)).rejects.toMatchObject({ code: "InvalidAnswer", next: "retry" });
+  await expect(receiveOf(sqs)).rejects.toMatchObject({ code: "AnswerTooLong", next: "retry" });
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
 import { AwsServer, json, rig, seriesOf, specAt } from "./aws-server.ts";
 
@@ -163,10 +163,32 @@ test("a date that the SDK cannot read is a failure too, and tried again", async 
   });
 });
 
-test("a list that is none counts as empty, and a name in it that is no text as absent", async () => {
-  server.answerJson({ Parameters: 5, InvalidParameters: [5, "/a", null] });
+test("a name among the invalid ones that is no text counts as absent", async () => {
+  server.answerJson({ Parameters: [], InvalidParameters: [5, "/a", null] });
   const answer = await identity.ssm.getParameters(["/a", "/b"], { decrypt: true });
   expect(answer).toMatchObject({ found: [], invalid: ["/a"] });
+});
+
+describe.each<[string, object | null]>([
+  ["null", null],
+  ["a list", []],
+  ["an object without it", {}],
+  ["null in its place", { Parameters: null }],
+  ["a number in its place", { Parameters: 5, InvalidParameters: [] }],
+  ["an object in its place", { Parameters: {} }],
+])("an answer without the list that it must have: %s", (_, body) => {
+  test.each<[string, () => Promise<unknown>]>([
+    ["GetParameters", () => identity.ssm.getParameters(["/a"], { decrypt: true })],
+    ["GetParameter", () => identity.ssm.getParameter("/a", { decrypt: true })],
+    ["GetParametersByPath", () => identity.ssm.getParametersByPath({ path: "/", recursive: true, decrypt: false })],
+    ["DescribeParameters", () => identity.ssm.describeParameters({ names: ["/a"] })],
+    ["Decrypt", () => identity.kms.decrypt({ ciphertext: Buffer.from("x") })],
+    ["DescribeKey", () => identity.kms.describeKey("alias/x")],
+    ["GetCallerIdentity", () => identity.caller()],
+  ])("is Unreachable for %s", async (_, call) => {
+    server.answerJson(body as object);
+    await expect(call()).rejects.toMatchObject({ code: "InvalidAnswer", reason: "Unreachable" });
+  });
 });
 
 test("a token that is no text is a failure: the listing would not be whole", async () => {

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
+import type { ParameterRecord } from "../../src/aws/ssm.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { Lanes } from "../../src/parameters/lanes.ts";
 import { Quotas } from "../../src/parameters/quotas.ts";
@@ -166,6 +167,106 @@ describe("calls that fail as a whole", () => {
     const reads = await Promise.all(names(10).map((name) => read(name)));
     expect(reads.every((r) => r.state === "failed" && r.failure.reason === "Throttled")).toBe(true);
     expect(aws.calls).toHaveLength(1);
+  });
+});
+
+describe("an answer that is too long", () => {
+  const tooLong = () =>
+    new AwsFailure({ reason: "Unreachable", next: "retry", message: "too long", code: "AnswerTooLong" });
+
+  it("has the call split, so that what fits is read, and its neighbours with it", async () => {
+    for (const name of names(10)) aws.put(name, "v");
+    const long = new Set(names(6));
+    aws.fault = ({ names: asked }) => {
+      if (asked.filter((name) => long.has(name)).length > 5) throw tooLong();
+    };
+    const reads = await Promise.all(names(10).map((name) => read(name)));
+    expect(reads.map(({ state }) => state)).toEqual(Array(10).fill("found"));
+    expect(aws.calls.map((call) => call.names.length)).toEqual([10, 5, 5]);
+  });
+
+  it("has a name that is too long by itself be read alone from then on", async () => {
+    for (const name of names(10)) aws.put(name, "v");
+    aws.fault = ({ names: asked }) => {
+      if (asked.includes("/app/p7")) throw tooLong();
+    };
+    const reads = await Promise.all(names(10).map((name) => read(name)));
+    expect(reads.filter(({ state }) => state === "failed")).toHaveLength(1);
+    aws.calls.length = 0;
+    await Promise.all(names(10).map((name) => read(name)));
+    expect(aws.calls.map((call) => call.names.length).sort()).toEqual([1, 9]);
+  });
+});
+
+describe("an answer for something else than was asked for", () => {
+  const account = "arn:aws:ssm:eu-west-1:123456789012:parameter";
+  /** Has every answer tell of other things than AWS does. */
+  const tampering = (change: (record: ParameterRecord) => ParameterRecord) => {
+    const { ssm } = identity;
+    identity = {
+      ...identity,
+      ssm: {
+        ...ssm,
+        getParameter: async (...args) => change(await ssm.getParameter(...args)),
+        getParameters: async (...args) => {
+          const answer = await ssm.getParameters(...args);
+          return { ...answer, found: answer.found.map(change) };
+        },
+      },
+    };
+  };
+
+  it("is never taken where a name with and one without its slash are two parameters, in whatever order", async () => {
+    for (const name of ["h/x", "/h/x", "y", "/y"]) aws.put(name, `of ${name}`);
+    for (const asked of [
+      ["/h/x", "h/x", "/y", "y"],
+      ["h/x", "y"],
+      ["/h/x", "/y"],
+    ]) {
+      const reads = await Promise.all(asked.map((name) => read(name)));
+      expect(reads.map((r) => r.state === "found" && Buffer.from(r.record.value!.reveal()).toString())).toEqual(
+        asked.map((n) => `of ${n}`),
+      );
+    }
+  });
+
+  it.each<[string, string, (record: ParameterRecord) => Partial<ParameterRecord>]>([
+    ["without its slash", "/h/x", () => ({ name: "h/x" })],
+    ["without its slash, of one level", "/x", () => ({ name: "x" })],
+    ["with one", "x", () => ({ name: "/x" })],
+    ["of another name", "/h/x", () => ({ name: "/h/y" })],
+    ["whose ARN is another's", "/h/x", () => ({ arn: `${account}/h/y` })],
+    ["of another version", "/h/x:1", () => ({ version: 2 })],
+    ["of another selector", "/h/x:1", () => ({ selector: ":2" })],
+    ["of no selector", "/h/x:prod", () => ({ selector: undefined })],
+    ["of a selector that nobody asked for", "/h/x", () => ({ selector: ":prod" })],
+    ["in other case", "/h/x", () => ({ name: "/h/X" })],
+  ])("is Unreachable: one %s", async (_, asked, part) => {
+    const [name = ""] = asked.split(":");
+    aws.put(name, "v");
+    aws.label(name, "prod", 1);
+    tampering((record) => ({ ...record, ...part(record) }));
+    for (const found of [await read(asked), await reader.confirm(identity, asked, "bulk")]) {
+      expect(found).toMatchObject({ state: "failed", failure: { reason: "Unreachable", next: "retry" } });
+    }
+  });
+
+  it("is Unreachable: the parameter of another account", async () => {
+    aws.put("/shared/x", "v");
+    const own = await identity.ssm.getParameter("/shared/x", { decrypt: false });
+    const { ssm } = identity;
+    identity = { ...identity, ssm: { ...ssm, getParameter: async () => own } };
+    const theirs = own.arn.replace("123456789012", "210987654321");
+    expect(await reader.confirm(identity, own.arn, "bulk")).toMatchObject({ state: "found" });
+    expect(await reader.confirm(identity, theirs, "bulk")).toMatchObject({ state: "failed" });
+  });
+
+  it("is no second opinion: a name that it leaves out is not missing", async () => {
+    aws.put("/h/x", "v");
+    const { ssm } = identity;
+    identity = { ...identity, ssm: { ...ssm, getParameters: async () => ({ found: [], invalid: [] }) } };
+    const second = await reader.read(identity, "/h/x", { decrypt: false, lane: "bulk", confirms: true });
+    expect(second).toMatchObject({ state: "failed", failure: { reason: "Unreachable" } });
   });
 });
 
