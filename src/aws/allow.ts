@@ -62,17 +62,22 @@ export function allowsPath(
  * key. The ARN of a multi-Region key (`mrk-`) stands for all its replicas, in whatever region: they are one key to
  * whoever encrypts, and calls go to the connection's own region only, where that replica's own policy decides.
  *
- * @param keyIds undefined allows every key
+ * @param keyIds undefined allows every key; an empty list none
  * @param key as the user wrote it, or as KMS says that it used it
  */
 export function allowsKey(keyIds: readonly string[] | undefined, key: string): Verdict {
   if (!keyIds) return allowed;
+  if (keyIds.length === 0) return { allowed: false, rule: noKeys };
   if (!parseKeyArn(key)) {
     return { allowed: false, rule: "allow.keyIds of its connection lists keys by ARN: name the key by its ARN" };
   }
   if (keyIds.some((listed) => anyReplica(listed) === anyReplica(key))) return allowed;
   return { allowed: false, rule: "allow.keyIds of its connection does not list it" };
 }
+
+/** What is said where a connection opens nothing: a cluster connection that names no keys and binds nothing. */
+export const noKeys =
+  "its connection opens no ciphertexts: list the ARNs of keys in its allow.keyIds, or set its binding.scope";
 
 /** A key's ARN, of a multi-Region key without its region. */
 function anyReplica(text: string): string {

@@ -1,5 +1,6 @@
 import { annotations } from "../api/annotations.ts";
 import { Failure } from "../runtime/failure.ts";
+import { refuseServiceContext } from "./service-context.ts";
 
 /** What a connection's `binding` asks of every ciphertext that is opened through it. */
 export interface Binding {
@@ -60,12 +61,14 @@ export function pairsFor(
 }
 
 /**
- * Refuses a context that names what is the operator's own. For contexts that a person wrote, never for the pairs above.
+ * Refuses a context that names what is the operator's own, or an AWS service's. For contexts that a person wrote, never for
+ * the pairs above.
  *
  * @param entry how messages call it
  * @throws Failure NotAllowed
  */
 export function refuseReserved(context: Readonly<Record<string, string>>, entry: string): void {
+  refuseServiceContext(context, entry);
   if (!Object.keys(context).some((name) => name.startsWith(reserved))) return;
   throw new Failure("NotAllowed", "stalled", `${entry}: encryptionContext names below ${reserved} are the operator's`);
 }

@@ -1,4 +1,4 @@
-import { allowsKey } from "../aws/allow.ts";
+import { allowsKey, noKeys } from "../aws/allow.ts";
 import { AwsFailure } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { Algorithm, DecryptRequest } from "../aws/kms.ts";
@@ -26,7 +26,7 @@ export interface KmsBlob {
 export interface BlobRules {
   /** The connection's own: no call leaves it. */
   region: string;
-  /** `allow.keyIds` of the connection; undefined allows every key. */
+  /** `allow.keyIds` of the connection; undefined allows every key, an empty list none. */
   allowKeyIds?: readonly string[] | undefined;
   binding?: Binding | undefined;
   owner: Owner;
@@ -137,6 +137,7 @@ function isEncryptionSdkMessage(bytes: Uint8Array): boolean {
 
 function checkKey(allowKeyIds: readonly string[] | undefined, keyId: string | undefined, entry: string): void {
   if (!allowKeyIds) return;
+  if (allowKeyIds.length === 0) throw new Failure("NotAllowed", "wait", `${entry}: ${noKeys}`);
   if (keyId === undefined) {
     const message = `${entry}: kms.keyId is required: allow.keyIds of its connection lists the keys that may be used`;
     throw new Failure("NotAllowed", "stalled", message);

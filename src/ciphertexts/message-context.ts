@@ -4,6 +4,10 @@ import { pairsText } from "./binding.ts";
 
 type Context = ReadonlyMap<string, string>;
 
+/** What is said where pairs may be missing because the message was made so. */
+export const requiredContextNote =
+  "messages of the required encryption context CMM, which leave pairs out of their header, are not supported";
+
 /** What begins the names of pairs that say whose a ciphertext is. */
 const reserved = annotations.prefix;
 
@@ -55,7 +59,7 @@ export function checkContext(context: Context, { required, bound, own }: Context
     ...(other.length > 0 ? [`has another value of ${other.map(quoted).join(", ")}`] : []),
   ];
   throw mismatch(
-    `${parts.join(", and ")}: encryptionSDK.encryptionContext asks for pairs that the message must have been encrypted with`,
+    `${parts.join(", and ")}: encryptionSDK.encryptionContext asks for pairs that the message must have been encrypted with${missing.length > 0 ? `; ${requiredContextNote}` : ""}`,
   );
 }
 

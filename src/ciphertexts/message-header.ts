@@ -1,8 +1,8 @@
 /** A data key of a message, as its header has it encrypted. */
 export interface MessageKey {
-  /** Who encrypted it: `aws-kms` for KMS. */
+  /** Who encrypted it: `aws-kms` for KMS; empty where that is no text. */
   provider: string;
-  /** With what; the ARN of a key for KMS. Anything, in a message that somebody made up. */
+  /** With what, for KMS: the ARN of a key, or anything in a message that somebody made up. Others' is binary, and left out. */
   name: string;
 }
 
@@ -18,6 +18,9 @@ export interface MessageHeader {
 
 /** The header, or a clause that says why there is none. */
 export type ParsedHeader = { header: MessageHeader } | { problem: string };
+
+/** The provider of data keys that KMS encrypted (AWS Encryption SDK Developer Guide, "Message format reference"). */
+export const kmsProvider = "aws-kms";
 
 /** Data keys of a message, at most: each may cost a call to KMS. */
 export const messageKeys = 10;
@@ -60,10 +63,10 @@ function readHeader(reader: Reader, version: 1 | 2): MessageHeader {
   }
   const keys: MessageKey[] = [];
   for (let index = 0; index < count; index++) {
-    const provider = text(reader.field());
-    const name = text(reader.field());
+    const provider = textOrNone(reader.field());
+    const info = reader.field();
     reader.field();
-    keys.push({ provider, name });
+    keys.push({ provider, name: provider === kmsProvider ? text(info) : "" });
   }
   return { version, suite, context, keys };
 }
@@ -132,5 +135,13 @@ function text(bytes: Uint8Array): string {
     return utf8.decode(bytes);
   } catch {
     throw new Malformed(malformed);
+  }
+}
+
+function textOrNone(bytes: Uint8Array): string {
+  try {
+    return text(bytes);
+  } catch {
+    return "";
   }
 }

@@ -1,8 +1,8 @@
-import { allowsKey } from "../aws/allow.ts";
+import { allowsKey, noKeys } from "../aws/allow.ts";
 import { parseKeyArn } from "../aws/names.ts";
 import { Failure } from "../runtime/failure.ts";
 import { keyIn } from "./key-name.ts";
-import type { MessageHeader } from "./message-header.ts";
+import { kmsProvider, type MessageHeader } from "./message-header.ts";
 
 /** Whose keys a message may name by itself. */
 export interface Discovery {
@@ -17,14 +17,11 @@ export interface MessageKeyRules {
   keyIds?: readonly string[];
   /** Where KMS is called. */
   region: string;
-  /** `allow.keyIds` of the connection; undefined allows every key. */
+  /** `allow.keyIds` of the connection; undefined allows every key, an empty list none. */
   allowKeyIds?: readonly string[] | undefined;
   /** `allow.discovery` of the connection; undefined where each entry has to name its keys. */
   discovery?: Discovery | undefined;
 }
-
-/** The provider of data keys that KMS encrypted (AWS Encryption SDK Developer Guide, "Message format reference"). */
-const kmsProvider = "aws-kms";
 
 /**
  * What is wrong with the keys of an entry, whatever its message: this is known before anything is opened.
@@ -32,6 +29,7 @@ const kmsProvider = "aws-kms";
  * @param entry how messages call it: `data[2] (tls.key)`
  */
 export function keyIdsProblem({ keyIds, region, allowKeyIds, discovery }: MessageKeyRules, entry: string) {
+  if (allowKeyIds?.length === 0) return new Failure("NotAllowed", "wait", `${entry}: ${noKeys}`);
   if (!keyIds) {
     if (discovery) return undefined;
     const rule = "its connection has no allow.discovery, which would let the message name its keys";
@@ -63,7 +61,8 @@ export function usableKeys(header: MessageHeader, rules: MessageKeyRules, entry:
   const { keyIds, region, allowKeyIds, discovery } = rules;
   const invalid = (what: string) => new Failure("InvalidData", "stalled", `${entry}: encryptionSDK.ciphertext ${what}`);
   const names = [...new Set(header.keys.filter(({ provider }) => provider === kmsProvider).map(({ name }) => name))];
-  if (names.length === 0) throw invalid("has no data key of AWS KMS: encrypt it under a KMS key");
+  if (names.length === 0)
+    throw invalid(`has no data key of AWS KMS, only ${othersIn(header)}: encrypt it under a KMS key, alone or besides`);
   if (names.some((name) => !parseKeyArn(name)))
     throw invalid("is damaged: it names a KMS key by something else than an ARN");
   const shown = names.join(", ");
@@ -90,6 +89,14 @@ export function usableKeys(header: MessageHeader, rules: MessageKeyRules, entry:
     throw new Failure("NotAllowed", "wait", message);
   }
   return [...new Set(allowed)];
+}
+
+/** Whose data keys a message has, as far as that can be shown. */
+function othersIn({ keys }: MessageHeader): string {
+  const providers = [...new Set(keys.map(({ provider }) => provider))];
+  if (providers.includes("aws-kms-hierarchy")) return "such of a hierarchical keyring, whose branch keys are elsewhere";
+  const shown = providers.filter((provider) => /^[A-Za-z0-9_.:/ -]{1,64}$/.test(provider)).sort();
+  return `such of raw keys${shown.length > 0 ? ` (${shown.join(", ")})` : ""}`;
 }
 
 /** Whether two ARNs are of one multi-Region key. */

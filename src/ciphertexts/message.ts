@@ -6,10 +6,11 @@ import { Failure, type Next } from "../runtime/failure.ts";
 import type { Sealed } from "../runtime/sealed.ts";
 import { parseBase64 } from "./base64.ts";
 import { type Binding, boundPairs, type Owner, pairsFor, refuseReserved } from "./binding.ts";
-import { checkContext } from "./message-context.ts";
+import { checkContext, requiredContextNote } from "./message-context.ts";
 import { type MessageHeader, parseMessageHeader } from "./message-header.ts";
 import { keyIdsProblem, type MessageKeyRules, usableKeys } from "./message-keys.ts";
 import { decryptMessage } from "./message-library.ts";
+import { refuseServiceMessage } from "./service-context.ts";
 
 /** A message of the AWS Encryption SDK, as a SyncedSecret holds it. */
 export interface Message {
@@ -128,6 +129,8 @@ function readHeader(text: string, entry: string): MessageHeader {
   if (!bytes) throw notBase64(entry);
   const parsed = parseMessageHeader(bytes);
   if ("problem" in parsed) throw invalid(entry, parsed.problem);
+  // Whatever else is wrong with a message of a service's, it is not to be mended.
+  refuseServiceMessage(parsed.header.context, entry);
   const { version, suite } = parsed.header;
   if (version === 1 || !committing.includes(suite)) {
     const id = suite.toString(16).padStart(4, "0");
@@ -152,7 +155,8 @@ const soonest: readonly Next[] = ["retry", "wait", "stalled"];
 function joined(failures: readonly Failure[], entry: string): Failure {
   const { reason, next } = soonest.flatMap((next) => failures.find((failure) => failure.next === next) ?? [])[0]!;
   const messages = [...new Set(failures.map(({ message }) => message))].sort();
-  const message = `${entry}: ${messages.join("; ")}`;
+  const isContext = failures.some((one) => one instanceof AwsFailure && one.code === "InvalidCiphertextException");
+  const message = `${entry}: ${messages.join("; ")}${isContext ? `; ${requiredContextNote}` : ""}`;
   const [only] = failures;
   if (failures.length > 1 || !(only instanceof AwsFailure)) return new Failure(reason, next, message);
   const { code, scope, requestId } = only;

@@ -121,7 +121,9 @@ function contextOf(pairs: readonly string[]): Map<string, string> {
   try {
     refuseReserved(Object.fromEntries(context), "--context");
   } catch {
-    throw new UsageError("--context cannot have names below keyferry.io/: give --bind, which makes them");
+    throw new UsageError(
+      "--context cannot have names below keyferry.io/, which --bind makes, nor those that AWS services use themselves (aws:..., PARAMETER_ARN, SecretARN)",
+    );
   }
   return context;
 }

@@ -14,6 +14,10 @@ export interface ToEncrypt {
   suite?: number;
   /** 0 for a message without frames. */
   frameLength?: number;
+  /** Raw keys besides, or alone where there are no others. */
+  raw?: readonly ("aes" | "rsa")[];
+  /** Whether the first of them makes the data key. */
+  rawFirst?: boolean;
   /** False for a suite without key commitment. */
   committed?: boolean;
 }

@@ -66,3 +66,23 @@ test("two owners never have the same pairs under the scope Name", () => {
     }),
   );
 });
+
+describe("a context in which AWS services encrypt", () => {
+  const names = [
+    ...["PARAMETER_ARN", "parameter_arn", "Parameter_Arn", "SecretARN", "secretarn", "SecretVersionId"],
+    ...["aws:ebs:id", "AWS:S3:ARN", "aws:lambda:FunctionArn", "aws:", "aws-crypto-public-key", "AWS-Crypto-x"],
+    ...["branch-key-id", "kms_cmk_id", "glue_catalog_id"],
+  ];
+  test.each(names)("is refused: %s", (name) => {
+    expect(() => refuseReserved({ team: "shop", [name]: "x" }, entry)).toThrow(
+      expect.objectContaining({ reason: "NotAllowed", message: expect.stringContaining(JSON.stringify(name)) }),
+    );
+  });
+
+  test.each(["team", "aws", "awsome:team", "parameter", "arn:aws:x", "secret", "xPARAMETER_ARN"])(
+    "is none of %s",
+    (name) => {
+      expect(() => refuseReserved({ [name]: "PARAMETER_ARN" }, entry)).not.toThrow();
+    },
+  );
+});

@@ -88,6 +88,15 @@ describe("a blob", () => {
   });
 });
 
+test("a SecureString's ciphertext is refused before KMS is asked, whatever its name's case", async () => {
+  for (const name of ["PARAMETER_ARN", "parameter_arn", "SecretARN", "aws:ebs:id"]) {
+    const { asked, identity } = kms();
+    const blob = { ciphertext, encryptionContext: { [name]: "arn:aws:ssm:eu-west-1:123456789012:parameter/x" } };
+    await expect(openBlob(identity, blob, rules())).rejects.toMatchObject({ reason: "NotAllowed" });
+    expect(asked).toEqual([]);
+  }
+});
+
 describe("where the connection lists keys, a blob", () => {
   const allowKeyIds = [key];
 
@@ -121,8 +130,14 @@ describe("where the connection lists keys, a blob", () => {
   });
 
   test("cannot be opened by any key where the list is empty", async () => {
-    const open = openBlob(kms().identity, { ciphertext, keyId: key }, rules({ allowKeyIds: [] }));
-    await expect(open).rejects.toMatchObject({ reason: "NotAllowed" });
+    for (const blob of [{ ciphertext, keyId: key }, { ciphertext }]) {
+      const { asked, identity } = kms();
+      await expect(openBlob(identity, blob, rules({ allowKeyIds: [] }))).rejects.toMatchObject({
+        reason: "NotAllowed",
+        message: expect.stringMatching(/list the ARNs of keys in its allow\.keyIds, or set its binding\.scope$/),
+      });
+      expect(asked).toEqual([]);
+    }
   });
 });
 

@@ -9,7 +9,7 @@ const other = keyArn("99999999-12ab-34cd-56ef-1234567890ab");
 function header(parts: {
   suite?: number;
   context?: readonly (readonly [string | Uint8Array, string])[];
-  keys?: readonly (readonly [string, string])[];
+  keys?: readonly (readonly [string | Uint8Array, string | Uint8Array])[];
   /** In place of the true number of data keys. */
   count?: number;
 }): Buffer {
@@ -49,6 +49,20 @@ describe("a header", () => {
       });
       expect(parseMessageHeader(message.subarray(0, length))).not.toHaveProperty("header.keys.1");
     }
+  });
+
+  test("tells nothing of data keys of other providers, whose names and infos may be no text", () => {
+    const binary = Buffer.from([0xff, 0xfe, 0x00, 0x80]);
+    const keys = [["raw", binary] as const, [binary, binary] as const, ["aws-kms", keyArn()] as const];
+    expect(parseMessageHeader(header({ keys }))).toMatchObject({
+      header: {
+        keys: [
+          { provider: "raw", name: "" },
+          { provider: "", name: "" },
+          { provider: "aws-kms", name: keyArn() },
+        ],
+      },
+    });
   });
 
   test("with the name of a prototype in its context holds it as any other", () => {

@@ -358,3 +358,32 @@ test("a failure tells no value, and nothing of the library's words", async () =>
   );
   expect((failure as Error).cause).toBeUndefined();
 });
+
+describe("a message that an AWS service made", () => {
+  const arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/bank/db";
+  test.each<[string, MakeOptions, Partial<Message>]>([
+    ["a SecureString of the advanced tier", { context: { PARAMETER_ARN: arn } }, {}],
+    [
+      "one whose context the entry asks for",
+      { context: { PARAMETER_ARN: arn } },
+      { encryptionContext: { PARAMETER_ARN: arn } },
+    ],
+    ["one in another case, with more pairs", { context: { parameter_arn: arn, team: "shop" } }, {}],
+    ["one without key commitment", { context: { PARAMETER_ARN: arn }, suite: 0x0178 }, {}],
+    ["one of another service", { context: { "aws:s3:arn": "arn:aws:s3:::x" } }, {}],
+  ])("is refused before KMS is asked: %s", async (_, options, message) => {
+    const kms = new FakeKms();
+    await expect(opened(kms, await kms.message("v", options), message)).rejects.toMatchObject({ reason: "NotAllowed" });
+    expect(kms.asked).toEqual([]);
+  });
+
+  test("is refused, and names what to set, where its connection opens nothing", async () => {
+    const kms = new FakeKms();
+    const made = await kms.message("v");
+    await expect(opened(kms, made, {}, { allowKeyIds: [] })).rejects.toMatchObject({
+      reason: "NotAllowed",
+      message: expect.stringContaining("allow.keyIds"),
+    });
+    expect(kms.asked).toEqual([]);
+  });
+});

@@ -26,6 +26,7 @@ export interface Grant {
   account: string;
   /** `spec.allow.parameters`; undefined allows nothing where `closed`, everything else where not. */
   parameters: readonly string[] | undefined;
+  /** Keys of blobs and messages; undefined allows every key, an empty list none. */
   keyIds: readonly string[] | undefined;
   /** Whether a left-out `allow.parameters` means nothing (a cluster connection) or everything. */
   closed: boolean;

@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openMessage } from "../../src/ciphertexts/message.ts";
+import { startEmulator } from "../aws/emulator.ts";
+import { pythonEncrypt, type ToEncrypt } from "../aws/encryption-sdk.ts";
+import { rig, specAt } from "../awsapi/aws-server.ts";
+
+const aws = await startEmulator({ reads: "memory", quota: "none" });
+const made = rig();
+let key = "";
+
+beforeAll(async () => {
+  key = await aws.createKey();
+});
+afterAll(async () => {
+  made.identities.close();
+  await aws.stop();
+});
+
+/** Opens a message that the Python SDK made. */
+async function opened(options: Partial<ToEncrypt>): Promise<string> {
+  const [ciphertext] = await pythonEncrypt(aws.url, [{ plain: "the value", keys: [key], ...options }]);
+  const rules = {
+    region: "eu-west-1",
+    binding: undefined,
+    owner: { namespace: "shop", name: "checkout" },
+    entry: "data[0] (A)",
+  };
+  const identity = made.identities.get(specAt(aws.url));
+  const { plaintext } = await openMessage(identity, { ciphertext: ciphertext!, keyIds: [key] }, rules);
+  return Buffer.from(plaintext.reveal()).toString();
+}
+
+test.each<[string, Partial<ToEncrypt>]>([
+  ["a raw AES key", { raw: ["aes"] }],
+  ["a raw AES key that made its data key", { raw: ["aes"], rawFirst: true }],
+  ["a raw RSA key", { raw: ["rsa"] }],
+  ["a raw RSA key that made its data key", { raw: ["rsa"], rawFirst: true }],
+  ["raw keys of both kinds, unsigned", { raw: ["rsa", "aes"], rawFirst: true, suite: 0x0478 }],
+])("a message under a KMS key and %s opens by the KMS key", async (_, options) => {
+  expect(await opened({ context: { team: "shop" }, ...options })).toBe("the value");
+});
+
+test("a message under raw keys alone is refused, and says whose data keys it has", async () => {
+  await expect(opened({ keys: [], raw: ["aes", "rsa"] })).rejects.toMatchObject({
+    reason: "InvalidData",
+    message: expect.stringMatching(/has no data key of AWS KMS, only such of raw keys \(shop-hsm\): encrypt it under/),
+  });
+});
