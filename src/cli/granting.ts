@@ -72,7 +72,7 @@ export class Granting {
     if (grant.state === "pending") throw new Error("a connection that is resolved is pending");
     const { granted } = grant;
     return {
-      granted: given ? granted : { ...granted, parameters: undefined, closed: false },
+      granted: given ? granted : { ...granted, parameters: undefined, keyIds: undefined, closed: false },
       connected,
     };
   }

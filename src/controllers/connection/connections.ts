@@ -134,6 +134,8 @@ export class Connections {
     }
     const { identities } = resolved;
     const { allow, binding } = resolved.connection.spec;
+    const closed = standsIn || resolved.connection.kind === "ClusterAWSConnection";
+    const isBound = (binding?.scope ?? "None") !== "None";
     let identity: Identity;
     try {
       identity = identities.of(namespace);
@@ -153,7 +155,7 @@ export class Connections {
         })),
         account: resolved.account,
         parameters: allow?.parameters,
-        keyIds: allow?.keyIds,
+        keyIds: allow?.keyIds ?? (closed && !isBound ? [] : undefined),
         // Also where it asks for nothing: a message that says whose it is says of which cluster.
         binding: {
           scope: binding?.scope ?? "None",
@@ -164,7 +166,7 @@ export class Connections {
           partition: allow.discovery.partition ?? partitionOf(identity.region),
           accounts: allow.discovery.accounts.length > 0 ? allow.discovery.accounts : [resolved.account],
         },
-        closed: standsIn || resolved.connection.kind === "ClusterAWSConnection",
+        closed,
         pollIntervalMs: resolved.pollIntervalMs,
       },
     };
