@@ -110,6 +110,8 @@ export interface Entry {
   unreadSince?: number;
   /** Monotonic milliseconds of the last look that ended, whatever came of it. */
   askedAt?: number;
+  /** Whether what statuses say of it has been held against AWS's first answer. */
+  isCompared?: boolean;
   /** SyncedSecrets that depend on it, with the poll interval that each asks for, in milliseconds. */
   readonly dependents: SmallMap<number>;
   /** The shortest of these intervals; Infinity where it is never polled. */

@@ -401,7 +401,6 @@ export class Observer {
   /** Applies an answer, plans the next look, and tells the dependants where it changes what they act upon. */
   async #heard(entry: Entry, lane: Lane, apply: () => Promise<void>): Promise<void> {
     const knew = isKnown(entry);
-    const wasLooked = entry.looked;
     const before = fingerprint(entry);
     const servedBefore = served(entry);
     const wasUnheard = entry.failure?.next === "retry";
@@ -412,7 +411,9 @@ export class Observer {
       return;
     }
     entry.askedAt = this.#options.clock.monotonic();
-    const isFirst = !wasLooked && entry.looked;
+    // Of two looks at once the second may be answered first.
+    const isFirst = entry.looked && !entry.isCompared;
+    entry.isCompared ||= entry.looked;
     const others = isFirst ? differing(entry) : [];
     if (entry.looked) forgetAnswered(entry);
     this.#schedule.after(entry);

@@ -22,7 +22,7 @@ export class AwsServer {
   readonly url: string;
   readonly received: Received[] = [];
   readonly sockets = new Set<Socket>();
-  #script: Script = (_, response) => json(response, 200, {});
+  #script: Script = (_, response) => json(response, 200, { Parameters: [] });
   #server: Server;
 
   private constructor(server: Server) {

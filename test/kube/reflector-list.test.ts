@@ -201,10 +201,20 @@ describe("a list of pages", () => {
     let asked = 0;
     const ask = async (_: PageRequest) => {
       asked++;
-      return { items: [1], resourceVersion: "5", continue: "again" };
+      return { items: [1], resourceVersion: "5", continue: `again ${asked}` };
     };
     await expect(listAll(ask, "0", (item) => item)).rejects.toThrow("do not end");
     expect(asked).toBe(2000);
+  });
+
+  test("is an error as soon as a page leads to itself", async () => {
+    let asked = 0;
+    const ask = async (_: PageRequest) => {
+      asked++;
+      return { items: [1], resourceVersion: "5", continue: "again" };
+    };
+    await expect(listAll(ask, "0", (item) => item)).rejects.toThrow("do not end");
+    expect(asked).toBe(2);
   });
 
   test("is an error, not a part of the whole, when a list without a limit comes in pages", async () => {

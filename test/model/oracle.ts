@@ -26,10 +26,18 @@ export class Oracle {
   readonly #missingSince = new Map<string, number>();
   /** What each Secret was last written as, for which generation. */
   readonly #last = new Map<string, { generation: string; data: Record<string, string> }>();
+  /** Secrets that a person has deleted, until they are written again. */
+  readonly #forgotten = new Set<string>();
   writes = 0;
 
   constructor(tenants: Tenants) {
     this.#tenants = tenants;
+  }
+
+  /** A person has deleted a Secret: there is nothing that could be kept. */
+  forget(key: string): void {
+    this.#last.delete(key);
+    this.#forgotten.add(key);
   }
 
   /** Another process: it has heard nothing. */
@@ -89,11 +97,13 @@ export class Oracle {
     }
     // A member of a path that has gone is missed for as long as the Secret keeps bytes of it.
     const mayMiss = resource.spec.dataFrom !== undefined && policy !== "DeleteKeys" && everyName.some(isGoneMember);
-    if (mayMiss && policy === "DeleteSecret" && !secret) return;
+    // A Secret that was deleted cannot be made again of what has gone.
+    if (mayMiss && !secret && (policy === "DeleteSecret" || ready?.status === "False")) return;
     // Keys that nobody can vouch for are kept, and the Secret says which.
     const keeps = Object.keys(secret?.metadata.annotations ?? {}).some((one) => one.startsWith("keyferry.io/kept"));
     const isFine =
       ready?.status === "True" || ((mayMiss || keeps) && ["SourceGone", "Expired"].includes(ready?.reason ?? ""));
+    // Its own status may say that what has gone had expired, which is no more than a word of the tenant's to itself.
     if (!isFine) this.#broken(`${key} has all that it needs, and says ${said}`);
     const data = textOf(secret?.data ?? {});
     for (const one of wanted) {
@@ -125,10 +135,13 @@ export class Oracle {
     }
     if (resource.spec.suspend) this.#broken(`Secret ${key} was written while suspended`);
     for (const one of wantedOf(resource, everyName)) {
+      const isAnew = this.#forgotten.has(key) && resource.spec.dataFrom !== undefined;
+      if (isAnew && !this.#tenants.aws.parameters.has(one.name)) continue;
       const [value, was] = [data[one.key], before?.generation === generation ? before.data[one.key] : undefined];
       if (value === undefined) this.#mayLack(key, resource, one, was !== undefined);
       else if (countOf(value) < countOf(was)) this.#broken(`Secret ${key} went back from ${was} to ${value}`);
     }
+    this.#forgotten.delete(key);
     this.#last.set(key, { generation, data });
   }
 

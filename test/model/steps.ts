@@ -211,12 +211,15 @@ function apply(tenants: Tenants, resource: string, spec: SyncedSecretSpec): void
   tenants.apply(namespace, own, spec);
 }
 
-function edit({ api }: Tenants, resource: string, how: "value" | "label" | "deleted"): void {
+function edit({ api, oracle }: Tenants, resource: string, how: "value" | "label" | "deleted"): void {
   const [namespace = "", own = ""] = resource.split("/");
   if (!api.secret(namespace, own)) return;
   if (how === "value") api.edit(namespace, own, { "data/OWN": Buffer.from("edited").toString("base64") });
   else if (how === "label") api.edit(namespace, own, { "labels/keyferry.io/synced-secret": "" });
-  else api.remove("secrets", namespace, own);
+  else {
+    api.remove("secrets", namespace, own);
+    oracle.forget(resource);
+  }
 }
 
 /** Patches a status in a way that its tenant might. */
