@@ -418,7 +418,7 @@ export interface ClusterAWSConnectionSpecAllow {
   /**
    * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key by its ARN. The ARN of a
    * multi-Region key (mrk-...) stands for its replicas in all regions. The keys of SecureStrings are for IAM to allow.
-   * All that AWS allows when left out.
+   * None when left out, unless binding is on; * allows every key that the identity may use.
    */
   keyIds?: string[];
   /**

@@ -57,6 +57,9 @@ export function allowsPath(
   return patterns.some((text) => isCoveredBy(text, namespace, covers)) ? allowed : notCovered(patterns);
 }
 
+/** What stands in `allow.keyIds` for every key that the identity may use. */
+export const everyKey = "*";
+
 /**
  * Whether a connection's `allow.keyIds` has a key. Only the whole ARN of a key counts: an alias can be moved to another
  * key. The ARN of a multi-Region key (`mrk-`) stands for all its replicas, in whatever region: they are one key to
@@ -66,7 +69,7 @@ export function allowsPath(
  * @param key as the user wrote it, or as KMS says that it used it
  */
 export function allowsKey(keyIds: readonly string[] | undefined, key: string): Verdict {
-  if (!keyIds) return allowed;
+  if (!keyIds || keyIds.includes(everyKey)) return allowed;
   if (keyIds.length === 0) return { allowed: false, rule: noKeys };
   if (!parseKeyArn(key)) {
     return { allowed: false, rule: "allow.keyIds of its connection lists keys by ARN: name the key by its ARN" };

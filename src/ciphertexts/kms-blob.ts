@@ -1,4 +1,4 @@
-import { allowsKey, noKeys } from "../aws/allow.ts";
+import { allowsKey, everyKey, noKeys } from "../aws/allow.ts";
 import { AwsFailure } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { Algorithm, DecryptRequest } from "../aws/kms.ts";
@@ -136,7 +136,7 @@ function isEncryptionSdkMessage(bytes: Uint8Array): boolean {
 }
 
 function checkKey(allowKeyIds: readonly string[] | undefined, keyId: string | undefined, entry: string): void {
-  if (!allowKeyIds) return;
+  if (!allowKeyIds || allowKeyIds.includes(everyKey)) return;
   if (allowKeyIds.length === 0) throw new Failure("NotAllowed", "wait", `${entry}: ${noKeys}`);
   if (keyId === undefined) {
     const message = `${entry}: kms.keyId is required: allow.keyIds of its connection lists the keys that may be used`;

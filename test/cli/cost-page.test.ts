@@ -47,7 +47,7 @@ async function reckon({ spec, events, args = [] }: Kind): Promise<Printed> {
     ...{ apiVersion, kind: "ClusterAWSConnection", metadata: { name: "default" } },
     spec: {
       region: "eu-west-1",
-      allow: { namespaces: { names: ["shop"] }, parameters: ["/*", "/aws/reference/*"] },
+      allow: { namespaces: { names: ["shop"] }, parameters: ["/*", "/aws/reference/*"], keyIds: ["*"] },
       ...(events ? { events: { queueUrl } } : {}),
     },
   };

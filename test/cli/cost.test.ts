@@ -21,7 +21,7 @@ const connection = (more: object = {}) => ({
   ...{ apiVersion, kind: "ClusterAWSConnection", metadata: { name: "default" } },
   spec: {
     region: "eu-west-1",
-    allow: { namespaces: { names: ["shop"] }, parameters: ["/*", "/aws/reference/*"] },
+    allow: { namespaces: { names: ["shop"] }, parameters: ["/*", "/aws/reference/*"], keyIds: ["*"] },
     ...more,
   },
 });

@@ -15,7 +15,7 @@ const connection = (spec: object = {}, name = "default") => ({
   spec: {
     region: "eu-west-1",
     auth: { assumeRole: [{ roleArn: reader }] },
-    allow: { namespaces: { selector: {} }, parameters: ["/*"] },
+    allow: { namespaces: { selector: {} }, parameters: ["/*"], keyIds: ["*"] },
     ...spec,
   },
 });

@@ -30,7 +30,7 @@ const connection: Record<string, unknown> = {
     secretRef: { name: "aws-credentials", namespace },
     assumeRole: [{ roleArn: hub, sessionTags: { team: "shop" } }, { roleArn: reader }],
   },
-  allow: { namespaces: { names: [namespace] }, parameters: ["/shop/*"] },
+  allow: { namespaces: { names: [namespace] }, parameters: ["/shop/*"], keyIds: ["*"] },
   binding: { scope: "Name", allowUnbound: true },
 };
 

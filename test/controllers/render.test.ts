@@ -20,7 +20,7 @@ const connection = (more: object = {}) => ({
   spec: {
     region: "eu-west-1",
     auth: { secretRef: { name: "aws-credentials", namespace } },
-    allow: { namespaces: { names: [namespace] }, parameters: ["/*"] },
+    allow: { namespaces: { names: [namespace] }, parameters: ["/*"], keyIds: ["*"] },
     endpoints: { ssm: aws.url, kms: aws.url, sts: aws.url },
     ...more,
   },

@@ -257,7 +257,7 @@ export class World {
       spec: {
         region: "eu-west-1",
         auth: { secretRef: { name: "aws-credentials", namespace: this.namespace } },
-        allow: { namespaces: { names: [this.namespace] }, parameters: ["/*"] },
+        allow: { namespaces: { names: [this.namespace] }, parameters: ["/*"], keyIds: ["*"] },
         endpoints: { ssm: url, kms: url, sts: url },
         // No quota by default: the clock moves only when it is told to.
         limits: { ssmRequestsPerSecond: 10_000, kmsRequestsPerSecond: 100_000 },

@@ -61,7 +61,7 @@ export function connectionTo(url: string, spec: object = {}): string {
     spec: {
       region: "eu-west-1",
       auth: { secretRef: { name: "aws", namespace: "default" } },
-      allow: { namespaces: { selector: {} }, parameters: ["/*"] },
+      allow: { namespaces: { selector: {} }, parameters: ["/*"], keyIds: ["*"] },
       endpoints: { ssm: url, kms: url, sts: url },
       limits: { ssmRequestsPerSecond: 10_000, kmsRequestsPerSecond: 100_000 },
       ...spec,

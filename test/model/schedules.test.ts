@@ -17,12 +17,8 @@ it("holds to AWS's state and the allow rules through 20,000 schedules of edits, 
         for (const one of steps) await take(tenants, puts, one);
         await end(tenants);
         tenants.oracle.settled();
-        const before = tenants.oracle.writes;
-        await tenants.pass(150_000, 30_000);
-        expect({ violations: tenants.oracle.violations, written: tenants.oracle.writes - before }).toEqual({
-          violations: [],
-          written: 0,
-        });
+        const { violations } = tenants.oracle;
+        expect({ violations, isQuiet: await isQuiet(tenants) }).toEqual({ violations: [], isQuiet: true });
       } finally {
         tenants.stop();
       }
@@ -30,3 +26,16 @@ it("holds to AWS's state and the allow rules through 20,000 schedules of edits, 
     { numRuns: runs, seed },
   );
 }, 600_000);
+
+/**
+ * Whether nothing is written for two intervals of polls, in the end: by a clock that was set back what is gone is known
+ * to be so only when the clock has come as far again.
+ */
+async function isQuiet(tenants: Tenants): Promise<boolean> {
+  for (let tries = 0; tries < 4; tries++) {
+    const before = tenants.oracle.writes;
+    await tenants.pass(150_000, 30_000);
+    if (tenants.oracle.writes === before) return true;
+  }
+  return false;
+}

@@ -215,7 +215,7 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
     }
     const { encryptionSDK: message } = entry;
     if (message) {
-      ciphertext(() => checkMessage(message, messageRules(grant, owner, label)));
+      ciphertext(() => checkMessage(message, messageRules(grant, owner, label, message)));
       return { kind: "messageDocument", ...shared, message, format: entry.format! };
     }
     return { kind: "document", ...shared, reference: parameter(label, entry.parameter!), format: entry.format! };
@@ -231,11 +231,11 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
     };
     const { kms: blob, encryptionSDK: message } = entry;
     if (blob) {
-      ciphertext(() => checkBlob(blob, blobRules(grant, owner, label)));
+      ciphertext(() => checkBlob(blob, blobRules(grant, owner, label, blob)));
       return { kind: "blob", ...shared, blob };
     }
     if (message) {
-      ciphertext(() => checkMessage(message, messageRules(grant, owner, label)));
+      ciphertext(() => checkMessage(message, messageRules(grant, owner, label, message)));
       return { kind: "message", ...shared, message };
     }
     return {
@@ -257,11 +257,14 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
 
 /** What a connection says of a blob. */
 export function blobRules(
-  { identity, blobsBy = identity, keyIds, binding }: Grant,
+  { identity, blobsBy = identity, keyIds, binding, closed }: Grant,
   owner: Owner,
   entry: string,
+  { bound }: { bound?: boolean } = {},
 ): BlobRules {
-  return { region: blobsBy.region, allowKeyIds: keyIds, binding, owner, entry };
+  // Without a list of keys a cluster connection opens what is bound to a namespace, and nothing that is not.
+  const allowKeyIds = keyIds ?? (closed && bound === false ? [] : undefined);
+  return { region: blobsBy.region, allowKeyIds, binding, owner, entry };
 }
 
 /** Why a parameter's ARN leads nowhere from a region: Systems Manager answers for its own region alone. */
@@ -272,8 +275,13 @@ function regionProblem(name: string, region: string): string | undefined {
 }
 
 /** What a connection says of a message. */
-export function messageRules(grant: Grant, owner: Owner, entry: string): MessageRules {
-  return { ...blobRules(grant, owner, entry), discovery: grant.discovery };
+export function messageRules(
+  grant: Grant,
+  owner: Owner,
+  entry: string,
+  message: { bound?: boolean } = {},
+): MessageRules {
+  return { ...blobRules(grant, owner, entry, message), discovery: grant.discovery };
 }
 
 /** What a connection allows by name; undefined for everything. */

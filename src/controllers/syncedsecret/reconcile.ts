@@ -45,6 +45,7 @@ import { viewOf } from "./reference-view.ts";
 import { terminating } from "./refused.ts";
 import type { Revisions } from "./revision.ts";
 import { pendingRefresh, readyOf, saidMissing } from "./said.ts";
+import { listed } from "./summarize.ts";
 import { conflict, type Standing, standing, type Target, targetOf } from "./target.ts";
 import { TooLargeSecrets } from "./too-large.ts";
 import type { Vouchers } from "./vouchers.ts";
@@ -329,6 +330,8 @@ export class SyncedSecretReconciler {
     this.#tooLarge.forget(resource);
     const applied = write.metadata && this.#applied.wrote(resource, target, made, write.metadata);
     vouchers.found(resource, made, asWhom(gathered));
+    const said = listed(built.sources);
+    if (!said.sourcesOmitted) vouchers.verified(resource, made, said.sources ?? []);
     const changed = !revisions.isOf(resource.status?.revision, from);
     const { sources } = built;
     const kmsKeys = [...material.keyIds].sort();

@@ -288,9 +288,10 @@ function kept(before: Status): Status {
   return rest;
 }
 
-function listed(
+/** What a status tells of the sources: the first hundred, and how many more there are. */
+export function listed(
   sources: readonly RevisionSource[],
-  notes: readonly SourceNote[],
+  notes: readonly SourceNote[] = [],
 ): Pick<Status, "sources" | "sourcesOmitted"> {
   const noted = new Map(notes.map((note) => [note.name + note.selector, note]));
   const distinct = new Map<string, NonNullable<Status["sources"]>[number]>();
