@@ -239,7 +239,7 @@ export class Reader {
   async #answered(mailbox: Mailbox, batch: Ask[], { found, invalid, requestId }: Answer): Promise<void> {
     const unanswered: Ask[] = [];
     for (const ask of batch) {
-      const record = found.find((one) => isAnswerTo(ask.name, one));
+      const record = recordFor(ask.name, batch, { found, invalid });
       mailbox.poison.delete(ask.name);
       mailbox.suspects.delete(ask.name);
       if (!record) {
@@ -326,6 +326,21 @@ function wanted(asks: readonly Ask[]): Ask[] {
 }
 
 /** @throws Canceled */
+/**
+ * What AWS has found of a name. What another name of the call asks for by its ARN may be another account's parameter of
+ * the same name, and is taken for a plain name only where AWS does not call that invalid.
+ */
+function recordFor(
+  name: string,
+  batch: readonly Ask[],
+  { found, invalid }: Pick<Answer, "found" | "invalid">,
+): ParameterRecord | undefined {
+  const fitting = found.filter((one) => isAnswerTo(name, one));
+  if (name.startsWith("arn:")) return fitting[0];
+  const isByArn = ({ arn, selector = "" }: ParameterRecord) => batch.some((ask) => ask.name === arn + selector);
+  return fitting.find((one) => !isByArn(one)) ?? (invalid.includes(name) ? undefined : fitting[0]);
+}
+
 function notFoundOrFailed(error: unknown): Read {
   if (error instanceof Canceled) throw error;
   const failure = asFailure(error);

@@ -260,7 +260,7 @@ const trials: Record<string, Trial> = {
     holds: { ".dockerconfigjson": '{"auths":{}}' },
     breaks: () => put("/docker", "sesame"),
     reason: "InvalidData",
-    says: ["data[.dockerconfigjson]", "in the form that it asks for"],
+    says: ["data[.dockerconfigjson]", "needs registry credentials as JSON in it"],
     mends: () => put("/docker", '{"auths":{"r":{}}}'),
     becomes: { ".dockerconfigjson": '{"auths":{"r":{}}}' },
   },
