@@ -78,7 +78,8 @@ describe("200 SyncedSecrets of three parameters each", async () => {
     await many.sync();
     const costs = await costsOf(cluster, many);
     // Everything was read at once, and is polled evenly from then on, but for what was read just before.
-    const [first, ...rest] = await look(many, interval);
+    // On a busy machine the first sync itself moves the clock a little: the first slice ends before a tenth is over.
+    const [first, ...rest] = await look(many, 0.8 * interval);
     expect(first).toBe(0);
     expectSpread(rest);
     expectSpread(await look(many, interval));

@@ -171,7 +171,8 @@ export class World {
       const calls = this.aws.count({});
       still = calls === before ? still + 1 : 0;
       before = calls;
-      if (still >= 3 && this.engine.lanes.awaited > 0) await this.clock.advance(250);
+      const isSpent = [...this.quotas].some(({ quota }) => quota.waitMs(false) > 0);
+      if (this.engine.lanes.awaited > 0 && (isSpent || still >= 50)) await this.clock.advance(250);
     }
     await work;
   }

@@ -331,8 +331,7 @@ export class SyncedSecretReconciler {
     const applied = write.metadata && this.#applied.wrote(resource, target, made, write.metadata);
     vouchers.found(resource, made, asWhom(gathered));
     const said = listed(built.sources);
-    const by = { revision: made, asWhom: asWhom(gathered) };
-    if (!said.sourcesOmitted) vouchers.verified(resource, by, said.sources ?? []);
+    if (!said.sourcesOmitted) vouchers.verified(resource, made, said.sources ?? []);
     const changed = !revisions.isOf(resource.status?.revision, from);
     const { sources } = built;
     const kmsKeys = [...material.keyIds].sort();

@@ -25,20 +25,15 @@ export class Vouchers {
     return revision !== undefined && found === `${metadata.uid} ${asWhom} ${revision}`;
   }
 
-  /**
-   * Notes that a Secret's revision is the one that follows from these sources.
-   *
-   * @param made the revision, and the identity's account and region
-   */
-  verified({ metadata }: SyncedSecret, made: { revision: string; asWhom: string }, sources: readonly Source[]): void {
-    const revision = `${metadata.uid} ${made.asWhom} ${made.revision}`;
-    this.#sources.set(`${metadata.namespace}/${metadata.name}`, { revision, sources });
+  /** Notes that a Secret's revision is the one that follows from these sources. */
+  verified({ metadata }: SyncedSecret, revision: string, sources: readonly Source[]): void {
+    this.#sources.set(`${metadata.namespace}/${metadata.name}`, { revision: `${metadata.uid} ${revision}`, sources });
   }
 
-  /** The sources that were verified of this revision, for this account and region, whatever the status says by now. */
-  sourcesOf({ metadata }: SyncedSecret, revision: string, asWhom: string): readonly Source[] | undefined {
+  /** The sources that were verified of this revision, whatever the status says by now. */
+  sourcesOf({ metadata }: SyncedSecret, revision: string): readonly Source[] | undefined {
     const known = this.#sources.get(`${metadata.namespace}/${metadata.name}`);
-    return known?.revision === `${metadata.uid} ${asWhom} ${revision}` ? known.sources : undefined;
+    return known?.revision === `${metadata.uid} ${revision}` ? known.sources : undefined;
   }
 
   /** @param key namespace/name of a SyncedSecret that is no more */

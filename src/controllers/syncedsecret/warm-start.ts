@@ -55,13 +55,13 @@ export function warmStartOf(told: Told, inSecret: string | undefined, wall: numb
 
 /** What the Secret was made from by its own word, once that was verified also where the status has been edited since. */
 function verifiedSources(told: Told, inSecret: string): readonly Source[] | undefined {
-  const { resource, vouchers, granted } = told;
-  const asWhom = `${granted.account} ${granted.identity.region}`;
+  const { resource, vouchers } = told;
   const { sources, sourcesOmitted = 0 } = resource.status ?? {};
   if (!sources || sourcesOmitted > 0 || !isVouchedFor(told, sources, inSecret)) {
-    return vouchers.sourcesOf(resource, inSecret, asWhom);
+    const known = vouchers.sourcesOf(resource, inSecret);
+    return known && isVouchedFor(told, known, inSecret) ? known : undefined;
   }
-  vouchers.verified(resource, { revision: inSecret, asWhom }, sources);
+  vouchers.verified(resource, inSecret, sources);
   return sources;
 }
 
