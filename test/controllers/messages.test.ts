@@ -124,7 +124,9 @@ describe("messages of the Python SDK", () => {
 
 describe("a connection", () => {
   const discovered = (key: string, ciphertext: string) => ({ key, encryptionSDK: { ciphertext } });
-  const allow = (more: object) => ({ allow: { namespaces: { names: [namespace] }, parameters: ["/*"], keyIds: ["*"], ...more } });
+  const allow = (more: object) => ({
+    allow: { namespaces: { names: [namespace] }, parameters: ["/*"], keyIds: ["*"], ...more },
+  });
 
   it("lets messages name their keys only where it says so, and only those of its accounts", async () => {
     const refused = await outcome("discover", [discovered("A", message.plain!)]);
