@@ -1,10 +1,10 @@
-import type { Reason } from "../api/reasons.ts";
-import type { Next } from "../runtime/failure.ts";
 import { BodyTooLarge } from "./body.ts";
+import { chainCode, chainRows } from "./chain-table.ts";
+import { chainFallback, chainTrouble } from "./chain-trouble.ts";
 import { CredentialsUnavailable } from "./credentials.ts";
 import { denial } from "./denial.ts";
 import { AddressRefused } from "./endpoints.ts";
-import { AwsFailure, actionOf, answerTooLong, type CallContext, type FailureScope } from "./failure.ts";
+import { AwsFailure, actionOf, answerTooLong, type CallContext } from "./failure.ts";
 import { ProxyFailed } from "./handler.ts";
 import { queueRowOf } from "./queue-table.ts";
 import { roleRefusal } from "./role-denial.ts";
@@ -199,22 +199,24 @@ function addressRefused({ kind }: AddressRefused, about: CallContext): AwsFailur
 }
 
 /** The chain of credentials failed: by a call to AWS of its own, or because it found nothing. */
-function credentialsUnavailable({ cause }: CredentialsUnavailable, about: CallContext): AwsFailure {
-  const scope: FailureScope = "credentials";
-  const thrown = (typeof cause === "object" && cause !== null ? cause : {}) as Thrown;
+function credentialsUnavailable({ cause, place }: CredentialsUnavailable, about: CallContext): AwsFailure {
+  const thrown = (typeof cause === "object" && cause !== null ? cause : {}) as Thrown & { $fault?: unknown };
+  const isProviders = thrown.name === "CredentialsProviderError";
   const inner: CallContext = { service: "sts", operation: "AssumeRoleWithWebIdentity", region: about.region };
-  const known = identifier(thrown.name) === "CredentialsProviderError" ? undefined : classify(thrown, inner);
-  const parts = (reason: Reason, next: Next, code: string, message: string) =>
-    new AwsFailure({ reason, next, code, message, scope, requestId: known?.requestId });
-  if (known?.next === "retry") return parts(known.reason, "retry", known.code, known.message);
-  if (known?.reason === "AccessDenied") {
-    const message =
-      "the operator's ServiceAccount may not sts:AssumeRoleWithWebIdentity: check its role's trust policy and its annotation eks.amazonaws.com/role-arn";
-    return parts("AccessDenied", "wait", known.code, message);
+  const known = isProviders ? undefined : classify(thrown, inner);
+  const told = chainTrouble(thrown, place);
+  // What mends itself is the table's, but for what STS says of the cluster's OIDC issuer; so is what only AWS can say.
+  if (known && (known.next === "retry" || (!told && thrown.$fault !== undefined))) {
+    if (told !== "IDPCommunicationError") {
+      const { reason, next, code, message, requestId } = known;
+      return new AwsFailure({ reason, next, code, message, requestId, scope: "credentials" });
+    }
   }
-  const message =
-    "the operator has no AWS credentials of its own: give its ServiceAccount a role (IRSA or EKS Pod Identity), or use secretRef";
-  return parts("ConnectionNotReady", "retry", known?.code ?? "CredentialsProviderError", message);
+  const trouble = told ?? chainFallback(place);
+  const { reason, next, says } = chainRows[trouble];
+  const message = says(place.role ?? "its role");
+  const parts = { reason, next, code: chainCode(trouble), message, requestId: known?.requestId };
+  return new AwsFailure({ ...parts, scope: "credentials" });
 }
 
 /** A name that is fit for a log line and a comparison; AWS's own have no other characters. */

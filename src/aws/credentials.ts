@@ -1,4 +1,5 @@
 import { noProxies, type Proxies } from "../runtime/proxies.ts";
+import { type ChainPlace, chainPlace, chainTrouble } from "./chain-trouble.ts";
 import { Handlers } from "./handler.ts";
 import type { CredentialSource } from "./identity.ts";
 
@@ -15,8 +16,12 @@ export type CredentialProvider = () => Promise<Credentials>;
 
 /** The chain gave no credentials; `cause` is what it threw. */
 export class CredentialsUnavailable extends Error {
-  constructor(cause: unknown) {
+  /** Where the environment says that they are. */
+  readonly place: ChainPlace;
+
+  constructor(cause: unknown, place: ChainPlace = chainPlace({})) {
     super("no credentials", { cause });
+    this.place = place;
     this.name = "CredentialsUnavailable";
   }
 }
@@ -26,6 +31,10 @@ type Chain = (options: { callerClientConfig: { region: () => Promise<string> } }
 let chain: Promise<Chain> | undefined;
 
 const chainHandlers = { allowInsecureEndpoints: true, maxSockets: 50, connectTimeoutMs: 3_000 };
+
+const clientConfig = (proxies: Proxies) => ({
+  requestHandler: new Handlers({ ...chainHandlers, proxies }).handler(5_000),
+});
 
 /**
  * The operator's own credentials, from the first place of the SDK's chain that has any: environment, files, web identity
@@ -40,14 +49,32 @@ async function operatorsOwn(region: string, sessionName: string, proxies: Proxie
       roleSessionName: process.env.AWS_ROLE_SESSION_NAME ?? sessionName,
       // Of the STS and SSO clients alone: what asks a link-local address for credentials never goes by a proxy. Where
       // they are the environment says (AWS_ENDPOINT_URL), and no connection.
-      clientConfig: { requestHandler: new Handlers({ ...chainHandlers, proxies }).handler(5_000) },
+      clientConfig: clientConfig(proxies),
     }),
   );
   try {
     // Of the client that asks, its region alone: the next one to ask may be another identity's.
     return await (await chain)({ callerClientConfig: { region: async () => region } });
   } catch (error) {
-    throw new CredentialsUnavailable(error);
+    const place = chainPlace(process.env);
+    throw new CredentialsUnavailable(await closer(error, place, proxies), place);
+  }
+}
+
+/**
+ * The chain ends with "none", whatever was wrong with a profile or an agent on its way: the one that the environment
+ * names is asked by itself, and what it throws is given, else the error.
+ */
+async function closer(error: unknown, place: ChainPlace, proxies: Proxies): Promise<unknown> {
+  if ((error as Error | undefined)?.name !== "CredentialsProviderError" || chainTrouble(error, place)) return error;
+  if (place.hasTokenFile || (place.profile === undefined && !place.hasAgent)) return error;
+  const { fromHttp, fromIni } = await import("@aws-sdk/credential-providers");
+  try {
+    if (place.profile === undefined) await fromHttp({ maxRetries: 0 })();
+    else await fromIni({ profile: place.profile, clientConfig: clientConfig(proxies) })();
+    return error;
+  } catch (cause) {
+    return cause;
   }
 }
 

@@ -14,7 +14,7 @@ export interface AwsFailureParts {
   next: Next;
   /** What the user reads: no words of AWS, no request id, no time. */
   message: string;
-  /** AWS's own name of the error (`ThrottlingException`), or one of `TimeoutError`, `NetworkError`, `InvalidAnswer`, `AnswerTooLong`. */
+  /** AWS's own name of the error (`ThrottlingException`), or one of `TimeoutError`, `NetworkError`, `InvalidAnswer`, `AnswerTooLong`; of the chain of credentials, `Chain.` and its trouble. */
   code: string;
   scope?: FailureScope;
   requestId?: string | undefined;

@@ -1,5 +1,6 @@
 import { KMSClient } from "@aws-sdk/client-kms";
 import { type SendCall, sender } from "../aws/calls.ts";
+import { chainCode } from "../aws/chain-table.ts";
 import { type Clients, makeClients } from "../aws/clients.ts";
 import { credentialsOf } from "../aws/credentials.ts";
 import { AwsFailure } from "../aws/failure.ts";
@@ -114,7 +115,8 @@ function again(call: SendCall): SendCall {
         return await call(about, signal, use, options);
       } catch (error) {
         if (!(error instanceof AwsFailure)) throw error;
-        if (error.reason === "ConnectionNotReady") throw new Failure(error.reason, error.next, noCredentials);
+        if (error.code === chainCode("None")) throw new Failure(error.reason, error.next, noCredentials);
+        if (error.reason === "ConnectionNotReady") throw error;
         if (error.next !== "retry" || count === tries.most) throw error;
         await new Promise((resolve) => setTimeout(resolve, tries.firstWaitMs * 2 ** (count - 1)));
       }

@@ -66,6 +66,37 @@ test.each<[string, (response: ServerResponse) => void, object]>([
     refuse(403, "AccessDenied"),
     { reason: "AccessDenied", next: "wait", message: expect.stringContaining("may not sts:AssumeRoleWithWebIdentity") },
   ],
+  ...(
+    [
+      [
+        "AccessDenied",
+        "AccessDenied",
+        "wait",
+        /role\/ferry: the role must exist, and its trust policy.*sts\.amazonaws/,
+      ],
+      [
+        "InvalidIdentityToken",
+        "ConnectionNotReady",
+        "retry",
+        /role\/ferry: .*sts\.amazonaws\.com.*eks\.amazonaws\.com\/role/,
+      ],
+      ["ExpiredTokenException", "ConnectionNotReady", "retry", /role\/ferry has expired/],
+      ["IDPRejectedClaim", "AccessDenied", "wait", /OIDC provider rejects the token/],
+      ["IDPCommunicationError", "Unreachable", "retry", /cannot reach the cluster's OIDC issuer/],
+      ["MalformedPolicyDocument", "ConnectionNotReady", "retry", /policy malformed/],
+      ["PackedPolicyTooLarge", "ConnectionNotReady", "retry", /make them smaller/],
+      ["RegionDisabledException", "AccessDenied", "wait", /activate it in IAM/],
+      ["InvalidClientTokenId", "AccessDenied", "wait", /does not know the access key/],
+      ["SignatureDoesNotMatch", "AccessDenied", "wait", /machine's clock/],
+      ["NoSuchEntity", "AccessDenied", "wait", /role\/ferry does not exist/],
+      ["ValidationError", "ConnectionNotReady", "retry", /check AWS_ROLE_ARN/],
+      ["BrandNewException", "Unreachable", "wait", /an error that is not known here/],
+    ] as const
+  ).map(([code, reason, next, says]): [string, (response: ServerResponse) => void, object] => [
+    `STS's ${code} says what is broken`,
+    refuse(400, code),
+    { reason, next, message: expect.stringMatching(says) },
+  ]),
   ["a broken STS is tried again", refuse(500, "InternalFailure"), { reason: "Unreachable", next: "retry" }],
   ["a throttling STS is tried again", refuse(400, "Throttling"), { reason: "Throttled", next: "retry" }],
   [

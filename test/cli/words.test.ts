@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { type ChainTrouble, chainCode, chainRows } from "../../src/aws/chain-table.ts";
 import { classify } from "../../src/aws/classify.ts";
 import { CredentialsUnavailable } from "../../src/aws/credentials.ts";
-import type { AwsFailure, CallContext } from "../../src/aws/failure.ts";
+import { AwsFailure, type CallContext } from "../../src/aws/failure.ts";
 import { rows } from "../../src/aws/table.ts";
 import { forCommand } from "../../src/cli/words.ts";
 
@@ -10,6 +11,11 @@ const contexts: CallContext[] = [
   { service: "ssm", operation: "GetParameters", region: "eu-west-1" },
   { service: "sts", operation: "GetCallerIdentity", region: "eu-west-1" },
 ];
+const chainFailure = (trouble: ChainTrouble) => {
+  const { reason, next, says } = chainRows[trouble];
+  const code = chainCode(trouble);
+  return new AwsFailure({ reason, next, code, scope: "credentials", message: says("its role") });
+};
 const thrown = (fields: object) => Object.assign(new Error("words of AWS"), fields);
 
 describe("what a command says of AWS", () => {
@@ -22,6 +28,16 @@ describe("what a command says of AWS", () => {
     ["a refused web identity", new CredentialsUnavailable(thrown({ name: "AccessDenied" }))],
     ["a web identity that is none", new CredentialsUnavailable(thrown({ name: "InvalidIdentityToken" }))],
     ["a token that has expired", new CredentialsUnavailable(thrown({ name: "ExpiredTokenException" }))],
+    ...["IDPRejectedClaim", "IDPCommunicationError", "ValidationError", "PackedPolicyTooLarge", "InternalFailure"].map(
+      (name): [string, unknown] => [
+        `a chain's ${name}`,
+        new CredentialsUnavailable(thrown({ name, $fault: "client" })),
+      ],
+    ),
+    ...Object.keys(chainRows).map((trouble): [string, unknown] => [
+      `a chain's trouble ${trouble}`,
+      chainFailure(trouble as ChainTrouble),
+    ]),
     ["an unknown error", thrown({ name: "BrandNewException" })],
   ];
   it.each(errors)("of %s speaks neither of the operator nor of another try", (_, error) => {
@@ -30,6 +46,14 @@ describe("what a command says of AWS", () => {
       expect(said).not.toMatch(/operator|ServiceAccount|tried again|Secret that holds/);
       expect(said).toMatch(/\S$/);
     }
+  });
+
+  it("names the broken part of the person's own chain", () => {
+    const said = (name: string) => forCommand(classify(new CredentialsUnavailable(thrown({ name })), contexts[0]!));
+    expect(said("InvalidIdentityToken")).toContain("audience must be sts.amazonaws.com");
+    expect(said("AccessDenied")).toContain("AWS_WEB_IDENTITY_TOKEN_FILE may not assume the role of AWS_ROLE_ARN");
+    expect(said("InvalidClientTokenId")).toContain("does not know the access key");
+    expect(forCommand(chainFailure("SsoExpired"))).toContain("aws sso login");
   });
 
   it("says what to do about the person's own credentials", () => {
