@@ -5,6 +5,9 @@ export type Verdict = { allowed: true } | { allowed: false; rule: string };
 
 const allowed: Verdict = { allowed: true };
 
+/** The part of a pattern that stands for the namespace. */
+const placeholder = "{namespace}";
+
 /** Patterns that a rule quotes, at most, and characters of each. */
 const quoted = { patterns: 5, characters: 100 };
 
@@ -28,7 +31,7 @@ export function allowsParameter(patterns: readonly string[] | undefined, name: s
     if (pattern.place !== where || !isSpeltOut(pattern, ref.name)) return false;
     return pattern.isPrefix ? ref.name.startsWith(pattern.name) : ref.name === pattern.name;
   };
-  return patterns.some((text) => isCoveredBy(text, namespace, covers)) ? allowed : notCovered(patterns);
+  return patterns.some((text) => isCoveredBy(text, namespace, covers)) ? allowed : notCovered(patterns, namespace);
 }
 
 /**
@@ -54,7 +57,7 @@ export function allowsPath(
   if (!patterns) return allowed;
   const covers = (pattern: Pattern) =>
     pattern.place === "" && pattern.isPrefix && members.startsWith(pattern.name) && isSpeltOut(pattern, members);
-  return patterns.some((text) => isCoveredBy(text, namespace, covers)) ? allowed : notCovered(patterns);
+  return patterns.some((text) => isCoveredBy(text, namespace, covers)) ? allowed : notCovered(patterns, namespace);
 }
 
 /** What stands in `allow.keyIds` for every key that the identity may use. */
@@ -120,10 +123,10 @@ function parsePattern(text: string, namespace: string): Pattern | undefined {
   } else if (!written.startsWith("/")) {
     written = `/${written}`;
   }
-  const parts = written.split("/").map((part) => (part === "{namespace}" ? namespaceOf(namespace) : part));
+  const parts = written.split("/").map((part) => (part === placeholder ? namespaceOf(namespace) : part));
   const last = written.slice(written.lastIndexOf("/") + 1);
   // `/{namespace}*` would let the namespace `a` read what is `ab`'s.
-  if (parts.includes(undefined) || (isPrefix && last === "{namespace}")) return undefined;
+  if (parts.includes(undefined) || (isPrefix && last === placeholder)) return undefined;
   // What else is wrong with it, another star or brace or two dots, is in no name: such a pattern matches none.
   return { place, name: parts.join("/"), isPrefix, written };
 }
@@ -145,10 +148,17 @@ function isSpeltOut(pattern: Pattern, name: string): boolean {
   return second !== "" && `${pattern.written}/`.startsWith(`/${first}/${second}/`);
 }
 
-function notCovered(patterns: readonly string[]): Verdict {
+/**
+ * What is said where no pattern covers. Of the patterns only those are quoted that name the namespace by `{namespace}`,
+ * filled in: the others may be of other namespaces.
+ */
+function notCovered(patterns: readonly string[], namespace: string): Verdict {
   if (patterns.length === 0) return { allowed: false, rule: "its connection has no allow.parameters" };
-  const shown = patterns.slice(0, quoted.patterns).map((text) => JSON.stringify(text.slice(0, quoted.characters)));
-  const more = patterns.length > shown.length ? ` and ${patterns.length - shown.length} more` : "";
-  const plural = patterns.length > 1 ? "none of them covers it" : "it is not covered";
-  return { allowed: false, rule: `allow.parameters of its connection is ${shown.join(", ")}${more}: ${plural}` };
+  const own = patterns.filter((text) => parsePattern(text, namespace)?.written.split("/").includes(placeholder));
+  const shown = own
+    .slice(0, quoted.patterns)
+    .map((text) => JSON.stringify(text.replaceAll(placeholder, namespace).slice(0, quoted.characters)));
+  const more = own.length > shown.length ? ` and ${own.length - shown.length} more` : "";
+  const has = own.length > 0 ? `; by its own name namespace ${namespace} has ${shown.join(", ")}${more}` : "";
+  return { allowed: false, rule: `allow.parameters of its connection does not cover it${has}` };
 }

@@ -74,8 +74,7 @@ export function usableKeys(header: MessageHeader, rules: MessageKeyRules, entry:
     throw new Failure("DecryptFailed", "stalled", message);
   }
   if (wanted.length === 0) {
-    const { partition, accounts } = discovery!;
-    const message = `${entry}: the message's data keys are under ${shown}, and allow.discovery of its connection covers keys of ${accounts.join(", ")} in ${partition} only`;
+    const message = `${entry}: the message's data keys are under ${shown}, and allow.discovery of its connection does not cover the accounts of these`;
     throw new Failure("NotAllowed", "wait", message);
   }
   const here = wanted.map((name) => keyArnIn(region, name)).filter((arn) => arn !== undefined);

@@ -64,15 +64,29 @@ describe("a parameter", () => {
     expect(allowsParameter(["/{namespace}/*"], "/a/b", "").allowed).toBe(false);
   });
 
-  test("that is refused is told the patterns, the first five of them", () => {
-    const verdict = allowsParameter(["/a/*", "/b/*", "/c/*", "/d/*", "/e/*", "/f/*"], "/shop/db", "shop");
+  test("that is refused is told the patterns of its own namespace, the first five of them", () => {
+    const patterns = ["a", "b", "c", "d", "e", "f"].map((name) => `/${name}/{namespace}/*`);
+    const verdict = allowsParameter(patterns, "/stock/db", "shop");
     const rule =
-      'allow.parameters of its connection is "/a/*", "/b/*", "/c/*", "/d/*", "/e/*" and 1 more: none of them covers it';
+      'allow.parameters of its connection does not cover it; by its own name namespace shop has "/a/shop/*", "/b/shop/*", "/c/shop/*", "/d/shop/*", "/e/shop/*" and 1 more';
     expect(verdict).toEqual({ allowed: false, rule });
     expect(allowsParameter([], "/a", "shop")).toEqual({
       allowed: false,
       rule: "its connection has no allow.parameters",
     });
+  });
+});
+
+describe("a refusal quotes no pattern that may be of another namespace:", () => {
+  const not = "allow.parameters of its connection does not cover it";
+  test.each<[string, string[], string]>([
+    ["of another team", ["/team-b/*"], not],
+    ["of another account", [`${other}/team-b/*`], not],
+    ["with a placeholder that holds for nobody", ["/team-{namespace}/*", "/{namespace}*"], not],
+    ["beside its own", ["/team-b/*", "/{namespace}/*"], `${not}; by its own name namespace shop has "/shop/*"`],
+  ])("%s", (_, patterns, rule) => {
+    expect(allowsParameter(patterns, "/stock/db", "shop")).toEqual({ allowed: false, rule });
+    expect(allowsPath(patterns, "/stock", true, "shop")).toEqual({ allowed: false, rule });
   });
 });
 

@@ -144,7 +144,7 @@ describe("before KMS is asked, a message is refused", () => {
       { discovery: { partition: "aws", accounts: ["123456789012"] } },
       "NotAllowed",
       "wait",
-      /covers keys of 123456789012 in aws only/,
+      /allow.discovery of its connection does not cover the accounts of these$/,
     ],
     [
       "of a partition that is not discovered",

@@ -118,7 +118,7 @@ describe("an AWSConnection", () => {
     expect(await world.data("any")).toEqual({ A: "a" });
     await ownConnection(namespace, { allow: { parameters: ["/{namespace}/*"] } });
     await world.sync();
-    await refused(world, "any", "NotAllowed", ['"/{namespace}/*": it is not covered']);
+    await refused(world, "any", "NotAllowed", [`namespace ${namespace} has "/${namespace}/*"`]);
     expect(await world.data("any")).toEqual({ A: "a" });
   });
 
@@ -272,7 +272,9 @@ describe("a ClusterAWSConnection", () => {
     await world.client.delete(clusterAWSConnections, undefined, namespace);
     await world.apply("absent", { data: [one("A", "/absent")] });
     await world.sync();
-    await refused(world, "absent", "ConnectionNotReady", [`there is no ClusterAWSConnection ${namespace}`]);
+    await refused(world, "absent", "NotAllowed", [
+      `ClusterAWSConnection ${namespace} does not exist, or does not allow namespace ${namespace}`,
+    ]);
     await world.makeConnection();
     await world.sync();
     expect(await world.data("absent")).toEqual({ A: "a" });

@@ -4,6 +4,7 @@ import type { Identity } from "../../src/aws/identity.ts";
 import { allowsNamespace } from "../../src/controllers/connection/resolve.ts";
 import { assess } from "../../src/controllers/syncedsecret/assess.ts";
 import { type Grant, plan } from "../../src/controllers/syncedsecret/plan.ts";
+import { clusterAWSConnections } from "../../src/kube/resource.ts";
 import { newEntry } from "../../src/parameters/entry.ts";
 import { referenceKey } from "../../src/parameters/reference.ts";
 import { sharedCluster } from "../cluster/shared.ts";
@@ -43,6 +44,26 @@ describe("a namespace that the connection", () => {
     expect(aws.count({ service: "ssm" })).toBe(0);
     await allow({ namespaces: { names: ["another", namespace] }, parameters: ["/*"] });
     expect(await world.data("listed")).toEqual({ A: "a" });
+  });
+
+  it("does not list gets the words of one that is not there, also where the connection has failed", async () => {
+    const said = async (name: string) => {
+      await world.apply(name, { data: [one("A", "/listed")] });
+      await world.sync();
+      await refused(world, name, "NotAllowed");
+      return (await world.ready(name))!.message;
+    };
+    await allow({ namespaces: { names: ["another"] }, parameters: ["/*"] });
+    const forbidden = await said("forbidden");
+    await world.makeConnection({
+      allow: { namespaces: { names: ["another"] }, parameters: ["/*"] },
+      auth: { secretRef: { name: "no-such-secret", namespace } },
+    });
+    await world.sync();
+    expect(await said("failed")).toBe(forbidden);
+    await world.client.delete(clusterAWSConnections, undefined, namespace);
+    await world.sync();
+    expect(await said("missing")).toBe(forbidden);
   });
 
   it("no longer lists keeps its last good Secret, and AWS hears no more of it", async () => {
@@ -120,7 +141,8 @@ describe("names that are not allowed are refused before AWS hears of any, and th
     dataFrom: [{ path: { name, recursive: true, ...more } }],
   });
   const own = ["/{namespace}/*", "/shared/key"];
-  const quoted = '"/{namespace}/*", "/shared/key": none of them covers it';
+  const not = "allow.parameters of its connection does not cover it";
+  const quoted = `${not}; by its own name namespace ${namespace} has "/${namespace}/*"`;
 
   const rows: [string, string[] | undefined, SyncedSecretSpec, string][] = [
     ["any, where the connection lists none", undefined, parameter(`/${namespace}/a`), "has no allow.parameters"],
@@ -136,24 +158,14 @@ describe("names that are not allowed are refused before AWS hears of any, and th
     ["of an entry with a default", own, { data: [{ ...one("A", "/other/a"), default: "d" }] }, quoted],
     ["of a document", own, { dataFrom: [{ parameter: { name: "/other/a" }, format: "JSON" }] }, quoted],
     ["the ARN of an allowed name", own, parameter(`${account}/${namespace}/a`), quoted],
-    [
-      "the ARN of another account",
-      ["/*", `${account}/*`],
-      parameter(`${account.replace("1234", "9999")}/a`),
-      "none of",
-    ],
-    [
-      "the ARN of another region",
-      [`${account}/*`],
-      parameter(`${account.replace("west-1", "west-2")}/a`),
-      "not covered",
-    ],
-    ["Secrets Manager's", ["/*"], parameter("/aws/reference/secretsmanager/db"), '"/*": it is not covered'],
+    ["the ARN of another account", ["/*", `${account}/*`], parameter(`${account.replace("1234", "9999")}/a`), not],
+    ["the ARN of another region", [`${account}/*`], parameter(`${account.replace("west-1", "west-2")}/a`), not],
+    ["Secrets Manager's", ["/*"], parameter("/aws/reference/secretsmanager/db"), not],
     ["a path above the pattern", own, path("/"), quoted],
-    ["a path that lies partly outside", ["/shop/a*"], path("/shop"), '"/shop/a*": it is not covered'],
-    ["a path that a name without * would cover", ["/shop"], path("/shop"), '"/shop": it is not covered'],
+    ["a path that lies partly outside", ["/shop/a*"], path("/shop"), not],
+    ["a path that a name without * would cover", ["/shop"], path("/shop"), not],
     ["a path with include that lies inside", own, path("/", { include: [`^/${namespace}/`] }), quoted],
-    ["a path of AWS's own", ["/*"], path("/aws/reference/secretsmanager"), "not covered"],
+    ["a path of AWS's own", ["/*"], path("/aws/reference/secretsmanager"), not],
   ];
   it.each(rows.map((row, index) => [...row, `name-${index}`] as const))("%s", async (_, patterns, spec, rule, name) => {
     await allow({ namespaces: here, ...(patterns ? { parameters: patterns } : {}) });

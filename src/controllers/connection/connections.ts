@@ -115,17 +115,20 @@ export class Connections {
     resource: SyncedSecret,
   ): { state: "granted"; granted: Granted } | { state: "refused"; failure: Failure } | { state: "pending" } {
     const namespace = resource.metadata.namespace!;
-    const { kind, name } = this.#named(resource);
+    const { kind, namespace: of, name } = this.#named(resource);
     const resolved = this.#resolved.get(this.keyFor(resource));
     // It will be looked at in a moment, and then its users are told.
     if (!resolved && this.#exists(this.keyFor(resource))) return { state: "pending" };
-    if (!resolved) {
-      const message = `there is no ${kind} ${name}${kind === "AWSConnection" ? ` in namespace ${namespace}` : ""}: create it, or correct spec.connectionRef`;
+    if (!resolved && kind === "AWSConnection") {
+      const message = `there is no AWSConnection ${name} in namespace ${of}: create it, or correct spec.connectionRef`;
       return { state: "refused", failure: new Failure("ConnectionNotReady", "wait", message) };
     }
     const standsIn = this.#default.kind === "AWSConnection" && !resource.spec.connectionRef;
-    if (!standsIn && !allowsNamespace(resolved.connection, namespace, this.#namespaceLabels(namespace))) {
-      const message = `${kind} ${name} does not allow namespace ${namespace}: add it to the connection's spec.allow.namespaces`;
+    const isAllowed =
+      resolved && (standsIn || allowsNamespace(resolved.connection, namespace, this.#namespaceLabels(namespace)));
+    if (!resolved || !isAllowed) {
+      // The same words for both: a namespace finds out nothing of connections that are not for it.
+      const message = `${kind} ${name} does not exist, or does not allow namespace ${namespace}: correct spec.connectionRef, or ask who runs the cluster to create it or to add the namespace to its spec.allow.namespaces`;
       return { state: "refused", failure: new Failure("NotAllowed", "wait", message) };
     }
     if (resolved.state === "failed") {
