@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { getCACertificates } from "node:tls";
 import { inspect } from "node:util";
 import { afterAll, describe, expect, test } from "vitest";
 import { credentialsOf, loadKubeConfig } from "../../src/kube/config.ts";
@@ -114,6 +115,9 @@ describe("where the configuration comes from", () => {
   });
 });
 
+/** The CA that was given, and those that NODE_EXTRA_CA_CERTS adds where the tests run. */
+const withExtra = (own: string) => [own, ...getCACertificates("extra")].join(",");
+
 describe("credentials", () => {
   const of = async (user: object, cluster: object = {}) =>
     credentialsOf(loadKubeConfig({ env: { KUBECONFIG: await put(kubeconfig("x", user, cluster)) } }));
@@ -135,7 +139,7 @@ describe("credentials", () => {
     const { headers, tls } = await of(user, cluster);
     expect(headers).toEqual({});
     expect(Object.fromEntries(Object.entries(tls).map(([name, value]) => [name, String(value)]))).toEqual({
-      ca: "ca",
+      ca: withExtra("ca"),
       cert: "cert",
       key: "key",
       servername: "inner.example",
@@ -146,7 +150,7 @@ describe("credentials", () => {
     const root = await pod();
     const { headers, tls } = await credentialsOf(loadKubeConfig({ env: { HOME: folder, ...inPod }, root }));
     expect(headers).toEqual({ authorization: "Bearer token of the pod" });
-    expect(String(tls.ca)).toBe("CA of the pod");
+    expect(String(tls.ca)).toBe(withExtra("CA of the pod"));
   });
 
   test("are what a plugin answers", async () => {
