@@ -111,23 +111,19 @@ export class Assembler {
       this.#worker = undefined;
       if (error.code === "ERR_WORKER_OUT_OF_MEMORY") {
         this.#done(refused("it takes too much memory to make; make its templates, paths or documents smaller"));
-        return;
       }
       // A fault of ours. What the error says is not passed on, since it may quote a value.
-      const task = this.#current;
-      this.#current = undefined;
-      this.#timer?.cancel();
-      task?.reject(new WorkerFailed());
-      this.#next();
+      else this.#done(new WorkerFailed());
     });
     return worker;
   }
 
-  #done(assembled: Assembled): void {
+  #done(assembled: Assembled | WorkerFailed): void {
     this.#timer?.cancel();
     const task = this.#current;
     this.#current = undefined;
-    task?.resolve(assembled);
+    if (assembled instanceof WorkerFailed) task?.reject(assembled);
+    else task?.resolve(assembled);
     this.#next();
   }
 

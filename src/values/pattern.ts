@@ -21,8 +21,8 @@ export interface Pattern {
 export interface Match {
   start: number;
   end: number;
-  /** By number or by name; undefined where there is no such group, and null where it took no part. */
-  group(which: number | string): string | null | undefined;
+  /** What a group of the pattern took, by its number; null where it took no part. */
+  group(number: number): string | null;
 }
 
 const compiled = new Map<string, Omit<Pattern, "field">>();
@@ -67,17 +67,7 @@ export function find({ expression, instructions }: Pattern, text: string, from: 
   work.spend(1 + ((instructions * (text.length - from + 1)) >> 1));
   const matcher = expression.matcher(text);
   if (!matcher.find(from)) return undefined;
-  return {
-    start: matcher.start(),
-    end: matcher.end(),
-    group(which) {
-      try {
-        return matcher.group(which as number);
-      } catch {
-        return undefined;
-      }
-    },
-  };
+  return { start: matcher.start(), end: matcher.end(), group: (number) => matcher.group(number) };
 }
 
 /**

@@ -3,10 +3,14 @@ import { invalid } from "./refusal.ts";
 import type { Work } from "./work.ts";
 
 /** A piece of a replacement: text, or the group that stands there. */
-type Piece = { text: string } | { group: number | string };
+type Piece = string | { group: number };
 
 /** A replacement, read once for all names. */
 export type Replacement = readonly Piece[];
+
+/** What a replacement is made of: plain text, an escape, a group by name or number, and what stands for nothing. */
+const pieceForm =
+  /(?<plain>[^$\\]+)|\\(?<escaped>.)|\$(?<dollar>\$)|\$\{(?<braced>\w{1,64})\}|\$(?<digits>\d{1,3})|[$\\]/gs;
 
 /**
  * Reads a replacement: `$1`, `${1}` and `${name}` stand for groups, `$0` for the whole match, and `\$`, `$$` and `\\` for
@@ -16,38 +20,28 @@ export type Replacement = readonly Piece[];
  * @throws Refusal where it names a group that the pattern does not have, or a `$` that stands for nothing
  */
 export function parseReplacement(text: string, pattern: Pattern, rule: string): Replacement {
-  const pieces: Piece[] = [];
-  const groups = pattern.expression.groupCount();
-  const names = pattern.expression.namedGroups() as Readonly<Record<string, number>>;
-  for (let at = 0; at < text.length; ) {
-    const rest = text.slice(at);
-    const plain = /^[^$\\]+/.exec(rest)?.[0] ?? (/^(?:\\.|\$\$)/s.test(rest) ? undefined : "");
-    if (plain) {
-      pieces.push({ text: plain });
-      at += plain.length;
-      continue;
-    }
-    if (plain === undefined) {
-      pieces.push({ text: rest[1]! });
-      at += 2;
-      continue;
-    }
-    const [written, braced, digits] = /^\$(?:\{(\w{1,64})\}|(\d{1,3}))/.exec(rest) ?? [];
-    if (written === undefined)
+  return [...text.matchAll(pieceForm)].flatMap(({ groups }): Piece[] => {
+    const { plain, escaped, dollar, braced, digits } = groups!;
+    const written = plain ?? escaped ?? dollar;
+    if (written !== undefined) return [written];
+    if (braced !== undefined) return [{ group: groupOf(braced, pattern, rule) }];
+    if (digits === undefined) {
       throw invalid(`${rule}.replacement has a $ or \\ that stands for nothing; write \\$ or \\\\`);
-    if (braced !== undefined && !/^\d+$/.test(braced)) {
-      if (!Object.hasOwn(names, braced)) throw unknownGroup(rule);
-      pieces.push({ group: names[braced]! });
-      at += written.length;
-      continue;
     }
-    let number = braced ?? digits!;
-    while (digits !== undefined && number.length > 1 && Number(number) > groups) number = number.slice(0, -1);
-    if (Number(number) > groups) throw unknownGroup(rule);
-    pieces.push({ group: Number(number) });
-    at += braced === undefined ? 1 + number.length : written.length;
+    let length = digits.length;
+    while (length > 1 && Number(digits.slice(0, length)) > pattern.expression.groupCount()) length -= 1;
+    return [{ group: groupOf(digits.slice(0, length), pattern, rule) }, digits.slice(length)];
+  });
+}
+
+/** The number of a group that a replacement names. @throws Refusal where the pattern has none such */
+function groupOf(written: string, { expression }: Pattern, rule: string): number {
+  const names = expression.namedGroups() as Readonly<Record<string, number>>;
+  const number = /^\d+$/.test(written) ? Number(written) : Object.hasOwn(names, written) ? names[written]! : Infinity;
+  if (number > expression.groupCount()) {
+    throw invalid(`${rule}.replacement names a group that its pattern does not have`);
   }
-  return pieces;
+  return number;
 }
 
 /**
@@ -74,9 +68,5 @@ export function replaceAll(text: string, pattern: Pattern, replacement: Replacem
 }
 
 function expand(replacement: Replacement, match: Match): string {
-  return replacement.map((piece) => ("text" in piece ? piece.text : (match.group(piece.group) ?? ""))).join("");
-}
-
-function unknownGroup(rule: string) {
-  return invalid(`${rule}.replacement names a group that its pattern does not have`);
+  return replacement.map((piece) => (typeof piece === "string" ? piece : (match.group(piece.group) ?? ""))).join("");
 }

@@ -1,6 +1,6 @@
 import { Failure } from "../runtime/failure.ts";
 import { compilePattern, find, type Pattern } from "./pattern.ts";
-import { invalid, Refusal } from "./refusal.ts";
+import { Refusal } from "./refusal.ts";
 import { Exhausted, inlineUnits, Work } from "./work.ts";
 
 /** Patterns of a path: they match where they are found anywhere in the full name. */
@@ -11,14 +11,14 @@ export interface Selection {
 
 /** Characters times instructions that one use of patterns, over all of its names, may cost. */
 const maxWork = 50_000_000;
-/** Verdicts that are remembered, of all selections together. */
-const keptVerdicts = 200_000;
+/** Verdicts that are remembered, of all selections together, and selections. */
+const kept = { verdicts: 200_000, selections: 1_000 };
 /** Units of work between two turns of the event loop: some 5 ms. */
 const sliceUnits = 50_000;
 
 /** By the selection's patterns, then by name: whether it is taken. */
 const verdicts = new Map<string, Map<string, boolean>>();
-let kept = 0;
+let verdictsKept = 0;
 
 /**
  * Chooses among the parameters below a path. Patterns are RE2: `^` and `$` tie one down. No `include` takes all;
@@ -33,8 +33,16 @@ export function selectMembers(names: Iterable<string>, selection: Selection): st
   const known = verdictsOf(selection);
   if (!known) return [...names];
   return failing(() => {
-    const isTaken = judge(selection, new Work(inlineUnits));
-    return [...names].filter((name) => known.get(name) ?? remember(known, name, isTaken(name)));
+    const work = new Work(inlineUnits);
+    const patterns = compilers(selection).map((compile) => compile(work));
+    return [...names].filter((name) => {
+      const verdict = known.get(name);
+      if (verdict !== undefined) return verdict;
+      const trying = judge(name, selection, patterns, work);
+      let step = trying.next();
+      while (!step.done) step = trying.next();
+      return remember(known, name, step.value);
+    });
   });
 }
 
@@ -50,30 +58,51 @@ export async function prepareSelection(names: Iterable<string>, selection: Selec
   if (fresh.length === 0) return;
   const slices = new Slices();
   const patterns: Pattern[] = [];
-  for (const compile of patternsOf(selection)) {
+  for (const compile of compilers(selection)) {
     patterns.push(failing(() => compile(slices)));
     await slices.rest();
   }
-  const characters = fresh.reduce((sum, name) => sum + name.length + 1, 0);
+  checkWork(patterns, fresh);
+  for (const name of fresh) {
+    const trying = judge(name, selection, patterns, slices);
+    let step = trying.next();
+    for (; !step.done; step = trying.next()) await slices.rest();
+    remember(known, name, step.value);
+  }
+}
+
+/** @throws Failure where patterns are too large for so many names */
+function checkWork(patterns: readonly Pattern[], names: readonly string[]): void {
+  const characters = names.reduce((sum, name) => sum + name.length + 1, 0);
   let left = maxWork;
   for (const { instructions, field } of patterns) {
     left -= instructions * characters;
-    if (left < 0) {
-      const message = `${field} is too large for so many names; make its repetitions smaller`;
-      throw new Failure("InvalidData", "stalled", message);
-    }
+    if (left >= 0) continue;
+    const message = `${field} is too large for so many names; make its repetitions smaller`;
+    throw new Failure("InvalidData", "stalled", message);
   }
-  const included = selection.include?.length ?? 0;
-  for (const name of fresh) {
-    let verdict = included === 0;
-    for (const [index, pattern] of patterns.entries()) {
-      // Once it is taken the rest of include says nothing, and once it is left out the rest of exclude.
-      if (index < included ? verdict : !verdict) continue;
-      if (find(pattern, name, 0, slices)) verdict = index < included;
-      await slices.rest();
-    }
-    remember(known, name, verdict);
+}
+
+/**
+ * Tries patterns on a name, `include` before `exclude`; stops after each.
+ *
+ * @returns whether the name is taken
+ */
+function* judge(
+  name: string,
+  { include = [] }: Selection,
+  patterns: readonly Pattern[],
+  work: Work,
+): Generator<void, boolean> {
+  let isTaken = include.length === 0;
+  for (const [index, pattern] of patterns.entries()) {
+    const isInclude = index < include.length;
+    // Once it is taken the rest of include says nothing, and once it is left out the rest of exclude.
+    if (isInclude === isTaken) continue;
+    if (find(pattern, name, 0, work)) isTaken = isInclude;
+    yield;
   }
+  return isTaken;
 }
 
 /** Work that is done a slice at a time: it is never used up, and between two slices the event loop has its turn. */
@@ -96,35 +125,29 @@ function verdictsOf({ include = [], exclude = [] }: Selection): Map<string, bool
   if (include.length + exclude.length === 0) return undefined;
   const key = JSON.stringify([include, exclude]);
   const known = verdicts.get(key) ?? new Map<string, boolean>();
+  if (!verdicts.has(key) && verdicts.size >= kept.selections) forgetVerdicts();
   verdicts.set(key, known);
   return known;
 }
 
 function remember(known: Map<string, boolean>, name: string, verdict: boolean): boolean {
-  if (kept >= keptVerdicts) {
-    for (const each of verdicts.values()) each.clear();
-    verdicts.clear();
-    kept = 0;
-  }
+  if (verdictsKept >= kept.verdicts) forgetVerdicts();
   known.set(name, verdict);
-  kept += 1;
+  verdictsKept += 1;
   return verdict;
 }
 
+function forgetVerdicts(): void {
+  for (const each of verdicts.values()) each.clear();
+  verdicts.clear();
+  verdictsKept = 0;
+}
+
 /** What compiles each pattern, `include` before `exclude`. */
-function patternsOf({ include = [], exclude = [] }: Selection): ((work: Work) => Pattern)[] {
+function compilers({ include = [], exclude = [] }: Selection): ((work: Work) => Pattern)[] {
   const of = (list: readonly string[], field: string) =>
     list.map((pattern, index) => (work: Work) => compilePattern(pattern, `path.${field}[${index}]`, work));
   return [...of(include, "include"), ...of(exclude, "exclude")];
-}
-
-/** Compiles the patterns into what says of a name whether it is taken. */
-function judge(selection: Selection, work: Work): (name: string) => boolean {
-  const patterns = patternsOf(selection).map((compile) => compile(work));
-  const { include = [] } = selection;
-  const [taken, left] = [patterns.slice(0, include.length), patterns.slice(include.length)];
-  const isIn = (name: string) => (pattern: Pattern) => find(pattern, name, 0, work) !== undefined;
-  return (name) => (taken.length === 0 || taken.some(isIn(name))) && !left.some(isIn(name));
 }
 
 function failing<T>(run: () => T): T {
@@ -133,8 +156,7 @@ function failing<T>(run: () => T): T {
   } catch (error) {
     if (error instanceof Refusal) throw new Failure(error.reason, "stalled", error.message);
     if (error instanceof Exhausted) {
-      const { reason, message } = invalid("include and exclude have not been tried on all names yet");
-      throw new Failure(reason, "retry", message);
+      throw new Failure("InvalidData", "retry", "include and exclude have not been tried on all names yet");
     }
     throw error;
   }
