@@ -17,7 +17,9 @@ FROM ${NODE_IMAGE}
 WORKDIR /keyferry
 # It says that the bundle is an ES module. Without it Node parses the bundle twice to find out, which takes 10 MiB.
 COPY package.json ./
-COPY --from=build /build/dist/keyferry.js /build/dist/keyferry-values.js dist/
+COPY --from=build /build/dist/keyferry.js dist/
+# The worker thread that assembles values whose cost is not known beforehand.
+COPY --from=build /build/dist/keyferry-values.js dist/
 # How malloc holds memory: src/cli/malloc.ts says why.
 ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=131072
 # The heap ends at a share of the memory limit, whatever that is; the rest is for buffers, TLS and code. Why its young

@@ -122,7 +122,7 @@ function contextOf(pairs: readonly string[]): Map<string, string> {
     refuseReserved(Object.fromEntries(context), "--context");
   } catch {
     throw new UsageError(
-      "--context cannot have names below keyferry.io/, which --bind makes, nor those that AWS services use themselves (aws:..., PARAMETER_ARN, SecretARN)",
+      "--context cannot have a name below keyferry.io/ (to bind the blob, give --bind) or one that AWS services use themselves (aws:..., PARAMETER_ARN, SecretARN)",
     );
   }
   return context;

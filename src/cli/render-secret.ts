@@ -100,7 +100,7 @@ export class Rendering {
     const lost = assessment.lost.length > 0 ? losses(assessment) : [];
     const problems = distinct([...assessment.problems, ...unread, ...lost, ...opened.problems]);
     if (problems.length > 0) return { ok: false, problems };
-    const making = { resource, plan: planned, assembler: this.#assembler };
+    const making = { resource, plan: planned, granted, assembler: this.#assembler };
     const built = await build(making, assessment, { ...opened, values, live: undefined });
     if (!built.ok) return { ok: false, problems: built.problems };
     const revision = gathered.revisions.of(madeFrom(gathered, built.sources));

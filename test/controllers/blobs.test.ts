@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
+import { uncanceled } from "../../src/controllers/syncedsecret/attempt.ts";
 import { openBlobs } from "../../src/controllers/syncedsecret/blobs.ts";
 import type { Gathered } from "../../src/controllers/syncedsecret/gathered.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
@@ -29,6 +30,7 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
   const gathered = {
     granted: { identity: home, standIns: standIns.map((region) => ({ region, identity: identity(region) })) },
     lane: "bulk",
+    attempt: uncanceled("bulk"),
     target: { namespace: "shop" },
     resource: { metadata: { name: "checkout" } },
     plan: {

@@ -333,7 +333,7 @@ it("a connection that is going away is gone for its users, also while a finalize
   ]);
   await other.kubectl(["delete", "cawsc", other.namespace, "--wait=false"]);
   await other.sync();
-  expect((await other.ready("going")).reason).toBe("ConnectionNotReady");
+  expect((await other.ready("going")).reason).toBe("NotAllowed");
   other.aws.resetCalls();
   await other.pass(10 * minute);
   expect(other.aws.count()).toBe(0);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type RunningOperator, until } from "../support/operator.ts";
-import { documents, keysOf, openStage, type Stage, synced } from "./stage.ts";
+import { connectionOf, documents, keysOf, openStage, type Stage, synced } from "./stage.ts";
 
 /** Whatever ails one identity, account or name, its neighbours are served as if it were not there. */
 
@@ -18,30 +18,6 @@ async function reasons(namespace: Namespace): Promise<string[]> {
   return lines.split("\n").filter((line) => line !== "");
 }
 
-/** A connection of the namespace's own, with an access key of its own. */
-function connection(namespace: Namespace): object[] {
-  return [
-    {
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: { name: "aws", namespace },
-      stringData: { AWS_ACCESS_KEY_ID: `AKIA${namespace.toUpperCase()}`, AWS_SECRET_ACCESS_KEY: "any" },
-    },
-    {
-      apiVersion: "keyferry.io/v1alpha1",
-      kind: "ClusterAWSConnection",
-      metadata: { name: namespace },
-      spec: {
-        region: "eu-west-1",
-        auth: { secretRef: { name: "aws", namespace } },
-        allow: { namespaces: { names: [namespace] }, parameters: ["/*"] },
-        endpoints: { ssm: stage.aws.url, kms: stage.aws.url, sts: stage.aws.url },
-        limits: { ssmRequestsPerSecond: 100 },
-      },
-    },
-  ];
-}
-
 beforeAll(async () => {
   stage = await openStage();
   const { aws, cluster } = stage;
@@ -50,7 +26,7 @@ beforeAll(async () => {
   const objects: object[] = [];
   for (const namespace of namespaces) {
     await cluster.run(["create", "namespace", namespace]);
-    objects.push(...connection(namespace));
+    objects.push(...connectionOf(namespace, stage.aws.url, 100));
     const account = namespace === "throttled" ? { account: "210987654321" } : {};
     for (let i = 0; i < each; i++) {
       const name = `/${namespace}/p${i}`;

@@ -1,35 +1,12 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type RunningOperator, until } from "../support/operator.ts";
-import { documents, keysOf, openStage, type Stage, synced } from "./stage.ts";
+import { connectionOf, documents, keysOf, openStage, type Stage, synced } from "./stage.ts";
 
 /** A connection of one request a second, for which far more waits than it can ask, and the namespace beside it. */
 
 const waiting = 1_100;
 let stage: Stage;
 let operator: RunningOperator | undefined;
-
-function connection(namespace: string, ssmRequestsPerSecond: number): object[] {
-  return [
-    {
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: { name: "aws", namespace },
-      stringData: { AWS_ACCESS_KEY_ID: `AKIA${namespace.toUpperCase()}`, AWS_SECRET_ACCESS_KEY: "any" },
-    },
-    {
-      apiVersion: "keyferry.io/v1alpha1",
-      kind: "ClusterAWSConnection",
-      metadata: { name: namespace },
-      spec: {
-        region: "eu-west-1",
-        auth: { secretRef: { name: "aws", namespace } },
-        allow: { namespaces: { names: [namespace] }, parameters: ["/*"] },
-        endpoints: { ssm: stage.aws.url, kms: stage.aws.url, sts: stage.aws.url },
-        limits: { ssmRequestsPerSecond },
-      },
-    },
-  ];
-}
 
 const of = (namespace: string, name: string, names: string[]) =>
   synced(namespace, name, { connectionRef: { kind: "ClusterAWSConnection", name: namespace }, ...keysOf(names) });
@@ -51,7 +28,11 @@ beforeAll(async () => {
   for (const name of ["/beside/a", "/beside/b"]) {
     await aws.putParameter({ name, type: "SecureString", value: name }, { region: "eu-west-1" });
   }
-  await apply([...connection("slow", 1), ...connection("beside", 100), of("beside", "before", ["/beside/a"])]);
+  await apply([
+    ...connectionOf("slow", stage.aws.url, 1),
+    ...connectionOf("beside", stage.aws.url, 100),
+    of("beside", "before", ["/beside/a"]),
+  ]);
   operator = await stage.operator();
   await until(async () => (await ready("beside", "before")) === "True");
   const tenNames = (n: number) => Array.from({ length: 10 }, (_, key) => `/slow/p${n}/k${key}`);

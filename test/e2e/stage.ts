@@ -70,6 +70,30 @@ export function connectionTo(url: string, spec: object = {}): string {
   return documents([credentials, connection]);
 }
 
+/** A cluster connection for one namespace, of its name, with an access key of its own. */
+export function connectionOf(namespace: string, url: string, ssmRequestsPerSecond: number): object[] {
+  return [
+    {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "aws", namespace },
+      stringData: { AWS_ACCESS_KEY_ID: `AKIA${namespace.toUpperCase()}`, AWS_SECRET_ACCESS_KEY: "any" },
+    },
+    {
+      apiVersion: "keyferry.io/v1alpha1",
+      kind: "ClusterAWSConnection",
+      metadata: { name: namespace },
+      spec: {
+        region: "eu-west-1",
+        auth: { secretRef: { name: "aws", namespace } },
+        allow: { namespaces: { names: [namespace] }, parameters: ["/*"] },
+        endpoints: { ssm: url, kms: url, sts: url },
+        limits: { ssmRequestsPerSecond },
+      },
+    },
+  ];
+}
+
 /** A SyncedSecret as it is applied. */
 export function synced(namespace: string, name: string, spec: SyncedSecretSpec): object {
   return { apiVersion: "keyferry.io/v1alpha1", kind: "SyncedSecret", metadata: { namespace, name }, spec };

@@ -296,7 +296,12 @@ export function labelled(planned: Planned, failure: Failure): Failure {
   return new Failure(failure.reason, failure.next, `${planned.label}: ${failure.message}`, failure.retryAfterMs);
 }
 
-function notFound(planned: DataFromParameter | ManyFromDocument, reason: Missing["reason"], grant: Grant): Failure {
+/** Says that a parameter, or the version that is asked for, does not exist, where, and what to do. */
+export function notFound(
+  planned: DataFromParameter | ManyFromDocument,
+  reason: Missing["reason"],
+  grant: Grant,
+): Failure {
   const { name, selector } = planned.reference;
   const named = parseParameterRef(name);
   const owner = "ref" in named && named.ref.kind === "arn" ? named.ref.account : "";

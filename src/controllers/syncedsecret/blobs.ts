@@ -74,8 +74,8 @@ async function open(gathered: Gathered, entry: FromCiphertext, { lanes, audit, o
     const kms = audited(inTurn, identity, audit, about);
     const grant = { ...granted, blobsBy: identity };
     return entry.kind === "blob"
-      ? openBlob({ kms }, entry.blob, blobRules(grant, owner, entry.label))
-      : openMessage({ kms }, entry.message, messageRules(grant, owner, entry.label));
+      ? openBlob({ kms }, entry.blob, blobRules(grant, owner, entry.label, entry.blob))
+      : openMessage({ kms }, entry.message, messageRules(grant, owner, entry.label, entry.message));
   };
   const { standIns = [] } = granted;
   // Another connection that comes to the same identity may have regions that stand in.

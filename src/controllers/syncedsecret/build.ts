@@ -6,9 +6,10 @@ import type { Sealed } from "../../runtime/sealed.ts";
 import { type AssembleInput, keyOfMember, type Member, type SourceValue } from "../../values/assemble.ts";
 import type { Assembler } from "../../values/assembler.ts";
 import { Exhausted, inlineUnits, Work } from "../../values/work.ts";
-import type { Assessment, Lost } from "./assess.ts";
+import { type Assessment, type Lost, notFound } from "./assess.ts";
 import {
   type DataFromParameter,
+  type Grant,
   isFromParameters,
   type ManyFromDocument,
   type ManyFromPath,
@@ -39,6 +40,7 @@ export type Built =
 export interface Making {
   resource: SyncedSecret;
   plan: Plan;
+  granted: Grant;
   assembler: Assembler;
 }
 
@@ -48,7 +50,7 @@ export interface Making {
  * @returns the data, and the sources with the very versions that the bytes came from
  */
 export async function build(
-  { resource, plan, assembler }: Making,
+  { resource, plan, granted, assembler }: Making,
   assessment: Assessment,
   material: Material,
 ): Promise<Built> {
@@ -159,7 +161,11 @@ export async function build(
   }
   if (material.live) retain(assembled.data, assessment.lost, material.live);
   const unmade = assessment.lost.filter(({ entry }) => entry.kind === "parameter" && !assembled.data.has(entry.key));
-  if (unmade.length > 0) return { ok: false, problems: unmade.map(neverThere) };
+  // What others had of a parameter that is gone, this Secret has never had.
+  if (unmade.length > 0) {
+    const problems = unmade.map(({ entry }) => notFound(entry as DataFromParameter, "ParameterNotFound", granted));
+    return { ok: false, problems };
+  }
   return { ok: true, data: assembled.data, sources, modified };
 }
 
@@ -196,15 +202,6 @@ function keyOfLost(
     if (error instanceof Exhausted) return undefined;
     throw error;
   }
-}
-
-/** What others had of a parameter that is gone, this Secret has never had. */
-function neverThere({ entry, name }: Lost): Failure {
-  return new Failure(
-    "ParameterNotFound",
-    "wait",
-    `${entry.label}: parameter ${name} does not exist: create it, or set optional or default`,
-  );
 }
 
 /** AWS answered with less than it had shown before: its replicas do not agree yet. */

@@ -18,6 +18,7 @@ import { parseDuration } from "../../runtime/duration.ts";
 import { each, type Few } from "../../runtime/few.ts";
 import { type Lane, moreUrgent, priorityOf } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
+import { isSame } from "../conditions.ts";
 import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { allowsNamespace } from "../connection/resolve.ts";
@@ -149,7 +150,7 @@ export class SyncedSecretController {
     if (before && before.metadata.generation !== after?.metadata.generation) this.#revoke(key);
     if (before && after && !isAsking(before, after)) {
       // Somebody else's status is put right, and not more often than now and then, however often it is edited.
-      const isForeign = change !== "ours" && JSON.stringify(before.status) !== JSON.stringify(after.status);
+      const isForeign = change !== "ours" && !isSame(before.status, after.status);
       if (isForeign) this.#options.queue.addAfter(key, statusRepairMs);
       return;
     }

@@ -301,7 +301,7 @@ export class SyncedSecretReconciler {
     const { writer, view, vouchers, readOnly, assembler } = this.#options;
     const inSecret = revisionOf(gathered);
     const hurt = damageOf(gathered);
-    const built = await build({ resource, plan: planned, assembler }, assessment, material);
+    const built = await build({ resource, plan: planned, granted, assembler }, assessment, material);
     if (!built.ok) return this.#failed(gathered, assessment, built.problems);
     const kept = keep(gathered, vouchers, built.data, material.live);
     const from = madeFrom(gathered, built.sources);
