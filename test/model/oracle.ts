@@ -1,6 +1,7 @@
 import { allowsParameter } from "../../src/aws/allow.ts";
 import type { Call } from "../support/fake-aws.ts";
 import type { Written } from "./api-server.ts";
+import type { StoredSecret } from "./secret-fields.ts";
 import { missingGraceMs, type Resource, type Tenants } from "./tenants.ts";
 
 /** What a value is: `name#count`, the count of all puts, so that a later value of a parameter has a higher one. */
@@ -63,7 +64,7 @@ export class Oracle {
     const resource = this.#tenants.resource(key);
     if (!resource) this.#broken(`Secret ${key} was written for no SyncedSecret`);
     else if (verb === "delete") this.#deleted(key, resource);
-    else this.#applied(key, resource, textOf(object!.data));
+    else this.#applied(key, resource, ownDataOf(object!));
   }
 
   /** What stands in the API server at the end, when everything has had its time, against what AWS holds. */
@@ -185,6 +186,14 @@ function wantedOf({ spec }: Resource, names: readonly string[]): WantedKey[] {
       .map((name) => ({ key: name.slice(path!.name.length), name, optional: false })),
   );
   return [...members, ...data];
+}
+
+/** What the operator itself has set: a key that somebody else set stays theirs when the operator drops it. */
+function ownDataOf({ data, metadata }: StoredSecret): Record<string, string> {
+  const own = metadata.managedFields?.filter(({ manager }) => manager?.startsWith("keyferry")) ?? [];
+  const fields = own.map(({ fieldsV1 }) => (fieldsV1 as { "f:data"?: object } | undefined)?.["f:data"] ?? {});
+  const isOwn = (key: string) => fields.some((set) => Object.hasOwn(set, `f:${key}`));
+  return textOf(Object.fromEntries(Object.entries(data).filter(([key]) => isOwn(key))));
 }
 
 function textOf(data: Readonly<Record<string, string>>): Record<string, string> {

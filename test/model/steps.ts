@@ -60,7 +60,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("edit" as const),
       key,
-      how: fc.constantFrom("label" as const, "deleted" as const),
+      how: fc.constantFrom("value" as const, "label" as const, "deleted" as const),
     }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("stop" as const, "start" as const, "start" as const) }) },
