@@ -74,7 +74,11 @@ export function usableKeys(header: MessageHeader, rules: MessageKeyRules, entry:
     throw new Failure("DecryptFailed", "stalled", message);
   }
   if (wanted.length === 0) {
-    const message = `${entry}: the message's data keys are under ${shown}, and allow.discovery of its connection does not cover the accounts of these`;
+    const { partition } = discovery!;
+    const isHere = names.some((name) => parseKeyArn(name)!.partition === partition);
+    // The accounts that a connection lists are no business of a namespace.
+    const why = isHere ? "does not cover the accounts of these" : `covers keys in ${partition} only`;
+    const message = `${entry}: the message's data keys are under ${shown}, and allow.discovery of its connection ${why}`;
     throw new Failure("NotAllowed", "wait", message);
   }
   const here = wanted.map((name) => keyArnIn(region, name)).filter((arn) => arn !== undefined);

@@ -51,6 +51,8 @@ afterAll(() => emulator.stop());
 const create = (file: string, parameters: Record<string, string>) => createStack(emulator.url, file, parameters);
 
 const key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const parameterKey = key.replace("1234abcd", "abcd1234");
+const throughSsm = { StringLike: { "kms:ViaService": ["ssm.*.amazonaws.com"] } };
 const secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-??????";
 const issuer = "oidc.eks.eu-west-1.amazonaws.com/id/EXAMPLE";
 const irsa = { ClusterName: "prod-eu", OidcProvider: issuer };
@@ -118,13 +120,38 @@ describe("the policies", () => {
   });
 
   it("allow parameters by where their names begin, and keys by their ARNs", async () => {
-    const { policies } = await create("operator.yaml", { ...irsa, ParameterPrefixes: "/shop,/stock", KeyArns: key });
+    const keys = { KeyArns: key, ParameterKeyArns: parameterKey };
+    const { policies } = await create("operator.yaml", { ...irsa, ParameterPrefixes: "/shop,/stock", ...keys });
     const [read, decrypt] = policies.ReadPolicy!.Statement;
     const parameter = (name: string) => `arn:aws:ssm:*:123456789012:parameter${name}`;
     expect(read!.Resource).toEqual(["/shop", "/shop/*", "/stock", "/stock/*"].map(parameter));
-    expect(decrypt).toMatchObject({ Resource: [key], Condition: { StringLike: { "kms:ViaService": ["ssm.*"] } } });
+    expect(decrypt).toMatchObject({ Resource: [parameterKey], Condition: throughSsm });
     expect(policies.KeysPolicy!.Statement[0]).toMatchObject({ Resource: [key] });
     expect(Object.keys(policies).sort()).toEqual(["KeysPolicy", "ReadPolicy"]);
+  });
+
+  it("let keys of SecureStrings be used through Systems Manager alone, whatever else is allowed", async () => {
+    const others = { AssumeRoleArns: "arn:aws:iam::123456789012:role/a", SecretArns: secret, Describe: "true" };
+    for (const file of ["operator.yaml", "keyferry.yaml"]) {
+      for (const keys of [{}, { KeyArns: key }]) {
+        const { policies } = await create(file, { ...irsa, ...others, ...keys, ParameterKeyArns: parameterKey });
+        const decrypting = Object.values(policies)
+          .flatMap(({ Statement }) => Statement)
+          .filter((statement) => actionsOf([statement]).includes("kms:Decrypt"));
+        const direct = decrypting.filter(({ Condition }) => !Condition);
+        expect(direct.map(({ Resource }) => Resource)).toEqual("KeyArns" in keys ? [[key]] : []);
+        const through = decrypting.filter(({ Condition }) => Condition);
+        expect(through.map(({ Sid, Resource }) => [Sid, Resource])).toEqual([["DecryptSecureStrings", [parameterKey]]]);
+      }
+    }
+  });
+
+  it("name the services in the partition that the stack is deployed in", () => {
+    const { Properties } = template("operator.yaml").Resources.ReadPolicy!;
+    const policy = JSON.stringify(Properties.PolicyDocument);
+    expect(policy).toContain(`ssm.*.\${AWS::URLSuffix}`);
+    expect(policy).toContain(`secretsmanager.*.\${AWS::URLSuffix}`);
+    expect(policy).not.toContain("amazonaws.com");
   });
 
   it("open nothing but SecureStrings where no key is named", async () => {
@@ -132,7 +159,7 @@ describe("the policies", () => {
     expect(Object.keys(policies)).toEqual(["ReadPolicy"]);
     const [read, decrypt] = policies.ReadPolicy!.Statement;
     expect(read!.Resource).toEqual(["/*", "/*/*"].map((name) => `arn:aws:ssm:*:123456789012:parameter${name}`));
-    expect(decrypt!.Condition).toEqual({ StringLike: { "kms:ViaService": ["ssm.*"] } });
+    expect(decrypt!.Condition).toEqual(throughSsm);
   });
 
   it("reach into Secrets Manager for the secrets that are named, and through Systems Manager", async () => {
@@ -142,7 +169,7 @@ describe("the policies", () => {
     expect(by.get("PassSecretsThrough")!.Resource).toBe(
       "arn:aws:ssm:*:123456789012:parameter/aws/reference/secretsmanager/*",
     );
-    const services = ["ssm.*", "secretsmanager.*"];
+    const services = ["ssm.*.amazonaws.com", "secretsmanager.*.amazonaws.com"];
     expect(by.get("DecryptSecureStrings")!.Condition).toEqual({ StringLike: { "kms:ViaService": services } });
   });
 

@@ -30,6 +30,12 @@ const blob = async (context: Record<string, string>, more: Partial<Blob> = {}): 
   const ciphertext = await aws.encrypt({ keyId: key, plaintext: "p4ss", context: { ...team, ...context } });
   return { data: [{ key: "B", kms: { ciphertext, encryptionContext: team, ...more } }] };
 };
+/** A connection that lists no keys. */
+const withoutKeys = async (binding?: object) => {
+  const allow = { namespaces: { names: [namespace] }, parameters: ["/*"] };
+  await world.makeConnection({ allow, ...(binding ? { binding } : {}) });
+  await world.sync();
+};
 const bind = async (scope: Scope, more: object = {}) => {
   await world.makeConnection({ binding: { scope, ...more } });
   await world.sync();
@@ -64,6 +70,39 @@ describe("a blob that carries what its connection's binding asks for", () => {
     expect(message).toContain("does not open here");
     expect(await world.secret("third")).toBeUndefined();
     await steady(world, "third");
+  });
+});
+
+describe("a cluster connection that lists no keys", () => {
+  it("opens nothing while its binding is off, and says which fields open it", async () => {
+    await withoutKeys();
+    aws.resetCalls();
+    await world.apply("checkout", await blob({}));
+    await world.sync();
+    await refused(world, "checkout", "NotAllowed", ["data[0] (B)", "allow.keyIds", "binding.scope"]);
+    expect(await world.secret("checkout")).toBeUndefined();
+    expect(aws.count({ operation: "Decrypt" })).toBe(0);
+    await bind("None");
+    expect(await world.data("checkout")).toEqual({ B: "p4ss" });
+  });
+
+  it("opens what is bound while its binding is on", async () => {
+    await withoutKeys({ scope: "Name" });
+    await world.apply("checkout", await blob(pairs("Name")));
+    await world.sync();
+    expect(await world.data("checkout")).toEqual({ B: "p4ss" });
+  });
+
+  it("opens nothing that is unbound, though binding.allowUnbound is true", async () => {
+    await withoutKeys({ scope: "Name", allowUnbound: true });
+    aws.resetCalls();
+    await world.apply("checkout", await blob({}, { bound: false }));
+    await world.sync();
+    await refused(world, "checkout", "NotAllowed", ["data[0] (B)", "allow.keyIds"]);
+    expect(await world.secret("checkout")).toBeUndefined();
+    expect(aws.count({ operation: "Decrypt" })).toBe(0);
+    await bind("Name", { allowUnbound: true });
+    expect(await world.data("checkout")).toEqual({ B: "p4ss" });
   });
 });
 

@@ -97,14 +97,15 @@ export class Oracle {
       return;
     }
     // A member of a path that has gone is missed for as long as the Secret keeps bytes of it.
-    const mayMiss = resource.spec.dataFrom !== undefined && policy !== "DeleteKeys" && everyName.some(isGoneMember);
+    const hasLost = resource.spec.dataFrom !== undefined && everyName.some(isGoneMember);
+    const mayMiss = hasLost && policy !== "DeleteKeys";
     // A Secret that was deleted cannot be made again of what has gone.
     if (mayMiss && !secret && (policy === "DeleteSecret" || ready?.status === "False")) return;
     // Keys that nobody can vouch for are kept, and the Secret says which.
     const keeps = Object.keys(secret?.metadata.annotations ?? {}).some((one) => one.startsWith("keyferry.io/kept"));
-    const isFine =
-      ready?.status === "True" || ((mayMiss || keeps) && ["SourceGone", "Expired"].includes(ready?.reason ?? ""));
-    // Its own status may say that what has gone had expired, which is no more than a word of the tenant's to itself.
+    // Its own status may say that a lost member had expired: then whenExpired applies, which is Retain here.
+    const mayBeExpired = hasLost && ready?.reason === "Expired";
+    const isFine = ready?.status === "True" || mayBeExpired || ((mayMiss || keeps) && ready?.reason === "SourceGone");
     if (!isFine) this.#broken(`${key} has all that it needs, and says ${said}`);
     const data = textOf(secret?.data ?? {});
     for (const one of wanted) {
