@@ -5,8 +5,9 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     globalSetup: ["./test/cluster/global-setup.ts"],
     reporters: ["default", "./test/support/reporter.ts"],
-    testTimeout: 30_000,
-    hookTimeout: 120_000,
+    // A machine that does other things too is several times slower: how fast something is, a test says itself.
+    testTimeout: 120_000,
+    hookTimeout: 240_000,
     maxWorkers: 2,
   },
 });

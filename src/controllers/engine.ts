@@ -172,6 +172,7 @@ export class Engine {
         return connection !== undefined && !connection.metadata.deletionTimestamp;
       },
       clusterName: settings.clusterName,
+      isNamespaced: settings.namespaces.length > 0,
       ...(settings.defaultConnection ? { fallback: settings.defaultConnection } : {}),
     });
     const writes = new WritePlaces({ clock, random });

@@ -169,7 +169,10 @@ export async function take(tenants: Tenants, puts: Puts, one: Step): Promise<voi
     }
     case "edit":
       // An edit within seconds of an apply of ours cannot be told from an apply under our name, and counts as one.
-      await tenants.pass(6_000, 6_000);
+      for (let before = -1; before !== tenants.oracle.writes; ) {
+        before = tenants.oracle.writes;
+        await tenants.pass(6_000, 6_000);
+      }
       edit(tenants, one.key, one.how);
       break;
     case "stop":

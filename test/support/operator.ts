@@ -87,7 +87,8 @@ export async function startOperator(options: {
 }
 
 /**
- * Waits for something that another process brings about, looking every 20 ms.
+ * Waits for something that another process brings about. Between two looks there are 20 ms, and at least as long as a look
+ * takes: a look by kubectl costs as much as what it looks at.
  *
  * @throws after `withinMs` without it
  */
@@ -97,10 +98,13 @@ export async function until(
   what: string | (() => string) = "what was waited for",
 ): Promise<void> {
   const end = performance.now() + withinMs;
-  while (!(await holds())) {
+  for (;;) {
+    const before = performance.now();
+    if (await holds()) return;
+    const tookMs = performance.now() - before;
     if (performance.now() > end) {
       throw new Error(`${typeof what === "string" ? what : what()} did not come about within ${withinMs} ms`);
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, Math.max(20, tookMs)));
   }
 }

@@ -30,6 +30,7 @@ export class Connections {
   readonly #namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
   readonly #exists: (key: string) => boolean;
   readonly #clusterName: string;
+  readonly #isNamespaced: boolean;
   readonly #default: { kind: "AWSConnection" | "ClusterAWSConnection"; namespace: string; name: string };
 
   /**
@@ -38,16 +39,19 @@ export class Connections {
    * @param options.clusterName the operator's `--cluster-name`, which bound ciphertexts carry
    * @param options.fallback the AWSConnection that plays the part of the ClusterAWSConnections, where these cannot be
    *   seen: `--default-connection`
+   * @param options.isNamespaced whether the operator works in some namespaces only, and sees no ClusterAWSConnection
    */
   constructor(options: {
     namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
     exists: (key: string) => boolean;
     clusterName: string;
     fallback?: { namespace: string; name: string };
+    isNamespaced?: boolean;
   }) {
     this.#namespaceLabels = options.namespaceLabels;
     this.#exists = options.exists;
     this.#clusterName = options.clusterName;
+    this.#isNamespaced = options.isNamespaced ?? false;
     this.#default = options.fallback
       ? { kind: "AWSConnection", ...options.fallback }
       : { kind: "ClusterAWSConnection", namespace: "", name: "default" };
@@ -121,6 +125,10 @@ export class Connections {
     if (!resolved && this.#exists(this.keyFor(resource))) return { state: "pending" };
     if (!resolved && kind === "AWSConnection") {
       const message = `there is no AWSConnection ${name} in namespace ${of}: create it, or correct spec.connectionRef`;
+      return { state: "refused", failure: new Failure("ConnectionNotReady", "wait", message) };
+    }
+    if (!resolved && this.#isNamespaced) {
+      const message = `the operator works in some namespaces only, and sees no ${kind}: create an AWSConnection in namespace ${namespace}, and name it in spec.connectionRef`;
       return { state: "refused", failure: new Failure("ConnectionNotReady", "wait", message) };
     }
     const standsIn = this.#default.kind === "AWSConnection" && !resource.spec.connectionRef;
