@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { remembered, serve } from "../src/metrics/http.ts";
 import { Metrics } from "../src/metrics/metrics.ts";
+import { paced } from "../src/runtime/paced.ts";
 import { FakeClock } from "./support/clock.ts";
 
 const ends: (() => void)[] = [];
@@ -94,6 +95,24 @@ describe("the page of metrics", () => {
     const next = page();
     await clock.advance(300);
     expect(await next).toBe(2);
+  });
+
+  it("is given out at a pace, after a few at once", async () => {
+    const clock = new FakeClock();
+    let given = 0;
+    const page = paced(clock, { burst: 3, intervalMs: 100 }, async () => {
+      given += 1;
+    });
+    void Promise.all(Array.from({ length: 10 }, page));
+    await clock.advance(0);
+    expect(given).toBe(3);
+    await clock.advance(250);
+    expect(given).toBe(5);
+    await clock.advance(10_000);
+    expect(given).toBe(10);
+    void Promise.all(Array.from({ length: 10 }, page));
+    await clock.advance(0);
+    expect(given).toBe(13);
   });
 
   it("that could not be made is made again at once", async () => {

@@ -15,6 +15,7 @@ import { type Clock, endsWithin, systemClock } from "../runtime/clock.ts";
 import { defectOf } from "../runtime/defect.ts";
 import { IdleCollection } from "../runtime/idle-collection.ts";
 import type { Log } from "../runtime/log.ts";
+import { paced } from "../runtime/paced.ts";
 import { Proxies } from "../runtime/proxies.ts";
 import { auditSink } from "./audit.ts";
 import type { ControllerSettings } from "./flags.ts";
@@ -27,6 +28,8 @@ import { version } from "./version.ts";
 const closeWithinMs = 100;
 /** Milliseconds for which a page of metrics serves everybody: twenty scrapers cost no more than one. */
 const pageForMs = 1_000;
+/** Scrapes that are answered at once, and milliseconds between those beyond. */
+const scrapes = { burst: 20, intervalMs: 100 };
 /** Milliseconds that a stop may take before the process ends all the same; whoever stopped it waits for five seconds. */
 const stopWithinMs = 4_500;
 /** Milliseconds of it that the last lines of the audit may take. */
@@ -129,7 +132,8 @@ async function serveAll(
   if (metricsBindAddress) {
     const { contentType } = metrics.registry;
     const page = remembered(systemClock, pageForMs, () => metrics.page());
-    const answer = async () => ({ status: 200, contentType, body: await page() });
+    // Whoever scrapes without a pause takes time from nobody else.
+    const answer = paced(systemClock, scrapes, async () => ({ status: 200, contentType, body: await page() }));
     const { port, server } = await serve(metricsBindAddress, new Map([["/metrics", answer]]));
     servers.push(server);
     log.info({ port }, "serving metrics");

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { createSecureContext, type SecureContext } from "node:tls";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import type { Clock } from "../runtime/clock.ts";
@@ -116,7 +117,7 @@ export class PooledConnection implements Connection {
     if (this.#config.getCurrentCluster()!.proxyUrl) {
       return { ...place, requests: await this.#throughProxy(), watches: await this.#throughProxy() };
     }
-    const target = { ...tls, keepAlive: true, keepAliveInitialDelay };
+    const target = { ...prepared(tls), keepAlive: true, keepAliveInitialDelay };
     const options = { keepAliveTimeout: idleMs, allowH2: false };
     const proxy = this.#environmentsProxy();
     if (proxy) {
@@ -159,4 +160,14 @@ function identityOf(config: KubeConfig, { tls }: Credentials): string {
 /** Lets what is under way end, then closes. */
 function retire({ requests, watches }: Access): void {
   for (const pool of [requests, watches]) pool.close().catch(() => {});
+}
+
+/**
+ * Certificates parsed once for all connections of a pool: a bundle of CAs in NODE_EXTRA_CA_CERTS takes tens of
+ * milliseconds, which every new connection would stop the event loop for.
+ */
+function prepared({ ca, cert, key, ...others }: Credentials["tls"]) {
+  const own = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
+  const secureContext: SecureContext = createSecureContext(own);
+  return { ...others, secureContext };
 }

@@ -8,6 +8,10 @@ import { Exhausted, inlineUnits, Work } from "./work.ts";
 const deadlineMs = 10_000;
 /** Milliseconds without work after which the worker is ended, so that it costs no memory and holds no value. */
 const idleMs = 5_000;
+/** Milliseconds for which a namespace with an expensive Secret has no time of the event loop for its others either. */
+const expensiveMs = 10_000;
+/** Namespaces that are remembered for that, at most. */
+const expensiveAtMost = 1_000;
 /** MiB of objects that the worker may hold. */
 const heapMebibytes = 96;
 
@@ -41,6 +45,8 @@ export class Assembler {
   readonly #clock: Clock;
   readonly #start: () => Worker;
   readonly #queue = new FairQueue<Task>();
+  /** Namespaces of which something was too expensive for the event loop, by monotonic milliseconds. */
+  readonly #expensive = new Map<string, number>();
   #worker: Worker | undefined;
   #current: Task | undefined;
   #timer: Timer | undefined;
@@ -56,15 +62,28 @@ export class Assembler {
    * @param namespace whose turn it takes, where it is done in the worker
    */
   async assemble(input: AssembleInput, namespace = ""): Promise<Assembled> {
-    try {
-      return assemble(input, new Work(inlineUnits));
-    } catch (error) {
-      if (!(error instanceof Exhausted)) throw error;
+    if (!this.#isExpensive(namespace)) {
+      try {
+        return assemble(input, new Work(inlineUnits));
+      } catch (error) {
+        if (!(error instanceof Exhausted)) throw error;
+      }
+      this.#noteExpensive(namespace);
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ input, resolve, reject, flow: namespace, priority: 0, withdrawn: false });
       this.#next();
     });
+  }
+
+  #isExpensive(namespace: string): boolean {
+    return this.#clock.monotonic() - (this.#expensive.get(namespace) ?? -Infinity) < expensiveMs;
+  }
+
+  #noteExpensive(namespace: string): void {
+    this.#expensive.delete(namespace);
+    this.#expensive.set(namespace, this.#clock.monotonic());
+    if (this.#expensive.size > expensiveAtMost) this.#expensive.delete(this.#expensive.keys().next().value!);
   }
 
   /** Whether a worker thread is there. */

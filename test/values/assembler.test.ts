@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Assembled, type AssembleInput, assemble } from "../../src/values/assemble.ts";
 import { Assembler } from "../../src/values/assembler.ts";
@@ -40,6 +41,22 @@ describe("an assembly", () => {
     expect(assembler.isWorking).toBe(false);
   });
 
+  it("goes to the worker while another of its namespace was expensive, and not of another namespace", async () => {
+    const clock = new FakeClock();
+    const assembler = make(clock);
+    const cheap: AssembleInput = { data: [{ key: "K", entry: "data[0] (K)", source: value("v") }], dataFrom: [] };
+    await assembler.assemble(taking("o.k7", objectAndList(10_000, 5_000)), "dear");
+    await clock.advance(6_000);
+    expect(assembler.isWorking).toBe(false);
+    expect(await assembler.assemble(cheap, "other")).toEqual(assemble(cheap));
+    expect(assembler.isWorking).toBe(false);
+    expect(textsOf(await assembler.assemble(cheap, "dear"))).toEqual({ K: "v" });
+    expect(assembler.isWorking).toBe(true);
+    await clock.advance(6_000);
+    expect(await assembler.assemble(cheap, "dear")).toEqual(assemble(cheap));
+    expect(assembler.isWorking).toBe(false);
+  });
+
   it("does not hold the event loop up where it is expensive, and comes to the same in the worker", async () => {
     const assembler = make();
     const input = taking("o.k7", objectAndList(10_000, 5_000));
@@ -50,6 +67,16 @@ describe("an assembly", () => {
     expect(textsOf(assembled)).toEqual(textsOf(expected));
     expect(assembler.isWorking).toBe(true);
     expect((user + system) / 1_000).toBeLessThan(150);
+  });
+
+  it.runIf(process.platform === "linux")("is made by a thread that yields to others", async () => {
+    const niceOf = (tid: string) => {
+      const stat = readFileSync(`/proc/self/task/${tid}/stat`, "utf8");
+      return Number(stat.slice(stat.lastIndexOf(")")).split(" ")[17]);
+    };
+    const nices = () => readdirSync("/proc/self/task").map(niceOf);
+    await make().assemble(taking("o.k7", objectAndList(10_000, 5_000)));
+    expect(nices()).toContain(10);
   });
 
   it("of a filter that looks at a whole object for each item of a list is refused", async () => {
