@@ -5,6 +5,7 @@ import type { KmsEncryptPort } from "../aws/kms-encrypt.ts";
 import { parseKeyRef } from "../aws/names.ts";
 import { parseBase64 } from "../ciphertexts/base64.ts";
 import { boundPairs } from "../ciphertexts/binding.ts";
+import { parseMessageHeader } from "../ciphertexts/message-header.ts";
 import { Failure } from "../runtime/failure.ts";
 import { PersonsKms, regionOfKey } from "./aws.ts";
 import { isBase64OfMore } from "./encrypt-warnings.ts";
@@ -46,7 +47,7 @@ export function addReencryptOptions(command: Command): void {
 /**
  * Moves blobs to another key, and prints the manifests or writes them. Nothing is written where one entry fails.
  *
- * @returns the exit code: 1 where an entry failed
+ * @returns the exit code: 1 where an entry is of a kind that KMS cannot move, also after the others were moved
  * @throws UsageError, Failure
  */
 export async function runReencrypt(flags: ReencryptFlags, files: readonly string[]): Promise<number> {
@@ -57,6 +58,7 @@ export async function runReencrypt(flags: ReencryptFlags, files: readonly string
   refuseOthers(read);
   const kms = new PersonsKms(flags);
   const failed: string[] = [];
+  const left: string[] = [];
   try {
     const region = flags.region ?? regionOfKey(flags.toKey) ?? (await kms.findRegion());
     for (const { file, manifests } of read) {
@@ -64,9 +66,10 @@ export async function runReencrypt(flags: ReencryptFlags, files: readonly string
       for (const entry of manifests.entries) {
         const label = labelled(file, entry.label);
         const said = await mover.move(entry).catch((error: unknown) => {
-          if (!(error instanceof Failure)) throw error;
-          failed.push(label);
-          return forCommand(error);
+          if (error instanceof LeftAsItIs) left.push(label);
+          else if (error instanceof Failure) failed.push(label);
+          else throw error;
+          return error instanceof Failure ? forCommand(error) : error.message;
         });
         say(`${label}: ${said}`);
       }
@@ -77,7 +80,9 @@ export async function runReencrypt(flags: ReencryptFlags, files: readonly string
   if (failed.length > 0) throw refused(`nothing was written, since these could not be moved: ${failed.join("; ")}`);
   refuseLeft(read);
   await write(read, flags.inPlace ?? false);
-  return 0;
+  if (left.length === 0) return 0;
+  say(`not moved, since KMS cannot move them: ${left.join("; ")}`);
+  return 1;
 }
 
 /** @throws Failure where a file has nothing to move, or something that cannot be moved: both before KMS is asked */
@@ -136,6 +141,18 @@ async function readOne(file: string, namespace: string): Promise<Read> {
   return { file, before, manifests };
 }
 
+const isUnderIt = "is under that key already";
+
+/** An entry of a kind that KMS cannot move. */
+class LeftAsItIs extends Error {}
+
+/** Whether a message has a data key under a KMS key, by the key's ARN. */
+function hasKey(ciphertext: string, arn: string): boolean {
+  const bytes = parseBase64(ciphertext);
+  const parsed = bytes && parseMessageHeader(bytes);
+  return parsed !== undefined && "header" in parsed && parsed.header.keys.some(({ name }) => name === arn);
+}
+
 /** What an entry was replaced by. */
 interface Moved {
   ciphertext: string;
@@ -155,7 +172,7 @@ class Mover {
     this.#kms = kms;
   }
 
-  /** Moves one entry. @returns what became of it @throws Failure */
+  /** Moves one entry. @returns what became of it @throws Failure, LeftAsItIs */
   async move(entry: CipherEntry): Promise<string> {
     const { toKey } = this.#flags;
     const twin = this.#seen.get(entry.place);
@@ -169,15 +186,20 @@ class Mover {
     const seen: { entry: CipherEntry; moved?: Moved } = { entry };
     this.#seen.set(entry.place, seen);
     if (entry.kind === "message") {
-      return "left as it is: a message's data keys are part of what is proved of it; make it anew with keyferry encrypt --encryption-sdk";
+      if (hasKey(entry.ciphertext, toKey)) return isUnderIt;
+      throw new LeftAsItIs(
+        "left as it is: a message's data keys are part of what is proved of it; make it anew with keyferry encrypt --encryption-sdk",
+      );
     }
     if (entry.algorithm !== "SYMMETRIC_DEFAULT") {
-      return `left as it is: ${entry.algorithm} is for those who make blobs without AWS; make it anew with keyferry encrypt`;
+      if (entry.keyId === toKey) return isUnderIt;
+      const why = `${entry.algorithm} is for those who make blobs without AWS; make it anew with keyferry encrypt`;
+      throw new LeftAsItIs(`left as it is: ${why}`);
     }
     const pairs = pairsOf(entry, this.#flags);
     // An alias that is the same may lead to another key by now.
     const isThere = entry.keyId === toKey && parseKeyRef(toKey)?.kind === "keyArn";
-    if (isThere && pairs.size === 0 && !this.#flags.force) return "is under that key already";
+    if (isThere && pairs.size === 0 && !this.#flags.force) return isUnderIt;
     const { said, moved } = await reEncrypted(entry, pairs, this.#flags, this.#kms);
     if (moved) {
       seen.moved = moved;
@@ -230,7 +252,7 @@ async function reEncrypted(
     return move(context);
   });
   const isBound = pairs.size > 0;
-  if (made.from === made.keyId && wasBound === isBound && !force) return { said: "is under that key already" };
+  if (made.from === made.keyId && wasBound === isBound && !force) return { said: isUnderIt };
   const moved = { ciphertext: Buffer.from(made.ciphertext).toString("base64"), keyId: made.keyId, isBound };
   return { said: `moved from ${made.from} to ${made.keyId}${isBound && !wasBound ? ", and bound" : ""}`, moved };
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { pythonDecrypt } from "../aws/encryption-sdk.ts";
+import { pythonDecrypt, pythonEncrypt } from "../aws/encryption-sdk.ts";
 import { keyferry, loggedIn } from "../cli/run.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { removeAtEnd } from "../support/supervise.ts";
@@ -229,7 +229,8 @@ describe("keyferry reencrypt", () => {
     const before = manifest("moved", [await blob("A"), await blob("B", { team: "shop" }, ""), rsa, message]);
     aws.resetCalls();
     const { code, out, err } = await run("reencrypt", ["--to-key", keys.two], before);
-    expect(code).toBe(0);
+    expect(code).toBe(1);
+    expect(err).toMatch(/not moved, since KMS cannot move them: moved data\[2\] \(R\); moved data\[3\] \(M\)\n$/);
     expect(aws.calls({ service: "kms" }).map(({ operation, count }) => [operation, count])).toEqual([["ReEncrypt", 2]]);
     expect(err).toContain(`moved data[0] (A): moved from ${keys.one} to ${keys.two}`);
     expect(err).toContain("data[2] (R): left as it is: RSAES_OAEP_SHA_256");
@@ -243,6 +244,14 @@ describe("keyferry reencrypt", () => {
     await world.sync();
     await aws.direct("kms", "EnableKey", { KeyId: keys.one });
     expect(await world.data("moved")).toEqual({ A: "A", B: "B" });
+  });
+
+  it("takes a message that has a data key under the key already for one that needs no move", async () => {
+    const [ciphertext] = await pythonEncrypt(aws.url, [{ plain: "v", keys: [keys.one, keys.two] }]);
+    const entry = { key: "M", encryptionSDK: { ciphertext: ciphertext!, keyIds: [keys.one, keys.two] } };
+    const before = manifest("message", [entry]);
+    expect(await run("reencrypt", ["--to-key", keys.two], before)).toMatchObject({ code: 0, out: before });
+    expect(await run("reencrypt", ["--to-key", keys.rsa], before)).toMatchObject({ code: 1 });
   });
 
   it("leaves what is under the key already, unless it is forced", async () => {
