@@ -72,7 +72,7 @@ async function demonstrate(): Promise<void> {
     ["apply", "--filename", "-"],
     connectionTo(aws.url, {
       pollInterval: "10s",
-      allow: { namespaces: { names: [namespace] }, parameters: ["/{namespace}/*"] },
+      allow: { namespaces: { names: [namespace] }, parameters: ["/{namespace}/*"], keyIds: [key] },
     }),
   );
   await kubectl(["create", "namespace", namespace]);
@@ -82,13 +82,12 @@ async function demonstrate(): Promise<void> {
   for (const file of await readdir("examples")) {
     if (!file.endsWith(".yaml") || file === "parameters.yaml" || file.startsWith("connection-")) continue;
     // One example shows where a blob of one's own goes.
-    const text = (await readFile(join("examples", file), "utf8")).replace(
-      /ciphertext: .+/,
-      `ciphertext: ${ciphertext}`,
-    );
+    const text = (await readFile(join("examples", file), "utf8"))
+      .replace(/ciphertext: .+/, `ciphertext: ${ciphertext}`)
+      .replace(/keyId: .+/, `keyId: ${key}`);
     await kubectl(["apply", "--server-side", "--filename", "-"], text);
   }
-  await kubectl(["wait", "--for=condition=Ready", "--timeout=30s", "syncedsecret", "--all", "--namespace", namespace]);
+  await kubectl(["wait", "--for=condition=Ready", "--timeout=60s", "syncedsecret", "--all", "--namespace", namespace]);
   show(await kubectl(["get", "syncedsecrets", "--namespace", namespace]));
   show(`all are Ready ${took(since)} after the first was applied`);
 
