@@ -4,7 +4,7 @@ import { begin, end, Puts, step, take } from "./steps.ts";
 import { Tenants } from "./tenants.ts";
 
 /** MODEL_RUNS and MODEL_SEED have other schedules run: `MODEL_RUNS=200000 make test TESTS=test/model`. */
-const runs = Number(process.env.MODEL_RUNS ?? 1_000);
+const runs = Number(process.env.MODEL_RUNS ?? 20_000);
 const seed = process.env.MODEL_SEED === undefined ? 12 : Number(process.env.MODEL_SEED);
 /** Milliseconds, also on a busy machine. */
 const timeoutMs = 120_000 + runs * 200;
