@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createSecureContext, type SecureContext } from "node:tls";
+import { createSecureContext } from "node:tls";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import type { Clock } from "../runtime/clock.ts";
@@ -117,7 +117,9 @@ export class PooledConnection implements Connection {
     if (this.#config.getCurrentCluster()!.proxyUrl) {
       return { ...place, requests: await this.#throughProxy(), watches: await this.#throughProxy() };
     }
-    const target = { ...prepared(tls), keepAlive: true, keepAliveInitialDelay };
+    // Certificates are parsed once for all connections of a pool: a bundle of CAs in NODE_EXTRA_CA_CERTS takes tens of
+    // milliseconds, for which every new connection would stop the event loop.
+    const target = { ...tls, secureContext: createSecureContext(tls), keepAlive: true, keepAliveInitialDelay };
     const options = { keepAliveTimeout: idleMs, allowH2: false };
     const proxy = this.#environmentsProxy();
     if (proxy) {
@@ -160,14 +162,4 @@ function identityOf(config: KubeConfig, { tls }: Credentials): string {
 /** Lets what is under way end, then closes. */
 function retire({ requests, watches }: Access): void {
   for (const pool of [requests, watches]) pool.close().catch(() => {});
-}
-
-/**
- * Certificates parsed once for all connections of a pool: a bundle of CAs in NODE_EXTRA_CA_CERTS takes tens of
- * milliseconds, which every new connection would stop the event loop for.
- */
-function prepared({ ca, cert, key, ...others }: Credentials["tls"]) {
-  const own = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
-  const secureContext: SecureContext = createSecureContext(own);
-  return { ...others, secureContext };
 }

@@ -48,47 +48,45 @@ export async function openStage(): Promise<Stage> {
 
 /** ClusterAWSConnection default to an emulator, which allows everything, and its credentials; as it is applied. */
 export function connectionTo(url: string, spec: object = {}): string {
-  const credentials = {
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name: "aws", namespace: "default" },
-    stringData: { AWS_ACCESS_KEY_ID: "AKIAKEYFERRYTEST", AWS_SECRET_ACCESS_KEY: "any" },
-  };
-  const connection = {
-    apiVersion: "keyferry.io/v1alpha1",
-    kind: "ClusterAWSConnection",
-    metadata: { name: "default" },
-    spec: {
-      region: "eu-west-1",
-      auth: { secretRef: { name: "aws", namespace: "default" } },
+  return documents(
+    connectionAs({ name: "default", namespace: "default", accessKeyId: "AKIAKEYFERRYTEST" }, url, {
       allow: { namespaces: { selector: {} }, parameters: ["/*"], keyIds: ["*"] },
-      endpoints: { ssm: url, kms: url, sts: url },
       limits: { ssmRequestsPerSecond: 10_000, kmsRequestsPerSecond: 100_000 },
       ...spec,
-    },
-  };
-  return documents([credentials, connection]);
+    }),
+  );
 }
 
 /** A cluster connection for one namespace, of its name, with an access key of its own. */
 export function connectionOf(namespace: string, url: string, ssmRequestsPerSecond: number): object[] {
+  return connectionAs({ name: namespace, namespace, accessKeyId: `AKIA${namespace.toUpperCase()}` }, url, {
+    allow: { namespaces: { names: [namespace] }, parameters: ["/*"] },
+    limits: { ssmRequestsPerSecond },
+  });
+}
+
+/** A cluster connection to an emulator, after the Secret with its access key. */
+function connectionAs(
+  { name, namespace, accessKeyId }: { name: string; namespace: string; accessKeyId: string },
+  url: string,
+  spec: object,
+): object[] {
   return [
     {
       apiVersion: "v1",
       kind: "Secret",
       metadata: { name: "aws", namespace },
-      stringData: { AWS_ACCESS_KEY_ID: `AKIA${namespace.toUpperCase()}`, AWS_SECRET_ACCESS_KEY: "any" },
+      stringData: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: "any" },
     },
     {
       apiVersion: "keyferry.io/v1alpha1",
       kind: "ClusterAWSConnection",
-      metadata: { name: namespace },
+      metadata: { name },
       spec: {
         region: "eu-west-1",
         auth: { secretRef: { name: "aws", namespace } },
-        allow: { namespaces: { names: [namespace] }, parameters: ["/*"] },
         endpoints: { ssm: url, kms: url, sts: url },
-        limits: { ssmRequestsPerSecond },
+        ...spec,
       },
     },
   ];
