@@ -3,9 +3,12 @@ import { type Clock, systemClock, type Timer } from "../runtime/clock.ts";
 import { FairQueue, type Waiting } from "../runtime/fair-queue.ts";
 import { type Assembled, type AssembleInput, assemble, type SourceValue } from "./assemble.ts";
 import { Exhausted, inlineUnits, Work } from "./work.ts";
+import { WorkerShares } from "./worker-shares.ts";
 
 /** Milliseconds that one assembly may take in the worker, with the time that its start takes. */
 const deadlineMs = 10_000;
+/** Milliseconds that an assembly waits for its namespace's share of the worker, at most: it holds values meanwhile. */
+const waitAtMostMs = 30_000;
 /** Milliseconds without work after which the worker is ended, so that it costs no memory and holds no value. */
 const idleMs = 5_000;
 /** Milliseconds for which a namespace with an expensive Secret has no time of the event loop for its others either. */
@@ -17,6 +20,8 @@ const heapMebibytes = 96;
 
 interface Task extends Waiting {
   input: AssembleInput;
+  /** Monotonic milliseconds until which it waits. */
+  until: number;
   resolve: (assembled: Assembled) => void;
   reject: (error: Error) => void;
 }
@@ -39,7 +44,7 @@ export interface AssemblerOptions {
 /**
  * Makes Secrets' data without holding the event loop up: at once where that is surely quick, and else in a worker thread
  * with a deadline and a memory limit, which is started when it is needed and ends when it is idle. Namespaces take turns
- * at it.
+ * at it, and each has a share of its time.
  */
 export class Assembler {
   readonly #clock: Clock;
@@ -47,6 +52,10 @@ export class Assembler {
   readonly #queue = new FairQueue<Task>();
   /** Namespaces of which something was too expensive for the event loop, by monotonic milliseconds. */
   readonly #expensive = new Map<string, number>();
+  readonly #shares: WorkerShares;
+  /** What waits for its namespace's share, and when the first of it is looked at again. */
+  readonly #resting = new Map<string, { tasks: Task[]; timer: Timer }>();
+  #beganAt = 0;
   #worker: Worker | undefined;
   #current: Task | undefined;
   #timer: Timer | undefined;
@@ -54,6 +63,7 @@ export class Assembler {
   constructor({ clock = systemClock, start = startWorker }: AssemblerOptions = {}) {
     this.#clock = clock;
     this.#start = start;
+    this.#shares = new WorkerShares(clock);
   }
 
   /**
@@ -71,7 +81,8 @@ export class Assembler {
       this.#noteExpensive(namespace);
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ input, resolve, reject, flow: namespace, priority: 0, withdrawn: false });
+      const until = this.#clock.monotonic() + waitAtMostMs;
+      this.#queue.push({ input, resolve, reject, until, flow: namespace, priority: 0, withdrawn: false });
       this.#next();
     });
   }
@@ -94,21 +105,25 @@ export class Assembler {
   /** Ends the worker; what waits for it is refused. */
   stop(): void {
     this.#end();
-    for (let task = this.#current ?? this.#queue.take(); task; task = this.#queue.take()) {
-      task.resolve(refused("it was not done before the program ended"));
-    }
+    const resting = [...this.#resting.values()];
+    this.#resting.clear();
+    for (const { timer } of resting) timer.cancel();
+    const left = resting.flatMap(({ tasks }) => tasks);
+    for (let task = this.#current ?? this.#queue.take(); task; task = this.#queue.take()) left.push(task);
+    for (const { resolve } of left) resolve(refused("it was not done before the program ended"));
     this.#current = undefined;
   }
 
   #next(): void {
     if (this.#current) return;
     this.#timer?.cancel();
-    this.#current = this.#queue.take();
+    this.#current = this.#take();
     if (!this.#current) {
       if (this.#worker) this.#timer = this.#clock.setTimer(() => this.#end(), idleMs);
       return;
     }
     this.#worker ??= this.#begin();
+    this.#beganAt = this.#clock.monotonic();
     const { copy, buffers } = copied(this.#current.input);
     this.#worker.postMessage(copy, buffers);
     this.#timer = this.#clock.setTimer(() => {
@@ -117,6 +132,32 @@ export class Assembler {
         refused(`it takes over ${deadlineMs / 1_000} s to make; make its templates, paths or documents do less`),
       );
     }, deadlineMs);
+  }
+
+  /** The next whose namespace has time of the worker left; the others wait until it has. */
+  #take(): Task | undefined {
+    for (let task = this.#queue.take(); task; task = this.#queue.take()) {
+      const waitMs = this.#shares.waitMs(task.flow);
+      if (waitMs === 0) return task;
+      if (this.#clock.monotonic() + waitMs > task.until) {
+        task.resolve(refused("its namespace has used up its share of processor time; make its Secrets' data cheaper"));
+        continue;
+      }
+      const resting = this.#resting.get(task.flow);
+      if (resting) resting.tasks.push(task);
+      else {
+        const { flow } = task;
+        this.#resting.set(flow, { tasks: [task], timer: this.#clock.setTimer(() => this.#resume(flow), waitMs) });
+      }
+    }
+    return undefined;
+  }
+
+  #resume(namespace: string): void {
+    const { tasks } = this.#resting.get(namespace)!;
+    this.#resting.delete(namespace);
+    for (const task of tasks) this.#queue.push(task);
+    this.#next();
   }
 
   #begin(): Worker {
@@ -141,6 +182,7 @@ export class Assembler {
     this.#timer?.cancel();
     const task = this.#current;
     this.#current = undefined;
+    if (task) this.#shares.spend(task.flow, this.#clock.monotonic() - this.#beganAt);
     if (assembled instanceof WorkerFailed) task?.reject(assembled);
     else task?.resolve(assembled);
     this.#next();

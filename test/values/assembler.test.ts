@@ -1,4 +1,6 @@
+import { EventEmitter } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import type { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Assembled, type AssembleInput, assemble } from "../../src/values/assemble.ts";
 import { Assembler } from "../../src/values/assembler.ts";
@@ -101,6 +103,51 @@ describe("an assembly", () => {
     await clock.advance(10_000);
     expect(await first).toMatchObject({ ok: false, problems: [{ message: expect.stringContaining("over 10 s") }] });
     expect(await second).toMatchObject({ ok: true });
+  });
+
+  it("waits once its namespace has used up its share of the worker, and is refused where that takes too long", async () => {
+    const clock = new FakeClock();
+    const replies: ((assembled: Assembled) => void)[] = [];
+    const posted: string[] = [];
+    const worker = Object.assign(new EventEmitter(), {
+      unref: () => {},
+      terminate: async () => 0,
+      postMessage: (input: AssembleInput) => {
+        posted.push(input.data[0]!.entry);
+        replies.push((assembled) => void worker.emit("message", assembled));
+      },
+    });
+    const assembler = new Assembler({ clock, start: () => worker as unknown as Worker });
+    assemblers.push(assembler);
+    const done: Assembled = { ok: true, data: new Map() };
+    const dear = (entry: string): AssembleInput => {
+      const { data, dataFrom } = taking("o.k7", objectAndList(10_000, 5_000));
+      return { data: [{ ...data[0]!, entry }], dataFrom };
+    };
+    const first = assembler.assemble(dear("first"), "dear");
+    // The namespace has two seconds at once, and this takes three.
+    await settle();
+    await clock.advance(3_000);
+    replies.shift()!(done);
+    expect(await first).toEqual(done);
+    const second = assembler.assemble(dear("second"), "dear");
+    const other = assembler.assemble(dear("other"), "other");
+    await settle();
+    expect(posted).toEqual(["first", "other"]);
+    replies.shift()!(done);
+    expect(await other).toEqual(done);
+    await clock.advance(9_000);
+    expect(posted).not.toContain("second");
+    await clock.advance(1_100);
+    expect(posted).toEqual(["first", "other", "second"]);
+    await clock.advance(9_000);
+    replies.shift()!(done);
+    expect(await second).toEqual(done);
+    const third = await assembler.assemble(dear("third"), "dear");
+    expect(third).toMatchObject({
+      ok: false,
+      problems: [{ message: expect.stringContaining("share of processor time") }],
+    });
   });
 
   it("has the worker end when there is nothing left to do", async () => {

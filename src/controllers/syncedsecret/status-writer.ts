@@ -129,7 +129,8 @@ export class StatusWriter {
         clock.now(),
       );
       const status: Status = { observedGeneration: generation, conditions };
-      writing = this.write(key, resource, status, "interactive").then(
+      // A notice of progress comes after all Secrets and all final statuses, those of other namespaces included.
+      writing = this.write(key, resource, status, "bulk").then(
         (done) => {
           if (done) latest = { ...resource, status };
         },
