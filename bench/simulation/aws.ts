@@ -1,7 +1,7 @@
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
 import type { ParameterRecord } from "../../src/aws/ssm.ts";
-import type { Sight } from "../../src/parameters/entry.ts";
+import type { VersionStamp } from "../../src/parameters/cache-entry.ts";
 import type { ParameterReference } from "../../src/parameters/reference.ts";
 import type { Random } from "../../src/runtime/clock.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
@@ -72,7 +72,7 @@ export class ParameterStore {
   }
 
   /** What a parameter is now. */
-  at(name: string): Sight {
+  at(name: string): VersionStamp {
     const { version, modified } = this.#stored.get(name)!;
     return { version, modified };
   }

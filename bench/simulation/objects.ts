@@ -46,7 +46,7 @@ export function secretText(i: number): string {
   const fields = {
     "f:data": Object.fromEntries(indices.map((k) => [`f:${keyOf(i, k)}`, {}])),
     "f:metadata": {
-      "f:annotations": { "f:keyferry.io/keys": {}, "f:keyferry.io/revision": {} },
+      "f:annotations": { "f:keyferry.io/key-digest": {}, "f:keyferry.io/revision": {} },
       "f:labels": { "f:keyferry.io/synced-secret": {} },
       "f:ownerReferences": { [`k:{"uid":"${uidOf(i, 1)}"}`]: {} },
     },
@@ -58,7 +58,7 @@ export function secretText(i: number): string {
     metadata: {
       ...metadataOf(i, 2),
       labels: { "keyferry.io/synced-secret": "true" },
-      annotations: { "keyferry.io/keys": digest(`keys ${i % 50}`), "keyferry.io/revision": revisionOf(i) },
+      annotations: { "keyferry.io/key-digest": digest(`keys ${i % 50}`), "keyferry.io/revision": revisionOf(i) },
       ownerReferences: [{ ...owner, controller: true, blockOwnerDeletion: true }],
       managedFields: [record("keyferry", "v1", fields)],
     },

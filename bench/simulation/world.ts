@@ -1,10 +1,10 @@
 import { runWorkers, WorkQueue } from "../../src/kube/work-queue.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import type { Sight } from "../../src/parameters/entry.ts";
-import { Lanes } from "../../src/parameters/lanes.ts";
+import type { VersionStamp } from "../../src/parameters/cache-entry.ts";
 import { Observer } from "../../src/parameters/observer.ts";
 import { PathReader } from "../../src/parameters/path-reader.ts";
-import { Quotas } from "../../src/parameters/quotas.ts";
+import { QuotaRegistry } from "../../src/parameters/quota-registry.ts";
+import { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import type { ParameterReference } from "../../src/parameters/reference.ts";
 import type { Random } from "../../src/runtime/clock.ts";
@@ -27,7 +27,7 @@ export interface Resource {
   store: ParameterStore;
   references: ParameterReference[];
   /** What its status says of each reference; undefined where it is new. */
-  stored: readonly Sight[] | undefined;
+  stored: readonly VersionStamp[] | undefined;
   /** What its Secret was made from; undefined before there is one. */
   revision: string | undefined;
   /** When it was last told of a change, and when its Secret was last made, in the clock's milliseconds. */
@@ -53,12 +53,12 @@ export function observerOf(options: {
 }): Observer {
   const { clock, random, stores, limit, notify } = options;
   const metrics = new Metrics();
-  const quotas = new Quotas(clock);
+  const quotas = new QuotaRegistry(clock);
   for (const { identity, account, region } of stores) {
     const limits = limit === undefined ? {} : { ssm: limit };
     quotas.set(identity.key, { identityKey: identity.key, account, region, isCluster: true, limits });
   }
-  const lanes = new Lanes({ quotas, clock, metrics });
+  const lanes = new RateLimiters({ quotas, clock, metrics });
   const reader = new Reader(lanes);
   const pathReader = new PathReader(lanes);
   return new Observer({ reader, pathReader, lanes, quotas, clock, random, metrics, missingGraceMs: 300_000, notify });
@@ -86,7 +86,7 @@ export class World {
     this.observer = observerOf({ clock, random, stores, limit, notify: (key, lane) => this.#told(key, lane) });
     this.#queue = new WorkQueue({ clock, random });
     this.#queue.onIdle(() => {
-      if (this.#parked.size === 0) this.observer.endWave();
+      if (this.#parked.size === 0) this.observer.dropValues();
     });
     const handle = (key: string) => this.#handle(key);
     void runWorkers(this.#queue, { concurrency: atOnce.all, handle, signal: this.#end.signal, log: silent });
@@ -145,7 +145,7 @@ export class World {
     const { store } = resource;
     const lane = this.#lanes.get(key) ?? "bulk";
     const underWay = this.#underWay.get(store) ?? 0;
-    if (lane === "bulk" && underWay >= this.#places(store)) {
+    if (lane === "bulk" && underWay >= this.#scopes(store)) {
       const parked = this.#parked.get(store) ?? new Fifo();
       this.#parked.set(store, parked);
       parked.push(key);
@@ -158,13 +158,13 @@ export class World {
     if (left > 0) this.#underWay.set(store, left);
     else this.#underWay.delete(store);
     const parked = this.#parked.get(store);
-    for (let free = Math.min(this.#places(store) - left, 2); free > 0 && parked && parked.size > 0; free--) {
+    for (let free = Math.min(this.#scopes(store) - left, 2); free > 0 && parked && parked.size > 0; free--) {
       this.#enqueue(parked.shift()!, "bulk");
     }
     if (parked?.size === 0) this.#parked.delete(store);
   }
 
-  #places(store: ParameterStore): number {
+  #scopes(store: ParameterStore): number {
     const { bulk, ofConnection } = atOnce;
     const active = this.#underWay.size + (this.#underWay.has(store) ? 0 : 1);
     return Math.min(Math.max(Math.floor(bulk / active), ofConnection.least), ofConnection.most);
@@ -181,7 +181,7 @@ export class World {
     // Until AWS has answered, its own status stands in.
     const seen = (reference: ParameterReference) => {
       const entry = observer.entry(reference);
-      return entry?.looked ? entry.spot.sight : stored?.[references.indexOf(reference)];
+      return entry?.looked ? entry.state.stamp : stored?.[references.indexOf(reference)];
     };
     if (revision === undefined || revisionOf(resource, seen) !== revision) {
       const namespace = key.slice(0, key.indexOf("/"));
@@ -198,7 +198,7 @@ export class World {
 
 function revisionOf(
   { references }: Resource,
-  sight: (reference: ParameterReference) => { version: number; modified: number } | undefined,
+  stamp: (reference: ParameterReference) => { version: number; modified: number } | undefined,
 ): string {
-  return references.map((reference) => `${sight(reference)?.version} ${sight(reference)?.modified}`).join("\n");
+  return references.map((reference) => `${stamp(reference)?.version} ${stamp(reference)?.modified}`).join("\n");
 }

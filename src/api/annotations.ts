@@ -10,9 +10,9 @@ export const annotations = {
   /** On a Secret: what it was made from, never a digest of a value. */
   revision: `${prefix}revision`,
   /** On a Secret: a digest of the sorted names of the keys that were written. */
-  keys: `${prefix}keys`,
+  keyDigest: `${prefix}key-digest`,
   /** On a Secret: names of keys that nothing makes any more, though it is not known that they were deleted; JSON. */
-  kept: `${prefix}kept`,
+  retainedKeys: `${prefix}retained-keys`,
   /** On a SyncedSecret, by a person: another text means to look at AWS at once and to apply again. */
   refresh: `${prefix}refresh`,
   /** On a Secret, by a person: the name of the SyncedSecret that may write into it with creationPolicy Merge. */

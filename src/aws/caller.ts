@@ -12,7 +12,7 @@ export interface Caller {
 
 /** Remembers who an identity is, by the access key that it signs with. */
 export class Callers {
-  readonly #about: CallContext;
+  readonly #metadata: CallContext;
   readonly #send: SendCall;
   readonly #accessKeyId: (about: CallContext) => Promise<string>;
   #known: { accessKeyId: string; caller: Caller } | undefined;
@@ -23,7 +23,7 @@ export class Callers {
    * @param accessKeyId gives the access key that the next call would be signed with, or rejects with an AwsFailure
    */
   constructor(region: string, send: SendCall, accessKeyId: (about: CallContext) => Promise<string>) {
-    this.#about = { service: "sts", operation: "GetCallerIdentity", region };
+    this.#metadata = { service: "sts", operation: "GetCallerIdentity", region };
     this.#send = send;
     this.#accessKeyId = accessKeyId;
   }
@@ -40,28 +40,28 @@ export class Callers {
    * @throws AwsFailure
    */
   async caller(signal?: AbortSignal): Promise<Caller> {
-    if (signal?.aborted) throw stopped(this.#about);
+    if (signal?.aborted) throw stopped(this.#metadata);
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined;
     });
     const asking = this.#asking;
     if (!signal) return asking;
     return new Promise((resolve, reject) => {
-      const stop = () => reject(stopped(this.#about));
+      const stop = () => reject(stopped(this.#metadata));
       signal.addEventListener("abort", stop, { once: true });
       asking.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
     });
   }
 
   async #ask(): Promise<Caller> {
-    const accessKeyId = await this.#accessKeyId(this.#about);
+    const accessKeyId = await this.#accessKeyId(this.#metadata);
     if (this.#known?.accessKeyId === accessKeyId) return this.#known.caller;
-    const answer = await this.#send(this.#about, undefined, ({ sts }, abortSignal) =>
+    const answer = await this.#send(this.#metadata, undefined, ({ sts }, abortSignal) =>
       sts.send(new GetCallerIdentityCommand({}), { abortSignal }),
     );
     const { Account: account, Arn: arn } = answer;
     if (!account || !/^[0-9]{12}$/.test(account) || !arn || !/^arn:[\x21-\x7e]{1,2000}$/.test(arn)) {
-      throw invalidAnswer(this.#about, "no caller");
+      throw invalidAnswer(this.#metadata, "no caller");
     }
     this.#known = { accessKeyId, caller: { account, arn } };
     return this.#known.caller;

@@ -10,7 +10,7 @@ const batchSize = 10;
 /** Deletes messages by tens: those that are done with while a batch is under way wait for it, and go together. */
 export class Deletions {
   readonly #remove: (messages: readonly Received[]) => Promise<unknown>;
-  #gathered: Received[] = [];
+  #snapshot: Received[] = [];
   #next: Promise<void> | undefined;
   #running: Promise<unknown> = Promise.resolve();
 
@@ -20,14 +20,14 @@ export class Deletions {
 
   /** Resolves when the message's batch was answered. Never rejects: what was not deleted comes again. */
   add(message: Received): Promise<void> {
-    this.#gathered.push(message);
+    this.#snapshot.push(message);
     this.#next ??= this.#running.then(turn).then(() => this.#send());
     return this.#next;
   }
 
   async #send(): Promise<void> {
-    const messages = this.#gathered;
-    this.#gathered = [];
+    const messages = this.#snapshot;
+    this.#snapshot = [];
     this.#next = undefined;
     const batches: Promise<unknown>[] = [];
     for (let from = 0; from < messages.length; from += batchSize) {

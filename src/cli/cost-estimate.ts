@@ -5,13 +5,13 @@ import { isRsa } from "../ciphertexts/explain.ts";
 import type { Granted } from "../controllers/connection/connections.ts";
 import { claimOf } from "../controllers/connection/reconcile.ts";
 import { isAnnouncedByAws } from "../controllers/events/announced.ts";
-import { pollIntervalOf } from "../controllers/syncedsecret/gathered.ts";
 import { isFromParameters, plan } from "../controllers/syncedsecret/plan.ts";
+import { pollIntervalOf } from "../controllers/syncedsecret/snapshot.ts";
 import { announcedFactor } from "../parameters/intervals.ts";
 import { pollShare } from "../parameters/quota.ts";
-import { Quotas } from "../parameters/quotas.ts";
+import { QuotaRegistry } from "../parameters/quota-registry.ts";
 import { isPassedThrough, namesInACall, type Reference, referenceKey } from "../parameters/reference.ts";
-import { intervalOf } from "../parameters/want.ts";
+import { intervalOf } from "../parameters/subscription.ts";
 import { systemClock } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { type Cost, monthDays, monthSeconds } from "./cost-table.ts";
@@ -64,7 +64,7 @@ export class Estimate {
   readonly #keys = new Set<string>();
   readonly #queues = new Set<string>();
   readonly #roles = new Set<string>();
-  readonly #quotas = new Quotas(systemClock);
+  readonly #quotas = new QuotaRegistry(systemClock);
 
   constructor(assumed: Assumed) {
     this.#assumed = assumed;
@@ -188,7 +188,7 @@ export class Estimate {
       perSecond.set(watched.place, (perSecond.get(watched.place) ?? 0) + callsOf(watched) / watched.interval);
     }
     const stretch = ({ place, reference }: Watched) => {
-      const { limit } = this.#quotas.place(reference.identity.key, "ssm").quota;
+      const { limit } = this.#quotas.scopeOf(reference.identity.key, "ssm").quota;
       return Math.max(perSecond.get(place)! / limit / pollShare, 1);
     };
     const rounds = (watched: Watched) => monthSeconds / watched.interval / stretch(watched);

@@ -8,7 +8,6 @@ import { checkMessage } from "../ciphertexts/message.ts";
 import type { Granted } from "../controllers/connection/connections.ts";
 import { sqsEndpoint } from "../controllers/connection/resolve.ts";
 import { mayMove } from "../controllers/syncedsecret/failover.ts";
-import { asksForExpiry } from "../controllers/syncedsecret/gathered.ts";
 import {
   type FromCiphertext,
   isFromParameters,
@@ -16,6 +15,7 @@ import {
   type Plan,
   plan,
 } from "../controllers/syncedsecret/plan.ts";
+import { asksForExpiry } from "../controllers/syncedsecret/snapshot.ts";
 import { isPassedThrough, passThrough, type Reference } from "../parameters/reference.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Connected } from "./granting.ts";

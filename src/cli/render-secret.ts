@@ -5,19 +5,19 @@ import { assess, labelled } from "../controllers/syncedsecret/assess.ts";
 import { uncanceled } from "../controllers/syncedsecret/attempt.ts";
 import { openBlobs } from "../controllers/syncedsecret/blobs.ts";
 import { build } from "../controllers/syncedsecret/build.ts";
-import { asksForExpiry, type Gathered, madeFrom } from "../controllers/syncedsecret/gathered.ts";
-import { losses } from "../controllers/syncedsecret/loss.ts";
 import { isFromParameters, plan } from "../controllers/syncedsecret/plan.ts";
+import { losses } from "../controllers/syncedsecret/retention.ts";
 import { Revisions } from "../controllers/syncedsecret/revision.ts";
+import { asksForExpiry, madeFrom, type Snapshot } from "../controllers/syncedsecret/snapshot.ts";
 import { intent, targetOf } from "../controllers/syncedsecret/target.ts";
 import { noWarmStart } from "../controllers/syncedsecret/warm-start.ts";
 import type { SecretIntent } from "../kube/secret.ts";
 import { Metrics } from "../metrics/metrics.ts";
-import type { Sighted } from "../parameters/entry.ts";
-import { Lanes } from "../parameters/lanes.ts";
+import type { StampedValue } from "../parameters/cache-entry.ts";
 import { Observer } from "../parameters/observer.ts";
 import { PathReader } from "../parameters/path-reader.ts";
-import { Quotas } from "../parameters/quotas.ts";
+import { QuotaRegistry } from "../parameters/quota-registry.ts";
+import { RateLimiters } from "../parameters/rate-limiters.ts";
 import { Reader } from "../parameters/reader.ts";
 import { type Reference, referenceKey } from "../parameters/reference.ts";
 import { systemClock } from "../runtime/clock.ts";
@@ -37,8 +37,8 @@ const dayMs = 86_400_000;
 /** Makes Secrets by the operator's own parts, each SyncedSecret once, as if nothing were there yet. */
 export class Rendering {
   readonly #metrics = new Metrics();
-  readonly #quotas = new Quotas(systemClock);
-  readonly #lanes = new Lanes({ quotas: this.#quotas, clock: systemClock, metrics: this.#metrics });
+  readonly #quotas = new QuotaRegistry(systemClock);
+  readonly #lanes = new RateLimiters({ quotas: this.#quotas, clock: systemClock, metrics: this.#metrics });
   readonly #assembler = new Assembler();
   readonly #observer = new Observer({
     reader: new Reader(this.#lanes),
@@ -67,7 +67,7 @@ export class Rendering {
     );
     const whenMissing = resource.spec.refresh?.whenMissing ?? "Retain";
     const whenExpired = isExpiryAsked ? resource.spec.refresh!.whenExpired : undefined;
-    const gathered: Gathered = {
+    const snapshot: Snapshot = {
       resource,
       granted,
       plan: planned,
@@ -80,7 +80,7 @@ export class Rendering {
       isForged: false,
     };
     if (isExpiryAsked) await this.#observer.settle(planned.references, lane, { all: true });
-    const values = new Map<string, ReadonlyMap<string, Sighted>>();
+    const values = new Map<string, ReadonlyMap<string, StampedValue>>();
     const failures = new Map<string, Failure>();
     const read = planned.references.map(async (reference) => {
       const found = await this.#observer.values(reference, lane, { namespace });
@@ -96,14 +96,14 @@ export class Rendering {
     });
     const outages = { isDown: () => false };
     // A person sees everything at once, and a blob that does not open is one thing more to mend.
-    const opened = await openBlobs(gathered, { lanes: this.#lanes, audit: undefined, outages, metrics: this.#metrics });
+    const opened = await openBlobs(snapshot, { lanes: this.#lanes, audit: undefined, outages, metrics: this.#metrics });
     const lost = assessment.lost.length > 0 ? losses(assessment) : [];
     const problems = distinct([...assessment.problems, ...unread, ...lost, ...opened.problems]);
     if (problems.length > 0) return { ok: false, problems };
     const making = { resource, plan: planned, granted, assembler: this.#assembler };
     const built = await build(making, assessment, { ...opened, values, live: undefined });
     if (!built.ok) return { ok: false, problems: built.problems };
-    const revision = gathered.revisions.of(madeFrom(gathered, built.sources));
+    const revision = snapshot.revisions.of(madeFrom(snapshot, built.sources));
     const secret = intent(resource, target, built.data, revision) as SecretIntent;
     const sizes = new Map([...built.data].map(([key, bytes]) => [key, bytes.length]));
     return { ok: true, secret: resource.metadata.uid === undefined ? withoutUid(secret) : secret, sizes };

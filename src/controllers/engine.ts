@@ -6,13 +6,13 @@ import { EventRecorder } from "../kube/recorder.ts";
 import type { KubeObject } from "../kube/resource.ts";
 import type { Change, View } from "../kube/store.ts";
 import { WorkQueue } from "../kube/work-queue.ts";
-import { WritePlaces } from "../kube/write-places.ts";
+import { WriteLimiter } from "../kube/write-limiter.ts";
 import type { Metrics } from "../metrics/metrics.ts";
-import { Lanes } from "../parameters/lanes.ts";
 import { Observer } from "../parameters/observer.ts";
 import { Outages } from "../parameters/outages.ts";
 import { PathReader } from "../parameters/path-reader.ts";
-import { Quotas } from "../parameters/quotas.ts";
+import { QuotaRegistry } from "../parameters/quota-registry.ts";
+import { RateLimiters } from "../parameters/rate-limiters.ts";
 import { Reader } from "../parameters/reader.ts";
 import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
@@ -31,7 +31,7 @@ import { SyncedSecretController } from "./syncedsecret/controller.ts";
 import { isConcerned } from "./syncedsecret/failover.ts";
 import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
 import { Revisions } from "./syncedsecret/revision.ts";
-import { Vouchers } from "./syncedsecret/vouchers.ts";
+import { VerifiedRevisions } from "./syncedsecret/verified-revisions.ts";
 import { SecretWriter } from "./syncedsecret/write.ts";
 
 export interface Settings {
@@ -85,8 +85,8 @@ const probed = { ssm: "/keyferry/probe", kms: "alias/keyferry-probe" };
 /** Queues, controllers and the observer, put together; nothing in it starts by itself. */
 export class Engine {
   readonly queues: { syncedSecrets: WorkQueue; connections: WorkQueue };
-  readonly quotas: Quotas;
-  readonly lanes: Lanes;
+  readonly quotas: QuotaRegistry;
+  readonly lanes: RateLimiters;
   readonly outages: Outages;
   readonly observer: Observer;
   readonly keys: KeyWatch;
@@ -98,7 +98,7 @@ export class Engine {
   readonly events: EventHub;
   readonly #view: SecretView;
   readonly #worlds: Worlds;
-  readonly #writes: WritePlaces;
+  readonly #writes: WriteLimiter;
   readonly #stopping = new AbortController();
 
   constructor(worlds: Worlds, views: Views) {
@@ -114,7 +114,7 @@ export class Engine {
       reportingController: "keyferry.io/controller",
       reportingInstance: settings.instance,
     });
-    const quotas = new Quotas(clock);
+    const quotas = new QuotaRegistry(clock);
     this.quotas = quotas;
     this.outages = new Outages({
       clock,
@@ -134,7 +134,7 @@ export class Engine {
         }
       },
     });
-    const lanes = new Lanes({ quotas, clock, metrics, outages: this.outages });
+    const lanes = new RateLimiters({ quotas, clock, metrics, outages: this.outages });
     this.lanes = lanes;
     this.observer = new Observer({
       reader: new Reader(lanes),
@@ -175,13 +175,13 @@ export class Engine {
       isNamespaced: settings.namespaces.length > 0,
       ...(settings.defaultConnection ? { fallback: settings.defaultConnection } : {}),
     });
-    const writes = new WritePlaces({ clock, random });
+    const writes = new WriteLimiter({ clock, random });
     this.#writes = writes;
     this.assembler = new Assembler({ clock });
     this.#view = new SecretView(views.secrets, client, clock);
     this.writer = new SecretWriter(client, this.#view, writes);
     const { readOnly, protectedNamespaces, perObjectMetrics } = settings;
-    const vouchers = new Vouchers();
+    const verifiedRevisions = new VerifiedRevisions();
     this.syncedSecrets = new SyncedSecretController({
       clockWatch,
       resources: views.syncedSecrets,
@@ -198,7 +198,7 @@ export class Engine {
         readOnly,
         protectedNamespaces,
         isTerminating: (name) => views.namespaces.get(name)?.metadata.deletionTimestamp !== undefined,
-        vouchers,
+        verifiedRevisions,
         revisions,
         clock,
       }),
@@ -217,7 +217,7 @@ export class Engine {
       log,
       perObjectMetrics,
       readOnly,
-      vouchers,
+      verifiedRevisions,
       stopping,
     });
     this.events = new EventHub({
@@ -234,7 +234,7 @@ export class Engine {
       connections,
       quotas,
       stretch: (identityKey) => this.observer.stretch(identityKey),
-      sightOf: (identityKey) => this.observer.expiries.sightOf(identityKey),
+      visibilityOf: (identityKey) => this.observer.expiries.visibilityOf(identityKey),
       limited: (account, region) => this.connections.stretched(account, region),
       identities: worlds.identities,
       clusterName: settings.clusterName,
@@ -263,7 +263,7 @@ export class Engine {
       }
     });
     this.queues.syncedSecrets.onIdle(() => {
-      if (!this.syncedSecrets.isHolding) this.observer.endWave();
+      if (!this.syncedSecrets.isHolding) this.observer.dropValues();
     });
   }
 

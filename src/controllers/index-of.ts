@@ -1,11 +1,11 @@
-import { type Few, withOne, withoutOne } from "../runtime/few.ts";
+import { type OneOrMany, withOne, withoutOne } from "../runtime/one-or-many.ts";
 
 /**
  * Moves `key` in an index from what is under `was` to what is under `is`; undefined stands for nowhere. Where nothing
  * is left, the index forgets the place.
  */
 export function reindex(
-  index: Map<string, Few<string>>,
+  index: Map<string, OneOrMany<string>>,
   key: string,
   was: string | undefined,
   is: string | undefined,

@@ -1,6 +1,6 @@
 import { fieldManager } from "../api/annotations.ts";
 import type { ObjectMeta } from "../kube/resource.ts";
-import { each, type Few } from "../runtime/few.ts";
+import { each, type OneOrMany } from "../runtime/one-or-many.ts";
 import { reindex } from "./index-of.ts";
 
 /** The field managers under which SyncedSecrets merged into a Secret: `keyferry-<uid>`. */
@@ -16,7 +16,7 @@ export function mergeManagers(metadata: ObjectMeta): { manager: string; uid: str
 
 /** The Secrets that SyncedSecrets have merged into, by the uid that their field managers carry. */
 export class MergeIndex {
-  readonly #byUid = new Map<string, Few<string>>();
+  readonly #byUid = new Map<string, OneOrMany<string>>();
   readonly #uids = new Map<string, readonly string[]>();
 
   /** Takes a Secret as it is now, by its key; undefined where it is no more. */

@@ -20,7 +20,7 @@ import { secretBound, syncedSecretBound } from "./cache-bounds.ts";
 import { CredentialsWatch } from "./connection/credentials-watch.ts";
 import type { AnyConnection } from "./connection/resolve.ts";
 import { Engine, type Worlds } from "./engine.ts";
-import { sweepLeftovers } from "./syncedsecret/sweep.ts";
+import { collectLeftovers } from "./syncedsecret/startup-collection.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "./trim.ts";
 
 /**
@@ -134,7 +134,7 @@ export class Operator {
       // At once, since what is received from here on nobody works on any more.
       signal.addEventListener("abort", () => void events.stop(), { once: true });
       if (!settings.readOnly)
-        void sweepLeftovers(this.#caches.secrets, this.#caches.syncedSecrets, client, writer, log);
+        void collectLeftovers(this.#caches.secrets, this.#caches.syncedSecrets, client, writer, log);
       const syncing = runWorkers(queues.syncedSecrets, {
         // ReconcileSlots bounds them by namespace and connection: in a bound of all, one tenant's silence keeps all waiting.
         concurrency: Number.POSITIVE_INFINITY,

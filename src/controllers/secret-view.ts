@@ -6,11 +6,11 @@ import { ownedBy } from "../kube/managed-fields.ts";
 import { type KubeObject, type ObjectMeta, secrets } from "../kube/resource.ts";
 import type { Change, View } from "../kube/store.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { each, type Few } from "../runtime/few.ts";
-import { Doubts } from "./doubts.ts";
+import { each, type OneOrMany } from "../runtime/one-or-many.ts";
 import { reindex } from "./index-of.ts";
 import { MergeIndex } from "./merge-index.ts";
-import { Overlay } from "./overlay.ts";
+import { MutationCache } from "./mutation-cache.ts";
+import { StaleKeys } from "./stale-keys.ts";
 import { trimMetadata } from "./trim.ts";
 
 /**
@@ -20,17 +20,17 @@ import { trimMetadata } from "./trim.ts";
 export class SecretView {
   readonly #cache: View<KubeObject>;
   readonly #client: KubeClient;
-  readonly #written: Overlay<ObjectMeta>;
-  readonly #byController = new Map<string, Few<string>>();
+  readonly #written: MutationCache<ObjectMeta>;
+  readonly #byController = new Map<string, OneOrMany<string>>();
   readonly #merged = new MergeIndex();
   /** Secrets of which the API server has said that they are not what they were taken for. */
-  readonly #doubted: Doubts;
+  readonly #stale: StaleKeys;
 
   constructor(cache: View<KubeObject>, client: KubeClient, clock: Clock) {
     this.#cache = cache;
     this.#client = client;
-    this.#written = new Overlay(clock);
-    this.#doubted = new Doubts(clock);
+    this.#written = new MutationCache(clock);
+    this.#stale = new StaleKeys(clock);
   }
 
   /** What is known without asking; undefined too where the cache had no room for it. */
@@ -74,19 +74,19 @@ export class SecretView {
     const key = `${namespace}/${name}`;
     const trimmed = metadata && trimMetadata(metadata);
     this.#merged.set(key, trimmed);
-    if (!this.#written.note(key, trimmed, metadata?.resourceVersion, base)) this.#doubted.add(key);
+    if (!this.#written.note(key, trimmed, metadata?.resourceVersion, base)) this.#stale.add(key);
   }
 
   /** Notes that a write was refused: the next decision asks the API server, and rests on nothing remembered. */
-  doubt(namespace: string, name: string): void {
+  invalidate(namespace: string, name: string): void {
     const key = `${namespace}/${name}`;
-    this.#written.doubt(key);
-    this.#doubted.add(key);
+    this.#written.invalidate(key);
+    this.#stale.add(key);
   }
 
   /** Whether a Secret has been doubted since the last time this was asked. */
-  isDoubted(namespace: string, name: string): boolean {
-    return this.#doubted.take(`${namespace}/${name}`);
+  isStale(namespace: string, name: string): boolean {
+    return this.#stale.take(`${namespace}/${name}`);
   }
 
   /**
@@ -99,7 +99,7 @@ export class SecretView {
     const change = this.#written.take(key, after?.metadata.resourceVersion);
     // What came before our own write says less than its answer.
     if (change !== "older") this.#merged.set(key, after?.metadata);
-    if (change === "unsure") this.#doubted.add(key);
+    if (change === "unsure") this.#stale.add(key);
     return change === "news" || change === "unsure";
   }
 

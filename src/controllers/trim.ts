@@ -5,13 +5,13 @@ import type { KubeObject, ManagedFieldsEntry, ObjectMeta, OwnerReference } from 
 import { markOf } from "./refresh-mark.ts";
 
 /** Characters that are kept, at most, of what anybody may have written. */
-const longest = { foreignRecord: 4_096, name: 253, annotation: 1_024, kept: 16_384 };
+const longest = { foreignRecord: 4_096, name: 253, annotation: 1_024, retainedKeys: 16_384 };
 /** Entries of other field managers that are kept, at most: they only tell who edited a key. */
 const mostForeign = 10;
 
 /** Annotations that are read whoever set them. Under Merge the last three have a uid at their end. */
 const read: readonly string[] = [names.adopt, names.allowMerge, names.orphanOf, names.ownerUid];
-const marks: readonly string[] = [names.revision, names.keys, names.kept];
+const marks: readonly string[] = [names.revision, names.keyDigest, names.retainedKeys];
 
 /** Keeps of a SyncedSecret what decisions read: no metadata of others, no record of who set what, no copy of itself. */
 export function trimSyncedSecret(object: SyncedSecret & KubeObject): SyncedSecret & KubeObject {
@@ -53,7 +53,7 @@ export function trimMetadata(metadata: ObjectMeta): ObjectMeta {
     if (read.includes(key)) return length <= longest.annotation;
     if (isOwned("annotations", key)) return true;
     const mark = marks.find((one) => key === one || key.startsWith(`${one}-`));
-    return mark !== undefined && length <= (mark === names.kept ? longest.kept : longest.annotation);
+    return mark !== undefined && length <= (mark === names.retainedKeys ? longest.retainedKeys : longest.annotation);
   });
   const controller = ownerReferences?.find((owner) => owner.controller);
   return {

@@ -5,11 +5,11 @@ import type { CacheBound } from "./cache-bound.ts";
 import { KubeError } from "./errors.ts";
 import { listAll, type PageRequest } from "./list.ts";
 import type { ListOptions, ListPage, ListWatch } from "./list-watch.ts";
-import { type Feed, Mirror, type Verdict } from "./mirror.ts";
-import { Pace } from "./pace.ts";
+import { ReflectorBackoff } from "./reflector-backoff.ts";
 import type { KubeObject, Resource } from "./resource.ts";
 import { restart, type WatchRun } from "./restart.ts";
 import type { Change, Store } from "./store.ts";
+import { type Feed, type Verdict, WatchCache } from "./watch-cache.ts";
 import { parseEvent, type SkipCause } from "./watch-event.ts";
 import { type Fault, faultOf } from "./watch-fault.ts";
 import { abortable, readStream, type StreamEnd } from "./watch-stream.ts";
@@ -62,8 +62,8 @@ const listLimitMs = 90_000;
  */
 export class Reflector<T extends KubeObject> {
   #options: ReflectorOptions<T>;
-  #mirror: Mirror<T>;
-  #pace: Pace;
+  #watchCache: WatchCache<T>;
+  #pace: ReflectorBackoff;
   #useWatchList: boolean;
   /** The last version was refused as too old or too new: the next list asks for the newest state. */
   #versionUnavailable = false;
@@ -72,38 +72,38 @@ export class Reflector<T extends KubeObject> {
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
-    this.#mirror = new Mirror(options);
-    this.#pace = new Pace(options.clock, options.random);
+    this.#watchCache = new WatchCache(options);
+    this.#pace = new ReflectorBackoff(options.clock, options.random);
     this.#useWatchList = options.useWatchList ?? false;
   }
 
   get store(): Store<T> {
-    return this.#mirror.store;
+    return this.#watchCache.store;
   }
 
   /** Resolves at the first full state; never, when the run ends before. */
   get synced(): Promise<void> {
-    return this.#mirror.synced;
+    return this.#watchCache.synced;
   }
 
   /** Whether the store has held a full state; it stays true from then on. */
   get hasSynced(): boolean {
-    return this.#mirror.hasSynced;
+    return this.#watchCache.hasSynced;
   }
 
   /** The resourceVersion that the store stands at; opaque, empty before the first state. */
   get lastResourceVersion(): string {
-    return this.#mirror.resourceVersion;
+    return this.#watchCache.resourceVersion;
   }
 
   /** When the last list or event came (milliseconds since the epoch). */
   get lastEventAt(): number | undefined {
-    return this.#mirror.lastEventAt;
+    return this.#watchCache.lastEventAt;
   }
 
   /** How many objects and lines were passed over, by cause. */
   get skipped(): Readonly<Record<SkipCause, number>> {
-    return this.#mirror.skipped;
+    return this.#watchCache.skipped;
   }
 
   /** Follows the resource until `signal` aborts; then it resolves, and nothing is called any more. Never rejects. */
@@ -168,9 +168,9 @@ export class Reflector<T extends KubeObject> {
       listAll(
         (request) => this.#ask(request, signal),
         version,
-        (item: T) => this.#mirror.admit(item),
+        (item: T) => this.#watchCache.admit(item),
       );
-    const version = this.#versionUnavailable ? "" : this.#mirror.resourceVersion || "0";
+    const version = this.#versionUnavailable ? "" : this.#watchCache.resourceVersion || "0";
     try {
       const listed = await list(version).catch((error) => {
         const { kind } = faultOf(error);
@@ -180,7 +180,7 @@ export class Reflector<T extends KubeObject> {
       });
       if (signal.aborted) return undefined;
       this.#versionUnavailable = false;
-      this.#mirror.adopt(listed.items, listed.resourceVersion, signal);
+      this.#watchCache.adopt(listed.items, listed.resourceVersion, signal);
       return undefined;
     } catch (error) {
       const fault = faultOf(error);
@@ -210,7 +210,7 @@ export class Reflector<T extends KubeObject> {
   /** One watch from beginning to end; undefined when it was stopped. */
   async #watch(collecting: boolean, signal: AbortSignal): Promise<WatchRun | undefined> {
     const { source, resource, clock, random, silenceMs } = this.#options;
-    const from = collecting && this.#versionUnavailable ? "" : this.#mirror.resourceVersion;
+    const from = collecting && this.#versionUnavailable ? "" : this.#watchCache.resourceVersion;
     const feed: Feed<T> = {
       collected: collecting ? new Map() : undefined,
       unordered: from === "" || from === "0",
@@ -228,7 +228,7 @@ export class Reflector<T extends KubeObject> {
           ...(collecting && { sendInitialEvents: true, resourceVersionMatch: "NotOlderThan" as const }),
           signal: inner,
         }),
-      onLine: (line) => this.#mirror.take(parseEvent(line, resource), feed, signal),
+      onLine: (line) => this.#watchCache.take(parseEvent(line, resource), feed, signal),
       silenceMs: silenceMs ?? 150_000,
       clock,
       signal,
@@ -246,7 +246,7 @@ export class Reflector<T extends KubeObject> {
       lastedMs: clock.monotonic() - start,
       collecting: feed.collected !== undefined,
       from,
-      version: this.#mirror.resourceVersion,
+      version: this.#watchCache.resourceVersion,
       internalForMs: this.#internalSince === undefined ? 0 : clock.monotonic() - this.#internalSince,
     };
   }

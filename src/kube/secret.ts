@@ -90,7 +90,7 @@ export async function applySecret(
  *
  * @throws KubeError for anything but a changed Secret
  */
-export async function sweepSecret(
+export async function removeFields(
   client: KubeClient,
   namespace: string,
   name: string,

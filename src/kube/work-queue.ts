@@ -49,7 +49,7 @@ export class WorkQueue {
   /** Keys that are being worked on; the priority at which they come again, if they were added meanwhile. */
   #working = new Map<string, number | undefined>();
   #later = new Map<string, Delayed>();
-  #instants = new Heap<Delayed>((a, b) => a.at < b.at);
+  #expiryTimers = new Heap<Delayed>((a, b) => a.at < b.at);
   #timer: { timer: Timer; at: number } | undefined;
   #attempts = new Map<string, number>();
   #idleListeners = new Set<() => void>();
@@ -92,7 +92,7 @@ export class WorkQueue {
       withdrawn: false,
     };
     this.#later.set(key, delayed);
-    this.#instants.push(delayed);
+    this.#expiryTimers.push(delayed);
     this.#arm();
   }
 
@@ -207,8 +207,8 @@ export class WorkQueue {
 
   /** One timer, for the earliest instant: a timer a key would cost more than the key. */
   #arm(): void {
-    while (this.#instants.peek()?.withdrawn) this.#instants.pop();
-    const next = this.#instants.peek();
+    while (this.#expiryTimers.peek()?.withdrawn) this.#expiryTimers.pop();
+    const next = this.#expiryTimers.peek();
     if (this.#timer && next && this.#timer.at <= next.at) return;
     this.#timer?.timer.cancel();
     this.#timer = undefined;
@@ -220,8 +220,12 @@ export class WorkQueue {
   #fire(): void {
     this.#timer = undefined;
     const now = this.#clock.monotonic();
-    for (let next = this.#instants.peek(); next && (next.withdrawn || next.at <= now); next = this.#instants.peek()) {
-      this.#instants.pop();
+    for (
+      let next = this.#expiryTimers.peek();
+      next && (next.withdrawn || next.at <= now);
+      next = this.#expiryTimers.peek()
+    ) {
+      this.#expiryTimers.pop();
       if (next.withdrawn) continue;
       this.#later.delete(next.key);
       this.add(next.key, next.priority);

@@ -1,6 +1,6 @@
 import { Fifo } from "../runtime/fifo.ts";
 import { byLane, type Lane, lanes } from "../runtime/lane.ts";
-import type { WriteKind } from "./write-limit.ts";
+import type { WriteKind } from "./adaptive-limit.ts";
 
 /** What a queue needs to know of a write that waits. */
 export interface Queued {

@@ -1,6 +1,6 @@
 import type { Clock } from "../runtime/clock.ts";
+import { type Entry, isMassDeletion, isRipe, type Missing, type ParameterState } from "./cache-entry.ts";
 import type { Entries } from "./entries.ts";
-import { type Entry, isMassLoss, isRipe, type Missing, type Spot } from "./entry.ts";
 import { atStake } from "./stored.ts";
 
 export interface DeletionConfirmerOptions {
@@ -47,29 +47,29 @@ export class DeletionConfirmer {
   }
 
   /** Makes a spot that is ripe gone or held, or has it wait for another second opinion. */
-  async settle(entry: Entry, spot: Spot): Promise<void> {
+  async settle(entry: Entry, state: ParameterState): Promise<void> {
     const { clock } = this.#options;
     const identityKey = entry.reference.identity.key;
-    const since = spot.missing?.since ?? clock.monotonic();
+    const since = state.missing?.since ?? clock.monotonic();
     for (;;) {
       const unseen = this.#rounds.has(identityKey) ? [] : this.#unseen(identityKey, entry, since);
       const round = this.#rounds.get(identityKey) ?? (unseen.length > 0 ? this.#look(identityKey, unseen) : undefined);
       if (!round) break;
       if (await round) continue;
       // What was not answered is not there either; the second opinion has to wait for it.
-      if (spot.missing) spot.missing.since = clock.monotonic();
+      if (state.missing) state.missing.since = clock.monotonic();
       return;
     }
-    if (!spot.missing) return;
-    if (this.#isMassLoss(identityKey)) hold(spot);
-    else spot.missing = { ...factsOf(spot.missing), stage: "gone", confirmed: confirm() };
+    if (!state.missing) return;
+    if (this.#isMassDeletion(identityKey)) hold(state);
+    else state.missing = { ...factsOf(state.missing), stage: "gone", confirmed: confirm() };
   }
 
   #unseen(identityKey: string, entry: Entry, since: number): Entry[] {
     const { entries, clock, missingGraceMs, isWanted } = this.#options;
     const now = clock.monotonic();
     const isWaiting = (other: Entry) =>
-      [...atStake(other)].some(({ spot, isClaimed }) => isRipe(spot, missingGraceMs, now, isClaimed));
+      [...atStake(other)].some(({ state, isClaimed }) => isRipe(state, missingGraceMs, now, isClaimed));
     const unseen: Entry[] = [];
     for (const other of entries.of(identityKey)) {
       const isSeen = (other.askedAt ?? -Infinity) > since || isWaiting(other);
@@ -86,24 +86,24 @@ export class DeletionConfirmer {
     return round;
   }
 
-  #isMassLoss(identityKey: string): boolean {
+  #isMassDeletion(identityKey: string): boolean {
     const { entries, clock, missingGraceMs } = this.#options;
     const recent = clock.monotonic() - 2 * missingGraceMs;
     let total = 0;
     let missing = 0;
     for (const other of entries.of(identityKey)) {
-      for (const { spot } of atStake(other)) {
+      for (const { state } of atStake(other)) {
         total += 1;
-        if (spot.missing && (spot.missing.stage === "held" || spot.missing.since > recent)) missing += 1;
+        if (state.missing && (state.missing.stage === "held" || state.missing.since > recent)) missing += 1;
       }
     }
-    return isMassLoss(missing, total);
+    return isMassDeletion(missing, total);
   }
 }
 
 /** Has what is missing count as one of too many that went at once. */
-export function hold(spot: Spot): void {
-  if (spot.missing) spot.missing = { ...factsOf(spot.missing), stage: "held" };
+export function hold(state: ParameterState): void {
+  if (state.missing) state.missing = { ...factsOf(state.missing), stage: "held" };
 }
 
 function factsOf({ reason, since, at }: Missing) {

@@ -3,7 +3,7 @@ import { descriptionsInACall, type ParameterDescription } from "../aws/ssm.ts";
 import { type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
-import type { Lanes } from "./lanes.ts";
+import type { RateLimiters } from "./rate-limiters.ts";
 
 /** What DescribeParameters tells of some names, by name without a leading slash; whole, or a failure. */
 export type Described =
@@ -40,11 +40,11 @@ interface Open {
 
 /** Asks for descriptions, fifty names a call, formed when the quota grants it: what is asked meanwhile travels along. */
 export class Describer {
-  readonly #lanes: Lanes;
+  readonly #lanes: RateLimiters;
   /** By lane and identity. */
   readonly #open = new Map<string, Open>();
 
-  constructor(lanes: Lanes) {
+  constructor(lanes: RateLimiters) {
     this.#lanes = lanes;
   }
 

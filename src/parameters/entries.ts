@@ -1,12 +1,12 @@
-import { each, type Few, withOne, withoutOne } from "../runtime/few.ts";
-import { type Entry, newEntry } from "./entry.ts";
+import { each, type OneOrMany, withOne, withoutOne } from "../runtime/one-or-many.ts";
+import { type Entry, newEntry } from "./cache-entry.ts";
 import { isBelow, type Reference, referenceKey } from "./reference.ts";
 
 /** The entries of one identity. */
 interface Shelf {
   all: Set<Entry>;
   /** Entries of single parameters, by their name without a leading slash: `/x` and `x` are one name. */
-  byName: Map<string, Few<Entry>>;
+  byName: Map<string, OneOrMany<Entry>>;
   paths: Set<Entry>;
 }
 

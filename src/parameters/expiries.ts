@@ -5,16 +5,23 @@ import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import { sleep } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
-import { Abouts } from "./abouts.ts";
+import {
+  type Entry,
+  isExpired,
+  isSameExpiry,
+  type ParameterMetadata,
+  type ParameterState,
+  type VersionStamp,
+} from "./cache-entry.ts";
+import { type Describable, describablesOf, isArn, isDescribable, nameIn, needsDescription } from "./describable.ts";
+import { DescribeQueue } from "./describe-queue.ts";
 import { bareName, type Describer } from "./describer.ts";
 import type { Entries } from "./entries.ts";
-import { type About, type Entry, isExpired, isSameExpiry, type Sight, type Spot } from "./entry.ts";
-import { type Due, Instants } from "./instants.ts";
-import { isArn, isDescribable, isOwing, type Named, namedOf, nameIn } from "./named.ts";
-import { Owed } from "./owed.ts";
+import { type Due, ExpiryTimers } from "./expiry-timers.ts";
+import { MetadataPool } from "./metadata-pool.ts";
 import { type Policies, readPolicies, saysSame } from "./policies.ts";
 import type { Read, Reader } from "./reader.ts";
-import { Sweeps } from "./sweeps.ts";
+import { Resync } from "./resync.ts";
 
 export interface ExpiriesOptions {
   entries: Entries;
@@ -62,72 +69,72 @@ const waitAtMostMs = 2_000;
  */
 export class Expiries {
   readonly #options: ExpiriesOptions;
-  readonly #instants: Instants;
-  readonly #owed: Owed;
+  readonly #expiryTimers: ExpiryTimers;
+  readonly #describeQueue: DescribeQueue;
   readonly #denied = new Map<string, { failure: Failure; until: number }>();
   /** Identities that have been answered in this process. */
   readonly #answered = new Set<string>();
-  readonly #abouts = new Abouts();
-  readonly #sweeps: Sweeps<Entry>;
+  readonly #metadataPool = new MetadataPool();
+  readonly #resync: Resync<Entry>;
   /** Milliseconds that AWS's clock was ahead of ours in the last answer, by identity. */
   readonly #aheadMs = new Map<string, number>();
   /** What has expired by AWS's clock and not by ours, since when in monotonic milliseconds. */
-  readonly #early = new WeakMap<Spot, { expiresAt: number; since: number }>();
+  readonly #early = new WeakMap<ParameterState, { expiresAt: number; since: number }>();
   readonly #again = new Set<Timer>();
   #stopped = false;
 
   constructor(options: ExpiriesOptions) {
     this.#options = options;
     const { clock, random, entries, isBusy } = options;
-    this.#owed = new Owed({ entries, clock, isBusy, look: (owed) => this.look(owed, "poll") });
-    this.#instants = new Instants({ entries, clock, reached: (due) => void this.#reached(due) });
-    this.#sweeps = new Sweeps({
+    this.#describeQueue = new DescribeQueue({ entries, clock, isBusy, look: (owed) => this.look(owed, "poll") });
+    this.#expiryTimers = new ExpiryTimers({ entries, clock, reached: (due) => void this.#reached(due) });
+    this.#resync = new Resync({
       clock,
       random,
       all: (identityKey) => [...entries.of(identityKey)].filter(isDescribable),
       weight: (entry) => (entry.reference.kind === "path" ? entry.members.size : 1),
-      look: (batch) => void this.look(batch.filter((entry) => entries.has(entry)).flatMap(namedOf), "poll"),
+      look: (batch) => void this.look(batch.filter((entry) => entries.has(entry)).flatMap(describablesOf), "poll"),
     });
   }
 
   /** Why policies cannot be seen as an identity, `seen` where they can, and undefined where nobody has tried yet. */
-  sightOf(identityKey: string): Failure | "seen" | undefined {
+  visibilityOf(identityKey: string): Failure | "seen" | undefined {
     return this.#denied.get(identityKey)?.failure ?? (this.#answered.has(identityKey) ? "seen" : undefined);
   }
 
   /** Takes note of an entry that somebody depends on. */
   watch(entry: Entry): void {
     if (this.#stopped || !isDescribable(entry)) return;
-    this.#sweeps.begin(entry.reference.identity.key);
+    this.#resync.begin(entry.reference.identity.key);
   }
 
   /** Takes note of an answer about an entry: what is new, or has another version, is described soon. */
   heard(entry: Entry): void {
     if (this.#stopped || !isDescribable(entry)) return;
-    if (!namedOf(entry).some(isOwing)) return;
-    if (!this.#isDenied(entry.reference.identity.key)) this.#owed.add(entry);
+    if (!describablesOf(entry).some(needsDescription)) return;
+    if (!this.#isDenied(entry.reference.identity.key)) this.#describeQueue.add(entry);
   }
 
   /** Takes out an entry that nobody depends on any more. */
   drop(entry: Entry): void {
     const { key } = entry.reference.identity;
-    this.#owed.delete(entry);
+    this.#describeQueue.delete(entry);
     const [other] = this.#options.entries.of(key);
     if (other === undefined) {
-      this.#sweeps.end(key);
-      this.#owed.clear(key);
+      this.#resync.end(key);
+      this.#describeQueue.clear(key);
       this.#denied.delete(key);
       this.#answered.delete(key);
       this.#aheadMs.delete(key);
     }
-    this.#instants.drop();
+    this.#expiryTimers.drop();
   }
 
   /** Takes note that AWS has announced a change of a parameter. */
   announced(entry: Entry, name: string): void {
-    for (const one of namedOf(entry)) {
-      if (one.spot.about && bareName(nameIn(one)) === bareName(name)) {
-        one.spot.about = { ...one.spot.about, unsure: "changed" };
+    for (const one of describablesOf(entry)) {
+      if (one.state.metadata && bareName(nameIn(one)) === bareName(name)) {
+        one.state.metadata = { ...one.state.metadata, unsure: "changed" };
       }
     }
     this.heard(entry);
@@ -137,9 +144,9 @@ export class Expiries {
    * Looks at what has come, or come back, before anybody acts upon it: a parameter that is past its Expiration, and not
    * deleted yet, must not come back by a look alone. Waits two seconds at most.
    */
-  async before(entry: Entry, isMeant: (spot: Spot, name: string) => boolean, lane: Lane): Promise<void> {
+  async before(entry: Entry, isMeant: (state: ParameterState, name: string) => boolean, lane: Lane): Promise<void> {
     if (!entry.acting || !isDescribable(entry)) return;
-    const meant = namedOf(entry).filter(({ spot, name }) => isMeant(spot, name));
+    const meant = describablesOf(entry).filter(({ state, name }) => isMeant(state, name));
     if (meant.length > 0) await this.#lookInTime(meant, lane);
   }
 
@@ -157,11 +164,11 @@ export class Expiries {
     const now = this.#options.clock.now();
     const meant = all.flatMap(({ entry, past }) => {
       if (!isDescribable(entry)) return [];
-      return namedOf(entry).filter(({ spot, name }) => {
-        const { about } = spot;
-        const isNew = about === undefined || about.unsure === "stored";
-        const isPast = (about?.policies?.expiresAt ?? Infinity) <= now || (isNew && past.has(name));
-        return (isPast && !isExpired(spot)) || (options.all && isNew);
+      return describablesOf(entry).filter(({ state, name }) => {
+        const { metadata } = state;
+        const isNew = metadata === undefined || metadata.unsure === "stored";
+        const isPast = (metadata?.policies?.expiresAt ?? Infinity) <= now || (isNew && past.has(name));
+        return (isPast && !isExpired(state)) || (options.all && isNew);
       });
     });
     if (meant.length > 0) await this.#lookInTime(meant, lane);
@@ -173,19 +180,19 @@ export class Expiries {
    * @param how.quiet tells nobody of what differs: whoever asked will see
    * @returns whether AWS has answered, with what is there now
    */
-  async look(all: readonly Named[], lane: Lane, how = { quiet: false }): Promise<boolean> {
-    const byIdentity = new Map<string, Named[]>();
+  async look(all: readonly Describable[], lane: Lane, how = { quiet: false }): Promise<boolean> {
+    const byIdentity = new Map<string, Describable[]>();
     for (const one of all) {
       const { key } = one.entry.reference.identity;
       if (this.#isDenied(key)) continue;
-      const named = byIdentity.get(key);
-      if (named) named.push(one);
+      const describables = byIdentity.get(key);
+      if (describables) describables.push(one);
       else byIdentity.set(key, [one]);
     }
-    const answers = [...byIdentity].map(async ([key, named]) => {
-      const { identity } = named[0]!.entry.reference;
-      const answer = await this.#options.describer.describe(identity, named.map(nameIn), lane, () =>
-        named.some((one) => this.#options.isWanted(one.entry)),
+    const answers = [...byIdentity].map(async ([key, describables]) => {
+      const { identity } = describables[0]!.entry.reference;
+      const answer = await this.#options.describer.describe(identity, describables.map(nameIn), lane, () =>
+        describables.some((one) => this.#options.isWanted(one.entry)),
       );
       if (answer.state === "failed") {
         if (isDenial(answer.failure)) this.#deny(key, answer.failure);
@@ -194,7 +201,7 @@ export class Expiries {
       this.#takeAnswer(key);
       const at = { now: this.#options.clock.now(), aheadMs: answer.clockAheadMs, lane };
       this.#aheadMs.set(key, answer.clockAheadMs);
-      const taking = [...Map.groupBy(named, ({ entry }) => entry)].map(async ([entry, all]) => {
+      const taking = [...Map.groupBy(describables, ({ entry }) => entry)].map(async ([entry, all]) => {
         const words = await Promise.all(all.map((one) => this.#take(one, answer.found.get(bareName(nameIn(one))), at)));
         const isNews = words.includes("changed") || words.includes("expired");
         if (isNews && !how.quiet) this.#options.notify(entry, words.includes("expired") ? "event" : "bulk");
@@ -207,59 +214,59 @@ export class Expiries {
 
   /** Looks at what has expired by a clock that was set. */
   clockJumped(): void {
-    this.#instants.check();
+    this.#expiryTimers.check();
   }
 
   /** Sets no timer any more. */
   stop(): void {
     this.#stopped = true;
-    this.#instants.stop();
+    this.#expiryTimers.stop();
     for (const timer of this.#again) timer.cancel();
-    this.#owed.stop();
-    this.#sweeps.stop();
+    this.#describeQueue.stop();
+    this.#resync.stop();
   }
 
   /** Applies a description, or that there is none. */
-  async #take(one: Named, description: ParameterDescription | undefined, at: At): Promise<Word> {
-    const { spot, entry } = one;
+  async #take(one: Describable, description: ParameterDescription | undefined, at: At): Promise<Word> {
+    const { state, entry } = one;
     const isForeign = entry.reference.kind === "parameter" && isArn(entry.reference.name);
     if (!description || (isForeign && description.arn !== one.name)) return this.#takeAbsent(one, at);
     const { version, modified, keyId, policies: texts } = description;
     const policies = readPolicies(texts, modified);
     const hasPassed = policies?.expiresAt !== undefined && this.#hasPassed(one, policies.expiresAt, at);
     const isReplaced =
-      isOlder(description, spot.sight) || (hasPassed && (await this.#isReplaced(one, description, at)));
+      isOlder(description, state.stamp) || (hasPassed && (await this.#isReplaced(one, description, at)));
     if (isReplaced) {
       // What a status told is looked at within the hour all the same.
-      if (spot.about?.unsure !== "stored") spot.about = { ...spot.about, unsure: "changed" };
+      if (state.metadata?.unsure !== "stored") state.metadata = { ...state.metadata, unsure: "changed" };
       return "stale";
     }
-    const isLatest = spot.sight === undefined || spot.sight.version === version;
-    const before = spot.about?.policies;
-    spot.about = this.#about(isLatest ? keyId : undefined, policies);
+    const isLatest = state.stamp === undefined || state.stamp.version === version;
+    const before = state.metadata?.policies;
+    state.metadata = this.#metadata(isLatest ? keyId : undefined, policies);
     this.#note(one, before, policies);
-    const was = isExpired(spot) ? spot.expired : undefined;
+    const was = isExpired(state) ? state.expired : undefined;
     // Another version is there that has not been seen yet, or a label names an older one: it is true of all of them.
-    if (hasPassed) spot.expired = { at: policies.expiresAt!, sight: isLatest ? spot.sight : undefined };
-    else delete spot.expired;
+    if (hasPassed) state.expired = { at: policies.expiresAt!, stamp: isLatest ? state.stamp : undefined };
+    else delete state.expired;
     if (hasPassed && !was) return "expired";
-    return saysSame(before, policies) && isSameExpiry(was, spot.expired) ? "same" : "changed";
+    return saysSame(before, policies) && isSameExpiry(was, state.expired) ? "same" : "changed";
   }
 
   /**
    * Whether an Expiration has passed, by AWS's clock and by ours. Where ours is behind by minutes, a second answer of AWS
    * a minute later is enough; where it is further behind, one of the two is wrong, and nothing is done until both agree.
    */
-  #hasPassed({ spot, entry, name }: Named, expiresAt: number, { now, aheadMs }: At): boolean {
+  #hasPassed({ state, entry, name }: Describable, expiresAt: number, { now, aheadMs }: At): boolean {
     if (expiresAt > now + aheadMs) return false;
     if (expiresAt <= now) return true;
     if (aheadMs > skew.atMostMs) return false;
     const { clock } = this.#options;
-    const early = this.#early.get(spot);
+    const early = this.#early.get(state);
     if (early?.expiresAt === expiresAt) {
       if (clock.monotonic() - early.since >= skew.apartMs) return true;
     } else {
-      this.#early.set(spot, { expiresAt, since: clock.monotonic() });
+      this.#early.set(state, { expiresAt, since: clock.monotonic() });
     }
     this.#lookAgain({ at: expiresAt, entry, name, expiresAt }, skew.apartMs);
     return false;
@@ -279,8 +286,8 @@ export class Expiries {
    * Whether there is another version than a description tells of: DescribeParameters may lag behind, and a parameter that
    * was put anew a second before its Expiration has not expired. What does not exist any more is what AWS has deleted.
    */
-  async #isReplaced(one: Named, { version, modified }: ParameterDescription, { lane }: At): Promise<boolean> {
-    if (isExpired(one.spot)) return false;
+  async #isReplaced(one: Describable, { version, modified }: ParameterDescription, { lane }: At): Promise<boolean> {
+    if (isExpired(one.state)) return false;
     const read = await this.#confirm(one, lane);
     if (read.state === "found") return read.record.version !== version || isOlder({ version, modified }, read.record);
     // Who may list parameters only has no other word on it.
@@ -291,21 +298,21 @@ export class Expiries {
    * What is not described is not there, or is another account's. One whose Expiration has passed, which was there until
    * then, is what AWS has deleted for it: where it does not exist by a second opinion.
    */
-  async #takeAbsent(one: Named, at: At): Promise<Word> {
-    const { spot } = one;
-    const { keyId, policies } = spot.about ?? {};
-    spot.about = this.#about(keyId, policies);
+  async #takeAbsent(one: Describable, at: At): Promise<Word> {
+    const { state } = one;
+    const { keyId, policies } = state.metadata ?? {};
+    state.metadata = this.#metadata(keyId, policies);
     const expiresAt = policies?.expiresAt ?? Infinity;
-    const wasThere = spot.missing === undefined || spot.missing.at >= expiresAt;
-    if (!this.#hasPassed(one, expiresAt, at) || isExpired(spot) || !wasThere) return "same";
+    const wasThere = state.missing === undefined || state.missing.at >= expiresAt;
+    if (!this.#hasPassed(one, expiresAt, at) || isExpired(state) || !wasThere) return "same";
     const read = await this.#confirm(one, at.lane);
     if (read.state !== "missing") return "same";
-    spot.expired = { at: expiresAt, sight: spot.sight };
+    state.expired = { at: expiresAt, stamp: state.stamp };
     return "expired";
   }
 
   /** The other opinion on a parameter, whatever version it is seen by: what expires at one instant is asked for in tens. */
-  async #confirm(one: Named, lane: Lane): Promise<Read> {
+  async #confirm(one: Describable, lane: Lane): Promise<Read> {
     const { reader, entries } = this.#options;
     const { identity } = one.entry.reference;
     const name = nameIn(one);
@@ -320,8 +327,8 @@ export class Expiries {
     return read;
   }
 
-  #about(keyId: string | undefined, policies: Policies | undefined): About {
-    if (!policies) return this.#abouts.of(keyId);
+  #metadata(keyId: string | undefined, policies: Policies | undefined): ParameterMetadata {
+    if (!policies) return this.#metadataPool.of(keyId);
     return { policies, ...(keyId === undefined ? {} : { keyId }) };
   }
 
@@ -329,7 +336,7 @@ export class Expiries {
     const isFirst = !this.#answered.has(identityKey);
     this.#answered.add(identityKey);
     const wasDenied = this.#denied.delete(identityKey);
-    if (wasDenied) this.#sweeps.hurry(identityKey);
+    if (wasDenied) this.#resync.hurry(identityKey);
     if (wasDenied || isFirst) this.#options.seen?.(identityKey);
   }
 
@@ -340,12 +347,12 @@ export class Expiries {
   #deny(identityKey: string, failure: Failure): void {
     const isNews = this.#denied.get(identityKey)?.failure.message !== failure.message;
     this.#denied.set(identityKey, { failure, until: this.#options.clock.monotonic() + deniedMs });
-    this.#owed.clear(identityKey);
+    this.#describeQueue.clear(identityKey);
     if (isNews) this.#options.seen?.(identityKey);
   }
 
   /** Notes the instants that policies name and that had not been noted before. */
-  #note({ entry, name }: Named, before: Policies | undefined, after: Policies | undefined): void {
+  #note({ entry, name }: Describable, before: Policies | undefined, after: Policies | undefined): void {
     const now = this.#options.clock.now();
     const { expiresAt, warnAt, unchangedAt } = after ?? {};
     const warnings = [
@@ -353,40 +360,40 @@ export class Expiries {
       ...(before?.unchangedAt === unchangedAt ? [] : [unchangedAt]),
     ];
     for (const at of warnings) {
-      if (at !== undefined && at > now) this.#instants.add({ at, entry, name, expiresAt: undefined });
+      if (at !== undefined && at > now) this.#expiryTimers.add({ at, entry, name, expiresAt: undefined });
     }
     if (expiresAt !== undefined && before?.expiresAt !== expiresAt) {
-      this.#instants.add({ at: expiresAt, entry, name, expiresAt });
+      this.#expiryTimers.add({ at: expiresAt, entry, name, expiresAt });
     }
   }
 
   /** Warns, and looks at what expires: all of one instant in one go. */
   async #reached(due: readonly Due[]): Promise<void> {
     const { clock, entries, notify } = this.#options;
-    const expiring: (Named & { expiresAt: number })[] = [];
+    const expiring: (Describable & { expiresAt: number })[] = [];
     const warned = new Set<Entry>();
     for (const { entry, name, expiresAt } of due) {
-      const spot = entry.reference.kind === "path" ? entry.members.get(name) : entry.spot;
-      if (spot && expiresAt === undefined) warned.add(entry);
-      else if (spot && spot.about?.policies?.expiresAt === expiresAt && !isExpired(spot)) {
-        expiring.push({ entry, name, spot, expiresAt: expiresAt! });
+      const state = entry.reference.kind === "path" ? entry.members.get(name) : entry.state;
+      if (state && expiresAt === undefined) warned.add(entry);
+      else if (state && state.metadata?.policies?.expiresAt === expiresAt && !isExpired(state)) {
+        expiring.push({ entry, name, state, expiresAt: expiresAt! });
       }
     }
     for (const entry of warned) notify(entry, "bulk");
     if (expiring.length === 0) return;
     await this.look(expiring, "event");
-    for (const { entry, name, spot, expiresAt } of expiring) {
+    for (const { entry, name, state, expiresAt } of expiring) {
       // A denial, a throttle or a silence is no word on it: it is asked again.
-      const isOpen = spot.about?.policies?.expiresAt === expiresAt && !isExpired(spot);
-      const isLate = spot.missing !== undefined && spot.missing.at < expiresAt;
-      if (!isOpen || isLate || !entries.has(entry) || this.#early.get(spot)?.expiresAt === expiresAt) continue;
+      const isOpen = state.metadata?.policies?.expiresAt === expiresAt && !isExpired(state);
+      const isLate = state.missing !== undefined && state.missing.at < expiresAt;
+      if (!isOpen || isLate || !entries.has(entry) || this.#early.get(state)?.expiresAt === expiresAt) continue;
       const restMs = expiresAt - clock.now() - (this.#aheadMs.get(entry.reference.identity.key) ?? 0);
       this.#lookAgain({ at: expiresAt, entry, name, expiresAt }, Math.min(Math.max(restMs, againMs), againAtMostMs));
     }
   }
 
   /** Looks on behalf of somebody who waits; an answer that comes too late for that is told as any other. */
-  async #lookInTime(meant: readonly Named[], lane: Lane): Promise<void> {
+  async #lookInTime(meant: readonly Describable[], lane: Lane): Promise<void> {
     const over = new AbortController();
     const how = { quiet: true };
     await Promise.race([this.look(meant, lane, how), sleep(this.#options.clock, waitAtMostMs, over.signal)]);
@@ -399,6 +406,9 @@ export class Expiries {
  * Whether a description is of an earlier version than was seen. Of one version the times may differ by what is less than
  * a second.
  */
-function isOlder({ version, modified }: Pick<ParameterDescription, "version" | "modified">, sight: Sight | undefined) {
-  return sight !== undefined && modified < sight.modified - (sight.version === version ? 1_000 : 0);
+function isOlder(
+  { version, modified }: Pick<ParameterDescription, "version" | "modified">,
+  stamp: VersionStamp | undefined,
+) {
+  return stamp !== undefined && modified < stamp.modified - (stamp.version === version ? 1_000 : 0);
 }

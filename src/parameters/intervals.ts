@@ -1,6 +1,6 @@
-import type { Entry } from "./entry.ts";
+import type { Entry } from "./cache-entry.ts";
 import { pollShare } from "./quota.ts";
-import type { Place, Quotas } from "./quotas.ts";
+import type { QuotaRegistry, QuotaScope } from "./quota-registry.ts";
 import { namesInACall, type Reference } from "./reference.ts";
 
 /** How much rarer polls are of what AWS announces, by a queue that has proved itself. */
@@ -9,15 +9,15 @@ export const announcedFactor = 10;
 const step = 1.1;
 
 export interface IntervalsOptions {
-  quotas: Quotas;
+  quotas: QuotaRegistry;
   /** Whether a queue that has proved itself announces what becomes of a reference. */
   isAnnounced: (reference: Reference) => boolean;
   /** Called when the intervals of a quota are stretched otherwise than before. */
-  stretched: (place: Place) => void;
+  stretched: (scope: QuotaScope) => void;
 }
 
 interface Demand {
-  place: Place;
+  scope: QuotaScope;
   identityKey: string;
   /** Calls a second that polls at the asked intervals would take. */
   perSecond: number;
@@ -31,7 +31,7 @@ export class Intervals {
   readonly #options: IntervalsOptions;
   readonly #demands = new Map<Entry, Demand>();
   /** Calls a second, by place and by identity. */
-  readonly #sums = new WeakMap<Place, number>();
+  readonly #sums = new WeakMap<QuotaScope, number>();
   readonly #sumsOf = new Map<string, number>();
 
   constructor(options: IntervalsOptions) {
@@ -42,12 +42,12 @@ export class Intervals {
   of(entry: Entry): number {
     const { quotas } = this.#options;
     const identityKey = entry.reference.identity.key;
-    const place = quotas.place(identityKey, "ssm");
+    const scope = quotas.scopeOf(identityKey, "ssm");
     const asked = entry.intervalMs * this.#announced(entry);
     const calls =
       entry.reference.kind === "path" ? Math.max(Math.ceil(entry.members.size / namesInACall), 1) : 1 / namesInACall;
-    this.#note(entry, { place, identityKey, perSecond: (1_000 * calls) / asked });
-    return asked * this.#stretchOf(place, identityKey);
+    this.#note(entry, { scope, identityKey, perSecond: (1_000 * calls) / asked });
+    return asked * this.#stretchOf(scope, identityKey);
   }
 
   /** How many times as long as asked it is between two polls of an entry. */
@@ -65,7 +65,7 @@ export class Intervals {
 
   /** By how much the polls of an identity are stretched; 1 where they are not. */
   stretch(identityKey: string): number {
-    return this.#stretchOf(this.#options.quotas.place(identityKey, "ssm"), identityKey);
+    return this.#stretchOf(this.#options.quotas.scopeOf(identityKey, "ssm"), identityKey);
   }
 
   #announced(entry: Entry): number {
@@ -75,25 +75,25 @@ export class Intervals {
 
   #note(entry: Entry, after: Demand): void {
     const before = this.#demands.get(entry);
-    if (before?.place === after.place && before.perSecond === after.perSecond) return;
+    if (before?.scope === after.scope && before.perSecond === after.perSecond) return;
     if (before) this.#add(before, -before.perSecond);
     this.#demands.set(entry, after);
     this.#add(after, after.perSecond);
   }
 
-  #add({ place, identityKey }: Demand, perSecond: number): void {
-    const before = this.#stretchOf(place, identityKey);
-    this.#sums.set(place, Math.max((this.#sums.get(place) ?? 0) + perSecond, 0));
+  #add({ scope, identityKey }: Demand, perSecond: number): void {
+    const before = this.#stretchOf(scope, identityKey);
+    this.#sums.set(scope, Math.max((this.#sums.get(scope) ?? 0) + perSecond, 0));
     const own = (this.#sumsOf.get(identityKey) ?? 0) + perSecond;
     // What is left after the last entry is the error of adding and subtracting.
     if (own > 1e-9) this.#sumsOf.set(identityKey, own);
     else this.#sumsOf.delete(identityKey);
-    if (before !== this.#stretchOf(place, identityKey)) this.#options.stretched(place);
+    if (before !== this.#stretchOf(scope, identityKey)) this.#options.stretched(scope);
   }
 
-  #stretchOf(place: Place, identityKey: string): number {
+  #stretchOf(scope: QuotaScope, identityKey: string): number {
     const own = this.#options.quotas.own(identityKey, "ssm");
-    const ofAll = (this.#sums.get(place) ?? 0) / place.quota.limit;
+    const ofAll = (this.#sums.get(scope) ?? 0) / scope.quota.limit;
     const ofOwn = own ? (this.#sumsOf.get(identityKey) ?? 0) / own.limit : 0;
     const share = Math.max(ofAll, ofOwn) / pollShare;
     // A tenth of a per cent is the error of adding and subtracting, and no demand.

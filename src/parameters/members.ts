@@ -1,7 +1,7 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Lane } from "../runtime/lane.ts";
+import { type At, describedBefore, type Entry, isRipe, miss, type ParameterState, serve } from "./cache-entry.ts";
 import { type DeletionConfirmer, hold } from "./deletion-confirmer.ts";
-import { type At, describedBefore, type Entry, isRipe, miss, type Spot, serve } from "./entry.ts";
 import type { Expiries } from "./expiries.ts";
 import type { Listing } from "./path-reader.ts";
 import type { Reader } from "./reader.ts";
@@ -48,23 +48,23 @@ export class Members {
     const at = this.#at();
     const fresh = new Set<string>();
     for (const [name, record] of records) {
-      let spot = entry.members.get(name);
-      const isExpected = !spot && isStoredByAll(entry, name, entry.acting ?? []);
-      if ((!spot && !isExpected) || spot?.missing?.stage === "gone") fresh.add(name);
-      if (!spot) {
-        spot = isStoredByAll(entry, name, entry.dependents.keys()) ? { about: describedBefore } : {};
-        entry.members.set(name, spot);
+      let state = entry.members.get(name);
+      const isExpected = !state && isStoredByAll(entry, name, entry.acting ?? []);
+      if ((!state && !isExpected) || state?.missing?.stage === "gone") fresh.add(name);
+      if (!state) {
+        state = isStoredByAll(entry, name, entry.dependents.keys()) ? { metadata: describedBefore } : {};
+        entry.members.set(name, state);
         entry.claimed?.delete(name);
       }
-      serve(spot, record, mayGoBack || reference.label !== "", at);
+      serve(state, record, mayGoBack || reference.label !== "", at);
     }
     this.claim(entry);
     forgetGone(entry, at.now);
     const missing = [...entry.members].filter(([name]) => !records.has(name));
-    for (const [, spot] of missing) miss(spot, "ParameterNotFound", at);
+    for (const [, state] of missing) miss(state, "ParameterNotFound", at);
     if (fresh.size > 0) await expiries.before(entry, (_, name) => fresh.has(name), lane);
-    const confirm = (name: string, spot: Spot) =>
-      this.#confirm(entry, reference, name, spot, untagged?.has(name), lane);
+    const confirm = (name: string, state: ParameterState) =>
+      this.#confirm(entry, reference, name, state, untagged?.has(name), lane);
     await this.#settle(missing, false, confirm);
     // Apart from the others: what a status says must not make a loss that AWS tells of look like a greater one.
     await this.#settle([...(entry.claimed ?? [])], true, confirm);
@@ -76,8 +76,8 @@ export class Members {
       if (!(stored instanceof Map)) continue;
       for (const name of stored.keys()) {
         if (entry.members.has(name)) continue;
-        const spot = claim(entry, name);
-        if (spot) miss(spot, "ParameterNotFound", this.#at());
+        const state = claim(entry, name);
+        if (state) miss(state, "ParameterNotFound", this.#at());
       }
     }
     for (const name of entry.claimed?.keys() ?? []) if (!isClaimed(entry, name)) entry.claimed!.delete(name);
@@ -90,14 +90,14 @@ export class Members {
   }
 
   async #settle(
-    missing: readonly [string, Spot][],
+    missing: readonly [string, ParameterState][],
     isClaim: boolean,
-    confirm: (name: string, spot: Spot) => Promise<void>,
+    confirm: (name: string, state: ParameterState) => Promise<void>,
   ): Promise<void> {
     const { clock, missingGraceMs } = this.#options;
-    const ripe = missing.filter(([, spot]) => isRipe(spot, missingGraceMs, clock.monotonic(), isClaim));
-    if (ripe.length > confirmationsAtMost) for (const [, spot] of ripe) hold(spot);
-    else for (const [name, spot] of ripe) await confirm(name, spot);
+    const ripe = missing.filter(([, state]) => isRipe(state, missingGraceMs, clock.monotonic(), isClaim));
+    if (ripe.length > confirmationsAtMost) for (const [, state] of ripe) hold(state);
+    else for (const [name, state] of ripe) await confirm(name, state);
   }
 
   /** Believes that a member is gone where it is not there by itself either, or could not be listed any more. */
@@ -105,7 +105,7 @@ export class Members {
     entry: Entry,
     reference: PathReference,
     name: string,
-    spot: Spot,
+    state: ParameterState,
     isUntagged: boolean | undefined,
     lane: Lane,
   ): Promise<void> {
@@ -114,8 +114,8 @@ export class Members {
       isWanted: () => isWanted(entry),
     });
     const isUnlisted = read.state === "found" && (isUntagged || !couldBeListed(reference, read.record.type));
-    if (read.state === "missing" || isUnlisted) await confirmer.settle(entry, spot);
-    else if (spot.missing) spot.missing.since = clock.monotonic();
+    if (read.state === "missing" || isUnlisted) await confirmer.settle(entry, state);
+    else if (state.missing) state.missing.since = clock.monotonic();
   }
 }
 
@@ -124,8 +124,8 @@ function forgetGone({ members, dependents, leaving }: Entry, now: number): void 
   if (!leaving || leaving.size < dependents.size) return;
   const gone = [...members].filter(([, { missing }]) => missing?.stage === "gone");
   gone.sort(([, a], [, b]) => b.missing!.since - a.missing!.since);
-  for (const [name, spot] of gone.slice(goneAtMost)) {
-    if (now - spot.missing!.since < rememberedMs) continue;
-    if ([...dependents.keys()].every((dependent) => leaving.get(dependent)?.(spot))) members.delete(name);
+  for (const [name, state] of gone.slice(goneAtMost)) {
+    if (now - state.missing!.since < rememberedMs) continue;
+    if ([...dependents.keys()].every((dependent) => leaving.get(dependent)?.(state))) members.delete(name);
   }
 }

@@ -3,9 +3,9 @@ import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Lane } from "../runtime/lane.ts";
-import type { Lanes } from "./lanes.ts";
 import type { PathReader } from "./path-reader.ts";
-import type { Place, Quotas } from "./quotas.ts";
+import type { QuotaRegistry, QuotaScope } from "./quota-registry.ts";
+import type { RateLimiters } from "./rate-limiters.ts";
 import type { Reader } from "./reader.ts";
 import type { Reference } from "./reference.ts";
 
@@ -14,8 +14,8 @@ export interface ObserverOptions {
   reader: Reader;
   pathReader: PathReader;
   /** The way to descriptions. */
-  lanes: Lanes;
-  quotas: Quotas;
+  lanes: RateLimiters;
+  quotas: QuotaRegistry;
   clock: Clock;
   /** Tells of jumps of the clocks; one of its own where left out. The observer starts and stops it. */
   clockWatch?: ClockWatch;
@@ -34,7 +34,7 @@ export interface ObserverOptions {
   /** Called where a poll finds a change that should have been announced. */
   missed?: (reference: Reference) => void;
   /** Called when the polls of a quota are stretched otherwise than before. */
-  stretched?: (place: Place) => void;
+  stretched?: (scope: QuotaScope) => void;
   /** Called with the key of an identity that may not, or may again, see the policies of parameters. */
   seen?: (identityKey: string) => void;
 }

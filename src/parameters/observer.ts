@@ -5,9 +5,6 @@ import { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
-import { DeletionConfirmer } from "./deletion-confirmer.ts";
-import { Describer } from "./describer.ts";
-import { Entries } from "./entries.ts";
 import {
   type At,
   addDependent,
@@ -20,15 +17,19 @@ import {
   miss,
   newEntry,
   removeDependent,
-  type Sighted,
+  type StampedValue,
   serve,
   served,
   setWishes,
-  sightedIn,
+  stampedIn,
   wasJustAsked,
-} from "./entry.ts";
+} from "./cache-entry.ts";
+import { DecryptedValueCache } from "./decrypted-value-cache.ts";
+import { DeletionConfirmer } from "./deletion-confirmer.ts";
+import { Describer } from "./describer.ts";
+import { Entries } from "./entries.ts";
 import { Expiries } from "./expiries.ts";
-import { Hints } from "./hints.ts";
+import { LookCoalescer } from "./look-coalescer.ts";
 import { type Listed, Members } from "./members.ts";
 import type { ObserverOptions } from "./observer-options.ts";
 import { tooLarge } from "./path-reader.ts";
@@ -44,11 +45,17 @@ import {
 } from "./reference.ts";
 import { Schedule } from "./schedule.ts";
 import { differing, forgetAnswered, forgetStored, isClaimed, isStoredByAll, remember } from "./stored.ts";
-import { type Announced, intervalOf, type Picks, type ReadFor, type Values, type Want } from "./want.ts";
-import { Wave } from "./wave.ts";
+import {
+  type Announced,
+  intervalOf,
+  type Picks,
+  type ReadFor,
+  type Subscription,
+  type Values,
+} from "./subscription.ts";
 
 /** Dependants that one change makes a wave, which must not keep a person waiting. */
-const waveFrom = 20;
+const bulkFrom = 20;
 /** Milliseconds until another look where a hint's own showed no change: it may have come before the change was there. */
 const againAfterHintMs = 5_000;
 /** Milliseconds for which a hint counts as the announcement of a change. */
@@ -85,16 +92,16 @@ export class Observer {
   readonly #paused = new Set<string>();
   readonly #reading = new Map<string, Reading>();
   readonly #audit: ReadAudit;
-  readonly #wave: Wave;
+  readonly #decryptedValues: DecryptedValueCache;
   readonly #schedule: Schedule;
   readonly #confirmer: DeletionConfirmer;
   readonly #members: Members;
-  readonly #hints: Hints<Entry, void>;
+  readonly #lookCoalescer: LookCoalescer<Entry, void>;
   readonly #clockWatch: ClockWatch;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
-    this.#wave = new Wave(options.clock);
+    this.#decryptedValues = new DecryptedValueCache(options.clock);
     this.#audit = new ReadAudit(options.audit);
     const { clock, random, missingGraceMs, reader, isAnnounced = () => false, stretched = () => {} } = options;
     const lookAgain = (entry: Entry) => ifWanted(this.#lookAt(entry, "poll"));
@@ -114,7 +121,7 @@ export class Observer {
       this.#schedule.hasten(this.#entries.all(), Math.max(Math.abs(wallMs), suspendedMs));
       this.expiries.clockJumped();
     });
-    this.#hints = new Hints(options.clock, (entry) => {
+    this.#lookCoalescer = new LookCoalescer(options.clock, (entry) => {
       // It is for all who depend on the entry, and takes the turn of the first.
       const [first = ""] = entry.dependents.keys();
       return this.#lookAt(entry, "event", namespaceOf(first));
@@ -122,18 +129,18 @@ export class Observer {
   }
 
   /** Sets what a SyncedSecret depends on, in place of what it depended on before. */
-  depend(dependent: string, wants: readonly Want[]): void {
+  depend(dependent: string, subscriptions: readonly Subscription[]): void {
     const before = this.#byDependent.get(dependent) ?? [];
     const wasPaused = this.#paused.delete(dependent);
     const after = new Set<Entry>();
-    if (wants.length > 0) this.#clockWatch.start();
-    for (const want of wants) {
-      const entry = this.#entry(want.reference);
-      this.#remember(entry, dependent, want);
+    if (subscriptions.length > 0) this.#clockWatch.start();
+    for (const subscription of subscriptions) {
+      const entry = this.#entry(subscription.reference);
+      this.#remember(entry, dependent, subscription);
       after.add(entry);
       const before = entry.intervalMs;
-      addDependent(entry, dependent, intervalOf(want));
-      setWishes(entry, dependent, want);
+      addDependent(entry, dependent, intervalOf(subscription));
+      setWishes(entry, dependent, subscription);
       // Drawn once, and not with each who comes: the earliest of a thousand instants is at once.
       if (wasPaused || entry.intervalMs < before) this.#schedule.within(entry);
       this.expiries.watch(entry);
@@ -144,11 +151,11 @@ export class Observer {
   }
 
   /** Takes over what a dependent's status says; what AWS has already called missing is confirmed for it in time. */
-  #remember(entry: Entry, dependent: string, { stored }: Want): void {
+  #remember(entry: Entry, dependent: string, { stored }: Subscription): void {
     const { clock, missingGraceMs } = this.#options;
     if (remember(entry, dependent, stored).length > 0) this.#members.claim(entry);
     if (!entry.looked || !entry.stored) return;
-    const { since } = entry.spot.missing ?? { since: clock.monotonic() };
+    const { since } = entry.state.missing ?? { since: clock.monotonic() };
     this.#schedule.by(entry, Math.max(clock.monotonic(), since + missingGraceMs));
   }
 
@@ -188,7 +195,7 @@ export class Observer {
     const look = async (entry: Entry) => {
       entry.hintedAt = clock.monotonic();
       const before = served(entry);
-      await ifWanted(this.#hints.look(entry));
+      await ifWanted(this.#lookCoalescer.look(entry));
       this.expiries.announced(entry, name);
       if (before !== served(entry)) changed = true;
       else this.#schedule.by(entry, clock.monotonic() + againAfterHintMs);
@@ -258,7 +265,7 @@ export class Observer {
   ): Promise<Values> {
     const { reference } = entry;
     const key = picks ? `${entry.key}\n${picks.key}` : entry.key;
-    const held = fresh || picks ? undefined : this.#wave.get(entry);
+    const held = fresh || picks ? undefined : this.#decryptedValues.get(entry);
     if (held) {
       this.#audit.reused(reference, held, resource);
       return Promise.resolve({ state: "values", values: held });
@@ -290,15 +297,15 @@ export class Observer {
     reference: ParameterReference,
     lane: Lane,
     { namespace = "", resource = "", isWanted }: ReadFor = {},
-  ): Promise<{ state: "found"; sighted: Sighted } | Exclude<Read, { state: "found" }>> {
+  ): Promise<{ state: "found"; stamped: StampedValue } | Exclude<Read, { state: "found" }>> {
     const { reader } = this.#options;
     const options = { decrypt: true, lane, namespace, isWanted };
     const read = await reader.read(reference.identity, requestName(reference), options);
     if (!this.#entries.get(reference)) reader.forget(reference.identity, requestName(reference));
     this.#audit.read(reference, read, [resource]);
     if (read.state !== "found") return read;
-    const sighted = sightedIn(read.record);
-    return sighted ? { state: "found", sighted } : { state: "missing", reason: "VersionNotFound" };
+    const stamped = stampedIn(read.record);
+    return stamped ? { state: "found", stamped } : { state: "missing", reason: "VersionNotFound" };
   }
 
   /** What holds values takes a ticket of the bytes in flight. */
@@ -307,13 +314,13 @@ export class Observer {
   }
 
   /** Lets go of every value: the reconciles that they were read for are done. */
-  endWave(): void {
-    this.#wave.end();
+  dropValues(): void {
+    this.#decryptedValues.end();
   }
 
   /** How many values are held at the moment. */
   get valuesHeld(): number {
-    return this.#wave.size;
+    return this.#decryptedValues.size;
   }
 
   /** Sets no timer any more, and lets go of every value. */
@@ -321,7 +328,7 @@ export class Observer {
     this.#clockWatch.stop();
     this.#schedule.stop();
     this.expiries.stop();
-    this.#wave.end();
+    this.#decryptedValues.end();
   }
 
   /** The entry of a reference, or one that is not kept where nobody depends on it. */
@@ -345,7 +352,7 @@ export class Observer {
     if (this.#entries.size === 0) this.#clockWatch.stop();
     this.#schedule.drop(entry);
     this.expiries.drop(entry);
-    this.#wave.drop(entry);
+    this.#decryptedValues.drop(entry);
     this.#options.metrics.watchedParameters.set(this.#entries.size);
     this.#forget(entry);
   }
@@ -386,7 +393,7 @@ export class Observer {
     }
     const name = requestName(reference);
     const { reader, clock, missingGraceMs } = this.#options;
-    const ripe = isRipe(entry.spot, missingGraceMs, clock.monotonic(), isClaimed(entry, reference.name));
+    const ripe = isRipe(entry.state, missingGraceMs, clock.monotonic(), isClaimed(entry, reference.name));
     const read = ripe
       ? await reader.confirm(reference.identity, name, lane, { namespace, isWanted })
       : await reader.read(reference.identity, name, { decrypt: false, lane, namespace, isWanted });
@@ -394,7 +401,7 @@ export class Observer {
     if (isPassedThrough(reference.name)) this.#audit.read(reference, read, entry.dependents.keys());
     return this.#heard(entry, lane, async () => {
       await this.#take(entry, reference, read, { lane });
-      if (ripe && read.state === "missing") await this.#confirmer.settle(entry, entry.spot);
+      if (ripe && read.state === "missing") await this.#confirmer.settle(entry, entry.state);
     });
   }
 
@@ -430,8 +437,8 @@ export class Observer {
   }
 
   #notify(entry: Entry, lane: Lane, whom: readonly string[] = [...entry.dependents.keys()]): void {
-    const isWave = lane !== "event" || whom.length >= waveFrom;
-    for (const dependent of whom) this.#options.notify(dependent, isWave ? "bulk" : "event");
+    const isBulk = lane !== "event" || whom.length >= bulkFrom;
+    for (const dependent of whom) this.#options.notify(dependent, isBulk ? "bulk" : "event");
   }
 
   #at(): At {
@@ -468,16 +475,16 @@ export class Observer {
     }
     const wasLooked = entry.looked;
     this.#answered(entry);
-    const { spot } = entry;
+    const { state } = entry;
     if (read.state === "missing") {
-      miss(spot, read.reason, this.#at());
+      miss(state, read.reason, this.#at());
       return;
     }
-    const wasGone = spot.missing?.stage === "gone";
+    const wasGone = state.missing?.stage === "gone";
     const isBack =
       !wasLooked && entry.stored !== undefined && !isStoredByAll(entry, reference.name, entry.acting ?? []);
-    if (!wasLooked && isStoredByAll(entry, reference.name, entry.dependents.keys())) spot.about ??= describedBefore;
-    serve(spot, read.record, mayGoBack || reference.selector !== "" || isPassedThrough(reference.name), this.#at());
+    if (!wasLooked && isStoredByAll(entry, reference.name, entry.dependents.keys())) state.metadata ??= describedBefore;
+    serve(state, read.record, mayGoBack || reference.selector !== "" || isPassedThrough(reference.name), this.#at());
     if (wasGone || isBack) await this.expiries.before(entry, () => true, lane);
   }
 
@@ -498,7 +505,7 @@ export class Observer {
   ): Promise<Values> {
     const { reference } = entry;
     const { lane } = whom;
-    const values = new Map<string, Sighted>();
+    const values = new Map<string, StampedValue>();
     if (reference.kind === "path") {
       const listing = await this.#options.pathReader.list(reference, { decrypt: true, ...whom });
       const isTooLarge = listing.state === "failed" && listing.failure.reason === "TooLarge";
@@ -515,8 +522,8 @@ export class Observer {
         return isTooLarge ? { state: "failed", failure: listing.failure } : this.#unread(entry, listing.failure);
       }
       for (const [name, record] of listing.records) {
-        const sighted = sightedIn(record);
-        if (sighted && isCurrent(entry.members.get(name), sighted)) values.set(name, sighted);
+        const stamped = stampedIn(record);
+        if (stamped && isCurrent(entry.members.get(name), stamped)) values.set(name, stamped);
       }
     } else {
       const name = requestName(reference);
@@ -524,13 +531,13 @@ export class Observer {
       await this.#heard(entry, lane, () => this.#take(entry, reference, read, { lane, mayGoBack }));
       this.#audit.read(reference, read, askers);
       if (read.state === "failed") return this.#unread(entry, read.failure);
-      if (read.state === "found" && isCurrent(entry.spot, read.record)) {
-        const sighted = sightedIn(read.record);
-        if (sighted) values.set(reference.name, sighted);
+      if (read.state === "found" && isCurrent(entry.state, read.record)) {
+        const stamped = stampedIn(read.record);
+        if (stamped) values.set(reference.name, stamped);
       }
     }
     delete entry.unreadSince;
-    if (this.#entries.has(entry) && !whom.picks) this.#wave.hold(entry, values);
+    if (this.#entries.has(entry) && !whom.picks) this.#decryptedValues.hold(entry, values);
     return { state: "values", values };
   }
 }

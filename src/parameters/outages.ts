@@ -1,7 +1,7 @@
 import { AwsFailure, isAnswer, isSilence } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
-import type { Service } from "./quotas.ts";
+import type { Service } from "./quota-registry.ts";
 
 /** Milliseconds for which a service must have been silent, and calls that it must have left unanswered, to be down. */
 const downAfter = { ms: 30_000, calls: 3 };
@@ -26,7 +26,7 @@ interface Silence {
   calls: number;
   isDown: boolean;
   /** Whether it is being asked if this is the service's silence, and not one of some name. */
-  isDoubted: boolean;
+  isStale: boolean;
   timer: Timer | undefined;
 }
 
@@ -104,20 +104,20 @@ export class Outages {
       since: now,
       calls: 0,
       isDown: false,
-      isDoubted: false,
+      isStale: false,
       timer: undefined,
     };
     watched.silences.set(service, silence);
     silence.calls += 1;
-    if (silence.isDown || silence.isDoubted) return;
+    if (silence.isDown || silence.isStale) return;
     if (silence.calls < downAfter.calls || now - silence.since < downAfter.ms) return;
     void this.#confirm(watched, service, silence);
   }
 
   async #confirm(watched: Watched, service: Service, silence: Silence): Promise<void> {
-    silence.isDoubted = true;
+    silence.isStale = true;
     const isSilentToo = await this.#probe(watched, service);
-    silence.isDoubted = false;
+    silence.isStale = false;
     if (!isSilentToo || !this.#isCurrent(watched, service, silence)) return;
     silence.isDown = true;
     this.#probeLater(watched, service, silence);

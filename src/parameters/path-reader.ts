@@ -3,10 +3,10 @@ import { ByteBudget } from "../runtime/byte-budget.ts";
 import { Canceled, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
-import type { Lanes } from "./lanes.ts";
+import type { RateLimiters } from "./rate-limiters.ts";
 import type { ReadOptions } from "./reader.ts";
 import { isBelow, type PathReference, type Reference, referenceKey } from "./reference.ts";
-import type { Picks } from "./want.ts";
+import type { Picks } from "./subscription.ts";
 
 /** What a path holds: a listing is whole, or it is a failure. */
 export type Listing =
@@ -40,10 +40,10 @@ const inFlightAtMost = { all: 16 * 1_048_576, ofFlow: 4 * 1_048_576, beyond: 8 }
 export class PathReader {
   /** Bytes of values in flight. */
   readonly inFlight = new ByteBudget(inFlightAtMost);
-  readonly #lanes: Lanes;
+  readonly #lanes: RateLimiters;
   readonly #underWay = new Map<string, { lane: Lane; listing: Promise<Listing>; waiters: Waiters }>();
 
-  constructor(lanes: Lanes) {
+  constructor(lanes: RateLimiters) {
     this.#lanes = lanes;
   }
 

@@ -1,7 +1,7 @@
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import { backoff } from "../runtime/clock.ts";
 import { Heap } from "../runtime/heap.ts";
-import type { Entry } from "./entry.ts";
+import type { Entry } from "./cache-entry.ts";
 import { namesInACall } from "./reference.ts";
 
 /** One look at some entries of one identity; tells whether AWS could be heard at all. */
@@ -156,6 +156,6 @@ function takeDue(notes: Notes, now: number): Entry[] {
 
 /** How long before its instant an entry may be taken along, in milliseconds: a tenth of its interval. */
 function lookAheadMs(entry: Entry): number {
-  if (entry.spot.missing || entry.spot.doubt) return 0;
+  if (entry.state.missing || entry.state.staleAnswer) return 0;
   return entry.intervalMs / 10;
 }

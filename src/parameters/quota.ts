@@ -1,6 +1,6 @@
 import type { Clock } from "../runtime/clock.ts";
 import { Bucket } from "./bucket.ts";
-import { type Cut, cutBy, rateAfter } from "./pace.ts";
+import { type Cut, cutBy, rateAfter } from "./congestion-control.ts";
 
 /** The share of the quota that polls may take, at most. */
 export const pollShare = 0.25;

@@ -3,7 +3,7 @@ import type { Identity } from "../aws/identity.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
 import type { Audit, AuditEvent } from "../runtime/audit.ts";
 import type { Failure } from "../runtime/failure.ts";
-import type { Sighted } from "./entry.ts";
+import type { StampedValue } from "./cache-entry.ts";
 import type { Listing } from "./path-reader.ts";
 import type { Read } from "./reader.ts";
 import { memberSelector, type ParameterReference, type PathReference, type Reference } from "./reference.ts";
@@ -42,18 +42,18 @@ export class ReadAudit {
   }
 
   /** What was read before is given to one more resource; of a path, one event for each page that it came in. */
-  reused(reference: Reference, held: ReadonlyMap<string, Sighted>, resource: string): void {
+  reused(reference: Reference, held: ReadonlyMap<string, StampedValue>, resource: string): void {
     const about = { event: "reuse", resources: [resource], ...by(reference.identity) } as const;
     if (reference.kind === "path") {
       const selector = memberSelector(reference);
-      for (const requestId of new Set([...held.values()].map((sighted) => sighted.requestId))) {
+      for (const requestId of new Set([...held.values()].map((stamped) => stamped.requestId))) {
         this.#audit?.({ ...about, kind: "path", source: reference.path, selector, requestId });
       }
       return;
     }
     const { name: source, selector } = reference;
-    for (const sighted of held.values()) {
-      this.#audit?.({ ...about, kind: "parameter", source, selector, ...whichOf(sighted) });
+    for (const stamped of held.values()) {
+      this.#audit?.({ ...about, kind: "parameter", source, selector, ...whichOf(stamped) });
     }
   }
 }

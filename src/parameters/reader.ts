@@ -6,8 +6,8 @@ import { tryAgain } from "../aws/table.ts";
 import { Canceled, type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
-import { type Ask, Asks } from "./asks.ts";
-import type { Lanes } from "./lanes.ts";
+import { type PendingRead, PendingReads } from "./pending-reads.ts";
+import type { RateLimiters } from "./rate-limiters.ts";
 import { isPassedThrough, namesInACall } from "./reference.ts";
 
 /** What AWS said of one name. `missing` is AWS's word; whether it is believed is the observer's affair. */
@@ -35,9 +35,9 @@ export interface ReadOptions {
 class Mailbox {
   readonly identity: Identity;
   /** Asks with and without decryption wait apart: a poll must not use KMS. */
-  readonly waiting = { decrypted: new Asks(), plain: new Asks() };
+  readonly waiting = { decrypted: new PendingReads(), plain: new PendingReads() };
   /** Asks for poison names, each of which waits for a call of its own; by kind, then name. */
-  readonly alone = { decrypted: new Map<string, Ask>(), plain: new Map<string, Ask>() };
+  readonly alone = { decrypted: new Map<string, PendingRead>(), plain: new Map<string, PendingRead>() };
   /** Calls that wait for their turn, by kind and lane. */
   readonly calls = { decrypted: new Map<Lane, number>(), plain: new Map<Lane, number>() };
   /** Calls that wait or are under way. */
@@ -62,17 +62,17 @@ type Kind = "decrypted" | "plain";
 type Answer = { found: readonly ParameterRecord[]; invalid: readonly string[]; requestId?: string };
 
 /** Whose turn a call takes. */
-type For = Pick<Ask, "lane" | "namespace">;
+type For = Pick<PendingRead, "lane" | "namespace">;
 
 /**
  * Reads parameters in calls of ten names, formed when the quota grants a call and not before, so that what is asked
  * meanwhile travels along. Equal asks that wait are answered by one read.
  */
 export class Reader {
-  readonly #lanes: Lanes;
+  readonly #lanes: RateLimiters;
   readonly #mailboxes = new Map<string, Mailbox>();
 
-  constructor(lanes: Lanes) {
+  constructor(lanes: RateLimiters) {
     this.#lanes = lanes;
   }
 
@@ -96,12 +96,22 @@ export class Reader {
     const { promise: answer, resolve, reject } = Promise.withResolvers<Read>();
     const cancel = () => reject(new Canceled());
     const waiters = new Waiters(isWanted);
-    const ask: Ask = { name, decrypt, lane, asksWhy: !confirms, namespace, waiters, answer, resolve, cancel };
+    const pendingRead: PendingRead = {
+      name,
+      decrypt,
+      lane,
+      asksWhy: !confirms,
+      namespace,
+      waiters,
+      answer,
+      resolve,
+      cancel,
+    };
     if (mailbox.poison.has(name)) {
-      this.#sendAlone(mailbox, ask);
+      this.#sendAlone(mailbox, pendingRead);
     } else {
       const kind = decrypt ? "decrypted" : "plain";
-      mailbox.waiting[kind].add(ask, namespace);
+      mailbox.waiting[kind].add(pendingRead, namespace);
       this.#queueCalls(mailbox, kind, lane, namespace);
     }
     return answer;
@@ -150,7 +160,7 @@ export class Reader {
   }
 
   /** What waits already and will answer an ask as well: it goes by the more urgent of both lanes. */
-  #join(mailbox: Mailbox, name: string, options: ReadOptions): Ask | undefined {
+  #join(mailbox: Mailbox, name: string, options: ReadOptions): PendingRead | undefined {
     const { decrypt, lane, namespace = "", confirms = false } = options;
     const kinds: Kind[] = decrypt ? ["decrypted"] : confirms ? ["plain"] : ["decrypted", "plain"];
     for (const kind of kinds) {
@@ -159,10 +169,10 @@ export class Reader {
         if (moreUrgent(alone.lane, lane) !== alone.lane) this.#sendAlone(mailbox, Object.assign(alone, { lane }));
         return alone;
       }
-      const asks = mailbox.waiting[kind];
-      const waiting = asks.get(name);
+      const pendingReads = mailbox.waiting[kind];
+      const waiting = pendingReads.get(name);
       if (!waiting) continue;
-      if (asks.hurry(waiting, lane, namespace)) this.#queueCalls(mailbox, kind, lane, namespace);
+      if (pendingReads.hurry(waiting, lane, namespace)) this.#queueCalls(mailbox, kind, lane, namespace);
       return waiting;
     }
     return undefined;
@@ -182,24 +192,24 @@ export class Reader {
   }
 
   /** Takes what the next call asks for. A name that has turned out to be poison meanwhile gets a call of its own. */
-  #take(mailbox: Mailbox, kind: Kind, lane: Lane): Ask[] {
-    const batch: Ask[] = [];
+  #take(mailbox: Mailbox, kind: Kind, lane: Lane): PendingRead[] {
+    const batch: PendingRead[] = [];
     while (batch.length < namesInACall) {
-      const ask = mailbox.waiting[kind].take(lane);
-      if (!ask) break;
-      if (!ask.waiters.isWanted()) ask.cancel();
-      else if (mailbox.poison.has(ask.name)) this.#sendAlone(mailbox, ask);
-      else batch.push(ask);
+      const pendingRead = mailbox.waiting[kind].take(lane);
+      if (!pendingRead) break;
+      if (!pendingRead.waiters.isWanted()) pendingRead.cancel();
+      else if (mailbox.poison.has(pendingRead.name)) this.#sendAlone(mailbox, pendingRead);
+      else batch.push(pendingRead);
     }
     return batch;
   }
 
-  #sendAlone(mailbox: Mailbox, ask: Ask): void {
-    const alone = mailbox.alone[ask.decrypt ? "decrypted" : "plain"];
-    alone.set(ask.name, ask);
-    void this.#send(mailbox, ask, () => {
+  #sendAlone(mailbox: Mailbox, pendingRead: PendingRead): void {
+    const alone = mailbox.alone[pendingRead.decrypt ? "decrypted" : "plain"];
+    alone.set(pendingRead.name, pendingRead);
+    void this.#send(mailbox, pendingRead, () => {
       // One that was hurried has two calls, and the first answers it.
-      return alone.get(ask.name) === ask && alone.delete(ask.name) ? [ask] : [];
+      return alone.get(pendingRead.name) === pendingRead && alone.delete(pendingRead.name) ? [pendingRead] : [];
     });
   }
 
@@ -209,13 +219,17 @@ export class Reader {
    *
    * @param asks or what takes them, called when the call's turn has come
    */
-  async #send(mailbox: Mailbox, { lane, namespace }: For, asks: Ask[] | (() => Ask[])): Promise<void> {
+  async #send(
+    mailbox: Mailbox,
+    { lane, namespace }: For,
+    pendingReads: PendingRead[] | (() => PendingRead[]),
+  ): Promise<void> {
     const { identity } = mailbox;
-    let batch = Array.isArray(asks) ? asks : undefined;
+    let batch = Array.isArray(pendingReads) ? pendingReads : undefined;
     mailbox.open += 1;
     try {
       const call = () => {
-        batch = wanted(batch ?? (asks as () => Ask[])());
+        batch = wanted(batch ?? (pendingReads as () => PendingRead[])());
         if (batch.length === 0) return undefined;
         const names = batch.map(({ name }) => name);
         return identity.ssm.getParameters(names, { decrypt: batch[0]!.decrypt });
@@ -224,7 +238,7 @@ export class Reader {
       if (answer) await this.#answered(mailbox, batch!, answer);
     } catch (error) {
       // A call that was refused before its turn, at a stop, has taken nothing yet.
-      batch ??= (asks as () => Ask[])();
+      batch ??= (pendingReads as () => PendingRead[])();
       await this.#failed(mailbox, batch, asFailure(error));
     } finally {
       mailbox.open -= 1;
@@ -236,29 +250,30 @@ export class Reader {
     if (mailbox.isEmpty) this.#mailboxes.delete(mailbox.identity.key);
   }
 
-  async #answered(mailbox: Mailbox, batch: Ask[], { found, invalid, requestId }: Answer): Promise<void> {
-    const unanswered: Ask[] = [];
-    for (const ask of batch) {
-      const record = recordFor(ask.name, batch, { found, invalid });
-      mailbox.poison.delete(ask.name);
-      mailbox.suspects.delete(ask.name);
+  async #answered(mailbox: Mailbox, batch: PendingRead[], { found, invalid, requestId }: Answer): Promise<void> {
+    const unanswered: PendingRead[] = [];
+    for (const pendingRead of batch) {
+      const record = recordFor(pendingRead.name, batch, { found, invalid });
+      mailbox.poison.delete(pendingRead.name);
+      mailbox.suspects.delete(pendingRead.name);
       if (!record) {
-        unanswered.push(ask);
+        unanswered.push(pendingRead);
         continue;
       }
-      mailbox.missing.delete(ask.name);
-      ask.resolve({ state: "found", record });
+      mailbox.missing.delete(pendingRead.name);
+      pendingRead.resolve({ state: "found", record });
     }
     await Promise.all(
-      unanswered.map(async (ask) => {
+      unanswered.map(async (pendingRead) => {
         // A second opinion is AWS's word or none: an answer that leaves the name out says nothing of it.
-        if (ask.asksWhy || invalid.includes(ask.name)) return this.#findOut(mailbox, ask, requestId);
-        ask.resolve({ state: "failed", failure: notAsked(mailbox.identity, ask.name) });
+        if (pendingRead.asksWhy || invalid.includes(pendingRead.name))
+          return this.#findOut(mailbox, pendingRead, requestId);
+        pendingRead.resolve({ state: "failed", failure: notAsked(mailbox.identity, pendingRead.name) });
       }),
     );
   }
 
-  async #failed(mailbox: Mailbox, batch: Ask[], failure: Failure): Promise<void> {
+  async #failed(mailbox: Mailbox, batch: PendingRead[], failure: Failure): Promise<void> {
     const names = batch.map(({ name }) => name);
     const scope = scopeOf(failure);
     const isAgain = names.every((name) => mailbox.suspects.has(name));
@@ -266,7 +281,7 @@ export class Reader {
     const mayBeOneName =
       isTooLong(failure) || (scope === "server" ? isAgain : scope === "call" && failure.next !== "retry");
     if (!mayBeOneName) {
-      for (const ask of batch) ask.resolve({ state: "failed", failure });
+      for (const pendingRead of batch) pendingRead.resolve({ state: "failed", failure });
     } else if (batch.length === 1) {
       mailbox.poison.add(names[0]!);
       batch[0]!.resolve({ state: "failed", failure });
@@ -276,7 +291,7 @@ export class Reader {
       const halves = [batch.slice(0, middle), batch.slice(middle)];
       await Promise.all(
         halves.map((half) => {
-          const lane = half.map((ask) => ask.lane).reduce(moreUrgent);
+          const lane = half.map((pendingRead) => pendingRead.lane).reduce(moreUrgent);
           return this.#send(mailbox, { lane, namespace: half[0]!.namespace }, half);
         }),
       );
@@ -284,23 +299,23 @@ export class Reader {
   }
 
   /** GetParameters calls a name invalid without saying why; GetParameter says, and it is remembered. */
-  async #findOut(mailbox: Mailbox, ask: Ask, requestId: string | undefined): Promise<void> {
+  async #findOut(mailbox: Mailbox, pendingRead: PendingRead, requestId: string | undefined): Promise<void> {
     const { identity } = mailbox;
-    const known = ask.asksWhy ? mailbox.missing.get(ask.name) : "ParameterNotFound";
-    if (known) return ask.resolve({ state: "missing", reason: known, requestId });
-    const turn = { namespace: ask.namespace, isWanted: ask.waiters.isWanted };
+    const known = pendingRead.asksWhy ? mailbox.missing.get(pendingRead.name) : "ParameterNotFound";
+    if (known) return pendingRead.resolve({ state: "missing", reason: known, requestId });
+    const turn = { namespace: pendingRead.namespace, isWanted: pendingRead.waiters.isWanted };
     const get = (decrypt: boolean) =>
-      this.#lanes.run(identity, ask.lane, () => identity.ssm.getParameter(ask.name, { decrypt }), turn);
+      this.#lanes.run(identity, pendingRead.lane, () => identity.ssm.getParameter(pendingRead.name, { decrypt }), turn);
     try {
-      await get(isPassedThrough(ask.name));
+      await get(isPassedThrough(pendingRead.name));
       // It came into being between the two calls.
-      const record = await get(ask.decrypt);
-      ask.resolve(foundAs(mailbox.identity, ask.name, record!));
+      const record = await get(pendingRead.decrypt);
+      pendingRead.resolve(foundAs(mailbox.identity, pendingRead.name, record!));
     } catch (error) {
-      if (error instanceof Canceled) return ask.cancel();
+      if (error instanceof Canceled) return pendingRead.cancel();
       const read = notFoundOrFailed(error);
-      if (read.state === "missing") mailbox.missing.set(ask.name, read.reason);
-      ask.resolve(read.state === "missing" ? { ...read, requestId } : read);
+      if (read.state === "missing") mailbox.missing.set(pendingRead.name, read.reason);
+      pendingRead.resolve(read.state === "missing" ? { ...read, requestId } : read);
     }
   }
 }
@@ -317,10 +332,10 @@ function notAsked({ region }: Identity, name: string): Failure {
 }
 
 /** Those that somebody still wants; whoever waits for another is told. */
-function wanted(asks: readonly Ask[]): Ask[] {
-  return asks.filter((ask) => {
-    const isWanted = ask.waiters.isWanted();
-    if (!isWanted) ask.cancel();
+function wanted(pendingReads: readonly PendingRead[]): PendingRead[] {
+  return pendingReads.filter((pendingRead) => {
+    const isWanted = pendingRead.waiters.isWanted();
+    if (!isWanted) pendingRead.cancel();
     return isWanted;
   });
 }
@@ -332,12 +347,13 @@ function wanted(asks: readonly Ask[]): Ask[] {
  */
 function recordFor(
   name: string,
-  batch: readonly Ask[],
+  batch: readonly PendingRead[],
   { found, invalid }: Pick<Answer, "found" | "invalid">,
 ): ParameterRecord | undefined {
   const fitting = found.filter((one) => isAnswerTo(name, one));
   if (name.startsWith("arn:")) return fitting[0];
-  const isByArn = ({ arn, selector = "" }: ParameterRecord) => batch.some((ask) => ask.name === arn + selector);
+  const isByArn = ({ arn, selector = "" }: ParameterRecord) =>
+    batch.some((pendingRead) => pendingRead.name === arn + selector);
   return fitting.find((one) => !isByArn(one)) ?? (invalid.includes(name) ? undefined : fitting[0]);
 }
 

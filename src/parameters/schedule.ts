@@ -1,5 +1,5 @@
 import type { Clock, Random } from "../runtime/clock.ts";
-import { doubtedMs, type Entry } from "./entry.ts";
+import { type Entry, staleAnswerMs } from "./cache-entry.ts";
 import { Intervals, type IntervalsOptions } from "./intervals.ts";
 import { type Look, Poller } from "./poller.ts";
 import { atStake } from "./stored.ts";
@@ -56,13 +56,13 @@ export class Schedule {
     let at = isPlanned ? entry.dueAt : now + interval;
     // What AWS refuses to tell is no sooner told for being asked again.
     const isRefused = entry.failure !== undefined && entry.failure.next !== "retry";
-    for (const { spot, isClaimed } of isRefused ? [] : atStake(entry)) {
-      const { missing, doubt } = spot;
+    for (const { state, isClaimed } of isRefused ? [] : atStake(entry)) {
+      const { missing, staleAnswer } = state;
       const isSuspect = missing?.stage === "suspect" || (isClaimed && missing?.stage === "absent");
       if (isSuspect) at = Math.min(at, next(now, missing.since + missingGraceMs));
-      if (!doubt) continue;
-      const again = doubt.times > 1 ? askAgainMs.later : askAgainMs.first;
-      at = Math.min(at, now + again, next(now, doubt.since + doubtedMs));
+      if (!staleAnswer) continue;
+      const again = staleAnswer.times > 1 ? askAgainMs.later : askAgainMs.first;
+      at = Math.min(at, now + again, next(now, staleAnswer.since + staleAnswerMs));
     }
     if (at === entry.dueAt) return;
     entry.dueAt = at;

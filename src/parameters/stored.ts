@@ -1,13 +1,13 @@
-import { SmallMap } from "../runtime/small-map.ts";
-import { type Entry, isEqual, type Sight, type Spot, type Stored } from "./entry.ts";
+import { OneOrManyMap } from "../runtime/one-or-many-map.ts";
+import { type Entry, isEqual, type ParameterState, type Stored, type VersionStamp } from "./cache-entry.ts";
 
 /** Members of one path that are remembered for statuses alone, at most: what a status says costs no more than that. */
 const claimedAtMost = 1_000;
 
 /** The version of a parameter, or of a member of a path, that a status tells of. */
-export function stampIn(stored: Stored | undefined, name: string): Sight | undefined {
+export function stampIn(stored: Stored | undefined, name: string): VersionStamp | undefined {
   if (stored === undefined || stored === "left") return undefined;
-  return stored instanceof Map ? stored.get(name) : (stored as Sight);
+  return stored instanceof Map ? stored.get(name) : (stored as VersionStamp);
 }
 
 /**
@@ -17,13 +17,13 @@ export function stampIn(stored: Stored | undefined, name: string): Sight | undef
  * @returns names of a path's members that AWS has not shown to this process
  */
 export function remember(entry: Entry, dependent: string, stored: Stored | undefined): string[] {
-  const { reference, looked, spot } = entry;
+  const { reference, looked, state } = entry;
   if (stored === undefined) {
     forgetStored(entry, dependent);
     return [];
   }
   const keep = () => {
-    entry.stored ??= new SmallMap();
+    entry.stored ??= new OneOrManyMap();
     entry.stored.set(dependent, stored);
   };
   if (!looked) {
@@ -31,7 +31,7 @@ export function remember(entry: Entry, dependent: string, stored: Stored | undef
     return [];
   }
   if (reference.kind === "parameter") {
-    const isMissed = spot.missing !== undefined && spot.sight === undefined && stored !== "left";
+    const isMissed = state.missing !== undefined && state.stamp === undefined && stored !== "left";
     if (isMissed) keep();
     else forgetStored(entry, dependent);
     return [];
@@ -54,23 +54,23 @@ export function forgetStored(entry: Entry, dependent: string): void {
 
 /** Lets go of what an answer of AWS has made needless. */
 export function forgetAnswered(entry: Entry): void {
-  const { reference, stored, spot, claimed } = entry;
+  const { reference, stored, state, claimed } = entry;
   if (!stored) return;
   if (reference.kind === "path") {
     if (!claimed) delete entry.stored;
-  } else if (!spot.missing || spot.sight) {
+  } else if (!state.missing || state.stamp) {
     delete entry.stored;
   }
 }
 
 /** The member of a path that only statuses tell of, made where there is none; undefined where there are too many. */
-export function claim(entry: Entry, name: string): Spot | undefined {
+export function claim(entry: Entry, name: string): ParameterState | undefined {
   entry.claimed ??= new Map();
   const known = entry.claimed.get(name);
   if (known || entry.claimed.size >= claimedAtMost) return known;
-  const spot: Spot = {};
-  entry.claimed.set(name, spot);
-  return spot;
+  const state: ParameterState = {};
+  entry.claimed.set(name, state);
+  return state;
 }
 
 /** Whether a dependent's status says that a parameter, or a member of a path, was there. */
@@ -98,26 +98,26 @@ export function differing(entry: Entry): string[] {
   return found;
 }
 
-function differs({ reference, spot, members }: Entry, stored: Stored): boolean {
-  const isThere = ({ sight, missing }: Spot) => sight !== undefined && !missing;
-  if (stored === "left") return isThere(spot);
-  if (reference.kind === "parameter") return !isThere(spot) || !isEqual(stored as Sight, spot.sight!);
-  const stamps = stored as ReadonlyMap<string, Sight>;
+function differs({ reference, state, members }: Entry, stored: Stored): boolean {
+  const isThere = ({ stamp, missing }: ParameterState) => stamp !== undefined && !missing;
+  if (stored === "left") return isThere(state);
+  if (reference.kind === "parameter") return !isThere(state) || !isEqual(stored as VersionStamp, state.stamp!);
+  const stamps = stored as ReadonlyMap<string, VersionStamp>;
   let there = 0;
   for (const [name, member] of members) {
     if (!isThere(member)) continue;
     const stamp = stamps.get(name);
-    if (!stamp || !isEqual(stamp, member.sight!)) return true;
+    if (!stamp || !isEqual(stamp, member.stamp!)) return true;
     there += 1;
   }
   return there !== stamps.size;
 }
 
 /** Everything of an entry that AWS has served, or that a status says was there. */
-export function* atStake(entry: Entry): Iterable<{ spot: Spot; isClaimed: boolean }> {
-  const { reference, spot, members, claimed } = entry;
-  if (spot.sight) yield { spot, isClaimed: false };
-  else if (reference.kind === "parameter" && isClaimed(entry, reference.name)) yield { spot, isClaimed: true };
-  for (const member of members.values()) if (member.sight) yield { spot: member, isClaimed: false };
-  for (const member of claimed?.values() ?? []) yield { spot: member, isClaimed: true };
+export function* atStake(entry: Entry): Iterable<{ state: ParameterState; isClaimed: boolean }> {
+  const { reference, state, members, claimed } = entry;
+  if (state.stamp) yield { state, isClaimed: false };
+  else if (reference.kind === "parameter" && isClaimed(entry, reference.name)) yield { state, isClaimed: true };
+  for (const member of members.values()) if (member.stamp) yield { state: member, isClaimed: false };
+  for (const member of claimed?.values() ?? []) yield { state: member, isClaimed: true };
 }

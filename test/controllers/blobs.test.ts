@@ -3,9 +3,9 @@ import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
 import { uncanceled } from "../../src/controllers/syncedsecret/attempt.ts";
 import { openBlobs } from "../../src/controllers/syncedsecret/blobs.ts";
-import type { Gathered } from "../../src/controllers/syncedsecret/gathered.ts";
+import type { Snapshot } from "../../src/controllers/syncedsecret/snapshot.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import type { Lanes } from "../../src/parameters/lanes.ts";
+import type { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
 
 const silence = new AwsFailure({ reason: "Unreachable", next: "retry", code: "TimeoutError", message: "silent" });
@@ -27,7 +27,7 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
       },
     }) as unknown as Identity;
   const home = identity("eu-west-1");
-  const gathered = {
+  const snapshot = {
     granted: { identity: home, standIns: standIns.map((region) => ({ region, identity: identity(region) })) },
     lane: "bulk",
     attempt: uncanceled("bulk"),
@@ -36,9 +36,9 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
     plan: {
       entries: [{ kind: "blob", key: "A", label: "data[0] (A)", blob: { ciphertext: "AQID", keyId } }],
     },
-  } as unknown as Gathered;
+  } as unknown as Snapshot;
   const way = {
-    lanes: { run: (_: unknown, __: unknown, call: () => unknown) => call() } as unknown as Lanes,
+    lanes: { run: (_: unknown, __: unknown, call: () => unknown) => call() } as unknown as RateLimiters,
     audit: undefined,
     metrics: new Metrics(),
     outages: {
@@ -48,7 +48,7 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
   const mend = () => {
     isDown = false;
   };
-  return { open: () => openBlobs(gathered, way), asked, mend };
+  return { open: () => openBlobs(snapshot, way), asked, mend };
 }
 
 describe("a blob, while KMS is down at home", () => {

@@ -39,7 +39,7 @@ it("a connection whose home does not answer waits for the first region that does
     connections,
     quotas: { set: () => false, remove: nothing },
     stretch: () => 1,
-    sightOf: nothing,
+    stampOf: nothing,
     limited: nothing,
     events: { resolved: nothing, joined: nothing, left: nothing, removed: nothing, condition: nothing },
     outages: { watch: nothing, unwatch: nothing, isDown: () => false },

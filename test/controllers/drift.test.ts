@@ -75,13 +75,16 @@ describe("a Secret of ours is put back", () => {
     expect((await world.secret("labeldown"))!.metadata.labels).toMatchObject({ "keyferry.io/synced-secret": "true" });
   });
 
-  it.each(["keyferry.io/revision", "keyferry.io/keys", "team"])("after its annotation %s was removed", async (key) => {
-    const name = `ann-${key.replace("keyferry.io/", "")}`;
-    await settled(name, { target: { annotations: { team: "shop" } } });
-    await world.kubectl(["annotate", "secret", name, `${key}-`]);
-    await world.sync();
-    expect((await world.secret(name))!.metadata.annotations).toHaveProperty([key]);
-  });
+  it.each(["keyferry.io/revision", "keyferry.io/key-digest", "team"])(
+    "after its annotation %s was removed",
+    async (key) => {
+      const name = `ann-${key.replace("keyferry.io/", "")}`;
+      await settled(name, { target: { annotations: { team: "shop" } } });
+      await world.kubectl(["annotate", "secret", name, `${key}-`]);
+      await world.sync();
+      expect((await world.secret(name))!.metadata.annotations).toHaveProperty([key]);
+    },
+  );
 
   it("after its owner reference was taken away", async () => {
     await settled("owner");

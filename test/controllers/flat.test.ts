@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Doubts } from "../../src/controllers/doubts.ts";
-import { Overlay } from "../../src/controllers/overlay.ts";
+import { MutationCache } from "../../src/controllers/mutation-cache.ts";
+import { StaleKeys } from "../../src/controllers/stale-keys.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { FakeClock } from "../support/clock.ts";
 import { heldBytes, heldStrings } from "../support/heap.ts";
@@ -15,7 +15,7 @@ const megabyte = 2 ** 20;
 describe("what nobody asks for any more", () => {
   it("is a doubt no longer after an hour, and is not kept", async () => {
     const clock = new FakeClock();
-    const doubts = new Doubts(clock);
+    const doubts = new StaleKeys(clock);
     doubts.add("ns/asked");
     doubts.add("ns/forgotten");
     expect([doubts.take("ns/asked"), doubts.take("ns/asked")]).toEqual([true, false]);
@@ -33,7 +33,7 @@ describe("what nobody asks for any more", () => {
 
   it("is no note of a write that the watch never showed", async () => {
     const clock = new FakeClock();
-    const overlay = new Overlay<string>(clock);
+    const overlay = new MutationCache<string>(clock);
     const note = (key: string) => {
       overlay.begin(key, undefined);
       overlay.note(key, `${key} written`, "1", undefined);

@@ -35,7 +35,7 @@ async function copied(name: string, data: object): Promise<Ssa> {
 /** Until managedFields, which count in seconds, can tell two applies apart. */
 const anotherSecond = () => new Promise<void>((resolve) => setTimeout(resolve, 1_100));
 
-const notes = async (name: string) => {
+const sourcesMetadata = async (name: string) => {
   await world.engine.recorder.flush();
   const list = JSON.parse(await world.kubectl(["get", "events.v1.events.k8s.io", "-o", "json"])) as {
     items: { regarding: { name: string }; reason: string; note: string }[];
@@ -115,7 +115,7 @@ describe("an apply under the operator's field manager that it did not make is da
     await forge(name, await copied(name, { A: b64("forged") }));
     await world.sync();
     expect(await world.data(name)).toEqual({ A: "a" });
-    expect(await notes(name)).toEqual([
+    expect(await sourcesMetadata(name)).toEqual([
       `Repaired: Secret ${name} was edited by an apply of somebody else as field manager keyferry, and has been put back`,
     ]);
     aws.resetCalls();
@@ -131,7 +131,7 @@ describe("an apply under the operator's field manager that it did not make is da
     const { keysDigest } = await import("../../src/controllers/syncedsecret/revision.ts");
     const forged = await copied("more", { A: b64("forged"), Z: b64("z") });
     Object.assign((forged.metadata as { annotations: object }).annotations, {
-      "keyferry.io/keys": keysDigest(["A", "Z"]),
+      "keyferry.io/key-digest": keysDigest(["A", "Z"]),
     });
     await forge("more", forged);
     await world.sync();
@@ -279,7 +279,7 @@ it("a key that somebody has added to a Secret of ours stays, and the event of a 
   await world.kubectl(["patch", "secret", "added", "--type=merge", "-p", JSON.stringify(patch)]);
   await world.sync();
   expect(await world.data("added")).toEqual({ A: "a", THEIRS: "t" });
-  expect(await notes("added")).toEqual([
+  expect(await sourcesMetadata("added")).toEqual([
     "Repaired: Secret added was edited by kubectl-patch, and has been put back; keys that others have added stay: THEIRS",
   ]);
 });

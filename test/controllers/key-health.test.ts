@@ -1,7 +1,7 @@
 import { SQS } from "@aws-sdk/client-sqs";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
-import { keysInUse } from "../../src/controllers/syncedsecret/keys.ts";
+import { keysInUse } from "../../src/controllers/syncedsecret/key-conditions.ts";
 import type { Outcome } from "../../src/controllers/syncedsecret/outcome.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { importMaterial } from "../support/import-material.ts";
@@ -275,6 +275,6 @@ it("keys in use are those of the blobs that were opened, and of SecureStrings th
   const sources = [{ keyId: "alias/aws/ssm" }, { keyId: "alias/shop" }, {}];
   expect(inUse([], { sources })).toEqual(["alias/shop"]);
   const told = { label: "", name: "/a", selector: "", hasExpired: false, keyId: arn("4") };
-  const notes = { sources: [told], isStored: false };
-  expect(inUse([], { sources: [{}] }, { ...failed, notes }), "before a status has it").toEqual([arn("4")]);
+  const sourcesMetadata = { sources: [told], isStored: false };
+  expect(inUse([], { sources: [{}] }, { ...failed, sourcesMetadata }), "before a status has it").toEqual([arn("4")]);
 });

@@ -177,8 +177,8 @@ describe("keyferry render", () => {
   it("leaves out what carries a uid that the manifest does not have, and writes it where it has one", async () => {
     const data = [{ key: "DB", parameter: { name: "/shop/db" } }];
     const names = {
-      Owner: ["keyferry.io/keys", "keyferry.io/revision"],
-      Orphan: ["keyferry.io/keys", "keyferry.io/revision"],
+      Owner: ["keyferry.io/key-digest", "keyferry.io/revision"],
+      Orphan: ["keyferry.io/key-digest", "keyferry.io/revision"],
       Merge: [],
     };
     for (const [creationPolicy, annotations] of Object.entries(names)) {

@@ -165,10 +165,11 @@ describe("an event", () => {
 
 it("says that the connection's own region answers again only where something was made by it", () => {
   const elsewhere = sum(current({ failedOver: "parameters were read in eu-central-1" })).status;
-  const notes = (outcome: SummarizeInput["outcome"]) => sum(outcome, elsewhere).events.map(({ note }) => note);
-  expect(notes(current())).toEqual([expect.stringContaining("answers again")]);
-  expect(notes({ kind: "suspended" })).toEqual([]);
-  expect(notes(failed([failure("ConnectionNotReady", "wait")]))).toEqual(["ConnectionNotReady happened"]);
+  const sourcesMetadata = (outcome: SummarizeInput["outcome"]) =>
+    sum(outcome, elsewhere).events.map(({ note }) => note);
+  expect(sourcesMetadata(current())).toEqual([expect.stringContaining("answers again")]);
+  expect(sourcesMetadata({ kind: "suspended" })).toEqual([]);
+  expect(sourcesMetadata(failed([failure("ConnectionNotReady", "wait")]))).toEqual(["ConnectionNotReady happened"]);
 });
 
 it("for any outcome, has one Ready, never Stalled and Reconciling at once, and settles: the same again changes nothing", () => {

@@ -5,7 +5,7 @@ import { allowsNamespace } from "../../src/controllers/connection/resolve.ts";
 import { assess } from "../../src/controllers/syncedsecret/assess.ts";
 import { type Grant, plan } from "../../src/controllers/syncedsecret/plan.ts";
 import { clusterAWSConnections } from "../../src/kube/resource.ts";
-import { newEntry } from "../../src/parameters/entry.ts";
+import { newEntry } from "../../src/parameters/cache-entry.ts";
 import { referenceKey } from "../../src/parameters/reference.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { one, refused, steady } from "./trials.ts";
@@ -238,7 +238,7 @@ describe("names that lie inside are read:", () => {
     const entry = newEntry(reference, referenceKey(reference));
     entry.looked = true;
     for (const name of ["/shop/a", "/shopping/b", "/shop/../stock"]) {
-      entry.members.set(name, { sight: { version: 1, modified: 0 } });
+      entry.members.set(name, { stamp: { version: 1, modified: 0 } });
     }
     const { problems, sources } = assess(planned, () => entry, grant, "shop", "Retain");
     expect(problems).toMatchObject([{ reason: "NotAllowed" }]);

@@ -57,7 +57,7 @@ describe("of a Secret that others have written 250 KB of metadata into, next to 
     ],
     [
       "the list of kept keys, overwritten",
-      (at) => ({ annotations: { "keyferry.io/kept": String(at).padEnd(250_000, "x") } }),
+      (at) => ({ annotations: { "keyferry.io/retained-keys": String(at).padEnd(250_000, "x") } }),
     ],
     ["labels", (at) => ({ labels: { "keyferry.io/synced-secret": "true", ...set(many(at)) } })],
     ["owner references", (at) => ({ ownerReferences: Array.from({ length: 400 }, (_, i) => owner(at, i)) })],

@@ -132,7 +132,7 @@ describe("a release that writes revisions in another format", () => {
     await world.pass(20 * minute, 20);
     expect(await world.data("path")).toEqual({ a: "of /up/path/a" });
     const secret = await world.secret("path");
-    expect(secret?.metadata.annotations?.[annotations.kept]).toBeUndefined();
+    expect(secret?.metadata.annotations?.[annotations.retainedKeys]).toBeUndefined();
     expect(await formatOf("path")).toBe("2");
   });
 

@@ -24,7 +24,7 @@ import {
 } from "../../src/kube/resource.ts";
 import { Store } from "../../src/kube/store.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import type { Place } from "../../src/parameters/quotas.ts";
+import type { QuotaScope } from "../../src/parameters/quota-registry.ts";
 import { auditLines } from "../../src/runtime/audit.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { type Emulator, startEmulator } from "../aws/emulator.ts";
@@ -293,8 +293,8 @@ export class World {
   }
 
   /** The quotas in use. */
-  get quotas(): Iterable<Place> {
-    return this.engine.quotas.places();
+  get quotas(): Iterable<QuotaScope> {
+    return this.engine.quotas.scopes();
   }
 
   /** Has AWS's own addresses lead to the emulator meanwhile: a namespaced connection cannot name an endpoint. */

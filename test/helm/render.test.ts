@@ -216,7 +216,7 @@ describe("the objects", () => {
         },
       },
       priorityClassName: "system-cluster-critical",
-      imagePullSecrets: [{ name: "mirror" }],
+      imagePullSecrets: [{ name: "watchCache" }],
     };
     const extraEnv = [
       { name: "HTTPS_PROXY", value: "http://proxy:3128" },

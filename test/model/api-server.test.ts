@@ -7,8 +7,8 @@ import {
   applySecret,
   deleteSecret,
   type Expected,
+  removeFields,
   type SecretIntent,
-  sweepSecret,
   type Written,
 } from "../../src/kube/secret.ts";
 import { sharedCluster } from "../cluster/shared.ts";
@@ -122,7 +122,7 @@ const remove =
 const sweep =
   (manager: string): Request =>
   async ({ client }, namespace, last) => {
-    const result = await sweepSecret(client, namespace, "checkout", last!, manager);
+    const result = await removeFields(client, namespace, "checkout", last!, manager);
     return result.outcome === "written" ? result : result.outcome;
   };
 

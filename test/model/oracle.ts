@@ -102,7 +102,9 @@ export class Oracle {
     // A Secret that was deleted cannot be made again of what has gone.
     if (mayMiss && !secret && (policy === "DeleteSecret" || ready?.status === "False")) return;
     // Keys that nobody can vouch for are kept, and the Secret says which.
-    const keeps = Object.keys(secret?.metadata.annotations ?? {}).some((one) => one.startsWith("keyferry.io/kept"));
+    const keeps = Object.keys(secret?.metadata.annotations ?? {}).some((one) =>
+      one.startsWith("keyferry.io/retained-keys"),
+    );
     // Its own status may say that a lost member had expired: then whenExpired applies, which is Retain here.
     const mayBeExpired = hasLost && ready?.reason === "Expired";
     const isFine = ready?.status === "True" || mayBeExpired || ((mayMiss || keeps) && ready?.reason === "SourceGone");

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
 import type { Reference } from "../../src/parameters/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
-import { type ObserverRig, observerRig, parameterOf, pathOf, want } from "../support/observer.ts";
+import { type ObserverRig, observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";
 
 const minute = 60_000;
 const account = "123456789012";
@@ -24,7 +24,7 @@ const announce = async (name: string, from = account): Promise<readonly string[]
 /** Has `ns/<name of the parameter>` depend on each, looks at all, and forgets the calls. */
 async function observe(...references: Reference[]): Promise<void> {
   const { observer, aws } = rig;
-  for (const [i, reference] of references.entries()) observer.depend(`ns/${i}`, [want(reference)]);
+  for (const [i, reference] of references.entries()) observer.depend(`ns/${i}`, [subscription(reference)]);
   await observer.look(references, "bulk");
   aws.calls.length = 0;
 }
@@ -99,7 +99,7 @@ describe("an announced change", () => {
     await rig.clock.advance(1_000);
     await Promise.all(all);
     expect(rig.aws.calls.length).toBeLessThanOrEqual(5);
-    expect(rig.observer.entry(parameter("/a"))!.spot.sight?.version).toBe(51);
+    expect(rig.observer.entry(parameter("/a"))!.state.stamp?.version).toBe(51);
   });
 
   it("that comes while a look is under way leads to one more look, which began after it", async () => {
@@ -145,7 +145,7 @@ describe("an announced change", () => {
 
   it("of what has many dependants is a wave, which must not keep a person waiting", async () => {
     rig.aws.put("/a", "1");
-    for (let i = 0; i < 20; i++) rig.observer.depend(`ns/${i}`, [want(parameter("/a"))]);
+    for (let i = 0; i < 20; i++) rig.observer.depend(`ns/${i}`, [subscription(parameter("/a"))]);
     await rig.observer.look([parameter("/a")], "bulk");
     rig.aws.put("/a", "2");
     expect(await announce("/a")).toHaveLength(20);
@@ -260,7 +260,7 @@ describe("polls of what is announced", () => {
     rig.aws.delete("/a");
     await announce("/a");
     await rig.clock.advance(20 * minute);
-    expect(rig.observer.entry(parameter("/a"))!.spot.missing?.stage).toBe("gone");
+    expect(rig.observer.entry(parameter("/a"))!.state.missing?.stage).toBe("gone");
     rig.aws.fault = () => {
       throw new Failure("AccessDenied", "wait", "denied");
     };
@@ -273,7 +273,7 @@ describe("polls of what is announced", () => {
 describe("a wave", () => {
   it("of 1,000 dependants costs one look, one decrypting read and 1,000 notifications, and no value outlives it", async () => {
     rig.aws.put("/a", "1");
-    for (let i = 0; i < 1_000; i++) rig.observer.depend(`ns${i}/s`, [want(parameter("/a"))]);
+    for (let i = 0; i < 1_000; i++) rig.observer.depend(`ns${i}/s`, [subscription(parameter("/a"))]);
     await rig.observer.look([parameter("/a")], "bulk");
     rig.aws.calls.length = 0;
     rig.aws.put("/a", "2");
@@ -290,7 +290,7 @@ describe("a wave", () => {
     expect(rig.aws.calls.map(({ decrypt }) => decrypt)).toEqual([false, true]);
     expect(rig.told).toHaveLength(1_000);
     expect(rig.observer.valuesHeld).toBe(1);
-    rig.observer.endWave();
+    rig.observer.dropValues();
     expect(rig.observer.valuesHeld).toBe(0);
   });
 });

@@ -3,8 +3,8 @@ import type { Reference } from "../../src/parameters/reference.ts";
 import type { Random } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { heldOf } from "../support/garbage.ts";
-import { claim } from "../support/lanes.ts";
-import { type ObserverRig, observerRig, parameterOf, pathOf, want } from "../support/observer.ts";
+import { type ObserverRig, observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";
+import { claim } from "../support/rate-limiters.ts";
 import { seeded, throttled } from "../support/service.ts";
 
 const minute = 60_000;
@@ -31,7 +31,7 @@ async function churn({ aws, clock, observer, quotas }: ObserverRig, random: Rand
     const dependent = `ns${Math.floor(random() * 5)}/s${Math.floor(random() * 30)}`;
     if (random() < 0.4) aws.put(name, String(i));
     if (random() < 0.1) aws.delete(name);
-    if (random() < 0.6) observer.depend(dependent, [want(reference, minute)]);
+    if (random() < 0.6) observer.depend(dependent, [subscription(reference, minute)]);
     const entry = observer.entry(reference);
     if (entry) objects.push(new WeakRef(entry));
     if (random() < 0.3) observer.depend(dependent, []);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { isExpired } from "../../src/parameters/entry.ts";
+import { isExpired } from "../../src/parameters/cache-entry.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import type { FakeClock } from "../support/clock.ts";
-import { type ObserverRig, observerRig, parameterOf, want } from "../support/observer.ts";
+import { type ObserverRig, observerRig, parameterOf, subscription } from "../support/observer.ts";
 
 const second = 1_000;
 const minute = 60_000;
@@ -30,9 +30,9 @@ async function scene(actsOnExpiry = false): Promise<Scene> {
   const identity = rig.aws.identity();
   const reference = parameterOf(identity, "/a");
   rig.aws.put("/a", "1");
-  rig.observer.depend("ns/one", [{ ...want(reference), actsOnExpiry }]);
-  const spot = () => rig.observer.entry(reference)!.spot;
-  return { ...rig, version: () => spot().sight?.version, stage: () => spot().missing?.stage };
+  rig.observer.depend("ns/one", [{ ...subscription(reference), actsOnExpiry }]);
+  const state = () => rig.observer.entry(reference)!.state;
+  return { ...rig, version: () => state().stamp?.version, stage: () => state().missing?.stage };
 }
 const seen = async (rig: Scene) => {
   await rig.observer.look([parameterOf(rig.aws.identity(), "/a")], "bulk");
@@ -65,7 +65,7 @@ const states: Record<string, (rig: Scene) => Promise<void>> = {
   held: async (rig) => {
     const others = Array.from({ length: 6 }, (_, n) => parameterOf(rig.aws.identity(), `/o${n}`));
     for (const { name } of others) rig.aws.put(name, "1");
-    rig.observer.depend("ns/others", others.map((reference) => want(reference))); // biome-ignore format: one line
+    rig.observer.depend("ns/others", others.map((reference) => subscription(reference))); // biome-ignore format: one line
     await rig.observer.look(others, "bulk");
     await seen(rig);
     for (const { name } of [...others, { name: "/a" }]) rig.aws.delete(name);
@@ -84,7 +84,7 @@ const states: Record<string, (rig: Scene) => Promise<void>> = {
     await seen(rig);
     await rig.clock.advance(5 * minute);
   },
-  doubted: async (rig) => {
+  staleSources: async (rig) => {
     await rig.clock.advance(second);
     rig.aws.put("/a", "2");
     await seen(rig);
@@ -151,7 +151,7 @@ describe.each(Object.entries(jumps))("after %s", (_, jump) => {
     await seen(rig);
     rig.clock.setAhead(day);
     await rig.clock.advance(hour);
-    expect(isExpired(entry.spot)).toBe(false);
+    expect(isExpired(entry.state)).toBe(false);
     rig.observer.stop();
   });
 });
@@ -163,7 +163,7 @@ it.each(["10 minutes of suspension", "a day of suspension"])(
     const identity = rig.aws.identity();
     const references = Array.from({ length: 200 }, (_, n) => parameterOf(identity, `/p${n}`));
     for (const { name } of references) rig.aws.put(name, "1");
-    rig.observer.depend("ns/one", references.map((reference) => want(reference))); // biome-ignore format: one line
+    rig.observer.depend("ns/one", references.map((reference) => subscription(reference))); // biome-ignore format: one line
     await rig.observer.look(references, "bulk");
     await rig.clock.advance(15 * second);
     rig.aws.calls.length = 0;

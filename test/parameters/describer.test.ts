@@ -3,7 +3,7 @@ import { Describer } from "../../src/parameters/describer.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { FakeClock, settle } from "../support/clock.ts";
 import { FakeAws } from "../support/fake-aws.ts";
-import { lanesOver } from "../support/lanes.ts";
+import { lanesOver } from "../support/rate-limiters.ts";
 
 function rig() {
   const clock = new FakeClock();

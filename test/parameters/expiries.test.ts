@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
-import { isExpired } from "../../src/parameters/entry.ts";
+import { isExpired } from "../../src/parameters/cache-entry.ts";
 import { referenceKey } from "../../src/parameters/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { heldBytes } from "../support/heap.ts";
-import { type ObserverRig, observerRig, parameterOf, pathOf, want } from "../support/observer.ts";
+import { type ObserverRig, observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -23,13 +23,13 @@ const noChange = (hours: number) => ({
   Attributes: { After: String(hours), Unit: "Hours" },
 });
 const entryOf = (name: string) => rig.observer.entry(parameterOf(identity, name))!;
-const policiesOf = (name: string) => entryOf(name).spot.about?.policies;
+const policiesOf = (name: string) => entryOf(name).state.metadata?.policies;
 
 /** A parameter that somebody depends on, described. */
 async function watched(name: string, ...policies: (object | string)[]): Promise<void> {
   rig.aws.put(name, "v");
   rig.aws.policies(name, ...policies);
-  rig.observer.depend(`ns${name}`, [want(parameterOf(identity, name))]);
+  rig.observer.depend(`ns${name}`, [subscription(parameterOf(identity, name))]);
   await rig.observer.look([parameterOf(identity, name)], "bulk");
   await rig.clock.advance(2_000);
 }
@@ -60,7 +60,7 @@ describe("descriptions", () => {
     const names = Array.from({ length: 120 }, (_, n) => `/d/p${n}`);
     for (const name of names) {
       rig.aws.put(name, "v");
-      rig.observer.depend(`ns${name}`, [want(parameterOf(identity, name))]);
+      rig.observer.depend(`ns${name}`, [subscription(parameterOf(identity, name))]);
     }
     await rig.observer.look(
       names.map((name) => parameterOf(identity, name)),
@@ -74,8 +74,8 @@ describe("descriptions", () => {
     expect(rig.aws.descriptions.length).toBeLessThanOrEqual(33);
     expect(new Set(rig.aws.descriptions.flat()).size).toBe(120);
     expect(rig.told).toEqual([]);
-    expect(entryOf("/d/p7").spot.about).toBe(entryOf("/d/p8").spot.about);
-    expect(entryOf("/d/p7").spot.about).toEqual({ keyId: "alias/aws/ssm" });
+    expect(entryOf("/d/p7").state.metadata).toBe(entryOf("/d/p8").state.metadata);
+    expect(entryOf("/d/p7").state.metadata).toEqual({ keyId: "alias/aws/ssm" });
   });
 
   it("are asked for again when there is another version, and when AWS announces a change", async () => {
@@ -94,7 +94,7 @@ describe("descriptions", () => {
     const add = async (prefix: string) => {
       for (let n = 0; n < count; n++) {
         rig.aws.put(`/${prefix}/p${n}`, "v");
-        rig.observer.depend(`ns/${prefix}${n}`, [want(parameterOf(identity, `/${prefix}/p${n}`))]);
+        rig.observer.depend(`ns/${prefix}${n}`, [subscription(parameterOf(identity, `/${prefix}/p${n}`))]);
       }
       await rig.observer.look(
         Array.from({ length: count }, (_, n) => parameterOf(identity, `/${prefix}/p${n}`)),
@@ -107,7 +107,7 @@ describe("descriptions", () => {
     rig.aws.descriptions.length = 0;
     rig.aws.calls.length = 0;
     expect(policiesOf("/m/p4999")).toBeUndefined();
-    expect(entryOf("/m/p4999").spot.about).toBeDefined();
+    expect(entryOf("/m/p4999").state.metadata).toBeDefined();
     expect(((await heldBytes()) - before) / count).toBeLessThan(80);
   }, 60_000);
 
@@ -117,7 +117,7 @@ describe("descriptions", () => {
     };
     for (let n = 0; n < 120; n++) await watched(`/d${n}`, expiration(rig.clock.now() + 100 * day));
     expect(rig.aws.descriptions).toHaveLength(1);
-    expect(rig.observer.expiries.sightOf(identity.key)).toMatchObject({ reason: "AccessDenied" });
+    expect(rig.observer.expiries.visibilityOf(identity.key)).toMatchObject({ reason: "AccessDenied" });
     rig.aws.descriptions.length = 0;
     await rig.clock.advance(10 * hour);
     expect(rig.aws.descriptions.length).toBeLessThanOrEqual(10);
@@ -125,7 +125,7 @@ describe("descriptions", () => {
     rig.aws.describeFault = undefined;
     await rig.clock.advance(70 * minute);
     expect(rig.seen).toHaveLength(2);
-    expect(rig.observer.expiries.sightOf(identity.key)).toBe("seen");
+    expect(rig.observer.expiries.visibilityOf(identity.key)).toBe("seen");
     for (let n = 0; n < 120; n++) expect(policiesOf(`/d${n}`)).toBeDefined();
   });
 
@@ -151,10 +151,10 @@ describe("an expiry", () => {
     expect(rig.told.splice(0)).toEqual([{ dependent: "ns/a", lane: "bulk" }]);
     await rig.clock.advance(at - rig.clock.now() - 1);
     rig.aws.descriptions.length = 0;
-    expect(isExpired(entryOf("/a").spot)).toBe(false);
+    expect(isExpired(entryOf("/a").state)).toBe(false);
     await rig.clock.advance(1);
     expect(rig.aws.descriptions).toEqual([["a", "/a"]]);
-    expect(isExpired(entryOf("/a").spot)).toBe(true);
+    expect(isExpired(entryOf("/a").state)).toBe(true);
     expect(rig.told).toContainEqual({ dependent: "ns/a", lane: "event" });
   });
 
@@ -163,7 +163,7 @@ describe("an expiry", () => {
     for (let n = 0; n < 40; n++) {
       rig.aws.put(`/x/p${n}`, "v");
       rig.aws.policies(`/x/p${n}`, expiration(at));
-      rig.observer.depend(`ns/s${n}`, [want(parameterOf(identity, `/x/p${n}`))]);
+      rig.observer.depend(`ns/s${n}`, [subscription(parameterOf(identity, `/x/p${n}`))]);
       await rig.observer.look([parameterOf(identity, `/x/p${n}`)], "bulk");
     }
     await rig.clock.advance(at - 1 - rig.clock.now());
@@ -180,10 +180,10 @@ describe("an expiry", () => {
     rig.aws.delete("/replaced");
     rig.aws.put("/replaced", "new");
     await rig.clock.advance(at - rig.clock.now());
-    expect(isExpired(entryOf("/moved").spot)).toBe(false);
-    expect(isExpired(entryOf("/replaced").spot)).toBe(false);
+    expect(isExpired(entryOf("/moved").state)).toBe(false);
+    expect(isExpired(entryOf("/replaced").state)).toBe(false);
     await rig.clock.advance(day);
-    expect(isExpired(entryOf("/moved").spot)).toBe(true);
+    expect(isExpired(entryOf("/moved").state)).toBe(true);
   });
 
   it("that a description tells which is older than what has been seen, or is there, does not count", async () => {
@@ -199,14 +199,14 @@ describe("an expiry", () => {
     }
     await rig.observer.look([parameterOf(identity, "/seen")], "event");
     await rig.clock.advance(5_500);
-    expect(isExpired(entryOf("/seen").spot)).toBe(false);
-    expect(isExpired(entryOf("/unseen").spot)).toBe(false);
+    expect(isExpired(entryOf("/seen").state)).toBe(false);
+    expect(isExpired(entryOf("/unseen").state)).toBe(false);
     identity.ssm.describeParameters = describeParameters;
     await rig.clock.advance(10 * minute);
     for (const name of ["/seen", "/unseen"]) expect(policiesOf(name)?.expiresAt).toBe(at + day);
     await rig.clock.advance(day);
-    expect(isExpired(entryOf("/seen").spot)).toBe(true);
-    expect(isExpired(entryOf("/unseen").spot)).toBe(true);
+    expect(isExpired(entryOf("/seen").state)).toBe(true);
+    expect(isExpired(entryOf("/unseen").state)).toBe(true);
   });
 
   it("needs both clocks: none is acted on while ours, or AWS's, says that it has not passed", async () => {
@@ -215,10 +215,10 @@ describe("an expiry", () => {
     const { describeParameters } = identity.ssm;
     identity.ssm.describeParameters = async (query) => ({ ...(await describeParameters(query)), clockAheadMs: -hour });
     await rig.clock.advance(hour);
-    expect(isExpired(entryOf("/ahead").spot)).toBe(false);
+    expect(isExpired(entryOf("/ahead").state)).toBe(false);
     rig.aws.delete("/ahead");
     await rig.clock.advance(minute);
-    expect(isExpired(entryOf("/ahead").spot)).toBe(false);
+    expect(isExpired(entryOf("/ahead").state)).toBe(false);
     const expiresAt = rig.clock.now() + 4 * hour;
     identity.ssm.describeParameters = async (query) => ({
       ...(await describeParameters(query)),
@@ -226,9 +226,9 @@ describe("an expiry", () => {
     });
     await watched("/behind", expiration(expiresAt));
     await rig.clock.advance(3 * hour);
-    expect(isExpired(entryOf("/behind").spot)).toBe(false);
+    expect(isExpired(entryOf("/behind").state)).toBe(false);
     await rig.clock.advance(hour);
-    expect(isExpired(entryOf("/behind").spot)).toBe(true);
+    expect(isExpired(entryOf("/behind").state)).toBe(true);
   });
 
   it("is believed by two answers a minute apart where our clock is behind by minutes", async () => {
@@ -238,11 +238,11 @@ describe("an expiry", () => {
       clockAheadMs: 4 * minute,
     });
     await watched("/behind", expiration(rig.clock.now() + 3 * minute));
-    expect(isExpired(entryOf("/behind").spot)).toBe(false);
+    expect(isExpired(entryOf("/behind").state)).toBe(false);
     await rig.clock.advance(50_000);
-    expect(isExpired(entryOf("/behind").spot)).toBe(false);
+    expect(isExpired(entryOf("/behind").state)).toBe(false);
     await rig.clock.advance(12_000);
-    expect(isExpired(entryOf("/behind").spot)).toBe(true);
+    expect(isExpired(entryOf("/behind").state)).toBe(true);
   });
 
   it("is told within a minute of its instant by a clock that was set, as after a machine's sleep", async () => {
@@ -250,7 +250,7 @@ describe("an expiry", () => {
     await watched("/a", expiration(at));
     rig.clock.setAhead(5 * hour);
     await rig.clock.advance(minute);
-    expect(isExpired(entryOf("/a").spot)).toBe(true);
+    expect(isExpired(entryOf("/a").state)).toBe(true);
   });
 
   it("is told within the time of one call where AWS has deleted many at one instant", async () => {
@@ -259,18 +259,18 @@ describe("an expiry", () => {
     rig.clock.setTimer(() => rig.aws.parameters.clear(), at - 1 - rig.clock.now());
     rig.aws.fault = () => new Promise((resolve) => void rig.clock.setTimer(resolve, 500));
     await rig.clock.advance(at - rig.clock.now() + 900);
-    for (let n = 0; n < 40; n++) expect(isExpired(entryOf(`/m/p${n}`).spot)).toBe(true);
+    for (let n = 0; n < 40; n++) expect(isExpired(entryOf(`/m/p${n}`).state)).toBe(true);
   });
 
   it("is over with the next version that expires later", async () => {
     const at = rig.clock.now() + 10 * minute;
     await watched("/a", expiration(at));
     await rig.clock.advance(10 * minute);
-    expect(isExpired(entryOf("/a").spot)).toBe(true);
+    expect(isExpired(entryOf("/a").state)).toBe(true);
     rig.aws.put("/a", "2");
     rig.aws.policies("/a", expiration(at + day));
     await rig.clock.advance(6 * minute);
-    expect(isExpired(entryOf("/a").spot)).toBe(false);
+    expect(isExpired(entryOf("/a").state)).toBe(false);
     expect(policiesOf("/a")?.expiresAt).toBe(at + day);
   });
 
@@ -283,10 +283,10 @@ describe("an expiry", () => {
         throw new Failure(reason, reason === "AccessDenied" ? "wait" : "retry", "no");
       };
       await rig.clock.advance(30 * minute);
-      expect(isExpired(entryOf("/a").spot)).toBe(false);
+      expect(isExpired(entryOf("/a").state)).toBe(false);
       rig.aws.describeFault = undefined;
       await rig.clock.advance(2 * hour);
-      expect(isExpired(entryOf("/a").spot)).toBe(true);
+      expect(isExpired(entryOf("/a").state)).toBe(true);
     },
   );
 
@@ -300,7 +300,7 @@ describe("an expiry", () => {
       for (const name of names) {
         rig.aws.put(name, "v");
         rig.aws.policies(name, expiration(at));
-        rig.observer.depend(`ns${name}`, [want(parameterOf(identity, name), 10 * hour)]);
+        rig.observer.depend(`ns${name}`, [subscription(parameterOf(identity, name), 10 * hour)]);
       }
       void rig.observer.look(
         names.map((name) => parameterOf(identity, name)),
@@ -311,7 +311,7 @@ describe("an expiry", () => {
       rig.aws.calls.length = 0;
       rig.aws.descriptions.length = 0;
       await rig.clock.advance(6_000);
-      for (const name of names) expect(isExpired(entryOf(name).spot)).toBe(true);
+      for (const name of names) expect(isExpired(entryOf(name).state)).toBe(true);
       expect(rig.aws.calls.map(({ operation, decrypt }) => `${operation} ${decrypt}`)).toEqual(
         Array.from({ length: 50 }, () => "GetParameters false"),
       );
@@ -334,7 +334,7 @@ describe("an expiry", () => {
       if (names.includes("/denied")) throw new Failure("AccessDenied", "wait", "somebody may not ssm:GetParameters");
     };
     await rig.clock.advance(2_000);
-    const expired = names.filter((name) => isExpired(entryOf(name).spot));
+    const expired = names.filter((name) => isExpired(entryOf(name).state));
     // Who may list parameters only has no other word on one.
     expect(expired).toEqual(["/a", "/b", "/denied", "/gone"]);
   });
@@ -344,7 +344,7 @@ describe("an expiry", () => {
     await watched("/a", expiration(at));
     rig.clock.setTimer(() => rig.aws.delete("/a"), at - 1 - rig.clock.now());
     await rig.clock.advance(10 * minute);
-    expect(isExpired(entryOf("/a").spot)).toBe(true);
+    expect(isExpired(entryOf("/a").state)).toBe(true);
     expect(rig.aws.calls.at(-1)).toEqual({ operation: "GetParameters", names: ["/a"], decrypt: false });
   });
 
@@ -353,8 +353,8 @@ describe("an expiry", () => {
     await watched("/a", expiration(at));
     rig.aws.delete("/a");
     await rig.clock.advance(hour);
-    expect(isExpired(entryOf("/a").spot)).toBe(false);
-    expect(entryOf("/a").spot.missing?.stage).toBe("gone");
+    expect(isExpired(entryOf("/a").state)).toBe(false);
+    expect(entryOf("/a").state.missing?.stage).toBe("gone");
   });
 
   it("is seen of the members of a path, each by itself", async () => {
@@ -362,11 +362,11 @@ describe("an expiry", () => {
     for (const name of ["/p/a", "/p/b"]) rig.aws.put(name, "v");
     rig.aws.policies("/p/a", expiration(at));
     const path = pathOf(identity, "/p");
-    rig.observer.depend("ns/one", [want(path)]);
+    rig.observer.depend("ns/one", [subscription(path)]);
     await rig.observer.look([path], "bulk");
     await rig.clock.advance(10 * minute);
     const { members } = rig.observer.entry(path)!;
-    expect([...members].map(([name, spot]) => [name, isExpired(spot)])).toEqual([
+    expect([...members].map(([name, state]) => [name, isExpired(state)])).toEqual([
       ["/p/a", true],
       ["/p/b", false],
     ]);
@@ -375,10 +375,10 @@ describe("an expiry", () => {
   it("that a status tells of is looked at for its own resource where it has passed, and is only a word until then", async () => {
     rig.aws.put("/a", "v");
     const reference = parameterOf(identity, "/a");
-    rig.observer.depend("ns/one", [want(reference)]);
+    rig.observer.depend("ns/one", [subscription(reference)]);
     await rig.observer.settle([reference], "bulk", { all: false, past: pastOf("/a") });
     expect(rig.aws.descriptions).toHaveLength(1);
-    expect(isExpired(entryOf("/a").spot)).toBe(false);
+    expect(isExpired(entryOf("/a").state)).toBe(false);
     expect(policiesOf("/a")).toBeUndefined();
   });
 });
@@ -396,17 +396,17 @@ it("what statuses tell to have expired is looked at in few calls at a start, one
   }
   for (let n = 0; n < count; n++) {
     const name = `/s/p${n}`;
-    rig.observer.depend(`ns/s${n}`, [want(parameterOf(identity, name))]);
+    rig.observer.depend(`ns/s${n}`, [subscription(parameterOf(identity, name))]);
     void rig.observer.settle([parameterOf(identity, name)], "bulk", { all: false, past: pastOf(name) });
     await rig.clock.advance(1);
   }
   await rig.clock.advance(minute);
-  for (let n = 0; n < count; n++) expect(isExpired(entryOf(`/s/p${n}`).spot)).toBe(true);
+  for (let n = 0; n < count; n++) expect(isExpired(entryOf(`/s/p${n}`).state)).toBe(true);
   expect(rig.aws.descriptions.length).toBeLessThan(60);
 });
 
 describe("where something is done about expiries", () => {
-  const acting = (name: string) => ({ ...want(parameterOf(identity, name)), actsOnExpiry: true });
+  const acting = (name: string) => ({ ...subscription(parameterOf(identity, name)), actsOnExpiry: true });
 
   it("what comes back after it had gone is looked at before anybody is told", async () => {
     rig.aws.put("/a", "v");
@@ -414,20 +414,20 @@ describe("where something is done about expiries", () => {
     await rig.observer.look([parameterOf(identity, "/a")], "bulk");
     rig.aws.delete("/a");
     await rig.clock.advance(15 * minute);
-    expect(entryOf("/a").spot.missing?.stage).toBe("gone");
+    expect(entryOf("/a").state.missing?.stage).toBe("gone");
     rig.aws.put("/a", "v2");
     rig.aws.policies("/a", expiration(rig.clock.now() - minute));
     rig.told.length = 0;
     const look = rig.observer.look([parameterOf(identity, "/a")], "bulk");
     await look;
     expect(rig.told).toHaveLength(1);
-    expect(isExpired(entryOf("/a").spot)).toBe(true);
+    expect(isExpired(entryOf("/a").state)).toBe(true);
   });
 
   it("a member that is new is looked at before anybody is told, and others are not", async () => {
     for (const name of ["/p/a", "/p/b"]) rig.aws.put(name, "v");
     const path = pathOf(identity, "/p");
-    rig.observer.depend("ns/one", [{ ...want(path), actsOnExpiry: true }]);
+    rig.observer.depend("ns/one", [{ ...subscription(path), actsOnExpiry: true }]);
     await rig.observer.look([path], "bulk");
     await rig.clock.advance(2_000);
     rig.aws.descriptions.length = 0;
@@ -458,7 +458,7 @@ describe("where something is done about expiries", () => {
 
   it("nothing is described before a first look that nobody asks of it", async () => {
     rig.aws.put("/a", "v");
-    rig.observer.depend("ns/one", [want(parameterOf(identity, "/a"))]);
+    rig.observer.depend("ns/one", [subscription(parameterOf(identity, "/a"))]);
     await rig.observer.settle([parameterOf(identity, "/a")], "interactive", { all: false });
     expect(rig.aws.descriptions).toEqual([]);
   });

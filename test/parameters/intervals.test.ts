@@ -1,21 +1,21 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Entry, newEntry } from "../../src/parameters/entry.ts";
+import { type Entry, newEntry } from "../../src/parameters/cache-entry.ts";
 import { Intervals } from "../../src/parameters/intervals.ts";
-import { Quotas } from "../../src/parameters/quotas.ts";
+import { QuotaRegistry } from "../../src/parameters/quota-registry.ts";
 import { type Reference, referenceKey } from "../../src/parameters/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { FakeClock } from "../support/clock.ts";
 import { FakeAws } from "../support/fake-aws.ts";
-import { claim } from "../support/lanes.ts";
-import { observerRig, parameterOf, pathOf, want } from "../support/observer.ts";
+import { observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";
+import { claim } from "../support/rate-limiters.ts";
 import { seeded } from "../support/service.ts";
 
 const identities = ["me", "other"].map((key) => new FakeAws(() => 0).identity(key));
 const [me] = identities;
 
 function rigOf(limit: number) {
-  const quotas = new Quotas(new FakeClock(), { ssm: limit, kms: limit });
+  const quotas = new QuotaRegistry(new FakeClock(), { ssm: limit, kms: limit });
   const rig = { quotas, said: 0, announces: (_: Reference): boolean => false };
   const intervals = new Intervals({
     quotas,
@@ -159,7 +159,7 @@ it("an hour of 2,000 parameters at ten seconds takes a quarter of the quota, eac
   for (const { name } of references) aws.put(name, "v");
   observer.depend(
     "ns/one",
-    references.map((reference) => want(reference, 10_000)),
+    references.map((reference) => subscription(reference, 10_000)),
   );
   void observer.look(references, "bulk");
   await clock.advance(60_000);
@@ -173,7 +173,7 @@ it("an hour of 2,000 parameters at ten seconds takes a quarter of the quota, eac
   expect(Math.min(...times.values())).toBeGreaterThanOrEqual(11);
   observer.depend(
     "ns/one",
-    references.slice(0, 400).map((reference) => want(reference, 10_000)),
+    references.slice(0, 400).map((reference) => subscription(reference, 10_000)),
   );
   expect(observer.stretch(identity.key)).toBe(1);
   await clock.advance(60_000);

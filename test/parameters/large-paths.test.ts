@@ -1,7 +1,7 @@
 import { beforeEach, expect, it } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
-import type { Picks } from "../../src/parameters/want.ts";
-import { type ObserverRig, observerRig, pathOf, want } from "../support/observer.ts";
+import type { Picks } from "../../src/parameters/subscription.ts";
+import { type ObserverRig, observerRig, pathOf, subscription } from "../support/observer.ts";
 
 let rig: ObserverRig;
 let identity: Identity;
@@ -21,7 +21,7 @@ const read = (picks?: Picks, resource = "ns/one") =>
   rig.observer.values(pathOf(identity, "/big"), "bulk", { resource, namespace: "ns", ...(picks ? { picks } : {}) });
 
 it("a path whose values are over 2 MiB is not read to its end, and not again while nothing has changed", async () => {
-  rig.observer.depend("ns/one", [want(pathOf(identity, "/big"))]);
+  rig.observer.depend("ns/one", [subscription(pathOf(identity, "/big"))]);
   const first = await read();
   expect(first).toMatchObject({ state: "failed", failure: { reason: "TooLarge" } });
   expect(rig.aws.count("GetParametersByPath", true)).toBe(52);
@@ -33,8 +33,8 @@ it("a path whose values are over 2 MiB is not read to its end, and not again whi
 
 it("who takes a part of a large path is served, whoever else wants all of it", async () => {
   const path = pathOf(identity, "/big");
-  rig.observer.depend("ns/one", [want(path)]);
-  rig.observer.depend("ns/two", [want(path)]);
+  rig.observer.depend("ns/one", [subscription(path)]);
+  rig.observer.depend("ns/two", [subscription(path)]);
   const [all, part] = await Promise.all([read(), read(picksOf(/00[0-4]/), "ns/two")]);
   expect(all.state).toBe("failed");
   expect(part.state === "values" && part.values.size).toBe(50);
@@ -46,7 +46,7 @@ it("who takes a part of a large path is served, whoever else wants all of it", a
 it("a small path is listed once for all, whatever each takes of it", async () => {
   const path = pathOf(identity, "/small");
   for (let n = 0; n < 20; n++) rig.aws.put(`/small/${n}`, value);
-  for (const one of ["ns/one", "ns/two"]) rig.observer.depend(one, [want(path)]);
+  for (const one of ["ns/one", "ns/two"]) rig.observer.depend(one, [subscription(path)]);
   await Promise.all(
     [/1/, /2/].map((pattern) => rig.observer.values(path, "bulk", { picks: picksOf(pattern), resource: "ns/one" })),
   );
@@ -56,7 +56,7 @@ it("a small path is listed once for all, whatever each takes of it", async () =>
 it("the values that are held for others stay below 16 MiB", async () => {
   for (let p = 0; p < 12; p++) for (let n = 0; n < 450; n++) rig.aws.put(`/p${p}/${n}`, value);
   const paths = Array.from({ length: 12 }, (_, p) => pathOf(identity, `/p${p}`));
-  rig.observer.depend("ns/one", paths.map((path) => want(path))); // biome-ignore format: one line
+  rig.observer.depend("ns/one", paths.map((path) => subscription(path))); // biome-ignore format: one line
   for (const path of paths) await rig.observer.values(path, "bulk");
   expect(rig.observer.valuesHeld).toBe(9);
 });
@@ -64,7 +64,7 @@ it("the values that are held for others stay below 16 MiB", async () => {
 it("a listing whose tokens repeat, or never end, is a failure", async () => {
   let page = 0;
   identity.ssm.getParametersByPath = async () => ({ found: [], nextToken: `token ${page++}` });
-  rig.observer.depend("ns/one", [want(pathOf(identity, "/big"))]);
+  rig.observer.depend("ns/one", [subscription(pathOf(identity, "/big"))]);
   expect(await read()).toMatchObject({ state: "failed", failure: { reason: "Unreachable" } });
   expect(page).toBeLessThanOrEqual(2_001);
 });

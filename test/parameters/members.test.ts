@@ -1,17 +1,17 @@
 import { expect, it } from "vitest";
-import type { Spot } from "../../src/parameters/entry.ts";
-import { observerRig, pathOf, want } from "../support/observer.ts";
+import type { ParameterState } from "../../src/parameters/cache-entry.ts";
+import { observerRig, pathOf, subscription } from "../support/observer.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;
 
 /** A path of which 160 of 460 members have gone, some at a time, as they do where no mass loss is suspected. */
-async function churned(wishes: readonly ({ leaves?: (spot: Spot) => boolean } | undefined)[]) {
+async function churned(wishes: readonly ({ leaves?: (state: ParameterState) => boolean } | undefined)[]) {
   const rig = observerRig();
   const path = pathOf(rig.aws.identity(), "/p");
   rig.aws.pageSize = 1_000;
   for (let n = 0; n < 460; n++) rig.aws.put(`/p/${n}`, "v");
-  for (const [n, wish] of wishes.entries()) rig.observer.depend(`ns/${n}`, [{ ...want(path), ...wish }]);
+  for (const [n, wish] of wishes.entries()) rig.observer.depend(`ns/${n}`, [{ ...subscription(path), ...wish }]);
   await rig.observer.look([path], "bulk");
   for (let n = 0; n < 160; n++) {
     rig.aws.delete(`/p/${n}`);
@@ -24,7 +24,7 @@ async function churned(wishes: readonly ({ leaves?: (spot: Spot) => boolean } | 
   return { ...rig, members, gone };
 }
 
-const leaves = ({ missing }: Spot) => missing?.stage === "gone";
+const leaves = ({ missing }: ParameterState) => missing?.stage === "gone";
 
 it("members that went a day ago are forgotten, but for the last hundred, where nothing is kept for them", async () => {
   const { clock, told, members, gone } = await churned([{ leaves }, { leaves }]);
@@ -43,8 +43,8 @@ it("all that have gone are remembered where one of those who depend on them keep
 });
 
 it("what a dependent says that it cannot go without is remembered, whatever else is forgotten", async () => {
-  const kept = new Set<Spot>();
-  const { clock, members, gone } = await churned([{ leaves }, { leaves: (spot) => !kept.has(spot) }]);
+  const kept = new Set<ParameterState>();
+  const { clock, members, gone } = await churned([{ leaves }, { leaves: (state) => !kept.has(state) }]);
   kept.add(members.get("/p/0")!);
   await clock.advance(50 * hour);
   expect(gone()).toHaveLength(101);

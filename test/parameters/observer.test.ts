@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import { Lanes } from "../../src/parameters/lanes.ts";
 import { Observer } from "../../src/parameters/observer.ts";
 import { PathReader } from "../../src/parameters/path-reader.ts";
-import { Quotas } from "../../src/parameters/quotas.ts";
+import { QuotaRegistry } from "../../src/parameters/quota-registry.ts";
+import { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import type { ParameterReference, PathReference } from "../../src/parameters/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
@@ -23,8 +23,8 @@ beforeEach(() => {
   aws = new FakeAws(() => clock.now());
   identity = aws.identity();
   told = [];
-  const quotas = new Quotas(clock, { ssm: 10_000, kms: 10_000 });
-  const lanes = new Lanes({ quotas, clock, metrics: new Metrics() });
+  const quotas = new QuotaRegistry(clock, { ssm: 10_000, kms: 10_000 });
+  const lanes = new RateLimiters({ quotas, clock, metrics: new Metrics() });
   observer = new Observer({
     quotas,
     reader: new Reader(lanes),
@@ -52,7 +52,7 @@ const path = (name: string): PathReference => ({
   label: "",
   types: [],
 });
-const want = (reference: ParameterReference | PathReference, pollIntervalMs = 5 * minute) => ({
+const subscription = (reference: ParameterReference | PathReference, pollIntervalMs = 5 * minute) => ({
   reference,
   pollIntervalMs,
 });
@@ -60,15 +60,15 @@ const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
 async function textOf(reference: ParameterReference): Promise<string | undefined> {
   const read = await observer.values(reference, "bulk");
-  const sighted = read.state === "values" ? read.values.get(reference.name) : undefined;
-  return sighted && text(sighted.value.reveal());
+  const stamped = read.state === "values" ? read.values.get(reference.name) : undefined;
+  return stamped && text(stamped.value.reveal());
 }
 
 describe("polls", () => {
   it("cost a call for ten parameters each interval, without decryption, and tell nobody where nothing changed", async () => {
     for (let i = 0; i < 95; i++) {
       aws.put(`/p${i}`, "v");
-      observer.depend(`ns/s${i}`, [want(parameter(`/p${i}`))]);
+      observer.depend(`ns/s${i}`, [subscription(parameter(`/p${i}`))]);
     }
     await Promise.all(Array.from({ length: 95 }, (_, i) => observer.values(parameter(`/p${i}`), "bulk")));
     aws.calls.length = 0;
@@ -84,9 +84,9 @@ describe("polls", () => {
   it("tell the dependants, and nobody else, when a version differs", async () => {
     aws.put("/a", "1");
     aws.put("/b", "1");
-    observer.depend("ns/one", [want(parameter("/a"))]);
-    observer.depend("ns/two", [want(parameter("/a")), want(parameter("/b"))]);
-    observer.depend("ns/three", [want(parameter("/b"))]);
+    observer.depend("ns/one", [subscription(parameter("/a"))]);
+    observer.depend("ns/two", [subscription(parameter("/a")), subscription(parameter("/b"))]);
+    observer.depend("ns/three", [subscription(parameter("/b"))]);
     await observer.look([parameter("/a"), parameter("/b")], "bulk");
     aws.put("/a", "2");
     await clock.advance(5 * minute);
@@ -95,7 +95,7 @@ describe("polls", () => {
 
   it("notice a parameter that was deleted and made again, though its version is 1 as before", async () => {
     aws.put("/a", "1");
-    observer.depend("ns/one", [want(parameter("/a"))]);
+    observer.depend("ns/one", [subscription(parameter("/a"))]);
     await observer.look([parameter("/a")], "bulk");
     await clock.advance(1_000);
     aws.delete("/a");
@@ -109,7 +109,7 @@ describe("polls", () => {
     aws.put("/a", "1");
     aws.put("/a", "2");
     aws.label("/a", "prod", 2);
-    observer.depend("ns/one", [want(parameter("/a", ":prod"))]);
+    observer.depend("ns/one", [subscription(parameter("/a", ":prod"))]);
     await observer.look([parameter("/a", ":prod")], "bulk");
     aws.label("/a", "prod", 1);
     await clock.advance(5 * minute);
@@ -119,7 +119,7 @@ describe("polls", () => {
 
   it("back off while AWS cannot be heard, and tell the dependants when it can be heard again", async () => {
     aws.put("/a", "1");
-    observer.depend("ns/one", [want(parameter("/a"), minute)]);
+    observer.depend("ns/one", [subscription(parameter("/a"), minute)]);
     await observer.look([parameter("/a")], "bulk");
     aws.fault = () => {
       throw new Failure("Unreachable", "retry", "no answer");
@@ -129,7 +129,7 @@ describe("polls", () => {
     expect(aws.calls.length).toBeLessThan(20);
     expect(aws.calls.length).toBeGreaterThan(3);
     expect(told).toEqual([]);
-    expect(observer.entry(parameter("/a"))!.spot.sight?.version).toBe(1);
+    expect(observer.entry(parameter("/a"))!.state.stamp?.version).toBe(1);
     aws.fault = undefined;
     await clock.advance(10 * minute);
     expect(told).toEqual(["ns/one"]);
@@ -140,8 +140,8 @@ describe("polls", () => {
     const theirs: ParameterReference = { kind: "parameter", identity: other, name: "/b", selector: "" };
     aws.put("/a", "1");
     aws.put("/b", "1");
-    observer.depend("ns/hanging", [want(parameter("/a"))]);
-    observer.depend("ns/healthy", [want(theirs)]);
+    observer.depend("ns/hanging", [subscription(parameter("/a"))]);
+    observer.depend("ns/healthy", [subscription(theirs)]);
     await observer.look([parameter("/a"), theirs], "bulk");
     aws.fault = ({ names }) => (names.includes("/a") ? new Promise(() => {}) : undefined);
     await clock.advance(6 * minute);
@@ -152,7 +152,7 @@ describe("polls", () => {
 
   it("end when nobody depends on the parameter any more", async () => {
     aws.put("/a", "1");
-    observer.depend("ns/one", [want(parameter("/a"))]);
+    observer.depend("ns/one", [subscription(parameter("/a"))]);
     await observer.look([parameter("/a")], "bulk");
     observer.depend("ns/one", []);
     aws.calls.length = 0;
@@ -163,7 +163,7 @@ describe("polls", () => {
 
   it("never happen for what is wanted once", async () => {
     aws.put("/a", "1");
-    observer.depend("ns/one", [want(parameter("/a"), Infinity)]);
+    observer.depend("ns/one", [subscription(parameter("/a"), Infinity)]);
     await observer.look([parameter("/a")], "bulk");
     aws.calls.length = 0;
     await clock.advance(600 * minute);
@@ -178,7 +178,7 @@ describe("values", () => {
     for (let i = 0; i < 100; i++) {
       observer.depend(
         `ns/s${i}`,
-        ten.map((name) => want(parameter(name))),
+        ten.map((name) => subscription(parameter(name))),
       );
       const reads = Promise.all(ten.map((name) => textOf(parameter(name))));
       if (i % 7 === 0) expect(await reads).toEqual(ten.map((name) => `of ${name}`));
@@ -189,10 +189,10 @@ describe("values", () => {
 
   it("are gone from memory when the wave ends, and after a minute in any case", async () => {
     aws.put("/a", "1");
-    observer.depend("ns/one", [want(parameter("/a"))]);
+    observer.depend("ns/one", [subscription(parameter("/a"))]);
     await textOf(parameter("/a"));
     expect(observer.valuesHeld).toBe(1);
-    observer.endWave();
+    observer.dropValues();
     expect(observer.valuesHeld).toBe(0);
     await textOf(parameter("/a"));
     await clock.advance(minute);
@@ -201,7 +201,7 @@ describe("values", () => {
 
   it("are read again once a poll has seen another version", async () => {
     aws.put("/a", "1");
-    observer.depend("ns/one", [want(parameter("/a"))]);
+    observer.depend("ns/one", [subscription(parameter("/a"))]);
     expect(await textOf(parameter("/a"))).toBe("1");
     aws.put("/a", "2");
     await observer.look([parameter("/a")], "bulk");
@@ -210,7 +210,7 @@ describe("values", () => {
 
   it("of a stale replica are not handed out after a newer version was seen", async () => {
     aws.put("/a", "1");
-    observer.depend("ns/one", [want(parameter("/a"))]);
+    observer.depend("ns/one", [subscription(parameter("/a"))]);
     await observer.look([parameter("/a")], "bulk");
     const old = structuredClone(aws.parameters.get("/a")!);
     await clock.advance(1_000);
@@ -218,13 +218,13 @@ describe("values", () => {
     await observer.look([parameter("/a")], "bulk");
     aws.parameters.set("/a", old);
     expect(await textOf(parameter("/a"))).toBeUndefined();
-    expect(observer.entry(parameter("/a"))!.spot.sight?.version).toBe(2);
+    expect(observer.entry(parameter("/a"))!.state.stamp?.version).toBe(2);
   });
 
   it("from before a deletion are not taken back after the parameter was made again with a lower version", async () => {
     for (const value of ["1", "2", "3"]) aws.put("/a", value);
     const old = structuredClone(aws.parameters.get("/a")!);
-    observer.depend("ns/one", [want(parameter("/a"))]);
+    observer.depend("ns/one", [subscription(parameter("/a"))]);
     await observer.look([parameter("/a")], "bulk");
     await clock.advance(1_000);
     aws.delete("/a");
@@ -232,12 +232,12 @@ describe("values", () => {
     await observer.look([parameter("/a")], "bulk");
     aws.parameters.set("/a", old);
     expect(await textOf(parameter("/a"))).toBeUndefined();
-    expect(observer.entry(parameter("/a"))!.spot.sight?.version).toBe(1);
+    expect(observer.entry(parameter("/a"))!.state.stamp?.version).toBe(1);
   });
 
   it("of a path come with one listing, page by page", async () => {
     for (let i = 0; i < 25; i++) aws.put(`/app/p${i}`, `v${i}`);
-    observer.depend("ns/one", [want(path("/app"))]);
+    observer.depend("ns/one", [subscription(path("/app"))]);
     const read = await observer.values(path("/app"), "bulk");
     expect(read.state === "values" && read.values.size).toBe(25);
     expect(aws.count("GetParametersByPath")).toBe(3);
@@ -245,7 +245,7 @@ describe("values", () => {
 
   it("of a path whose pages never end are a failure, and nothing is taken for missing", async () => {
     aws.put("/app/a", "1");
-    observer.depend("ns/one", [want(path("/app"))]);
+    observer.depend("ns/one", [subscription(path("/app"))]);
     await observer.look([path("/app")], "bulk");
     const endless = identity.ssm.getParametersByPath;
     identity.ssm.getParametersByPath = async () => ({ found: [], nextToken: "again" });
@@ -258,14 +258,14 @@ describe("values", () => {
 
 describe("what is missing", () => {
   it("is absent at once where it was never served", async () => {
-    observer.depend("ns/one", [want(parameter("/never"))]);
+    observer.depend("ns/one", [subscription(parameter("/never"))]);
     await observer.look([parameter("/never")], "bulk");
-    expect(observer.entry(parameter("/never"))!.spot.missing?.stage).toBe("absent");
+    expect(observer.entry(parameter("/never"))!.state.missing?.stage).toBe("absent");
     expect(aws.count("GetParameter")).toBe(1);
   });
 
   it("is told when it comes into being", async () => {
-    observer.depend("ns/one", [want(parameter("/late"))]);
+    observer.depend("ns/one", [subscription(parameter("/late"))]);
     await observer.look([parameter("/late")], "bulk");
     aws.put("/late", "1");
     await clock.advance(5 * minute);
@@ -274,26 +274,26 @@ describe("what is missing", () => {
 
   it("is only suspected to be gone at first, and gone after a second look by GetParameter the grace later", async () => {
     aws.put("/a", "1");
-    observer.depend("ns/one", [want(parameter("/a"), minute)]);
+    observer.depend("ns/one", [subscription(parameter("/a"), minute)]);
     await observer.look([parameter("/a")], "bulk");
     aws.delete("/a");
     await clock.advance(minute);
-    expect(observer.entry(parameter("/a"))!.spot.missing?.stage).toBe("suspect");
+    expect(observer.entry(parameter("/a"))!.state.missing?.stage).toBe("suspect");
     const asked = aws.count("GetParameter");
     await clock.advance(6 * minute);
-    expect(observer.entry(parameter("/a"))!.spot.missing?.stage).toBe("gone");
+    expect(observer.entry(parameter("/a"))!.state.missing?.stage).toBe("gone");
     expect(aws.count("GetParameter")).toBe(asked + 1);
   });
 
   it("was never missing where it is back within the grace: replaced in a pipeline", async () => {
     aws.put("/a", "1");
-    observer.depend("ns/one", [want(parameter("/a"), minute)]);
+    observer.depend("ns/one", [subscription(parameter("/a"), minute)]);
     await observer.look([parameter("/a")], "bulk");
     aws.delete("/a");
     await clock.advance(minute);
     aws.put("/a", "2");
     await clock.advance(20 * minute);
-    expect(observer.entry(parameter("/a"))!.spot.missing).toBeUndefined();
+    expect(observer.entry(parameter("/a"))!.state.missing).toBeUndefined();
     expect(await textOf(parameter("/a"))).toBe("2");
   });
 
@@ -303,13 +303,13 @@ describe("what is missing", () => {
     ["not answered", new Failure("Unreachable", "retry", "no answer")],
   ])("is not what is %s", async (_, failure) => {
     aws.put("/a", "1");
-    observer.depend("ns/one", [want(parameter("/a"), minute)]);
+    observer.depend("ns/one", [subscription(parameter("/a"), minute)]);
     await observer.look([parameter("/a")], "bulk");
     aws.fault = () => {
       throw failure;
     };
     await clock.advance(60 * minute);
-    expect(observer.entry(parameter("/a"))!.spot.missing).toBeUndefined();
+    expect(observer.entry(parameter("/a"))!.state.missing).toBeUndefined();
   });
 
   it("is held, not gone, where over a tenth of the identity's names went missing at once", async () => {
@@ -317,7 +317,7 @@ describe("what is missing", () => {
     for (const name of all) aws.put(name, "v");
     observer.depend(
       "ns/one",
-      all.map((name) => want(parameter(name), minute)),
+      all.map((name) => subscription(parameter(name), minute)),
     );
     await observer.look(
       all.map((name) => parameter(name)),
@@ -325,22 +325,22 @@ describe("what is missing", () => {
     );
     for (const name of all.slice(0, 8)) aws.delete(name);
     await clock.advance(30 * minute);
-    const stages = all.slice(0, 8).map((name) => observer.entry(parameter(name))!.spot.missing?.stage);
+    const stages = all.slice(0, 8).map((name) => observer.entry(parameter(name))!.state.missing?.stage);
     expect(new Set(stages)).toEqual(new Set(["held"]));
   });
 
   it("is held as well where polls are so far apart that the loss shows up one by one", async () => {
     const all = Array.from({ length: 40 }, (_, i) => `/p${i}`);
     for (const name of all) aws.put(name, "v");
-    const wants = all.map((name) => want(parameter(name), 120 * minute));
-    observer.depend("ns/one", wants);
+    const subscriptions = all.map((name) => subscription(parameter(name), 120 * minute));
+    observer.depend("ns/one", subscriptions);
     await observer.look(
-      wants.map(({ reference }) => reference),
+      subscriptions.map(({ reference }) => reference),
       "bulk",
     );
     for (const name of all) aws.delete(name);
     await clock.advance(600 * minute);
-    const stages = all.map((name) => observer.entry(parameter(name))!.spot.missing?.stage);
+    const stages = all.map((name) => observer.entry(parameter(name))!.state.missing?.stage);
     expect(new Set(stages)).toEqual(new Set(["held"]));
   });
 
@@ -348,8 +348,8 @@ describe("what is missing", () => {
     const all = Array.from({ length: 30 }, (_, i) => `/p${i}`);
     for (const name of all) aws.put(name, "v");
     observer.depend("ns/one", [
-      want(parameter("/p0"), 60 * minute),
-      ...all.slice(1).map((n) => want(parameter(n), 1440 * minute)),
+      subscription(parameter("/p0"), 60 * minute),
+      ...all.slice(1).map((n) => subscription(parameter(n), 1440 * minute)),
     ]);
     await observer.look(
       all.map((name) => parameter(name)),
@@ -360,15 +360,15 @@ describe("what is missing", () => {
       if (!names.includes("/p0")) throw new Failure("Throttled", "retry", "throttled");
     };
     await clock.advance(180 * minute);
-    expect(observer.entry(parameter("/p0"))!.spot.missing?.stage).toBe("suspect");
+    expect(observer.entry(parameter("/p0"))!.state.missing?.stage).toBe("suspect");
     aws.fault = undefined;
     await clock.advance(180 * minute);
-    expect(observer.entry(parameter("/p0"))!.spot.missing?.stage).toBe("held");
+    expect(observer.entry(parameter("/p0"))!.state.missing?.stage).toBe("held");
   });
 
   it("of a path is suspected, then gone, and the members that stay are not", async () => {
     for (const name of ["/app/a", "/app/b", "/app/c"]) aws.put(name, "v");
-    observer.depend("ns/one", [want(path("/app"), minute)]);
+    observer.depend("ns/one", [subscription(path("/app"), minute)]);
     await observer.look([path("/app")], "bulk");
     aws.delete("/app/b");
     await clock.advance(minute);
@@ -380,7 +380,7 @@ describe("what is missing", () => {
 
   it("of a path is not what an empty listing leaves out while GetParameter still finds it", async () => {
     aws.put("/app/a", "1");
-    observer.depend("ns/one", [want(path("/app"), minute)]);
+    observer.depend("ns/one", [subscription(path("/app"), minute)]);
     await observer.look([path("/app")], "bulk");
     identity.ssm.getParametersByPath = async () => ({ found: [] });
     await clock.advance(60 * minute);
@@ -395,8 +395,8 @@ it("takes over what an earlier process saw, and tells only where the first poll 
   await clock.advance(1_000);
   aws.put("/changed", "2");
   const stored = { version: 1, modified };
-  observer.depend("ns/same", [{ ...want(parameter("/same")), stored }]);
-  observer.depend("ns/changed", [{ ...want(parameter("/changed")), stored }]);
+  observer.depend("ns/same", [{ ...subscription(parameter("/same")), stored }]);
+  observer.depend("ns/changed", [{ ...subscription(parameter("/changed")), stored }]);
   expect(aws.calls).toEqual([]);
   await clock.advance(5 * minute);
   expect(told).toEqual(["ns/changed"]);

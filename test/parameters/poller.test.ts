@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { addDependent, type Entry, newEntry } from "../../src/parameters/entry.ts";
+import { addDependent, type Entry, newEntry } from "../../src/parameters/cache-entry.ts";
 import { Poller } from "../../src/parameters/poller.ts";
 import { referenceKey } from "../../src/parameters/reference.ts";
 import { FakeClock } from "../support/clock.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { AuditEvent } from "../../src/runtime/audit.ts";
 import { Failure } from "../../src/runtime/failure.ts";
-import { observerRig, parameterOf, pathOf, want } from "../support/observer.ts";
+import { observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";
 
 function rigged() {
   const rig = observerRig();
@@ -16,14 +16,14 @@ describe("a value that is held and given out again is audited as a reuse", () =>
     const { aws, identity, observer, of, audited } = rigged();
     aws.put("/a", "v");
     const reference = parameterOf(identity, "/a");
-    observer.depend("shop/one", [want(reference)]);
+    observer.depend("shop/one", [subscription(reference)]);
     await observer.values(reference, "bulk", { resource: "shop/one" });
     await observer.values(reference, "bulk", { resource: "shop/two" });
     expect(of("read")).toEqual([expect.objectContaining({ resources: ["shop/one"], requestId: "request-1" })]);
     expect(of("reuse")).toEqual([
       expect.objectContaining({ source: "/a", version: 1, resources: ["shop/two"], requestId: "request-1" }),
     ]);
-    observer.endWave();
+    observer.dropValues();
     audited.length = 0;
     await observer.values(reference, "bulk", { resource: "shop/two" });
     expect(of("read")).toEqual([expect.objectContaining({ resources: ["shop/two"], requestId: "request-2" })]);
@@ -34,7 +34,7 @@ describe("a value that is held and given out again is audited as a reuse", () =>
     const { aws, identity, observer, of } = rigged();
     for (let i = 0; i < 25; i++) aws.put(`/app/k${i}`, "v");
     const reference = pathOf(identity, "/app");
-    observer.depend("shop/one", [want(reference)]);
+    observer.depend("shop/one", [subscription(reference)]);
     await observer.values(reference, "bulk", { resource: "shop/one" });
     expect(of("read")).toHaveLength(25);
     await observer.values(reference, "bulk", { resource: "shop/two" });
@@ -49,7 +49,7 @@ it("who joins a read that is under way is named with who began it, and nobody tw
   aws.put("/a", "v");
   aws.put("/app/k", "v");
   for (const reference of [parameterOf(identity, "/a"), pathOf(identity, "/app")]) {
-    observer.depend("shop/one", [want(reference)]);
+    observer.depend("shop/one", [subscription(reference)]);
     const askers = ["shop/one", "shop/two", "shop/two", "shop/three"];
     await Promise.all(askers.map((resource) => observer.values(reference, "bulk", { resource })));
   }
@@ -63,7 +63,7 @@ it("a path that is asked for more urgently is read twice, and each read is for t
   const { aws, identity, observer, of } = rigged();
   aws.put("/app/k", "v");
   const reference = pathOf(identity, "/app");
-  observer.depend("shop/one", [want(reference)]);
+  observer.depend("shop/one", [subscription(reference)]);
   await Promise.all([
     observer.values(reference, "bulk", { resource: "shop/one" }),
     observer.values(reference, "interactive", { resource: "shop/two" }),
@@ -78,7 +78,7 @@ it("a path that is asked for more urgently is read twice, and each read is for t
 it("a name that is known to be missing is audited by the request that found it missing again", async () => {
   const { identity, observer, of } = rigged();
   const reference = parameterOf(identity, "/absent");
-  observer.depend("shop/one", [want(reference)]);
+  observer.depend("shop/one", [subscription(reference)]);
   for (let round = 0; round < 2; round++) {
     await observer.values(reference, "bulk", { fresh: true, resource: "shop/one" });
   }
@@ -104,7 +104,7 @@ it("a look without decryption is not audited", async () => {
   const { aws, identity, observer, audited } = rigged();
   aws.put("/a", "v");
   const reference = parameterOf(identity, "/a");
-  observer.depend("shop/one", [want(reference)]);
+  observer.depend("shop/one", [subscription(reference)]);
   await observer.look([reference], "bulk");
   expect(audited).toEqual([]);
 });

@@ -7,7 +7,7 @@ import type { PathReference } from "../../src/parameters/reference.ts";
 import type { Lane } from "../../src/runtime/lane.ts";
 import { FakeAws } from "../support/fake-aws.ts";
 import { heldOf } from "../support/garbage.ts";
-import { claim, type LanesRig, lanesRig } from "../support/lanes.ts";
+import { claim, type LanesRig, lanesRig } from "../support/rate-limiters.ts";
 import { throttled } from "../support/service.ts";
 
 let rig: LanesRig;

@@ -4,8 +4,8 @@ import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
 import type { ParameterRecord } from "../../src/aws/ssm.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import { Lanes } from "../../src/parameters/lanes.ts";
-import { Quotas } from "../../src/parameters/quotas.ts";
+import { QuotaRegistry } from "../../src/parameters/quota-registry.ts";
+import { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
@@ -23,8 +23,8 @@ beforeEach(() => {
 
 /** @param limit requests a second */
 const lanesOf = (limit: number) =>
-  new Lanes({
-    quotas: new Quotas(systemClock, { ssm: limit, kms: limit }),
+  new RateLimiters({
+    quotas: new QuotaRegistry(systemClock, { ssm: limit, kms: limit }),
     clock: systemClock,
     metrics: new Metrics(),
   });

@@ -1,7 +1,7 @@
 import { beforeEach, expect, it } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
-import { claim } from "../support/lanes.ts";
-import { type ObserverRig, observerRig, parameterOf, pathOf, want } from "../support/observer.ts";
+import { type ObserverRig, observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";
+import { claim } from "../support/rate-limiters.ts";
 
 let rig: ObserverRig;
 let identity: Identity;
@@ -15,11 +15,11 @@ beforeEach(async () => {
   aws.fault = () => new Promise((resolve) => clock.setTimer(resolve, 10));
   for (let i = 0; i < 3_000; i++) {
     aws.put(`/p${i}`, "v");
-    observer.depend(`bulk/s${i}`, [want(parameterOf(identity, `/p${i}`))]);
+    observer.depend(`bulk/s${i}`, [subscription(parameterOf(identity, `/p${i}`))]);
     void observer.values(parameterOf(identity, `/p${i}`), "bulk", { namespace: "bulk" });
   }
   for (let i = 0; i < 30; i++) aws.put(`/app/p${i}`, "v");
-  observer.depend("bulk/path", [want(pathOf(identity, "/app"))]);
+  observer.depend("bulk/path", [subscription(pathOf(identity, "/app"))]);
   void observer.values(pathOf(identity, "/app"), "bulk", { namespace: "bulk" });
   await clock.advance(2_000);
 });

@@ -1,28 +1,28 @@
 import type { Identity } from "../../src/aws/identity.ts";
-import type { Lanes } from "../../src/parameters/lanes.ts";
 import { Observer } from "../../src/parameters/observer.ts";
 import { PathReader } from "../../src/parameters/path-reader.ts";
-import type { Place, Quotas } from "../../src/parameters/quotas.ts";
+import type { QuotaRegistry, QuotaScope } from "../../src/parameters/quota-registry.ts";
+import type { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import type { ParameterReference, PathReference, Reference } from "../../src/parameters/reference.ts";
-import type { Want } from "../../src/parameters/want.ts";
+import type { Subscription } from "../../src/parameters/subscription.ts";
 import type { AuditEvent } from "../../src/runtime/audit.ts";
 import type { Random } from "../../src/runtime/clock.ts";
 import type { Lane } from "../../src/runtime/lane.ts";
 import { FakeClock } from "./clock.ts";
 import { FakeAws } from "./fake-aws.ts";
-import { lanesOver } from "./lanes.ts";
+import { lanesOver } from "./rate-limiters.ts";
 
 /** An observer over a clock that is stepped and a Parameter Store in memory, and what it has said. */
 export interface ObserverRig {
   clock: FakeClock;
   aws: FakeAws;
-  quotas: Quotas;
-  lanes: Lanes;
+  quotas: QuotaRegistry;
+  lanes: RateLimiters;
   observer: Observer;
   told: { dependent: string; lane: Lane }[];
   missed: Reference[];
-  stretched: Place[];
+  stretched: QuotaScope[];
   audited: AuditEvent[];
   /** Identities that may not, or may again, see policies. */
   seen: string[];
@@ -38,7 +38,7 @@ export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } =
   const { quotas, lanes, metrics } = lanesOver(clock, limit);
   const told: ObserverRig["told"] = [];
   const missed: Reference[] = [];
-  const stretched: Place[] = [];
+  const stretched: QuotaScope[] = [];
   const audited: AuditEvent[] = [];
   const seen: string[] = [];
   const observer = new Observer({
@@ -54,7 +54,7 @@ export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } =
     notify: (dependent, lane) => told.push({ dependent, lane }),
     isAnnounced: (reference) => rig.announces(reference),
     missed: (reference) => missed.push(reference),
-    stretched: (place) => stretched.push(place),
+    stretched: (scope) => stretched.push(scope),
     isBusy: () => rig.isBusy,
     seen: (identityKey) => seen.push(identityKey),
   });
@@ -86,6 +86,6 @@ export function pathOf(identity: Identity, path: string): PathReference {
 }
 
 /** @param pollIntervalMs five minutes when left out */
-export function want(reference: Reference, pollIntervalMs = 300_000): Want {
+export function subscription(reference: Reference, pollIntervalMs = 300_000): Subscription {
   return { reference, pollIntervalMs };
 }

@@ -7,7 +7,7 @@ import type { EventRecorder } from "../../kube/recorder.ts";
 import { awsConnections, clusterAWSConnections, type KubeObject, secrets } from "../../kube/resource.ts";
 import { announcedFactor } from "../../parameters/intervals.ts";
 import type { Outages } from "../../parameters/outages.ts";
-import type { Claim, Quotas } from "../../parameters/quotas.ts";
+import type { Claim, QuotaRegistry } from "../../parameters/quota-registry.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { formatDuration, parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
@@ -15,8 +15,8 @@ import type { Log } from "../../runtime/log.ts";
 import { type Asked, conditionsAfter, isSame } from "../conditions.ts";
 import { conditionWithout } from "../events/condition.ts";
 import type { EventHub } from "../events/hub.ts";
+import { unseenMessage } from "../syncedsecret/expiry-conditions.ts";
 import { failedOver } from "../syncedsecret/failover.ts";
-import { unseenMessage } from "../syncedsecret/notes.ts";
 import type { Connections, Resolved } from "./connections.ts";
 import { ConnectionIdentities } from "./identities.ts";
 import { type AnyConnection, credentialsSecret, type SecretData } from "./resolve.ts";
@@ -25,11 +25,11 @@ export interface ConnectionReconcilerOptions {
   /** The connection under a key, as the cluster has it. */
   find: (key: string) => AnyConnection | undefined;
   connections: Connections;
-  quotas: Quotas;
+  quotas: QuotaRegistry;
   /** By how much the polls of an identity are stretched, for want of quota. */
   stretch: (identityKey: string) => number;
-  /** What is known of whether an identity may see the policies of parameters; see `Expiries.sightOf`. */
-  sightOf: (identityKey: string) => Failure | "seen" | undefined;
+  /** What is known of whether an identity may see the policies of parameters; see `Expiries.visibilityOf`. */
+  visibilityOf: (identityKey: string) => Failure | "seen" | undefined;
   /** Called when the limits of an account and region may have changed. */
   limited: (account: string, region: string) => void;
   /** Is told of each connection, and says what becomes of its queue. */
@@ -247,11 +247,11 @@ export class ConnectionReconciler {
   /** That expiries are not seen, and why; what was said before, while nobody has tried. */
   #expiryCondition({ metadata, status }: AnyConnection, resolved: Resolved): Asked[] {
     if (resolved.state === "failed") return [];
-    const sights = resolved.identities.atHome.map(({ key }) => this.#options.sightOf(key));
+    const stampsByName = resolved.identities.atHome.map(({ key }) => this.#options.visibilityOf(key));
     // Where each namespace is an identity, their roles differ in nothing but the namespace: what one lacks, all lack.
-    const sight = sights.find((one) => one instanceof Failure);
-    if (!sight && sights.includes("seen")) return [];
-    if (sight) return [{ type: expiryUnseen, status: "True", reason: sight.reason, message: unseenMessage(sight) }];
+    const stamp = stampsByName.find((one) => one instanceof Failure);
+    if (!stamp && stampsByName.includes("seen")) return [];
+    if (stamp) return [{ type: expiryUnseen, status: "True", reason: stamp.reason, message: unseenMessage(stamp) }];
     const before = status?.conditions?.find(({ type }) => type === expiryUnseen);
     return before && before.observedGeneration === metadata.generation ? [before] : [];
   }

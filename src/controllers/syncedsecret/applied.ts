@@ -77,7 +77,7 @@ export class AppliedRecords {
   }
 
   /** An apply of this process that the status does not tell of, since it could not be written then. */
-  unsaidOf(resource: SyncedSecret, target: Target): Applied | undefined {
+  unreportedOf(resource: SyncedSecret, target: Target): Applied | undefined {
     const known = this.#of(resource, target);
     const isSaid = known?.resourceVersion === resource.status?.applied?.resourceVersion;
     return known?.at !== undefined && !isSaid ? sayable(known) : undefined;

@@ -1,10 +1,10 @@
 import { parseParameterRef } from "../../aws/names.ts";
+import { type Expired, isExpired, isKnown, type Leaves, type Missing } from "../../parameters/cache-entry.ts";
 import type { ConfirmedDeletion } from "../../parameters/deletion-confirmer.ts";
-import { type Expired, isExpired, isKnown, type Leaves, type Missing } from "../../parameters/entry.ts";
 import { memberSelector, type Reference } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { prepareSelection, selectMembers } from "../../values/assemble.ts";
-import { newNotes, note, type SourceNotes } from "./notes.ts";
+import { addSourceMetadata, newSourcesMetadata, type SourcesMetadata } from "./expiry-conditions.ts";
 import {
   type DataFromParameter,
   type Grant,
@@ -15,7 +15,7 @@ import {
   type Planned,
   refusedMembers,
 } from "./plan.ts";
-import type { ReferenceView, SpotView } from "./reference-view.ts";
+import type { ParameterView, ReferenceView } from "./reference-view.ts";
 import type { RevisionSource } from "./revision.ts";
 
 export type WhenMissing = "Retain" | "DeleteKeys" | "DeleteSecret";
@@ -48,7 +48,7 @@ export interface Overdue {
 export type Proof = ConfirmedDeletion | Expired;
 
 /** A source of which AWS tells with an older version than it did before. */
-export interface Doubted {
+export interface StaleSource {
   reference: Reference;
   name: string;
 }
@@ -68,13 +68,13 @@ export interface Assessment {
   /** Sources that have expired, and whose keys are not dropped for it. */
   overdue: Overdue[];
   /** What is known of the sources' policies and keys; undefined where they are none of the resource's business. */
-  notes: SourceNotes | undefined;
+  sourcesMetadata: SourcesMetadata | undefined;
   /** Whether a path has not been listed by this process. */
-  isSeeded: boolean;
+  isFromStatus: boolean;
   /** What a policy asks for the Secret to be deleted for. */
   deleteSecret: Proof | undefined;
   /** Sources whose last answer is not believed yet. */
-  doubted: Doubted[];
+  staleSources: StaleSource[];
   /** Milliseconds, as `ClockWatch.elapsed` counts them, when AWS was last heard of the source that has been silent for longest. */
   heardAt: number | undefined;
   /** Why a source has not been heard of since. */
@@ -103,10 +103,10 @@ export function assess(
     present: new Map(),
     left: [],
     overdue: [],
-    notes: whenExpired === undefined ? undefined : newNotes(),
-    isSeeded: false,
+    sourcesMetadata: whenExpired === undefined ? undefined : newSourcesMetadata(),
+    isFromStatus: false,
     deleteSecret: undefined,
-    doubted: [],
+    staleSources: [],
     heardAt: undefined,
     unheard: undefined,
   };
@@ -118,8 +118,8 @@ export function assess(
       continue;
     }
     if (entry.failure) {
-      const hasSight = entry.spot.sight !== undefined || entry.members.size > 0;
-      if (entry.failure.next !== "retry" || !hasSight) {
+      const hasStamp = entry.state.stamp !== undefined || entry.members.size > 0;
+      if (entry.failure.next !== "retry" || !hasStamp) {
         result.problems.push(labelled(planned, entry.failure));
         continue;
       }
@@ -130,14 +130,18 @@ export function assess(
     if (heardAt !== undefined) result.heardAt = Math.min(result.heardAt ?? Infinity, heardAt);
     if (planned.kind === "path") assessPath(planned, entry, result, grant, namespace, when);
     else if (isUntold(entry, planned, when)) result.unknown.push(planned.reference);
-    else assessParameter(planned, entry.spot, result, grant, when);
+    else assessParameter(planned, entry.state, result, grant, when);
   }
   return result;
 }
 
 /** Whether the status says that the Secret was made without a source that it cannot go without now. */
-function isUntold({ looked, spot }: ReferenceView, planned: DataFromParameter | ManyFromDocument, when: When): boolean {
-  return !looked && spot.missing?.stage === "left" && !canBeLeft(planned) && !dropsMissing(when);
+function isUntold(
+  { looked, state }: ReferenceView,
+  planned: DataFromParameter | ManyFromDocument,
+  when: When,
+): boolean {
+  return !looked && state.missing?.stage === "left" && !canBeLeft(planned) && !dropsMissing(when);
 }
 
 function canBeLeft(planned: DataFromParameter | ManyFromDocument): boolean {
@@ -146,30 +150,31 @@ function canBeLeft(planned: DataFromParameter | ManyFromDocument): boolean {
 
 function assessParameter(
   planned: DataFromParameter | ManyFromDocument,
-  spot: SpotView,
+  state: ParameterView,
   result: Assessment,
   grant: Grant,
   when: When,
 ): void {
   const { name, selector } = planned.reference;
-  const { sight, missing } = spot;
-  const hasExpired = when.expired !== undefined && isExpired(spot);
-  if (!(hasExpired && when.expired === "DeleteKeys")) note(result.notes, planned, name, selector, spot);
-  if (spot.doubt) result.doubted.push({ reference: planned.reference, name });
+  const { stamp, missing } = state;
+  const hasExpired = when.expired !== undefined && isExpired(state);
+  if (!(hasExpired && when.expired === "DeleteKeys"))
+    addSourceMetadata(result.sourcesMetadata, planned, name, selector, state);
+  if (state.staleAnswer) result.staleSources.push({ reference: planned.reference, name });
   if (missing && canBeLeft(planned) && missing.stage !== "suspect" && missing.stage !== "held") {
     result.sources.push({ name, selector, left: true });
   } else if (hasExpired && when.expired === "DeleteKeys") {
     result.sources.push({ name, selector, left: true });
     result.left.push(name);
   } else if (hasExpired) {
-    result.overdue.push({ entry: planned, name, at: spot.expired!.at });
+    result.overdue.push({ entry: planned, name, at: state.expired!.at });
     if (missing) result.lost.push({ entry: planned, name, missing, isExpired: true });
-    if (when.expired === "DeleteSecret") result.deleteSecret = spot.expired;
-    if (sight) result.sources.push({ name, selector, ...sight });
-  } else if (isSaidExpired(spot, when) && sight) {
-    result.overdue.push({ entry: planned, name, at: spot.saidExpiredAt! });
+    if (when.expired === "DeleteSecret") result.deleteSecret = state.expired;
+    if (stamp) result.sources.push({ name, selector, ...stamp });
+  } else if (isReportedExpired(state, when) && stamp) {
+    result.overdue.push({ entry: planned, name, at: state.reportedExpiredAt! });
     if (missing) result.lost.push({ entry: planned, name, missing, isExpired: true });
-    result.sources.push({ name, selector, ...sight });
+    result.sources.push({ name, selector, ...stamp });
   } else if (missing?.stage === "left" && dropsMissing(when)) {
     result.sources.push({ name, selector, left: true });
     result.left.push(name);
@@ -184,13 +189,13 @@ function assessParameter(
       const isDeleted = missing.stage === "gone" && when.missing === "DeleteSecret" && !isPurged(missing, selector);
       if (isDeleted) result.deleteSecret = missing.confirmed;
     }
-    if (sight) result.sources.push({ name, selector, ...sight });
+    if (stamp) result.sources.push({ name, selector, ...stamp });
   }
 }
 
 /** Whether the SyncedSecret's own status says that a source has expired, which AWS calls missing. */
-function isSaidExpired({ saidExpiredAt }: SpotView, when: When): boolean {
-  return when.expired !== undefined && saidExpiredAt !== undefined;
+function isReportedExpired({ reportedExpiredAt }: ParameterView, when: When): boolean {
+  return when.expired !== undefined && reportedExpiredAt !== undefined;
 }
 
 /** Whether a Secret that was made without a source is as it should be: the source was missing, or had expired. */
@@ -215,7 +220,7 @@ function assessPath(
   namespace: string,
   when: When,
 ): void {
-  if (!entry.looked) result.isSeeded = true;
+  if (!entry.looked) result.isFromStatus = true;
   let names: string[];
   try {
     names = membersOf(planned, entry.members.keys());
@@ -235,40 +240,40 @@ function assessPath(
   const present: string[] = [];
   result.present.set(planned.label, present);
   for (const name of names) {
-    const spot = entry.members.get(name)!;
-    const { sight, missing } = spot;
-    const hasExpired = when.expired !== undefined && isExpired(spot);
-    if (spot.doubt) result.doubted.push({ reference: planned.reference, name });
-    if (isLeft(spot, when)) {
+    const state = entry.members.get(name)!;
+    const { stamp, missing } = state;
+    const hasExpired = when.expired !== undefined && isExpired(state);
+    if (state.staleAnswer) result.staleSources.push({ reference: planned.reference, name });
+    if (isLeft(state, when)) {
       result.left.push(name);
       continue;
     }
-    note(result.notes, planned, name, selector, spot);
+    addSourceMetadata(result.sourcesMetadata, planned, name, selector, state);
     if (hasExpired) {
-      result.overdue.push({ entry: planned, name, at: spot.expired!.at });
-      if (when.expired === "DeleteSecret") result.deleteSecret = spot.expired;
+      result.overdue.push({ entry: planned, name, at: state.expired!.at });
+      if (when.expired === "DeleteSecret") result.deleteSecret = state.expired;
     }
-    const isSaid = isSaidExpired(spot, when);
-    if (isSaid) result.overdue.push({ entry: planned, name, at: spot.saidExpiredAt! });
+    const isSaid = isReportedExpired(state, when);
+    if (isSaid) result.overdue.push({ entry: planned, name, at: state.reportedExpiredAt! });
     if (missing) {
       result.lost.push({ entry: planned, name, missing, ...(hasExpired || isSaid ? { isExpired: true } : {}) });
       const isDeleted = !hasExpired && missing.stage === "gone" && when.missing === "DeleteSecret";
       if (isDeleted) result.deleteSecret = missing.confirmed;
     } else present.push(name);
-    if (sight) result.sources.push({ name, selector, ...sight });
+    if (stamp) result.sources.push({ name, selector, ...stamp });
   }
 }
 
 /** What a Secret tells of members that it goes without; undefined where it goes without none. */
 export function leavesBy(when: When): Leaves | undefined {
   if (when.missing !== "DeleteKeys" && when.expired !== "DeleteKeys") return undefined;
-  return (spot) => isLeft(spot, when);
+  return (state) => isLeft(state, when);
 }
 
 /** Whether the Secret goes without a path's member, whose keys are dropped: it has expired, or is gone. */
-function isLeft(spot: SpotView, when: When): boolean {
-  if (when.expired !== undefined && isExpired(spot)) return when.expired === "DeleteKeys";
-  return spot.missing?.stage === "gone" && when.missing === "DeleteKeys";
+function isLeft(state: ParameterView, when: When): boolean {
+  if (when.expired !== undefined && isExpired(state)) return when.expired === "DeleteKeys";
+  return state.missing?.stage === "gone" && when.missing === "DeleteKeys";
 }
 
 /** Tries the patterns of paths on names that are new, so that `assess` need not; what is wrong with them it will say. */

@@ -7,17 +7,17 @@ import { keyIn } from "../../ciphertexts/key-name.ts";
 import { openBlob } from "../../ciphertexts/kms-blob.ts";
 import { openMessage } from "../../ciphertexts/message.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
-import type { Lanes } from "../../parameters/lanes.ts";
 import type { Outages } from "../../parameters/outages.ts";
+import type { RateLimiters } from "../../parameters/rate-limiters.ts";
 import type { Audit } from "../../runtime/audit.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
-import type { Gathered } from "./gathered.ts";
 import { blobRules, type FromCiphertext, isFromParameters, messageRules } from "./plan.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 /** The way to KMS. */
 export interface WayToKms {
-  lanes: Lanes;
+  lanes: RateLimiters;
   /** Told of every decryption. */
   audit: Audit | undefined;
   outages: Pick<Outages, "isDown">;
@@ -37,14 +37,14 @@ export interface Opened {
 }
 
 /** Opens all ciphertexts of a spec, each call in its turn; where KMS is down at home, in the regions that stand in. */
-export async function openBlobs(gathered: Gathered, way: WayToKms): Promise<Opened> {
-  const { plan } = gathered;
+export async function openBlobs(snapshot: Snapshot, way: WayToKms): Promise<Opened> {
+  const { plan } = snapshot;
   const opened: Opened & { keyIds: Set<string> } = { blobs: new Map(), keyIds: new Set(), problems: [] };
   await Promise.all(
     plan.entries.map(async (entry) => {
       if (isFromParameters(entry)) return;
       try {
-        const { plaintext, keyId, region } = await open(gathered, entry, way);
+        const { plaintext, keyId, region } = await open(snapshot, entry, way);
         opened.blobs.set(entry.label, plaintext);
         opened.keyIds.add(keyId);
         if (region !== undefined) opened.elsewhere = region;
@@ -59,8 +59,8 @@ export async function openBlobs(gathered: Gathered, way: WayToKms): Promise<Open
 }
 
 /** @returns the region too, where it is one that stood in */
-async function open(gathered: Gathered, entry: FromCiphertext, { lanes, audit, outages, metrics }: WayToKms) {
-  const { granted, lane, target, resource, attempt } = gathered;
+async function open(snapshot: Snapshot, entry: FromCiphertext, { lanes, audit, outages, metrics }: WayToKms) {
+  const { granted, lane, target, resource, attempt } = snapshot;
   const home = granted.blobsBy ?? granted.identity;
   const owner = { namespace: target.namespace, name: resource.metadata.name! };
   const kind = entry.kind === "blob" ? "blob" : "message";

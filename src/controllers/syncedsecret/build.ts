@@ -1,5 +1,5 @@
 import type { SyncedSecret } from "../../api/types.ts";
-import { type Sighted, sightOf } from "../../parameters/entry.ts";
+import { type StampedValue, stampOf } from "../../parameters/cache-entry.ts";
 import { memberSelector, type Reference, referenceKey } from "../../parameters/reference.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
@@ -21,7 +21,7 @@ import type { RevisionSource } from "./revision.ts";
 /** What was read for one write. */
 export interface Material {
   /** By the key of the reference, then by parameter name. */
-  values: ReadonlyMap<string, ReadonlyMap<string, Sighted>>;
+  values: ReadonlyMap<string, ReadonlyMap<string, StampedValue>>;
   /** Plaintexts of blobs and messages, by the label of the entry that they are for. */
   blobs: ReadonlyMap<string, Sealed>;
   /** The ARNs of the KMS keys that made the blobs. */
@@ -63,10 +63,11 @@ export async function build(
   let modified = 0;
 
   const leftOut = new Set(assessment.sources.flatMap((s) => ("left" in s ? [s.name + s.selector] : [])));
-  const valuesOf = (reference: Reference) => material.values.get(referenceKey(reference)) ?? new Map<string, Sighted>();
-  const seen = (name: string, selector: string, sighted: Sighted) => {
-    sources.push({ name, selector, ...sightOf(sighted) });
-    modified = Math.max(modified, sighted.modified);
+  const valuesOf = (reference: Reference) =>
+    material.values.get(referenceKey(reference)) ?? new Map<string, StampedValue>();
+  const seen = (name: string, selector: string, stamped: StampedValue) => {
+    sources.push({ name, selector, ...stampOf(stamped) });
+    modified = Math.max(modified, stamped.modified);
   };
   const asAssessed = (name: string, selector: string) => {
     const source = assessment.sources.find((s) => s.name === name && s.selector === selector);
@@ -75,13 +76,13 @@ export async function build(
   const opened = ({ label }: Planned): SourceValue => ({ state: "value", bytes: material.blobs.get(label)!.reveal() });
   const one = (planned: DataFromParameter | ManyFromDocument, fallback?: string): SourceValue => {
     const { name, selector } = planned.reference;
-    const sighted = valuesOf(planned.reference).get(name);
+    const stamped = valuesOf(planned.reference).get(name);
     const isLost = lost.has(`${planned.label}\n${name}`);
     const isLeft = leftOut.has(name + selector);
     // What has expired may still be there, and is left out all the same.
-    if (sighted && !isLost && !isLeft) {
-      seen(name, selector, sighted);
-      return { state: "value", bytes: sighted.value.reveal() };
+    if (stamped && !isLost && !isLeft) {
+      seen(name, selector, stamped);
+      return { state: "value", bytes: stamped.value.reveal() };
     }
     if (!isLost && !isLeft) problems.push(unsettled(planned, name));
     asAssessed(name, selector);
@@ -95,13 +96,13 @@ export async function build(
       const selector = memberSelector(planned.reference);
       const members: Member[] = [];
       for (const name of assessment.present.get(planned.label) ?? []) {
-        const sighted = values.get(name);
-        if (!sighted) {
+        const stamped = values.get(name);
+        if (!stamped) {
           problems.push(unsettled(planned, name));
           continue;
         }
-        seen(name, selector, sighted);
-        members.push({ name, bytes: sighted.value.reveal() });
+        seen(name, selector, stamped);
+        members.push({ name, bytes: stamped.value.reveal() });
       }
       for (const { entry, name } of assessment.lost)
         if (entry === planned && !values.has(name)) asAssessed(name, selector);

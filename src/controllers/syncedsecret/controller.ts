@@ -7,7 +7,7 @@ import type { EventRecorder } from "../../kube/recorder.ts";
 import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
 import type { Change, View } from "../../kube/store.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
-import type { WritePlaces } from "../../kube/write-places.ts";
+import type { WriteLimiter } from "../../kube/write-limiter.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import { Canceled } from "../../runtime/cancellation.ts";
@@ -15,9 +15,9 @@ import type { Clock, Random } from "../../runtime/clock.ts";
 import type { ClockWatch } from "../../runtime/clock-watch.ts";
 import { defectOf, internalError } from "../../runtime/defect.ts";
 import { parseDuration } from "../../runtime/duration.ts";
-import { each, type Few } from "../../runtime/few.ts";
 import { type Lane, moreUrgent, priorityOf } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
+import { each, type OneOrMany } from "../../runtime/one-or-many.ts";
 import { isSame } from "../conditions.ts";
 import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
@@ -26,19 +26,19 @@ import { reindex } from "../index-of.ts";
 import { applierOf, type SecretView } from "../secret-view.ts";
 import { trimSyncedSecret } from "../trim.ts";
 import { type Attempt, Attempts } from "./attempt.ts";
-import { Departed } from "./departed.ts";
-import { asksForExpiry, pollIntervalOf } from "./gathered.ts";
-import { isKeyNews, keysInUse } from "./keys.ts";
-import { firstExpiryOf, nextExpiryOf } from "./notes.ts";
+import { DeletedResources } from "./deleted-resources.ts";
+import { firstExpiryOf, nextExpiryOf } from "./expiry-conditions.ts";
+import { isKeyNews, keysInUse } from "./key-conditions.ts";
 import type { Outcome } from "./outcome.ts";
+import { isAsking, readyOf } from "./previous-status.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
 import { RepairBackoff } from "./repair-backoff.ts";
-import { isAsking, readyOf } from "./said.ts";
 import { ReconcileSlots } from "./slots.ts";
+import { asksForExpiry, pollIntervalOf } from "./snapshot.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { type Summary, summarize } from "./summarize.ts";
 import { targetOf } from "./target.ts";
-import type { Vouchers } from "./vouchers.ts";
+import type { VerifiedRevisions } from "./verified-revisions.ts";
 import type { SecretWriter } from "./write.ts";
 
 type Resource = SyncedSecret & KubeObject;
@@ -54,7 +54,7 @@ export interface SyncedSecretControllerOptions {
   queue: WorkQueue;
   writer: SecretWriter;
   view: SecretView;
-  writes: WritePlaces;
+  writes: WriteLimiter;
   client: KubeClient;
   recorder: EventRecorder;
   clock: Clock;
@@ -65,7 +65,7 @@ export interface SyncedSecretControllerOptions {
   perObjectMetrics: boolean;
   /** No Secret is written. */
   readOnly: boolean;
-  vouchers: Vouchers;
+  verifiedRevisions: VerifiedRevisions;
   /** Aborted when nothing may be begun any more: what fails from there on is not reported. */
   stopping: AbortSignal;
 }
@@ -85,16 +85,16 @@ export class SyncedSecretController {
   /** Whom the next reconcile of a key is for; bulk where nothing is said. */
   readonly #lanes = new Map<string, Lane>();
   /** SyncedSecrets by the key of the connection that they name. */
-  readonly #byConnection = new Map<string, Few<string>>();
+  readonly #byConnection = new Map<string, OneOrMany<string>>();
   /** SyncedSecrets by the Secret that they write, namespace/name. */
-  readonly #byTarget = new Map<string, Few<string>>();
+  readonly #byTarget = new Map<string, OneOrMany<string>>();
   readonly #statuses: StatusWriter;
-  readonly #departed: Departed;
+  readonly #deleted: DeletedResources;
   readonly #repairs: RepairBackoff;
   readonly #slots = new ReconcileSlots((key, lane) => this.enqueue(key, lane));
   readonly #attempts: Attempts;
   /** SyncedSecrets by namespace. */
-  readonly #byNamespace = new Map<string, Few<string>>();
+  readonly #byNamespace = new Map<string, OneOrMany<string>>();
   /** Who waits for a SyncedSecret to be settled. */
   readonly #settling = new Map<string, (() => void)[]>();
   readonly #startedAt: number;
@@ -103,7 +103,7 @@ export class SyncedSecretController {
   constructor(options: SyncedSecretControllerOptions) {
     this.#options = options;
     this.#statuses = new StatusWriter(options);
-    this.#departed = new Departed(options);
+    this.#deleted = new DeletedResources(options);
     const { connections, resources } = options;
     this.#attempts = new Attempts({ connections, find: (key) => resources.get(key) });
     this.#repairs = new RepairBackoff(options.clock);
@@ -154,7 +154,7 @@ export class SyncedSecretController {
       if (isForeign) this.#options.queue.addAfter(key, statusRepairMs);
       return;
     }
-    if (before && !after) this.#departed.note(key, last ?? before);
+    if (before && !after) this.#deleted.note(key, last ?? before);
     this.enqueue(key, this.#begun ? "interactive" : "bulk");
   }
 
@@ -277,7 +277,7 @@ export class SyncedSecretController {
   async handle(key: string): Promise<void> {
     const { resources, connections, queue } = this.#options;
     const lane = this.#lanes.get(key) ?? "bulk";
-    const isSwept = await this.#departed.sweep(key);
+    const isSwept = await this.#deleted.collect(key);
     // Synchronous until enter(): a slot that is granted in between would leak.
     const granted = this.#slots.arrived(key);
     const cached = resources.get(key);
@@ -437,7 +437,7 @@ export class SyncedSecretController {
     if (summary.retry) queue.retry(key, priorityOf("bulk"));
     else queue.forget(key);
     // An Expiration that the status alone tells of so far is looked at by its own resource at its instant.
-    const expiry = outcome.notes?.isStored ? nextExpiryOf(outcome.notes) : undefined;
+    const expiry = outcome.sourcesMetadata?.isStored ? nextExpiryOf(outcome.sourcesMetadata) : undefined;
     const untilExpiryMs = (expiry ?? 0) - clock.now();
     if (untilExpiryMs > 0) queue.addAfter(key, untilExpiryMs);
     const quietInMs = this.#repairs.spacingMs(key) === undefined ? undefined : this.#repairs.quietInMs(key);
@@ -453,10 +453,10 @@ export class SyncedSecretController {
       if (summary.ready === "Unknown") metrics.ready.remove(key);
       else metrics.ready.set(key, summary.ready === "True" ? 1 : 0);
       if (outcome.kind === "current") metrics.lastSuccess.set(key, clock.now() / 1_000);
-      const { notes } = outcome.kind === "current" || outcome.kind === "failed" ? outcome : {};
-      const expiry = notes && firstExpiryOf(notes);
+      const { sourcesMetadata } = outcome.kind === "current" || outcome.kind === "failed" ? outcome : {};
+      const expiry = sourcesMetadata && firstExpiryOf(sourcesMetadata);
       if (expiry !== undefined) metrics.expiration.set(key, expiry / 1_000);
-      else if (notes || outcome.kind !== "failed") metrics.expiration.remove(key);
+      else if (sourcesMetadata || outcome.kind !== "failed") metrics.expiration.remove(key);
     }
     const wrote = outcome.kind === "current" || outcome.kind === "failed" ? outcome.wrote : undefined;
     if (wrote) {
@@ -493,10 +493,10 @@ export class SyncedSecretController {
 
   /** Forgets a SyncedSecret that is no more. */
   #forget(key: string): void {
-    const { observer, queue, metrics, vouchers, keys } = this.#options;
+    const { observer, queue, metrics, verifiedRevisions, keys } = this.#options;
     observer.depend(key, []);
     keys.depend(key, undefined, []);
-    vouchers.forget(key);
+    verifiedRevisions.forget(key);
     this.#options.reconciler.forget(key);
     this.#repairs.forget(key);
     queue.forget(key);

@@ -1,10 +1,10 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Outages } from "../../parameters/outages.ts";
-import { type Gathered, madeFrom, presentOf, revisionOf } from "./gathered.ts";
 import type { Outcome } from "./outcome.ts";
-import { pinnedAssessment } from "./pin.ts";
+import { pinnedAssessment } from "./pinned-versions.ts";
 import { type Plan, plan, type StandIn } from "./plan.ts";
+import { madeFrom, presentOf, revisionOf, type Snapshot } from "./snapshot.ts";
 import { noWarmStart } from "./warm-start.ts";
 
 /** The condition that something was read in a region that stood in. */
@@ -37,14 +37,14 @@ export function mayMove({ spec }: Pick<SyncedSecret, "spec">, { references }: Pl
  * Whether a SyncedSecret's parameters may be read in a region that stands in: it has never had a Secret, or one of such
  * a region only.
  */
-function mayReadElsewhere(gathered: Gathered): boolean {
-  const { resource, plan: planned } = gathered;
+function mayReadElsewhere(snapshot: Snapshot): boolean {
+  const { resource, plan: planned } = snapshot;
   if (!mayMove(resource, planned)) return false;
-  if (presentOf(gathered) && revisionOf(gathered) !== undefined) return false;
+  if (presentOf(snapshot) && revisionOf(snapshot) !== undefined) return false;
   const { revision, sources = [] } = resource.status ?? {};
   // Sources without a revision are those of a Secret that was deleted for what became of them at home.
   if (revision === undefined) return sources.length === 0;
-  return madeElsewhere(gathered, revision) !== undefined;
+  return madeElsewhere(snapshot, revision) !== undefined;
 }
 
 /**
@@ -53,20 +53,20 @@ function mayReadElsewhere(gathered: Gathered): boolean {
  *
  * @param revision the Secret's when left out
  */
-export function madeElsewhere(gathered: Gathered, revision = revisionOf(gathered)): string | undefined {
-  const { granted, plan: planned, resource, revisions } = gathered;
+export function madeElsewhere(snapshot: Snapshot, revision = revisionOf(snapshot)): string | undefined {
+  const { granted, plan: planned, resource, revisions } = snapshot;
   const { sources, sourcesOmitted } = resource.status ?? {};
   if (revision === undefined || !sources || (sourcesOmitted ?? 0) > 0 || !granted.standIns?.length) return undefined;
-  const made = madeFrom(gathered, pinnedAssessment(planned, sources).sources);
+  const made = madeFrom(snapshot, pinnedAssessment(planned, sources).sources);
   return granted.standIns.find(({ region }) => revisions.isOf(revision, { ...made, region }))?.region;
 }
 
 /** A SyncedSecret as one whose parameters a region that stands in has. */
-function at(gathered: Gathered, { identity }: StandIn): Gathered {
-  const { granted, resource, target } = gathered;
+function at(snapshot: Snapshot, { identity }: StandIn): Snapshot {
+  const { granted, resource, target } = snapshot;
   const there = { ...granted, identity, blobsBy: granted.identity };
   const owner = { namespace: target.namespace, name: resource.metadata.name! };
-  return { ...gathered, granted: there, plan: plan(resource.spec, there, owner), warmStart: noWarmStart };
+  return { ...snapshot, granted: there, plan: plan(resource.spec, there, owner), warmStart: noWarmStart };
 }
 
 /**
@@ -77,17 +77,17 @@ function at(gathered: Gathered, { identity }: StandIn): Gathered {
  * @param comeHome has it depend on what is at home, and on nothing else
  */
 export async function decideSomewhere(
-  gathered: Gathered,
+  snapshot: Snapshot,
   { outages, metrics }: { outages: Pick<Outages, "isDown">; metrics: Pick<Metrics, "failoverReads"> },
-  decide: (gathered: Gathered) => Promise<Outcome>,
+  decide: (snapshot: Snapshot) => Promise<Outcome>,
   comeHome: () => void,
 ): Promise<Outcome> {
-  const { granted } = gathered;
+  const { granted } = snapshot;
   const home = granted.identity;
-  if (outages.isDown(home.key, "ssm") && mayReadElsewhere(gathered)) {
+  if (outages.isDown(home.key, "ssm") && mayReadElsewhere(snapshot)) {
     for (const standIn of granted.standIns ?? []) {
       if (outages.isDown(standIn.identity.key, "ssm")) continue;
-      const there = at(gathered, standIn);
+      const there = at(snapshot, standIn);
       if (there.plan.refused.length > 0) continue;
       const outcome = await decide(there);
       if (outcome.kind === "failed" && outcome.made === undefined) continue;
@@ -97,18 +97,18 @@ export async function decideSomewhere(
       return { ...outcome, failedOver: saidOf("parameters", home.region, standIn.region) };
     }
   }
-  const outcome = await decide(gathered);
-  const said = stillSaid(gathered, outages, outcome);
+  const outcome = await decide(snapshot);
+  const said = stillSaid(snapshot, outages, outcome);
   return said === undefined ? outcome : { ...outcome, failedOver: said };
 }
 
 /** What is still to be said after a decision at home that has read nothing elsewhere. */
-function stillSaid(gathered: Gathered, outages: Pick<Outages, "isDown">, outcome: Outcome): string | undefined {
+function stillSaid(snapshot: Snapshot, outages: Pick<Outages, "isDown">, outcome: Outcome): string | undefined {
   if (outcome.kind !== "current" && outcome.kind !== "failed") return undefined;
   if (outcome.failedOver !== undefined || outcome.wrote !== undefined) return undefined;
-  const { granted, resource } = gathered;
+  const { granted, resource } = snapshot;
   const home = granted.identity;
-  const region = madeElsewhere(gathered);
+  const region = madeElsewhere(snapshot);
   if (region !== undefined) return saidOf("parameters", home.region, region);
   if (!outages.isDown(home.key, "kms")) return undefined;
   const before = resource.status?.conditions?.find(({ type }) => type === failedOver);

@@ -1,6 +1,6 @@
 import type { Failure } from "../../runtime/failure.ts";
 import type { Applied } from "./applied.ts";
-import type { SourceNotes } from "./notes.ts";
+import type { SourcesMetadata } from "./expiry-conditions.ts";
 import type { RevisionSource } from "./revision.ts";
 
 /** How one reconcile came out; summarize turns it into status, event, metrics and the next look. */
@@ -63,13 +63,13 @@ interface Common {
   /** Why a source has not been heard of since. */
   unheard?: Failure;
   /** Names of parameters of which AWS tells with an older version than before, which is not believed yet; sorted. */
-  doubted?: readonly string[];
+  staleSources?: readonly string[];
   /** What is said where the Secret holds what was read in a region that stood in. */
   failedOver?: string;
   /** Whether a path has not been listed by this process, so that what is left out of it is not known. */
-  isSeeded?: true;
+  isFromStatus?: true;
   /** What is known of the sources' policies and keys. */
-  notes?: SourceNotes;
+  sourcesMetadata?: SourcesMetadata;
   /** Whether no event is made of it: a namespace that is being deleted takes none. */
   isQuiet?: true;
   /** The value of the refresh annotation that this reconcile honoured. */

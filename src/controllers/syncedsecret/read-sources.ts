@@ -1,7 +1,7 @@
-import type { Sighted } from "../../parameters/entry.ts";
+import type { StampedValue } from "../../parameters/cache-entry.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import { type PathReference, type Reference, referenceKey } from "../../parameters/reference.ts";
-import type { Picks, ReadFor } from "../../parameters/want.ts";
+import type { Picks, ReadFor } from "../../parameters/subscription.ts";
 import type { ByteTicket } from "../../runtime/byte-budget.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Lane } from "../../runtime/lane.ts";
@@ -19,7 +19,7 @@ const pathsAtOnce = 4;
 
 /** What was read of the sources, by the key of each reference. */
 export interface SourcesRead {
-  values: Map<string, ReadonlyMap<string, Sighted>>;
+  values: Map<string, ReadonlyMap<string, StampedValue>>;
   failures: Map<string, Failure>;
   /** That the sources together are too large; no more was read from there on. */
   tooLarge: Failure | undefined;

@@ -1,7 +1,7 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
-import { wantsAnotherLook } from "../../parameters/entry.ts";
+import { wantsAnotherLook } from "../../parameters/cache-entry.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import type { Outages } from "../../parameters/outages.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
@@ -17,38 +17,38 @@ import { type Attempt, awaitAws, check } from "./attempt.ts";
 import { openBlobs, type WayToKms } from "./blobs.ts";
 import { build, type Material } from "./build.ts";
 import { decideSomewhere, madeElsewhere, saidOf } from "./failover.ts";
+import { collectGarbage } from "./garbage-collection.ts";
+import type { Outcome } from "./outcome.ts";
+import { pinnedAssessment, readPinned } from "./pinned-versions.ts";
+import { isFromParameters, plan } from "./plan.ts";
+import { pendingRefresh, readyOf, reportedMissing } from "./previous-status.ts";
+import { readSources } from "./read-sources.ts";
+import { viewOf } from "./reference-view.ts";
+import { terminating } from "./refused.ts";
+import { mayHaveToRetain, retain } from "./retained-keys.ts";
+import { heard, losses, missedSinceDeletion, staleSourceProblems, wanting } from "./retention.ts";
+import type { Revisions } from "./revision.ts";
 import {
   asksForExpiry,
   asWhom,
   damageOf,
   editorsOf,
   foreignKeysOf,
-  type Gathered,
   isSyncedOnce,
-  keptOf,
   keysOf,
   madeFrom,
   mayBeOfSpec,
   presentOf,
+  retainedKeysOf,
   revisionOf,
-  wantsOf,
+  type Snapshot,
+  subscriptionsOf,
   wasCurrent,
-} from "./gathered.ts";
-import { keep, mayHaveToKeep } from "./keep.ts";
-import { doubts, heard, losses, missedSinceDeletion, wanting } from "./loss.ts";
-import { removeOthers } from "./others.ts";
-import type { Outcome } from "./outcome.ts";
-import { pinnedAssessment, readPinned } from "./pin.ts";
-import { isFromParameters, plan } from "./plan.ts";
-import { readSources } from "./read-sources.ts";
-import { viewOf } from "./reference-view.ts";
-import { terminating } from "./refused.ts";
-import type { Revisions } from "./revision.ts";
-import { pendingRefresh, readyOf, saidMissing } from "./said.ts";
+} from "./snapshot.ts";
 import { listed } from "./summarize.ts";
 import { conflict, type Standing, standing, type Target, targetOf } from "./target.ts";
 import { TooLargeSecrets } from "./too-large.ts";
-import type { Vouchers } from "./vouchers.ts";
+import type { VerifiedRevisions } from "./verified-revisions.ts";
 import { noWarmStart, pastOf, warmStartOf } from "./warm-start.ts";
 import type { SecretWriter } from "./write.ts";
 
@@ -59,7 +59,7 @@ export interface ReconcilerOptions extends WayToKms {
   metrics: Metrics;
   view: SecretView;
   writer: SecretWriter;
-  vouchers: Vouchers;
+  verifiedRevisions: VerifiedRevisions;
   revisions: Revisions;
   assembler: Assembler;
   clock: Clock;
@@ -72,7 +72,7 @@ export interface ReconcilerOptions extends WayToKms {
 }
 
 /** Milliseconds between two looks at a source of which AWS has told with an older version than before. */
-const doubtedAgainMs = 10_000;
+const staleAnswerRetryMs = 10_000;
 
 /**
  * One reconcile of a SyncedSecret: gather, decide, act; the outcome is for summarize. Level-based: it takes nothing
@@ -98,14 +98,14 @@ export class SyncedSecretReconciler {
    */
   async reconcile(resource: SyncedSecret, attempt: Attempt): Promise<Outcome> {
     try {
-      return await this.#gather(resource, attempt);
+      return await this.#evaluate(resource, attempt);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       return { kind: "failed", problems: [error], hasGoodSecret: resource.status?.secretRef !== undefined };
     }
   }
 
-  async #gather(resource: SyncedSecret, attempt: Attempt): Promise<Outcome> {
+  async #evaluate(resource: SyncedSecret, attempt: Attempt): Promise<Outcome> {
     const { observer, connections, protectedNamespaces, readOnly, revisions } = this.#options;
     const dependent = `${resource.metadata.namespace}/${resource.metadata.name}`;
     if (resource.metadata.deletionTimestamp) {
@@ -143,7 +143,7 @@ export class SyncedSecretReconciler {
     if (planned.refused.length > 0) return refuse(planned.refused);
     const whose = await this.#standing(resource, target);
     const refresh = pendingRefresh(resource);
-    const gathered: Gathered = {
+    const snapshot: Snapshot = {
       resource,
       granted,
       plan: planned,
@@ -159,16 +159,16 @@ export class SyncedSecretReconciler {
       revisions,
       isForged: whose.state === "ours" && this.#applied.isForged(resource, target, whose.metadata),
     };
-    const { vouchers } = this.#options;
-    const told = { ...gathered, vouchers, followsExpiry: gathered.whenExpired !== undefined };
-    gathered.warmStart = warmStartOf(told, revisionOf(gathered), this.#options.clock.now());
+    const { verifiedRevisions } = this.#options;
+    const told = { ...snapshot, verifiedRevisions, followsExpiry: snapshot.whenExpired !== undefined };
+    snapshot.warmStart = warmStartOf(told, revisionOf(snapshot), this.#options.clock.now());
     const outcome = await decideSomewhere(
-      gathered,
+      snapshot,
       this.#options,
       (there) => this.#decide(there, dependent),
       () => {
         check(attempt);
-        observer.depend(dependent, wantsOf(gathered));
+        observer.depend(dependent, subscriptionsOf(snapshot));
       },
     );
     // A refresh that AWS did not answer, or that read-only kept from being applied, is still to be done.
@@ -180,8 +180,8 @@ export class SyncedSecretReconciler {
     return refresh !== undefined && isDone ? { ...outcome, handledRefresh: refresh } : outcome;
   }
 
-  async #decide(gathered: Gathered, dependent: string): Promise<Outcome> {
-    const { resource, granted, plan: planned, target, standing: whose, lane, refresh, attempt } = gathered;
+  async #decide(snapshot: Snapshot, dependent: string): Promise<Outcome> {
+    const { resource, granted, plan: planned, target, standing: whose, lane, refresh, attempt } = snapshot;
     const { observer, clock } = this.#options;
     check(attempt);
     const standsInTheWay = conflict(whose, target);
@@ -189,29 +189,29 @@ export class SyncedSecretReconciler {
       if (whose.state !== "passing") observer.depend(dependent, []);
       return { kind: "failed", problems: [standsInTheWay], hasGoodSecret: false };
     }
-    const inSecret = revisionOf(gathered);
+    const inSecret = revisionOf(snapshot);
     const isOnce = resource.spec.refresh?.policy === "Once";
-    if (isOnce && refresh === undefined && isSyncedOnce(gathered)) return this.#keepOnce(gathered, dependent);
-    observer.depend(dependent, wantsOf(gathered));
+    if (isOnce && refresh === undefined && isSyncedOnce(snapshot)) return this.#keepOnce(snapshot, dependent);
+    observer.depend(dependent, subscriptionsOf(snapshot));
     const view = async (): Promise<Assessment> => {
       await prepareMembers(planned, (reference) => observer.entry(reference));
       const looking = {
         ...{ now: clock.monotonic(), wall: clock.now() },
-        ...{ warmStart: gathered.warmStart, mayGoBack: refresh !== undefined },
+        ...{ warmStart: snapshot.warmStart, mayGoBack: refresh !== undefined },
       };
       const known = (reference: Reference) => {
         const entry = observer.entry(reference);
         return entry && viewOf(entry, looking);
       };
-      const { whenMissing, whenExpired } = gathered;
+      const { whenMissing, whenExpired } = snapshot;
       const found = assess(planned, known, granted, target.namespace, whenMissing, whenExpired);
-      const unseen = asksForExpiry(resource) ? observer.expiries.sightOf(granted.identity.key) : undefined;
-      if (found.notes && unseen instanceof Failure) found.notes.unseen = unseen;
+      const unseen = asksForExpiry(resource) ? observer.expiries.visibilityOf(granted.identity.key) : undefined;
+      if (found.sourcesMetadata && unseen instanceof Failure) found.sourcesMetadata.unseen = unseen;
       return found;
     };
     // A Secret that is made for the first time, or again, is not made of what has expired.
     const all = asksForExpiry(resource) && inSecret === undefined;
-    const past = pastOf(gathered.warmStart, clock.now());
+    const past = pastOf(snapshot.warmStart, clock.now());
     if (!isOnce) await awaitAws(attempt, observer.settle(planned.references, lane, { all, past }));
     let assessment = await view();
     const again = planned.references.filter((reference) => {
@@ -222,46 +222,46 @@ export class SyncedSecretReconciler {
     // that it still is; else all is read at once. What a read found, only a read can show to be mended.
     const isBroken = again.some((reference) => observer.entry(reference)?.failure);
     const mustRead = refresh !== undefined || (isBroken && inSecret === undefined);
-    if (!mustRead && (inSecret !== undefined || saidMissing(resource))) {
+    if (!mustRead && (inSecret !== undefined || reportedMissing(resource))) {
       // What an earlier process knew is taken on trust only where all was well: else a start would call bad good.
       const isUnseen = (reference: Reference) => observer.entry(reference)?.looked === false;
       const unseen = readyOf(resource)?.status !== "True" ? planned.references.filter(isUnseen) : [];
       const isSilent = (reference: Reference) =>
-        clock.monotonic() - (observer.entry(reference)?.askedAt ?? -Infinity) >= doubtedAgainMs;
-      const doubted = assessment.doubted.map(({ reference }) => reference).filter(isSilent);
-      const toSee = new Set([...assessment.unknown, ...again, ...unseen, ...doubted]);
+        clock.monotonic() - (observer.entry(reference)?.askedAt ?? -Infinity) >= staleAnswerRetryMs;
+      const staleSources = assessment.staleSources.map(({ reference }) => reference).filter(isSilent);
+      const toSee = new Set([...assessment.unknown, ...again, ...unseen, ...staleSources]);
       if (toSee.size > 0) {
-        await this.#look(gathered, [...toSee]);
+        await this.#look(snapshot, [...toSee]);
         assessment = await view();
       }
     }
-    if (!mustRead && assessment.problems.length > 0) return this.#failed(gathered, assessment, assessment.problems);
-    if (!mustRead && assessment.deleteSecret) return this.#delete(gathered, assessment, assessment.deleteSecret);
-    const hurt = damageOf(gathered);
+    if (!mustRead && assessment.problems.length > 0) return this.#failed(snapshot, assessment, assessment.problems);
+    if (!mustRead && assessment.deleteSecret) return this.#delete(snapshot, assessment, assessment.deleteSecret);
+    const hurt = damageOf(snapshot);
     const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
     if (!mustRead && assessment.unknown.length === 0) {
-      const wanted = madeFrom(gathered, assessment.sources);
-      if (isIntact && gathered.revisions.isOf(inSecret, wanted)) return this.#current(gathered, assessment);
-      const refused = this.#tooLarge.of(resource, presentOf(gathered)?.resourceVersion);
-      if (refused && gathered.revisions.isOf(refused.revision, wanted))
-        return this.#failed(gathered, assessment, [refused.failure]);
+      const wanted = madeFrom(snapshot, assessment.sources);
+      if (isIntact && snapshot.revisions.isOf(inSecret, wanted)) return this.#current(snapshot, assessment);
+      const refused = this.#tooLarge.of(resource, presentOf(snapshot)?.resourceVersion);
+      if (refused && snapshot.revisions.isOf(refused.revision, wanted))
+        return this.#failed(snapshot, assessment, [refused.failure]);
     }
-    return this.#write(gathered, view);
+    return this.#write(snapshot, view);
   }
 
   /** Reads everything and applies it, or says why not. */
-  async #write(gathered: Gathered, view: () => Promise<Assessment>): Promise<Outcome> {
-    const ticket = this.#options.observer.inFlight.ticket(gathered.target.namespace);
+  async #write(snapshot: Snapshot, view: () => Promise<Assessment>): Promise<Outcome> {
+    const ticket = this.#options.observer.inFlight.ticket(snapshot.target.namespace);
     try {
-      return await this.#readAndApply(gathered, view, ticket);
+      return await this.#readAndApply(snapshot, view, ticket);
     } finally {
       ticket.end();
     }
   }
 
-  async #readAndApply(gathered: Gathered, view: () => Promise<Assessment>, ticket: ByteTicket): Promise<Outcome> {
-    const { resource, plan: planned, lane, refresh, target, attempt } = gathered;
-    const { observer, writer, vouchers } = this.#options;
+  async #readAndApply(snapshot: Snapshot, view: () => Promise<Assessment>, ticket: ByteTicket): Promise<Outcome> {
+    const { resource, plan: planned, lane, refresh, target, attempt } = snapshot;
+    const { observer, writer, verifiedRevisions } = this.#options;
     const { namespace } = target;
     const { isWanted } = attempt;
     const dependent = `${namespace}/${resource.metadata.name}`;
@@ -270,54 +270,54 @@ export class SyncedSecretReconciler {
     const { values, failures, tooLarge } = await awaitAws(attempt, reading);
     const assessment = await view();
     if (tooLarge) {
-      const revision = gathered.revisions.of(madeFrom(gathered, assessment.sources));
-      const upon = presentOf(gathered)?.resourceVersion;
+      const revision = snapshot.revisions.of(madeFrom(snapshot, assessment.sources));
+      const upon = presentOf(snapshot)?.resourceVersion;
       this.#tooLarge.note(resource, { revision, resourceVersion: upon, failure: tooLarge });
-      return this.#failed(gathered, assessment, [tooLarge]);
+      return this.#failed(snapshot, assessment, [tooLarge]);
     }
     const unread = planned.entries.flatMap((entry) => {
       const failure = isFromParameters(entry) ? failures.get(referenceKey(entry.reference)) : undefined;
       return failure ? [labelled(entry, failure)] : [];
     });
     const problems = [...assessment.problems, ...unread];
-    if (problems.length > 0) return this.#failed(gathered, assessment, problems);
-    if (assessment.deleteSecret) return this.#delete(gathered, assessment, assessment.deleteSecret);
-    if (assessment.doubted.length > 0) return this.#failed(gathered, assessment, doubts(assessment));
-    const hurt = damageOf(gathered);
+    if (problems.length > 0) return this.#failed(snapshot, assessment, problems);
+    if (assessment.deleteSecret) return this.#delete(snapshot, assessment, assessment.deleteSecret);
+    if (assessment.staleSources.length > 0) return this.#failed(snapshot, assessment, staleSourceProblems(assessment));
+    const hurt = damageOf(snapshot);
     const isAllThere = assessment.lost.length === 0;
     const mayRetain = hurt !== undefined && !hurt.data && !resource.spec.target?.template;
-    if (!isAllThere && !mayRetain) return this.#failed(gathered, assessment, losses(assessment));
-    const missed = missedSinceDeletion(gathered, assessment, this.#options.clock.now());
-    if (missed) return this.#failed(gathered, assessment, [missed]);
-    const opened = await awaitAws(attempt, openBlobs(gathered, this.#options));
-    if (opened.problems.length > 0) return this.#failed(gathered, assessment, opened.problems);
-    const mayKeep = !isAllThere || mayHaveToKeep(gathered, vouchers);
-    const live = mayKeep ? await writer.read(target.namespace, target.name, keysOf(gathered)) : undefined;
-    return this.#apply(gathered, assessment, { ...opened, values, live });
+    if (!isAllThere && !mayRetain) return this.#failed(snapshot, assessment, losses(assessment));
+    const missed = missedSinceDeletion(snapshot, assessment, this.#options.clock.now());
+    if (missed) return this.#failed(snapshot, assessment, [missed]);
+    const opened = await awaitAws(attempt, openBlobs(snapshot, this.#options));
+    if (opened.problems.length > 0) return this.#failed(snapshot, assessment, opened.problems);
+    const mayKeep = !isAllThere || mayHaveToRetain(snapshot, verifiedRevisions);
+    const live = mayKeep ? await writer.read(target.namespace, target.name, keysOf(snapshot)) : undefined;
+    return this.#apply(snapshot, assessment, { ...opened, values, live });
   }
 
-  async #apply(gathered: Gathered, assessment: Assessment, material: Material): Promise<Outcome> {
-    const { resource, plan: planned, target, granted, attempt, revisions } = gathered;
-    const { writer, view, vouchers, readOnly, assembler } = this.#options;
-    const inSecret = revisionOf(gathered);
-    const hurt = damageOf(gathered);
+  async #apply(snapshot: Snapshot, assessment: Assessment, material: Material): Promise<Outcome> {
+    const { resource, plan: planned, target, granted, attempt, revisions } = snapshot;
+    const { writer, view, verifiedRevisions, readOnly, assembler } = this.#options;
+    const inSecret = revisionOf(snapshot);
+    const hurt = damageOf(snapshot);
     const built = await build({ resource, plan: planned, granted, assembler }, assessment, material);
-    if (!built.ok) return this.#failed(gathered, assessment, built.problems);
-    const kept = keep(gathered, vouchers, built.data, material.live);
-    const from = madeFrom(gathered, built.sources);
+    if (!built.ok) return this.#failed(snapshot, assessment, built.problems);
+    const retained = retain(snapshot, verifiedRevisions, built.data, material.live);
+    const from = madeFrom(snapshot, built.sources);
     const isAsItWas = revisions.isOf(inSecret, from);
-    const isNewVersion = revisions.isOfSpec(inSecret, resource.spec) && !isAsItWas && gathered.refresh === undefined;
+    const isNewVersion = revisions.isOfSpec(inSecret, resource.spec) && !isAsItWas && snapshot.refresh === undefined;
     const made = revisions.of(from);
     if (readOnly) {
       const message = `read-only: Secret ${target.name} would be written with ${built.data.size} keys`;
-      return this.#failed(gathered, assessment, [new Failure("Pending", "wait", message)]);
+      return this.#failed(snapshot, assessment, [new Failure("Pending", "wait", message)]);
     }
-    let whose = gathered.standing as Exclude<Standing, { state: "foreign" | "passing" }>;
+    let whose = snapshot.standing as Exclude<Standing, { state: "foreign" | "passing" }>;
     if (hurt?.unrecorded && whose.state === "ours" && target.policy !== "Merge") {
       const restored = await writer.restoreRecord(target, whose.metadata, attempt);
       if (restored) whose = { state: "ours", metadata: restored };
     }
-    const write = await writer.apply(resource, target, whose, built.data, { revision: made, kept }, attempt);
+    const write = await writer.apply(resource, target, whose, built.data, { revision: made, retained }, attempt);
     if (write.outcome === "refused") this.#applied.unsure(resource);
     if (write.outcome === "again") return { kind: "again" };
     if (write.outcome === "refused") {
@@ -325,13 +325,13 @@ export class SyncedSecretReconciler {
       const upon = whose.state === "absent" ? undefined : whose.metadata.resourceVersion;
       if (failure.reason === "TooLarge")
         this.#tooLarge.note(resource, { revision: made, resourceVersion: upon, failure });
-      return this.#failed(gathered, assessment, [failure]);
+      return this.#failed(snapshot, assessment, [failure]);
     }
     this.#tooLarge.forget(resource);
     const applied = write.metadata && this.#applied.wrote(resource, target, made, write.metadata);
-    vouchers.found(resource, made, asWhom(gathered));
+    verifiedRevisions.found(resource, made, asWhom(snapshot));
     const said = listed(built.sources);
-    if (!said.sourcesOmitted) vouchers.verified(resource, made, said.sources ?? []);
+    if (!said.sourcesOmitted) verifiedRevisions.verified(resource, made, said.sources ?? []);
     const changed = !revisions.isOf(resource.status?.revision, from);
     const { sources } = built;
     const kmsKeys = [...material.keyIds].sort();
@@ -341,8 +341,8 @@ export class SyncedSecretReconciler {
     };
     const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && isAsItWas;
     const wasSynced = resource.status?.secretRef?.name === target.name;
-    const left = await removeOthers(gathered, view, writer);
-    const problems = [...wanting(assessment, resource, kept, granted), ...(left instanceof Failure ? [left] : [])];
+    const left = await collectGarbage(snapshot, view, writer);
+    const problems = [...wanting(assessment, resource, retained, granted), ...(left instanceof Failure ? [left] : [])];
     if (left === "again") return { kind: "again" };
     const home = (granted.blobsBy ?? granted.identity).region;
     const region = material.elsewhere === undefined ? {} : { failedOver: saidOf("blobs", home, material.elsewhere) };
@@ -354,10 +354,10 @@ export class SyncedSecretReconciler {
     const updated = isRepair ? "repaired" : "updated";
     const wrote = whose.state === "adoptable" ? "adopted" : whose.state === "absent" ? created : updated;
     // What was read in another region is not newer: home answers again.
-    const isMeasured = isNewVersion && built.modified > 0 && madeElsewhere(gathered) === undefined;
+    const isMeasured = isNewVersion && built.modified > 0 && madeElsewhere(snapshot) === undefined;
     const newer = isMeasured ? { modified: built.modified } : {};
-    const editors = isRepair ? editorsOf(gathered, built.data) : [];
-    const foreignKeys = isRepair ? foreignKeysOf(gathered, built.data) : [];
+    const editors = isRepair ? editorsOf(snapshot, built.data) : [];
+    const foreignKeys = isRepair ? foreignKeysOf(snapshot, built.data) : [];
     return { kind: "current", ...summary, left: assessment.left, ...newer, wrote, editors, foreignKeys, ...common };
   }
 
@@ -365,30 +365,30 @@ export class SyncedSecretReconciler {
    * Under Once, what was synced stays: a newer version would be another Secret. After an edit it is asked for by number,
    * where the Secret, or what was said of it, vouches for what the status lists.
    */
-  async #keepOnce(gathered: Gathered, dependent: string): Promise<Outcome> {
-    const { resource, plan: planned, target, granted, attempt, revisions } = gathered;
+  async #keepOnce(snapshot: Snapshot, dependent: string): Promise<Outcome> {
+    const { resource, plan: planned, target, granted, attempt, revisions } = snapshot;
     const { observer, writer, view, readOnly } = this.#options;
-    const inSecret = revisionOf(gathered);
-    const hurt = damageOf(gathered);
+    const inSecret = revisionOf(snapshot);
+    const hurt = damageOf(snapshot);
     const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
     const listed = pinnedAssessment(planned, resource.status?.sources ?? []);
     const made = inSecret ?? resource.status?.revision;
-    const vouched = revisions.isOf(made, madeFrom(gathered, listed.sources));
+    const vouched = revisions.isOf(made, madeFrom(snapshot, listed.sources));
     const isForeign = revisions.isForeign(made);
-    if (isIntact && (!isForeign || wasCurrent(gathered))) {
+    if (isIntact && (!isForeign || wasCurrent(snapshot))) {
       let sources = vouched ? listed.sources : undefined;
       if (!vouched && !isForeign) {
-        observer.depend(dependent, wantsOf(gathered));
-        await this.#look(gathered, planned.references);
+        observer.depend(dependent, subscriptionsOf(snapshot));
+        await this.#look(snapshot, planned.references);
         const known = (reference: Reference) => observer.entry(reference);
         sources = assess(planned, known, granted, target.namespace, "Retain").sources;
-        if (!revisions.isOf(inSecret, madeFrom(gathered, sources))) sources = [];
+        if (!revisions.isOf(inSecret, madeFrom(snapshot, sources))) sources = [];
       }
       observer.depend(dependent, []);
-      const others = readOnly ? undefined : await removeOthers(gathered, view, writer);
+      const others = readOnly ? undefined : await collectGarbage(snapshot, view, writer);
       if (others === "again") return { kind: "again" };
       if (others) return { kind: "failed", problems: [others], hasGoodSecret: true };
-      const keyCount = keysOf(gathered).size;
+      const keyCount = keysOf(snapshot).size;
       const common = { secret: target.name, revision: inSecret!, keyCount, left: [] };
       return { kind: "current", ...common, ...(sources ? { sources } : {}) };
     }
@@ -397,32 +397,32 @@ export class SyncedSecretReconciler {
       const message = isForeign
         ? `Secret ${target.name} was made by a newer release, and it cannot be told here what from: go back to that release, or set the annotation keyferry.io/refresh to have the Secret made anew`
         : `it is not known any more what Secret ${target.name} was made from: change the spec, or set the annotation keyferry.io/refresh, to have it made anew`;
-      return this.#failed(gathered, listed, [new Failure("SourceGone", "wait", message)]);
+      return this.#failed(snapshot, listed, [new Failure("SourceGone", "wait", message)]);
     }
     const whom = { ...attempt, resource: dependent };
     const pinned = await awaitAws(attempt, readPinned(planned, resource.status, observer, whom));
-    const opened = await awaitAws(attempt, openBlobs(gathered, this.#options));
+    const opened = await awaitAws(attempt, openBlobs(snapshot, this.#options));
     if (!pinned.ok || opened.problems.length > 0) {
-      return this.#failed(gathered, listed, [...(pinned.ok ? [] : pinned.problems), ...opened.problems]);
+      return this.#failed(snapshot, listed, [...(pinned.ok ? [] : pinned.problems), ...opened.problems]);
     }
-    return this.#apply(gathered, listed, { ...opened, values: pinned.values, live: undefined });
+    return this.#apply(snapshot, listed, { ...opened, values: pinned.values, live: undefined });
   }
 
   /** Looks at references without decryption. */
-  #look({ lane, target, attempt }: Gathered, references: readonly Reference[]): Promise<void> {
+  #look({ lane, target, attempt }: Snapshot, references: readonly Reference[]): Promise<void> {
     const { isWanted } = attempt;
     const looks = this.#options.observer.look(references, lane, { namespace: target.namespace, isWanted });
     return awaitAws(attempt, looks);
   }
 
   /** @param _proof AWS's own word, to this process, that a source is gone or has expired: there is no deletion without */
-  async #delete(gathered: Gathered, assessment: Assessment, _proof: Proof): Promise<Outcome> {
-    const { target } = gathered;
-    const present = presentOf(gathered);
+  async #delete(snapshot: Snapshot, assessment: Assessment, _proof: Proof): Promise<Outcome> {
+    const { target } = snapshot;
+    const present = presentOf(snapshot);
     const problems = losses(assessment);
     const common = { kind: "failed", problems, hasGoodSecret: false, ...heard(assessment) } as const;
     if (!present || this.#options.readOnly || target.policy === "Merge") return common;
-    const removed = await this.#options.writer.remove(target.namespace, target.name, present, gathered.attempt);
+    const removed = await this.#options.writer.remove(target.namespace, target.name, present, snapshot.attempt);
     if (removed.outcome === "again") return { kind: "again" };
     if (removed.outcome === "refused") return { ...common, problems: [removed.failure] };
     return { ...common, wrote: "deleted" };
@@ -431,42 +431,42 @@ export class SyncedSecretReconciler {
   async #standing(resource: SyncedSecret, target: Target): Promise<Standing> {
     const { view } = this.#options;
     const { namespace, name } = target;
-    const isDoubted = view.isDoubted(namespace, name);
+    const isStale = view.isStale(namespace, name);
     const known = view.known(namespace, name);
-    if (known && !isDoubted) return standing(resource, target, known);
+    if (known && !isStale) return standing(resource, target, known);
     // Absent from the cache of labelled Secrets: it may be there without its label. On a first sync the write itself
     // finds out, since it only ever creates.
     const wasRefused = resource.status?.conditions?.some(({ reason }) => reason === "SecretConflict");
     const mayBeThere =
-      isDoubted || view.isCut(namespace, name) || resource.status?.secretRef || wasRefused || target.policy === "Merge";
+      isStale || view.isCut(namespace, name) || resource.status?.secretRef || wasRefused || target.policy === "Merge";
     const found: ObjectMeta | undefined = mayBeThere ? await view.look(namespace, name) : undefined;
     return standing(resource, target, found);
   }
 
-  async #current(gathered: Gathered, assessment: Assessment): Promise<Outcome> {
-    const { resource, target, granted } = gathered;
-    const { view, writer, vouchers, readOnly } = this.#options;
-    const inSecret = revisionOf(gathered)!;
-    vouchers.found(resource, inSecret, asWhom(gathered));
-    const others = readOnly ? undefined : await removeOthers(gathered, view, writer);
+  async #current(snapshot: Snapshot, assessment: Assessment): Promise<Outcome> {
+    const { resource, target, granted } = snapshot;
+    const { view, writer, verifiedRevisions, readOnly } = this.#options;
+    const inSecret = revisionOf(snapshot)!;
+    verifiedRevisions.found(resource, inSecret, asWhom(snapshot));
+    const others = readOnly ? undefined : await collectGarbage(snapshot, view, writer);
     if (others === "again") return { kind: "again" };
-    const kept = keptOf(gathered);
+    const retained = retainedKeysOf(snapshot);
     const { sources, left } = assessment;
     const found = this.#applied.saidOf(resource, target);
-    const applied = this.#applied.unsaidOf(resource, target);
+    const applied = this.#applied.unreportedOf(resource, target);
     const made = {
-      ...{ secret: target.name, revision: inSecret, keyCount: keysOf(gathered).size, sources },
+      ...{ secret: target.name, revision: inSecret, keyCount: keysOf(snapshot).size, sources },
       ...(found ? { found } : {}),
       ...(applied ? { applied } : {}),
     };
-    const problems = [...wanting(assessment, resource, kept, granted), ...(others ? [others] : [])];
+    const problems = [...wanting(assessment, resource, retained, granted), ...(others ? [others] : [])];
     if (problems.length > 0) return { kind: "failed", problems, hasGoodSecret: true, made, ...heard(assessment) };
     return { kind: "current", ...made, left, ...heard(assessment) };
   }
 
-  #failed(gathered: Gathered, assessment: Assessment, problems: Failure[]): Outcome {
+  #failed(snapshot: Snapshot, assessment: Assessment, problems: Failure[]): Outcome {
     // An edited Secret is not good, however good what it was made from.
-    const hasGoodSecret = mayBeOfSpec(gathered) && !damageOf(gathered)?.data;
+    const hasGoodSecret = mayBeOfSpec(snapshot) && !damageOf(snapshot)?.data;
     return { kind: "failed", problems, hasGoodSecret, ...heard(assessment) };
   }
 }

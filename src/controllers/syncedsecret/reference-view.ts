@@ -1,26 +1,26 @@
 import {
-  type About,
   type At,
-  type Doubt,
   describedBefore,
-  doubtedMs,
   type Entry,
   isOfFuture,
   type Missing,
-  type Sight,
-  type Spot,
+  type ParameterMetadata,
+  type ParameterState,
+  type StaleAnswer,
   type Stored,
-} from "../../parameters/entry.ts";
+  staleAnswerMs,
+  type VersionStamp,
+} from "../../parameters/cache-entry.ts";
 import { isPassedThrough, memberSelector, type Reference, referenceKey } from "../../parameters/reference.ts";
 import { stampIn } from "../../parameters/stored.ts";
 import type { WarmStart } from "./warm-start.ts";
 
 /** A parameter as one SyncedSecret sees it. */
-export interface SpotView extends Omit<Spot, "missing"> {
+export interface ParameterView extends Omit<ParameterState, "missing"> {
   /** `left`: its Secret was made without the parameter, and AWS has not shown it since. */
   missing?: Missing | (Omit<Missing, "stage" | "confirmed"> & { stage: "left" });
   /** When it has expired, in milliseconds since the epoch, where the own status alone says so: to be said, not acted on. */
-  saidExpiredAt?: number;
+  reportedExpiredAt?: number;
 }
 
 /**
@@ -29,8 +29,8 @@ export interface SpotView extends Omit<Spot, "missing"> {
  */
 export interface ReferenceView
   extends Pick<Entry, "looked" | "failure" | "heardAt" | "unreadSince" | "openedAt" | "askedAt"> {
-  spot: SpotView;
-  members: ReadonlyMap<string, SpotView>;
+  state: ParameterView;
+  members: ReadonlyMap<string, ParameterView>;
   /** Whether AWS has not answered yet, and the own status stands in. */
   isStored?: boolean;
 }
@@ -45,107 +45,121 @@ export interface Looking extends At {
 /** What of a reference's own status is looked at. */
 interface Own {
   stored: Stored | undefined;
-  abouts: ReadonlyMap<string, About> | undefined;
+  metadata: ReadonlyMap<string, ParameterMetadata> | undefined;
 }
 
 /** An entry as one SyncedSecret sees it. Pure. */
 export function viewOf(entry: Readonly<Entry>, looking: Looking): ReferenceView {
   const key = referenceKey(entry.reference);
   const { warmStart } = looking;
-  const own: Own = { stored: warmStart.stamps?.get(key), abouts: warmStart.abouts.get(key) };
+  const own: Own = { stored: warmStart.stamps?.get(key), metadata: warmStart.metadata.get(key) };
   const { looked, failure, openedAt, heardAt, unreadSince, askedAt } = entry;
   return {
     ...{ looked, openedAt, failure, heardAt, unreadSince, askedAt },
     isStored: !looked && own.stored !== undefined,
-    spot: entry.reference.kind === "parameter" ? parameterOf(entry, own, looking) : entry.spot,
+    state: entry.reference.kind === "parameter" ? parameterOf(entry, own, looking) : entry.state,
     members: entry.reference.kind === "path" ? membersOf(entry, own, looking) : entry.members,
   } as ReferenceView;
 }
 
-function parameterOf(entry: Readonly<Entry>, own: Own, looking: Looking): SpotView {
-  const { reference, spot, looked } = entry;
+function parameterOf(entry: Readonly<Entry>, own: Own, looking: Looking): ParameterView {
+  const { reference, state, looked } = entry;
   const name = reference.kind === "parameter" ? reference.name : "";
   const { stored } = own;
-  if (stored === "left" && (!looked || spot.missing)) {
-    const { since, at } = spot.missing ?? { since: looking.now, at: looking.wall };
-    const reason = spot.missing?.reason ?? "ParameterNotFound";
-    return { ...spot, missing: { reason, since, at, stage: "left" } };
+  if (stored === "left" && (!looked || state.missing)) {
+    const { since, at } = state.missing ?? { since: looking.now, at: looking.wall };
+    const reason = state.missing?.reason ?? "ParameterNotFound";
+    return { ...state, missing: { reason, since, at, stage: "left" } };
   }
-  return spotOf(entry, spot, { stamp: stampIn(stored, name), about: own.abouts?.get(name) }, looking);
+  return parameterViewOf(entry, state, { ownStamp: stampIn(stored, name), metadata: own.metadata?.get(name) }, looking);
 }
 
-function membersOf(entry: Readonly<Entry>, { stored, abouts }: Own, looking: Looking): ReadonlyMap<string, SpotView> {
+function membersOf(
+  entry: Readonly<Entry>,
+  { stored, metadata }: Own,
+  looking: Looking,
+): ReadonlyMap<string, ParameterView> {
   const { members, claimed, looked } = entry;
-  const views = new Map<string, SpotView>();
+  const views = new Map<string, ParameterView>();
   if (looked) {
-    for (const [name, spot] of members) {
-      views.set(name, spotOf(entry, spot, { stamp: stampIn(stored, name), about: abouts?.get(name) }, looking));
+    for (const [name, state] of members) {
+      views.set(
+        name,
+        parameterViewOf(entry, state, { ownStamp: stampIn(stored, name), metadata: metadata?.get(name) }, looking),
+      );
     }
   }
   if (!(stored instanceof Map)) return views;
-  for (const [name, stamp] of stored as ReadonlyMap<string, Sight>) {
+  for (const [name, ownStamp] of stored as ReadonlyMap<string, VersionStamp>) {
     if (views.has(name)) continue;
-    const spot = (looked ? claimed?.get(name) : members.get(name)) ?? {};
+    const state = (looked ? claimed?.get(name) : members.get(name)) ?? {};
     const { now: since, wall: at } = looking;
     const missing: Missing = { reason: "ParameterNotFound", stage: "suspect", since, at };
-    const seen = looked ? { missing, ...spot } : spot;
-    views.set(name, spotOf(entry, seen, { stamp, about: abouts?.get(name) }, looking));
+    const seen = looked ? { missing, ...state } : state;
+    views.set(name, parameterViewOf(entry, seen, { ownStamp, metadata: metadata?.get(name) }, looking));
   }
   return views;
 }
 
-function spotOf(
+function parameterViewOf(
   entry: Readonly<Entry>,
-  spot: Spot,
-  own: { stamp: Sight | undefined; about: About | undefined },
+  state: ParameterState,
+  own: { ownStamp: VersionStamp | undefined; metadata: ParameterMetadata | undefined },
   looking: Looking,
-): SpotView {
-  const { stamp } = own;
-  const view: SpotView = { ...spot };
-  const about = aboutOf(spot, own, entry.looked);
-  if (about) view.about = about;
+): ParameterView {
+  const { ownStamp } = own;
+  const view: ParameterView = { ...state };
+  const metadata = metadataOf(state, own, entry.looked);
+  if (metadata) view.metadata = metadata;
   if (!entry.looked) {
     delete view.missing;
-    if (stamp) view.sight = stamp;
+    if (ownStamp) view.stamp = ownStamp;
     return view;
   }
-  const { missing, sight } = spot;
+  const { missing, stamp } = state;
   if (missing) {
-    if (stamp) view.sight ??= stamp;
-    const isOwn = sight !== undefined || stamp !== undefined;
+    if (ownStamp) view.stamp ??= ownStamp;
+    const isOwn = stamp !== undefined || ownStamp !== undefined;
     const { reason, since, at } = missing;
     // What a status of another says was there has never been there for this one.
     if (!isOwn) view.missing = { reason, since, at, stage: "absent" };
     else if (missing.stage === "absent") view.missing = { reason, since, at, stage: "suspect" };
-    return expire(view, missing, about);
+    return expire(view, missing, metadata);
   }
-  const doubt = stamp && sight && !looking.mayGoBack ? doubtOf(entry, spot, stamp, looking) : undefined;
-  if (!doubt) return view;
-  return { ...view, sight: stamp!, doubt };
+  const staleAnswer =
+    ownStamp && stamp && !looking.mayGoBack ? staleAnswerOf(entry, state, ownStamp, looking) : undefined;
+  if (!staleAnswer) return view;
+  return { ...view, stamp: ownStamp!, staleAnswer };
 }
 
 /** What is known of keys and policies: AWS's word where there is one, else that of the own status. */
-function aboutOf(
-  { about, missing }: Spot,
-  own: { stamp: Sight | undefined; about: About | undefined },
+function metadataOf(
+  { metadata, missing }: ParameterState,
+  own: { ownStamp: VersionStamp | undefined; metadata: ParameterMetadata | undefined },
   looked: boolean,
-): About | undefined {
+): ParameterMetadata | undefined {
   // Of what is missing AWS tells nothing, which is no word on what it was.
-  const isTold = about && about.unsure !== "stored" && !(missing && !about.policies && about.keyId === undefined);
-  if (isTold) return about;
-  return own.about ?? about ?? (own.stamp && !looked ? describedBefore : undefined);
+  const isTold =
+    metadata && metadata.unsure !== "stored" && !(missing && !metadata.policies && metadata.keyId === undefined);
+  if (isTold) return metadata;
+  return own.metadata ?? metadata ?? (own.ownStamp && !looked ? describedBefore : undefined);
 }
 
 /**
  * What AWS says that is older than what the Secret was made from: doubted until it has stood for a minute, as an answer
  * that is older than another.
  */
-function doubtOf(entry: Readonly<Entry>, spot: Spot, stamp: Sight, { wall }: Looking): Doubt | undefined {
-  const { sight, since = 0 } = spot;
-  if (!sight || canGoBack(entry.reference) || isOfFuture(stamp, wall)) return undefined;
-  if (sight.modified >= stamp.modified) return undefined;
+function staleAnswerOf(
+  entry: Readonly<Entry>,
+  state: ParameterState,
+  ownStamp: VersionStamp,
+  { wall }: Looking,
+): StaleAnswer | undefined {
+  const { stamp, since = 0 } = state;
+  if (!stamp || canGoBack(entry.reference) || isOfFuture(ownStamp, wall)) return undefined;
+  if (stamp.modified >= ownStamp.modified) return undefined;
   const stoodMs = (entry.failure ? since : (entry.askedAt ?? since)) - since;
-  return stoodMs >= doubtedMs ? undefined : { sight, since, times: 2 };
+  return stoodMs >= staleAnswerMs ? undefined : { stamp, since, times: 2 };
 }
 
 function canGoBack(reference: Reference): boolean {
@@ -157,9 +171,9 @@ function canGoBack(reference: Reference): boolean {
  * What the own status says has an Expiration, and is missing since that instant, has expired. Something is done about it
  * once it is gone: which of two policies of the own spec holds is all that the status decides.
  */
-function expire(view: SpotView, missing: Missing, about: About | undefined): SpotView {
-  const expiresAt = about?.unsure === "stored" ? about.policies?.expiresAt : undefined;
+function expire(view: ParameterView, missing: Missing, metadata: ParameterMetadata | undefined): ParameterView {
+  const expiresAt = metadata?.unsure === "stored" ? metadata.policies?.expiresAt : undefined;
   if (view.expired || expiresAt === undefined || expiresAt > missing.at) return view;
-  if (missing.stage !== "gone") return { ...view, saidExpiredAt: expiresAt };
-  return { ...view, expired: { at: expiresAt, sight: view.sight } };
+  if (missing.stage !== "gone") return { ...view, reportedExpiredAt: expiresAt };
+  return { ...view, expired: { at: expiresAt, stamp: view.stamp } };
 }

@@ -93,7 +93,7 @@ function numberOf(revision: string | undefined): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** The digest of a Secret's key names: what `keyferry.io/keys` holds, to tell a removed key without a value. */
+/** The digest of a Secret's key names: what `keyferry.io/key-digest` holds, to tell a removed key without a value. */
 export function keysDigest(keys: Iterable<string>): string {
   return digest([...keys].sort().join("\n"));
 }

@@ -4,11 +4,11 @@ import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
 import type { View } from "../../kube/store.ts";
-import type { WritePlaces, WriteTurn } from "../../kube/write-places.ts";
+import type { WriteLimiter, WriteTurn } from "../../kube/write-limiter.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import { conditionsAfter, isSame } from "../conditions.ts";
-import { Overlay } from "../overlay.ts";
+import { MutationCache } from "../mutation-cache.ts";
 
 type Resource = SyncedSecret & KubeObject;
 export type Status = NonNullable<SyncedSecret["status"]>;
@@ -17,7 +17,7 @@ export interface StatusWriterOptions {
   resources: View<Resource>;
   client: KubeClient;
   /** The places for writes, which Secrets share. */
-  writes: WritePlaces;
+  writes: WriteLimiter;
   clock: Clock;
   log: Log;
   /** Of another operator, which writes, no status is touched: two would write each other's over without an end. */
@@ -30,7 +30,7 @@ const pendingAfterMs = 2_000;
 /** Writes statuses, and knows those that the watch has yet to show. */
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
-  readonly #written: Overlay<Status>;
+  readonly #written: MutationCache<Status>;
   /** With read-only: the status that was last written here. */
   readonly #own = new Map<string, Status>();
   /** With read-only: what a writer's status would have become, and the version of the resource that it was decided on. */
@@ -38,11 +38,11 @@ export class StatusWriter {
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
-    this.#written = new Overlay(options.clock);
+    this.#written = new MutationCache(options.clock);
   }
 
   /** Takes what the watch shows of a SyncedSecret. */
-  shown(key: string, resource: Resource | undefined): ReturnType<Overlay<Status>["take"]> {
+  shown(key: string, resource: Resource | undefined): ReturnType<MutationCache<Status>["take"]> {
     const change = this.#written.take(key, resource?.metadata.resourceVersion);
     if (resource) return change;
     this.#own.delete(key);
@@ -84,7 +84,7 @@ export class StatusWriter {
       this.#written.note(key, status, written.metadata.resourceVersion, metadata.resourceVersion);
       return true;
     } catch (error) {
-      this.#written.doubt(key);
+      this.#written.invalidate(key);
       if (!(error instanceof KubeError)) throw error;
       // Deleted, or deleted and made again, meanwhile: the watch will say so.
       if (error.kind === "notFound") return true;

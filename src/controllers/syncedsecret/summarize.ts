@@ -3,9 +3,9 @@ import type { SyncedSecret } from "../../api/types.ts";
 import type { Findings } from "../../ciphertexts/key-watch.ts";
 import type { Failure } from "../../runtime/failure.ts";
 import { type Asked, conditionsAfter, isSame, secondsOf } from "../conditions.ts";
+import { newsOf, nextExpiryOf, type SourceMetadata, warningsOf } from "./expiry-conditions.ts";
 import { failedOver } from "./failover.ts";
-import { keyCondition } from "./keys.ts";
-import { newsOf, nextExpiryOf, type SourceNote, warningsOf } from "./notes.ts";
+import { keyCondition } from "./key-conditions.ts";
 import type { Outcome } from "./outcome.ts";
 import type { RevisionSource } from "./revision.ts";
 
@@ -65,7 +65,7 @@ const staleAgainMs = 10_000;
 /** Milliseconds after which what is not watched is looked at again: a Secret that stands in the way, a policy. */
 const refusedAgainMs = 30_000;
 /** Milliseconds after which an answer that is older than the one before it is looked at again. */
-const doubtedAgainMs = 20_000;
+const staleAnswerRetryMs = 20_000;
 /** How what is said of such answers begins. */
 const doubtedMark = "; AWS answers with an older version than before for ";
 
@@ -79,7 +79,7 @@ export function summarize(input: SummarizeInput): Summary {
   const elsewhere = failoverOf(outcome);
   const warned = warningsAfter(input);
   const status: Status = {
-    ...kept(before),
+    ...retained(before),
     ...(outcome.kind === "suspended" ? {} : { observedGeneration: generation }),
     conditions: conditionsAfter(
       before.conditions,
@@ -95,16 +95,16 @@ export function summarize(input: SummarizeInput): Summary {
     status.revision = made.revision;
     status.keyCount = made.keyCount;
     if (made.applied) status.applied = made.applied;
-    if (made.sources) Object.assign(status, listed(made.sources, outcome.notes?.sources ?? []));
+    if (made.sources) Object.assign(status, listed(made.sources, outcome.sourcesMetadata?.sources ?? []));
     if (made.kmsKeys) {
       delete status.kmsKeys;
       // All of them: the next process looks at those that are listed.
       if (made.kmsKeys.length > 0) status.kmsKeys = made.kmsKeys;
     }
   }
-  const hasNotes = outcome.notes !== undefined;
+  const hasNotes = outcome.sourcesMetadata !== undefined;
   if (hasNotes || outcome.kind !== "failed") delete status.nextExpiryTime;
-  const nextExpiry = outcome.notes && nextExpiryOf(outcome.notes);
+  const nextExpiry = outcome.sourcesMetadata && nextExpiryOf(outcome.sourcesMetadata);
   if (nextExpiry !== undefined) status.nextExpiryTime = new Date(nextExpiry).toISOString();
   const isDeleted = outcome.kind === "failed" && outcome.wrote === "deleted";
   if (isDeleted) {
@@ -161,8 +161,8 @@ function wasSaid(before: Status, { type, reason }: Asked): boolean {
 /** What is warned of: by an outcome that knows nothing of the sources, what was before. */
 function warningsAfter({ resource, outcome, now }: SummarizeInput): Asked[] {
   const before = (resource.status?.conditions ?? []) as Asked[];
-  if (outcome.kind !== "failed" && !outcome.notes) return [];
-  return warningsOf(before, outcome.notes, now);
+  if (outcome.kind !== "failed" && !outcome.sourcesMetadata) return [];
+  return warningsOf(before, outcome.sourcesMetadata, now);
 }
 
 interface Verdict {
@@ -175,17 +175,17 @@ function judge(input: SummarizeInput): Verdict {
   const verdict = judged(input);
   if (!isDoubting(input.outcome)) return verdict;
   // Nothing tells that an answer has stood for long enough but another look.
-  return { ...verdict, againAfterMs: Math.min(verdict.againAfterMs ?? Infinity, doubtedAgainMs) };
+  return { ...verdict, againAfterMs: Math.min(verdict.againAfterMs ?? Infinity, staleAnswerRetryMs) };
 }
 
 function isDoubting(outcome: SummarizeInput["outcome"]): boolean {
-  return outcome.kind !== "suspended" && (outcome.doubted?.length ?? 0) > 0;
+  return outcome.kind !== "suspended" && (outcome.staleSources?.length ?? 0) > 0;
 }
 
 /** What a message says besides, of answers that are not believed yet. */
-function doubtOf({ doubted = [] }: { doubted?: readonly string[] }): string {
-  if (doubted.length === 0) return "";
-  return `${doubtedMark}${doubted.join(", ")}: it is asked again, and believed once that has stood for a minute`;
+function staleAnswerOf({ staleSources = [] }: { staleSources?: readonly string[] }): string {
+  if (staleSources.length === 0) return "";
+  return `${doubtedMark}${staleSources.join(", ")}: it is asked again, and believed once that has stood for a minute`;
 }
 
 function judged(input: SummarizeInput): Verdict {
@@ -204,7 +204,7 @@ function judged(input: SummarizeInput): Verdict {
     const left = gone === "" ? "" : `; left out, since they are gone: ${gone}`;
     const current = `Secret ${outcome.secret} is current with ${count(outcome.keyCount, "key")}`;
     const contested = repairsApartMs === undefined ? "" : contestedMark;
-    const message = (saidBefore(resource, outcome, current) ?? current + left) + contested + doubtOf(outcome);
+    const message = (saidBefore(resource, outcome, current) ?? current + left) + contested + staleAnswerOf(outcome);
     // Nothing failed, so there is nothing to wait for but the next poll.
     const againAfterMs = untilStale === 0 ? slowRetryMs : untilStale && Math.max(untilStale, staleAgainMs);
     return {
@@ -226,7 +226,7 @@ function judged(input: SummarizeInput): Verdict {
     now < staleAt;
   if (staysReady) {
     return {
-      conditions: [ready("True", "Synced", withoutDoubt(wasReady.message) + doubtOf(outcome))],
+      conditions: [ready("True", "Synced", withoutDoubt(wasReady.message) + staleAnswerOf(outcome))],
       retry,
       ...(untilStale ? { againAfterMs: untilStale } : {}),
     };
@@ -252,7 +252,7 @@ function saidBefore({ status, metadata }: SyncedSecret, outcome: Outcome, curren
   const said = status?.conditions?.find(({ type }) => type === "Ready");
   const isOfNow = said?.status === "True" && said.observedGeneration === metadata.generation;
   const before = said && withoutDoubt(said.message);
-  return outcome.isSeeded && isOfNow && before!.startsWith(`${current};`) ? before : undefined;
+  return outcome.isFromStatus && isOfNow && before!.startsWith(`${current};`) ? before : undefined;
 }
 
 function withoutDoubt(message: string): string {
@@ -283,7 +283,7 @@ export function messageOf(problems: readonly Failure[]): string {
 }
 
 /** What an outcome that does not know better leaves as it was. */
-function kept(before: Status): Status {
+function retained(before: Status): Status {
   const { conditions: _conditions, ...rest } = before;
   return rest;
 }
@@ -291,9 +291,9 @@ function kept(before: Status): Status {
 /** What a status tells of the sources: the first hundred, and how many more there are. */
 export function listed(
   sources: readonly RevisionSource[],
-  notes: readonly SourceNote[] = [],
+  sourcesMetadata: readonly SourceMetadata[] = [],
 ): Pick<Status, "sources" | "sourcesOmitted"> {
-  const noted = new Map(notes.map((note) => [note.name + note.selector, note]));
+  const noted = new Map(sourcesMetadata.map((note) => [note.name + note.selector, note]));
   const distinct = new Map<string, NonNullable<Status["sources"]>[number]>();
   for (const source of sources) {
     if ("left" in source) continue;

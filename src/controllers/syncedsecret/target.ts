@@ -15,8 +15,8 @@ export interface Target {
   /** Field manager of the apply; under Merge it carries the uid, so that two writers do not undo each other. */
   manager: string;
   revisionAnnotation: string;
-  keysAnnotation: string;
-  keptAnnotation: string;
+  keyDigestAnnotation: string;
+  retainedKeysAnnotation: string;
 }
 
 /** The field manager under which a SyncedSecret merges into the Secrets of others. */
@@ -35,8 +35,8 @@ export function targetOf(resource: SyncedSecret): Target {
     policy,
     manager: policy === "Merge" ? mergeManagerOf(metadata.uid!) : fieldManager,
     revisionAnnotation: names.revision + mark,
-    keysAnnotation: names.keys + mark,
-    keptAnnotation: names.kept + mark,
+    keyDigestAnnotation: names.keyDigest + mark,
+    retainedKeysAnnotation: names.retainedKeys + mark,
   };
 }
 
@@ -128,7 +128,7 @@ export interface Damage {
 export function damage(resource: SyncedSecret, target: Target, metadata: ObjectMeta): Damage {
   const owned = ownedBy(metadata.managedFields, target.manager);
   if (!owned) return { data: true, metadata: true, unrecorded: true };
-  const recorded = metadata.annotations?.[target.keysAnnotation];
+  const recorded = metadata.annotations?.[target.keyDigestAnnotation];
   const wanted = metadataOf(resource, target);
   const intact =
     Object.keys(wanted.labels).every((key) => owned.labels.has(key) && metadata.labels?.[key] === wanted.labels[key]) &&
@@ -139,7 +139,7 @@ export function damage(resource: SyncedSecret, target: Target, metadata: ObjectM
         (owned.annotations.has(key) && metadata.annotations?.[key] === wanted.annotations[key]),
     ) &&
     owned.annotations.has(target.revisionAnnotation) &&
-    owned.annotations.has(target.keysAnnotation) &&
+    owned.annotations.has(target.keyDigestAnnotation) &&
     (target.policy !== "Owner" || owned.ownerReferenceUids.has(resource.metadata.uid!));
   return { data: keysDigest(owned.data) !== recorded, metadata: !intact, unrecorded: false };
 }
@@ -165,7 +165,7 @@ export function intent(
   target: Target,
   data: ReadonlyMap<string, Uint8Array>,
   revision: string,
-  kept: ReadonlySet<string> = new Set(),
+  retained: ReadonlySet<string> = new Set(),
 ) {
   const { spec, metadata } = resource;
   const { labels, annotations } = metadataOf(resource, target);
@@ -179,8 +179,8 @@ export function intent(
       annotations: {
         ...annotations,
         [target.revisionAnnotation]: revision,
-        [target.keysAnnotation]: keysDigest(data.keys()),
-        ...(kept.size > 0 ? { [target.keptAnnotation]: JSON.stringify([...kept].sort()) } : {}),
+        [target.keyDigestAnnotation]: keysDigest(data.keys()),
+        ...(retained.size > 0 ? { [target.retainedKeysAnnotation]: JSON.stringify([...retained].sort()) } : {}),
       },
       ...(target.policy === "Owner"
         ? {

@@ -1,10 +1,10 @@
 import type { SyncedSecret } from "../../api/types.ts";
-import { type About, isOfFuture, type Sight, type Stored } from "../../parameters/entry.ts";
+import { isOfFuture, type ParameterMetadata, type Stored, type VersionStamp } from "../../parameters/cache-entry.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
-import { belongs, isAmbiguous, pinnedAssessment, type Source, sightIn } from "./pin.ts";
+import { belongs, isAmbiguous, pinnedAssessment, type Source, stampOfSource } from "./pinned-versions.ts";
 import type { Grant, Plan } from "./plan.ts";
 import type { Revisions } from "./revision.ts";
-import type { Vouchers } from "./vouchers.ts";
+import type { VerifiedRevisions } from "./verified-revisions.ts";
 
 /**
  * What a SyncedSecret's own status says of its references, by the key of each. Whoever may write the status may say
@@ -16,10 +16,10 @@ export interface WarmStart {
   /** Whether a version was left out of `stamps` for a date of the future: what the Secret was made from is not known then. */
   isPartial: boolean;
   /** Expiries and keys, by parameter name: a reason to look. */
-  abouts: ReadonlyMap<string, ReadonlyMap<string, About>>;
+  metadata: ReadonlyMap<string, ReadonlyMap<string, ParameterMetadata>>;
 }
 
-export const noWarmStart: WarmStart = { stamps: undefined, isPartial: false, abouts: new Map() };
+export const noWarmStart: WarmStart = { stamps: undefined, isPartial: false, metadata: new Map() };
 
 /** What a warm start is taken from. */
 export interface Told {
@@ -27,7 +27,7 @@ export interface Told {
   plan: Plan;
   granted: Grant;
   revisions: Revisions;
-  vouchers: Vouchers;
+  verifiedRevisions: VerifiedRevisions;
   /** Whether expiries are followed. */
   followsExpiry: boolean;
 }
@@ -44,28 +44,32 @@ export function warmStartOf(told: Told, inSecret: string | undefined, wall: numb
   const { sources = [] } = resource.status ?? {};
   const verified = inSecret === undefined ? undefined : verifiedSources(told, inSecret);
   const stamps = verified && stampsOf(plan, verified, wall);
-  const abouts = new Map<string, ReadonlyMap<string, About>>();
+  const metadata = new Map<string, ReadonlyMap<string, ParameterMetadata>>();
   for (const reference of followsExpiry ? plan.references : []) {
-    const found = aboutsOf(sources, reference);
-    if (found) abouts.set(referenceKey(reference), found);
+    const found = metadataByName(sources, reference);
+    if (found) metadata.set(referenceKey(reference), found);
   }
-  const isPartial = verified?.some((source) => isOfFuture(sightIn(source), wall)) ?? false;
-  return { stamps, isPartial, abouts };
+  const isPartial = verified?.some((source) => isOfFuture(stampOfSource(source), wall)) ?? false;
+  return { stamps, isPartial, metadata };
 }
 
 /** What the Secret was made from by its own word, once that was verified also where the status has been edited since. */
 function verifiedSources(told: Told, inSecret: string): readonly Source[] | undefined {
-  const { resource, vouchers } = told;
+  const { resource, verifiedRevisions } = told;
   const { sources, sourcesOmitted = 0 } = resource.status ?? {};
-  if (!sources || sourcesOmitted > 0 || !isVouchedFor(told, sources, inSecret)) {
-    const known = vouchers.sourcesOf(resource, inSecret);
-    return known && isVouchedFor(told, known, inSecret) ? known : undefined;
+  if (!sources || sourcesOmitted > 0 || !reproducesRevision(told, sources, inSecret)) {
+    const known = verifiedRevisions.sourcesOf(resource, inSecret);
+    return known && reproducesRevision(told, known, inSecret) ? known : undefined;
   }
-  vouchers.verified(resource, inSecret, sources);
+  verifiedRevisions.verified(resource, inSecret, sources);
   return sources;
 }
 
-function isVouchedFor({ resource, plan, granted, revisions }: Told, sources: readonly Source[], inSecret: string) {
+function reproducesRevision(
+  { resource, plan, granted, revisions }: Told,
+  sources: readonly Source[],
+  inSecret: string,
+) {
   const { account, identity } = granted;
   const from = pinnedAssessment(plan, sources).sources;
   return revisions.isOf(inSecret, {
@@ -77,42 +81,42 @@ function isVouchedFor({ resource, plan, granted, revisions }: Told, sources: rea
 function stampsOf(plan: Plan, sources: readonly Source[], wall: number): Map<string, Stored> {
   const stamps = new Map<string, Stored>();
   for (const reference of plan.references) {
-    const sights = new Map<string, Sight>();
+    const stampsByName = new Map<string, VersionStamp>();
     let isOfNow = true;
     for (const source of sources) {
       if (!belongs(source, reference)) continue;
       if (reference.kind === "path" && isAmbiguous(source, reference, plan)) continue;
-      const sight = sightIn(source);
-      if (isOfFuture(sight, wall)) isOfNow = false;
-      sights.set(source.name, sight);
+      const stamp = stampOfSource(source);
+      if (isOfFuture(stamp, wall)) isOfNow = false;
+      stampsByName.set(source.name, stamp);
     }
     // AWS is asked rather than a date taken for one that nothing can be newer than.
     if (!isOfNow) continue;
-    if (reference.kind === "parameter") stamps.set(referenceKey(reference), sights.get(reference.name) ?? "left");
-    else if (sights.size > 0) stamps.set(referenceKey(reference), sights);
+    if (reference.kind === "parameter") stamps.set(referenceKey(reference), stampsByName.get(reference.name) ?? "left");
+    else if (stampsByName.size > 0) stamps.set(referenceKey(reference), stampsByName);
   }
   return stamps;
 }
 
-function aboutsOf(sources: readonly Source[], reference: Reference): Map<string, About> | undefined {
-  const abouts = new Map<string, About>();
+function metadataByName(sources: readonly Source[], reference: Reference): Map<string, ParameterMetadata> | undefined {
+  const metadata = new Map<string, ParameterMetadata>();
   for (const source of sources) {
     const { name, expiresAt, keyId } = source;
     if ((expiresAt === undefined && keyId === undefined) || !belongs(source, reference)) continue;
     const at = expiresAt === undefined ? Number.NaN : Date.parse(expiresAt);
-    abouts.set(name, {
+    metadata.set(name, {
       unsure: "stored",
       ...(keyId === undefined ? {} : { keyId }),
       ...(Number.isNaN(at) ? {} : { policies: { expiresAt: at } }),
     });
   }
-  return abouts.size > 0 ? abouts : undefined;
+  return metadata.size > 0 ? metadata : undefined;
 }
 
 /** Names whose Expiration has passed by the status's word, by the key of the reference. */
-export function pastOf({ abouts }: WarmStart, wall: number): Map<string, Set<string>> {
+export function pastOf({ metadata }: WarmStart, wall: number): Map<string, Set<string>> {
   const past = new Map<string, Set<string>>();
-  for (const [key, names] of abouts) {
+  for (const [key, names] of metadata) {
     for (const [name, { policies }] of names) {
       if ((policies?.expiresAt ?? Infinity) > wall) continue;
       past.set(key, (past.get(key) ?? new Set()).add(name));

@@ -2,8 +2,8 @@ import type { SyncedSecret } from "../../api/types.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import { type KubeObject, type ObjectMeta, secrets } from "../../kube/resource.ts";
-import { applySecret, deleteSecret, sweepSecret } from "../../kube/secret.ts";
-import type { WritePlaces, WriteTurn } from "../../kube/write-places.ts";
+import { applySecret, deleteSecret, removeFields } from "../../kube/secret.ts";
+import type { WriteLimiter, WriteTurn } from "../../kube/write-limiter.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { controllerOf, type SecretView } from "../secret-view.ts";
 import { recordOf } from "./record.ts";
@@ -18,16 +18,16 @@ export type Write =
   | { outcome: "refused"; failure: Failure };
 
 /** Looks at a Secret that changes meanwhile, before it is left for later. */
-const sweepTries = 5;
+const releaseTries = 5;
 
 /** Writes Secrets, each write upon the version that it was decided upon. */
 export class SecretWriter {
   readonly #client: KubeClient;
   readonly #view: SecretView;
-  readonly #writes: WritePlaces;
+  readonly #writes: WriteLimiter;
 
   /** @param writes the places for writes, which status writes share */
-  constructor(client: KubeClient, view: SecretView, writes: WritePlaces) {
+  constructor(client: KubeClient, view: SecretView, writes: WriteLimiter) {
     this.#client = client;
     this.#view = view;
     this.#writes = writes;
@@ -39,7 +39,7 @@ export class SecretWriter {
     target: Target,
     standing: Exclude<Standing, { state: "foreign" | "passing" }>,
     data: ReadonlyMap<string, Uint8Array>,
-    made: { revision: string; kept: ReadonlySet<string> },
+    made: { revision: string; retained: ReadonlySet<string> },
     turn: WriteTurn,
   ): Promise<Write> {
     const { namespace, name, manager, policy } = target;
@@ -48,7 +48,7 @@ export class SecretWriter {
     const force = policy !== "Merge" || controllerOf(present) === resource.metadata.uid;
     this.#view.writing(namespace, name);
     try {
-      const object = intent(resource, target, data, made.revision, made.kept);
+      const object = intent(resource, target, data, made.revision, made.retained);
       const expect = present
         ? ({ state: "present", resourceVersion: present.resourceVersion!, uid: present.uid! } as const)
         : ({ state: "absent" } as const);
@@ -59,13 +59,13 @@ export class SecretWriter {
         this.#view.wrote(namespace, name, result.metadata, present?.resourceVersion);
         return { outcome: "written", metadata: result.metadata };
       }
-      this.#view.doubt(namespace, name);
+      this.#view.invalidate(namespace, name);
       if (result.outcome === "lookAgain") return { outcome: "again" };
       const others = [...new Set(result.conflicts.map(({ manager: other, field }) => `${field} (${other})`))].sort();
       const message = `Secret ${name}: other field managers have set ${others.join(", ")}: remove these fields there, or use other keys`;
       return { outcome: "refused", failure: new Failure("SecretConflict", "wait", message) };
     } catch (error) {
-      this.#view.doubt(namespace, name);
+      this.#view.invalidate(namespace, name);
       return { outcome: "refused", failure: writeFailure(error, `Secret ${namespace}/${name}`, sizeOf(data)) };
     }
   }
@@ -78,7 +78,7 @@ export class SecretWriter {
     const { namespace, name } = target;
     const live = await this.#client.get<KubeObject & { data?: Record<string, string> }>(secrets, namespace, name);
     const keys = Object.keys(live.data ?? {});
-    const isAllOurs = keysDigest(keys) === metadata.annotations?.[target.keysAnnotation];
+    const isAllOurs = keysDigest(keys) === metadata.annotations?.[target.keyDigestAnnotation];
     if (!isAllOurs || live.metadata.uid !== metadata.uid) return undefined;
     this.#view.writing(namespace, name);
     const patch = {
@@ -96,7 +96,7 @@ export class SecretWriter {
       this.#view.wrote(namespace, name, restored.metadata, live.metadata.resourceVersion);
       return restored.metadata;
     } catch (error) {
-      this.#view.doubt(namespace, name);
+      this.#view.invalidate(namespace, name);
       throw error;
     }
   }
@@ -108,13 +108,13 @@ export class SecretWriter {
       const expect = { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! };
       const result = await this.#writes.run(turn, namespace, () => deleteSecret(this.#client, namespace, name, expect));
       if (result.outcome === "lookAgain") {
-        this.#view.doubt(namespace, name);
+        this.#view.invalidate(namespace, name);
         return { outcome: "again" };
       }
       this.#view.wrote(namespace, name, undefined, metadata.resourceVersion);
       return { outcome: "written" };
     } catch (error) {
-      this.#view.doubt(namespace, name);
+      this.#view.invalidate(namespace, name);
       return { outcome: "refused", failure: writeFailure(error, `Secret ${namespace}/${name}`) };
     }
   }
@@ -124,16 +124,16 @@ export class SecretWriter {
    *
    * @throws KubeError where the API server does not let it
    */
-  async sweep(namespace: string, name: string, manager: string): Promise<void> {
-    for (let tries = 0; tries < sweepTries; tries++) {
+  async release(namespace: string, name: string, manager: string): Promise<void> {
+    for (let tries = 0; tries < releaseTries; tries++) {
       const metadata = await this.#view.look(namespace, name);
       const isOurs = metadata?.managedFields?.some((entry) => entry.manager === manager && entry.operation === "Apply");
       if (!metadata || !isOurs) return;
       const version = { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! };
       const result = await this.#writes.run("bulk", namespace, () =>
-        sweepSecret(this.#client, namespace, name, version, manager),
+        removeFields(this.#client, namespace, name, version, manager),
       );
-      this.#view.doubt(namespace, name);
+      this.#view.invalidate(namespace, name);
       if (result.outcome === "written") return;
     }
     throw new KubeError("conflict", `Secret ${namespace}/${name} changes too fast to take anything back`);

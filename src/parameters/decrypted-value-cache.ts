@@ -1,0 +1,82 @@
+import type { Clock, Timer } from "../runtime/clock.ts";
+import { type Entry, fingerprint, type StampedValue } from "./cache-entry.ts";
+
+/** Bytes of all values that are held, at most; those that were read first are let go, and read again where they are wanted. */
+const bytesAtMost = 16 * 1_048_576;
+/** The longest that a value is held, in milliseconds, however long its wave takes. */
+const heldAtMostMs = 60_000;
+
+interface Held {
+  values: ReadonlyMap<string, StampedValue>;
+  /** What was known of the entry when the values were read: another version means other values. */
+  seen: string;
+  until: number;
+  bytes: number;
+}
+
+/** The values of the wave of reconciles that is under way, so that a thousand dependants cost one read. */
+export class DecryptedValueCache {
+  readonly #clock: Clock;
+  readonly #held = new Map<string, Held>();
+  #timer: Timer | undefined;
+  #bytes = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  get(entry: Entry): ReadonlyMap<string, StampedValue> | undefined {
+    const held = this.#held.get(entry.key);
+    if (!held) return undefined;
+    if (held.until > this.#clock.monotonic() && held.seen === fingerprint(entry)) return held.values;
+    this.drop(entry);
+    return undefined;
+  }
+
+  hold(entry: Entry, values: ReadonlyMap<string, StampedValue>): void {
+    const until = this.#clock.monotonic() + heldAtMostMs;
+    this.drop(entry);
+    let bytes = 0;
+    for (const { value } of values.values()) bytes += value.size;
+    this.#held.set(entry.key, { values, seen: fingerprint(entry), until, bytes });
+    this.#bytes += bytes;
+    for (const key of this.#held.keys()) {
+      if (this.#bytes <= bytesAtMost || key === entry.key) break;
+      this.#delete(key);
+    }
+    this.#timer ??= this.#clock.setTimer(() => this.#expire(), heldAtMostMs);
+  }
+
+  drop(entry: Entry): void {
+    this.#delete(entry.key);
+  }
+
+  #delete(key: string): void {
+    this.#bytes -= this.#held.get(key)?.bytes ?? 0;
+    this.#held.delete(key);
+  }
+
+  end(): void {
+    this.#held.clear();
+    this.#bytes = 0;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** Lets go of what has been held for too long. Insertion order is the order of `until`. */
+  #expire(): void {
+    this.#timer = undefined;
+    const now = this.#clock.monotonic();
+    for (const [key, { until }] of this.#held) {
+      if (until > now) {
+        this.#timer = this.#clock.setTimer(() => this.#expire(), until - now);
+        return;
+      }
+      this.#delete(key);
+    }
+  }
+}

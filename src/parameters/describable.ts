@@ -1,0 +1,37 @@
+import type { Entry, ParameterState } from "./cache-entry.ts";
+
+/** A parameter of an entry: itself, or one member of its path. */
+export interface Describable {
+  entry: Entry;
+  name: string;
+  state: ParameterState;
+}
+
+/** Whether there is something to describe: what AWS publishes or passes through has no policies. */
+export function isDescribable({ reference, intervalMs }: Entry): boolean {
+  if (!Number.isFinite(intervalMs)) return false;
+  return !/^\/?aws\//i.test(reference.kind === "path" ? `${reference.path}/` : reference.name);
+}
+
+/** Everything of an entry that can be described. */
+export function describablesOf(entry: Entry): Describable[] {
+  const { reference, state, members } = entry;
+  if (reference.kind === "parameter") return [{ entry, name: reference.name, state }];
+  return [...members].map(([name, member]) => ({ entry, name, state: member }));
+}
+
+/** Whether a description is owed: there has been none, or the parameter has another version since. */
+export function needsDescription({ state }: Describable): boolean {
+  if (state.stamp === undefined || state.missing) return false;
+  return state.metadata === undefined || state.metadata.unsure === "changed";
+}
+
+/** Whether a name is an ARN. */
+export function isArn(name: string): boolean {
+  return name.startsWith("arn:");
+}
+
+/** The name that DescribeParameters takes. */
+export function nameIn({ name }: Describable): string {
+  return isArn(name) ? name.slice(name.indexOf(":parameter/") + ":parameter".length) : name;
+}

@@ -1,0 +1,227 @@
+import fc from "fast-check";
+import { beforeEach, describe, expect, it } from "vitest";
+import { Bucket } from "../../src/parameters/bucket.ts";
+import { type Claim, QuotaRegistry } from "../../src/parameters/quota-registry.ts";
+import { FakeClock } from "../support/clock.ts";
+import { claim } from "../support/rate-limiters.ts";
+
+let clock: FakeClock;
+let quotas: QuotaRegistry;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  quotas = new QuotaRegistry(clock, { ssm: 20, kms: 100 });
+});
+
+const limitOf = (who: string) => quotas.scopeOf(who, "ssm").quota.limit;
+const ownOf = (who: string) => quotas.own(who, "ssm")?.limit;
+
+describe("the limit of an account and region", () => {
+  it("is 20 for Parameter Store and 100 for KMS where nobody says otherwise", () => {
+    const usual = new QuotaRegistry(clock);
+    expect(usual.scopeOf("me", "ssm").quota.limit).toBe(20);
+    expect(usual.scopeOf("me", "kms").quota.limit).toBe(100);
+  });
+
+  it("is the lowest that a cluster connection says, and one that says nothing says nothing", () => {
+    quotas.set("a", claim("me", { limits: { ssm: 30 } }));
+    quotas.set("b", claim("me"));
+    quotas.set("c", claim("other", { limits: { ssm: 25, kms: 7 } }));
+    expect(limitOf("me")).toBe(25);
+    expect(quotas.scopeOf("me", "kms").quota.limit).toBe(7);
+  });
+
+  it("is one for all identities that lead there, and another elsewhere", () => {
+    quotas.set("a", claim("me", { limits: { ssm: 30 } }));
+    quotas.set("b", claim("other"));
+    quotas.set("c", claim("abroad", { region: "us-east-1" }));
+    quotas.set("d", claim("stranger", { account: "2" }));
+    expect(quotas.scopeOf("me", "ssm")).toBe(quotas.scopeOf("other", "ssm"));
+    expect([limitOf("abroad"), limitOf("stranger")]).toEqual([20, 20]);
+    expect(new Set(["me", "abroad", "stranger"].map((who) => quotas.scopeOf(who, "ssm"))).size).toBe(3);
+  });
+
+  it("is not lowered by a namespaced connection, whose identity has a bound of its own", () => {
+    quotas.set("a", claim("me"));
+    quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 3 } }));
+    expect(limitOf("tenant")).toBe(20);
+    expect(ownOf("tenant")).toBe(3);
+    expect(ownOf("me")).toBeUndefined();
+    expect(quotas.own("tenant", "kms")).toBeUndefined();
+  });
+
+  it("has no bound of one namespace for an identity that a cluster connection uses too", () => {
+    quotas.set("n", claim("shared", { isCluster: false, limits: { ssm: 3 } }));
+    quotas.set("a", claim("shared"));
+    expect(ownOf("shared")).toBeUndefined();
+    quotas.remove("a");
+    expect(ownOf("shared")).toBe(3);
+  });
+
+  it("is another once an identity turns out to belong to another account", () => {
+    quotas.set("a", claim("me", { limits: { ssm: 5 } }));
+    const before = quotas.scopeOf("me", "ssm");
+    quotas.set("a", claim("me", { account: "2", limits: { ssm: 5 } }));
+    expect(limitOf("me")).toBe(5);
+    expect(quotas.scopeOf("me", "ssm")).not.toBe(before);
+    expect(before.quota.limit).toBe(5);
+  });
+
+  it("follows from the connections that are there, in whatever order they came, changed and went", () => {
+    const one = fc.record({
+      connection: fc.constantFrom("a", "b", "c"),
+      change: fc.option(
+        fc.record({
+          identityKey: fc.constantFrom("x", "y"),
+          account: fc.constantFrom("1", "2"),
+          isCluster: fc.boolean(),
+          limits: fc.record({ ssm: fc.integer({ min: 1, max: 50 }) }, { requiredKeys: [] }),
+        }),
+      ),
+    });
+    fc.assert(
+      fc.property(fc.array(one, { maxLength: 30 }), (steps) => {
+        const all = new QuotaRegistry(clock, { ssm: 20, kms: 100 });
+        const there = new Map<string, Claim>();
+        const last = new Map<string, Claim>();
+        for (const { connection, change } of steps) {
+          const before = there.get(connection);
+          if (before) last.set(before.identityKey, before);
+          if (change) {
+            const one = claim(change.identityKey, change);
+            all.set(connection, one);
+            there.delete(connection);
+            there.set(connection, one);
+          } else {
+            all.remove(connection);
+            there.delete(connection);
+          }
+          for (const identityKey of ["x", "y"]) {
+            const claims = [...there.values()];
+            const users = claims.filter((other) => other.identityKey === identityKey);
+            const accounts = new Set(users.map(({ account }) => account));
+            const scope = all.scopeOf(identityKey, "ssm");
+            expect(scope.isKnown).toBe(users.length > 0 || last.has(identityKey));
+            // Whoever has no connection any more stays within what the last one set.
+            if (users.length === 0) {
+              expect(all.own(identityKey, "ssm")?.limit).toBe(last.get(identityKey)?.limits.ssm);
+              continue;
+            }
+            if (users.length > 0) expect(accounts).toContain(scope.account);
+            const said = claims.filter(({ isCluster, account }) => isCluster && account === scope.account);
+            const limits = said.flatMap(({ limits }) => limits.ssm ?? []);
+            expect(scope.quota.limit).toBe(limits.length > 0 ? Math.min(...limits) : 20);
+            // One that sets no bound is not slowed down by another that does.
+            const isBound = users.length > 0 && users.every(({ isCluster, limits: { ssm } }) => !isCluster && ssm);
+            const highest = Math.max(...users.map(({ limits: { ssm } }) => ssm ?? 0));
+            expect(all.own(identityKey, "ssm")?.limit).toBe(isBound ? highest : undefined);
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe("the limit of a connection that is deleted", () => {
+  it.each([true, false])(
+    "holds on for its identity, and for its account while no other leads there (cluster: %s)",
+    (isCluster) => {
+      quotas.set("n", claim("tenant", { isCluster, limits: { ssm: 1 } }));
+      const before = quotas.scopeOf("tenant", "ssm");
+      quotas.remove("n");
+      expect(quotas.scopeOf("tenant", "ssm")).toBe(before);
+      expect(ownOf("tenant")).toBe(1);
+      if (isCluster) expect(before.quota.limit).toBe(1);
+      quotas.set("other", claim("other"));
+      expect(before.quota.limit).toBe(20);
+      expect(ownOf("tenant")).toBe(1);
+    },
+  );
+
+  it("is not lifted by making it anew, and another limit counts at once", () => {
+    quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 1 } }));
+    const own = quotas.own("tenant", "ssm");
+    own?.spend(false);
+    quotas.remove("n");
+    quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 2 } }));
+    expect(quotas.own("tenant", "ssm")).toBe(own);
+    expect(own?.waitMs(false)).toBeGreaterThan(0);
+    expect(ownOf("tenant")).toBe(2);
+    quotas.set("n", claim("tenant", { isCluster: false }));
+    expect(ownOf("tenant")).toBeUndefined();
+  });
+
+  it("is forgotten ten minutes after the last call, and of a thousand identities at most", async () => {
+    for (let n = 0; n < 1_500; n++) {
+      quotas.set("n", claim(`tenant${n}`, { isCluster: false, limits: { ssm: 1 } }));
+      quotas.remove("n");
+    }
+    expect(ownOf("tenant0")).toBeUndefined();
+    expect(ownOf("tenant1499")).toBe(1);
+    await clock.advance(500_000);
+    quotas.own("tenant1499", "ssm")?.spend(false);
+    await clock.advance(500_000);
+    quotas.scopeOf("else", "ssm");
+    expect([ownOf("tenant1498"), ownOf("tenant1499")]).toEqual([undefined, 1]);
+    await clock.advance(600_000);
+    quotas.scopeOf("else", "kms");
+    expect(ownOf("tenant1499")).toBeUndefined();
+  });
+});
+
+describe("a quota that no connection leads to", () => {
+  it("is kept for ten minutes after its last call, and then let go of", async () => {
+    quotas.set("a", claim("me"));
+    for (let i = 0; i < 50; i++) quotas.scopeOf(`stranger ${i}`, "ssm");
+    expect([...quotas.scopes()]).toHaveLength(50);
+    const late = quotas.scopeOf("stranger 7", "ssm");
+    await clock.advance(500_000);
+    late.quota.spend(false);
+    await clock.advance(200_000);
+    quotas.scopeOf("me", "ssm");
+    expect([...quotas.scopes()].map(({ account }) => account)).toEqual(["of stranger 7", "1"]);
+    await clock.advance(1_000_000);
+    quotas.scopeOf("me", "kms");
+    expect([...quotas.scopes()].map(({ service }) => service)).toEqual(["ssm", "kms"]);
+  });
+});
+
+describe("a bucket", () => {
+  it("never gives more than it holds and has won, whatever its rate becomes", () => {
+    const step = fc.record({ ms: fc.integer({ min: 0, max: 3_000 }), rate: fc.integer({ min: 1, max: 100 }) });
+    return fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async (steps) => {
+        const time = new FakeClock();
+        let rate = 10;
+        let highest = 10;
+        const bucket = new Bucket(time, () => rate);
+        let granted = 0;
+        for (const { ms, rate: next } of steps) {
+          await time.advance(ms);
+          while (bucket.waitMs === 0) {
+            bucket.spend();
+            granted += 1;
+          }
+          expect(bucket.waitMs).toBeGreaterThan(0);
+          expect(bucket.waitMs).toBeLessThanOrEqual(1_000 / rate + 1e-6);
+          rate = next;
+          highest = Math.max(highest, rate);
+        }
+        expect(granted).toBeLessThanOrEqual(Math.max(0.9 * highest, 1) + (time.monotonic() / 1_000) * highest + 1e-6);
+      }),
+    );
+  });
+
+  it("owes what was taken beyond it, and holds nothing after it was emptied", async () => {
+    const bucket = new Bucket(clock, () => 10);
+    for (let i = 0; i < 12; i++) bucket.spend();
+    expect(bucket.waitMs).toBeCloseTo(400, 5);
+    bucket.empty();
+    expect(bucket.waitMs).toBeCloseTo(400, 5);
+    await clock.advance(60_000);
+    expect(bucket.waitMs).toBe(0);
+    bucket.empty();
+    expect(bucket.waitMs).toBeCloseTo(100, 5);
+  });
+});
