@@ -184,7 +184,7 @@ export interface AWSConnectionStatus {
   /**
    * Ready is True while AWS accepts the credentials. Stalled is there while only a change of the spec can help.
    * FailedOver is there while a region of spec.failoverRegions stands in. Where spec.events is set, EventsReady says
-   * whether its queue is received from; ExpiryUnseen is there while the expiry of parameters cannot be seen. Ready
+   * whether its queue is received from; ExpiryUnknown is there while the expiry of parameters cannot be seen. Ready
    * depends on neither.
    */
   conditions?: Condition[];
@@ -492,7 +492,7 @@ export interface ClusterAWSConnectionStatus {
   /**
    * Ready is True while AWS accepts the credentials. Stalled is there while only a change of the spec can help.
    * FailedOver is there while a region of spec.failoverRegions stands in. Where spec.events is set, EventsReady says
-   * whether its queue is received from; ExpiryUnseen is there while the expiry of parameters cannot be seen. Ready
+   * whether its queue is received from; ExpiryUnknown is there while the expiry of parameters cannot be seen. Ready
    * depends on neither.
    */
   conditions?: Condition[];
@@ -693,10 +693,10 @@ export interface SyncedSecretSpecDataFrom {
    */
   format?: "JSON" | "YAML" | "Dotenv" | "StringList";
   /**
-   * How names become keys of the Secret, in this order: strip, rewrite, separator, case. A name that does not come to a
-   * Secret's key is an error: only / is replaced by itself, rewrite is for the rest.
+   * How names become keys of the Secret, in this order: stripPrefix, rewrite, separator, case. A name that does not
+   * come to a Secret's key is an error: only / is replaced by itself, rewrite is for the rest.
    */
-  keys?: SyncedSecretSpecDataFromKeys;
+  rename?: SyncedSecretSpecDataFromRename;
   /**
    * What a property of JSON or YAML means that is null. Fail is an error, and nothing is written; Omit leaves its key
    * out; Empty makes it an empty value. Fail when left out. Only with format JSON or YAML.
@@ -794,25 +794,25 @@ export interface SyncedSecretSpecDataFromEncryptionSDK {
 }
 
 /**
- * How names become keys of the Secret, in this order: strip, rewrite, separator, case. A name that does not come to a
- * Secret's key is an error: only / is replaced by itself, rewrite is for the rest.
+ * How names become keys of the Secret, in this order: stripPrefix, rewrite, separator, case. A name that does not come
+ * to a Secret's key is an error: only / is replaced by itself, rewrite is for the rest.
  */
-export interface SyncedSecretSpecDataFromKeys {
+export interface SyncedSecretSpecDataFromRename {
   /**
    * What is taken away from the start of a name that begins with it. The path's own name when left out, and nothing for
    * a parameter.
    */
-  strip?: string;
+  stripPrefix?: string;
   /** What each / in a name becomes, at most 8 characters; may be empty. The character _ when left out. */
   separator?: string;
   /** Turns keys into upper or lower case. As they are when left out. */
   case?: "Upper" | "Lower";
-  /** Replacements to make in every name after strip, one after the other, at most 20. None when left out. */
-  rewrite?: SyncedSecretSpecDataFromKeysRewrite[];
+  /** Replacements to make in every name after stripPrefix, one after the other, at most 20. None when left out. */
+  rewrite?: SyncedSecretSpecDataFromRenameRewrite[];
 }
 
 /** A replacement of every match of a pattern. */
-export interface SyncedSecretSpecDataFromKeysRewrite {
+export interface SyncedSecretSpecDataFromRenameRewrite {
   /** An RE2 pattern, at most 512 characters. */
   pattern: string;
   /**
@@ -875,16 +875,16 @@ export interface SyncedSecretSpecTargetTemplate {
    * Also writes the keys that the templates are made from, none of which may be a template's own. Only the templates'
    * keys are in the Secret when false. False when left out.
    */
-  keepSources?: boolean;
+  includeSourceKeys?: boolean;
 }
 
 /** When the sources are looked at, and what a change there means. */
 export interface SyncedSecretSpecRefresh {
   /**
-   * OnChange follows the sources. Once reads them when the spec is new or has changed, and then never again; the Secret
-   * is still put back when somebody edits it. OnChange when left out.
+   * Follow follows the sources. Once reads them when the spec is new or has changed, and then never again; the Secret
+   * is still put back when somebody edits it. Follow when left out.
    */
-  policy?: "OnChange" | "Once";
+  policy?: "Follow" | "Once";
   /**
    * How often the sources' versions are looked at, such as 30s, 5m or 1h30m, between 10s and 24h. Values are only read
    * when a version differs. The connection's interval is the shortest that is used, and what is used when left out.
@@ -917,8 +917,8 @@ export interface SyncedSecretStatus {
   /**
    * Ready is True while the Secret is current. Reconciling is there while work is going on, Stalled while only a change
    * of the spec can help. FailedOver is there while the Secret holds what was read in one of the connection's
-   * failoverRegions. ExpiringSoon, ChangeDue and ExpiryUnseen are there while the policies of a source give reason to
-   * warn; Ready does not depend on them.
+   * failoverRegions. ExpiringSoon, RotationDue and ExpiryUnknown are there while the policies of a source give reason
+   * to warn; Ready does not depend on them.
    */
   conditions?: Condition[];
   /** The Secret that was written last. */

@@ -83,7 +83,7 @@ export function assemble(input: AssembleInput, work = new Work()): Assembled {
       }
       const message =
         `${many.entry}: ${origin} comes to the key ${key}, which ${owner} has made already; ` +
-        "set onConflict: Override, or change one of them with keys";
+        "set onConflict: Override, or change one of them with rename";
       problems.push({ reason: "KeyConflict", message });
     }
   }

@@ -4,10 +4,10 @@ import { invalid, type Problem, Refusal } from "./refusal.ts";
 import { parseReplacement, replaceAll } from "./rewrite.ts";
 import { Work } from "./work.ts";
 
-/** How names become keys of the Secret, in this order: strip, rewrite, separator, case. */
+/** How names become keys of the Secret, in this order: stripPrefix, rewrite, separator, case. */
 export interface KeyRules {
   /** Taken away from the start of a name that begins with it. Of a path's members: the path, when left out. */
-  strip?: string;
+  stripPrefix?: string;
   /** RE2 patterns, each replacing all its matches: `$1` or `${name}` stand for groups, `\$` for a dollar sign. */
   rewrite?: { pattern: string; replacement: string }[];
   /** What each `/` becomes: `_` when left out. */
@@ -31,17 +31,17 @@ export function isSecretKey(key: string): boolean {
  * @throws Refusal where a pattern is not RE2
  */
 export function keyRules(rules: KeyRules = {}, path?: string, work = new Work()): KeyOf {
-  const strip = rules.strip ?? (path === undefined ? "" : path.endsWith("/") ? path : `${path}/`);
+  const prefix = rules.stripPrefix ?? (path === undefined ? "" : path.endsWith("/") ? path : `${path}/`);
   const separator = rules.separator ?? "_";
   const rewrites = (rules.rewrite ?? []).map(({ pattern: written, replacement }, index) => {
-    const rule = `keys.rewrite[${index}]`;
+    const rule = `rename.rewrite[${index}]`;
     const pattern = compilePattern(written, `${rule}.pattern`, work);
     return { pattern, replacement: parseReplacement(replacement, pattern, rule) };
   });
 
   return (name) => {
     if (name.length > maxNameLength) throw notAKey();
-    let key = name.startsWith(strip) ? name.slice(strip.length) : name;
+    let key = name.startsWith(prefix) ? name.slice(prefix.length) : name;
     if (path !== undefined && key.startsWith("/")) key = key.slice(1);
     work.spend(5 + (name.length >> 3));
     for (const { pattern, replacement } of rewrites) {
@@ -79,6 +79,6 @@ export function keyOfMember(
 function notAKey(): Refusal {
   return invalid(
     "it does not come to a Secret's key, which has 1 to 253 letters, digits, -, _ and . and does not begin with ..; " +
-      "change it with keys.rewrite",
+      "change it with rename.rewrite",
   );
 }

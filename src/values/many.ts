@@ -26,7 +26,7 @@ export type NullValues = "Fail" | "Omit" | "Empty";
 interface ManyInput {
   /** How messages call the entry: `dataFrom[0]`. */
   entry: string;
-  keys?: KeyRules;
+  rename?: KeyRules;
   /** What a key means that an earlier entry of `dataFrom` has made: `Fail` when left out. */
   onConflict?: "Fail" | "Override";
   /** What a property means that is null: `Fail` when left out. */
@@ -35,7 +35,7 @@ interface ManyInput {
   allowEmpty?: boolean;
 }
 
-/** One key for each parameter below a path, which is stripped from the names unless `keys.strip` says otherwise. */
+/** One key for each parameter below a path, which is stripped from the names unless `rename.stripPrefix` says otherwise. */
 export interface PathInput extends ManyInput {
   kind: "path";
   path: string;
@@ -89,13 +89,13 @@ export function makeMany(many: PathInput | DocumentInput, work = new Work()): { 
     const items = many.kind === "path" ? membersOf(many) : propertiesOfDocument(many, work);
     const isMissing = many.kind === "document" && many.source.state === "missing";
     if (items.length === 0 && !many.allowEmpty && !isMissing) throw empty(many);
-    const keyOf = keyRules(many.keys, many.kind === "path" ? many.path : undefined, work);
+    const keyOf = keyRules(many.rename, many.kind === "path" ? many.path : undefined, work);
     for (const { name, origin, bytes } of items) {
       attempt(`${origin}: `, () => {
         const key = keyOf(name);
         const other = made.get(key);
         if (other) {
-          const message = `it comes to the key ${key}, as ${other.origin} does; change one of them with keys`;
+          const message = `it comes to the key ${key}, as ${other.origin} does; change one of them with rename`;
           throw new Refusal("KeyConflict", message);
         }
         made.set(key, { key, bytes: bytes(), origin });

@@ -16,7 +16,7 @@ const pieceForm =
  * Reads a replacement: `$1`, `${1}` and `${name}` stand for groups, `$0` for the whole match, and `\$`, `$$` and `\\` for
  * a dollar sign and a backslash. After `$` only digits count, and of them no more than make a group of the pattern.
  *
- * @param rule which replacement it is, for messages: `keys.rewrite[0]`
+ * @param rule which replacement it is, for messages: `rename.rewrite[0]`
  * @throws Refusal where it names a group that the pattern does not have, or a `$` that stands for nothing
  */
 export function parseReplacement(text: string, pattern: Pattern, rule: string): Replacement {

@@ -20,7 +20,7 @@ export interface TemplateInput {
   /** Liquid templates by the key that they make. */
   data: Record<string, string>;
   /** Whether the keys that templates are made from are in the Secret too: false when left out. */
-  keepSources?: boolean;
+  includeSourceKeys?: boolean;
 }
 
 /**
@@ -28,24 +28,27 @@ export interface TemplateInput {
  * `data["tls.key"]` for any name; all values are text. Templates do not see each other's results.
  *
  * @param sources what `data` and `dataFrom` came to
- * @returns the Secret's data: the templates' keys alone, or with `keepSources` the sources' too, none of which may be
+ * @returns the Secret's data: the templates' keys alone, or with `includeSourceKeys` the sources' too, none of which may be
  * equal to a template's; and all that is wrong, in the order of the templates
  */
 export function renderTemplates(
-  { data: templates, keepSources = false }: TemplateInput,
+  { data: templates, includeSourceKeys = false }: TemplateInput,
   sources: ReadonlyMap<string, Uint8Array>,
   work = new Work(),
 ): { data: Map<string, Uint8Array>; problems: Problem[] } {
   const problems: Problem[] = [];
-  const data = new Map(keepSources ? sources : []);
+  const data = new Map(includeSourceKeys ? sources : []);
   const variables = variablesOf(sources);
   const budget = new Budget(work);
   let characters = 0;
   for (const [key, template] of Object.entries(templates)) {
     try {
       if (!isSecretKey(key)) throw invalid("its name is not a Secret's key");
-      if (keepSources && sources.has(key)) {
-        throw new Refusal("KeyConflict", "a source makes the same key; rename one of them, or set keepSources: false");
+      if (includeSourceKeys && sources.has(key)) {
+        throw new Refusal(
+          "KeyConflict",
+          "a source makes the same key; rename one of them, or set includeSourceKeys: false",
+        );
       }
       characters += template.length;
       if (template.length > maxTemplate) throw invalid(`it has over ${maxTemplate} characters`);

@@ -64,7 +64,7 @@ describe("what the API server would refuse is told by its field, and without wha
       { data: [{ key: "A", parameter: { name: "/a", version: canary } }] },
       "must be an integer",
     ],
-    ["a choice that is none", { data, refresh: { policy: canary } }, "spec.refresh.policy must be OnChange or Once"],
+    ["a choice that is none", { data, refresh: { policy: canary } }, "spec.refresh.policy must be Follow or Once"],
     ["a field that is empty", { data, target: null }, "spec.target must be an object, and is empty"],
     ["what is required", { data: [{ parameter: { name: "/a" } }] }, "spec.data[0].key is required"],
     ["a list for an object", { data: { key: canary } }, "spec.data must be an array, and is an object"],

@@ -109,7 +109,7 @@ describe("every decrypting read is audited", () => {
     const names = Array.from({ length: 12 }, (_, i) => `/path/k${i}`);
     for (const name of names) await put(name);
     await world.apply("path", {
-      dataFrom: [{ path: { name: "/path/", exclude: ["/path/k3"] }, keys: { strip: "/path/" } }],
+      dataFrom: [{ path: { name: "/path/", exclude: ["/path/k3"] }, rename: { stripPrefix: "/path/" } }],
     });
     await world.sync();
     expect(Object.keys((await world.data("path"))!)).not.toContain("k3");

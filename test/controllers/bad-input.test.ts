@@ -185,12 +185,12 @@ const trials: Record<string, Trial> = {
   },
   "equal keys of one path": {
     setUp: () => put("/rewritten/a", "a"),
-    spec: { dataFrom: [{ path: { name: "/rewritten" }, keys: { case: "Upper" } }] },
+    spec: { dataFrom: [{ path: { name: "/rewritten" }, rename: { case: "Upper" } }] },
     holds: { A: "a" },
     breaks: () => put("/rewritten/A", "sesame"),
     reason: "KeyConflict",
     says: ["dataFrom[0]", "/rewritten/a", "/rewritten/A"],
-    mends: async () => ({ dataFrom: [{ path: { name: "/rewritten", exclude: ["A$"] }, keys: { case: "Upper" } }] }),
+    mends: async () => ({ dataFrom: [{ path: { name: "/rewritten", exclude: ["A$"] }, rename: { case: "Upper" } }] }),
   },
   "a template that names a missing key": {
     setUp: () => put("/template", "u"),

@@ -129,7 +129,7 @@ describe("a value is nowhere but in its Secret", () => {
         { parameter: { name: "/well/dotenv" }, format: "Dotenv" },
         { path: { name: "/well/path" } },
       ],
-      target: { template: { data: { "conf.ini": "pin = {{ PLAIN }}" }, keepSources: true } },
+      target: { template: { data: { "conf.ini": "pin = {{ PLAIN }}" }, includeSourceKeys: true } },
     });
     await world.sync();
     const data = (await world.data("well"))!;
@@ -180,7 +180,7 @@ describe("a value is nowhere but in its Secret", () => {
     [
       "JSON with properties that come to one key",
       json({ "a-b": value, a_b: value }),
-      document("JSON", { keys: { rewrite: [{ pattern: "-", replacement: "_" }] } }),
+      document("JSON", { rename: { rewrite: [{ pattern: "-", replacement: "_" }] } }),
     ],
     ["a property that is not there", json({ a: value }), property("b")],
     ["a property of no JSON", value, property("a")],

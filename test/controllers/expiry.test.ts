@@ -37,7 +37,7 @@ const conditionOf = async (name: string, type: string, from = world) =>
 const connectionCondition = async () => {
   const text = await world.kubectl(["get", "clusterawsconnection", world.namespace, "-o", "json"]);
   const { status } = JSON.parse(text) as { status: { conditions: { type: string; message: string }[] } };
-  return status.conditions.find(({ type }) => type === "ExpiryUnseen");
+  return status.conditions.find(({ type }) => type === "ExpiryUnknown");
 };
 const expirations = async () => (await world.metrics.expiration.get()).values;
 /** Moves to an instant, less what is left out of it, and lets what falls due happen. */
@@ -83,7 +83,7 @@ describe("what expires", () => {
     await world.apply("restarted", { data: [one("A", "/restarted")], refresh: { whenExpired: "DeleteKeys" } });
     await world.sync();
     await world.pass(2 * hour);
-    expect(await conditionOf("restarted", "ChangeDue")).toMatchObject({ status: "True" });
+    expect(await conditionOf("restarted", "RotationDue")).toMatchObject({ status: "True" });
     const before = (await world.synced("restarted")).status;
     const costs = await costsOf(cluster, world);
     await world.restart();
@@ -283,9 +283,9 @@ describe("a warning", async () => {
     await calm.apply("still", { data: [one("A", "/still")] });
     await calm.sync();
     await calm.pass(4 * hour);
-    expect(await conditionOf("still", "ChangeDue", calm)).toBeUndefined();
+    expect(await conditionOf("still", "RotationDue", calm)).toBeUndefined();
     await calm.pass(2 * day);
-    expect(await conditionOf("still", "ChangeDue", calm)).toMatchObject({
+    expect(await conditionOf("still", "RotationDue", calm)).toMatchObject({
       status: "True",
       reason: "NoChange",
       message: expect.stringContaining("data[0] (A): /still has not changed since"),
@@ -299,7 +299,7 @@ describe("a warning", async () => {
     await calm.apply("unread", { data: [one("A", "/unread")], refresh: { whenExpired: "DeleteSecret" } });
     await calm.sync();
     await calm.pass(5 * second);
-    const said = await conditionOf("unread", "ExpiryUnseen", calm);
+    const said = await conditionOf("unread", "ExpiryUnknown", calm);
     expect(said).toMatchObject({ status: "True", reason: "InvalidPolicy" });
     expect(said?.message).toBe(
       "data[0] (A): a policy of /unread could not be read, so that what it asks for is not seen",
@@ -323,8 +323,8 @@ it("where AWS denies DescribeParameters, the connection says so once, and who as
   expect(said?.message).toMatch(
     /not seen: arn:aws:iam::123456789012:\S+ may not ssm:DescribeParameters on \* in eu-west-1/,
   );
-  expect(await conditionOf("denied", "ExpiryUnseen")).toMatchObject({ reason: "AccessDenied" });
-  expect(await conditionOf("denied-too", "ExpiryUnseen")).toBeUndefined();
+  expect(await conditionOf("denied", "ExpiryUnknown")).toMatchObject({ reason: "AccessDenied" });
+  expect(await conditionOf("denied-too", "ExpiryUnknown")).toBeUndefined();
   for (const name of ["denied", "denied-too"]) expect(await world.ready(name)).toMatchObject({ status: "True" });
   aws.resetCalls();
   await world.pass(3 * hour);
@@ -336,6 +336,6 @@ it("where AWS denies DescribeParameters, the connection says so once, and who as
   aws.allowAll();
   await world.pass(3 * hour);
   expect(await connectionCondition()).toBeUndefined();
-  expect(await conditionOf("denied", "ExpiryUnseen")).toBeUndefined();
+  expect(await conditionOf("denied", "ExpiryUnknown")).toBeUndefined();
   expect((await world.synced("denied")).status?.nextExpiryTime).toBeDefined();
 });

@@ -78,7 +78,7 @@ describe("what keyferry render prints is what the operator makes", () => {
           { key: "BLOB", kms: { ciphertext: blob, encryptionContext: { team: "shop" } } },
         ],
         dataFrom: [
-          { path: { name: "/shop/list", recursive: true }, keys: { case: "Upper" } },
+          { path: { name: "/shop/list", recursive: true }, rename: { case: "Upper" } },
           { parameter: { name: "/shop/env" }, format: "Dotenv" },
         ],
         target: { labels: { team: "shop" }, annotations: { note: "ours" }, type: "example.com/type" },
@@ -203,7 +203,7 @@ describe("keyferry render", () => {
     const { code, out, err } = await render([manifest("typo", spec as never)]);
     expect([code, out]).toEqual([1, ""]);
     expect(err).toContain("spec.data[0].paramter is no field");
-    expect(err).toContain("spec.refresh.policy must be OnChange or Once");
+    expect(err).toContain("spec.refresh.policy must be Follow or Once");
     expect(err).not.toContain(canary);
     expect(aws.log()).toEqual([]);
   });

@@ -142,7 +142,7 @@ describe("sources", () => {
     await aws.putParameter({ name: "/env", value: '{"E1":"x","E2":7}' });
     await world.apply("many", {
       dataFrom: [
-        { path: { name: "/tree", recursive: true, exclude: ["skip$"] }, keys: { case: "Upper" } },
+        { path: { name: "/tree", recursive: true, exclude: ["skip$"] }, rename: { case: "Upper" } },
         { parameter: { name: "/env" }, format: "JSON" },
       ],
       data: [one("E1", "/tree/a")],

@@ -221,7 +221,7 @@ describe("names that lie inside are read:", () => {
     await world.apply("inside", {
       data: [one("K", "/shared/key")],
       dataFrom: [
-        { path: { name: `/${namespace}/in/`, recursive: true }, keys: { separator: "_" } },
+        { path: { name: `/${namespace}/in/`, recursive: true }, rename: { separator: "_" } },
         { path: { name: `/${namespace}/in` }, onConflict: "Override" },
       ],
     });

@@ -36,9 +36,16 @@ describe("dataFrom", () => {
     }),
     "rules for keys": below(
       {},
-      { keys: { strip: "/shop/", separator: "", case: "Upper", rewrite: [{ pattern: "^a(.*)$", replacement: "$1" }] } },
+      {
+        rename: {
+          stripPrefix: "/shop/",
+          separator: "",
+          case: "Upper",
+          rewrite: [{ pattern: "^a(.*)$", replacement: "$1" }],
+        },
+      },
     ),
-    "no rules for keys": below({}, { keys: {} }),
+    "no rules for keys": below({}, { rename: {} }),
   });
   refuses(dryRun, {
     "tags without any": [below({ tags: {} }), "path.tags", "at least 1"],
@@ -108,18 +115,21 @@ describe("dataFrom", () => {
     "an exclude with look-ahead": [below({ exclude: ["a(?=b)"] }), "path.exclude[0]", "no look-around"],
     "an empty include": [below({ include: [] }), "path.include", "at least 1"],
     "a rewrite with a back reference": [
-      below({}, { keys: { rewrite: [{ pattern: "(a)\\1", replacement: "" }] } }),
-      "keys.rewrite[0].pattern",
+      below({}, { rename: { rewrite: [{ pattern: "(a)\\1", replacement: "" }] } }),
+      "rename.rewrite[0].pattern",
       "no back references",
     ],
-    "a rewrite without a replacement": [below({}, { keys: { rewrite: [{ pattern: "a" }] } }), "replacement: Required"],
+    "a rewrite without a replacement": [
+      below({}, { rename: { rewrite: [{ pattern: "a" }] } }),
+      "replacement: Required",
+    ],
     "a pattern of 513 characters": [below({ include: ["a".repeat(513)] }), "path.include[0]", "512"],
     "21 patterns": [below({ include: Array(21).fill("a") }), "path.include", "20"],
     "a separator that no key can have": [
-      below({}, { keys: { separator: ":" } }),
-      "keys.separator may have only letters",
+      below({}, { rename: { separator: ":" } }),
+      "rename.separator may have only letters",
     ],
-    "an unknown case": [below({}, { keys: { case: "Camel" } }), 'supported values: "Upper", "Lower"'],
+    "an unknown case": [below({}, { rename: { case: "Camel" } }), 'supported values: "Upper", "Lower"'],
     "an unknown onConflict": [below({}, { onConflict: "Merge" }), 'supported values: "Fail", "Override"'],
   });
 });

@@ -15,7 +15,7 @@ describe("refresh", () => {
   takes(dryRun, {
     nothing: refresh({}),
     everything: refresh({
-      policy: "OnChange",
+      policy: "Follow",
       pollInterval: "1m",
       staleAfter: "10m",
       whenMissing: "DeleteKeys",
@@ -27,7 +27,7 @@ describe("refresh", () => {
     "a staleAfter just longer than pollInterval": refresh({ pollInterval: "1m", staleAfter: "61s" }),
   });
   refuses(dryRun, {
-    "an unknown policy": [refresh({ policy: "Always" }), 'supported values: "OnChange", "Once"'],
+    "an unknown policy": [refresh({ policy: "Always" }), 'supported values: "Follow", "Once"'],
     "an unknown whenMissing": [refresh({ whenMissing: "Delete" }), '"Retain", "DeleteKeys", "DeleteSecret"'],
     "an unknown whenExpired": [refresh({ whenExpired: "Delete" }), '"Retain", "DeleteKeys", "DeleteSecret"'],
     "a staleAfter of 19s": [refresh({ staleAfter: "19s" }), "refresh.staleAfter must be between 20s and 168h"],

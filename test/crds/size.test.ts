@@ -23,7 +23,7 @@ describe("the API server", () => {
       data: data(200).map((entry) => ({ ...entry, parameter: { name: longName, label: "x".repeat(100) } })),
       dataFrom: times(50, () => ({
         path: { name: longName, include: patterns.slice(0, 10), exclude: patterns.slice(10) },
-        keys: { rewrite: patterns.slice(0, 10).map((pattern) => ({ pattern, replacement: "$0" })) },
+        rename: { rewrite: patterns.slice(0, 10).map((pattern) => ({ pattern, replacement: "$0" })) },
       })),
       target: {
         labels: pairs(32, "x".repeat(63)),

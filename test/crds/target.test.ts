@@ -99,7 +99,7 @@ describe("target", () => {
     "Merge that says immutable: false": target({ creationPolicy: "Merge", immutable: false }),
     Orphan: target({ creationPolicy: "Orphan" }),
     "immutable with Once": withSpec({ target: { immutable: true }, refresh: { policy: "Once" } }),
-    "a template": target({ template: { data: { "application.yaml": "url: {{ DB }}" }, keepSources: true } }),
+    "a template": target({ template: { data: { "application.yaml": "url: {{ DB }}" }, includeSourceKeys: true } }),
     "a long annotation": target({ annotations: { note: "x".repeat(4_096) } }),
     "its default name from a resource with dots in its name": syncedSecret({ data: [{ key: "DB", ...db }] }, "a.b"),
   });
@@ -132,8 +132,8 @@ describe("target", () => {
       "spec.target.immutable",
       "needs spec.refresh.policy: Once",
     ],
-    "immutable with OnChange": [
-      withSpec({ target: { immutable: true }, refresh: { policy: "OnChange" } }),
+    "immutable with Follow": [
+      withSpec({ target: { immutable: true }, refresh: { policy: "Follow" } }),
       "needs spec.refresh.policy: Once",
     ],
     "a template without data": [target({ template: {} }), "spec.target.template.data", "Required value"],

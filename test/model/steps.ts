@@ -109,7 +109,7 @@ export function specOf(
 ): SyncedSecretSpec {
   const refresh = { whenMissing };
   if (resource === "a/path")
-    return { dataFrom: [{ path: { name: "/a/" }, keys: { strip: "/a/" }, allowEmpty: true }], refresh };
+    return { dataFrom: [{ path: { name: "/a/" }, rename: { stripPrefix: "/a/" }, allowEmpty: true }], refresh };
   const own = resource.startsWith("a/") ? "/a/y" : "/b/z";
   return {
     data: [

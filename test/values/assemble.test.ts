@@ -114,14 +114,14 @@ describe("an entry of dataFrom makes keys from", () => {
     ["a path's parameters", path({ "/shop/db": "1", "/shop/a/b": "2" }), { db: "1", a_b: "2" }],
     [
       "a path's parameters, by rules",
-      path({ "/shop/db": "1" }, { keys: { strip: "/", case: "Upper" } }),
+      path({ "/shop/db": "1" }, { rename: { stripPrefix: "/", case: "Upper" } }),
       { SHOP_DB: "1" },
     ],
     ["a JSON object", document("JSON", '{"a": 1.0, "b": {"c": []}}'), { a: "1.0", b: '{"c":[]}' }],
     ["a YAML mapping", document("YAML", "a: 1.0\nb: {c: []}"), { a: "1.0", b: '{"c":[]}' }],
     ["dotenv lines", document("Dotenv", "A=1\nB='2'"), { A: "1", B: "2" }],
     ["a list", document("StringList", "A=1,B=2"), { A: "1", B: "2" }],
-    ["a document, by rules", document("JSON", '{"app/a": "1"}', { keys: { strip: "app/" } }), { a: "1" }],
+    ["a document, by rules", document("JSON", '{"app/a": "1"}', { rename: { stripPrefix: "app/" } }), { a: "1" }],
     ["text with a byte order mark", document("JSON", '\ufeff{"a": "1"}'), { a: "1" }],
     ["nothing, where that is allowed", path({}, { allowEmpty: true }), {}],
     ["an empty document, where that is allowed", document("JSON", "{}", { allowEmpty: true }), {}],
@@ -181,9 +181,9 @@ describe("an entry of dataFrom makes keys from", () => {
     ],
     [
       "a bad rule",
-      path({ "/shop/a": "" }, { keys: { rewrite: [{ pattern: "(", replacement: "" }] } }),
+      path({ "/shop/a": "" }, { rename: { rewrite: [{ pattern: "(", replacement: "" }] } }),
       "InvalidData",
-      "dataFrom[0]: keys.rewrite[0].pattern is not",
+      "dataFrom[0]: rename.rewrite[0].pattern is not",
     ],
     [
       "a document over 1 MiB",
@@ -204,7 +204,7 @@ describe("keys that come out equal", () => {
       {
         reason: "KeyConflict",
         message:
-          "dataFrom[0]: parameter /shop/a_b: it comes to the key a_b, as parameter /shop/a/b does; change one of them with keys",
+          "dataFrom[0]: parameter /shop/a_b: it comes to the key a_b, as parameter /shop/a/b does; change one of them with rename",
       },
     ]);
   });
@@ -226,7 +226,7 @@ describe("keys that come out equal", () => {
         reason: "KeyConflict",
         message:
           "dataFrom[1]: property 1 of the JSON comes to the key a, which dataFrom[0] has made already; " +
-          "set onConflict: Override, or change one of them with keys",
+          "set onConflict: Override, or change one of them with rename",
       },
     ]);
   });
@@ -344,7 +344,7 @@ describe("the size", () => {
     const big = { state: "value" as const, bytes: Buffer.alloc(600_000, "a") };
     const data = [one("A", big), one("B", big)];
     expect(assembled({ data, template: { data: { c: "{{ A | size }}" } } }).ok).toBe(true);
-    expect(problems({ data, template: { data: { c: "x" }, keepSources: true } })).toHaveLength(1);
+    expect(problems({ data, template: { data: { c: "x" }, includeSourceKeys: true } })).toHaveLength(1);
   });
 });
 
@@ -413,7 +413,7 @@ describe("for any input", () => {
   const pattern = fc.constantFrom("a", "(", "^(a+)+$", ".", "[^a]", "(.)(.)");
   const keys = fc.record(
     {
-      strip: fc.constantFrom("a", "/", "/shop"),
+      stripPrefix: fc.constantFrom("a", "/", "/shop"),
       separator: fc.constantFrom("", "_", "/", "$1"),
       case: fc.constantFrom("Upper" as const, "Lower" as const),
       rewrite: fc.array(fc.record({ pattern, replacement: fc.constantFrom("", "x", "$1", "$2", "$") }), {
@@ -422,7 +422,11 @@ describe("for any input", () => {
     },
     { requiredKeys: [] },
   );
-  const shared = { keys, onConflict: fc.constantFrom("Fail" as const, "Override" as const), allowEmpty: fc.boolean() };
+  const shared = {
+    rename: keys,
+    onConflict: fc.constantFrom("Fail" as const, "Override" as const),
+    allowEmpty: fc.boolean(),
+  };
   const data = fc.record(
     {
       key,
@@ -468,7 +472,7 @@ describe("for any input", () => {
         "x",
       ),
     ),
-    keepSources: fc.boolean(),
+    includeSourceKeys: fc.boolean(),
   });
   const input = fc.record(
     {

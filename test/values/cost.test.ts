@@ -59,7 +59,7 @@ const renamed = (pattern: string, replacement: string, names: readonly string[])
       entry: "dataFrom[0]",
       path: "/",
       members: names.map((name) => ({ name: `/${name}`, bytes: bytes("v") })),
-      keys: { rewrite: [{ pattern, replacement }] },
+      rename: { rewrite: [{ pattern, replacement }] },
     },
   ],
 });

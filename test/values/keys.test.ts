@@ -9,10 +9,15 @@ describe("a parameter below /shop/checkout comes to a key", () => {
   test.each<[string, string, KeyRules | undefined, string]>([
     ["less the path", "/shop/checkout/db", undefined, "db"],
     ["with _ for each slash", "/shop/checkout/db/main/password", {}, "db_main_password"],
-    ["less what strip says, and the slash after it", "/shop/checkout/db", { strip: "/shop" }, "checkout_db"],
-    ["less what strip says with its slash", "/shop/checkout/db", { strip: "/shop/" }, "checkout_db"],
-    ["whole, where strip is another path", "/shop/checkout/db", { strip: "/other/" }, "shop_checkout_db"],
-    ["less a part of a segment", "/shop/checkout/dev-db", { strip: "/shop/checkout/dev-" }, "db"],
+    [
+      "less what stripPrefix says, and the slash after it",
+      "/shop/checkout/db",
+      { stripPrefix: "/shop" },
+      "checkout_db",
+    ],
+    ["less what stripPrefix says with its slash", "/shop/checkout/db", { stripPrefix: "/shop/" }, "checkout_db"],
+    ["whole, where stripPrefix is another path", "/shop/checkout/db", { stripPrefix: "/other/" }, "shop_checkout_db"],
+    ["less a part of a segment", "/shop/checkout/dev-db", { stripPrefix: "/shop/checkout/dev-" }, "db"],
     ["with the separator", "/shop/checkout/db/user", { separator: "." }, "db.user"],
     ["with $ in no special meaning in the rest", "/shop/checkout/a/b", { separator: "-" }, "a-b"],
     ["without a separator", "/shop/checkout/db/user", { separator: "" }, "dbuser"],
@@ -57,8 +62,8 @@ describe("a parameter below /shop/checkout comes to a key", () => {
 describe("a property's name comes to a key", () => {
   test.each<[string, string, KeyRules, string]>([
     ["as it is", "tls.key", {}, "tls.key"],
-    ["less its beginning", "APP_DB", { strip: "APP_" }, "DB"],
-    ["as it is, where it begins with something else", "DB", { strip: "APP_" }, "DB"],
+    ["less its beginning", "APP_DB", { stripPrefix: "APP_" }, "DB"],
+    ["as it is, where it begins with something else", "DB", { stripPrefix: "APP_" }, "DB"],
     ["with _ for a slash", "/a/b", {}, "_a_b"],
     ["made into a key by a rule", "my key!", { rewrite: [{ pattern: "[^a-zA-Z0-9]+", replacement: "-" }] }, "my-key-"],
   ])("%s", (_, name, rules, key) => {
@@ -68,7 +73,7 @@ describe("a property's name comes to a key", () => {
 
 describe("what is not a Secret's key is refused", () => {
   test.each<[string, string, KeyRules]>([
-    ["nothing left", "a", { strip: "a" }],
+    ["nothing left", "a", { stripPrefix: "a" }],
     ["a dot", ".", {}],
     ["two dots first", "..a", {}],
     ["a space", "a b", {}],
@@ -90,22 +95,22 @@ describe("what is not a Secret's key is refused", () => {
   test("a parameter's name is told, and what to do", () => {
     expect(keyOfMember("/shop/..x", { path: "/shop" })).toEqual({
       reason: "InvalidData",
-      message: expect.stringMatching(/^parameter \/shop\/\.\.x: .*keys\.rewrite$/),
+      message: expect.stringMatching(/^parameter \/shop\/\.\.x: .*rename\.rewrite$/),
     });
   });
 });
 
 describe("a rule that cannot be used is refused by its number", () => {
   test.each<[string, string, string, string]>([
-    ["not a pattern", "(", "", "keys.rewrite[1].pattern is not an RE2 pattern"],
-    ["look-ahead, which RE2 has not", "a(?=b)", "", "keys.rewrite[1].pattern is not an RE2 pattern"],
-    ["a back reference, which RE2 has not", "(a)\\1", "", "keys.rewrite[1].pattern is not an RE2 pattern"],
-    ["repetitions that multiply", "((a{100}){100}){100}", "", "keys.rewrite[1].pattern is too large"],
-    ["a large repetition", "a{1000}", "", "keys.rewrite[1].pattern is too large"],
-    ["a group that is not there", "x", "$1", "keys.rewrite[1].replacement names a group"],
-    ["a name that is not there", "x", `\${constructor}`, "keys.rewrite[1].replacement names a group"],
-    ["a dollar sign alone", "x", "$", "keys.rewrite[1].replacement has a $ or \\ that stands for nothing"],
-    ["a backslash at the end", "x", "\\", "keys.rewrite[1].replacement has a $ or \\ that stands for nothing"],
+    ["not a pattern", "(", "", "rename.rewrite[1].pattern is not an RE2 pattern"],
+    ["look-ahead, which RE2 has not", "a(?=b)", "", "rename.rewrite[1].pattern is not an RE2 pattern"],
+    ["a back reference, which RE2 has not", "(a)\\1", "", "rename.rewrite[1].pattern is not an RE2 pattern"],
+    ["repetitions that multiply", "((a{100}){100}){100}", "", "rename.rewrite[1].pattern is too large"],
+    ["a large repetition", "a{1000}", "", "rename.rewrite[1].pattern is too large"],
+    ["a group that is not there", "x", "$1", "rename.rewrite[1].replacement names a group"],
+    ["a name that is not there", "x", `\${constructor}`, "rename.rewrite[1].replacement names a group"],
+    ["a dollar sign alone", "x", "$", "rename.rewrite[1].replacement has a $ or \\ that stands for nothing"],
+    ["a backslash at the end", "x", "\\", "rename.rewrite[1].replacement has a $ or \\ that stands for nothing"],
   ])("%s", (_, pattern, replacement, message) => {
     const rewrite = [
       { pattern: "z", replacement: "" },
@@ -148,7 +153,7 @@ test("any name under any rules comes to a Secret's key or is refused", () => {
   const text = fc.array(part, { maxLength: 6 }).map((parts) => parts.join(""));
   const rules = fc.record<KeyRules>(
     {
-      strip: text,
+      stripPrefix: text,
       separator: text,
       case: fc.constantFrom("Upper" as const, "Lower" as const),
       rewrite: fc.array(fc.record({ pattern: text, replacement: text }), { maxLength: 3 }),

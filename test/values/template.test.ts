@@ -153,15 +153,15 @@ describe("the Secret has", () => {
 
   test("the templates' keys alone", () => {
     expect(made({ data: { B: "{{ A }}" } })).toEqual({ keys: ["B"], reasons: [] });
-    expect(made({ data: { A: "{{ A }}{{ A }}" }, keepSources: false })).toEqual({ keys: ["A"], reasons: [] });
+    expect(made({ data: { A: "{{ A }}{{ A }}" }, includeSourceKeys: false })).toEqual({ keys: ["A"], reasons: [] });
   });
 
-  test("the sources' keys too, with keepSources", () => {
-    expect(made({ data: { B: "{{ A }}" }, keepSources: true })).toEqual({ keys: ["A", "B"], reasons: [] });
+  test("the sources' keys too, with includeSourceKeys", () => {
+    expect(made({ data: { B: "{{ A }}" }, includeSourceKeys: true })).toEqual({ keys: ["A", "B"], reasons: [] });
   });
 
-  test("no two that are equal, with keepSources", () => {
-    expect(made({ data: { A: "{{ A }}" }, keepSources: true }).reasons).toEqual(["KeyConflict"]);
+  test("no two that are equal, with includeSourceKeys", () => {
+    expect(made({ data: { A: "{{ A }}" }, includeSourceKeys: true }).reasons).toEqual(["KeyConflict"]);
   });
 
   test("keys of any name", () => {

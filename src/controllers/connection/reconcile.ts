@@ -65,7 +65,7 @@ export interface Again {
 /** Milliseconds between polls where neither connection nor resource says so. */
 export const defaultPollIntervalMs = 300_000;
 /** The condition that says that the expiry of parameters is not seen; there only while True, and no part of Ready. */
-const expiryUnseen = "ExpiryUnseen";
+const expiryUnknown = "ExpiryUnknown";
 /** Milliseconds until the Secret with a connection's credentials is looked at again. */
 const credentialsAgainMs = 60_000;
 
@@ -251,8 +251,8 @@ export class ConnectionReconciler {
     // Where each namespace is an identity, their roles differ in nothing but the namespace: what one lacks, all lack.
     const stamp = stampsByName.find((one) => one instanceof Failure);
     if (!stamp && stampsByName.includes("seen")) return [];
-    if (stamp) return [{ type: expiryUnseen, status: "True", reason: stamp.reason, message: unseenMessage(stamp) }];
-    const before = status?.conditions?.find(({ type }) => type === expiryUnseen);
+    if (stamp) return [{ type: expiryUnknown, status: "True", reason: stamp.reason, message: unseenMessage(stamp) }];
+    const before = status?.conditions?.find(({ type }) => type === expiryUnknown);
     return before && before.observedGeneration === metadata.generation ? [before] : [];
   }
 

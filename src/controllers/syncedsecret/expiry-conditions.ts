@@ -26,7 +26,7 @@ export interface SourcesMetadata {
 }
 
 /** Conditions that warn, and are there only while True. */
-const warnings = ["ExpiringSoon", "ChangeDue", "ExpiryUnseen"] as const;
+const warnings = ["ExpiringSoon", "RotationDue", "ExpiryUnknown"] as const;
 
 export function newSourcesMetadata(): SourcesMetadata {
   return { sources: [], isStored: false };
@@ -109,10 +109,10 @@ export function warningsOf(
     isUnread ? `${label}: a policy of ${name} could not be read, so that what it asks for is not seen` : undefined,
   );
   warn("ExpiringSoon", "Expiring", expiring);
-  warn("ChangeDue", "NoChange", due);
+  warn("RotationDue", "NoChange", due);
   if (sourcesMetadata.unseen)
-    warn("ExpiryUnseen", sourcesMetadata.unseen.reason, [unseenMessage(sourcesMetadata.unseen), ...unread]);
-  else warn("ExpiryUnseen", "InvalidPolicy", unread);
+    warn("ExpiryUnknown", sourcesMetadata.unseen.reason, [unseenMessage(sourcesMetadata.unseen), ...unread]);
+  else warn("ExpiryUnknown", "InvalidPolicy", unread);
   return asked;
 }
 
@@ -124,7 +124,7 @@ export function unseenMessage({ message }: Failure): string {
 /** Events of what is warned of for the first time, one a condition; what is only not seen is no news. */
 export function newsOf(before: readonly Asked[], after: readonly Asked[]) {
   return after.flatMap(({ type, reason, message }) => {
-    if (type !== "ExpiringSoon" && type !== "ChangeDue") return [];
+    if (type !== "ExpiringSoon" && type !== "RotationDue") return [];
     const said = before.find((condition) => condition.type === type)?.message ?? "";
     const fresh = message.split("; ").filter((clause) => !said.includes(clause));
     return fresh.length > 0 ? [{ type: "Warning" as const, reason, note: fresh.join("; ") }] : [];

@@ -181,7 +181,7 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
     const shared = {
       label,
       allowEmpty: entry.allowEmpty ?? false,
-      ...(entry.keys ? { keys: entry.keys as KeyRules } : {}),
+      ...(entry.rename ? { rename: entry.rename as KeyRules } : {}),
       ...(entry.onConflict ? { onConflict: entry.onConflict } : {}),
       ...(entry.nullValues ? { nullValues: entry.nullValues } : {}),
     };
