@@ -1,43 +1,43 @@
 import { backoff, type Clock, type Random } from "../runtime/clock.ts";
 
-/** Outside worlds of a valve. */
+/** What a circuit breaker works with. */
 export interface CircuitBreakerOptions {
   clock: Clock;
   random: Random;
-  /** Called when writes may begin again. */
-  opened: () => void;
+  /** Called when probes may begin. */
+  halfOpened: () => void;
 }
 
-/** Milliseconds for which a 429 closes at most, whatever it asks for. */
+/** Milliseconds for which a 429 opens the breaker at most, whatever Retry-After says. */
 const longestMs = 10_000;
-/** Milliseconds without a write after a 429 that does not say how long: doubled each time, and stretched by up to half. */
+/** Milliseconds without a write after a 429 without Retry-After: doubled each time, with up to half of jitter. */
 const pause = { baseMs: 500, capMs: 8_000, jitter: 0.5 };
 
 /**
- * Closes after a 429 for as long as the server asks, and then lets one urgent write and one of the mass through, until
- * an answer says that the server takes more.
+ * Opens after a 429 for as long as the server asks. Then it is half-open: one urgent write and one bulk write may probe,
+ * until an answer shows that the server accepts writes again.
  */
 export class CircuitBreaker {
   readonly #options: CircuitBreakerOptions;
-  #state: "open" | "closed" | "probing" = "open";
-  /** Whether an urgent probe, and one of the mass, is under way. */
+  #state: "closed" | "open" | "half-open" = "closed";
+  /** Whether an urgent probe, and a bulk probe, is under way. */
   #probes = { urgent: false, bulk: false };
-  /** Monotonic milliseconds of the last closing. */
-  #closedAt = Number.NEGATIVE_INFINITY;
-  /** Closings in a row. */
+  /** Monotonic milliseconds when the breaker last opened. */
+  #openedAt = Number.NEGATIVE_INFINITY;
+  /** How often it has opened in a row. */
   #times = 0;
 
   constructor(options: CircuitBreakerOptions) {
     this.#options = options;
   }
 
-  get isClosed(): boolean {
-    return this.#state === "closed";
+  get isOpen(): boolean {
+    return this.#state === "open";
   }
 
   /** Whether a write may begin. */
   lets(isBulk: boolean): boolean {
-    return this.#state === "open" || (this.#state === "probing" && !this.#probes[isBulk ? "bulk" : "urgent"]);
+    return this.#state === "closed" || (this.#state === "half-open" && !this.#probes[isBulk ? "bulk" : "urgent"]);
   }
 
   /** Notes that a write begins. */
@@ -46,34 +46,34 @@ export class CircuitBreaker {
   }
 
   /**
-   * Notes any end of a write but a 429, or that it lasts: a probe that hangs must not keep all others waiting.
+   * Notes a write that ended without a 429, or that takes long: a probe that hangs must not hold up all others.
    *
    * @param beganAt monotonic milliseconds
    */
   passed(beganAt: number, isWritten: boolean): void {
-    // What was under way at the closing says nothing of what the server takes since.
-    if (beganAt <= this.#closedAt || this.#state === "closed") return;
-    this.#state = "open";
+    // A write that began before the breaker opened proves nothing about the server since then.
+    if (beganAt <= this.#openedAt || this.#state === "open") return;
+    this.#state = "closed";
     if (isWritten) this.#times = 0;
   }
 
-  /** Notes a 429 that may not be meant for all: if it was a probe, another is made. */
+  /** Notes a 429 that may concern one namespace only: if the write was a probe, another probe may begin. */
   undecided(beganAt: number, isBulk: boolean): void {
-    if (beganAt > this.#closedAt) this.#probes[isBulk ? "bulk" : "urgent"] = false;
+    if (beganAt > this.#openedAt) this.#probes[isBulk ? "bulk" : "urgent"] = false;
   }
 
-  /** Notes a 429, which closes, unless it was under way when another did. */
+  /** Notes a 429. Opens the breaker, unless the write began before the breaker last opened. */
   refused(beganAt: number, retryAfterMs = 0): void {
-    if (this.#state === "closed" || beganAt <= this.#closedAt) return;
-    const { clock, random, opened } = this.#options;
+    if (this.#state === "open" || beganAt <= this.#openedAt) return;
+    const { clock, random, halfOpened } = this.#options;
     const own = backoff(this.#times++, pause.baseMs, pause.capMs, pause.jitter, random);
-    this.#state = "closed";
-    this.#closedAt = clock.monotonic();
+    this.#state = "open";
+    this.#openedAt = clock.monotonic();
     clock.setTimer(
       () => {
-        this.#state = "probing";
+        this.#state = "half-open";
         this.#probes = { urgent: false, bulk: false };
-        opened();
+        halfOpened();
       },
       Math.max(own, Math.min(retryAfterMs, longestMs)),
     );

@@ -142,11 +142,11 @@ export class WriteLimiter {
     this.#queue.push(write);
   }
 
-  #makeBreaker(opened = () => {}): CircuitBreaker {
+  #makeBreaker(halfOpened = () => {}): CircuitBreaker {
     return new CircuitBreaker({
       ...this.#options,
-      opened: () => {
-        opened();
+      halfOpened: () => {
+        halfOpened();
         this.#fill();
       },
     });
@@ -154,7 +154,7 @@ export class WriteLimiter {
 
   #dropIfIdle(namespace: string): void {
     const { held, slow, waiting, breaker } = this.#tenants.get(namespace)!;
-    if (held + slow + waiting === 0 && !breaker.isClosed) this.#tenants.delete(namespace);
+    if (held + slow + waiting === 0 && !breaker.isOpen) this.#tenants.delete(namespace);
   }
 
   #fill(): void {
