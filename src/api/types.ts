@@ -837,14 +837,15 @@ export interface SyncedSecretSpecTarget {
    */
   type?: string;
   /**
-   * Labels of the Secret, at most 32. Not under kubernetes.io (but app.kubernetes.io), k8s.io, keyferry.io,
-   * argocd.argoproj.io and sealedsecrets.bitnami.com, which other programs act on. None when left out.
+   * Labels of the Secret, at most 32. Not under keyferry.io. The operator refuses kubernetes.io (but
+   * app.kubernetes.io), k8s.io, argocd.argoproj.io and sealedsecrets.bitnami.com, which other programs act on, unless
+   * --allowed-target-metadata opens the domain. None when left out.
    */
   labels?: Record<string, string>;
   /**
-   * Annotations of the Secret, at most 32, each at most 4,096 characters. Not under kubernetes.io (but
-   * app.kubernetes.io), k8s.io, keyferry.io, argocd.argoproj.io and sealedsecrets.bitnami.com, which other programs act
-   * on. None when left out.
+   * Annotations of the Secret, at most 32, each at most 4,096 characters. Not under keyferry.io. The operator refuses
+   * kubernetes.io (but app.kubernetes.io), k8s.io, argocd.argoproj.io and sealedsecrets.bitnami.com, which other
+   * programs act on, unless --allowed-target-metadata opens the domain. None when left out.
    */
   annotations?: Record<string, string>;
   /**

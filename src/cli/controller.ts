@@ -88,6 +88,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
         ...(settings.defaultConnection ? { defaultConnection: settings.defaultConnection } : {}),
         readOnly: settings.readOnly,
         protectedNamespaces: new Set([...settings.protectedNamespaces, ...(own === undefined ? [] : [own])]),
+        allowedTargetMetadata: settings.allowedTargetMetadata,
         missingGraceMs: settings.missingGrace,
         clusterName: settings.clusterName,
         perObjectMetrics: settings.perObjectMetrics,

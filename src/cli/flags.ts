@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { canBeOpened } from "../controllers/syncedsecret/target-metadata.ts";
 import { parseDuration } from "../runtime/duration.ts";
 
 /** The flags of `keyferry controller` as commander gives them. */
@@ -8,6 +9,7 @@ export interface ControllerFlags {
   healthProbeBindAddress: Address | false;
   namespaces: string[];
   protectedNamespaces: string[];
+  allowedTargetMetadata: string[];
   defaultConnection?: { namespace: string; name: string };
   defaultConnectionRegion?: string;
   missingGrace: number;
@@ -56,6 +58,7 @@ export function addControllerOptions(command: Command): void {
         .default(["kube-system"], "kube-system")
         .argParser((text: string) => (text === "" ? [] : parseNamespaces(text))),
     )
+    .addOption(allowedTargetMetadataOption())
     .addOption(
       new Option(
         "--default-connection <namespace/name>",
@@ -136,6 +139,16 @@ export function parseAddress(text: string): Address | false {
   return { host: host === "" ? undefined : host, port };
 }
 
+/** `--allowed-target-metadata`, which `keyferry render` has too. */
+export function allowedTargetMetadataOption(): Option {
+  return new Option(
+    "--allowed-target-metadata <domains>",
+    "domains of labels and annotations that Secrets may get although other programs act on them, such as argocd.argoproj.io",
+  )
+    .default([], "none")
+    .argParser(parseDomains);
+}
+
 const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const dnsSubdomain = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 
@@ -145,6 +158,16 @@ function parseNamespaces(text: string): string[] {
   const wrong = names.filter((name) => !dnsLabel.test(name));
   if (wrong.length > 0) throw new InvalidArgumentError("Use names of namespaces, separated by commas.");
   return [...new Set(names)];
+}
+
+/** @throws InvalidArgumentError for keyferry.io too, which stays closed */
+function parseDomains(text: string): string[] {
+  const domains = text === "" ? [] : text.split(",").map((domain) => domain.trim());
+  if (!domains.every((domain) => dnsSubdomain.test(domain))) {
+    throw new InvalidArgumentError("Use domains such as argocd.argoproj.io, separated by commas.");
+  }
+  if (!domains.every(canBeOpened)) throw new InvalidArgumentError("keyferry.io cannot be opened.");
+  return [...new Set(domains)];
 }
 
 function parseReference(text: string): { namespace: string; name: string } {

@@ -1,12 +1,14 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { Identities } from "../aws/identity.ts";
+import { refusedTargetMetadata } from "../controllers/syncedsecret/target-metadata.ts";
 import type { SecretIntent } from "../kube/secret.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
 import { Proxies } from "../runtime/proxies.ts";
 import { environmentsRegion, silent, warnOfEndpoint } from "./aws.ts";
+import { allowedTargetMetadataOption } from "./flags.ts";
 import { Granting } from "./granting.ts";
 import { type ManifestFlags, nameOf, readManifests } from "./manifests.ts";
 import { print, say } from "./output.ts";
@@ -20,6 +22,7 @@ export interface RenderFlags extends ManifestFlags {
   output: string;
   showValues?: true;
   clusterName?: string;
+  allowedTargetMetadata?: string[];
   region?: string;
   allowInsecureEndpoints?: true;
 }
@@ -31,6 +34,7 @@ export function addRenderOptions(command: Command): void {
     .option("-o, --output <format>", "yaml or json", "yaml")
     .option("--show-values", "print the values, in base64 as a Secret has them")
     .option("--cluster-name <name>", "the operator's --cluster-name; for connections with binding")
+    .addOption(allowedTargetMetadataOption())
     .option(
       "--region <region>",
       "AWS region of connections that are not given; that of the AWS environment when left out",
@@ -54,7 +58,14 @@ export function addManifestOptions(command: Command): Command {
  * @throws UsageError, Failure
  */
 export async function runRender(flags: RenderFlags, files: readonly string[]): Promise<number> {
-  const { output, showValues = false, clusterName = "", region, allowInsecureEndpoints = false } = flags;
+  const {
+    output,
+    showValues = false,
+    allowedTargetMetadata = [],
+    clusterName = "",
+    region,
+    allowInsecureEndpoints = false,
+  } = flags;
   if (output !== "yaml" && output !== "json") throw new UsageError("--output must be yaml or json");
   const manifests = await readManifests(files, flags);
   warnOfEndpoint(allowInsecureEndpoints);
@@ -80,6 +91,11 @@ export async function runRender(flags: RenderFlags, files: readonly string[]): P
       const name = nameOf(resource);
       if (resource.spec.suspend) {
         say(`keyferry: ${name} is suspended: its Secret is left alone`);
+        continue;
+      }
+      const refused = refusedTargetMetadata(resource.spec.target, allowedTargetMetadata);
+      if (refused) {
+        problems.push(`${name}: ${forCommand(refused)}`);
         continue;
       }
       const made = await granting

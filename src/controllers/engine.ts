@@ -43,6 +43,8 @@ export interface Settings {
   readOnly: boolean;
   /** Namespaces that are left alone, whatever their SyncedSecrets say. */
   protectedNamespaces: ReadonlySet<string>;
+  /** Domains of labels and annotations that targets may have although other programs act on them. */
+  allowedTargetMetadata: readonly string[];
   /** Milliseconds between the two looks that make a parameter gone. */
   missingGraceMs: number;
   /** Whether each SyncedSecret has series of its own. */
@@ -180,7 +182,7 @@ export class Engine {
     this.assembler = new Assembler({ clock });
     this.#view = new SecretView(views.secrets, client, clock);
     this.writer = new SecretWriter(client, this.#view, writes);
-    const { readOnly, protectedNamespaces, perObjectMetrics } = settings;
+    const { readOnly, protectedNamespaces, allowedTargetMetadata, perObjectMetrics } = settings;
     const verifiedRevisions = new VerifiedRevisions();
     this.syncedSecrets = new SyncedSecretController({
       clockWatch,
@@ -197,6 +199,7 @@ export class Engine {
         writer: this.writer,
         readOnly,
         protectedNamespaces,
+        allowedTargetMetadata,
         isTerminating: (name) => views.namespaces.get(name)?.metadata.deletionTimestamp !== undefined,
         verifiedRevisions,
         revisions,

@@ -82,6 +82,7 @@ export class World {
       namespaces: [],
       readOnly: false,
       protectedNamespaces: new Set(["kube-system"]),
+      allowedTargetMetadata: [],
       missingGraceMs: 300_000,
       perObjectMetrics: true,
       clusterName: "",

@@ -64,4 +64,57 @@ describe("kubectl", () => {
       expect(Object.fromEntries(row)).toMatchObject({ Name: "seen", Ready: "True", Reason: "Synced", ...cells });
     });
   }
+
+  test("shows the connection and the revision with -o wide", async () => {
+    const own = { ...withSpec({ suspend: true }), metadata: { name: "wide", namespace } };
+    await cluster.run(["create", "-f", "-"], JSON.stringify(own));
+    const [header] = (await cluster.run(["get", "kss", "wide", "-o", "wide", "--namespace", namespace])).split("\n");
+    expect(header!.trim().split(/ +/)).toEqual([
+      "NAME",
+      "READY",
+      "REASON",
+      "SECRET",
+      "KEYS",
+      "CHANGED",
+      "CONNECTION",
+      "REVISION",
+      "AGE",
+    ]);
+  });
+
+  test.each([
+    ["kss", "spec.suspend=true", "picked"],
+    ["kss", "spec.connectionRef.name=picked-by", "picked"],
+    ["kss", "spec.connectionRef.kind=AWSConnection,spec.connectionRef.name=picked-by", "picked"],
+    ["kss", "spec.target.name=picked-target", "picked"],
+    ["kss", "spec.target.creationPolicy=Orphan", "picked"],
+    ["kss", "spec.refresh.policy=Once", "picked"],
+    ["awsc", "spec.region=ap-south-2", "picked-by"],
+  ])("selects %s by %s", async (kind, selector, name) => {
+    const make = (object: object) => cluster.run(["apply", "-f", "-"], JSON.stringify(object));
+    await make({
+      ...connection({ auth: { secretRef: { name: "absent" } }, region: "ap-south-2" }),
+      metadata: { name: "picked-by", namespace },
+    });
+    const spec = {
+      suspend: true,
+      connectionRef: { kind: "AWSConnection", name: "picked-by" },
+      target: { name: "picked-target", creationPolicy: "Orphan" },
+      refresh: { policy: "Once" },
+    };
+    await make({ ...withSpec(spec), metadata: { name: "picked", namespace } });
+    await make({ ...withSpec({ suspend: true }), metadata: { name: "another", namespace } });
+    const found = await cluster.run([
+      "get",
+      kind,
+      "--field-selector",
+      selector,
+      "-o",
+      "name",
+      "--namespace",
+      namespace,
+    ]);
+    expect(found).toContain(`/${name}\n`);
+    if (selector !== "spec.suspend=true") expect(found.trim().split("\n")).toHaveLength(1);
+  });
 });

@@ -80,6 +80,10 @@ describe("the flags of the operator", () => {
     ],
     "other protected namespaces": [{ protectedNamespaces: ["x", "y"] }, { protectedNamespaces: ["x", "y"] }],
     "no protected namespaces": [{ protectedNamespaces: [] }, { protectedNamespaces: [] }],
+    "domains of target metadata": [
+      { allowedTargetMetadata: ["argocd.argoproj.io", "k8s.io"] },
+      { allowedTargetMetadata: ["argocd.argoproj.io", "k8s.io"] },
+    ],
     "read-only": [{ readOnly: true }, { readOnly: true }],
     "the time until a missing parameter is gone": [{ missingGrace: "1h30m" }, { missingGrace: 5_400_000 }],
     "the name of the cluster": [{ clusterName: "prod-eu" }, { clusterName: "prod-eu" }],
@@ -112,7 +116,7 @@ describe("the flags of the operator", () => {
   test("can each be set by a value; a kubeconfig has no place in a pod", async () => {
     const all = [
       { aws: { region: "eu-west-1" }, clusterName: "c", auditLog: "-", readOnly: true, allowInsecureEndpoints: true },
-      { namespaces: ["a"], defaultConnection: "a/aws" },
+      { namespaces: ["a"], defaultConnection: "a/aws", allowedTargetMetadata: ["k8s.io"] },
     ];
     const rendered = await Promise.all(all.map(render));
     const args = rendered.flatMap((objects) => deploymentOf(objects).spec.template.spec.containers[0]!.args);

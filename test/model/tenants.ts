@@ -109,6 +109,7 @@ export class Tenants {
           namespaces: [],
           readOnly: false,
           protectedNamespaces: new Set(),
+          allowedTargetMetadata: [],
           missingGraceMs,
           perObjectMetrics: false,
           clusterName: "",

@@ -62,6 +62,7 @@ export class EngineRig {
           namespaces: [],
           readOnly: false,
           protectedNamespaces: new Set(),
+          allowedTargetMetadata: [],
           missingGraceMs: 300_000,
           perObjectMetrics: false,
           clusterName: "",

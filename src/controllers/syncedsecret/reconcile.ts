@@ -47,6 +47,7 @@ import {
 } from "./snapshot.ts";
 import { listed } from "./summarize.ts";
 import { conflict, type Standing, standing, type Target, targetOf } from "./target.ts";
+import { refusedTargetMetadata } from "./target-metadata.ts";
 import { TooLargeSecrets } from "./too-large.ts";
 import type { VerifiedRevisions } from "./verified-revisions.ts";
 import { noWarmStart, pastOf, warmStartOf } from "./warm-start.ts";
@@ -67,6 +68,8 @@ export interface ReconcilerOptions extends WayToKms {
   readOnly: boolean;
   /** Namespaces that are left alone, whatever their SyncedSecrets say. */
   protectedNamespaces: ReadonlySet<string>;
+  /** Domains of labels and annotations that targets may have although other programs act on them. */
+  allowedTargetMetadata: readonly string[];
   /** Whether a namespace is known to be on its way out. */
   isTerminating: (namespace: string) => boolean;
 }
@@ -128,6 +131,8 @@ export class SyncedSecretReconciler {
       const message = `namespace ${target.namespace} is left alone by the operator: use another, or change --protected-namespaces`;
       return refuse([new Failure("NotAllowed", "wait", message)]);
     }
+    const refusedMetadata = refusedTargetMetadata(resource.spec.target, this.#options.allowedTargetMetadata);
+    if (refusedMetadata) return refuse([refusedMetadata]);
     const grant = connections.grant(resource);
     // Its users are told when it has been looked at.
     if (grant.state === "pending") return { kind: "nothing" };
