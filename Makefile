@@ -26,6 +26,7 @@ lint: $(MODULES)
 	node scripts/generate-reference.ts --check
 	node scripts/chart-crds.ts --check
 	node scripts/aws-stack.ts --check
+	node scripts/words.ts
 	tsc -p .
 
 # Times and memory, as ratios within one run.

@@ -2,7 +2,6 @@ import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { malloc } from "../src/cli/malloc.ts";
 import type { KubeClient } from "../src/kube/client.ts";
 import {
   clusterAWSConnections,
@@ -45,7 +44,7 @@ export class Ground {
   /** What is there now; the rows clear away what they find, and not what they leave. */
   #present = new Map<string, { isSynced: boolean }>();
   #operators: RunningOperator[] = [];
-  #image: Record<string, string> = {};
+  #image: Image = { env: {}, node: [] };
 
   private constructor(parts: { cluster: Cluster; door: Door; audit: AuditReader; folder: string; scale: number }) {
     this.cluster = parts.cluster;
@@ -166,13 +165,14 @@ export class Ground {
     const identity = {
       AWS_ACCESS_KEY_ID: "AKIAKEYFERRYBENCH",
       AWS_SECRET_ACCESS_KEY: "any",
-      ...this.#image,
+      ...this.#image.env,
     };
     const operator = await startOperator({
       kubeconfig: this.cluster.kubeconfigPath,
       folder: this.#folder,
       args,
       env: { ...identity, ...env },
+      node: this.#image.node,
       ready,
     });
     this.#operators.push(operator);
@@ -197,22 +197,30 @@ export class Ground {
   }
 }
 
-/** Node's settings as the image has them under the chart's memory limit, which the rows on memory are about. */
-async function imageSettings(): Promise<Record<string, string>> {
+/** What the image starts the program with. */
+interface Image {
+  env: Record<string, string>;
+  /** Options of Node. */
+  node: string[];
+}
+
+/** The image's environment and ENTRYPOINT under the chart's memory limit, which the rows about memory need. */
+async function imageSettings(): Promise<Image> {
   const [image, chart] = await Promise.all([
     readFile("Dockerfile", "utf8"),
     readFile("helm/keyferry/values.yaml", "utf8"),
   ]);
-  const options = /NODE_OPTIONS="([^"]*)"/.exec(image)?.[1];
+  const [, entrypoint] = /^ENTRYPOINT (\[.*\])$/m.exec(image) ?? [];
+  const env = Object.fromEntries(
+    [...image.matchAll(/\b(MALLOC_[A-Z_]+)=(\S+)/g)].map(([, name, value]) => [name!, value!]),
+  );
   const { resources } = parse(chart) as { resources: { limits: { memory: string } } };
   const mebibytes = Number(/^([0-9]+)Mi$/.exec(resources.limits.memory)?.[1]);
-  if (options === undefined || !mebibytes)
+  if (entrypoint === undefined || !mebibytes || !env.MALLOC_ARENA_MAX)
     throw new Error("the image's options or the chart's memory limit are not found");
+  const options = (JSON.parse(entrypoint) as string[]).filter((option) => option.startsWith("--"));
   // A share of the limit there; of the whole machine's memory here.
   const heap = (_: string, percent: string) =>
     `--max-old-space-size=${Math.floor((Number(percent) * mebibytes) / 100)}`;
-  return {
-    NODE_OPTIONS: options.replace(/--max-old-space-size-percentage=([0-9]+)/, heap),
-    ...malloc,
-  };
+  return { env, node: options.map((option) => option.replace(/^--max-old-space-size-percentage=([0-9]+)$/, heap)) };
 }

@@ -91,7 +91,7 @@ async function demonstrate(): Promise<void> {
   show(await kubectl(["get", "syncedsecrets", "--namespace", namespace]));
   show(`all are Ready ${took(since)} after the first was applied`);
 
-  say("the Secret's keys (values stay out of sight)");
+  say("the Secret's keys (values are not shown)");
   show(await kubectl(["describe", "secret", "checkout", "--namespace", namespace]));
 
   say("changing the parameter /shop/db-password: the Secret follows at the next poll, which decrypts nothing else");

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 import "./cli/harden.ts";
-import "./cli/memory.ts";
 import { run } from "./cli/program.ts";
 
 process.exitCode = await run(process.argv.slice(2));

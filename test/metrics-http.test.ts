@@ -32,27 +32,27 @@ async function silentSocket(port: number, text = ""): Promise<Socket> {
 
 const ok = async (port: number) => (await fetch(`http://127.0.0.1:${port}/ok`)).text();
 
-describe("the server of metrics and probes", () => {
-  it("answers although somebody holds hundreds of connections that say nothing", async () => {
+describe("the HTTP server for metrics and probes", () => {
+  it("answers while a client holds hundreds of idle connections", async () => {
     const port = await serving();
     for (let index = 0; index < 300; index++)
       await silentSocket(port, index % 2 ? "GET /ok HTTP/1.1\r\nhost: x\r\n" : "");
     expect(await ok(port)).toBe("ok\n");
   });
 
-  it("ends a connection whose request does not come within some seconds", async () => {
+  it("closes a connection whose request does not arrive within seconds", async () => {
     const port = await serving();
     const socket = await silentSocket(port, "GET /ok HTTP/1.1\r\n");
     const start = performance.now();
-    // A header now and then.
+    // Send a header from time to time.
     const dripping = setInterval(() => socket.write("a: b\r\n"), 200);
     socket.resume();
-    await once(socket, "close");
+    await new Promise((resolve) => socket.once("close", resolve));
     clearInterval(dripping);
     expect(performance.now() - start).toBeLessThan(8_000);
   }, 15_000);
 
-  it("refuses headers of over 8 KiB, and answers nothing but GET on its paths", async () => {
+  it("refuses headers over 8 KiB, and answers only GET on its paths", async () => {
     const port = await serving();
     const large = await fetch(`http://127.0.0.1:${port}/ok`, { headers: { a: "x".repeat(9_000) } });
     expect(large.status).toBe(431);
@@ -60,7 +60,7 @@ describe("the server of metrics and probes", () => {
     expect((await fetch(`http://127.0.0.1:${port}/__proto__`)).status).toBe(404);
   });
 
-  it("answers a hundred requests of a connection, and then ends it", async () => {
+  it("answers a hundred requests of a connection, and then closes it", async () => {
     const port = await serving();
     const socket = await silentSocket(port, "GET /ok HTTP/1.1\r\nhost: x\r\n\r\n".repeat(500));
     let text = "";
@@ -71,14 +71,14 @@ describe("the server of metrics and probes", () => {
     expect(text.match(/200 OK/g)).toHaveLength(100);
   });
 
-  it("rejects where its port is taken", async () => {
+  it("rejects if its port is in use", async () => {
     const port = await serving();
     await expect(serve({ host: "127.0.0.1", port }, new Map())).rejects.toMatchObject({ code: "EADDRINUSE" });
   });
 });
 
 describe("the page of metrics", () => {
-  it("is made once for all who ask within a second", async () => {
+  it("is generated once for all requests within a second", async () => {
     const clock = new FakeClock();
     let made = 0;
     const page = remembered(clock, 1_000, async () => {
@@ -97,7 +97,7 @@ describe("the page of metrics", () => {
     expect(await next).toBe(2);
   });
 
-  it("is given out at a pace, after a few at once", async () => {
+  it("is rate limited after a burst", async () => {
     const clock = new FakeClock();
     let given = 0;
     const page = paced(clock, { burst: 3, intervalMs: 100 }, async () => {
@@ -115,14 +115,14 @@ describe("the page of metrics", () => {
     expect(given).toBe(13);
   });
 
-  it("that could not be made is made again at once", async () => {
+  it("is generated again at once after a failure", async () => {
     const answers = [Promise.reject(new Error("x")), Promise.resolve("page")];
     const page = remembered(new FakeClock(), 1_000, () => answers.shift()!);
     await expect(page()).rejects.toThrow("x");
     expect(await page()).toBe("page");
   });
 
-  it("has every series as prom-client writes it, and lets others have their turn between", async () => {
+  it("has every series in prom-client's format, and yields to the event loop", async () => {
     const metrics = new Metrics();
     for (let index = 0; index < 5_000; index++) {
       metrics.ready.set(`ns-${index % 7}/name-${index}`, index % 2);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Metrics } from "../src/metrics/metrics.ts";
 
-it("docs/metrics.md has every metric with its type, labels and words, and no other", async () => {
+it("docs/metrics.md lists exactly the exported metrics with type, labels and help text", async () => {
   const { registry } = new Metrics();
   const page = readFileSync("docs/metrics.md", "utf8");
   const rows = page.split("\n").filter((line) => line.startsWith("| `keyferry_"));

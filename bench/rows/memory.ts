@@ -29,7 +29,7 @@ export const memoryRow: Row = {
     ground.isSynced(load);
     say("  again after a restart");
     const second = await afterStart(ground, load);
-    const goal = { atMost: 220 };
+    const goal = { atMost: 230 };
     return [
       {
         what: "resident 10 s after the first sync",

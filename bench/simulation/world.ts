@@ -99,7 +99,7 @@ export class World {
     this.#enqueue(key, "bulk");
   }
 
-  /** Adds a SyncedSecret as a new process finds it: its Secret vouches for the versions in its status. */
+  /** Adds a SyncedSecret as a new process finds it: its Secret verifies the versions in its status. */
   resume(key: string, store: ParameterStore, names: readonly string[]): void {
     const resource = this.#adopt(key, store, names);
     resource.stored = names.map((name) => store.at(name));

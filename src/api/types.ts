@@ -3,66 +3,65 @@
 import type { Condition } from "./conditions.ts";
 import type { ObjectMeta } from "./metadata.ts";
 
-/** An AWS region and the credentials for it, for the SyncedSecrets of one namespace. */
+/** An AWS region and credentials, for the SyncedSecrets of one namespace. */
 export interface AWSConnection {
   apiVersion: "keyferry.io/v1alpha1";
   kind: "AWSConnection";
   metadata: ObjectMeta;
-  /** The region, the credentials, and what they may be used for. */
+  /** The region, the credentials, and their permitted uses. */
   spec: AWSConnectionSpec;
-  /** What has been found. Written by the operator, and only when it changes. */
+  /** The observed state. The operator writes it, only when it changes. */
   status?: AWSConnectionStatus;
 }
 
-/** The region, the credentials, and what they may be used for. */
+/** The region, the credentials, and their permitted uses. */
 export interface AWSConnectionSpec {
-  /** The AWS region whose parameters and KMS keys are used, such as eu-west-1. */
+  /** The AWS region of the parameters and KMS keys, such as eu-west-1. */
   region: string;
   /** The credentials for AWS. Required: a namespaced connection never uses the operator's own AWS identity. */
   auth?: AWSConnectionSpecAuth;
   /**
-   * Regions of the same partition that stand in, in this order, while region does not answer: KMS blobs under
-   * multi-Region keys are opened there, and parameters are read there for SyncedSecrets that have never had a Secret.
-   * Never for a parameter that is pinned to a version, under policy Once, or after a denial, a throttle or a missing
-   * parameter. None when left out.
+   * Regions of the same partition to use, in this order, while region does not answer. KMS blobs with multi-Region keys
+   * are decrypted there, and parameters are read there for SyncedSecrets that have never had a Secret. Not used for a
+   * pinned version, under policy Once, or after a denial, a throttle or a missing parameter. Default: none.
    */
   failoverRegions?: string[];
   /**
-   * How often the versions of parameters are looked at, such as 30s, 5m or 1h30m, between 10s and 24h. No SyncedSecret
-   * can ask for a shorter interval. Where the account's quota is too small for it, it is stretched; status.pollInterval
-   * says to what. 5m when left out.
+   * How often the versions of parameters are polled, such as 30s, 5m or 1h30m, between 10s and 24h. SyncedSecrets
+   * cannot poll more often. If the account's quota is too small, the interval is stretched; status.pollInterval has the
+   * result. Default: 5m.
    */
   pollInterval?: string;
-  /** Bounds for what this connection asks of AWS, below those that hold for its account and region as a whole. */
+  /** Limits for the calls of this connection, in addition to those of its account and region. */
   limits?: AWSConnectionSpecLimits;
   /**
-   * Where AWS tells of changes, so that they arrive within a second and polls can be rarer. Changes are found by polls
-   * alone when left out.
+   * The queue on which AWS announces changes, so that they arrive within a second and polls are rarer. Default: none,
+   * only polls find changes.
    */
   events?: AWSConnectionSpecEvents;
   /**
-   * Ties every ciphertext to where it is used: each blob and message must then carry an encryption context that names
-   * the cluster and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The
-   * operator adds this context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and
-   * is refused. Needs the operator's --cluster-name. Nothing is asked for when left out.
+   * Binds every ciphertext to the place where it is used. Each blob and message must have an encryption context that
+   * names the cluster and the namespace, and with scope Name the SyncedSecret; a copy cannot be decrypted elsewhere.
+   * The operator adds this context to each decryption, so CloudTrail records it. RSA has no context and is refused.
+   * Needs the operator's --cluster-name. Default: no binding.
    */
   binding?: AWSConnectionSpecBinding;
-  /** What this connection may be used for. All that AWS allows when left out. */
+  /** What this connection may be used for. Default: everything that AWS allows. */
   allow?: AWSConnectionSpecAllow;
 }
 
 /** The credentials for AWS. Required: a namespaced connection never uses the operator's own AWS identity. */
 export interface AWSConnectionSpecAuth {
-  /** A Secret with static keys, in this connection's own namespace. */
+  /** A Secret with static keys, in this connection's namespace. */
   secretRef?: AWSConnectionSpecAuthSecretRef;
   /**
-   * Roles that are assumed one after another, at most 5, each with the credentials of the one before; the last one
-   * reads. The first is assumed with the keys of secretRef. None when left out.
+   * Roles to assume in order, at most 5, each with the credentials of the previous one; the last role reads. The first
+   * is assumed with the keys of secretRef. Default: none.
    */
   assumeRole?: AWSConnectionSpecAuthAssumeRole[];
 }
 
-/** A Secret with static keys, in this connection's own namespace. */
+/** A Secret with static keys, in this connection's namespace. */
 export interface AWSConnectionSpecAuthSecretRef {
   /**
    * The Secret's name. It holds AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary keys, AWS_SESSION_TOKEN.
@@ -70,208 +69,200 @@ export interface AWSConnectionSpecAuthSecretRef {
   name: string;
 }
 
-/** One role, and what is said when it is assumed. */
+/** A role, and the settings of its session. */
 export interface AWSConnectionSpecAuthAssumeRole {
   /**
-   * The role's ARN. {namespace} in it stands for this connection's namespace. Its trust policy must name whoever
-   * assumes it.
+   * The role's ARN. {namespace} is replaced by this connection's namespace. The role's trust policy must name the
+   * identity that assumes it.
    */
   roleArn: string;
-  /**
-   * The external id that the role's trust policy asks for, where it asks for one. No message shows it. None when left
-   * out.
-   */
+  /** The external id that the role's trust policy requires. No message shows it. Default: none. */
   externalId?: string;
   /**
-   * Tags of the session, at most 50, for policies by attribute. {namespace} in it stands for this connection's
-   * namespace. The trust policy must allow sts:TagSession then. None when left out.
+   * Session tags, at most 50, for attribute-based policies. {namespace} is replaced by this connection's namespace. The
+   * trust policy must allow sts:TagSession. Default: none.
    */
   sessionTags?: Record<string, string>;
   /**
-   * The source identity, which CloudTrail keeps with every call of the session and of those that follow from it.
-   * {namespace} in it stands for this connection's namespace. The trust policy must allow sts:SetSourceIdentity then.
-   * None when left out.
+   * The source identity, which CloudTrail records with every call of the session and of the sessions that follow.
+   * {namespace} is replaced by this connection's namespace. The trust policy must allow sts:SetSourceIdentity. Default:
+   * none.
    */
   sourceIdentity?: string;
   /**
-   * How long a session lasts before the role is assumed anew, between 15m and 12h. AWS allows 1h at most where a role
-   * assumes it, which the operator's own identity mostly is, and else what the role's maximum session duration says. 1h
-   * when left out.
+   * The length of a session, between 15m and 12h, at most the role's maximum session duration. AWS allows at most 1h if
+   * another role assumes it; the operator's own identity usually is a role. Default: 1h.
    */
   duration?: string;
 }
 
-/** Bounds for what this connection asks of AWS, below those that hold for its account and region as a whole. */
+/** Limits for the calls of this connection, in addition to those of its account and region. */
 export interface AWSConnectionSpecLimits {
-  /** Requests a second to Systems Manager, of at most ten parameters each. None of its own when left out. */
+  /** Requests per second to Systems Manager, of at most ten parameters each. Default: no limit of its own. */
   ssmRequestsPerSecond?: number;
-  /** Requests a second to KMS, one for each blob that is decrypted. None of its own when left out. */
+  /** Requests per second to KMS, one for each decrypted blob. Default: no limit of its own. */
   kmsRequestsPerSecond?: number;
 }
 
 /**
- * Where AWS tells of changes, so that they arrive within a second and polls can be rarer. Changes are found by polls
- * alone when left out.
+ * The queue on which AWS announces changes, so that they arrive within a second and polls are rarer. Default: none,
+ * only polls find changes.
  */
 export interface AWSConnectionSpecEvents {
   /**
-   * The URL of the SQS queue that an EventBridge rule sends the changes of Parameter Store to. One queue serves one
-   * cluster; its tag keyferry.io/cluster, where it has one, must be the operator's --cluster-name.
+   * The URL of the SQS queue to which an EventBridge rule sends Parameter Store's changes. One queue serves one
+   * cluster: its tag keyferry.io/cluster, if set, must equal the operator's --cluster-name.
    */
   queueUrl: string;
 }
 
 /**
- * Ties every ciphertext to where it is used: each blob and message must then carry an encryption context that names the
- * cluster and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator
- * adds this context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is
- * refused. Needs the operator's --cluster-name. Nothing is asked for when left out.
+ * Binds every ciphertext to the place where it is used. Each blob and message must have an encryption context that
+ * names the cluster and the namespace, and with scope Name the SyncedSecret; a copy cannot be decrypted elsewhere. The
+ * operator adds this context to each decryption, so CloudTrail records it. RSA has no context and is refused. Needs the
+ * operator's --cluster-name. Default: no binding.
  */
 export interface AWSConnectionSpecBinding {
   /**
-   * What the context names. None: nothing. Namespace: keyferry.io/cluster and keyferry.io/namespace. Name:
-   * keyferry.io/name too, which is the SyncedSecret's own name.
+   * The pairs of the context. None: no pairs. Namespace: keyferry.io/cluster and keyferry.io/namespace. Name: also
+   * keyferry.io/name, the SyncedSecret's name.
    */
   scope: "None" | "Namespace" | "Name";
   /**
-   * Whether entries with bound: false are opened without that context: to move over, while there are blobs from before
-   * binding was on. False when left out.
+   * Decrypts entries with bound: false without that context, for a migration of blobs from before binding was on.
+   * Default: false.
    */
   allowUnbound?: boolean;
 }
 
-/** What this connection may be used for. All that AWS allows when left out. */
+/** What this connection may be used for. Default: everything that AWS allows. */
 export interface AWSConnectionSpecAllow {
   /**
-   * Names that may be read, at most 200: /shop/db for one, /shop/* for all that begin so. The * stands for the rest of
-   * a name, at its end only, and {namespace}, as a whole level, for the SyncedSecret's own namespace. Parameters that
-   * are named by ARN match ARNs only, and those that AWS publishes below /aws/ only what begins with /aws/service/ or
-   * the like. All that AWS allows when left out.
+   * Names that may be read, at most 200: /shop/db is one parameter, /shop/* is every name with that prefix. * is
+   * allowed only at the end. {namespace}, as a whole level, is replaced by the SyncedSecret's namespace. Only ARN
+   * patterns match ARNs, and only patterns that start with /aws/service/ or the like match names below /aws/. Default:
+   * everything that AWS allows.
    */
   parameters?: string[];
   /**
-   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key by its ARN. The ARN of a
-   * multi-Region key (mrk-...) stands for its replicas in all regions. The keys of SecureStrings are for IAM to allow.
-   * All that AWS allows when left out.
+   * The ARNs of the KMS keys for blobs and messages, at most 100; each blob must then name its key by its ARN. The ARN
+   * of a multi-Region key (mrk-...) covers its replicas in all regions. IAM decides about the keys of SecureStrings.
+   * Default: everything that AWS allows.
    */
   keyIds?: string[];
   /**
-   * Lets a message of the AWS Encryption SDK name the KMS keys that open it, where encryptionSDK.keyIds is left out:
-   * those of these accounts, in this connection's region, multi-Region keys with a replica there among them. keyIds,
-   * where it is given, holds for them too. Each entry must list its keys when left out.
+   * Lets messages of the AWS Encryption SDK without encryptionSDK.keyIds name their own KMS keys: keys of these
+   * accounts in this connection's region, including replicas of multi-Region keys. allow.keyIds, if set, applies to
+   * them too. Default: each entry must list its keys.
    */
   discovery?: AWSConnectionSpecAllowDiscovery;
 }
 
 /**
- * Lets a message of the AWS Encryption SDK name the KMS keys that open it, where encryptionSDK.keyIds is left out:
- * those of these accounts, in this connection's region, multi-Region keys with a replica there among them. keyIds,
- * where it is given, holds for them too. Each entry must list its keys when left out.
+ * Lets messages of the AWS Encryption SDK without encryptionSDK.keyIds name their own KMS keys: keys of these accounts
+ * in this connection's region, including replicas of multi-Region keys. allow.keyIds, if set, applies to them too.
+ * Default: each entry must list its keys.
  */
 export interface AWSConnectionSpecAllowDiscovery {
-  /** The accounts whose keys are taken, at most 100; [] for the connection's own account. */
+  /** The accounts of the keys, at most 100; [] means the connection's own account. */
   accounts: string[];
-  /**
-   * The partition of the keys. That of the connection's region when left out, and there is no other that can be used.
-   */
+  /** The partition of the keys, which must be that of the connection's region. Default: that partition. */
   partition?: "aws" | "aws-cn" | "aws-us-gov" | "aws-iso" | "aws-iso-b" | "aws-iso-e" | "aws-iso-f" | "aws-eusc";
 }
 
-/** What has been found. Written by the operator, and only when it changes. */
+/** The observed state. The operator writes it, only when it changes. */
 export interface AWSConnectionStatus {
-  /** The metadata.generation that this status is about. */
+  /** The metadata.generation that this status describes. */
   observedGeneration?: number;
   /**
-   * Ready is True while AWS accepts the credentials. Stalled is there while only a change of the spec can help.
-   * FailedOver is there while a region of spec.failoverRegions stands in. Where spec.events is set, EventsReady says
-   * whether its queue is received from; ExpiryUnknown is there while the expiry of parameters cannot be seen. Ready
-   * depends on neither.
+   * Ready is True while AWS accepts the credentials. Stalled is present while only a change of the spec can help,
+   * FailedOver while a region of spec.failoverRegions is in use, and ExpiryUnknown while the operator cannot read
+   * expiries. With spec.events, EventsReady tells whether the operator receives from the queue. Ready depends on
+   * neither EventsReady nor ExpiryUnknown.
    */
   conditions?: Condition[];
-  /** The AWS account that the credentials belong to, as sts:GetCallerIdentity says. */
+  /** The AWS account of the credentials, from sts:GetCallerIdentity. */
   accountID?: string;
-  /** The ARN that AWS knows the credentials by, as sts:GetCallerIdentity says. */
+  /** The ARN of the caller, from sts:GetCallerIdentity. */
   callerARN?: string;
-  /** The poll interval in effect. Longer than the one asked for where the account's quota is too small. */
+  /** The poll interval in effect. It is longer than spec.pollInterval if the account's quota is too small. */
   pollInterval?: string;
 }
 
-/** An AWS region and an identity there, for the SyncedSecrets of the namespaces that it allows. */
+/** An AWS region and an identity, for the SyncedSecrets of the allowed namespaces. */
 export interface ClusterAWSConnection {
   apiVersion: "keyferry.io/v1alpha1";
   kind: "ClusterAWSConnection";
   metadata: ObjectMeta;
-  /** The region, the identity, and who may use them for what. */
+  /** The region, the identity, and what each namespace may use. */
   spec: ClusterAWSConnectionSpec;
-  /** What has been found. Written by the operator, and only when it changes. */
+  /** The observed state. The operator writes it, only when it changes. */
   status?: ClusterAWSConnectionStatus;
 }
 
-/** The region, the identity, and who may use them for what. */
+/** The region, the identity, and what each namespace may use. */
 export interface ClusterAWSConnectionSpec {
-  /** The AWS region whose parameters and KMS keys are used, such as eu-west-1. */
+  /** The AWS region of the parameters and KMS keys, such as eu-west-1. */
   region: string;
   /**
-   * Whose credentials are used. The operator's own AWS identity (IRSA, Pod Identity, instance role, environment) when
-   * left out, and as the start of assumeRole without secretRef.
+   * The credentials for AWS. Without secretRef, assumeRole starts from the operator's own identity. Default: the
+   * operator's own AWS identity (IRSA, Pod Identity, instance role, environment).
    */
   auth?: ClusterAWSConnectionSpecAuth;
   /**
-   * Regions of the same partition that stand in, in this order, while region does not answer: KMS blobs under
-   * multi-Region keys are opened there, and parameters are read there for SyncedSecrets that have never had a Secret.
-   * Never for a parameter that is pinned to a version, under policy Once, or after a denial, a throttle or a missing
-   * parameter. None when left out.
+   * Regions of the same partition to use, in this order, while region does not answer. KMS blobs with multi-Region keys
+   * are decrypted there, and parameters are read there for SyncedSecrets that have never had a Secret. Not used for a
+   * pinned version, under policy Once, or after a denial, a throttle or a missing parameter. Default: none.
    */
   failoverRegions?: string[];
   /**
-   * How often the versions of parameters are looked at, such as 30s, 5m or 1h30m, between 10s and 24h. No SyncedSecret
-   * can ask for a shorter interval. Where the account's quota is too small for it, it is stretched; status.pollInterval
-   * says to what. 5m when left out.
+   * How often the versions of parameters are polled, such as 30s, 5m or 1h30m, between 10s and 24h. SyncedSecrets
+   * cannot poll more often. If the account's quota is too small, the interval is stretched; status.pollInterval has the
+   * result. Default: 5m.
    */
   pollInterval?: string;
   /**
-   * This cluster's share of the quota that the account has in the region, which other clusters and pipelines use too.
-   * Where several cluster connections lead to one account and region, the lowest number counts for all.
+   * This cluster's share of the account's quota in the region, which other clusters and pipelines use too. If several
+   * ClusterAWSConnections of one account and region set a limit, the lowest applies.
    */
   limits?: ClusterAWSConnectionSpecLimits;
   /**
-   * Where AWS tells of changes, so that they arrive within a second and polls can be rarer. Changes are found by polls
-   * alone when left out.
+   * The queue on which AWS announces changes, so that they arrive within a second and polls are rarer. Default: none,
+   * only polls find changes.
    */
   events?: ClusterAWSConnectionSpecEvents;
   /**
-   * Ties every ciphertext to where it is used: each blob and message must then carry an encryption context that names
-   * the cluster and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The
-   * operator adds this context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and
-   * is refused. Needs the operator's --cluster-name. Nothing is asked for when left out.
+   * Binds every ciphertext to the place where it is used. Each blob and message must have an encryption context that
+   * names the cluster and the namespace, and with scope Name the SyncedSecret; a copy cannot be decrypted elsewhere.
+   * The operator adds this context to each decryption, so CloudTrail records it. RSA has no context and is refused.
+   * Needs the operator's --cluster-name. Default: no binding.
    */
   binding?: ClusterAWSConnectionSpecBinding;
-  /** Who may use this connection, and for what. allow.namespaces is required. */
+  /** Which namespaces may use this connection, and for what. allow.namespaces is required. */
   allow?: ClusterAWSConnectionSpecAllow;
   /**
-   * Other endpoints than AWS's own: VPC endpoints, or an emulator. Plain http and loopback addresses need the
-   * operator's flag --allow-insecure-endpoints. {region} stands for the region; an endpoint without it is for
-   * spec.region alone, and the regions of failoverRegions are reached at AWS's own. AWS's own when left out.
+   * Custom endpoints: VPC endpoints, or an emulator. Plain http and loopback addresses need the operator's flag
+   * --allow-insecure-endpoints. {region} is replaced by the region. An endpoint without it applies to spec.region only;
+   * failoverRegions then use AWS's endpoints. Default: AWS's endpoints.
    */
   endpoints?: ClusterAWSConnectionSpecEndpoints;
-  /** Uses AWS's FIPS 140 endpoints. Not together with endpoints. False when left out. */
+  /** Uses AWS's FIPS 140 endpoints. Not with endpoints. Default: false. */
   useFIPS?: boolean;
-  /** Uses AWS's endpoints that have IPv6 addresses too. Not together with endpoints. False when left out. */
+  /** Uses AWS's dual-stack endpoints (IPv4 and IPv6). Not with endpoints. Default: false. */
   useDualStack?: boolean;
 }
 
 /**
- * Whose credentials are used. The operator's own AWS identity (IRSA, Pod Identity, instance role, environment) when
- * left out, and as the start of assumeRole without secretRef.
+ * The credentials for AWS. Without secretRef, assumeRole starts from the operator's own identity. Default: the
+ * operator's own AWS identity (IRSA, Pod Identity, instance role, environment).
  */
 export interface ClusterAWSConnectionSpecAuth {
   /** A Secret with static keys, for development. */
   secretRef?: ClusterAWSConnectionSpecAuthSecretRef;
   /**
-   * Roles that are assumed one after another, at most 5, each with the credentials of the one before; the last one
-   * reads. The first is assumed by the operator's own identity, or by secretRef where it is given. With {namespace} in
-   * a role, a tag or a source identity, each namespace that uses the connection is an identity of its own. None when
-   * left out.
+   * Roles to assume in order, at most 5, each with the credentials of the previous one; the last role reads. The first
+   * is assumed with secretRef, or else with the operator's own identity. With {namespace} in a role, a tag or a source
+   * identity, each namespace that uses the connection has its own identity. Default: none.
    */
   assumeRole?: ClusterAWSConnectionSpecAuthAssumeRole[];
 }
@@ -286,162 +277,152 @@ export interface ClusterAWSConnectionSpecAuthSecretRef {
   namespace: string;
 }
 
-/** One role, and what is said when it is assumed. */
+/** A role, and the settings of its session. */
 export interface ClusterAWSConnectionSpecAuthAssumeRole {
   /**
-   * The role's ARN. {namespace} in it stands for the SyncedSecret's own namespace. Its trust policy must name whoever
-   * assumes it.
+   * The role's ARN. {namespace} is replaced by the SyncedSecret's namespace. The role's trust policy must name the
+   * identity that assumes it.
    */
   roleArn: string;
-  /**
-   * The external id that the role's trust policy asks for, where it asks for one. No message shows it. None when left
-   * out.
-   */
+  /** The external id that the role's trust policy requires. No message shows it. Default: none. */
   externalId?: string;
   /**
-   * Tags of the session, at most 50, for policies by attribute. {namespace} in it stands for the SyncedSecret's own
-   * namespace. The trust policy must allow sts:TagSession then. None when left out.
+   * Session tags, at most 50, for attribute-based policies. {namespace} is replaced by the SyncedSecret's namespace.
+   * The trust policy must allow sts:TagSession. Default: none.
    */
   sessionTags?: Record<string, string>;
   /**
-   * The source identity, which CloudTrail keeps with every call of the session and of those that follow from it.
-   * {namespace} in it stands for the SyncedSecret's own namespace. The trust policy must allow sts:SetSourceIdentity
-   * then. None when left out.
+   * The source identity, which CloudTrail records with every call of the session and of the sessions that follow.
+   * {namespace} is replaced by the SyncedSecret's namespace. The trust policy must allow sts:SetSourceIdentity.
+   * Default: none.
    */
   sourceIdentity?: string;
   /**
-   * How long a session lasts before the role is assumed anew, between 15m and 12h. AWS allows 1h at most where a role
-   * assumes it, which the operator's own identity mostly is, and else what the role's maximum session duration says. 1h
-   * when left out.
+   * The length of a session, between 15m and 12h, at most the role's maximum session duration. AWS allows at most 1h if
+   * another role assumes it; the operator's own identity usually is a role. Default: 1h.
    */
   duration?: string;
 }
 
 /**
- * This cluster's share of the quota that the account has in the region, which other clusters and pipelines use too.
- * Where several cluster connections lead to one account and region, the lowest number counts for all.
+ * This cluster's share of the account's quota in the region, which other clusters and pipelines use too. If several
+ * ClusterAWSConnections of one account and region set a limit, the lowest applies.
  */
 export interface ClusterAWSConnectionSpecLimits {
-  /** Requests a second to Systems Manager, of at most ten parameters each. 20 when left out. */
+  /** Requests per second to Systems Manager, of at most ten parameters each. Default: 20. */
   ssmRequestsPerSecond?: number;
-  /** Requests a second to KMS, one for each blob that is decrypted. 100 when left out. */
+  /** Requests per second to KMS, one for each decrypted blob. Default: 100. */
   kmsRequestsPerSecond?: number;
 }
 
 /**
- * Where AWS tells of changes, so that they arrive within a second and polls can be rarer. Changes are found by polls
- * alone when left out.
+ * The queue on which AWS announces changes, so that they arrive within a second and polls are rarer. Default: none,
+ * only polls find changes.
  */
 export interface ClusterAWSConnectionSpecEvents {
   /**
-   * The URL of the SQS queue that an EventBridge rule sends the changes of Parameter Store to. One queue serves one
-   * cluster; its tag keyferry.io/cluster, where it has one, must be the operator's --cluster-name.
+   * The URL of the SQS queue to which an EventBridge rule sends Parameter Store's changes. One queue serves one
+   * cluster: its tag keyferry.io/cluster, if set, must equal the operator's --cluster-name.
    */
   queueUrl: string;
   /**
-   * Who receives, where auth.assumeRole has {namespace} in it and so there is no single identity. What auth begins
-   * with, its secretRef or the operator's own identity, when left out.
+   * The identity that receives, if auth.assumeRole contains {namespace} and the connection has no single identity.
+   * Default: auth.secretRef, or else the operator's own identity.
    */
   auth?: ClusterAWSConnectionSpecEventsAuth;
 }
 
 /**
- * Who receives, where auth.assumeRole has {namespace} in it and so there is no single identity. What auth begins with,
- * its secretRef or the operator's own identity, when left out.
+ * The identity that receives, if auth.assumeRole contains {namespace} and the connection has no single identity.
+ * Default: auth.secretRef, or else the operator's own identity.
  */
 export interface ClusterAWSConnectionSpecEventsAuth {
   /**
-   * Roles that are assumed one after another, at most 5, each with the credentials of the one before; the last one
-   * reads. The first is assumed by what auth of the connection begins with: its secretRef, or the operator's own
-   * identity.
+   * Roles to assume in order, at most 5, each with the credentials of the previous one; the last role receives. The
+   * first is assumed with auth.secretRef of the connection, or else with the operator's own identity.
    */
   assumeRole: ClusterAWSConnectionSpecEventsAuthAssumeRole[];
 }
 
-/** One role, and what is said when it is assumed. */
+/** A role, and the settings of its session. */
 export interface ClusterAWSConnectionSpecEventsAuthAssumeRole {
-  /** The role's ARN. Its trust policy must name whoever assumes it. */
+  /** The role's ARN. The role's trust policy must name the identity that assumes it. */
   roleArn: string;
-  /**
-   * The external id that the role's trust policy asks for, where it asks for one. No message shows it. None when left
-   * out.
-   */
+  /** The external id that the role's trust policy requires. No message shows it. Default: none. */
   externalId?: string;
   /**
-   * Tags of the session, at most 50, for policies by attribute. The trust policy must allow sts:TagSession then. None
-   * when left out.
+   * Session tags, at most 50, for attribute-based policies. The trust policy must allow sts:TagSession. Default: none.
    */
   sessionTags?: Record<string, string>;
   /**
-   * The source identity, which CloudTrail keeps with every call of the session and of those that follow from it. The
-   * trust policy must allow sts:SetSourceIdentity then. None when left out.
+   * The source identity, which CloudTrail records with every call of the session and of the sessions that follow. The
+   * trust policy must allow sts:SetSourceIdentity. Default: none.
    */
   sourceIdentity?: string;
   /**
-   * How long a session lasts before the role is assumed anew, between 15m and 12h. AWS allows 1h at most where a role
-   * assumes it, which the operator's own identity mostly is, and else what the role's maximum session duration says. 1h
-   * when left out.
+   * The length of a session, between 15m and 12h, at most the role's maximum session duration. AWS allows at most 1h if
+   * another role assumes it; the operator's own identity usually is a role. Default: 1h.
    */
   duration?: string;
 }
 
 /**
- * Ties every ciphertext to where it is used: each blob and message must then carry an encryption context that names the
- * cluster and the namespace, or the SyncedSecret too, and one that was copied elsewhere does not open. The operator
- * adds this context to each decryption itself, so CloudTrail's record says who asked. RSA has no context and is
- * refused. Needs the operator's --cluster-name. Nothing is asked for when left out.
+ * Binds every ciphertext to the place where it is used. Each blob and message must have an encryption context that
+ * names the cluster and the namespace, and with scope Name the SyncedSecret; a copy cannot be decrypted elsewhere. The
+ * operator adds this context to each decryption, so CloudTrail records it. RSA has no context and is refused. Needs the
+ * operator's --cluster-name. Default: no binding.
  */
 export interface ClusterAWSConnectionSpecBinding {
   /**
-   * What the context names. None: nothing. Namespace: keyferry.io/cluster and keyferry.io/namespace. Name:
-   * keyferry.io/name too, which is the SyncedSecret's own name.
+   * The pairs of the context. None: no pairs. Namespace: keyferry.io/cluster and keyferry.io/namespace. Name: also
+   * keyferry.io/name, the SyncedSecret's name.
    */
   scope: "None" | "Namespace" | "Name";
   /**
-   * Whether entries with bound: false are opened without that context: to move over, while there are blobs from before
-   * binding was on. False when left out.
+   * Decrypts entries with bound: false without that context, for a migration of blobs from before binding was on.
+   * Default: false.
    */
   allowUnbound?: boolean;
 }
 
-/** Who may use this connection, and for what. allow.namespaces is required. */
+/** Which namespaces may use this connection, and for what. allow.namespaces is required. */
 export interface ClusterAWSConnectionSpecAllow {
   /** The namespaces whose SyncedSecrets may use this connection, by names or by selector. Required. */
   namespaces?: ClusterAWSConnectionSpecAllowNamespaces;
   /**
-   * Names that may be read, at most 200: /shop/db for one, /shop/* for all that begin so. The * stands for the rest of
-   * a name, at its end only, and {namespace}, as a whole level, for the SyncedSecret's own namespace. Parameters that
-   * are named by ARN match ARNs only, and those that AWS publishes below /aws/ only what begins with /aws/service/ or
-   * the like. None when left out.
+   * Names that may be read, at most 200: /shop/db is one parameter, /shop/* is every name with that prefix. * is
+   * allowed only at the end. {namespace}, as a whole level, is replaced by the SyncedSecret's namespace. Only ARN
+   * patterns match ARNs, and only patterns that start with /aws/service/ or the like match names below /aws/. Default:
+   * none.
    */
   parameters?: string[];
   /**
-   * KMS keys whose blobs may be opened, as ARNs, at most 100; each blob must then name its key by its ARN. The ARN of a
-   * multi-Region key (mrk-...) stands for its replicas in all regions. The keys of SecureStrings are for IAM to allow.
-   * None when left out, unless binding is on; * allows every key that the identity may use.
+   * The ARNs of the KMS keys for blobs and messages, at most 100; each blob must then name its key by its ARN. The ARN
+   * of a multi-Region key (mrk-...) covers its replicas in all regions. IAM decides about the keys of SecureStrings. *
+   * allows every key that the identity may use. Default: none, or with binding every key that the identity may use.
    */
   keyIds?: string[];
   /**
-   * Lets a message of the AWS Encryption SDK name the KMS keys that open it, where encryptionSDK.keyIds is left out:
-   * those of these accounts, in this connection's region, multi-Region keys with a replica there among them. keyIds,
-   * where it is given, holds for them too. Each entry must list its keys when left out.
+   * Lets messages of the AWS Encryption SDK without encryptionSDK.keyIds name their own KMS keys: keys of these
+   * accounts in this connection's region, including replicas of multi-Region keys. allow.keyIds, if set, applies to
+   * them too. Default: each entry must list its keys.
    */
   discovery?: ClusterAWSConnectionSpecAllowDiscovery;
 }
 
 /** The namespaces whose SyncedSecrets may use this connection, by names or by selector. Required. */
 export interface ClusterAWSConnectionSpecAllowNamespaces {
-  /** The namespaces that carry these labels; all for {}. */
+  /** Namespaces with these labels; {} selects all. */
   selector?: ClusterAWSConnectionSpecAllowNamespacesSelector;
   /** The namespaces by name, at most 500. */
   names?: string[];
 }
 
-/** The namespaces that carry these labels; all for {}. */
+/** Namespaces with these labels; {} selects all. */
 export interface ClusterAWSConnectionSpecAllowNamespacesSelector {
-  /** Labels that a namespace must have with these values, at most 32. None when left out. */
+  /** Labels and values that a namespace must have, at most 32. Default: none. */
   matchLabels?: Record<string, string>;
-  /** Requirements that a namespace's labels must all meet, at most 32. None when left out. */
+  /** Requirements that a namespace's labels must all meet, at most 32. Default: none. */
   matchExpressions?: ClusterAWSConnectionSpecAllowNamespacesSelectorMatchExpressions[];
 }
 
@@ -449,199 +430,189 @@ export interface ClusterAWSConnectionSpecAllowNamespacesSelector {
 export interface ClusterAWSConnectionSpecAllowNamespacesSelectorMatchExpressions {
   /** The label's name. */
   key: string;
-  /** In and NotIn compare the label's value with values; Exists and DoesNotExist ask whether it is there. */
+  /** In and NotIn compare the label's value with values; Exists and DoesNotExist check whether the label is set. */
   operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
   /** Values for In and NotIn, at most 100. */
   values?: string[];
 }
 
 /**
- * Lets a message of the AWS Encryption SDK name the KMS keys that open it, where encryptionSDK.keyIds is left out:
- * those of these accounts, in this connection's region, multi-Region keys with a replica there among them. keyIds,
- * where it is given, holds for them too. Each entry must list its keys when left out.
+ * Lets messages of the AWS Encryption SDK without encryptionSDK.keyIds name their own KMS keys: keys of these accounts
+ * in this connection's region, including replicas of multi-Region keys. allow.keyIds, if set, applies to them too.
+ * Default: each entry must list its keys.
  */
 export interface ClusterAWSConnectionSpecAllowDiscovery {
-  /** The accounts whose keys are taken, at most 100; [] for the connection's own account. */
+  /** The accounts of the keys, at most 100; [] means the connection's own account. */
   accounts: string[];
-  /**
-   * The partition of the keys. That of the connection's region when left out, and there is no other that can be used.
-   */
+  /** The partition of the keys, which must be that of the connection's region. Default: that partition. */
   partition?: "aws" | "aws-cn" | "aws-us-gov" | "aws-iso" | "aws-iso-b" | "aws-iso-e" | "aws-iso-f" | "aws-eusc";
 }
 
 /**
- * Other endpoints than AWS's own: VPC endpoints, or an emulator. Plain http and loopback addresses need the operator's
- * flag --allow-insecure-endpoints. {region} stands for the region; an endpoint without it is for spec.region alone, and
- * the regions of failoverRegions are reached at AWS's own. AWS's own when left out.
+ * Custom endpoints: VPC endpoints, or an emulator. Plain http and loopback addresses need the operator's flag
+ * --allow-insecure-endpoints. {region} is replaced by the region. An endpoint without it applies to spec.region only;
+ * failoverRegions then use AWS's endpoints. Default: AWS's endpoints.
  */
 export interface ClusterAWSConnectionSpecEndpoints {
-  /** The URL for Systems Manager. AWS's own when left out. */
+  /** The URL for Systems Manager. Default: AWS's endpoint. */
   ssm?: string;
-  /** The URL for KMS. AWS's own when left out. */
+  /** The URL for KMS. Default: AWS's endpoint. */
   kms?: string;
-  /** The URL for STS. AWS's own when left out. */
+  /** The URL for STS. Default: AWS's endpoint. */
   sts?: string;
-  /** The URL for SQS. AWS's own when left out. */
+  /** The URL for SQS. Default: AWS's endpoint. */
   sqs?: string;
 }
 
-/** What has been found. Written by the operator, and only when it changes. */
+/** The observed state. The operator writes it, only when it changes. */
 export interface ClusterAWSConnectionStatus {
-  /** The metadata.generation that this status is about. */
+  /** The metadata.generation that this status describes. */
   observedGeneration?: number;
   /**
-   * Ready is True while AWS accepts the credentials. Stalled is there while only a change of the spec can help.
-   * FailedOver is there while a region of spec.failoverRegions stands in. Where spec.events is set, EventsReady says
-   * whether its queue is received from; ExpiryUnknown is there while the expiry of parameters cannot be seen. Ready
-   * depends on neither.
+   * Ready is True while AWS accepts the credentials. Stalled is present while only a change of the spec can help,
+   * FailedOver while a region of spec.failoverRegions is in use, and ExpiryUnknown while the operator cannot read
+   * expiries. With spec.events, EventsReady tells whether the operator receives from the queue. Ready depends on
+   * neither EventsReady nor ExpiryUnknown.
    */
   conditions?: Condition[];
   /**
-   * The AWS account that the credentials belong to, as sts:GetCallerIdentity says; where each namespace is an identity
-   * of its own, the account of the last role.
+   * The AWS account of the credentials, from sts:GetCallerIdentity; if each namespace has its own identity, the account
+   * of the last role.
    */
   accountID?: string;
-  /**
-   * The ARN that AWS knows the credentials by, as sts:GetCallerIdentity says. Left out where each namespace is an
-   * identity of its own.
-   */
+  /** The ARN of the caller, from sts:GetCallerIdentity. Absent if each namespace has its own identity. */
   callerARN?: string;
-  /** The poll interval in effect. Longer than the one asked for where the account's quota is too small. */
+  /** The poll interval in effect. It is longer than spec.pollInterval if the account's quota is too small. */
   pollInterval?: string;
 }
 
-/** A Secret that is made from AWS Systems Manager parameters and KMS-encrypted blobs, and kept current. */
+/** A Secret with values from AWS Systems Manager parameters and KMS-encrypted blobs, kept up to date. */
 export interface SyncedSecret {
   apiVersion: "keyferry.io/v1alpha1";
   kind: "SyncedSecret";
   metadata: ObjectMeta;
-  /** What the Secret is made from, what it looks like, and how it is kept current. */
+  /** The sources of the Secret, its form, and when it is updated. */
   spec: SyncedSecretSpec;
-  /** What has been found and done. Written by the operator, and only when it changes. */
+  /** The observed state. The operator writes it, only when it changes. */
   status?: SyncedSecretStatus;
 }
 
-/** What the Secret is made from, what it looks like, and how it is kept current. */
+/** The sources of the Secret, its form, and when it is updated. */
 export interface SyncedSecretSpec {
-  /**
-   * Stops all work on this resource while true: nothing is looked at and nothing is written. The Secret stays as it is.
-   * False when left out.
-   */
+  /** Pauses this resource while true: nothing is read or written, and the Secret stays as it is. Default: false. */
   suspend?: boolean;
   /**
-   * The connection to AWS that is used. The ClusterAWSConnection named default when left out. The connection must allow
-   * this namespace and every name below, or nothing is read.
+   * The connection to AWS. It must allow this namespace and every name below, otherwise nothing is read. Default: the
+   * ClusterAWSConnection named default.
    */
   connectionRef?: SyncedSecretSpecConnectionRef;
-  /** Keys of the Secret, one an entry. A key that is given here wins over an equal one from dataFrom. At most 200. */
+  /** Keys of the Secret, one per entry. They have precedence over equal keys from dataFrom. At most 200. */
   data?: SyncedSecretSpecData[];
-  /**
-   * Sources of many keys each, in order: every parameter below a path, or every property of one parameter or one
-   * message. At most 50.
-   */
+  /** Sources of many keys: every parameter below a path, or every property of one parameter or message. At most 50. */
   dataFrom?: SyncedSecretSpecDataFrom[];
-  /** The Secret that is written. One with this resource's own name, of type Opaque, when left out. */
+  /** The Secret to write. Default: a Secret with this resource's name, of type Opaque. */
   target?: SyncedSecretSpecTarget;
-  /** When the sources are looked at, and what a change there means. */
+  /** When the sources are checked, and how their changes are handled. */
   refresh?: SyncedSecretSpecRefresh;
 }
 
 /**
- * The connection to AWS that is used. The ClusterAWSConnection named default when left out. The connection must allow
- * this namespace and every name below, or nothing is read.
+ * The connection to AWS. It must allow this namespace and every name below, otherwise nothing is read. Default: the
+ * ClusterAWSConnection named default.
  */
 export interface SyncedSecretSpecConnectionRef {
-  /** ClusterAWSConnection, or AWSConnection for one in this resource's own namespace. */
+  /** ClusterAWSConnection, or AWSConnection for a connection in this resource's namespace. */
   kind: "ClusterAWSConnection" | "AWSConnection";
   /** The connection's name. */
   name: string;
 }
 
-/** One key of the Secret, and the one source of its value. */
+/** One key of the Secret, and the source of its value. */
 export interface SyncedSecretSpecData {
   /** The key in the Secret. Letters, digits, -, _ and ., at most 253 characters. */
   key: string;
-  /** An SSM parameter, whose value becomes the key's value. */
+  /** An SSM parameter. Its value becomes the key's value. */
   parameter?: SyncedSecretSpecDataParameter;
   /**
-   * A blob that KMS Encrypt made, or that was made offline with the public key of an RSA key in KMS. Its plaintext
-   * becomes the key's value, at most 4,096 bytes, or what the RSA key can hold.
+   * A ciphertext from KMS Encrypt, or made offline with the public key of an RSA key in KMS. Its plaintext becomes the
+   * key's value: at most 4,096 bytes, or the maximum of the RSA key.
    */
   kms?: SyncedSecretSpecDataKms;
   /** A message of the AWS Encryption SDK: envelope encryption of any size. Its plaintext becomes the key's value. */
   encryptionSDK?: SyncedSecretSpecDataEncryptionSDK;
   /**
-   * Takes a part out of the source, which must then be JSON: a JMESPath expression, such as user.name. A string is
-   * taken as it is, anything else as JSON; numbers keep every digit. A path that leads to nothing is an error. The
-   * whole value when left out.
+   * A JMESPath expression, such as user.name, that extracts a part of the source, which must be JSON. A string is used
+   * as it is, any other value as JSON; numbers keep every digit. A path that finds nothing is an error. Default: the
+   * whole value.
    */
   jmesPath?: string;
   /**
-   * How the value is decoded before it is stored, after jmesPath. Base64 and Base64URL are for binary values such as
-   * keystores; text that is not of the form is an error. None when left out.
+   * How the value is decoded, after jmesPath. Base64 and Base64URL are for binary values such as keystores; invalid
+   * text is an error. Default: None.
    */
   decode?: "None" | "Base64" | "Base64URL";
   /**
-   * Leaves the key out of the Secret while the parameter, version or label does not exist, instead of failing. Only for
-   * a parameter, and not beside default. False when left out.
+   * Omits the key while the parameter, version or label does not exist, instead of failing. Only for a parameter, and
+   * not with default. Default: false.
    */
   optional?: boolean;
   /**
-   * The value while the parameter, version or label does not exist, as it is, without jmesPath or decode. It stands in
-   * clear in this resource, so it must not be a secret. Only for a parameter, and not beside optional. At most 8,192
-   * characters. A missing parameter is an error when left out.
+   * The value while the parameter, version or label does not exist. jmesPath and decode do not apply to it. It is plain
+   * text in this resource, so it must not be a secret. Only for a parameter, and not with optional. At most 8,192
+   * characters. Default: none, a missing parameter is an error.
    */
   default?: string;
 }
 
-/** An SSM parameter, whose value becomes the key's value. */
+/** An SSM parameter. Its value becomes the key's value. */
 export interface SyncedSecretSpecDataParameter {
-  /** The parameter's name, such as /shop/checkout/db, or its ARN where another account shares it. At most 15 levels. */
+  /**
+   * The parameter's name, such as /shop/checkout/db, or the ARN of a parameter that another account shares. At most 15
+   * levels.
+   */
   name: string;
   /**
-   * The version to pin. The Secret then never changes by itself. The latest version when both version and label are
-   * left out.
+   * The version to pin: the key then never changes by itself. Default: the latest version, if label is not set either.
    */
   version?: number;
   /**
-   * The label to follow: the version that carries it now. When the label moves, the Secret follows. The latest version
-   * when both version and label are left out.
+   * The label to follow: the version that has it now. When the label moves, the Secret is updated. Default: the latest
+   * version, if version is not set either.
    */
   label?: string;
 }
 
 /**
- * A blob that KMS Encrypt made, or that was made offline with the public key of an RSA key in KMS. Its plaintext
- * becomes the key's value, at most 4,096 bytes, or what the RSA key can hold.
+ * A ciphertext from KMS Encrypt, or made offline with the public key of an RSA key in KMS. Its plaintext becomes the
+ * key's value: at most 4,096 bytes, or the maximum of the RSA key.
  */
 export interface SyncedSecretSpecDataKms {
   /**
-   * What KMS Encrypt gave, or RSA-OAEP with the public key, in base64 on one line. At most 8,192 characters, which are
-   * 6,144 bytes.
+   * The output of KMS Encrypt, or of RSA-OAEP with the public key, in base64 on one line. At most 8,192 characters
+   * (6,144 bytes).
    */
   ciphertext: string;
   /**
-   * The one KMS key that may have made the blob: an ARN, a key id, or an alias (alias/NAME), of the connection's
-   * region. A multi-Region key (mrk-...) may be named by its ARN in any region: the replica in the connection's region
-   * is used. A blob under another key is refused. Any key that AWS allows when left out; required with an RSA
-   * algorithm, and, as an ARN, where the connection lists keys in allow.keyIds.
+   * The KMS key that encrypted the blob: an ARN, a key id, or an alias (alias/NAME), in the connection's region. A
+   * multi-Region key (mrk-...) may be named by its ARN in any region; the replica in the connection's region is used. A
+   * blob of another key is refused. Required with an RSA algorithm, and, as an ARN, if the connection sets
+   * allow.keyIds. Default: any key that AWS allows.
    */
   keyId?: string;
   /**
-   * How the blob was encrypted. RSAES_OAEP_SHA_1 and RSAES_OAEP_SHA_256 are for RSA keys, need keyId, and do not go
-   * with encryptionContext or where the connection's binding is on. SYMMETRIC_DEFAULT when left out.
+   * The algorithm that encrypted the blob. RSAES_OAEP_SHA_1 and RSAES_OAEP_SHA_256 are for RSA keys, need keyId, and
+   * are refused with encryptionContext and while the connection's binding is on. Default: SYMMETRIC_DEFAULT.
    */
   algorithm?: "SYMMETRIC_DEFAULT" | "RSAES_OAEP_SHA_1" | "RSAES_OAEP_SHA_256";
   /**
-   * False opens the blob without the encryption context that the connection's binding adds: for blobs from before
-   * binding was on, only while the connection has binding.allowUnbound true. As the connection's binding says when left
-   * out or true.
+   * False decrypts the blob without the encryption context of the connection's binding, for blobs from before binding
+   * was on. Needs binding.allowUnbound of the connection. Default: true, which follows the connection's binding.
    */
   bound?: boolean;
   /**
-   * The encryption context that the blob was made with: all of its pairs, exactly, but for those under keyferry.io/,
-   * which the connection's binding adds. With another one KMS refuses the blob. CloudTrail records it in clear, so it
-   * must not hold a secret. At most 16 pairs. None when left out.
+   * The encryption context of the blob: exactly its pairs, except those under keyferry.io/, which the connection's
+   * binding adds. KMS refuses the blob with another context. CloudTrail records the context in plain text, so it must
+   * not contain a secret. At most 16 pairs. Default: none.
    */
   encryptionContext?: Record<string, string>;
 }
@@ -649,25 +620,25 @@ export interface SyncedSecretSpecDataKms {
 /** A message of the AWS Encryption SDK: envelope encryption of any size. Its plaintext becomes the key's value. */
 export interface SyncedSecretSpecDataEncryptionSDK {
   /**
-   * The message, in base64 on one line. At most 1,400,000 characters, which are 1,050,000 bytes. It must be committed
-   * to its key, as messages are that SDKs of today make, and have 10 data keys at most.
+   * The message, in base64 on one line. At most 1,400,000 characters (1,050,000 bytes). It must have key commitment,
+   * the default since version 2 of the SDKs, and at most 10 data keys.
    */
   ciphertext: string;
   /**
-   * The KMS keys that may open the message, as ARNs, at most 10; tried in this order. A multi-Region key (mrk-...) may
-   * be named by its ARN in any region, the replica in the connection's region is used. When left out, the message's own
-   * keys are taken, where the connection's allow.discovery lets it name them.
+   * The ARNs of the KMS keys that may decrypt the message, at most 10, tried in this order. A multi-Region key
+   * (mrk-...) may be named by its ARN in any region; the replica in the connection's region is used. Default: the keys
+   * that the message names, if the connection's allow.discovery permits them.
    */
   keyIds?: string[];
   /**
-   * Pairs that the message must have in its encryption context; it may have more. A message without them, or with other
-   * values, is refused. At most 16 pairs. None when left out.
+   * Pairs that the message's encryption context must contain; it may contain more. A message without them, or with
+   * other values, is refused. At most 16 pairs. Default: none.
    */
   encryptionContext?: Record<string, string>;
   /**
-   * False opens the message without the encryption context that the connection's binding asks for: for messages from
-   * before binding was on, only while the connection has binding.allowUnbound true. As the connection's binding says
-   * when left out or true.
+   * False decrypts the message without the encryption context of the connection's binding, for messages from before
+   * binding was on. Needs binding.allowUnbound of the connection. Default: true, which follows the connection's
+   * binding.
    */
   bound?: boolean;
 }
@@ -675,296 +646,293 @@ export interface SyncedSecretSpecDataEncryptionSDK {
 /** One source of many keys. */
 export interface SyncedSecretSpecDataFrom {
   /**
-   * The parameters below a path, each of which becomes a key: the rest of its name after the path, with _ for each /,
-   * unless keys says otherwise.
+   * The parameters below a path. Each becomes a key: the rest of its name after the path, with _ for each /, unless
+   * rename is set.
    */
   path?: SyncedSecretSpecDataFromPath;
-  /** One SSM parameter, each property of which becomes a key. It needs format. */
+  /** One SSM parameter. Each of its properties becomes a key. Needs format. */
   parameter?: SyncedSecretSpecDataFromParameter;
   /**
    * A message of the AWS Encryption SDK: envelope encryption of any size. Each property of its plaintext becomes a key.
-   * It needs format.
+   * Needs format.
    */
   encryptionSDK?: SyncedSecretSpecDataFromEncryptionSDK;
   /**
-   * How the parameter's or the message's value is read into keys. JSON and YAML take the properties of the outermost
-   * object, Dotenv takes lines of NAME=value, StringList takes items of the form name=value between commas. YAML has at
-   * most 64 KiB. Required with parameter and encryptionSDK, and not for a path.
+   * How the value of the parameter or message is parsed into keys: the properties of the outermost object (JSON, YAML),
+   * lines of NAME=value (Dotenv), or comma-separated items of name=value (StringList). YAML may have at most 64 KiB.
+   * Required with parameter and encryptionSDK, and not for a path.
    */
   format?: "JSON" | "YAML" | "Dotenv" | "StringList";
   /**
-   * How names become keys of the Secret, in this order: stripPrefix, rewrite, separator, case. A name that does not
-   * come to a Secret's key is an error: only / is replaced by itself, rewrite is for the rest.
+   * How names become keys of the Secret, in this order: stripPrefix, rewrite, separator, case. A result that is not a
+   * valid Secret key is an error: only / is replaced automatically, use rewrite for other characters.
    */
   rename?: SyncedSecretSpecDataFromRename;
   /**
-   * What a property of JSON or YAML means that is null. Fail is an error, and nothing is written; Omit leaves its key
-   * out; Empty makes it an empty value. Fail when left out. Only with format JSON or YAML.
+   * How a JSON or YAML property that is null is handled. Fail is an error, and nothing is written; Omit leaves its key
+   * out; Empty makes it an empty value. Only with format JSON or YAML. Default: Fail.
    */
   nullValues?: "Fail" | "Omit" | "Empty";
   /**
-   * What a key means that an earlier entry of dataFrom has made already. Fail is an error that names the key, and
-   * nothing is written; Override lets this entry win. Fail when left out. Keys of data always win.
+   * How a key that an earlier entry of dataFrom also produces is handled. Fail is an error that names the key, and
+   * nothing is written; Override uses this entry. Keys of data always have precedence. Default: Fail.
    */
   onConflict?: "Fail" | "Override";
   /**
-   * Takes a source without any key as it is. An error when false, so that an empty path is not taken for an empty
-   * Secret. False when left out.
+   * Accepts a source without keys. If false, it is an error, so that a mistyped path does not empty the Secret.
+   * Default: false.
    */
   allowEmpty?: boolean;
 }
 
 /**
- * The parameters below a path, each of which becomes a key: the rest of its name after the path, with _ for each /,
- * unless keys says otherwise.
+ * The parameters below a path. Each becomes a key: the rest of its name after the path, with _ for each /, unless
+ * rename is set.
  */
 export interface SyncedSecretSpecDataFromPath {
-  /** The path, such as /shop/checkout/; the last / may be left out. At most 15 levels. */
+  /** The path, such as /shop/checkout/; the last / is optional. At most 15 levels. */
   name: string;
-  /** Also takes parameters at deeper levels, not only those directly below the path. False when left out. */
+  /** Includes parameters at deeper levels, not only directly below the path. Default: false. */
   recursive?: boolean;
   /**
-   * Takes only parameters of which a version carries this label, and that version. Each one's latest version when left
-   * out.
+   * Includes only parameters with a version that has this label, and uses that version. Default: the latest version of
+   * each parameter.
    */
   label?: string;
-  /** Takes only parameters of these types. All types when left out. */
+  /** Includes only parameters of these types. Default: all types. */
   types?: ("String" | "StringList" | "SecureString")[];
   /**
-   * Takes only parameters that carry all of these tags, each with its value, at most 10. They are looked up by
-   * ssm:DescribeParameters, which the connection's IAM policy must allow; a change of tags is found by polls. All
-   * parameters when left out.
+   * Includes only parameters that have all of these tags with these values, at most 10. Needs ssm:DescribeParameters in
+   * the connection's IAM policy; only polls find changes of tags. Default: all parameters.
    */
   tags?: Record<string, string>;
   /**
-   * Takes only parameters whose whole name, path included, has a match of one of these RE2 patterns anywhere in it. At
-   * most 20. All when left out.
+   * Includes only parameters whose full name, including the path, contains a match of one of these RE2 patterns. At
+   * most 20. Default: all.
    */
   include?: string[];
   /**
-   * Leaves out parameters whose whole name, path included, has a match of one of these RE2 patterns anywhere in it,
-   * also where include takes them. At most 20. None when left out.
+   * Excludes parameters whose full name, including the path, contains a match of one of these RE2 patterns. It has
+   * precedence over include. At most 20. Default: none.
    */
   exclude?: string[];
 }
 
-/** One SSM parameter, each property of which becomes a key. It needs format. */
+/** One SSM parameter. Each of its properties becomes a key. Needs format. */
 export interface SyncedSecretSpecDataFromParameter {
-  /** The parameter's name, such as /shop/checkout/db, or its ARN where another account shares it. At most 15 levels. */
+  /**
+   * The parameter's name, such as /shop/checkout/db, or the ARN of a parameter that another account shares. At most 15
+   * levels.
+   */
   name: string;
   /**
-   * The version to pin. The Secret's keys from it then never change by themselves. The latest version when both version
-   * and label are left out.
+   * The version to pin: its keys then never change by themselves. Default: the latest version, if label is not set
+   * either.
    */
   version?: number;
   /**
-   * The label to follow: the version that carries it now. When the label moves, the Secret follows. The latest version
-   * when both version and label are left out.
+   * The label to follow: the version that has it now. When the label moves, the Secret is updated. Default: the latest
+   * version, if version is not set either.
    */
   label?: string;
 }
 
 /**
  * A message of the AWS Encryption SDK: envelope encryption of any size. Each property of its plaintext becomes a key.
- * It needs format.
+ * Needs format.
  */
 export interface SyncedSecretSpecDataFromEncryptionSDK {
   /**
-   * The message, in base64 on one line. At most 1,400,000 characters, which are 1,050,000 bytes. It must be committed
-   * to its key, as messages are that SDKs of today make, and have 10 data keys at most.
+   * The message, in base64 on one line. At most 1,400,000 characters (1,050,000 bytes). It must have key commitment,
+   * the default since version 2 of the SDKs, and at most 10 data keys.
    */
   ciphertext: string;
   /**
-   * The KMS keys that may open the message, as ARNs, at most 10; tried in this order. A multi-Region key (mrk-...) may
-   * be named by its ARN in any region, the replica in the connection's region is used. When left out, the message's own
-   * keys are taken, where the connection's allow.discovery lets it name them.
+   * The ARNs of the KMS keys that may decrypt the message, at most 10, tried in this order. A multi-Region key
+   * (mrk-...) may be named by its ARN in any region; the replica in the connection's region is used. Default: the keys
+   * that the message names, if the connection's allow.discovery permits them.
    */
   keyIds?: string[];
   /**
-   * Pairs that the message must have in its encryption context; it may have more. A message without them, or with other
-   * values, is refused. At most 16 pairs. None when left out.
+   * Pairs that the message's encryption context must contain; it may contain more. A message without them, or with
+   * other values, is refused. At most 16 pairs. Default: none.
    */
   encryptionContext?: Record<string, string>;
   /**
-   * False opens the message without the encryption context that the connection's binding asks for: for messages from
-   * before binding was on, only while the connection has binding.allowUnbound true. As the connection's binding says
-   * when left out or true.
+   * False decrypts the message without the encryption context of the connection's binding, for messages from before
+   * binding was on. Needs binding.allowUnbound of the connection. Default: true, which follows the connection's
+   * binding.
    */
   bound?: boolean;
 }
 
 /**
- * How names become keys of the Secret, in this order: stripPrefix, rewrite, separator, case. A name that does not come
- * to a Secret's key is an error: only / is replaced by itself, rewrite is for the rest.
+ * How names become keys of the Secret, in this order: stripPrefix, rewrite, separator, case. A result that is not a
+ * valid Secret key is an error: only / is replaced automatically, use rewrite for other characters.
  */
 export interface SyncedSecretSpecDataFromRename {
-  /**
-   * What is taken away from the start of a name that begins with it. The path's own name when left out, and nothing for
-   * a parameter.
-   */
+  /** The prefix to remove from names that start with it. Default: the path's name, and nothing for a parameter. */
   stripPrefix?: string;
-  /** What each / in a name becomes, at most 8 characters; may be empty. The character _ when left out. */
+  /** The replacement for each / in a name, at most 8 characters; may be empty. Default: the character _. */
   separator?: string;
-  /** Turns keys into upper or lower case. As they are when left out. */
+  /** Converts keys to upper or lower case. Default: unchanged. */
   case?: "Upper" | "Lower";
-  /** Replacements to make in every name after stripPrefix, one after the other, at most 20. None when left out. */
+  /** Replacements in every name after stripPrefix, applied in order, at most 20. Default: none. */
   rewrite?: SyncedSecretSpecDataFromRenameRewrite[];
 }
 
-/** A replacement of every match of a pattern. */
+/** Replaces every match of a pattern. */
 export interface SyncedSecretSpecDataFromRenameRewrite {
   /** An RE2 pattern, at most 512 characters. */
   pattern: string;
   /**
-   * What a match becomes, at most 512 characters; may be empty. $1 or ${name} stand for the pattern's groups, \$ for a
-   * dollar sign.
+   * The replacement, at most 512 characters; may be empty. $1 and ${name} are the pattern's groups, \$ is a dollar
+   * sign.
    */
   replacement: string;
 }
 
-/** The Secret that is written. One with this resource's own name, of type Opaque, when left out. */
+/** The Secret to write. Default: a Secret with this resource's name, of type Opaque. */
 export interface SyncedSecretSpecTarget {
   /**
-   * The Secret's name, in this resource's own namespace. This resource's name when left out. When it changes, the new
-   * Secret is written first, and the old one removed after.
+   * The Secret's name, in this resource's namespace. After a change, the new Secret is written first and the old one
+   * deleted afterwards. Default: this resource's name.
    */
   name?: string;
   /**
    * The Secret's type: Opaque, kubernetes.io/tls, kubernetes.io/dockerconfigjson, kubernetes.io/dockercfg,
-   * kubernetes.io/basic-auth, kubernetes.io/ssh-auth, or a type of a domain of your own, such as
-   * example.com/credentials. It cannot change later: use a new target.name then. Not with creationPolicy Merge. Opaque
-   * when left out.
+   * kubernetes.io/basic-auth, kubernetes.io/ssh-auth, or a type in your own domain, such as example.com/credentials. It
+   * cannot be changed later: use a new target.name instead. Not with creationPolicy Merge. Default: Opaque.
    */
   type?: string;
   /**
-   * Labels of the Secret, at most 32. Not under keyferry.io. The operator refuses kubernetes.io (but
-   * app.kubernetes.io), k8s.io, argocd.argoproj.io and sealedsecrets.bitnami.com, which other programs act on, unless
-   * --allowed-target-metadata opens the domain. None when left out.
+   * Labels of the Secret, at most 32. Names under keyferry.io are refused. The operator also refuses kubernetes.io
+   * (except app.kubernetes.io), k8s.io, argocd.argoproj.io and sealedsecrets.bitnami.com, because other programs act on
+   * them, unless --allowed-target-metadata allows the domain. Default: none.
    */
   labels?: Record<string, string>;
   /**
-   * Annotations of the Secret, at most 32, each at most 4,096 characters. Not under keyferry.io. The operator refuses
-   * kubernetes.io (but app.kubernetes.io), k8s.io, argocd.argoproj.io and sealedsecrets.bitnami.com, which other
-   * programs act on, unless --allowed-target-metadata opens the domain. None when left out.
+   * Annotations of the Secret, at most 32, each at most 4,096 characters. Names under keyferry.io are refused. The
+   * operator also refuses kubernetes.io (except app.kubernetes.io), k8s.io, argocd.argoproj.io and
+   * sealedsecrets.bitnami.com, because other programs act on them, unless --allowed-target-metadata allows the domain.
+   * Default: none.
    */
   annotations?: Record<string, string>;
   /**
-   * Whose the Secret is. Owner makes it, and it goes when this resource goes. Merge writes only its own keys into a
-   * Secret that exists and carries the annotation keyferry.io/allow-merge with this resource's name. Orphan makes it,
-   * and it stays when this resource goes. Owner when left out.
+   * Who owns the Secret. Owner creates it and deletes it with this resource. Orphan creates it and keeps it when this
+   * resource is deleted. Merge writes keys into an existing Secret whose annotation keyferry.io/allow-merge has this
+   * resource's name. Default: Owner.
    */
   creationPolicy?: "Owner" | "Merge" | "Orphan";
   /**
-   * Makes the Secret immutable, so that nobody can change its data. Needs refresh.policy Once, and not with
-   * creationPolicy Merge. False when left out.
+   * Makes the Secret immutable: nobody can change its data. Needs refresh.policy Once; not with creationPolicy Merge.
+   * Default: false.
    */
   immutable?: boolean;
-  /** Keys that are made from the others by templates. None when left out. */
+  /** Keys that templates build from the other keys. Default: none. */
   template?: SyncedSecretSpecTargetTemplate;
 }
 
-/** Keys that are made from the others by templates. None when left out. */
+/** Keys that templates build from the other keys. Default: none. */
 export interface SyncedSecretSpecTargetTemplate {
   /**
-   * Liquid templates by key of the Secret, at most 50, each at most 65,536 characters. A key of data or dataFrom is
-   * written {{ DB_USER }}, one with a dot in it {{ data["tls.key"] }}. A key that does not exist is an error, but in
-   * if, unless, case and default. All templates together have at most 262,144 characters; there are no ranges such as
-   * (1..5).
+   * Liquid templates by key of the Secret, at most 50, each at most 65,536 characters and 262,144 in total. Write {{
+   * DB_USER }} for a key of data or dataFrom, and {{ data["tls.key"] }} if it contains a dot. A key that does not exist
+   * is an error, except in if, unless, case and default. Ranges such as (1..5) are not supported.
    */
   data: Record<string, string>;
   /**
-   * Also writes the keys that the templates are made from, none of which may be a template's own. Only the templates'
-   * keys are in the Secret when false. False when left out.
+   * Also writes the keys of data and dataFrom; none may have the name of a template. If false, the Secret has only the
+   * templates' keys. Default: false.
    */
   includeSourceKeys?: boolean;
 }
 
-/** When the sources are looked at, and what a change there means. */
+/** When the sources are checked, and how their changes are handled. */
 export interface SyncedSecretSpecRefresh {
   /**
-   * Follow follows the sources. Once reads them when the spec is new or has changed, and then never again; the Secret
-   * is still put back when somebody edits it. Follow when left out.
+   * Follow updates the Secret when its sources change. Once reads the sources only after the spec was created or
+   * changed; edits of the Secret are still repaired. Default: Follow.
    */
   policy?: "Follow" | "Once";
   /**
-   * How often the sources' versions are looked at, such as 30s, 5m or 1h30m, between 10s and 24h. Values are only read
-   * when a version differs. The connection's interval is the shortest that is used, and what is used when left out.
+   * How often the versions of the sources are polled, such as 30s, 5m or 1h30m, between 10s and 24h. Values are read
+   * only when a version differs. An interval shorter than the connection's has no effect. Default: the connection's
+   * interval.
    */
   pollInterval?: string;
   /**
-   * How long Ready stays True while AWS does not answer, such as 50m, between 20s and 168h. The Secret stays as it is
-   * after that too. Longer than pollInterval; ten intervals when left out.
+   * How long Ready stays True while AWS does not answer, such as 50m, between 20s and 168h. The Secret stays after that
+   * too. It must be longer than pollInterval. Default: ten intervals.
    */
   staleAfter?: string;
   /**
-   * What happens when a source that was there has been deleted, which is believed only after a second look five minutes
-   * later. Retain keeps the Secret with its last value and Ready turns False; DeleteKeys removes the keys that came
-   * from it; DeleteSecret removes the Secret. A denial, a throttle or an outage is never taken for it. Retain when left
-   * out.
+   * What happens after a source was deleted, which a second check five minutes later must confirm. Retain keeps the
+   * Secret with its last value, and Ready turns False; DeleteKeys removes the source's keys; DeleteSecret deletes the
+   * Secret. A denial, a throttle or an outage never counts as a deletion. Default: Retain.
    */
   whenMissing?: "Retain" | "DeleteKeys" | "DeleteSecret";
   /**
-   * What happens at the instant of a source's policy Expiration. Retain keeps the Secret with its last value and Ready
-   * turns False; DeleteKeys removes the keys that came from it; DeleteSecret removes the Secret. Seen only where the
-   * connection's IAM policy allows ssm:DescribeParameters, and not followed under policy Once. Retain when left out.
+   * What happens when a source expires by its policy Expiration. Retain keeps the Secret with its last value, and Ready
+   * turns False; DeleteKeys removes the source's keys; DeleteSecret deletes the Secret. Needs ssm:DescribeParameters in
+   * the connection's IAM policy; no effect under policy Once. Default: Retain.
    */
   whenExpired?: "Retain" | "DeleteKeys" | "DeleteSecret";
 }
 
-/** What has been found and done. Written by the operator, and only when it changes. */
+/** The observed state. The operator writes it, only when it changes. */
 export interface SyncedSecretStatus {
-  /** The metadata.generation that this status is about. */
+  /** The metadata.generation that this status describes. */
   observedGeneration?: number;
   /**
-   * Ready is True while the Secret is current. Reconciling is there while work is going on, Stalled while only a change
-   * of the spec can help. FailedOver is there while the Secret holds what was read in one of the connection's
-   * failoverRegions. ExpiringSoon, RotationDue and ExpiryUnknown are there while the policies of a source give reason
-   * to warn; Ready does not depend on them.
+   * Ready is True while the Secret is current. Reconciling is present while the operator retries, Stalled while only a
+   * change of the spec can help, FailedOver while the Secret has values from one of the connection's failoverRegions,
+   * and KeyAtRisk, ExpiringSoon, RotationDue and ExpiryUnknown while there is a warning. Ready does not depend on
+   * warnings.
    */
   conditions?: Condition[];
-  /** The Secret that was written last. */
+  /** The last written Secret. */
   secretRef?: SyncedSecretStatusSecretRef;
   /**
-   * What the API server answered to the last apply of the Secret, by which an apply under the operator's field manager
-   * by somebody else is told from the operator's own.
+   * The API server's answer to the last apply of the Secret. It distinguishes the operator's apply from an apply by
+   * somebody else with the same field manager.
    */
   applied?: SyncedSecretStatusApplied;
   /**
-   * What the Secret was made from: a digest of the spec and of the sources' versions, never of a value. The Secret
-   * carries the same one as the annotation keyferry.io/revision.
+   * A digest of the spec and of the sources' versions, never of a value. The Secret's annotation keyferry.io/revision
+   * has the same value.
    */
   revision?: string;
-  /** How many keys the Secret has from this resource. */
+  /** The number of keys that this resource wrote to the Secret. */
   keyCount?: number;
-  /** What the Secret was made from; at most 100 are listed. */
+  /** The sources of the Secret, at most 100. */
   sources?: SyncedSecretStatusSources[];
-  /** How many sources are not listed. */
+  /** The number of sources that are not listed. */
   sourcesOmitted?: number;
   /**
-   * The KMS keys that made the blobs, as KMS said when it last opened them; ARNs. They are looked at every hour where
-   * kms:DescribeKey is allowed, and what endangers one is said by the condition KeyAtRisk.
+   * The ARNs of the KMS keys of the blobs, as KMS reported them at the last decryption. If kms:DescribeKey is allowed,
+   * they are checked every hour, and the condition KeyAtRisk has the warnings.
    */
   kmsKeys?: string[];
-  /** When the Secret was last written with something new. */
+  /** When the Secret was last changed. */
   lastChangeTime?: string;
-  /** When the next of the sources expires, where one does. */
+  /** When the next source expires, if any. */
   nextExpiryTime?: string;
   /**
-   * The value of the annotation keyferry.io/refresh that has been acted on. Another value means that a look at the
-   * sources is asked for.
+   * The last handled value of the annotation keyferry.io/refresh. A different value requests a check of the sources.
    */
   lastHandledRefresh?: string;
 }
 
-/** The Secret that was written last. */
+/** The last written Secret. */
 export interface SyncedSecretStatusSecretRef {
   /** The Secret's name, in this resource's namespace. */
   name: string;
 }
 
 /**
- * What the API server answered to the last apply of the Secret, by which an apply under the operator's field manager by
- * somebody else is told from the operator's own.
+ * The API server's answer to the last apply of the Secret. It distinguishes the operator's apply from an apply by
+ * somebody else with the same field manager.
  */
 export interface SyncedSecretStatusApplied {
   /** The revision that was applied. */
@@ -975,22 +943,20 @@ export interface SyncedSecretStatusApplied {
   time?: string;
 }
 
-/** A source, and what of it is in the Secret. */
+/** A source, and its version in the Secret. */
 export interface SyncedSecretStatusSources {
   /** The parameter's name or ARN. */
   name: string;
-  /** The version or label that was asked for, where one was. */
+  /** The requested version or label, if any. */
   selector?: string;
-  /** The parameter's version that is in the Secret. */
+  /** The version of the parameter in the Secret. */
   version: number;
-  /** The version's id, where the source is a secret of Secrets Manager, whose version is 0. */
+  /** The version id of a secret of Secrets Manager, whose version is always 0. */
   versionId?: string;
-  /** When that version was made. */
+  /** When that version was created. */
   lastModified: string;
-  /**
-   * When AWS is to delete the parameter, by its policy Expiration. Known only where ssm:DescribeParameters is allowed.
-   */
+  /** When the parameter expires by its policy Expiration. Needs ssm:DescribeParameters. */
   expiresAt?: string;
-  /** The KMS key of a SecureString, as it was named. Known only where ssm:DescribeParameters is allowed. */
+  /** The KMS key of a SecureString, as the parameter names it. Needs ssm:DescribeParameters. */
   keyId?: string;
 }

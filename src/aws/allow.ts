@@ -1,24 +1,24 @@
 import { isMultiRegion, keyArnText, nameProblem, type ParameterRef, parseKeyArn, parseParameterRef } from "./names.ts";
 
-/** Whether something may be used, and if not, which rule of its connection says so: a clause for the user. */
+/** Whether a use is allowed; if not, a clause for the user that names the connection's rule. */
 export type Verdict = { allowed: true } | { allowed: false; rule: string };
 
 const allowed: Verdict = { allowed: true };
 
-/** The part of a pattern that stands for the namespace. */
+/** The placeholder for the namespace in a pattern. */
 const placeholder = "{namespace}";
 
-/** Patterns that a rule quotes, at most, and characters of each. */
+/** Maximum number of patterns that a message quotes, and of characters in each. */
 const quoted = { patterns: 5, characters: 100 };
 
 /**
- * Whether a connection's `allow.parameters` covers a parameter. `{namespace}` in a pattern is a whole part between
- * slashes; `*` stands at the end, for the rest of the name, slashes too. A pattern that is anything else covers nothing.
- * Names that AWS keeps for itself, below `/aws/`, are covered only by a pattern that spells their first two parts out,
- * `/aws/service/` or `/aws/reference/`: those lead to what AWS publishes, and into Secrets Manager.
+ * Reports whether a connection's `allow.parameters` covers a parameter. `{namespace}` replaces one whole level; `*` is
+ * allowed only at the end and matches the rest of the name, including slashes. Any other pattern matches nothing. Names
+ * that AWS reserves, below `/aws/`, need a pattern with a literal `/aws/service/` (public parameters) or
+ * `/aws/reference/` (Secrets Manager) prefix.
  *
- * @param patterns undefined where the connection has credentials of its own and lists none: everything is then allowed
- * @param name as the user wrote it, without selector: a name or an ARN. Something else is never allowed.
+ * @param patterns undefined allows everything: the connection has its own credentials and lists no patterns
+ * @param name as the user wrote it, without selector: a name or an ARN. Any other text is never allowed.
  * @param namespace of the SyncedSecret
  */
 export function allowsParameter(patterns: readonly string[] | undefined, name: string, namespace: string): Verdict {
@@ -35,12 +35,12 @@ export function allowsParameter(patterns: readonly string[] | undefined, name: s
 }
 
 /**
- * Whether a connection's `allow.parameters` covers everything that a listing of a path could give: the path has to lie
- * inside one pattern as a whole. A name without `*` covers no path.
+ * Reports whether a connection's `allow.parameters` covers every parameter below a path: one pattern must cover the whole
+ * path. A pattern without `*` covers no path.
  *
  * @param patterns as for `allowsParameter`
- * @param path as the user wrote it, with or without a slash at its end; `/` for everything
- * @param _recursive makes no difference: the direct members' names can be anything too
+ * @param path as the user wrote it, with or without a trailing slash; `/` for everything
+ * @param _recursive has no effect: direct members may have any name too
  */
 export function allowsPath(
   patterns: readonly string[] | undefined,
@@ -60,16 +60,16 @@ export function allowsPath(
   return patterns.some((text) => isCoveredBy(text, namespace, covers)) ? allowed : notCovered(patterns, namespace);
 }
 
-/** What stands in `allow.keyIds` for every key that the identity may use. */
+/** The value in `allow.keyIds` for every key that the identity may use. */
 export const everyKey = "*";
 
 /**
- * Whether a connection's `allow.keyIds` has a key. Only the whole ARN of a key counts: an alias can be moved to another
- * key. The ARN of a multi-Region key (`mrk-`) stands for all its replicas, in whatever region: they are one key to
- * whoever encrypts, and calls go to the connection's own region only, where that replica's own policy decides.
+ * Reports whether a connection's `allow.keyIds` lists a key. Only a full key ARN matches: an alias can be moved to another
+ * key. The ARN of a multi-Region key (`mrk-`) matches its replicas in every region. They share key material, and calls
+ * go only to the connection's region, where the replica's own key policy applies.
  *
- * @param keyIds undefined allows every key; an empty list none
- * @param key as the user wrote it, or as KMS says that it used it
+ * @param keyIds undefined allows every key; an empty list allows none
+ * @param key as the user wrote it, or as KMS returned it
  */
 export function allowsKey(keyIds: readonly string[] | undefined, key: string): Verdict {
   if (!keyIds || keyIds.includes(everyKey)) return allowed;
@@ -81,23 +81,23 @@ export function allowsKey(keyIds: readonly string[] | undefined, key: string): V
   return { allowed: false, rule: "allow.keyIds of its connection does not list it" };
 }
 
-/** What is said where a connection opens nothing: a cluster connection that names no keys and binds nothing. */
+/** The message for a connection that allows no decryption: a cluster connection without key list or binding. */
 export const noKeys =
   "its connection opens no ciphertexts: list the ARNs of keys in its allow.keyIds, or set its binding.scope";
 
-/** A key's ARN, of a multi-Region key without its region. */
+/** A key's ARN; for a multi-Region key, without the region. */
 function anyReplica(text: string): string {
   const arn = parseKeyArn(text);
   return arn && isMultiRegion(arn.id) ? keyArnText({ ...arn, region: "" }) : text;
 }
 
 interface Pattern {
-  /** Empty for names; else the ARN up to `parameter`. */
+  /** Empty for names; otherwise the ARN up to `parameter`. */
   place: string;
-  /** With its slash in front, `{namespace}` replaced, `*` taken off. */
+  /** With a leading slash, `{namespace}` replaced and `*` removed. */
   name: string;
   isPrefix: boolean;
-  /** The name with `{namespace}` as it stands. */
+  /** The name with `{namespace}` unreplaced. */
   written: string;
 }
 
@@ -106,7 +106,7 @@ function isCoveredBy(text: string, namespace: string, covers: (pattern: Pattern)
   return pattern !== undefined && covers(pattern);
 }
 
-/** Reads a pattern; undefined where it is none. */
+/** Parses a pattern; undefined if it is invalid. */
 function parsePattern(text: string, namespace: string): Pattern | undefined {
   const isPrefix = text.endsWith("*");
   const body = isPrefix ? text.slice(0, -1) : text;
@@ -115,7 +115,7 @@ function parsePattern(text: string, namespace: string): Pattern | undefined {
   if (body.startsWith("arn:")) {
     const at = body.indexOf(":parameter/");
     if (at < 0) return undefined;
-    // An ARN of some name in that place tells whether the place is one; that of AWS's own has no account.
+    // Validate the prefix with a sample name. The ARN of a public parameter has no account.
     const probe = parseParameterRef(`${body.slice(0, at)}:parameter/aws/service`);
     if ("problem" in probe) return undefined;
     place = placeOf(probe.ref);
@@ -125,13 +125,13 @@ function parsePattern(text: string, namespace: string): Pattern | undefined {
   }
   const parts = written.split("/").map((part) => (part === placeholder ? namespaceOf(namespace) : part));
   const last = written.slice(written.lastIndexOf("/") + 1);
-  // `/{namespace}*` would let the namespace `a` read what is `ab`'s.
+  // `/{namespace}*` would let namespace `a` read the parameters of `ab`.
   if (parts.includes(undefined) || (isPrefix && last === placeholder)) return undefined;
-  // What else is wrong with it, another star or brace or two dots, is in no name: such a pattern matches none.
+  // Another star, a brace or two dots need no check: no valid name contains them.
   return { place, name: parts.join("/"), isPrefix, written };
 }
 
-/** The namespace, where it is a name that Kubernetes gives one (RFC 1123 label); it then has no slash and no dot. */
+/** Returns the namespace if it is a valid name (RFC 1123 label), which has no slash or dot. */
 function namespaceOf(namespace: string): string | undefined {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(namespace) ? namespace : undefined;
 }
@@ -140,17 +140,17 @@ function placeOf(ref: ParameterRef): string {
   return ref.kind === "name" ? "" : `arn:${ref.partition}:ssm:${ref.region}:${ref.account}`;
 }
 
-/** Whether a name is none of AWS's own, or the pattern's own letters, not a namespace's, say which of them are meant. */
+/** Reports whether a name is not reserved by AWS, or the pattern spells out its reserved prefix literally. */
 function isSpeltOut(pattern: Pattern, name: string): boolean {
   const [, first = "", second = ""] = name.split("/", 3);
-  // AWS takes no names of its customers' that begin so, in whatever case.
+  // AWS rejects customers' names with this prefix in any case.
   if (first.toLowerCase() !== "aws") return true;
   return second !== "" && `${pattern.written}/`.startsWith(`/${first}/${second}/`);
 }
 
 /**
- * What is said where no pattern covers. Of the patterns only those are quoted that name the namespace by `{namespace}`,
- * filled in: the others may be of other namespaces.
+ * The message for an uncovered name. It quotes only patterns with `{namespace}`, filled in: others may belong to other
+ * namespaces.
  */
 function notCovered(patterns: readonly string[], namespace: string): Verdict {
   if (patterns.length === 0) return { allowed: false, rule: "its connection has no allow.parameters" };

@@ -1,6 +1,6 @@
 import { parseParameterRef } from "./names.ts";
 
-/** What says which parameter an answer of AWS is about. */
+/** The fields of a response that identify the parameter. */
 export interface Answered {
   name: string;
   selector?: string | undefined;
@@ -9,10 +9,10 @@ export interface Answered {
 }
 
 /**
- * Whether AWS's answer is about what was asked for. `x` and `/x` are two names here: what AWS keeps under the one is
- * never taken for the other.
+ * Reports whether AWS's response is for the requested parameter. Here `x` and `/x` are different names: a response for one
+ * is never used for the other.
  *
- * @param asked a name or an ARN, with its selector (`/shop/db:3`), as it was sent
+ * @param asked a name or an ARN, with its selector (`/shop/db:3`), as sent
  */
 export function isAnswerTo(asked: string, { name, selector = "", arn, version }: Answered): boolean {
   const colon = asked.startsWith("arn:") ? asked.indexOf(":", asked.indexOf(":parameter/") + 1) : asked.indexOf(":");
@@ -22,7 +22,7 @@ export function isAnswerTo(asked: string, { name, selector = "", arn, version }:
   if (/^:[0-9]+$/.test(wantedSelector) && Number(wantedSelector.slice(1)) !== version) return false;
   if (wanted.startsWith("arn:")) return arn === wanted;
   if (name !== wanted) return false;
-  // An ARN of another service is that of a secret of Secrets Manager.
+  // An ARN of another service belongs to a Secrets Manager secret.
   const parsed = parseParameterRef(arn);
   return !("ref" in parsed) || parsed.ref.name === (wanted.startsWith("/") ? wanted : `/${wanted}`);
 }

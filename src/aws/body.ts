@@ -1,15 +1,15 @@
 import type { Readable } from "node:stream";
 
-/** Bytes of one answer, at most: ten values of 8 KiB, each byte written as `\u0000`, are a quarter of it. */
+/** Maximum bytes of a response: four times ten values of 8 KiB with each byte escaped as `\u0000`. */
 export const bodyBytes = 2_097_152;
 
 /**
- * Bytes of one answer of SQS, at most: one message of 1 MiB (SQS Developer Guide, "Message quotas"), every character of
- * it escaped. Ten of them are more, and are then asked for one by one.
+ * Maximum bytes of an SQS response: one message of 1 MiB (SQS Developer Guide, "Message quotas") with every character
+ * escaped. A larger batch is requested again one message at a time.
  */
 export const queueBodyBytes = 4_194_304;
 
-/** An answer was longer than any that is read. */
+/** A response exceeded its size limit. */
 export class BodyTooLarge extends Error {
   constructor(most: number) {
     super(`the answer has over ${most} bytes`);
@@ -18,9 +18,9 @@ export class BodyTooLarge extends Error {
 }
 
 /**
- * Makes the SDK's `streamCollector`, which reads an answer's body into memory.
+ * Creates the SDK's `streamCollector`, which reads a response body into memory.
  *
- * @param most bytes; past them it rejects with BodyTooLarge, and the connection is cut
+ * @param most maximum bytes; above it, the collector rejects with BodyTooLarge and closes the connection
  */
 export function boundedBody(most: number): (stream: Readable) => Promise<Uint8Array> {
   return async (stream) => {

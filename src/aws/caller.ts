@@ -3,14 +3,14 @@ import type { SendCall } from "./calls.ts";
 import { invalidAnswer, stopped } from "./classify.ts";
 import type { CallContext } from "./failure.ts";
 
-/** Who calls. */
+/** The principal of an identity. */
 export interface Caller {
   /** 12 digits. */
   account: string;
   arn: string;
 }
 
-/** Remembers who an identity is, by the access key that it signs with. */
+/** Caches an identity's principal by access key. */
 export class Callers {
   readonly #metadata: CallContext;
   readonly #send: SendCall;
@@ -19,8 +19,8 @@ export class Callers {
   #asking: Promise<Caller> | undefined;
 
   /**
-   * @param send makes a call of the identity
-   * @param accessKeyId gives the access key that the next call would be signed with, or rejects with an AwsFailure
+   * @param send makes a call as the identity
+   * @param accessKeyId returns the access key that signs the next call, or rejects with an AwsFailure
    */
   constructor(region: string, send: SendCall, accessKeyId: (about: CallContext) => Promise<string>) {
     this.#metadata = { service: "sts", operation: "GetCallerIdentity", region };
@@ -28,13 +28,13 @@ export class Callers {
     this.#accessKeyId = accessKeyId;
   }
 
-  /** What was last heard, without asking. */
+  /** The last known principal, without a call. */
   get known(): Caller | undefined {
     return this.#known?.caller;
   }
 
   /**
-   * Asks AWS where the credentials are others than those last asked about. Equal asks at one time are one.
+   * Calls AWS if the credentials have changed since the last call. Concurrent requests share one call.
    *
    * @param signal ends this wait only: others may wait for the same answer
    * @throws AwsFailure

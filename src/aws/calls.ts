@@ -6,17 +6,16 @@ import type { Clients } from "./clients.ts";
 import { type AwsFailure, actionOf, type CallContext } from "./failure.ts";
 
 /**
- * Makes one call of an identity. The one place where calls are measured, bounded in time, and their failures classed.
+ * Makes one call as an identity. All calls are measured, timed out and their failures classified here.
  *
- * @param signal ends the call
- * @param use makes the call, by the clients that it is given and under the signal that it is given
+ * @param signal aborts the call
+ * @param use makes the call with the clients and signal that it receives
  * @param options.names of a GetParameters call, for the metric
- * @param options.waitMs milliseconds that AWS was asked to wait for something to answer with: they are added to the
- *   time that the call may take. Such a call is counted but not timed: it takes as long as nothing happens, which says
- *   nothing of AWS and would hide what the others take.
- * @param options.decrypted how many SecureStrings of an answer were decrypted, for the metric
+ * @param options.waitMs long-poll duration in milliseconds, added to the call's timeout. A long poll is counted but not
+ *   timed: its duration would distort the latency metric.
+ * @param options.decrypted returns the number of SecureStrings that were decrypted, for the metric
  * @returns what `use` returns
- * @throws AwsFailure and nothing else
+ * @throws AwsFailure, and no other error
  */
 export type SendCall = <T>(
   about: CallContext,
@@ -26,20 +25,20 @@ export type SendCall = <T>(
 ) => Promise<T>;
 
 export interface SenderOptions {
-  /** Lends the identity's clients for the time that `use` takes. */
+  /** Keeps the identity's clients open while `use` runs. */
   borrow: <T>(use: (clients: Clients) => Promise<T>) => Promise<T>;
   clock: Clock;
   metrics: Metrics;
   log: Log;
-  /** Milliseconds of one call that waits for nothing, from here to the answer's last byte. */
+  /** Timeout in milliseconds of a call without long poll, until the last byte of the response. */
   callTimeoutMs: number;
-  /** ARN of the caller, where it is known already. */
+  /** ARN of the caller, if known. */
   caller: () => string | undefined;
-  /** Called as a call begins; what it returns is called with the failure of that call. */
+  /** Called when a call starts; the returned function is called with that call's failure. */
   begins?: () => (failure: AwsFailure) => void;
 }
 
-/** A SendCall over what `borrow` lends. */
+/** Creates a SendCall over `borrow`. */
 export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller, begins }: SenderOptions): SendCall {
   return async (about, signal, use, { names, waitMs = 0, decrypted } = {}) => {
     const { service, operation, region } = about;
@@ -58,7 +57,7 @@ export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller, beg
     if (names !== undefined) metrics.parametersPerCall.observe(names);
     let result = "ok";
     try {
-      // Raced: credentials are waited for without regard to the signal.
+      // Raced, because the credential provider ignores the signal.
       const answer = await Promise.race([borrow((clients) => use(clients, end.signal)), ended(end.signal)]);
       if (decrypted) metrics.secureStrings.inc(decrypted(answer));
       return answer;

@@ -1,11 +1,11 @@
 import type { Reason } from "../api/reasons.ts";
 import type { Next } from "../runtime/failure.ts";
 
-/** What an error of the chain of the operator's own credentials means. */
+/** How one error of the operator's credential chain is classified. */
 interface ChainRow {
   reason: Reason;
   next: Next;
-  /** The message to the user. @param role its ARN, or words for it */
+  /** The message to the user. @param role its ARN, or a description */
   says: (role: string) => string;
 }
 
@@ -115,20 +115,20 @@ const rowsOfChain = {
   ),
 } satisfies Record<string, ChainRow>;
 
-/** What can be wrong with the chain: AWS's name of an error of STS, without `Exception`, or ours. */
+/** A failure of the chain: the name of an STS error, without `Exception`, or our own name. */
 export type ChainTrouble = keyof typeof rowsOfChain;
 
-/** Every trouble of the chain, and what it means. */
+/** Every failure of the chain, and how it is classified. */
 export const chainRows: Readonly<Record<ChainTrouble, ChainRow>> = rowsOfChain;
 
 const prefix = "Chain.";
 
-/** The code of a failure of the chain; it stays where the message is put into another. */
+/** The code of a chain failure; it is kept when the message is wrapped. */
 export function chainCode(trouble: ChainTrouble): string {
   return prefix + trouble;
 }
 
-/** The trouble that a failure's code says; undefined for a failure of something else. */
+/** Parses a code of `chainCode`; undefined for any other failure. */
 export function chainTroubleOf(code: string): ChainTrouble | undefined {
   const name = code.startsWith(prefix) ? code.slice(prefix.length) : "";
   return Object.hasOwn(rowsOfChain, name) ? (name as ChainTrouble) : undefined;

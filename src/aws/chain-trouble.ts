@@ -1,15 +1,15 @@
 import type { ChainTrouble } from "./chain-table.ts";
 
-/** What the environment says of where credentials are. */
+/** The credential source that the environment configures. */
 export interface ChainPlace {
-  /** The ARN of AWS_ROLE_ARN, where it reads as one. */
+  /** AWS_ROLE_ARN, if it is a valid ARN. */
   role?: string;
   profile?: string;
   hasTokenFile: boolean;
   hasAgent: boolean;
 }
 
-/** Reads the place from the environment. */
+/** Reads the credential source from the environment. */
 export function chainPlace(environment: NodeJS.ProcessEnv): ChainPlace {
   const { AWS_ROLE_ARN: role = "", AWS_PROFILE: profile } = environment;
   return {
@@ -22,7 +22,7 @@ export function chainPlace(environment: NodeJS.ProcessEnv): ChainPlace {
   };
 }
 
-/** Words of the SDK's providers, which stand in no message of ours; the first that fits counts. */
+/** Messages of the SDK's providers, never shown; the first match applies. */
 const words: readonly (readonly [RegExp, ChainTrouble])[] = [
   [/^Unsupported credential source in profile/, "CredentialSource"],
   [/^Detected a cycle attempting to resolve/, "ProfileCycle"],
@@ -62,9 +62,9 @@ interface Thrown {
 }
 
 /**
- * What is wrong with the chain of credentials, by what it threw.
+ * Classifies an error of the credential chain.
  *
- * @returns undefined where the error does not tell, or is no word on the credentials
+ * @returns undefined if the error does not identify a cause, or is not about credentials
  */
 export function chainTrouble(error: unknown, place: ChainPlace): ChainTrouble | undefined {
   const { name, code, message } = (typeof error === "object" && error !== null ? error : {}) as Thrown;
@@ -89,7 +89,7 @@ function ofProvider(text: string, place: ChainPlace): ChainTrouble | undefined {
   return words.find(([theirs]) => theirs.test(text))?.[1];
 }
 
-/** What is said where nothing tells more: the place that the environment names, else that there is none. */
+/** The fallback: a failure of the source that the environment names, or no source at all. */
 export function chainFallback({ profile, hasAgent, hasTokenFile }: ChainPlace): ChainTrouble {
   if (profile !== undefined) return "Profile";
   return hasAgent && !hasTokenFile ? "AgentUnreachable" : "None";

@@ -10,10 +10,10 @@ import { queueRowOf } from "./queue-table.ts";
 import { roleRefusal } from "./role-denial.ts";
 import { type Row, rows, serviceOf, tryAgain } from "./table.ts";
 
-/** The identities were closed: the operator ends. */
+/** Thrown for calls made after `Identities.stop`: the operator is shutting down. */
 export class Closed extends Error {}
 
-/** What the SDK hangs on an error, and node on one of the network; all of it may be missing, or be something else. */
+/** Fields that the SDK, and Node for network errors, add to an error. Each may be missing or of another type. */
 interface Thrown {
   name?: unknown;
   code?: unknown;
@@ -23,10 +23,10 @@ interface Thrown {
 }
 
 /**
- * Classes what a call to AWS was thrown. Nothing of the error's own words gets into the message, but for ARNs that
- * read as such (see `denial`).
+ * Classifies an error thrown by an AWS call. The message contains no text of the error, except for valid ARNs (see
+ * `denial`).
  *
- * @param error whatever the SDK threw
+ * @param error the value that the SDK threw
  */
 export function classify(error: unknown, about: CallContext): AwsFailure {
   if (error instanceof AwsFailure) return error;
@@ -52,7 +52,7 @@ export function classify(error: unknown, about: CallContext): AwsFailure {
   return fromStatus(thrown, name, requestId, about) ?? fromNetwork(thrown, about) ?? unknown(name, requestId, about);
 }
 
-/** The row of an error that AWS's words tell apart from others of its name; the words themselves go no further. */
+/** Returns the row of an error that only its message distinguishes from others of the same name. */
 function variantOf(name: string, message: unknown): string | undefined {
   if (isSkew(name, message)) return "RequestExpired";
   if (name !== "KMSInvalidState" || typeof message !== "string") return undefined;
@@ -62,24 +62,24 @@ function variantOf(name: string, message: unknown): string | undefined {
   return words.includes("is unavailable") ? "KMSInvalidState/Unavailable" : undefined;
 }
 
-/** Whether AWS refused a signature for its time alone (IAM User Guide, "Troubleshoot Signature Version 4"). */
+/** Reports whether AWS rejected a signature only because of clock skew (IAM User Guide, "Troubleshoot Signature Version 4"). */
 function isSkew(name: string, message: unknown): boolean {
   if (name !== "InvalidSignature" && name !== "SignatureDoesNotMatch") return false;
   return typeof message === "string" && /^Signature (expired|not yet current)/.test(message);
 }
 
-/** The call took longer than a call may. */
+/** The call exceeded its timeout. */
 export function deadlinePassed(about: CallContext): AwsFailure {
   return unreachable("TimeoutError", "did not answer in time: check the network and the VPC endpoint", about);
 }
 
-/** The caller of the call has ended it. */
+/** The caller aborted the call. */
 export function stopped(about: CallContext): AwsFailure {
-  const message = `${actionOf(about)} in ${about.region} was given up before AWS answered`;
+  const message = `${actionOf(about)} in ${about.region} was aborted before AWS answered`;
   return new AwsFailure({ reason: "Unreachable", next: "retry", code: "AbortError", message });
 }
 
-/** AWS's id of a request, where an answer or an error has one. */
+/** Returns the AWS request id of a response or an error, if it has one. */
 export function requestIdOf(from: { $metadata?: { requestId?: unknown } }): string | undefined {
   const id = from.$metadata?.requestId;
   return typeof id === "string" && /^[a-zA-Z0-9-]{1,64}$/.test(id) ? id : undefined;
@@ -95,7 +95,7 @@ function denied(thrown: Thrown, code: string, requestId: string | undefined, abo
   return new AwsFailure({ reason: "AccessDenied", next: "wait", code, requestId, message: denial(text, about) });
 }
 
-/** An error that the table does not know, by its HTTP status. */
+/** Classifies an error that is not in the table by its HTTP status. */
 function fromStatus(
   thrown: Thrown,
   name: string,
@@ -106,9 +106,9 @@ function fromStatus(
   if (status === 429) return fromRow(rows.get("Throttling") as Row, name, requestId, about);
   if (status >= 500) return fromRow(rows.get("InternalFailure") as Row, name, requestId, about);
   if (status >= 300 && status < 400) {
-    return unreachable("InvalidAnswer", "answered with a redirect, which is not followed: check the endpoint", about);
+    return unreachable("InvalidAnswer", "answered with a redirect, which the operator does not follow: check the endpoint", about);
   }
-  // No error of AWS's: the SDK could not read the answer.
+  // Not an AWS error: the SDK could not parse the response.
   return status >= 200 && status < 300 ? notUnderstood(about) : undefined;
 }
 
@@ -125,7 +125,7 @@ const network: ReadonlyMap<string, string> = new Map([
   ["ERR_SSL_WRONG_VERSION_NUMBER", "does not speak TLS there: check the endpoint"],
 ]);
 
-/** OpenSSL's and node's words for a certificate that is not trusted. */
+/** Error codes of OpenSSL and Node for an untrusted certificate. */
 const certificate = /^(CERT_[A-Z_]+|ERR_TLS_[A-Z_]+|[A-Z_]*SELF_SIGNED_CERT[A-Z_]*|UNABLE_TO_[A-Z_]+)$/;
 
 function isCertificate(code: string): boolean {
@@ -146,10 +146,10 @@ function fromNetwork(thrown: Thrown, about: CallContext): AwsFailure | undefined
   return undefined;
 }
 
-/** Node's code of an answer to CONNECT that is no success; `statusCode` is the answer's. */
+/** Node's error code for an unsuccessful response to CONNECT; `statusCode` has its HTTP status. */
 const tunnelRefused = "ERR_PROXY_TUNNEL";
 
-/** A request that went through a proxy: what failed is the proxy, or the way behind it. */
+/** Classifies the failure of a request through a proxy: the proxy itself, or the connection behind it, failed. */
 function proxyFailed({ proxy, host, cause }: ProxyFailed, about: CallContext): AwsFailure {
   if (cause instanceof AddressRefused) return addressRefused(cause, about);
   const thrown = (typeof cause === "object" && cause !== null ? cause : {}) as Thrown & { statusCode?: unknown };
@@ -174,12 +174,12 @@ function notUnderstood(about: CallContext): AwsFailure {
 }
 
 function unknown(code: string, requestId: string | undefined, about: CallContext): AwsFailure {
-  // `wait`, so that a call about several names is split until what AWS does not like stands alone.
-  const message = `${actionOf(about)} at ${serviceOf(about)} failed by an error that is not known here: the operator's log at debug level has its name`;
+  // `wait` makes the caller split a batch until the name that AWS rejects is alone.
+  const message = `${actionOf(about)} at ${serviceOf(about)} failed with an unknown error: see its name in the operator's log at debug level`;
   return new AwsFailure({ reason: "Unreachable", next: "wait", code, requestId, message });
 }
 
-/** An answer that is none of those that the call has. @param what it is, as a clause: `no plaintext and key` */
+/** A response that the operation does not define. @param what a noun phrase: `no plaintext and key` */
 export function invalidAnswer(about: CallContext, what: string): AwsFailure {
   return unreachable("InvalidAnswer", `answered ${actionOf(about)} with something that is ${what}`, about);
 }
@@ -198,14 +198,15 @@ function addressRefused({ kind }: AddressRefused, about: CallContext): AwsFailur
   return new AwsFailure({ reason: "NotAllowed", next: "wait", scope: "credentials", code: "AddressRefused", message });
 }
 
-/** The chain of credentials failed: by a call to AWS of its own, or because it found nothing. */
+/** Classifies a failure of the credential chain: an AWS call that it made failed, or it found no credentials. */
 function credentialsUnavailable({ cause, place }: CredentialsUnavailable, about: CallContext): AwsFailure {
   const thrown = (typeof cause === "object" && cause !== null ? cause : {}) as Thrown & { $fault?: unknown };
   const isProviders = thrown.name === "CredentialsProviderError";
   const inner: CallContext = { service: "sts", operation: "AssumeRoleWithWebIdentity", region: about.region };
   const known = isProviders ? undefined : classify(thrown, inner);
   const told = chainTrouble(thrown, place);
-  // What mends itself is the table's, but for what STS says of the cluster's OIDC issuer; so is what only AWS can say.
+  // The table classifies transient errors, and AWS errors that the chain does not know. An exception is an STS error
+  // about the cluster's OIDC issuer.
   if (known && (known.next === "retry" || (!told && thrown.$fault !== undefined))) {
     if (told !== "IDPCommunicationError") {
       const { reason, next, code, message, requestId } = known;
@@ -219,7 +220,7 @@ function credentialsUnavailable({ cause, place }: CredentialsUnavailable, about:
   return new AwsFailure({ ...parts, scope: "credentials" });
 }
 
-/** A name that is fit for a log line and a comparison; AWS's own have no other characters. */
+/** Returns an error name that is safe to log and compare; AWS's names have no other characters. */
 function identifier(text: unknown): string {
   return typeof text === "string" && /^[A-Za-z][A-Za-z0-9_.]{0,63}$/.test(text) ? text : "UnknownError";
 }

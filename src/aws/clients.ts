@@ -10,38 +10,38 @@ import { Handlers } from "./handler.ts";
 import type { IdentitySpec } from "./identity.ts";
 import { longestWaitMs } from "./sqs.ts";
 
-/** What holds for every identity's clients. */
+/** Settings shared by all identities' clients. */
 export interface ClientSettings {
   allowInsecureEndpoints: boolean;
   userAgent: string;
   connectTimeoutMs: number;
   callTimeoutMs: number;
   lookup?: Lookup;
-  /** The proxies of the environment; none when left out. */
+  /** The proxies of the environment; default none. */
   proxies?: Proxies;
 }
 
-/** One identity's clients of the SDK, which share their sockets. */
+/** The SDK clients of one identity, which share sockets. */
 export interface Clients {
   readonly ssm: SSMClient;
   readonly kms: KMSClient;
   readonly sts: STSClient;
   readonly sqs: SQSClient;
-  /** Another client of STS, which signs with these credentials: a role is assumed with those of the one before. */
+  /** Another STS client, which signs with these credentials: each role is assumed with the previous one's. */
   stsAs(credentials: Credentials): STSClient;
-  /** What the next call would be signed with. */
+  /** The credentials that sign the next call. */
   credentials: CredentialProvider;
   /** Closes every socket. */
   destroy(): void;
 }
 
-/** Sockets of one identity to one host, at most; a call more waits for one. */
+/** Maximum sockets of one identity to one host; further calls wait. */
 const socketsAtMost = 50;
 
 /**
- * Makes an identity's clients, each at its first use: one takes some 20 KB, and most identities need two.
+ * Creates an identity's clients lazily: each takes some 20 KB, and most identities need two.
  *
- * @param credentials what they sign with
+ * @param credentials sign the calls
  */
 export function makeClients(spec: IdentitySpec, settings: ClientSettings, credentials: CredentialProvider): Clients {
   const { userAgent, connectTimeoutMs, callTimeoutMs } = settings;
@@ -55,13 +55,13 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings, creden
   const shared = {
     region,
     credentials,
-    // One product each: the SDK takes a blank for a part of a name.
+    // One entry per product: the SDK escapes a space in a name.
     customUserAgent: userAgent.split(" ").map((product): [string] => [product]),
-    // Retries are the caller's: each one has to pass its quota.
+    // The caller retries, because each attempt must pass the rate limiter.
     maxAttempts: 1,
     retryMode: "standard",
     streamCollector: boundedBody(bodyBytes),
-    // The environment says who we are, and whom we talk to (AWS_ENDPOINT_URL) only where that may be an emulator.
+    // AWS_ENDPOINT_URL is used only where an emulator is allowed.
     ignoreConfiguredEndpointUrls: !settings.allowInsecureEndpoints,
     requestHandler: handlers.handler(callTimeoutMs),
     ...(useFIPS === undefined ? {} : { useFipsEndpoint: useFIPS }),
@@ -88,12 +88,12 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings, creden
     get sqs() {
       sqs ??= new SQSClient({
         ...at(endpoints.sqs),
-        // A queue's URL is a user's text: it names the queue, and never says whom we talk to.
+        // The queue URL is user input: it identifies the queue but never selects the endpoint.
         useQueueUrlAsEndpoint: false,
-        // TLS guards the bodies; where OpenSSL is held to FIPS 140 there is no MD5 to check them by.
+        // TLS protects the bodies, and MD5 is unavailable when OpenSSL runs in FIPS 140 mode.
         md5: false,
         streamCollector: boundedBody(queueBodyBytes),
-        // A receive may wait at AWS; what may not is bounded by the operator's clock (see calls.ts).
+        // Long polls exceed the socket timeout; calls.ts enforces the timeout of every call.
         requestHandler: handlers.handler(callTimeoutMs + longestWaitMs),
       });
       return sqs;

@@ -3,7 +3,7 @@ import { type ChainPlace, chainPlace, chainTrouble } from "./chain-trouble.ts";
 import { Handlers } from "./handler.ts";
 import type { CredentialSource } from "./identity.ts";
 
-/** What a request is signed with. */
+/** The credentials that sign a request. */
 export interface Credentials {
   accessKeyId: string;
   secretAccessKey: string;
@@ -11,12 +11,12 @@ export interface Credentials {
   expiration?: Date;
 }
 
-/** Gives the credentials of the moment; the SDK asks anew some minutes before they expire. */
+/** Returns the current credentials; the SDK asks again some minutes before they expire. */
 export type CredentialProvider = () => Promise<Credentials>;
 
-/** The chain gave no credentials; `cause` is what it threw. */
+/** The credential chain failed; `cause` is its error. */
 export class CredentialsUnavailable extends Error {
-  /** Where the environment says that they are. */
+  /** The credential source that the environment configures. */
   readonly place: ChainPlace;
 
   constructor(cause: unknown, place: ChainPlace = chainPlace({})) {
@@ -37,23 +37,22 @@ const clientConfig = (proxies: Proxies) => ({
 });
 
 /**
- * The operator's own credentials, from the first place of the SDK's chain that has any: environment, files, web identity
- * token (IRSA), container (Pod Identity), instance. One for the process: the chain remembers what it got, and the
- * clients of every region share it. It has connections of its own, which may reach the instance's metadata. Its code is
- * loaded at the first use.
+ * The operator's own credentials, from the first source of the SDK's chain that has any: environment, files, web identity
+ * token (IRSA), container (Pod Identity), instance. The chain caches them, and the clients of all regions share one
+ * chain. It uses its own connections, which may reach the instance metadata service. Its code is loaded at first use.
  */
 async function operatorsOwn(region: string, sessionName: string, proxies: Proxies): Promise<Credentials> {
   chain ??= import("@aws-sdk/credential-providers").then(({ fromNodeProviderChain }) =>
     fromNodeProviderChain({
-      // Part of the caller's ARN, which messages show: the SDK's own holds the time.
+      // Part of the caller's ARN, which messages show: the SDK's default name contains the time.
       roleSessionName: process.env.AWS_ROLE_SESSION_NAME ?? sessionName,
-      // Of the STS and SSO clients alone: what asks a link-local address for credentials never goes by a proxy. Where
-      // they are the environment says (AWS_ENDPOINT_URL), and no connection.
+      // Only for the STS and SSO clients: requests to link-local addresses never use a proxy. AWS_ENDPOINT_URL sets
+      // their endpoint, never a connection.
       clientConfig: clientConfig(proxies),
     }),
   );
   try {
-    // Of the client that asks, its region alone: the next one to ask may be another identity's.
+    // Pass only the region of the calling client: the next caller may be another identity.
     return await (await chain)({ callerClientConfig: { region: async () => region } });
   } catch (error) {
     const place = chainPlace(process.env);
@@ -62,8 +61,8 @@ async function operatorsOwn(region: string, sessionName: string, proxies: Proxie
 }
 
 /**
- * The chain ends with "none", whatever was wrong with a profile or an agent on its way: the one that the environment
- * names is asked by itself, and what it throws is given, else the error.
+ * Finds the cause of a failed chain. The chain reports only that no provider succeeded, so the provider that the
+ * environment names is called alone. Returns its error, or the original one.
  */
 async function closer(error: unknown, place: ChainPlace, proxies: Proxies): Promise<unknown> {
   if ((error as Error | undefined)?.name !== "CredentialsProviderError" || chainTrouble(error, place)) return error;
@@ -79,11 +78,11 @@ async function closer(error: unknown, place: ChainPlace, proxies: Proxies): Prom
 }
 
 /**
- * The provider for a source.
+ * Returns the provider for a source.
  *
- * @param region whose STS exchanges the operator's token, where it has one
- * @param sessionName under which it does; the first that is asked with holds for the process
- * @param proxies by which it does; the first too
+ * @param region of the STS endpoint that exchanges the operator's web identity token, if it has one
+ * @param sessionName for that exchange; the first call's value applies to the process
+ * @param proxies for that exchange; the first call's value applies to the process
  */
 export function credentialsOf(
   source: CredentialSource,

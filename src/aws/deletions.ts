@@ -1,13 +1,13 @@
-/** What a deletion names a message by. */
+/** Identifies a message to delete. */
 export interface Received {
   id: string;
   receipt: string;
 }
 
-/** Messages of one DeleteMessageBatch (SQS takes no more). */
+/** Maximum messages in a DeleteMessageBatch (SQS quota). */
 const batchSize = 10;
 
-/** Deletes messages by tens: those that are done with while a batch is under way wait for it, and go together. */
+/** Deletes messages in batches of ten: messages finished during a batch are collected for the next. */
 export class Deletions {
   readonly #remove: (messages: readonly Received[]) => Promise<unknown>;
   #snapshot: Received[] = [];
@@ -18,7 +18,7 @@ export class Deletions {
     this.#remove = remove;
   }
 
-  /** Resolves when the message's batch was answered. Never rejects: what was not deleted comes again. */
+  /** Resolves when the message's batch is done. Never rejects: SQS redelivers an undeleted message. */
   add(message: Received): Promise<void> {
     this.#snapshot.push(message);
     this.#next ??= this.#running.then(turn).then(() => this.#send());
@@ -38,7 +38,7 @@ export class Deletions {
   }
 }
 
-/** Lets whatever is done with at this moment come along. */
+/** Waits so that messages finished at the same moment join the batch. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

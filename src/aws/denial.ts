@@ -1,10 +1,10 @@
 import { actionOf, type CallContext } from "./failure.ts";
 import { parseKeyArn, parseParameterRef } from "./names.ts";
 
-/** Characters of AWS's words that are looked at, at most. */
+/** Maximum characters of AWS's message to parse. */
 const lookedAt = 4_096;
 
-/** Where AWS says that a Deny stands, and how we say it (IAM User Guide, "Troubleshoot access denied error messages"). */
+/** Policy types in AWS's message, and our message for each (IAM User Guide, "Troubleshoot access denied error messages"). */
 const explicit: readonly (readonly [string, string])[] = [
   ["explicit deny in a service control policy", "a Deny in a service control policy forbids it"],
   ["explicit deny in a resource control policy", "a Deny in a resource control policy forbids it"],
@@ -21,11 +21,11 @@ const explicit: readonly (readonly [string, string])[] = [
 ];
 
 /**
- * What an access denied error means: who may not do what to which resource, and where to allow it. Of AWS's sentence
- * `User: ARN is not authorized to perform: ACTION on resource: ARN because …`, only ARNs that read as such are taken,
- * each where it stands alone, in one pass; what it does not tell is taken from the call.
+ * Explains an access denied error: the principal, action and resource, and where to allow it. From AWS's message `User:
+ * ARN is not authorized to perform: ACTION on resource: ARN because …`, only valid ARNs are used. Missing parts come from
+ * the call. Parses in one pass.
  *
- * @param text AWS's words; may be anything
+ * @param text AWS's message; untrusted
  * @returns the message
  */
 export function denial(text: string, about: CallContext): string {
@@ -39,7 +39,7 @@ export function denial(text: string, about: CallContext): string {
   const own = isOneOfMany ? "its parameters" : (about.resource ?? "the key of the ciphertext");
   let what = told && !isOneOfMany ? told : own;
   if (throughKms && (isOneOfMany || !told || !parseKeyArn(told))) what = `the key of ${own}`;
-  // What KMS says where it was told no key: it does not tell a key that is elsewhere from one that is forbidden.
+  // KMS's message for a request without key: a missing key and a denied one look the same.
   if (about.service === "kms" && words.startsWith("The ciphertext refers to a ")) {
     return `the key of the ciphertext is not in ${about.region}, does not exist any more, or ${caller} may not ${action} on it: use a connection of its region, or allow it in the key's policy and the caller's IAM policy`;
   }
@@ -51,18 +51,18 @@ export function denial(text: string, about: CallContext): string {
   return `${caller} may not ${action} on ${what} in ${about.region}: ${found ? found[1] : usual}`;
 }
 
-/** Whom AWS's sentence about a denial names, where that reads as an ARN. */
+/** Returns the principal in AWS's denial message, if it is a valid ARN. */
 export function principalIn(text: string): string | undefined {
   return principal(between(text.slice(0, lookedAt), "User: ", " "));
 }
 
-/** Where AWS says that a Deny forbids it, in our words; undefined where it names none. */
+/** Describes the policy with the Deny; undefined if AWS names none. */
 export function explicitDeny(text: string): string | undefined {
   const words = text.slice(0, lookedAt);
   return explicit.find(([theirs]) => theirs.startsWith("explicit deny") && words.includes(theirs))?.[1];
 }
 
-/** What stands between the first `before` and the next `after`, or the end. */
+/** Returns the text between the first `before` and the next `after`, or the end. */
 function between(text: string, before: string, after: string): string {
   const at = text.indexOf(before);
   if (at < 0) return "";
@@ -71,14 +71,14 @@ function between(text: string, before: string, after: string): string {
   return text.slice(start, end < 0 ? undefined : end);
 }
 
-/** The ARN of a user or a role's session, else undefined (IAM User Guide, "IAM identifiers"). */
+/** Returns the text if it is the ARN of a user or a role session (IAM User Guide, "IAM identifiers"). */
 function principal(text: string): string | undefined {
   return /^arn:aws[a-z-]{0,16}:(iam|sts)::[0-9]{12}:[a-z-]{1,32}\/[A-Za-z0-9+=,.@_/-]{1,600}$/.test(text)
     ? text
     : undefined;
 }
 
-/** The ARN of a parameter or a key, else undefined. */
+/** Returns the text if it is the ARN of a parameter or a key. */
 function resource(text: string): string | undefined {
   if (parseKeyArn(text)) return text;
   const parameter = parseParameterRef(text);

@@ -2,13 +2,13 @@ import { lookup as systemLookup } from "node:dns";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 import { Failure } from "../runtime/failure.ts";
 
-/** How a host name becomes addresses: node:dns's `lookup`, or a test's. */
+/** Resolves a host name: node:dns's `lookup`, or a fake in tests. */
 export type Lookup = LookupFunction;
 
 /**
- * Link-local addresses: the instance's, the task's and the pod's metadata and credentials (169.254.169.254,
- * 169.254.170.2, 169.254.170.23; fd00:ec2::254, fd00:ec2::23: EC2 User Guide, Amazon EKS User Guide). Whoever could
- * point an endpoint there would be answered by them. No AWS service has such an address.
+ * Link-local addresses of the metadata and credential endpoints of instance, task and pod (169.254.169.254,
+ * 169.254.170.2, 169.254.170.23; fd00:ec2::254, fd00:ec2::23: EC2 User Guide, Amazon EKS User Guide). An endpoint there
+ * would expose them to its author. No AWS service has such an address.
  */
 const metadata = new BlockList();
 metadata.addSubnet("169.254.0.0", 16, "ipv4");
@@ -17,17 +17,17 @@ metadata.addSubnet("fd00:ec2::", 32, "ipv6");
 
 const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");
-// "This host": connecting there reaches the loopback.
+// "This host": connections go to the loopback.
 loopback.addSubnet("0.0.0.0", 8, "ipv4");
 loopback.addSubnet("::", 127, "ipv6");
 
-// IPv4 inside IPv6: mapped (RFC 4291), and as NAT64 translates it (RFC 6052).
+// IPv4 in IPv6: mapped (RFC 4291) and NAT64 (RFC 6052).
 for (const prefix of ["::ffff:", "::", "64:ff9b::"]) {
   metadata.addSubnet(`${prefix}a9fe:0`, 112, "ipv6");
   loopback.addSubnet(`${prefix}7f00:0`, 104, "ipv6");
 }
 
-/** What kind of address it is, as far as endpoints are concerned. */
+/** Classifies an address for endpoint checks. */
 export function addressKind(address: string): "metadata" | "loopback" | "other" {
   const plain = address.split("%", 1)[0]!;
   const family = isIP(plain) === 6 ? "ipv6" : "ipv4";
@@ -36,14 +36,14 @@ export function addressKind(address: string): "metadata" | "loopback" | "other" 
 }
 
 /**
- * Checks an endpoint as far as it can be told without looking its host up.
+ * Checks an endpoint without a DNS lookup.
  *
- * @param service that it is for, for the message
+ * @param service of the endpoint, for the message
  * @throws Failure NotAllowed
  */
 export function checkEndpoint(service: string, text: string, allowInsecure: boolean): void {
   const refused = (why: string) => new Failure("NotAllowed", "stalled", `endpoints.${service} ${why}`);
-  // Reads every way to write an address (decimal, octal, hexadecimal, mapped) as the one that is connected to.
+  // URL normalizes every notation of an address (decimal, octal, hexadecimal, mapped).
   const url = URL.parse(text);
   if (!url) throw refused("is not a URL: write https://host or https://host:port");
   if (url.protocol !== "https:" && url.protocol !== "http:") throw refused("must begin with https://");
@@ -60,7 +60,7 @@ export function checkEndpoint(service: string, text: string, allowInsecure: bool
   }
 }
 
-/** A host's address is one that the operator does not connect to. */
+/** The operator refuses to connect to the host's address. */
 export class AddressRefused extends Error {
   readonly kind: "metadata" | "loopback";
 
@@ -72,8 +72,8 @@ export class AddressRefused extends Error {
 }
 
 /**
- * A lookup that fails with AddressRefused where a host has an address that is not allowed: on every connection, so that
- * a name cannot change its meaning after it was checked.
+ * A lookup that fails with AddressRefused if any address of the host is not allowed. It runs for every connection, which
+ * prevents DNS rebinding.
  */
 export function guardedLookup({
   allowInsecureEndpoints,

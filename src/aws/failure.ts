@@ -2,30 +2,32 @@ import type { Reason } from "../api/reasons.ts";
 import { Failure, type Next } from "../runtime/failure.ts";
 
 /**
- * Whom a failure concerns: `call`, what this one call asked for; `server`, an error of the service's own, which one of
- * the names may have brought about; `credentials`, everything that is asked with the same credentials, so that asking
- * for less at a time finds nothing out.
+ * What a failure affects. `call`: only the resources of the call. `server`: a server error, which one of the names may
+ * have caused. `credentials`: every call with the same credentials, so that splitting the batch does not help.
  */
 export type FailureScope = "call" | "server" | "credentials";
 
-/** What an `AwsFailure` is made of. */
+/** The parts of an `AwsFailure`. */
 export interface AwsFailureParts {
   reason: Reason;
   next: Next;
-  /** What the user reads: no words of AWS, no request id, no time. */
+  /** The message to the user: no AWS text, request id or time. */
   message: string;
-  /** AWS's own name of the error (`ThrottlingException`), or one of `TimeoutError`, `NetworkError`, `InvalidAnswer`, `AnswerTooLong`; of the chain of credentials, `Chain.` and its trouble. */
+  /**
+   * AWS's error name (`ThrottlingException`), or `TimeoutError`, `NetworkError`, `InvalidAnswer` or `AnswerTooLong`. For
+   * the credential chain, `Chain.` and the failure.
+   */
   code: string;
   scope?: FailureScope;
   requestId?: string | undefined;
 }
 
-/** A call to AWS that failed, classed by the table of `classify`. */
+/** A failed AWS call, classified by `classify`. */
 export class AwsFailure extends Failure {
-  /** AWS's own name of the error, or one of `TimeoutError`, `NetworkError`, `InvalidAnswer`, `UnknownError`. */
+  /** AWS's error name, or `TimeoutError`, `NetworkError`, `InvalidAnswer` or `UnknownError`. */
   readonly code: string;
   readonly scope: FailureScope;
-  /** AWS's id of the request, for the log and for AWS's support; never part of the message. */
+  /** AWS request id, for the log and AWS Support; never part of the message. */
   readonly requestId: string | undefined;
 
   constructor(parts: AwsFailureParts) {
@@ -37,29 +39,29 @@ export class AwsFailure extends Failure {
   }
 }
 
-/** The code of a call that was given up before it was made: AWS heard nothing of it, and the audit tells nothing. */
+/** The code of a call that was canceled before it was sent; it is not audited. */
 export const notSent = "NotSent";
 
-/** Whether AWS may have heard of a call that failed. */
+/** Reports whether a failed call may have reached AWS. */
 export function mayBeSent(failure: unknown): boolean {
   return !(failure instanceof AwsFailure && failure.code === notSent);
 }
 
-/** The code of an answer that has more bytes than are read: fewer names at a time have a shorter one. */
+/** The code of a response above the size limit; a smaller batch has a shorter response. */
 export const answerTooLong = "AnswerTooLong";
 
-/** Errors of a service that is in trouble as a whole (Common Errors; KMS API Reference, Decrypt), without Exception. */
+/** Errors of a service outage (Common Errors; KMS API Reference, Decrypt), without Exception. */
 const inTrouble =
   /^(InternalServerError|InternalServer|InternalFailure|InternalError|ServiceUnavailable|RequestTimeout|KMSInternal|DependencyTimeout)(Exception)?$/;
 
-/** Whether a call came to nothing because the service could not be reached, did not answer, or is in trouble as a whole. */
+/** Reports whether the service was unreachable, timed out, or has an outage. */
 export function isSilence({ code, scope }: AwsFailure): boolean {
   if (code === "TimeoutError" || code === "NetworkError" || inTrouble.test(code)) return true;
-  // An error of the service's own under another name, or of something in front of it.
+  // A server error with another name, or an error of a proxy or load balancer.
   return scope === "server" && !/^(InvalidNextToken|MalformedHttpRequest)(Exception)?$/.test(code);
 }
 
-/** Whether a call was answered after all: refused, throttled, or told that there is nothing. */
+/** Reports whether the service answered the call, such as denied, throttled or not found. */
 export function isAnswer(failure: AwsFailure): boolean {
   return (
     !isSilence(failure) &&
@@ -67,31 +69,31 @@ export function isAnswer(failure: AwsFailure): boolean {
   );
 }
 
-/** Whether AWS denies the action itself; that it does not accept the credentials says nothing of it. */
+/** Reports whether AWS denied the action; rejected credentials do not count. */
 export function isDenial(failure: Failure): boolean {
   return failure.reason === "AccessDenied" && !(failure instanceof AwsFailure && failure.scope === "credentials");
 }
 
-/** One call, as far as messages about it need to know. */
+/** The parts of a call that messages need. */
 export interface CallContext {
   service: "ssm" | "kms" | "sts" | "sqs";
-  /** The operation's name in the API: `GetParameters`. */
+  /** API operation: `GetParameters`. */
   operation: string;
-  /** The IAM action's name, where it is another one: a DeleteMessageBatch needs `DeleteMessage`. */
+  /** IAM action, if its name differs: DeleteMessageBatch needs `DeleteMessage`. */
   action?: string;
   region: string;
   /**
-   * The one thing that was asked about, as the user wrote it: a parameter, a path, a key, a queue. Left out where there were
-   * several: a message about one of ten names must not show the other nine to its reader.
+   * The requested parameter, path, key or queue, as the user wrote it. Omitted for a batch: a message about one of ten
+   * names must not show the other nine to its reader.
    */
   resource?: string;
-  /** The key that the request pinned, where it did. */
+  /** The key that the request pinned, if any. */
   pinnedKey?: string;
-  /** The algorithm that the request named, where it did. */
+  /** The algorithm in the request, if any. */
   algorithm?: string;
-  /** Of an AssumeRole: what is asked for besides, so that a refusal can say what it may be about. */
+  /** Optional parts of an AssumeRole request, so that a denial can name possible causes. */
   assuming?: { hasTags: boolean; hasSourceIdentity: boolean; hasExternalId: boolean };
-  /** ARN of the caller, where it is known already. */
+  /** ARN of the caller, if known. */
   caller?: string | undefined;
 }
 

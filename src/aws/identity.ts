@@ -17,39 +17,39 @@ import { sessionName } from "./session-name.ts";
 import { type SqsPort, sqsPort } from "./sqs.ts";
 import { type SsmPort, ssmPort } from "./ssm.ts";
 
-/** Where credentials come from: the SDK's own chain (the operator's identity), or keys that do not change. */
+/** Source of credentials: the SDK's default chain (the operator's identity), or static keys. */
 export type CredentialSource =
   | { kind: "default" }
   | { kind: "static"; accessKeyId: string; secretAccessKey: Sealed; sessionToken?: Sealed };
 
-/** What makes an identity: who calls, and where. */
+/** Describes an identity: its credentials, region and endpoints. */
 export interface IdentitySpec {
   region: string;
   credentials: CredentialSource;
-  /** Roles that are assumed one after another, the first with `credentials`. */
+  /** Roles to assume in order, the first with `credentials`. */
   assumeRole?: readonly RoleStep[];
-  /** The namespace whose own identity it is: part of its sessions' name. */
+  /** The namespace that owns the identity: part of its session names. */
   namespace?: string;
-  /** In the place of AWS's own: a VPC endpoint or an emulator. */
+  /** Override the default endpoints: a VPC endpoint or an emulator. */
   endpoints?: { ssm?: string; kms?: string; sts?: string; sqs?: string };
   useFIPS?: boolean;
   useDualStack?: boolean;
 }
 
-/** Somebody who calls AWS in one region. Stays usable for as long as it is held. */
+/** An AWS principal in one region. Stays usable for as long as it is referenced. */
 export interface Identity {
-  /** Equal for equal specs; a digest, from which no secret can be had. */
+  /** A digest of the spec: equal for equal specs, and reveals no secret. */
   readonly key: string;
   readonly region: string;
   /**
-   * Who AWS says this is, by sts:GetCallerIdentity; remembered until the credentials change.
+   * Returns the principal by sts:GetCallerIdentity; cached until the credentials change.
    *
-   * @throws AwsFailure which is not remembered
+   * @throws AwsFailure which is not cached
    */
   caller(signal?: AbortSignal): Promise<Caller>;
-  /** Who it was when AWS was last asked; undefined before. */
+  /** The last known principal; undefined before the first answer. */
   readonly lastCaller?: Caller | undefined;
-  /** Why its role could not be assumed when that was last tried; undefined where it could, or nobody has tried. */
+  /** Why the last attempt to assume the role failed; undefined if it succeeded or no attempt was made. */
   readonly refusal?: AwsFailure | undefined;
   readonly ssm: SsmPort;
   readonly kms: KmsPort;
@@ -60,31 +60,31 @@ export interface IdentitiesOptions {
   clock: Clock;
   metrics: Metrics;
   log: Log;
-  /** Whether an endpoint may be plain http, or this machine. */
+  /** Whether an endpoint may use plain http or a loopback address. */
   allowInsecureEndpoints: boolean;
-  /** As `awsUserAgent` makes it. */
+  /** From `awsUserAgent`. */
   userAgent: string;
-  /** What the cluster is called in the names of sessions; empty, and so left out, by default. */
+  /** The cluster's name in session names; default: empty, which omits it. */
   clusterName?: string;
-  /** Identities that may have clients, and so sockets, at one time; 1,000. */
+  /** Maximum number of identities with open clients and sockets; default 1,000. */
   maxIdentities?: number;
-  /** Milliseconds without a call after which an identity's clients are destroyed; 10 minutes. */
+  /** Milliseconds without a call after which an identity's clients are destroyed; default 10 minutes. */
   idleMs?: number;
-  /** Milliseconds to connect; 3 s. */
+  /** Connect timeout in milliseconds; default 3 s. */
   connectTimeoutMs?: number;
-  /** Milliseconds of one call, body and all; 10 s. */
+  /** Timeout of one call in milliseconds, including the body; default 10 s. */
   callTimeoutMs?: number;
-  /** How host names are looked up; the system's way. */
+  /** DNS lookup; default: the system's. */
   lookup?: Lookup;
-  /** The proxies of the environment; none when left out. */
+  /** The proxies of the environment; default none. */
   proxies?: Proxies;
 }
 
-/** The identities in use: equal specs are one, each with one set of SDK clients, made at its first call. */
+/** The identities in use. Equal specs share one identity, whose SDK clients are created at its first call. */
 export class Identities {
   readonly #options: IdentitiesOptions;
   readonly #settings: ClientSettings;
-  /** By key, the least recently used first. */
+  /** By key, least recently used first. */
   readonly #members = new Map<string, Member>();
   #isStopped = false;
 
@@ -102,12 +102,12 @@ export class Identities {
     };
   }
 
-  /** Sockets and clients are there for so many identities. */
+  /** The number of identities that may have open clients. */
   get size(): number {
     return this.#members.size;
   }
 
-  /** @throws Failure where an endpoint of the spec is not allowed */
+  /** @throws Failure if an endpoint of the spec is not allowed */
   get(spec: IdentitySpec): Identity {
     for (const [service, url] of Object.entries(spec.endpoints ?? {})) {
       if (url !== undefined) checkEndpoint(service, url, this.#options.allowInsecureEndpoints);
@@ -118,12 +118,12 @@ export class Identities {
     return member.identity;
   }
 
-  /** Begins no call any more, to no service: each is an AwsFailure. Calls that are under way may end. */
+  /** Rejects every new call with an AwsFailure. Calls in flight may finish. */
   stop(): void {
     this.#isStopped = true;
   }
 
-  /** Stops, and destroys every client: calls that are under way fail. */
+  /** Stops and destroys every client: calls in flight fail. */
   close(): void {
     this.stop();
     for (const member of this.#members.values()) this.#drop(member, true);
@@ -133,7 +133,7 @@ export class Identities {
     const { clock, metrics, log, clusterName = "" } = this.#options;
     const { callTimeoutMs } = this.#settings;
     const name = sessionName(clusterName, spec.namespace);
-    // The operator's own session is one for all, whichever namespace asks first.
+    // All namespaces share the operator's own session, so its name has no namespace.
     const start = credentialsOf(spec.credentials, spec.region, sessionName(clusterName), this.#settings.proxies);
     const borrow = async <T>(use: (clients: Clients) => Promise<T>): Promise<T> => {
       if (this.#isStopped) throw new Closed();
@@ -156,7 +156,7 @@ export class Identities {
       };
     };
     const send: SendCall = sender({ ...calls, callTimeoutMs, begins });
-    // Half of the time that the call has which waits for it, so that it is known which of them was not answered.
+    // Half of the waiting call's timeout, so that the failure names the call that AWS did not answer.
     const assume: SendCall = sender({ ...calls, callTimeoutMs: callTimeoutMs / 2, caller: () => undefined });
     const steps = spec.assumeRole ?? [];
     const roles =
@@ -189,7 +189,7 @@ export class Identities {
     return member;
   }
 
-  /** Makes a member the most recently used, and the least recently used give way where there are too many. */
+  /** Marks a member as most recently used, and evicts the least recently used above `maxIdentities`. */
   #touch(member: Member): void {
     const { clock, maxIdentities = 1_000, idleMs = 600_000 } = this.#options;
     member.idle?.cancel();
@@ -206,7 +206,7 @@ export class Identities {
     else this.#drop(member, true);
   }
 
-  /** Lets go of a member's clients: at once with `now`, else when its last call has ended. */
+  /** Destroys a member's clients: immediately with `now`, otherwise when its last call ends. */
   #drop(member: Member, now: boolean): void {
     member.idle?.cancel();
     if (this.#members.get(member.key) === member) this.#members.delete(member.key);
@@ -219,18 +219,18 @@ export class Identities {
 interface Member {
   key: string;
   identity: Identity;
-  /** Calls under way. */
+  /** Calls in flight. */
   calls: number;
   clients: Clients | undefined;
   idle: Timer | undefined;
 }
 
-/** Gives the credentials of a chain's session, under an expiry that has the SDK ask at every call: the chain remembers. */
+/** Returns the chain's session credentials as expired, so that the SDK asks at every call: the chain caches them. */
 function inRole(roles: RoleChain, start: CredentialProvider): CredentialProvider {
   return async () => ({ ...(await roles.credentials(start)), expiration: new Date(0) });
 }
 
-/** The digest of everything that distinguishes identities; a JSON array, so that no two specs read alike. */
+/** Digests everything that distinguishes identities, as a JSON array, so that different specs never collide. */
 function keyOf(spec: IdentitySpec): string {
   const { region, credentials, assumeRole = [], namespace = "", endpoints = {} } = spec;
   const { useFIPS = false, useDualStack = false } = spec;

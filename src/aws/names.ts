@@ -1,4 +1,4 @@
-/** AWS's partitions, whose ARNs are taken (AWS General Reference; botocore's partitions.json). */
+/** AWS partitions whose ARNs are accepted (AWS General Reference; botocore's partitions.json). */
 export const partitions: readonly string[] = [
   "aws",
   "aws-cn",
@@ -10,24 +10,24 @@ export const partitions: readonly string[] = [
   "aws-eusc",
 ];
 
-/** A parameter as a user refers to it, without its selector. */
+/** A user's reference to a parameter, without the selector. */
 export type ParameterRef =
   | {
       kind: "name";
-      /** With its slash in front: to AWS `x` and `/x` are one name. */
+      /** With a leading slash: `x` and `/x` are the same name for AWS. */
       name: string;
     }
   | {
       kind: "arn";
       partition: string;
       region: string;
-      /** 12 digits; empty for the parameters that AWS itself publishes, below `/aws/`. */
+      /** 12 digits; empty for public parameters, below `/aws/`. */
       account: string;
-      /** With its slash in front. */
+      /** With a leading slash. */
       name: string;
     };
 
-/** What an ARN of a KMS key tells. */
+/** The parts of a KMS key ARN. */
 export interface KeyArn {
   partition: string;
   region: string;
@@ -36,21 +36,21 @@ export interface KeyArn {
   id: string;
 }
 
-/** Characters of a name, at most (SSM API Reference, PutParameter). */
+/** Maximum characters of a name (SSM API Reference, PutParameter). */
 const nameLength = 1_011;
 
-/** Parts between slashes, at most (the same). */
+/** Maximum levels of a hierarchy (SSM API Reference, PutParameter). */
 const levels = 15;
 
 /**
- * Says why a text is no full name of a parameter.
+ * Validates a fully qualified parameter name.
  *
- * @param name with its slash in front
- * @returns a clause that says what would be right, or undefined where it is one
+ * @param name with a leading slash
+ * @returns a clause that states the rule it breaks, or undefined if it is valid
  */
 export function nameProblem(name: string): string | undefined {
   if (name.length > nameLength) return `a parameter's name has at most ${nameLength} characters`;
-  if (!/^[a-zA-Z0-9_.\-/]+$/.test(name)) return "a parameter's name is made of letters, digits and _ . - /";
+  if (!/^[a-zA-Z0-9_.\-/]+$/.test(name)) return "a parameter's name may contain only letters, digits and _ . - /";
   if (name.includes("..")) return 'a parameter\'s name has no ".."';
   const parts = name.slice(1).split("/");
   if (parts.some((part) => part === "")) return "a parameter's name has something between its slashes and at its end";
@@ -59,10 +59,10 @@ export function nameProblem(name: string): string | undefined {
 }
 
 /**
- * Reads a reference to a parameter, a name or an ARN.
+ * Parses a reference to a parameter: a name or an ARN.
  *
- * @param text without selector: one with a colon that is no ARN is refused
- * @returns the reference, or a clause that says why there is none
+ * @param text without selector: a colon is allowed only in an ARN
+ * @returns the reference, or a clause that states why it is invalid
  */
 export function parseParameterRef(text: string): { ref: ParameterRef } | { problem: string } {
   if (!text.startsWith("arn:")) {
@@ -81,7 +81,7 @@ export function parseParameterRef(text: string): { ref: ParameterRef } | { probl
   return { ref: { kind: "arn", partition, region, account, name } };
 }
 
-/** Reads the ARN of a KMS key; undefined for an alias, a bare id and everything else. */
+/** Parses the ARN of a KMS key; undefined for an alias, a bare id or any other text. */
 export function parseKeyArn(text: string): KeyArn | undefined {
   const arn = parseArn(text);
   if (arn?.service !== "kms" || arn.account === "") return undefined;
@@ -90,7 +90,7 @@ export function parseKeyArn(text: string): KeyArn | undefined {
   return { partition: arn.partition, region: arn.region, account: arn.account, id };
 }
 
-/** How a key of KMS is named: by its id, by an alias, or by the ARN of either. */
+/** A reference to a KMS key: its id, an alias, or the ARN of either. */
 export type KeyRef =
   | { kind: "id"; id: string }
   | { kind: "alias"; name: string }
@@ -104,7 +104,7 @@ export type KeyRef =
       name: string;
     };
 
-/** Reads whatever names a key of KMS (KMS API Reference, Decrypt, `KeyId`); undefined for everything else. */
+/** Parses a reference to a KMS key (KMS API Reference, Decrypt, `KeyId`); undefined if it is invalid. */
 export function parseKeyRef(text: string): KeyRef | undefined {
   if (text.startsWith("alias/")) return isAlias(text) ? { kind: "alias", name: text } : undefined;
   if (!text.startsWith("arn:")) return isKeyId(text) ? { kind: "id", id: text } : undefined;
@@ -121,12 +121,12 @@ export function parseKeyRef(text: string): KeyRef | undefined {
   };
 }
 
-/** Writes the ARN of a key. */
+/** Formats the ARN of a key. */
 export function keyArnText({ partition, region, account, id }: KeyArn): string {
   return `arn:${partition}:kms:${region}:${account}:key/${id}`;
 }
 
-/** Whether a key is a multi-Region one: its replicas share id and material, and differ in region, policy and state. */
+/** Reports whether a key is multi-Region: replicas share id and material, but not region, policy and state. */
 export function isMultiRegion(id: string): boolean {
   return id.startsWith("mrk-");
 }
@@ -139,7 +139,7 @@ function isAlias(text: string): boolean {
   return /^alias\/[a-zA-Z0-9/_-]{1,250}$/.test(text);
 }
 
-/** How the regions of each partition but `aws` begin (botocore's partitions.json). */
+/** Region prefixes of each partition except `aws` (botocore's partitions.json). */
 const regionPrefixes: readonly (readonly [string, string])[] = [
   ["cn-", "aws-cn"],
   ["us-gov-", "aws-us-gov"],
@@ -150,7 +150,7 @@ const regionPrefixes: readonly (readonly [string, string])[] = [
   ["eusc-", "aws-eusc"],
 ];
 
-/** The partition that a region belongs to. */
+/** Returns the partition of a region. */
 export function partitionOf(region: string): string {
   return regionPrefixes.find(([prefix]) => region.startsWith(prefix))?.[1] ?? "aws";
 }

@@ -6,26 +6,26 @@ import { invalidAnswer } from "./classify.ts";
 import type { CredentialProvider, Credentials } from "./credentials.ts";
 import { AwsFailure, type CallContext } from "./failure.ts";
 
-/** One role of a chain, and what is said when it is assumed. */
+/** One role of a chain, and the parameters of its AssumeRole call. */
 export interface RoleStep {
   roleArn: string;
-  /** Part of no message and no log line. */
+  /** Never shown in a message or log line. */
   externalId?: string;
   sessionTags?: Readonly<Record<string, string>>;
   sourceIdentity?: string;
-  /** Seconds that the session lasts; an hour when left out. */
+  /** Session duration in seconds; default one hour. */
   durationSeconds?: number;
 }
 
-/** Seconds of a session: what AWS allows everywhere, also where a role assumes the next. */
+/** Default session duration in seconds: the maximum that AWS allows with role chaining. */
 const sessionSeconds = 3_600;
-/** Milliseconds before the end of a session at which it is begun anew; what it has serves until that is done. */
+/** Milliseconds before its end at which a session is renewed; the current credentials stay in use meanwhile. */
 const renewBeforeMs = 300_000;
-/** Milliseconds before its end from which a session is used no more. */
+/** Milliseconds before its end from which a session is no longer used. */
 const overBeforeMs = 10_000;
-/** Milliseconds between two tries to begin a session anew while there is one. */
+/** Minimum milliseconds between attempts to renew a session that is still valid. */
 const triesApartMs = 10_000;
-/** Milliseconds for which a refusal stands for the same credentials: a permission that was just granted takes as long. */
+/** Milliseconds for which a refusal is cached per credentials: a new permission takes as long to apply. */
 const refusedForMs = 3_000;
 
 export interface RoleChainOptions {
@@ -33,11 +33,11 @@ export interface RoleChainOptions {
   sessionName: string;
   region: string;
   clock: Clock;
-  /** Makes a call of the identity, measured and with its failures classed. */
+  /** Makes a call as the identity, with metrics and classified failures. */
   send: SendCall;
 }
 
-/** An instant by both clocks, in milliseconds. */
+/** An instant on both clocks, in milliseconds. */
 interface Both {
   wall: number;
   monotonic: number;
@@ -50,9 +50,8 @@ interface Session {
 }
 
 /**
- * The session of a chain of roles. It is begun by one call a role at a time, however many ask, and begun anew before it
- * ends; where that fails, it serves until its end. What AWS refuses is not asked for again for some seconds, but with
- * other credentials.
+ * The session of a role chain. Concurrent requests share one AssumeRole call per role. The session is renewed before it
+ * ends; if that fails, it is used until its end. A refusal is cached for some seconds, per credentials.
  */
 export class RoleChain {
   readonly #options: RoleChainOptions;
@@ -61,48 +60,48 @@ export class RoleChain {
   #triedAt = -Infinity;
   #caller: Caller | undefined;
   #refusal: AwsFailure | undefined;
-  /** Whose credentials were refused, and until when, in monotonic milliseconds, that stands. */
+  /** The access key that was refused, and when the refusal expires, in monotonic milliseconds. */
   #refused: { accessKeyId: string; until: number } | undefined;
 
   constructor(options: RoleChainOptions) {
     this.#options = options;
   }
 
-  /** Who the session is, as AWS said when it was last begun. */
+  /** The session's principal, from the last successful AssumeRole. */
   get caller(): Caller | undefined {
     return this.#caller;
   }
 
-  /** Why no session could be begun when that was last tried. */
+  /** Why the last attempt to start a session failed. */
   get refusal(): AwsFailure | undefined {
     return this.#refusal;
   }
 
   /**
-   * What to sign with.
+   * Returns the session's credentials.
    *
-   * @param start gives what the first role is assumed with
-   * @throws AwsFailure of scope `credentials` that names the role, or what `start` throws
+   * @param start returns the credentials for the first role
+   * @throws AwsFailure of scope `credentials` that names the role, or the error of `start`
    */
   async credentials(start: CredentialProvider): Promise<Credentials> {
     const { clock } = this.#options;
     const session = this.#session;
-    // Whichever clock says so first: one may have been set, and the other stands still while a machine is suspended.
+    // The earlier clock applies: the wall clock may be set back, and the monotonic one stops during suspend.
     const hasPassed = (at: Both) => clock.now() >= at.wall || clock.monotonic() >= at.monotonic;
     if (!session || hasPassed(session.overAt)) return (await this.#begin(start)).credentials;
     if (hasPassed(session.renewAt) && clock.monotonic() - this.#triedAt >= triesApartMs) {
-      // Whoever asks goes on with what there is; a failure is met when that is over.
+      // The caller uses the current session; a renewal failure matters only when that has ended.
       this.#begin(start).catch(() => {});
     }
     return session.credentials;
   }
 
-  /** The session that a call which begins now is signed with; undefined where it has to be begun first. */
+  /** The session that signs a call started now; undefined if none is active. */
   get session(): object | undefined {
     return this.#session;
   }
 
-  /** Forgets a session of which AWS says that it has ended; one that has come in its place stays. */
+  /** Drops a session that AWS reports as expired, unless another has replaced it. */
   forget(session: object | undefined): void {
     if (this.#session === session) this.#session = undefined;
   }
@@ -136,7 +135,7 @@ export class RoleChain {
     this.#caller = caller;
     this.#refusal = undefined;
     this.#refused = undefined;
-    // By what was asked for, and not by AWS's clock, which may differ from ours.
+    // From the requested duration, not from AWS's Expiration: the clocks may differ.
     const after = (ms: number): Both => ({ wall: begun.wall + ms, monotonic: begun.monotonic + ms });
     const overAt = after(seconds * 1_000 - overBeforeMs);
     this.#session = { credentials, overAt, renewAt: after(seconds * 1_000 - renewBeforeMs) };
@@ -188,7 +187,7 @@ export class RoleChain {
   }
 }
 
-/** A failure as one of everything that is asked with the session, which says at which role it happened. */
+/** Widens a failure to scope `credentials` and prefixes it with the field of the role. */
 function ofStep({ reason, next, code, requestId, message }: AwsFailure, index: number): AwsFailure {
   const where = `auth.assumeRole[${index}]: ${message}`;
   return new AwsFailure({ reason, next, code, requestId, scope: "credentials", message: where });

@@ -16,49 +16,49 @@ export type ParameterType = "String" | "StringList" | "SecureString";
 
 /** One version of a parameter. */
 export interface ParameterRecord {
-  /** As AWS answers: the name that it was made under, or the ARN where that was asked for another account's. */
+  /** As AWS returns it: the name, or the ARN for another account's parameter. */
   name: string;
-  /** `:3` or `:prod`, as AWS answers; undefined where none was asked for. */
+  /** `:3` or `:prod`, as AWS returns it; undefined if the request had no selector. */
   selector: string | undefined;
   arn: string;
   type: ParameterType;
-  /** From 1; starts at 1 again after a delete; 0 for a reference to Secrets Manager. */
+  /** Starts at 1, also after a deletion; 0 for a reference to Secrets Manager. */
   version: number;
   /** LastModifiedDate, milliseconds since the epoch. */
   modified: number;
-  /** Undefined without decryption, whatever the type. */
+  /** Undefined without decryption, for every type. */
   value: Sealed | undefined;
-  /** AWS's id of the request that decrypted it. */
+  /** AWS request id of the decryption. */
   requestId?: string | undefined;
-  /** Of a secret of Secrets Manager, whose `version` is 0: the id of its version. */
+  /** Version id of a Secrets Manager secret, whose `version` is 0. */
   versionId?: string;
 }
 
-/** A parameter as DescribeParameters tells of it: of its latest version, and without its value. */
+/** What DescribeParameters returns for the latest version of a parameter. */
 export interface ParameterDescription {
   name: string;
-  /** Undefined where AWS does not say. */
+  /** Undefined if AWS omits it. */
   arn: string | undefined;
   version: number;
   /** LastModifiedDate, milliseconds since the epoch. */
   modified: number;
-  /** The key of a SecureString, as it was named. */
+  /** The key of a SecureString, as named in PutParameter. */
   keyId: string | undefined;
-  /** The JSON of its policies, at most ten: written by its owner, and not looked at here. */
+  /** JSON of at most ten policies; written by the parameter's owner and not validated here. */
   policies: readonly string[];
 }
 
-/** What `describeParameters` asks for: one page. */
+/** A request for one page of `describeParameters`. */
 export interface DescribeQuery {
-  /** At most 50 names, exactly as they were made. */
+  /** At most 50 exact names. */
   names?: readonly string[];
-  /** Only what is below a path. */
+  /** Only parameters below a path. */
   path?: { name: string; recursive: boolean };
-  /** Only what carries all of these tags, with these values. */
+  /** Only parameters with all of these tags and values. */
   tags?: readonly (readonly [string, string])[];
-  /** Only these types; all where left out. */
+  /** Only these types; default all. */
   types?: readonly string[];
-  /** From the page before. */
+  /** From the previous page. */
   nextToken?: string;
   signal?: AbortSignal;
 }
@@ -71,53 +71,53 @@ export interface DescribePage {
 }
 
 export interface ReadOptions {
-  /** Without it, no KMS key is used and no value is given out. */
+  /** If false, no KMS key is used and no value is returned. */
   decrypt: boolean;
   signal?: AbortSignal;
 }
 
-/** What `getParametersByPath` asks for: one page. */
+/** A request for one page of `getParametersByPath`. */
 export interface PathQuery extends ReadOptions {
   /** Begins with a slash. */
   path: string;
   recursive: boolean;
-  /** Only versions that carry it. */
+  /** Only versions with this label. */
   label?: string;
-  /** Only these types; all where left out. */
+  /** Only these types; default all. */
   types?: readonly string[];
-  /** From the page before. */
+  /** From the previous page. */
   nextToken?: string;
 }
 
-/** The reads of Parameter Store, of one identity. Every method rejects with an AwsFailure, and with nothing else. */
+/** Parameter Store reads by one identity. Every method rejects only with an AwsFailure. */
 export interface SsmPort {
   /**
    * @param names 1 to 10, distinct; each may carry a selector (`/a:3`) or be an ARN
-   * @returns `found` in no order that means anything, with what AWS answered: the caller drops what it did not ask for;
-   *   `invalid`, the names that do not exist in this version or label, or are malformed
+   * @returns `found`, AWS's answer in undefined order: the caller drops parameters that it did not request; `invalid`,
+   *   the names that are malformed or do not exist in this version or label
    */
   getParameters(
     names: readonly string[],
     options: ReadOptions,
   ): Promise<{ found: ParameterRecord[]; invalid: string[]; requestId?: string }>;
   /**
-   * @returns what AWS answered: the caller drops what it did not ask for
-   * @throws AwsFailure of code `ParameterNotFound` or `ParameterVersionNotFound` where there is none
+   * @returns AWS's answer: the caller drops a parameter that it did not request
+   * @throws AwsFailure with code `ParameterNotFound` or `ParameterVersionNotFound` if it does not exist
    */
   getParameter(name: string, options: ReadOptions): Promise<ParameterRecord>;
   /** One page of at most ten. A page may be empty and still carry a token. */
   getParametersByPath(query: PathQuery): Promise<{ found: ParameterRecord[]; nextToken?: string }>;
   /**
-   * One page of at most fifty, in no order that means anything. What AWS tells in a form that is no description is left
-   * out. Its rate has a limit of its own. IAM knows no resource for it: whoever may, may describe every parameter.
+   * One page of at most 50, in undefined order. Malformed descriptions are dropped. The operation has its own rate
+   * limit. IAM does not support resources for it: the permission covers every parameter.
    *
-   * @returns `clockAheadMs`, milliseconds that AWS's clock is ahead of ours (negative: behind); left out where they are
-   *   not seconds apart
+   * @returns `clockAheadMs`, milliseconds that AWS's clock is ahead of ours (negative: behind); omitted below the
+   *   threshold of a few seconds
    */
   describeParameters(query: DescribeQuery): Promise<DescribePage>;
 }
 
-/** Each of them is a request to KMS. */
+/** Counts the SecureStrings: each decryption is a KMS request. */
 function secureStringsIn(parameters: readonly (Parameter | undefined)[] | undefined): number {
   return list(parameters).filter((parameter) => parameter?.Type === "SecureString").length;
 }
@@ -125,25 +125,25 @@ function secureStringsIn(parameters: readonly (Parameter | undefined)[] | undefi
 /** Parameters a page, the most that AWS gives. */
 const pageSize = 10;
 
-/** Descriptions a page, the most that AWS gives, and names that one call takes. */
+/** Maximum number of descriptions in a page, and of names in a call. */
 export const descriptionsInACall = 50;
 
-/** Policies of one parameter, and characters of each, at most (User Guide, "Assigning parameter policies"). */
+/** Maximum number of policies of a parameter, and of characters in each (User Guide, "Assigning parameter policies"). */
 const most = { policies: 10, policyLength: 4_096 };
 
-/** Milliseconds that two clocks have to be apart: an answer's Date has whole seconds, and travels. */
+/** Milliseconds of clock difference to ignore: Date has whole seconds, and the response takes time. */
 const leastAheadMs = 5_000;
 
-/** Bytes of one value, at most; AWS keeps 8 KiB of a parameter and 64 KiB of a secret of Secrets Manager. */
+/** Maximum bytes of a value; AWS stores 8 KiB in a parameter and 64 KiB in a Secrets Manager secret. */
 const valueBytes = 65_536;
 
-/** Characters of a name, ARN, selector or token in an answer, at most. */
+/** Maximum characters of a name, ARN, selector or token in a response. */
 const textLength = 4_096;
 
 /**
- * Reads by the SDK.
+ * Implements SsmPort with the SDK.
  *
- * @param call makes a call of the identity, measured and with its failures classed
+ * @param call makes a call as the identity, with metrics and classified failures
  * @param region of the identity, for messages
  */
 export function ssmPort(call: SendCall, region: string): SsmPort {
@@ -213,7 +213,7 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
       });
       const { answer, clockAheadMs } = await call(about, signal, async ({ ssm }, abortSignal) => {
         const answer = await ssm.send(command, { abortSignal });
-        // The SDK keeps it to sign by, from the Date of each answer.
+        // The SDK derives the offset from each response's Date header to sign requests.
         return { answer, clockAheadMs: ssm.config.systemClockOffset };
       });
       if (answer.NextToken !== undefined && !isText(answer.NextToken)) throw notUnderstood(about);
@@ -226,7 +226,7 @@ export function ssmPort(call: SendCall, region: string): SsmPort {
   };
 }
 
-/** Takes a description of an answer, which may be anything, for what it has to be; undefined where it is not. */
+/** Validates a description from a response; undefined if it is malformed. */
 function description(metadata: ParameterMetadata | undefined): ParameterDescription | undefined {
   const { Name: name, ARN: arn, Version: version, KeyId: keyId, LastModifiedDate: at, Policies } = metadata ?? {};
   const modified = at instanceof Date ? at.getTime() : Number.NaN;
@@ -237,7 +237,7 @@ function description(metadata: ParameterMetadata | undefined): ParameterDescript
     version: version!,
     modified,
     keyId: isText(keyId) && keyId.length <= 2_048 ? keyId : undefined,
-    // What is too long to be a policy counts as one that cannot be read.
+    // A text that is too long for a policy counts as an unreadable policy.
     policies: list(Policies)
       .slice(0, most.policies)
       .map((policy) => {
@@ -249,7 +249,7 @@ function description(metadata: ParameterMetadata | undefined): ParameterDescript
 
 const types: ReadonlySet<string> = new Set(["String", "StringList", "SecureString"]);
 
-/** Takes a parameter of an answer, which may be anything, for what it has to be. */
+/** Validates a parameter from a response. */
 function record(
   parameter: Parameter | undefined,
   decrypt: boolean,
@@ -263,7 +263,7 @@ function record(
   if (selector !== undefined && selector !== null && !isText(selector)) throw notUnderstood(about);
   const shared = {
     name,
-    // Without one, AWS leaves it out or answers with an empty text.
+    // Without a selector, AWS omits the field or returns an empty string.
     selector: selector || undefined,
     arn,
     type: type as ParameterType,
@@ -277,7 +277,7 @@ function record(
   return { ...shared, value: Sealed.text(value), requestId };
 }
 
-/** The id of a secret's version, from Secrets Manager's own answer, which has the secret in it and is not kept. */
+/** Returns the version id from the Secrets Manager response, which contains the secret and is not kept. */
 function versionIdOf(sourceResult: unknown): string | undefined {
   if (typeof sourceResult !== "string" || sourceResult.length > 4 * valueBytes) return undefined;
   try {
@@ -291,7 +291,7 @@ function versionIdOf(sourceResult: unknown): string | undefined {
 }
 
 /**
- * What AWS lists, where it lists anything: none is an empty list, and an answer without a list is no answer.
+ * Returns the list of a response. AWS returns an empty list for no items, so a missing list is invalid.
  *
  * @throws AwsFailure
  */
@@ -308,7 +308,7 @@ function isText(text: unknown): text is string {
   return typeof text === "string" && text.length > 0 && text.length <= textLength;
 }
 
-/** `wait`, not `retry`: one such parameter among ten is then found by itself, and the other nine are read. */
+/** `wait`, not `retry`: the batch is then split, which isolates the bad parameter and reads the other nine. */
 function notUnderstood({ operation, region, resource }: CallContext): AwsFailure {
   const about = resource === undefined ? "" : ` for ${resource}`;
   const message = `AWS Systems Manager in ${region} answered ssm:${operation}${about} with something that is no parameter`;

@@ -2,7 +2,7 @@ import type { Reason } from "../api/reasons.ts";
 import type { Next } from "../runtime/failure.ts";
 import { actionOf, type CallContext, type FailureScope } from "./failure.ts";
 
-/** What one error of AWS means. */
+/** How one AWS error is classified. */
 export interface Row {
   reason: Reason;
   next: Next;
@@ -11,12 +11,12 @@ export interface Row {
   says: (about: CallContext) => string;
 }
 
-/** The end of every message about what mends itself. */
+/** The end of every message about a transient error. */
 export const tryAgain = "it is tried again by itself";
 
 const services = { ssm: "AWS Systems Manager", kms: "AWS KMS", sts: "AWS STS", sqs: "Amazon SQS" };
 
-/** How messages call the service that a call goes to. */
+/** Returns the service's name for messages, with the region. */
 export function serviceOf({ service, region }: CallContext): string {
   return `${services[service]} in ${region}`;
 }
@@ -25,7 +25,7 @@ const ours = { ssm: "the parameters", kms: "the ciphertext", sts: "the caller", 
 
 const resourceOf = ({ resource, service }: CallContext) => resource ?? ours[service];
 
-/** AWS asks for fewer calls. */
+/** AWS throttled the call. */
 export const throttled: Row = {
   reason: "Throttled",
   next: "retry",
@@ -37,7 +37,7 @@ const broken: Row = {
   reason: "Unreachable",
   next: "retry",
   scope: "server",
-  says: (about) => `${serviceOf(about)} answers ${actionOf(about)} with an error of its own; ${tryAgain}`,
+  says: (about) => `${serviceOf(about)} answers ${actionOf(about)} with a server error; ${tryAgain}`,
 };
 
 const slow: Row = {
@@ -71,7 +71,7 @@ const invalid = (what: string): Row => ({
   says: (about) => `${serviceOf(about)} takes ${resourceOf(about)} for invalid: ${what}`,
 });
 
-/** A request that is formed wrongly; which part of it AWS says only in words, and those go no further. */
+/** A malformed request. Only AWS's text, which messages do not show, tells which part is wrong. */
 const malformed: Row = {
   reason: "InvalidData",
   next: "stalled",
@@ -91,7 +91,7 @@ const keyUnavailable = (what: string, next: Next = "wait"): Row => ({
 const keyOf = (about: CallContext) =>
   about.service === "kms" ? (about.pinnedKey ?? "of the ciphertext") : `of ${resourceOf(about)}`;
 
-/** Whether a name of a key is that of a multi-Region key, whose replicas are missing each on its own. */
+/** Reports whether a key name is that of a multi-Region key, which may lack a replica in one region. */
 const namesReplica = (key: string | undefined) => key !== undefined && /(^|:key\/)mrk-/.test(key);
 
 const noKey: Row = {
@@ -120,13 +120,13 @@ function isRsa(algorithm: string | undefined): boolean {
 }
 
 function notForIt({ pinnedKey = "its key", algorithm = "SYMMETRIC_DEFAULT" }: CallContext): string {
-  return `${pinnedKey} is no key for encryption by ${algorithm}: it is of another kind, or made to sign`;
+  return `${pinnedKey} cannot decrypt with ${algorithm}: its key spec or key usage does not match`;
 }
 
 /**
- * Every error that is documented for GetParameter, GetParameters, GetParametersByPath, DescribeParameters,
- * kms:Decrypt and sts:GetCallerIdentity (their pages in the API References), and those that every service can answer with (Common
- * Errors), by AWS's name. `denied`: see denial.ts. Where a name is here without its `Exception`, both forms are meant.
+ * The documented errors of GetParameter, GetParameters, GetParametersByPath, DescribeParameters, kms:Decrypt and
+ * sts:GetCallerIdentity (API References), and the errors of every service (Common Errors), by AWS's name. `denied`: see
+ * denial.ts. A name without `Exception` matches both forms.
  */
 export const rows: ReadonlyMap<string, Row | "denied"> = new Map<string, Row | "denied">([
   ["Throttling", throttled],
@@ -202,11 +202,11 @@ export const rows: ReadonlyMap<string, Row | "denied"> = new Map<string, Row | "
   ["Disabled", disabled],
   [
     "KMSInvalidState",
-    // KMS calls so whatever fails in a custom key store too.
-    keyUnavailable("cannot be used in its state, or its custom key store fails: look at it in KMS, and mend it"),
+    // KMS also returns this for every failure of a custom key store.
+    keyUnavailable("cannot be used in its state, or its custom key store fails: check the key's state in KMS"),
   ],
   ["KMSInvalidState/PendingDeletion", keyUnavailable("is pending deletion: cancel the deletion, and enable the key")],
-  ["KMSInvalidState/PendingImport", keyUnavailable("has no key material: import it again, the very same")],
+  ["KMSInvalidState/PendingImport", keyUnavailable("has no key material: import the same key material again")],
   ["KMSInvalidState/Unavailable", keyUnavailable("cannot be reached by KMS: connect its custom key store")],
   ["NotFound", noKey],
   ["KeyUnavailable", keyTrouble],

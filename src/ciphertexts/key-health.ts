@@ -53,7 +53,7 @@ export function riskOf(key: KeyDescription | undefined, name: string, now: numbe
     case "Disabled":
       return risk("KeyDisabled", `is disabled: ${stays}: enable it`);
     case "PendingImport":
-      return risk("KeyMaterialMissing", `has no key material: ${stays}: import it again, the very same`);
+      return risk("KeyMaterialMissing", `has no key material: ${stays}: import the same key material again`);
     case "Unavailable":
       return risk("KeyUnavailable", `cannot be reached by KMS: ${stays}: connect its key store`);
     default:
@@ -62,7 +62,7 @@ export function riskOf(key: KeyDescription | undefined, name: string, now: numbe
   if (key.validTo === undefined || key.validTo - now > materialNoticeMs) return undefined;
   return risk(
     "KeyMaterialExpiring",
-    `has imported material that expires at ${textOf(key.validTo)}: import it again, the very same, with a later time`,
+    `has imported material that expires at ${textOf(key.validTo)}: import the same key material again, with a later time`,
   );
 }
 

@@ -3,22 +3,24 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import type { Sink } from "../runtime/audit-writer.ts";
 import { type Clock, sleep, type Timer } from "../runtime/clock.ts";
 
-/** Milliseconds between two tries while what reads our output is behind. */
+/** Milliseconds between retries while the reader of our output is behind. */
 const againMs = 20;
 
-/** Makes the sink that `--audit-log` names: a file that is appended to, or the standard output for `-`. */
+/** Returns the sink for `--audit-log`: a file opened for appending, or standard output for `-`. */
 export function auditSink(path: string, clock: Clock): Sink {
   return path === "-" ? outputSink(clock) : fileSink(path, clock);
 }
 
-/** Milliseconds between two looks whether the path still leads to the file that is open. */
+/** Milliseconds between checks that the path still names the open file. */
 const lookMs = 2_000;
-/** For a FIFO too: without a reader it is an error to open it, and a wait for one would not end with the process. */
+/**
+ * Nonblocking for a FIFO: opening one without a reader is an error, and waiting for a reader would outlive the process.
+ */
 const appending = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 
 /**
- * A file, readable by its owner only. It is opened at the first line, and anew after each failure, and where the path leads
- * to another file or to none: whoever rotates it tells us nothing.
+ * A file readable only by its owner. It is opened for the first line, after each failure, and when the path names
+ * another file or none: log rotation sends no signal.
  */
 function fileSink(path: string, clock: Clock): Sink {
   const cut = { isTorn: false };
@@ -44,7 +46,7 @@ function fileSink(path: string, clock: Clock): Sink {
     opened = { file, dev: stats.dev, ino: stats.ino, isRegular: stats.isFile() };
     // An earlier process may have been killed within a line.
     if (opened.isRegular) cut.isTorn = !(await isWholeLines(path, stats.size));
-    // A file that was deleted keeps its place on the disk for as long as it is open.
+    // A deleted file occupies disk space as long as it is open.
     looking = clock.setTimer(look, lookMs);
   };
   const look = () => {
@@ -56,7 +58,7 @@ function fileSink(path: string, clock: Clock): Sink {
     }).catch(() => close().catch(() => {}));
   };
   const append = writerOf(async (bytes, offset) => (await opened!.file.write(bytes, offset)).bytesWritten, clock, cut);
-  /** Lines count as written only where the file was still there afterwards. */
+  /** Lines count as written only if the file still existed afterwards. */
   const appendToFile: Sink["write"] = async (lines, wrote) => {
     let whole = 0;
     let failure: unknown;
@@ -97,7 +99,7 @@ async function leadsTo(path: string, { dev, ino }: Opened): Promise<boolean> {
   return there?.dev === dev && there.ino === ino;
 }
 
-/** Whether a file of this size ends with a whole line; where it cannot be read, it may not. */
+/** Whether a file of this size ends with a whole line; false if it cannot be read. */
 async function isWholeLines(path: string, size: number): Promise<boolean> {
   if (size === 0) return true;
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(() => undefined);
@@ -107,8 +109,8 @@ async function isWholeLines(path: string, size: number): Promise<boolean> {
 }
 
 /**
- * The standard output, which the log goes to as well. Written line by line: what is shorter than 4 KiB goes into a pipe
- * whole, so that no line of the log comes to stand within it.
+ * Standard output, shared with the log. Lines are written one by one: a pipe takes up to 4 KiB atomically, so no log
+ * line can split them.
  */
 function outputSink(clock: Clock): Sink {
   const write = writerOf(
@@ -127,11 +129,11 @@ function outputSink(clock: Clock): Sink {
 }
 
 /**
- * Makes what writes lines by something that takes some bytes at a time. It goes on where that left off, for as long as it
- * takes; of a line that was cut off by a failure it remembers that the next one has to begin anew.
+ * Returns a line writer on top of a function that may write only some of the bytes. The writer continues where that
+ * function stopped. After a failure within a line, the next write starts a new line.
  *
- * @param take takes bytes from an offset on, and gives how many it took
- * @param cut whether the last line was cut off, which is kept up to date
+ * @param take writes bytes from an offset on, and returns how many it wrote
+ * @param cut whether the last line is incomplete; the writer updates it
  */
 export function writerOf(
   take: (bytes: Buffer, offset: number) => Promise<number>,

@@ -15,18 +15,18 @@ import { UsageError } from "./usage.ts";
 import { version } from "./version.ts";
 import { logIn } from "./words.ts";
 
-/** How a command that a person runs reaches AWS. */
+/** How a command run by a person reaches AWS. */
 export interface AwsFlags {
   region?: string;
   allowInsecureEndpoints?: true;
 }
 
-/** Tries of a call that AWS throttles or does not answer, and milliseconds before the second; they double. */
+/** Attempts for a throttled or unanswered call, and milliseconds before the second one; the wait doubles. */
 const tries = { most: 4, firstWaitMs: 500 };
 
 /**
- * KMS for a person: the identity and region are those of the AWS environment (variables, profiles, instance). The
- * environment says where AWS is (AWS_ENDPOINT_URL) only with --allow-insecure-endpoints.
+ * KMS with the identity and region of the AWS environment (variables, profiles, instance). The environment's endpoint
+ * (AWS_ENDPOINT_URL) is used only with --allow-insecure-endpoints.
  */
 export class PersonsKms {
   readonly #flags: AwsFlags;
@@ -35,13 +35,13 @@ export class PersonsKms {
   readonly #ports = new Map<string, KmsEncryptPort>();
   #default: string | undefined;
 
-  /** @throws Failure where the environment names a proxy that cannot be used */
+  /** @throws Failure if the environment names a proxy that cannot be used */
   constructor(flags: AwsFlags) {
     this.#flags = flags;
     warnOfEndpoint(flags.allowInsecureEndpoints ?? false);
   }
 
-  /** Finds the region where no ARN names one. @throws UsageError where there is none */
+  /** Determines the region for keys without an ARN. @throws UsageError if there is none */
   async findRegion(): Promise<string> {
     this.#default ??= this.#flags.region ?? (await environmentsRegion());
     if (this.#default === undefined) {
@@ -52,7 +52,7 @@ export class PersonsKms {
     return this.#default;
   }
 
-  /** The way to KMS in a region; `findRegion` has to have found one where it is left out. */
+  /** KMS in a region; without a region, `findRegion` must have found one. */
   in(region: string | undefined): KmsEncryptPort {
     const where = region ?? this.#default!;
     const known = this.#ports.get(where);
@@ -83,16 +83,16 @@ export class PersonsKms {
   }
 }
 
-/** The region that a key's name tells; undefined for an id and an alias. */
+/** The region in a key's ARN; undefined for an id or an alias. */
 export function regionOfKey(keyId: string): string | undefined {
   const ref = parseKeyRef(keyId);
   return ref && "region" in ref ? ref.region : undefined;
 }
 
-/** The region of the AWS environment (variables, profile) in the AWS CLI's order; undefined where it says none. */
+/** The region of the AWS environment (variables, profile) in the AWS CLI's order; undefined if not set. */
 export async function environmentsRegion(): Promise<string | undefined> {
   const { AWS_REGION, AWS_DEFAULT_REGION } = process.env;
-  // The SDK knows the first alone.
+  // The SDK reads only AWS_REGION.
   if (!AWS_REGION && AWS_DEFAULT_REGION) return AWS_DEFAULT_REGION;
   const client = new KMSClient({});
   try {
@@ -104,10 +104,10 @@ export async function environmentsRegion(): Promise<string | undefined> {
   }
 }
 
-/** No line of the operator's log: what a person has to know is said once, in the end. */
+/** Discards the operator's log lines: a command reports its result once, at the end. */
 export const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Tries again what mends itself, and says in a person's words what the operator would say of its own identity. */
+/** Retries temporary errors, and rewords the operator's messages for a person. */
 function again(call: SendCall): SendCall {
   return async (about, signal, use, options) => {
     for (let count = 1; ; count++) {
@@ -126,9 +126,9 @@ function again(call: SendCall): SendCall {
 
 const noCredentials = `${logIn}; with --public-key none are needed`;
 
-/** Says that the environment's endpoint is not followed: who set it would wait for an answer of somebody else. */
+/** Warns that the environment's endpoint is ignored: otherwise the user would not notice that the real AWS answers. */
 export function warnOfEndpoint(allowInsecureEndpoints: boolean): void {
   if (allowInsecureEndpoints) return;
   const variable = Object.keys(process.env).find((name) => /^AWS_ENDPOINT_URL(_|$)/.test(name) && process.env[name]);
-  if (variable !== undefined) say(`keyferry: ${variable} is not followed without --allow-insecure-endpoints`);
+  if (variable !== undefined) say(`keyferry: ${variable} is ignored without --allow-insecure-endpoints`);
 }

@@ -24,15 +24,15 @@ import { processMeter } from "./meter.ts";
 import { endAtOnce, stopSignals } from "./stop-signals.ts";
 import { version } from "./version.ts";
 
-/** Milliseconds for what is left when all is done: connections that close, lines of the log that are on their way. */
+/** Milliseconds for the remaining cleanup: closing connections, and log lines in flight. */
 const closeWithinMs = 100;
-/** Milliseconds for which a page of metrics serves everybody: twenty scrapers cost no more than one. */
+/** Milliseconds that a rendered metrics page is reused: twenty scrapers cost no more than one. */
 const pageForMs = 1_000;
-/** Scrapes that are answered at once, and milliseconds between those beyond. */
+/** Scrapes answered at once, and milliseconds between further ones. */
 const scrapes = { burst: 20, intervalMs: 100 };
-/** Milliseconds that a stop may take before the process ends all the same; whoever stopped it waits for five seconds. */
+/** Milliseconds after which a stop ends the process regardless; the caller waits five seconds. */
 const stopWithinMs = 4_500;
-/** Milliseconds of it that the last lines of the audit may take. */
+/** Milliseconds of the stop reserved for the last lines of the audit. */
 const auditWithinMs = 750;
 
 /**
@@ -48,17 +48,17 @@ export async function runController(settings: ControllerSettings): Promise<numbe
   const clock = systemClock;
   const stop = new AbortController();
   const end = (signal: NodeJS.Signals) => {
-    // A second signal must not cut the stop off.
+    // A second signal must not interrupt the stop.
     if (stop.signal.aborted) return;
     log.info({ signal }, "stopping");
     stop.abort();
-    // Nothing is lost that the next process does not do again, so that this is no failure either.
+    // Exit code 0: the next process repeats all unfinished work.
     setTimeout(() => process.exit(0), stopWithinMs).unref();
   };
   for (const signal of stopSignals) process.on(signal, end).off(signal, endAtOnce);
-  // Node would print the error's message, and a line of the program; a message can quote a value.
+  // Node would print the error's message and a source line; a message can quote a value.
   process.on("uncaughtException", (error) => {
-    log.error(defectOf(error), "the operator itself failed outside of a reconcile; the process ends, to begin anew");
+    log.error(defectOf(error), "the operator itself failed outside of a reconcile, exiting");
     process.exit(1);
   });
   try {
@@ -100,8 +100,9 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     if (settings.defaultConnectionRegion !== undefined) {
       void ensureDefaultConnection(client, settings.defaultConnectionRegion, clock, log, stop.signal);
     }
-    new IdleCollection(clock, processMeter).start(stop.signal);
-    // The operator's timers do not keep the process alive; this does.
+    const meter = processMeter();
+    if (meter) new IdleCollection(clock, meter).start(stop.signal);
+    // The operator's timers do not keep the process alive; this one does.
     const alive = setInterval(() => {}, 60_000);
     try {
       await operator.run(stop.signal);
@@ -111,17 +112,17 @@ export async function runController(settings: ControllerSettings): Promise<numbe
       endServing();
       identities.close();
       await endsWithin(clock, connection.close(), closeWithinMs);
-      // Sockets that nobody answers, of a connection that is being made, would keep the process for ten seconds more.
+      // Sockets still connecting to a host that does not answer would keep the process alive for ten more seconds.
       setTimeout(() => process.exit(), closeWithinMs).unref();
     }
     return 0;
   } catch (error) {
-    log.error({ error: error instanceof Error ? error.message : "unknown" }, "the operator could not run");
+    log.error({ error: error instanceof Error ? error.message : "unknown" }, "operator failed, exiting");
     return 1;
   }
 }
 
-/** @returns what ends the servers and every connection to them */
+/** @returns a function that closes the servers and their connections */
 async function serveAll(
   settings: ControllerSettings,
   metrics: Metrics,
@@ -133,7 +134,7 @@ async function serveAll(
   if (metricsBindAddress) {
     const { contentType } = metrics.registry;
     const page = remembered(systemClock, pageForMs, () => metrics.page());
-    // Whoever scrapes without a pause takes time from nobody else.
+    // A client that scrapes without a pause must not slow down others.
     const answer = paced(systemClock, scrapes, async () => ({ status: 200, contentType, body: await page() }));
     const { port, server } = await serve(metricsBindAddress, new Map([["/metrics", answer]]));
     servers.push(server);
@@ -161,7 +162,7 @@ function auditWriter(path: string, clock: Clock, log: Log, metrics: Metrics): Au
   return new AuditWriter({ sink: auditSink(path, clock), clock, log, count });
 }
 
-/** The namespace that the operator runs in; undefined outside a cluster. */
+/** The operator's own namespace; undefined outside a cluster. */
 function ownNamespace(): string | undefined {
   try {
     return readFileSync("/var/run/secrets/kubernetes.io/serviceaccount/namespace", "utf8").trim();

@@ -18,45 +18,45 @@ import { type Cost, monthDays, monthSeconds } from "./cost-table.ts";
 import type { Connected } from "./granting.ts";
 import { type OwnPrices, type PriceName, priceOf } from "./prices.ts";
 
-/** What manifests do not say. */
+/** Assumptions that manifests do not contain. */
 export interface Assumed {
   /** Parameters below each path. */
   members: number;
-  /** Changes of parameters, of all together. */
+  /** Changes of all parameters together. */
   changesPerDay: number;
-  /** Of the parameters, those in the advanced tier. */
+  /** How many of the parameters are in the advanced tier. */
   advanced: number;
-  /** Whether the account has higher throughput on, so that every interaction is paid for. */
+  /** Whether the account uses higher throughput, which charges every interaction. */
   higherThroughput: boolean;
   prices: OwnPrices;
 }
 
-/** Seconds of a long poll of an empty queue, and milliseconds between two looks at a key or a description. */
+/** Seconds of a long poll of an empty queue, and milliseconds between two checks of a key or a description. */
 const longPollSeconds = 20;
 const hourSeconds = 3_600;
-/** Parameters that one DescribeParameters call tells of. */
+/** Parameters per DescribeParameters call. */
 const descriptions = 50;
 
 interface Watched {
   reference: Reference;
-  /** Parameters that it leads to. */
+  /** The number of parameters it resolves to. */
   names: number;
-  /** Seconds between two polls; Infinity where it is never polled. */
+  /** Seconds between polls; Infinity if never polled. */
   interval: number;
   place: string;
   users: Using[];
-  /** Whether it can change under a Secret. */
+  /** Whether it can change while a Secret exists. */
   changes: boolean;
 }
 
-/** A SyncedSecret, as what is read when it is made anew. */
+/** A SyncedSecret's reads for one update of its Secret. */
 interface Using {
   references: Set<string>;
   blobs: number;
   rsaBlobs: number;
 }
 
-/** Reckons what manifests cost in a month. Calls nobody. */
+/** Estimates the monthly cost of manifests, without calls to AWS. */
 export class Estimate {
   readonly #assumed: Assumed;
   readonly #watched = new Map<string, Watched>();
@@ -109,7 +109,7 @@ export class Estimate {
     return [];
   }
 
-  /** The costs, in the order in which they are printed. */
+  /** The costs, in print order. */
   costs(): Cost[] {
     const { changesPerDay, advanced, higherThroughput } = this.#assumed;
     const parameters = this.#sum(
@@ -159,7 +159,7 @@ export class Estimate {
     return [...monthly, ...first.filter(({ count }) => count! > 0).map((cost): Cost => ({ ...cost, once: true }))];
   }
 
-  /** @param share of the count that is paid for */
+  /** @param share the charged part of the count */
   #cost(what: string, count: number, name: PriceName | undefined, share = 1): Cost {
     return { what, count, dollars: name === undefined ? 0 : count * share * priceOf(name, this.#assumed.prices) };
   }
@@ -181,7 +181,7 @@ export class Estimate {
     return sum;
   }
 
-  /** What polls ask for in a month; where they would take more than their share of the quota, they are rarer. */
+  /** Monthly requests by polls. Polls that would exceed their share of the quota are stretched. */
   #polls() {
     const perSecond = new Map<string, number>();
     for (const watched of this.#watched.values()) {
@@ -208,7 +208,7 @@ export class Estimate {
     };
   }
 
-  /** What one change has read, on the average over all parameters: a Secret is made anew as a whole. */
+  /** The average reads per change, over all parameters: a Secret is always rebuilt as a whole. */
   #changed() {
     const mean = { names: 0, secure: 0, calls: 0, blobs: 0, rsaBlobs: 0 };
     let weights = 0;
@@ -237,12 +237,12 @@ export class Estimate {
   }
 }
 
-/** Whether a read with decryption is a request to KMS; a secret of Secrets Manager is paid for there. */
+/** Whether a read with decryption is a charged KMS request; for a secret of Secrets Manager, that service charges. */
 function isSecure({ reference }: Watched): boolean {
   return reference.kind === "path" || !isPassedThrough(reference.name);
 }
 
-/** Calls of one look: a tenth of one for a name, which travels with nine others. */
+/** Calls per look: a tenth of a call for a name, because ten names share one. */
 function callsOf({ reference, names }: Watched): number {
   return reference.kind === "path" ? Math.max(Math.ceil(names / namesInACall), 1) : 1 / namesInACall;
 }

@@ -10,8 +10,8 @@ export interface Sample {
 }
 
 /**
- * Reads Prometheus' text format (Prometheus documentation, "Exposition formats"). What is no sample is passed over. Pure,
- * and linear in the text.
+ * Parses Prometheus' text format (Prometheus documentation, "Exposition formats"). Other lines are skipped. Pure, and
+ * linear in the text.
  */
 export function samplesIn(text: string): Sample[] {
   const samples: Sample[] = [];
@@ -30,15 +30,15 @@ export function samplesIn(text: string): Sample[] {
 
 export interface Metered {
   costs: Cost[];
-  /** Seconds that the counters were counted over. */
+  /** Seconds that the counters cover. */
   seconds: number;
 }
 
 /**
- * Reckons a month from what an operator has counted since its process started. Pure.
+ * Extrapolates an operator's counters since its start to a month. Pure.
  *
  * @param at milliseconds since the epoch when the metrics were read
- * @throws Failure where they are not an operator's
+ * @throws Failure if they are not an operator's metrics
  */
 export function meteredCosts(
   samples: readonly Sample[],
@@ -49,15 +49,15 @@ export function meteredCosts(
   const start = one("process_start_time_seconds");
   if (start === undefined || !samples.some(({ name }) => name === "keyferry_build_info")) {
     const message =
-      "these are no metrics of keyferry controller: they have no keyferry_build_info and process_start_time_seconds";
+      "these are not metrics of keyferry controller: they lack keyferry_build_info and process_start_time_seconds";
     throw new Failure("InvalidData", "stalled", message);
   }
   const seconds = at / 1_000 - start;
   if (!(seconds >= 1)) {
     const message =
       seconds > -1
-        ? "the operator has only just started: there is nothing to reckon a month from"
-        : "the metrics are older than the process that they are of";
+        ? "the operator has only just started: there is too little to estimate a month from"
+        : "the metrics are older than the process they came from";
     throw new Failure("InvalidData", "stalled", message);
   }
   const scale = monthSeconds / seconds;

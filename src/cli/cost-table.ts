@@ -1,26 +1,26 @@
 import { type OwnPrices, type PriceName, prices, pricesOf } from "./prices.ts";
 
-/** Something that is counted, and what it costs. */
+/** A counted item and its cost. */
 export interface Cost {
   what: string;
-  /** A month; undefined where it cannot be known. */
+  /** Per month; undefined if unknown. */
   count: number | undefined;
-  /** Undefined where the count is. */
+  /** Undefined if the count is. */
   dollars: number | undefined;
-  /** Whether it is paid once, and is no part of the month's sum. */
+  /** Whether the cost is one-time, and excluded from the monthly sum. */
   once?: true;
 }
 
-/** Days of a month, for everything that is reckoned here. */
+/** Days of a month in all estimates. */
 export const monthDays = 30;
 export const monthSeconds = monthDays * 86_400;
 
-/** What a month costs. */
+/** The sum of the monthly costs. */
 export function total(costs: readonly Cost[]): number {
   return costs.reduce((sum, { dollars = 0, once }) => sum + (once ? 0 : dollars), 0);
 }
 
-/** The costs as a table for people. Pure. */
+/** Formats the costs as a text table. Pure. */
 export function asTable(costs: readonly Cost[]): string {
   const rows = [
     ["", "a month", "dollars"],
@@ -37,7 +37,7 @@ export function asTable(costs: readonly Cost[]): string {
   return rows.map(line).join("");
 }
 
-/** The same for programs, with the prices that it was reckoned by. Pure. */
+/** Formats the costs and the prices used as JSON. Pure. */
 export function asJson(costs: readonly Cost[], own: OwnPrices): string {
   const used = Object.fromEntries(
     (Object.keys(prices) as PriceName[]).map((name) => {

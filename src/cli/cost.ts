@@ -26,17 +26,17 @@ export interface CostFlags extends ManifestFlags {
   clusterName?: string;
 }
 
-/** Milliseconds that metrics are waited for, and bytes of them at most. */
+/** Milliseconds to wait for metrics, and their maximum bytes. */
 const metricsWithinMs = 10_000;
 const metricsBytes = 64 * 1_024 * 1_024;
-/** Seconds after which a first sync weighs little. */
+/** Seconds after which the first sync no longer dominates the counters. */
 const daySeconds = 86_400;
 
 /** Declares the flags of `keyferry cost`. */
 export function addCostOptions(command: Command): void {
   addManifestOptions(command)
-    .description("Reckon what AWS is asked for in a month, and for how many dollars, by manifests or by metrics.")
-    .option("--metrics <url|file>", "metrics of a running operator, in the place of manifests")
+    .description("Estimate a month's AWS requests and their costs, from manifests or metrics.")
+    .option("--metrics <url|file>", "metrics of a running operator, instead of manifests")
     .option("-o, --output <format>", "table or json", "table")
     .option("--changes-per-day <count>", "changes of parameters, of all together", parseCount, 1)
     .option("--members <count>", "parameters below each path", parseCount, 10)
@@ -44,22 +44,23 @@ export function addCostOptions(command: Command): void {
     .option("--higher-throughput", "the account has higher throughput on: every parameter asked for is paid for")
     .option(
       "--price <name=dollars>",
-      `a price in the place of the list's: ${Object.keys(prices).join(", ")}`,
+      `a price that replaces the list price: ${Object.keys(prices).join(", ")}`,
       parsePrice,
     )
     .option("--cluster-name <name>", "the operator's --cluster-name; for connections with binding");
 }
 
 /**
- * Prints what a month costs.
+ * Prints the monthly cost.
  *
- * @returns the exit code: 1 where a manifest cannot be used, and is not reckoned in
+ * @returns the exit code: 1 if a manifest cannot be used, and is not counted
  * @throws UsageError, Failure
  */
 export async function runCost(flags: CostFlags, files: readonly string[]): Promise<number> {
   const { metrics, output, price: own = new Map() } = flags;
   if (output !== "table" && output !== "json") throw new UsageError("--output must be table or json");
-  if (metrics !== undefined && files.length > 0) throw new UsageError("--metrics stands in the place of manifests");
+  if (metrics !== undefined && files.length > 0)
+    throw new UsageError("--metrics replaces manifests: give one or the other");
   const problems = new Set<string>();
   const costs =
     metrics === undefined ? await estimated(flags, files, own, problems) : await metered(metrics, flags, own);
@@ -81,7 +82,7 @@ async function estimated(
     manifests,
     clusterName,
     identities: { get: nobody },
-    // What one account costs, any does; list prices are those of one region.
+    // The costs are the same for every account; the list prices are those of one region.
     account: async ({ status }) => status?.accountID ?? "000000000000",
     region: async () => "us-east-1",
   });
@@ -97,7 +98,7 @@ async function metered(from: string, flags: CostFlags, own: OwnPrices): Promise<
   const { costs, seconds } = meteredCosts(samplesIn(text), at, { higherThroughput, prices: own });
   if (seconds < daySeconds) {
     const hours = (seconds / 3_600).toFixed(1);
-    say(`keyferry: the operator has run for ${hours} h: its first sync weighs much in a month of such hours`);
+    say(`keyferry: the operator has run for ${hours} h: its first sync dominates this estimate of a month`);
   }
   return costs;
 }
@@ -121,7 +122,7 @@ async function fetched(url: string): Promise<{ text: string; at: number }> {
   }
 }
 
-/** When a file was last written, which is when the metrics in it were read. */
+/** A file's modification time, which is when its metrics were read. */
 async function writtenAt(file: string): Promise<number> {
   return file === "-" ? systemClock.now() : (await stat(file)).mtimeMs;
 }

@@ -9,16 +9,16 @@ import type { Sealed } from "../runtime/sealed.ts";
 import type { EncryptSettings } from "./encrypt-settings.ts";
 import { whyUnreadable } from "./input.ts";
 
-/** Bytes that each way takes, at most: of kms:Encrypt (KMS API Reference), and of a message beside its frames. */
+/** Maximum bytes: of kms:Encrypt (KMS API Reference), and of a message without its framing. */
 export const limits = { symmetric: 4_096, message: 1_040_000 };
 
-/** The way to KMS of a region; undefined for the default one. */
+/** KMS in a region; undefined for the default region. */
 type Kms = (region: string | undefined) => KmsEncryptPort;
 
 /**
- * Refuses what does not fit, before anybody is asked.
+ * Rejects a value that is too large, before any call.
  *
- * @throws Failure which says what takes more
+ * @throws Failure with an alternative that takes larger values
  */
 export function checkSize(size: number, { kind, algorithm }: EncryptSettings): void {
   if (size === 0) throw refused("there is nothing to encrypt: the value is empty");
@@ -35,8 +35,8 @@ export function checkSize(size: number, { kind, algorithm }: EncryptSettings): v
 /**
  * Encrypts a value.
  *
- * @param region of the key, where its name tells
- * @returns the source of an entry, as a SyncedSecret has it
+ * @param region the key's region, if its ARN names one
+ * @returns the source of an entry, in the format of a SyncedSecret
  * @throws Failure
  */
 export async function encryptedSource(
@@ -63,10 +63,10 @@ export async function encryptedSource(
   return { kms: { ciphertext: base64(made.ciphertext), keyId: made.keyId, ...rsa, ...shown } };
 }
 
-/** @throws Failure where the file holds no fit key, or the value does not fit it */
+/** @throws Failure if the file holds no usable key, or the value is too long for it */
 async function offline(value: Sealed, { publicKey, algorithm }: EncryptSettings): Promise<Uint8Array> {
   const bytes = await readFile(publicKey!).catch((error: unknown) => {
-    throw refused(`--public-key names no file that can be read: ${whyUnreadable(error)}`);
+    throw refused(`--public-key is not a readable file: ${whyUnreadable(error)}`);
   });
   const read = readPublicKey(bytes);
   if ("problem" in read) throw refused(`the key of --public-key ${read.problem}`);
@@ -77,7 +77,7 @@ async function offline(value: Sealed, { publicKey, algorithm }: EncryptSettings)
   return rsaEncrypt(read.key, algorithm as RsaAlgorithm, value);
 }
 
-/** The entry as part of a list, or a whole SyncedSecret; base64 stays on one line. */
+/** Formats the entry as a list item, or as a whole SyncedSecret; base64 stays on one line. */
 export function printed(source: object, { dataKey, manifest }: EncryptSettings): string {
   const data = [{ key: dataKey, ...source }];
   const whole = manifest && {

@@ -21,13 +21,13 @@ export interface EncryptFlags {
   allowInsecureEndpoints?: true;
 }
 
-/** What is to be made. */
+/** The settings of one encryption. */
 export interface EncryptSettings {
   kind: "symmetric" | "rsa" | "offline" | "message";
-  /** One for all but a message. */
+  /** One key, or several for a message. */
   keys: readonly string[];
   algorithm: Algorithm;
-  /** The file of the public key, where it is made offline. */
+  /** The public key's file, for offline encryption. */
   publicKey?: string;
   /** Pairs that the entry shows. */
   context: ReadonlyMap<string, string>;
@@ -43,10 +43,10 @@ const label = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const subdomain = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 
 /**
- * What the flags ask for. Pure.
+ * Validates the flags. Pure.
  *
- * @param file the argument, whose name stands in for --data-key
- * @throws UsageError which repeats nothing that may be a value
+ * @param file the argument, whose name is the default of --data-key
+ * @throws UsageError without repeating anything that may be a value
  */
 export function encryptSettings(flags: EncryptFlags, file: string | undefined): EncryptSettings {
   const { key: keys = [], publicKey, encryptionSdk, manifest } = flags;
@@ -100,9 +100,7 @@ function checkKeys(keys: readonly string[], { encryptionSdk, publicKey }: Encryp
     throw new UsageError("--key must be a KMS key's ARN, its id, or an alias as alias/NAME");
   }
   if (publicKey !== undefined && refs[0]!.kind !== "keyArn") {
-    throw new UsageError(
-      "--key must be the key's ARN with --public-key: nobody is asked which one an alias or id means",
-    );
+    throw new UsageError("--key must be the key's ARN with --public-key: offline, an alias or id cannot be resolved");
   }
 }
 
@@ -128,7 +126,7 @@ function contextOf(pairs: readonly string[]): Map<string, string> {
   return context;
 }
 
-/** @returns the name is empty where the binding is to a namespace */
+/** @returns an empty name if the binding is to a namespace */
 function ownerOf({ bind, clusterName = "" }: EncryptFlags): Owner | undefined {
   if (bind === undefined) {
     if (clusterName !== "") throw new UsageError("--cluster-name goes with --bind");

@@ -1,13 +1,13 @@
 import { parseBase64 } from "../ciphertexts/base64.ts";
 
-/** Bytes of annotations that Kubernetes takes, in which `kubectl apply` keeps the whole object as JSON. */
+/** Maximum bytes of annotations in Kubernetes. `kubectl apply` keeps the whole object as JSON in one of them. */
 const annotationBytes = 262_144;
-/** Characters of base64 from which a text is looked into: what is shorter may be base64 by chance. */
+/** Minimum characters of base64 to examine: a shorter text may be base64 by chance. */
 const tellingLength = 8;
 
 /**
- * What is probably not meant in a value that is encrypted byte for byte; a line for each. Pure. Nothing of the value is
- * in a line.
+ * Warns about probable mistakes in a value that is encrypted byte for byte, one line each. Pure. No line contains any
+ * part of the value.
  */
 export function valueWarnings(value: Uint8Array): string[] {
   const starts = (...bytes: number[]) => bytes.every((byte, index) => value[index] === byte);
@@ -30,7 +30,7 @@ export function valueWarnings(value: Uint8Array): string[] {
   return warnings;
 }
 
-/** A value that was encoded before it came here: what reads the Secret would have to decode it once more. */
+/** A value that is already encoded: readers of the Secret would have to decode it again. */
 function encodingOf(value: Uint8Array): string | undefined {
   const text = Buffer.from(value).toString("latin1").trim();
   const inner = text.length < tellingLength ? undefined : parseBase64(text.replace(/\r?\n/g, ""));
@@ -43,20 +43,20 @@ function encodingOf(value: Uint8Array): string | undefined {
     : undefined;
 }
 
-/** Whether what was decoded from base64 is base64 again. */
+/** Whether text decoded from base64 is base64 again. */
 export function isBase64OfMore(decoded: string): boolean {
   const text = decoded.trim();
   return text.length >= tellingLength && parseBase64(text) !== undefined;
 }
 
-/** Whether KMS made it of a symmetric key: its first bytes tell. */
+/** Whether a blob is a KMS ciphertext under a symmetric key, by its first bytes. */
 function isKmsBlob([first, second, third, fourth, fifth]: Uint8Array): boolean {
   return first === 1 && second === 2 && (third === 2 || third === 3) && fourth === 0 && fifth === 0x78;
 }
 
-/** What is to be known of a manifest before it is applied; undefined where there is nothing. */
+/** A warning about applying a manifest; undefined if there is none. */
 export function applyWarning(source: object): string | undefined {
-  // Two thirds: that is a value of 128 KiB, and leaves room for what else the object has.
+  // Two thirds: enough for a value of 128 KiB, with room for the rest of the object.
   if (JSON.stringify(source).length <= (annotationBytes * 2) / 3) return undefined;
   return `this is much for kubectl apply, which keeps the object in an annotation of ${annotationBytes} bytes at most: use kubectl apply --server-side`;
 }

@@ -28,7 +28,10 @@ export function addEncryptOptions(command: Command): void {
     .allowExcessArguments();
 }
 
-/** An unknown option may be a value, and commander repeats it. Its suggestion, one of our own flags, stays. */
+/**
+ * Removes an unknown option's text, which may be a value and which commander repeats. Its suggestion, one of our flags,
+ * stays.
+ */
 function withoutValue(text: string): string {
   const unknown = /^error: unknown option '.*'(?:\n(\(Did you mean [a-z, -]*\?\)))?\n$/s.exec(text);
   if (!unknown) return oneLine(text);
@@ -37,15 +40,15 @@ function withoutValue(text: string): string {
 
 const notAFlag = `there is an argument that is no flag of encrypt, nor its one file; ${neverAnArgument}`;
 
-/** One value more of a flag that may be there several times. */
+/** Appends one value of a repeatable flag. */
 function each(value: string, before: string[] = []): string[] {
   return [...before, value];
 }
 
 /**
- * Encrypts, and prints the entry or the manifest. The value is seen nowhere.
+ * Encrypts, and prints the entry or the manifest. The value is never printed.
  *
- * @param args what is no flag of `encrypt`
+ * @param args the arguments that are no flags
  * @returns the exit code
  * @throws UsageError, Failure
  */

@@ -110,9 +110,9 @@ export function addControllerOptions(command: Command): void {
 }
 
 /**
- * What the flags ask for, with every switch set one way or the other.
+ * Validates the flags and fills in the defaults.
  *
- * @throws InvalidArgumentError for flags that do not go together
+ * @throws InvalidArgumentError for flags that exclude each other
  */
 export function controllerSettings(flags: ControllerFlags): ControllerSettings {
   if (flags.defaultConnection && flags.namespaces.length === 0) {
@@ -125,10 +125,10 @@ export function controllerSettings(flags: ControllerFlags): ControllerSettings {
 }
 
 /**
- * Reads a bind address.
+ * Parses a bind address.
  *
  * @returns false for `0`, which turns the server off
- * @throws InvalidArgumentError where the text is not `host:port`, `:port` or `0`
+ * @throws InvalidArgumentError if the text is not `host:port`, `:port` or `0`
  */
 export function parseAddress(text: string): Address | false {
   if (text === "0") return false;
@@ -139,7 +139,7 @@ export function parseAddress(text: string): Address | false {
   return { host: host === "" ? undefined : host, port };
 }
 
-/** `--allowed-target-metadata`, which `keyferry render` has too. */
+/** `--allowed-target-metadata`, shared with `keyferry render`. */
 export function allowedTargetMetadataOption(): Option {
   return new Option(
     "--allowed-target-metadata <domains>",
@@ -152,7 +152,7 @@ export function allowedTargetMetadataOption(): Option {
 const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const dnsSubdomain = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 
-/** @throws InvalidArgumentError also for no name at all, which would mean all namespaces where a variable is unset */
+/** @throws InvalidArgumentError also for an empty list: an unset variable must not mean all namespaces */
 function parseNamespaces(text: string): string[] {
   const names = text.split(",").map((name) => name.trim());
   const wrong = names.filter((name) => !dnsLabel.test(name));
@@ -160,7 +160,7 @@ function parseNamespaces(text: string): string[] {
   return [...new Set(names)];
 }
 
-/** @throws InvalidArgumentError for keyferry.io too, which stays closed */
+/** @throws InvalidArgumentError also for keyferry.io, which cannot be allowed */
 function parseDomains(text: string): string[] {
   const domains = text === "" ? [] : text.split(",").map((domain) => domain.trim());
   if (!domains.every((domain) => dnsSubdomain.test(domain))) {
@@ -185,7 +185,7 @@ function parseRegion(text: string): string {
   return text;
 }
 
-/** What a tag's value may be (SQS API Reference, TagQueue), as far as it is fit for a name. */
+/** Accepts the characters of a tag's value (SQS API Reference, TagQueue) that are suitable in a name. */
 function parseClusterName(text: string): string {
   if (!/^[a-zA-Z0-9_.:/=+@-]{0,256}$/.test(text)) {
     throw new InvalidArgumentError("Use letters, digits and _ . : / = + @ -, 256 at most.");
@@ -193,7 +193,7 @@ function parseClusterName(text: string): string {
   return text;
 }
 
-/** @throws InvalidArgumentError for an empty text: a variable that is unset must not turn the audit off */
+/** @throws InvalidArgumentError for an empty text: an unset variable must not turn the audit off */
 function parsePath(text: string): string {
   if (text === "") throw new InvalidArgumentError("Use the path of a file, or - for the standard output.");
   return text;

@@ -11,16 +11,16 @@ import { type Manifests, nameOf } from "./manifests.ts";
 
 export interface GrantingOptions {
   manifests: Manifests;
-  /** The operator's `--cluster-name`; empty where it was not given. */
+  /** The operator's `--cluster-name`; empty if not set. */
   clusterName: string;
   identities: Pick<Identities, "get">;
-  /** The AWS account that a connection leads to. @throws Failure */
+  /** The AWS account of a connection. @throws Failure */
   account: (connection: AnyConnection, identities: ConnectionIdentities) => Promise<string>;
-  /** The region of SyncedSecrets whose connection is not among the manifests; undefined where there is none. */
+  /** The region for SyncedSecrets whose connection is not among the manifests; undefined if there is none. */
   region: () => Promise<string | undefined>;
 }
 
-/** A connection as the manifests have it, resolved without a cluster. */
+/** A connection from the manifests, resolved without a cluster. */
 export interface Connected {
   connection: AnyConnection;
   identities: ConnectionIdentities;
@@ -29,8 +29,8 @@ export interface Connected {
 }
 
 /**
- * What connections let SyncedSecrets use, by the operator's own rules, without a cluster. A connection that is not among
- * the manifests is stood in for by one that allows everything.
+ * Applies the operator's access rules to connections from manifests, without a cluster. A connection that is not among
+ * the manifests is replaced by one that allows everything.
  */
 export class Granting {
   readonly #options: GrantingOptions;
@@ -49,9 +49,9 @@ export class Granting {
   }
 
   /**
-   * What a SyncedSecret may ask of AWS, and by which connection.
+   * What a SyncedSecret may request from AWS, and through which connection.
    *
-   * @throws Failure where it may not, or that cannot be told from what was given
+   * @throws Failure if it may not, or if the manifests do not tell
    */
   async of(resource: SyncedSecret): Promise<{ granted: Granted; connected: Connected }> {
     const key = this.#connections.keyFor(resource);
@@ -78,10 +78,10 @@ export class Granting {
   }
 
   /**
-   * Goes through the SyncedSecrets of the manifests.
+   * Visits the SyncedSecrets of the manifests.
    *
-   * @param add takes one with what it may ask, and says what is wrong with it
-   * @param problems gets a line for each thing that is wrong
+   * @param add takes a SyncedSecret with its grant, and returns its problems
+   * @param problems receives a line for each problem
    */
   async each(
     add: (resource: SyncedSecret, granted: Granted, connected: Connected) => Iterable<{ message: string }>,
@@ -137,7 +137,7 @@ export class Granting {
   }
 }
 
-/** A connection that serves a namespace where only the namespace's labels, which a cluster has, could say so. */
+/** The connection, with access for a namespace that only its labels, known to a cluster, could allow. */
 function asKnown(connection: AnyConnection, { metadata }: SyncedSecret): AnyConnection {
   if (connection.kind === "AWSConnection") return connection;
   const { spec } = connection as ClusterAWSConnection;

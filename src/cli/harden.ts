@@ -1,16 +1,14 @@
 import { endAtOnce, stopSignals } from "./stop-signals.ts";
 
-/**
- * Settings that keep others out of the process, so that they hold however it is started. Loaded before anything else.
- */
+/** Process hardening that applies however the program is started. Must be imported first. */
 
-// By default Node opens its inspector on SIGUSR1, through which whoever reaches the port reads the whole memory. A listener
-// takes the place of that. The image says --disable-sigusr1 too, which holds from the first moment on.
+// By default Node opens its inspector on SIGUSR1, which exposes the whole memory to anyone who reaches the port. A
+// listener replaces that default. The image also sets --disable-sigusr1, which applies from the first moment.
 if (process.platform !== "win32") process.on("SIGUSR1", () => {});
 
-// A signal that nobody listens to ends the operator as a failure and, where it is a container's first process, not at all.
-// There is nothing yet that a stop could cut off: runController takes over before there is.
+// Without a handler, a signal ends the operator with a failure code; as a container's first process it would not end at
+// all. Nothing can be interrupted yet: runController installs its own handlers before any work begins.
 if (process.argv[2] === "controller") for (const signal of stopSignals) process.on(signal, endAtOnce);
 
-// The accessor by which an assignment to an untrusted key could change an object's prototype, or every object's.
+// This accessor lets an assignment to an untrusted key change an object's prototype, or that of all objects.
 Reflect.deleteProperty(Object.prototype, "__proto__");

@@ -5,11 +5,11 @@ import { decodeText, type Encoding } from "./text.ts";
 import { neverAnArgument, UsageError } from "./usage.ts";
 
 /**
- * Reads what is to be encrypted, byte for byte.
+ * Reads the value to encrypt, byte for byte.
  *
  * @param file undefined or `-` for standard input
- * @param most bytes that are read on to; one more says that it is longer
- * @throws UsageError where there is no such file, without repeating it: it may be the value
+ * @param most maximum bytes; one more byte is read to detect a longer value
+ * @throws UsageError if there is no such file, without repeating its name: it may be the value
  */
 export async function readValue(file: string | undefined, most: number): Promise<Sealed> {
   if (file === undefined || file === "-") {
@@ -23,32 +23,32 @@ export async function readValue(file: string | undefined, most: number): Promise
     );
   }
   const handle = await open(file).catch((error: unknown) => {
-    throw new UsageError(`the argument is no file that can be read; ${neverAnArgument} (${whyUnreadable(error)})`);
+    throw new UsageError(`the argument is not a readable file; ${neverAnArgument} (${whyUnreadable(error)})`);
   });
   try {
-    // To its end, since a pipe does not tell its size, and some file systems say 0.
+    // Read to the end: a pipe does not tell its size, and some file systems report 0.
     return new Sealed(await take(handle.createReadStream({ autoClose: false }), most));
   } catch (error) {
-    throw new UsageError(`the argument is no file that can be read: ${whyUnreadable(error)}`);
+    throw new UsageError(`the argument is not a readable file: ${whyUnreadable(error)}`);
   } finally {
     await handle.close();
   }
 }
 
-/** Bytes of a text that is read whole, at most. */
+/** Maximum bytes of a text file. */
 const textBytes = 64 * 1_024 * 1_024;
 
-/** A text, and how its file encodes it. */
+/** A text and the encoding of its file. */
 export interface TextFile {
   text: string;
   encoding: Encoding;
 }
 
 /**
- * Reads manifests or metrics, whole.
+ * Reads a whole file of manifests or metrics.
  *
  * @param file `-` for standard input
- * @throws Failure where it cannot be read, or is no text in UTF-8 or UTF-16
+ * @throws Failure if it cannot be read, or is not text in UTF-8 or UTF-16
  */
 export async function readTextFile(file: string): Promise<TextFile> {
   const refused = (what: string) => new Failure("InvalidData", "stalled", `${file} ${what}`);
@@ -57,11 +57,11 @@ export async function readTextFile(file: string): Promise<TextFile> {
   });
   if (bytes.length > textBytes) throw new Failure("TooLarge", "stalled", `${file} is longer than ${textBytes} bytes`);
   const read = decodeText(bytes);
-  if (!read) throw refused("is no text in UTF-8 or UTF-16");
+  if (!read) throw refused("is not UTF-8 or UTF-16 text");
   return read;
 }
 
-/** Reads a text whose encoding does not matter. @throws Failure as `readTextFile` */
+/** Reads a text when its encoding does not matter. @throws Failure as `readTextFile` */
 export async function readText(file: string): Promise<string> {
   return (await readTextFile(file)).text;
 }
@@ -79,7 +79,7 @@ const causes: ReadonlyMap<unknown, string> = new Map([
   ["ERR_FS_FILE_TOO_LARGE", "it is too large"],
 ]);
 
-/** Why a file cannot be read, as a clause without the file's name. */
+/** Why a file cannot be read: a clause without the file's name. */
 export function whyUnreadable(error: unknown): string {
   const { code } = (error ?? {}) as NodeJS.ErrnoException;
   return causes.get(code) ?? `error ${code ?? "unknown"}`;

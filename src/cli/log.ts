@@ -5,8 +5,8 @@ import type { ControllerFlags } from "./flags.ts";
 import { causeOf, say } from "./output.ts";
 
 /**
- * The log of the program, on standard output: JSON lines with `level`, `time` (RFC 3339) and `msg`, or a form for
- * people on a terminal. No field ever holds a secret's value: what carries one is sealed, and prints as `[sealed]`.
+ * The program's log on standard output: JSON lines with `level`, `time` (RFC 3339) and `msg`, or a readable format on a
+ * terminal. No field holds a secret's value: values are sealed, and print as `[sealed]`.
  */
 export function makeLog(level: ControllerFlags["logLevel"], format: ControllerFlags["logFormat"]): Log {
   const isText = format === "text" || (format === "auto" && process.stdout.isTTY === true);

@@ -6,30 +6,30 @@ import { Failure } from "../runtime/failure.ts";
 import { readText } from "./input.ts";
 import { isKind, schemaProblems } from "./schema.ts";
 
-/** The objects of our kinds in some files, and what is wrong with those that cannot be used. */
+/** The Keyferry objects in some files, and the problems of the unusable ones. */
 export interface Manifests {
   syncedSecrets: SyncedSecret[];
   connections: AnyConnection[];
-  /** Lines for the user; the objects that they are about are left out. */
+  /** Lines for the user. The objects with problems are left out. */
   problems: string[];
 }
 
-/** How manifests are given to `render`, `policy` and `cost`. */
+/** How `render`, `policy` and `cost` receive manifests. */
 export interface ManifestFlags {
   connection?: string[];
   namespace?: string;
 }
 
 /**
- * Reads the manifests that a command was given.
+ * Reads a command's manifests.
  *
- * @param files standard input where there are none
- * @throws Failure where a file cannot be read, is no YAML, or nothing in them is a SyncedSecret
+ * @param files standard input if empty
+ * @throws Failure if a file cannot be read or is not YAML, or if there is no SyncedSecret
  */
 export async function readManifests(files: readonly string[], flags: ManifestFlags): Promise<Manifests> {
   const named = [...(files.length === 0 ? ["-"] : files), ...(flags.connection ?? [])];
   const all: Manifests = { syncedSecrets: [], connections: [], problems: [] };
-  // One after the other: `-` may be one of them, and order is what messages follow.
+  // In sequence: one file may be `-`, and messages follow the order of the files.
   for (const file of named) {
     const found = manifestsIn(await readText(file), flags.namespace);
     if ("problem" in found) throw new Failure("InvalidData", "stalled", `${file} ${found.problem}`);
@@ -42,10 +42,10 @@ export async function readManifests(files: readonly string[], flags: ManifestFla
 }
 
 /**
- * Finds the objects of our kinds in a text of YAML documents or JSON, also within Lists. Others are passed over. Pure.
+ * Finds the Keyferry objects in YAML documents or JSON, also within Lists. Others are skipped. Pure.
  *
- * @param namespace of those that name none
- * @returns a clause where the text is no YAML; the parser's own words may hold a value
+ * @param namespace default for objects without a namespace
+ * @returns a clause if the text is not YAML; the parser's own message may contain a value
  */
 export function manifestsIn(text: string, namespace: string | undefined): Manifests | { problem: string } {
   const lines = new LineCounter();
@@ -53,12 +53,12 @@ export function manifestsIn(text: string, namespace: string | undefined): Manife
   const documents = parseAllDocuments(text, { lineCounter: lines, logLevel: "silent" });
   for (const document of documents) {
     const at = document.errors[0]?.pos[0];
-    if (at !== undefined) return { problem: `is no YAML: line ${lines.linePos(at).line}` };
+    if (at !== undefined) return { problem: `is not valid YAML: line ${lines.linePos(at).line}` };
     let object: unknown;
     try {
       object = document.toJS();
     } catch {
-      return { problem: "is no YAML: it has too many aliases" };
+      return { problem: "is not valid YAML: it has too many aliases" };
     }
     for (const one of objectsOf(object)) take(one, namespace, found);
   }
@@ -74,7 +74,7 @@ function objectsOf(object: unknown): Record<string, unknown>[] {
 function take(object: Record<string, unknown>, namespace: string | undefined, found: Manifests): void {
   const { kind, spec = {} } = object;
   if (typeof object.apiVersion !== "string" || !object.apiVersion.startsWith("keyferry.io/")) return;
-  if (!isKind(kind)) return void found.problems.push("an object of keyferry.io is of no kind that there is");
+  if (!isKind(kind)) return void found.problems.push("an object of keyferry.io has an unknown kind");
   const metadata: Record<string, unknown> = isObject(object.metadata) ? object.metadata : {};
   const isOfCluster = kind === "ClusterAWSConnection";
   const own = isOfCluster ? undefined : (metadata.namespace ?? namespace);
@@ -100,7 +100,7 @@ function take(object: Record<string, unknown>, namespace: string | undefined, fo
   else found.connections.push(whole as unknown as AnyConnection);
 }
 
-/** What the API server's rules see to, and the operator's code takes for granted. */
+/** Checks CEL rules of the CRD that the operator's code relies on. */
 function sourceProblems({ data = [], dataFrom = [] }: SyncedSecret["spec"]): string[] {
   const problems: string[] = [];
   const one = (at: string, entry: object, sources: readonly string[]) => {
@@ -113,7 +113,7 @@ function sourceProblems({ data = [], dataFrom = [] }: SyncedSecret["spec"]): str
   for (const [index, entry] of data.entries()) {
     const at = `spec.data[${index}] (${entry.key})`;
     one(at, entry, ["parameter", "kms", "encryptionSDK"]);
-    if (keys.has(entry.key)) problems.push(`${at} has the key of an entry before it`);
+    if (keys.has(entry.key)) problems.push(`${at} repeats the key of an earlier entry`);
     keys.add(entry.key);
   }
   for (const [index, entry] of dataFrom.entries()) {
@@ -126,7 +126,7 @@ function sourceProblems({ data = [], dataFrom = [] }: SyncedSecret["spec"]): str
   return problems;
 }
 
-/** How messages call a SyncedSecret. */
+/** A SyncedSecret's name in messages. */
 export function nameOf({ metadata }: SyncedSecret): string {
   return `${metadata.namespace}/${metadata.name}`;
 }

@@ -3,10 +3,10 @@ import { Failure } from "../runtime/failure.ts";
 
 /** File descriptors of the standard streams. */
 const streams = { out: 1, error: 2 };
-/** Milliseconds between two tries while the reader of a pipe is behind. */
+/** Milliseconds between retries while the reader of a pipe is behind. */
 const retryMs = 10;
 
-/** What the errors of a write mean to the person. */
+/** Write errors in words for a person. */
 const causes: ReadonlyMap<string, string> = new Map([
   ["EPIPE", "its reader has closed it"],
   ["EBADF", "it is closed"],
@@ -17,10 +17,10 @@ const causes: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Writes a result to standard output, whole. Synchronous, so that a failure reaches the command and its exit code, and
- * not an event that nobody handles.
+ * Writes a whole result to standard output. Synchronous: a failure reaches the command and its exit code instead of an
+ * unhandled event.
  *
- * @throws Failure where standard output is closed or full
+ * @throws Failure if standard output is closed or full
  */
 export function print(content: string | Uint8Array): void {
   try {
@@ -31,17 +31,17 @@ export function print(content: string | Uint8Array): void {
   }
 }
 
-/** Why a stream cannot be written, as a clause. @param code of the system's error */
+/** Why a stream cannot be written: a clause. @param code the system's error code */
 export function causeOf(code = "unknown"): string {
   return causes.get(code) ?? `error ${code}`;
 }
 
-/** Writes a line for the person to standard error. Where standard error is closed or full, the line is dropped. */
+/** Writes a line to standard error. If standard error is closed or full, the line is dropped. */
 export function say(line: string): void {
   try {
     writeAll(streams.error, Buffer.from(`${line}\n`));
   } catch {
-    // The exit code tells what the line would have.
+    // The exit code still reports the failure.
   }
 }
 

@@ -1,7 +1,7 @@
 import { suffixesOf } from "../aws/queue-url.ts";
 import type { KeyUse, Needs } from "./policy-needs.ts";
 
-/** A statement of an IAM or key policy, in the order in which a person reads one. */
+/** A statement of an IAM or key policy, with its fields in reading order. */
 export interface Statement {
   Sid: string;
   Effect: "Allow";
@@ -19,14 +19,14 @@ export interface Document {
   Statement: Statement[];
 }
 
-/** What one key's policy has to say. */
+/** The statements for one key's policy. */
 export interface KeyStatements {
-  /** The key's ARN, or that of the alias that it is named by. */
+  /** The ARN of the key, or of its alias. */
   key: string;
   statements: Statement[];
 }
 
-/** Reads that are made of parameters by name: ten at once, and by itself what turns out to be missing. */
+/** The actions for reads by name: batches of ten, and single reads of names that turn out to be missing. */
 const reads = ["ssm:GetParameter", "ssm:GetParameters"];
 
 interface KeyStatement {
@@ -37,7 +37,7 @@ interface KeyStatement {
   condition?: Conditions;
 }
 
-/** The least IAM policy of an identity. Pure; equal needs make equal text. */
+/** The minimal IAM policy of an identity. Pure; equal needs give equal text. */
 export function documentOf(needs: Needs, withOptional: boolean): Document {
   const statements: Statement[] = [];
   const add = (Sid: string, Action: string | string[], resources: Iterable<string>, Condition?: Conditions) => {
@@ -75,9 +75,10 @@ export function documentOf(needs: Needs, withOptional: boolean): Document {
 }
 
 /**
- * What the policies of the keys have to say, sorted by key.
+ * The statements for the keys' policies, sorted by key.
  *
- * @param principal who an identity that is no role is; its account, whose own IAM policies then decide, when left out
+ * @param principal the principal of an identity that is not a role; default: its account, whose IAM policies then
+ *   decide
  */
 export function keyStatementsOf(all: Iterable<Needs>, withOptional: boolean, principal?: string): KeyStatements[] {
   const byKey = new Map<string, Statement[]>();
@@ -111,7 +112,7 @@ export function keyStatementsOf(all: Iterable<Needs>, withOptional: boolean, pri
   return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, statements]) => ({ key, statements }));
 }
 
-/** What an identity does with KMS keys, merged: what one statement allows, no other repeats. */
+/** An identity's uses of KMS keys, merged: no statement repeats what another allows. */
 function keyStatements(needs: Needs, withOptional: boolean): KeyStatement[] {
   const decrypt = "kms:Decrypt";
   const free = new Set(needs.blobs.filter(({ bound }) => bound.size === 0).map(({ key }) => key));
@@ -119,7 +120,7 @@ function keyStatements(needs: Needs, withOptional: boolean): KeyStatement[] {
   const statements: KeyStatement[] = [...named("DecryptBlobs", decrypt, free), ...boundStatements(bound)];
   for (const [region, keys] of [...needs.parameterKeys].sort()) {
     const others = [...keys].filter((key) => !free.has(key));
-    // What AWS publishes and passes through is no SecureString of a key of ours.
+    // Parameters that AWS publishes or passes through are no SecureStrings under our keys.
     const isOwn = (arn: string) => arn.split(":")[3] === region && !arn.includes(":parameter/aws/");
     const arns = uncovered([...needs.parameters].filter(isOwn));
     if (others.length === 0 || arns.length === 0) continue;
@@ -140,7 +141,7 @@ function keyStatements(needs: Needs, withOptional: boolean): KeyStatement[] {
   return [...statements, ...named("OptionalHealthOfKeys", "kms:DescribeKey", all)];
 }
 
-/** Statements of keys that are named by ARN, and of those by alias, one for each account and region. */
+/** Statements for keys named by ARN, and one for each account and region of the aliases. */
 function named(base: string, action: string, keys: ReadonlySet<string>): KeyStatement[] {
   const aliases = new Map<string, string[]>();
   const arns: string[] = [];
@@ -155,7 +156,7 @@ function named(base: string, action: string, keys: ReadonlySet<string>): KeyStat
   ];
 }
 
-/** One statement for each namespace's set of names: lists of several namespaces would allow every pair of both. */
+/** One statement per namespace's set of names: combined lists would allow every pair of both. */
 function boundStatements(uses: readonly KeyUse[]): KeyStatement[] {
   const scopes = new Map<string, { pairs: ReadonlyMap<string, string>; names: Map<string, Set<string>> }>();
   const nameKey = "keyferry.io/name";
@@ -190,12 +191,15 @@ function boundStatements(uses: readonly KeyUse[]): KeyStatement[] {
     });
 }
 
-/** IAM knows keys by ARN alone; an alias can be held against what the call names (KMS Developer Guide, kms:RequestAlias). */
+/**
+ * IAM identifies keys by ARN only; an alias is compared with the one in the call (KMS Developer Guide,
+ * kms:RequestAlias).
+ */
 function requestAlias(aliases: readonly string[]): Conditions {
   return { StringEquals: { "kms:RequestAlias": one(aliases.map((arn) => arn.slice(arn.indexOf(":alias/") + 1))) } };
 }
 
-/** Resources without those that another one, with a star at its end, covers; sorted. */
+/** The sorted resources, without those that another resource with a trailing star covers. */
 function uncovered(resources: Iterable<string>): string[] {
   const all = sorted(resources);
   const stars = all.filter((arn) => arn.endsWith("*"));

@@ -20,53 +20,53 @@ import { isPassedThrough, passThrough, type Reference } from "../parameters/refe
 import { Failure } from "../runtime/failure.ts";
 import type { Connected } from "./granting.ts";
 
-/** A use of a KMS key: `key` is its ARN, or that of an alias. */
+/** A use of a KMS key: `key` is the ARN of the key or of an alias. */
 export interface KeyUse {
   key: string;
-  /** What the encryption context must hold; nothing where no binding asks for anything. */
+  /** The required encryption context; empty without a binding. */
   bound: ReadonlyMap<string, string>;
 }
 
-/** All that one identity asks of AWS. */
+/** Everything that one identity requests from AWS. */
 export interface Needs {
-  /** A role's ARN, or words for an identity that begins a chain. */
+  /** A role's ARN, or a description of an identity that begins a chain. */
   identity: string;
-  /** The AWS account, where it is known. */
+  /** The AWS account, if known. */
   account: string | undefined;
   partition: string;
-  /** ARNs, sorted by nothing yet. */
+  /** ARNs, unsorted. */
   parameters: Set<string>;
   paths: Set<string>;
   secrets: Set<string>;
   queues: Set<string>;
-  /** Queues whose tags it may be able to read: of its own account. */
+  /** Queues of its own account, whose tags it may be able to read. */
   ownQueues: Set<string>;
   blobs: KeyUse[];
   /** Keys of SecureStrings, by region. */
   parameterKeys: Map<string, Set<string>>;
-  /** Roles that it assumes, each with the actions on it. */
+  /** The roles it assumes, each with the actions on it. */
   roles: Map<string, Set<string>>;
-  /** Whether a path asks for tags, or something is done when a parameter expires: DescribeParameters alone tells. */
+  /** Whether DescribeParameters is needed: for a path's tags, or for the expiry of parameters. */
   isTagged: boolean;
   isExpiryAsked: boolean;
 }
 
-/** What the manifests do not say. */
+/** Facts that the manifests do not contain. */
 export interface Told {
   /** ARNs of the keys that encrypt SecureStrings. */
   parameterKeys: readonly string[];
-  /** ARNs of the keys of blobs that name none. */
+  /** ARNs of the keys of blobs without a keyId. */
   blobKeys: readonly string[];
-  /** The AWS account of an identity that no role tells; undefined where nobody said. */
+  /** The AWS account of an identity without a role; undefined if not given. */
   account: string | undefined;
 }
 
-/** An identity that calls nobody: its spec is what is looked at. */
+/** An identity that makes no calls; only its spec is used. */
 export interface Nobody extends Identity {
   spec: IdentitySpec;
 }
 
-/** Makes an identity that only says who it would be. */
+/** Returns an identity that only carries its spec. */
 export function nobody(spec: IdentitySpec): Nobody {
   const refused = () => Promise.reject(new Error("nobody is called"));
   return {
@@ -85,7 +85,7 @@ export function nobody(spec: IdentitySpec): Nobody {
   };
 }
 
-/** Gathers what SyncedSecrets make the operator ask of AWS, by identity. Calls nobody. */
+/** Collects the operator's AWS requests for SyncedSecrets, by identity. Makes no calls. */
 export class PolicyNeeds {
   readonly byIdentity = new Map<string, Needs>();
   readonly #told: Told;
@@ -94,7 +94,7 @@ export class PolicyNeeds {
     this.#told = told;
   }
 
-  /** Adds what a SyncedSecret needs. @returns what is wrong with it, or cannot be told */
+  /** Adds a SyncedSecret's needs. @returns its problems, and needs that cannot be determined */
   add(resource: SyncedSecret, granted: Granted, connected: Connected): Failure[] {
     const owner = { namespace: resource.metadata.namespace!, name: resource.metadata.name! };
     const planned = plan(resource.spec, granted, owner);
@@ -182,7 +182,7 @@ export class PolicyNeeds {
       const place = { partition: partitionOf(region), region, account: granted.account };
       if (ref.kind === "alias") return [`arn:${place.partition}:kms:${region}:${granted.account}:${ref.name}`];
       if (ref.kind !== "id") return [here.keyId];
-      // An id that is not a multi-Region key's means no key in another region.
+      // The id of a single-Region key does not exist in another region.
       return region === home || ref.id.startsWith("mrk-") ? [keyArnText({ ...place, id: ref.id })] : [];
     });
   }
@@ -194,7 +194,7 @@ export class PolicyNeeds {
     const parsed = parseQueueUrl(url, { region, endpoint: sqsEndpoint(connection) });
     if (!("queue" in parsed)) return;
     const { receiver } = identities;
-    // Where namespaces have roles of their own, who receives may be the operator's own identity, of another account.
+    // With one role per namespace, the receiver may be the operator's own identity, in another account.
     const home = accountOf(receiver) ?? (identities.account === undefined ? account : this.#told.account);
     const needs = this.#of(receiver, home);
     const arn = `arn:${partitionOf(region)}:sqs:${region}:${parsed.queue.account}:${parsed.queue.name}`;
@@ -202,7 +202,7 @@ export class PolicyNeeds {
     if (home === undefined || home === parsed.queue.account) needs.ownQueues.add(arn);
   }
 
-  /** The needs of an identity; those who lead to it by a chain of roles need to assume these. */
+  /** The needs of an identity. Earlier identities of its role chain need permission to assume the next role. */
   #of(identity: Identity, account: string | undefined): Needs {
     const { spec } = identity as Nobody;
     const partition = partitionOf(spec.region);
@@ -215,7 +215,7 @@ export class PolicyNeeds {
     for (const { roleArn, sessionTags, sourceIdentity } of steps) {
       const actions = needs.roles.get(roleArn) ?? new Set(["sts:AssumeRole"]);
       if (sessionTags && Object.keys(sessionTags).length > 0) actions.add("sts:TagSession");
-      // Once it is set, each role that follows takes it over.
+      // A source identity, once set, applies to all following roles of the chain.
       hasSource ||= sourceIdentity !== undefined;
       if (hasSource) actions.add("sts:SetSourceIdentity");
       needs.roles.set(roleArn, actions);
@@ -239,7 +239,7 @@ export class PolicyNeeds {
   }
 }
 
-/** The ARN that IAM holds a read of a reference against. */
+/** The ARNs that IAM checks for a read of a reference. */
 function arnsOf(reference: Reference, account: string): string[] {
   const { region } = reference.identity;
   if (reference.kind === "path") return [parameterArn(reference.path, region, account)];
@@ -250,7 +250,7 @@ function arnsOf(reference: Reference, account: string): string[] {
 }
 
 function parameterArn(name: string, region: string, account: string): string {
-  // What AWS publishes belongs to no account.
+  // Parameters published by AWS belong to no account.
   const whose = /^\/aws\/service(\/|$)/.test(name) ? "" : account;
   return `arn:${partitionOf(region)}:ssm:${region}:${whose}:parameter${name}`;
 }
@@ -259,7 +259,7 @@ function membersOf(path: string): string {
   return path.endsWith("/") ? `${path}*` : `${path}/*`;
 }
 
-/** A secret's ARN ends in six characters that its name does not tell (Secrets Manager User Guide, "Secret"). */
+/** A secret's ARN ends in six characters that are not part of its name (Secrets Manager User Guide, "Secret"). */
 function secretArn(name: string, region: string, account: string): string {
   const secret = name.slice(name.indexOf(passThrough.slice(1)) + passThrough.length - 1);
   return `arn:${partitionOf(region)}:secretsmanager:${region}:${account}:secret:${secret}-??????`;

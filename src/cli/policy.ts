@@ -20,7 +20,9 @@ export interface PolicyFlags extends ManifestFlags {
   optional: boolean;
 }
 
-/** Characters of a policy that is embedded in a role, without white space, and of a managed one (IAM User Guide, quotas). */
+/**
+ * Maximum characters of a role's inline policy, without white space, and of a managed policy (IAM User Guide, quotas).
+ */
 const policyLength = { inline: 10_240, managed: 6_144 };
 
 /** Declares the flags of `keyferry policy`. */
@@ -28,21 +30,21 @@ export function addPolicyOptions(command: Command): void {
   const each = (value: string, before: string[] = []) => [...before, value];
   addManifestOptions(command)
     .description(
-      "Print the least IAM policy that manifests need, and what KMS keys' policies have to say. Calls nobody.",
+      "Print the minimal IAM policy for manifests, and the statements for the policies of KMS keys. Makes no calls.",
     )
     .option("--account <id>", "AWS account of connections that assume no role")
     .option("--region <region>", "AWS region of connections that are not given")
     .option("--cluster-name <name>", "the operator's --cluster-name; for connections with binding")
     .option("--parameter-key <arn>", "KMS key that encrypts SecureStrings; several times", each)
     .option("--blob-key <arn>", "KMS key of blobs that name none; several times", each)
-    .option("--principal <arn>", "who the operator's own identity is, in key policies; its account when left out")
-    .option("--no-optional", "leave out what only warnings need");
+    .option("--principal <arn>", "principal of the operator's own identity in key policies; its account when left out")
+    .option("--no-optional", "leave out permissions that only warnings need");
 }
 
 /**
- * Prints one policy for each identity, and the statements of each key's policy.
+ * Prints one policy per identity, and the statements for each key's policy.
  *
- * @returns the exit code: 1 where something of the manifests cannot be used or told
+ * @returns the exit code: 1 if a manifest cannot be used, or a need cannot be determined
  * @throws UsageError, Failure
  */
 export async function runPolicy(flags: PolicyFlags, files: readonly string[]): Promise<number> {
@@ -65,7 +67,7 @@ export async function runPolicy(flags: PolicyFlags, files: readonly string[]): P
   const problems = new Set(manifests.problems);
   await granting.each((...one) => needs.add(...one), problems);
   for (const problem of problems) say(`keyferry: ${problem}`);
-  // A policy that leaves something out would be taken for one that suffices.
+  // Do not print an incomplete policy: a reader would take it for sufficient.
   if (problems.size > 0) return 1;
   const all = [...needs.byIdentity.values()].sort((a, b) => (a.identity < b.identity ? -1 : 1));
   const identities = all.map((one) => ({ identity: one.identity, policy: documentOf(one, optional) }));

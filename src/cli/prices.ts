@@ -1,20 +1,20 @@
-/** A price of AWS's: so many dollars for so many of something. */
+/** A price of AWS: dollars per number of items. */
 export interface Price {
   dollars: number;
   per: number;
-  /** Of what. */
+  /** The charged item. */
   of: string;
-  /** Where AWS lists it. */
+  /** The AWS page with the price. */
   page: string;
 }
 
 const ssm = "https://aws.amazon.com/systems-manager/pricing/";
 const kms = "https://aws.amazon.com/kms/pricing/";
 
-/** The month that these list prices are of, as YYYY-MM. AWS changes them without notice: their pages hold. */
+/** The month of these list prices, as YYYY-MM. AWS changes prices without notice: its pages are authoritative. */
 export const pricesOf = "2026-11";
 
-/** List prices of us-east-1; what is free every month is not taken off. The one table of them. */
+/** List prices of us-east-1, without the monthly free tier. No other table of prices exists. */
 export const prices = {
   interactions: {
     dollars: 0.05,
@@ -42,10 +42,10 @@ export const prices = {
 
 export type PriceName = keyof typeof prices;
 
-/** Prices that a user pays in the place of the list's, in dollars for as many as the list says. */
+/** The user's own prices, which replace list prices. They refer to the same number of items. */
 export type OwnPrices = ReadonlyMap<PriceName, number>;
 
-/** Dollars of one. */
+/** Dollars per item. */
 export function priceOf(name: PriceName, own: OwnPrices = new Map()): number {
   const { dollars, per } = prices[name];
   return (own.get(name) ?? dollars) / per;

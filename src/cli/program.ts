@@ -12,14 +12,14 @@ import { oneLine, UsageError } from "./usage.ts";
 import { version } from "./version.ts";
 import { forCommand } from "./words.ts";
 
-/** Exit code of a command line that is not understood. */
+/** Exit code of an invalid command line. */
 const usageError = 2;
 
 /**
  * Runs the program.
  *
  * @param args the command line, without the interpreter and the script
- * @returns the exit code: 0 where all went well, 1 where it did not, 2 for a wrong flag or value
+ * @returns the exit code: 0 on success, 1 on failure, 2 for a wrong flag or value
  */
 export async function run(args: string[]): Promise<number> {
   const program = new Command("keyferry")
@@ -81,7 +81,7 @@ export async function run(args: string[]): Promise<number> {
   }
 }
 
-/** Runs a command that a person waits for: what it cannot do is one line on standard error. */
+/** Runs a one-shot command: a failure is one line on standard error. */
 async function perform(command: Command, work: () => Promise<number>): Promise<number> {
   try {
     return await work();
@@ -92,9 +92,9 @@ async function perform(command: Command, work: () => Promise<number>): Promise<n
   }
 }
 
-/** Where in the program something went wrong that nobody thought of. Its message may quote a value, its place does not. */
+/** The place of an unexpected error in the program. The error's message may quote a value; its place does not. */
 function placeOf(error: unknown): string {
   const { name, stack = "" } = error instanceof Error ? error : new Error();
   const frames = stack.split("\n").filter((line) => /^ {4}at /.test(line));
-  return [`the program itself failed (${name}); where is what a report of it needs:`, ...frames.slice(0, 8)].join("\n");
+  return [`internal error (${name}); include these lines in a bug report:`, ...frames.slice(0, 8)].join("\n");
 }

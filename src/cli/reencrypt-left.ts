@@ -1,28 +1,28 @@
 import { type Document, isMap, isPair, isScalar, type Node, type Pair, visit } from "yaml";
 import { behind } from "./yaml-source.ts";
 
-/** Something in a document that holds a ciphertext, or may hold one, and what it is. */
+/** A node in a document that holds or may hold a ciphertext, and its kind. */
 export interface Other {
   node: Node;
   what: string;
 }
 
-/** A manifest within a text, as `kubectl.kubernetes.io/last-applied-configuration` or a Kustomize patch holds one. */
+/** A manifest within a text, as in `kubectl.kubernetes.io/last-applied-configuration` or a Kustomize patch. */
 const embedded = /ciphertext["'\\]*\s*[:=]\s*(?:[>|][+-]?\s*)?["'\\]*[A-Za-z0-9+/]{16}/;
 
 /**
- * What KMS makes of a symmetric key begins with these bytes (01 02 02 or 03, 00 78), here in base64, and in base64 once
- * more. Long enough to be one: the shortest has 140 bytes.
+ * A ciphertext of KMS under a symmetric key begins with these bytes (01 02 02 or 03, 00 78), here in base64, and in
+ * base64 of base64. The minimum length is that of the shortest blob, 140 bytes.
  */
 const blob = /(?:AQICAH|AQIDAH|QVFJQ0FI|QVFJREFI)[A-Za-z0-9+/=]{60,}/g;
 
-/** Characters from which on a replaced ciphertext is looked for in the text: a shorter one may stand there by chance. */
+/** Minimum characters of a replaced ciphertext to search for in the text: a shorter one may occur by chance. */
 const tellingLength = 40;
 
 /**
- * Finds what holds a ciphertext and is no entry of a SyncedSecret. Pure.
+ * Finds ciphertexts outside of SyncedSecret entries. Pure.
  *
- * @param entries the nodes of the ciphertexts of entries
+ * @param entries the nodes of the entries' ciphertexts
  */
 export function otherCiphertexts(document: Document, entries: ReadonlySet<object>): Other[] {
   const found: Other[] = [];
@@ -46,7 +46,7 @@ function ofPair(document: Document, { key, value }: Pair, entries: ReadonlySet<o
   if (!isScalar(key)) return "this is a template ({{ }}): render it first (helm template)";
   const node = behind(document, value);
   if (!isScalar(node) || node.value === null || node.value === "" || entries.has(node)) return undefined;
-  if (key.value === "ciphertext") return "this ciphertext is no entry of a SyncedSecret: move it there";
+  if (key.value === "ciphertext") return "this ciphertext is not in an entry of a SyncedSecret: move it there";
   if (key.value === "path" && typeof node.value === "string" && /\/ciphertext$/.test(node.value)) {
     return "this patch sets a ciphertext: move it where the SyncedSecret is";
   }
@@ -54,11 +54,11 @@ function ofPair(document: Document, { key, value }: Pair, entries: ReadonlySet<o
 }
 
 /**
- * Finds blobs in a text that its entries do not account for: in comments, in other objects, in texts. Pure, and linear in
- * the text for each ciphertext that was replaced.
+ * Finds blobs in a text that belong to no entry: in comments, in other objects, in strings. Pure, and linear in the
+ * text for each replaced ciphertext.
  *
- * @param replaced ciphertexts that must not be there any more
- * @param known ciphertexts that the entries have now
+ * @param replaced ciphertexts that must not be left
+ * @param known the entries' current ciphertexts
  * @returns a line for each
  */
 export function ciphertextsLeft(text: string, replaced: readonly string[], known: readonly string[]): string[] {
@@ -69,13 +69,15 @@ export function ciphertextsLeft(text: string, replaced: readonly string[], known
   }
   const current = new Set(known);
   for (const { 0: found, index } of text.matchAll(blob)) {
-    // The data keys of a message are such blobs, and its base64 may show them.
+    // The data keys of a message are such blobs, and may be visible in its base64.
     if (!current.has(found) && !known.some((ciphertext) => ciphertext.includes(found))) places.add(index);
   }
-  return [...linesOf(text, places)].map((line) => `line ${line} holds a blob that is no entry of a SyncedSecret`);
+  return [...linesOf(text, places)].map(
+    (line) => `line ${line} holds a blob that is not in an entry of a SyncedSecret`,
+  );
 }
 
-/** The lines of places in a text, in order, each once. */
+/** The line numbers of places in a text, in order, without duplicates. */
 function linesOf(text: string, places: ReadonlySet<number>): Set<number> {
   const lines = new Set<number>();
   let [line, lineBreak] = [1, text.indexOf("\n")];

@@ -15,9 +15,9 @@ import {
   withEdits,
 } from "./yaml-source.ts";
 
-/** One entry of a SyncedSecret that has a ciphertext. */
+/** One entry of a SyncedSecret with a ciphertext. */
 export interface CipherEntry {
-  /** How messages call it: `shop/checkout data[2] (LICENSE)`. */
+  /** The entry's name in messages: `shop/checkout data[2] (LICENSE)`. */
   label: string;
   owner: Owner;
   kind: "blob" | "message";
@@ -25,30 +25,30 @@ export interface CipherEntry {
   keyId?: string;
   algorithm: Algorithm;
   context: ReadonlyMap<string, string>;
-  /** Whether the entry says that it is not bound. */
+  /** Whether the entry is marked as unbound. */
   isUnbound: boolean;
-  /** Where the ciphertext stands: one object for entries that share it by an anchor. */
+  /** The ciphertext's node: the same object for entries that share it by an anchor. */
   place: object;
-  /** Puts another ciphertext in the place of this one, under the key of an ARN; an entry that is bound says so no more. */
+  /** Replaces the ciphertext, and sets the key's ARN. A bound entry loses its unbound mark. */
   replace(ciphertext: string, keyId: string, isBound: boolean): void;
 }
 
-/** A text of YAML documents or JSON, of which nothing changes but what is replaced. */
+/** A text of YAML documents or JSON that stays unchanged except for replacements. */
 export interface Manifests {
   entries: CipherEntry[];
-  /** What holds a ciphertext and is no entry of a SyncedSecret, so that it cannot be moved; a line for each. */
+  /** Ciphertexts outside of SyncedSecret entries, which cannot be moved; a line for each. */
   others: string[];
-  /** The text as it is now; to the letter what was read, where nothing was replaced. */
+  /** The current text; identical to the input if nothing was replaced. */
   text(): string;
-  /** Reads the new text again. @returns what is not as it was to be, or still holds what was replaced; a line for each */
+  /** Parses the new text again. @returns a line for each unexpected change or leftover ciphertext */
   problems(): string[];
 }
 
 /**
  * Finds the ciphertexts of all SyncedSecrets in a text, also within Lists and other objects. Pure.
  *
- * @param namespace of those that name none
- * @returns a clause where the text is no YAML; the parser's own words may hold a value
+ * @param namespace default for objects without a namespace
+ * @returns a clause if the text is not YAML; the parser's own message may contain a value
  */
 export function readManifests(text: string, namespace: string): Manifests | { problem: string } {
   const source = parseSource(text);
@@ -107,7 +107,7 @@ export function readManifests(text: string, namespace: string): Manifests | { pr
   };
 }
 
-/** What an entry says, without where it stands. */
+/** An entry's content, without its location. */
 type Facts = Omit<CipherEntry, "place" | "replace">;
 
 function factsOf({ place: _, replace: __, ...facts }: CipherEntry): Facts {
@@ -123,7 +123,7 @@ function parsesAsJson(text: string): boolean {
   }
 }
 
-/** The SyncedSecrets in a document, wherever they stand, each once. */
+/** Yields each SyncedSecret in a document once, at any depth. */
 function* objectsIn(document: Document, at: unknown, seen: Set<object>): Generator<YAMLMap> {
   const node = behind(document, at);
   if (!node || seen.has(node)) return;
@@ -137,7 +137,7 @@ function* objectsIn(document: Document, at: unknown, seen: Set<object>): Generat
   }
 }
 
-/** What the entries of a document have in common. */
+/** What all entries of a document share. */
 interface Reading {
   document: Document;
   text: string;

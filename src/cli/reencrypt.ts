@@ -45,15 +45,15 @@ export function addReencryptOptions(command: Command): void {
 }
 
 /**
- * Moves blobs to another key, and prints the manifests or writes them. Nothing is written where one entry fails.
+ * Moves blobs to another key, and prints or writes the manifests. Nothing is written if one entry fails.
  *
- * @returns the exit code: 1 where an entry is of a kind that KMS cannot move, also after the others were moved
+ * @returns the exit code: 1 if KMS cannot move some kind of entry, even if the others were moved
  * @throws UsageError, Failure
  */
 export async function runReencrypt(flags: ReencryptFlags, files: readonly string[]): Promise<number> {
   checkFlags(flags, files);
   const read: Read[] = [];
-  // One after the other: `-` may be one of them.
+  // In sequence: one file may be `-`.
   for (const file of files.length === 0 ? ["-"] : files) read.push(await readOne(file, flags.namespace ?? ""));
   refuseOthers(read);
   const kms = new PersonsKms(flags);
@@ -85,7 +85,10 @@ export async function runReencrypt(flags: ReencryptFlags, files: readonly string
   return 1;
 }
 
-/** @throws Failure where a file has nothing to move, or something that cannot be moved: both before KMS is asked */
+/**
+ * @throws Failure if a file has nothing to move, or something that cannot be moved. Both are checked before any call to
+ *   KMS.
+ */
 function refuseOthers(read: readonly Read[]): void {
   const others = read.flatMap(({ file, manifests }) => manifests.others.map((other) => labelled(file, other)));
   for (const other of others) say(other);
@@ -96,7 +99,7 @@ function refuseOthers(read: readonly Read[]): void {
   throw refused(`nothing found in ${empty.join(", ")}: ${what}`);
 }
 
-/** @throws Failure where a text still holds what was moved, or is not what it was to be */
+/** @throws Failure if a text still holds a moved ciphertext, or differs from the expected result */
 function refuseLeft(read: readonly Read[]): void {
   const left = read.flatMap(({ file, manifests }) => manifests.problems().map((problem) => labelled(file, problem)));
   for (const problem of left) say(problem);
@@ -127,7 +130,7 @@ function checkFlags({ toKey, bind, clusterName, inPlace }: ReencryptFlags, files
   if (files.length > 1 && !inPlace) throw new UsageError("several files need --in-place");
 }
 
-/** A file, what was read of it, and what is in it. */
+/** A file, its text, and its manifests. */
 interface Read {
   file: string;
   before: TextFile;
@@ -143,7 +146,7 @@ async function readOne(file: string, namespace: string): Promise<Read> {
 
 const isUnderIt = "is under that key already";
 
-/** An entry of a kind that KMS cannot move. */
+/** Thrown for an entry of a kind that KMS cannot move. */
 class LeftAsItIs extends Error {}
 
 /** Whether a message has a data key under a KMS key, by the key's ARN. */
@@ -153,18 +156,18 @@ function hasKey(ciphertext: string, arn: string): boolean {
   return parsed !== undefined && "header" in parsed && parsed.header.keys.some(({ name }) => name === arn);
 }
 
-/** What an entry was replaced by. */
+/** An entry's replacement. */
 interface Moved {
   ciphertext: string;
   keyId: string;
   isBound: boolean;
 }
 
-/** Moves the entries of one file. Those that share a ciphertext by an anchor are moved by one call. */
+/** Moves the entries of one file. Entries that share a ciphertext by an anchor are moved by one call. */
 class Mover {
   readonly #flags: ReencryptFlags;
   readonly #kms: KmsEncryptPort;
-  /** By where the ciphertext stands. */
+  /** By the ciphertext's node. */
   readonly #seen = new Map<object, { entry: CipherEntry; moved?: Moved }>();
 
   constructor(flags: ReencryptFlags, kms: KmsEncryptPort) {
@@ -172,7 +175,7 @@ class Mover {
     this.#kms = kms;
   }
 
-  /** Moves one entry. @returns what became of it @throws Failure, LeftAsItIs */
+  /** Moves one entry. @returns the result in words @throws Failure, LeftAsItIs */
   async move(entry: CipherEntry): Promise<string> {
     const { toKey } = this.#flags;
     const twin = this.#seen.get(entry.place);
@@ -188,16 +191,16 @@ class Mover {
     if (entry.kind === "message") {
       if (hasKey(entry.ciphertext, toKey)) return isUnderIt;
       throw new LeftAsItIs(
-        "left as it is: a message's data keys are part of what is proved of it; make it anew with keyferry encrypt --encryption-sdk",
+        "left as it is: a message authenticates its data keys: encrypt the value again with keyferry encrypt --encryption-sdk",
       );
     }
     if (entry.algorithm !== "SYMMETRIC_DEFAULT") {
       if (entry.keyId === toKey) return isUnderIt;
-      const why = `${entry.algorithm} is for those who make blobs without AWS; make it anew with keyferry encrypt`;
+      const why = `${entry.algorithm} cannot be re-encrypted by KMS: encrypt the value again with keyferry encrypt`;
       throw new LeftAsItIs(`left as it is: ${why}`);
     }
     const pairs = pairsOf(entry, this.#flags);
-    // An alias that is the same may lead to another key by now.
+    // The same alias may point to another key by now.
     const isThere = entry.keyId === toKey && parseKeyRef(toKey)?.kind === "keyArn";
     if (isThere && pairs.size === 0 && !this.#flags.force) return isUnderIt;
     const { said, moved } = await reEncrypted(entry, pairs, this.#flags, this.#kms);
@@ -217,7 +220,7 @@ class Mover {
   }
 }
 
-/** Has KMS move a blob. @throws Failure */
+/** Re-encrypts a blob within KMS. @throws Failure */
 async function reEncrypted(
   { keyId, context, isUnbound, ciphertext: text }: CipherEntry,
   pairs: ReadonlyMap<string, string>,
@@ -238,14 +241,14 @@ async function reEncrypted(
     const from = { ...(keyId === undefined ? {} : { keyId }), context: source };
     return kms.reEncrypt({ ciphertext, from, to }).catch((error: unknown) => {
       if (!(error instanceof AwsFailure) || !/^IncorrectKey/.test(error.code)) throw error;
-      // An alias may have moved since the blob was made; KMS tells from the blob which key it was.
+      // An alias may have moved since the blob was made; KMS finds the key in the blob itself.
       if (keyId?.includes("alias/")) return kms.reEncrypt({ ciphertext, from: { context: source }, to });
       throw refused(`it was encrypted by another key than ${keyId}: correct keyId, or take it out`);
     });
   };
   let wasBound = pairs.size > 0 && !isUnbound;
   const made = await move(wasBound ? whole : context).catch((error: unknown) => {
-    // Where it cannot be told from the manifest whether it is bound yet, KMS is asked.
+    // If the manifest does not tell whether the blob is bound, try both.
     if (!isOfAnotherContext(error)) throw error;
     if (!wasBound) throw pairs.size > 0 ? error : withHint(error);
     wasBound = false;
@@ -265,9 +268,9 @@ function pairsOf({ owner }: CipherEntry, { bind, clusterName }: ReencryptFlags):
   return boundPairs(bind as "Namespace" | "Name", clusterName!, owner);
 }
 
-/** A blob that is bound has more in its context than its manifest shows. */
+/** A bound blob has more in its context than its manifest shows. */
 function withHint({ reason, next, message }: Failure): Failure {
-  return new Failure(reason, next, `${message}; where it is bound, give --bind and --cluster-name`);
+  return new Failure(reason, next, `${message}; if it is bound, give --bind and --cluster-name`);
 }
 
 function isOfAnotherContext(error: unknown): error is AwsFailure {

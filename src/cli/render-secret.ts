@@ -24,17 +24,20 @@ import { systemClock } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { Assembler } from "../values/assembler.ts";
 
-/** The Secret as it would be applied where there is none, or all that keeps it from being made. */
+/** The Secret as for a first apply, or everything that prevents it. */
 export type Rendered =
   | { ok: true; secret: SecretIntent; sizes: Map<string, number> }
   | { ok: false; problems: Failure[] };
 
-/** Whose turn every read takes: a person waits. */
+/** The lane of every read: a person waits. */
 const lane = "interactive";
-/** Milliseconds between polls that nobody stays for: a source that is never polled is never described either. */
+/**
+ * Milliseconds between polls that never happen. The interval must be finite, because a source without polls is not
+ * described either.
+ */
 const dayMs = 86_400_000;
 
-/** Makes Secrets by the operator's own parts, each SyncedSecret once, as if nothing were there yet. */
+/** Builds Secrets with the operator's own parts, once per SyncedSecret, as if none existed yet. */
 export class Rendering {
   readonly #metrics = new Metrics();
   readonly #quotas = new QuotaRegistry(systemClock);
@@ -52,7 +55,7 @@ export class Rendering {
     notify: () => {},
   });
 
-  /** Reads what a SyncedSecret asks for, and puts its Secret together. */
+  /** Reads a SyncedSecret's sources, and builds its Secret. */
   async secret(resource: SyncedSecret, granted: Granted): Promise<Rendered> {
     const target = targetOf(resource);
     const { namespace } = target;
@@ -95,7 +98,7 @@ export class Rendering {
       return failure ? [labelled(entry, failure)] : [];
     });
     const outages = { isDown: () => false };
-    // A person sees everything at once, and a blob that does not open is one thing more to mend.
+    // Report all problems at once, including blobs that do not open.
     const opened = await openBlobs(snapshot, { lanes: this.#lanes, audit: undefined, outages, metrics: this.#metrics });
     const lost = assessment.lost.length > 0 ? losses(assessment) : [];
     const problems = distinct([...assessment.problems, ...unread, ...lost, ...opened.problems]);
@@ -115,7 +118,7 @@ export class Rendering {
   }
 }
 
-/** Leaves out what carries the SyncedSecret's uid, which only a cluster gives. */
+/** Removes the metadata with the SyncedSecret's uid, which only a cluster assigns. */
 function withoutUid(secret: SecretIntent): SecretIntent {
   const { ownerReferences: _owners, ...metadata } = secret.metadata;
   const known = Object.entries(metadata.annotations ?? {}).filter(
@@ -124,7 +127,7 @@ function withoutUid(secret: SecretIntent): SecretIntent {
   return { ...secret, metadata: { ...metadata, annotations: Object.fromEntries(known) } };
 }
 
-/** A failed read is told by the read and by what is known of its source. */
+/** Removes duplicates: a failed read is reported by the read and again by the state of its source. */
 function distinct(problems: readonly Failure[]): Failure[] {
   return [...new Map(problems.map((problem) => [problem.message, problem])).values()];
 }

@@ -42,7 +42,7 @@ export function addRenderOptions(command: Command): void {
     .option("--allow-insecure-endpoints", "take plain-http and local endpoints, and AWS_ENDPOINT_URL: for emulators");
 }
 
-/** Declares how `render`, `policy` and `cost` are given manifests. */
+/** Declares the manifest flags of `render`, `policy` and `cost`. */
 export function addManifestOptions(command: Command): Command {
   const each = (value: string, before: string[] = []) => [...before, value];
   return command
@@ -52,9 +52,9 @@ export function addManifestOptions(command: Command): Command {
 }
 
 /**
- * Prints the Secrets that can be made, and says of the others what keeps them.
+ * Prints the Secrets that can be built, and the problems of the others.
  *
- * @returns the exit code: 1 where a manifest cannot be used, or its Secret cannot be made
+ * @returns the exit code: 1 if a manifest cannot be used, or its Secret cannot be built
  * @throws UsageError, Failure
  */
 export async function runRender(flags: RenderFlags, files: readonly string[]): Promise<number> {
@@ -76,7 +76,8 @@ export async function runRender(flags: RenderFlags, files: readonly string[]): P
   const granting = new Granting({
     manifests,
     clusterName,
-    // Whoever runs this stands in for the operator and for static keys; the roles after that are the connection's.
+    // The user's credentials replace the operator's identity and static keys; the roles after that are the
+    // connection's.
     identities: { get: (spec) => identities.get({ ...spec, credentials: { kind: "default" } }) },
     account: async (_, of) => (await of.of("").caller()).account,
     region: async () => region ?? (await environmentsRegion()),
@@ -118,7 +119,7 @@ export async function runRender(flags: RenderFlags, files: readonly string[]): P
   return problems.length > 0 ? 1 : 0;
 }
 
-/** A Secret whose values are told by their sizes alone. */
+/** A Secret that shows only the sizes of its values. */
 function masked(secret: SecretIntent, sizes: ReadonlyMap<string, number>): SecretIntent {
   const data = [...sizes].map(([key, size]) => [key, `<masked, ${size} ${size === 1 ? "byte" : "bytes"}>`]);
   return { ...secret, data: Object.fromEntries(data) };

@@ -5,17 +5,17 @@ import { dirname, join } from "node:path";
 import { Failure } from "../runtime/failure.ts";
 import { whyUnreadable } from "./input.ts";
 
-/** What a file is to hold. */
+/** A file and its new content. */
 export interface Replacement {
   file: string;
   content: string | Uint8Array;
 }
 
 /**
- * Puts texts in the place of files that exist, all or none: each is written beside its file first, and only then they
- * take the files' names. A file's owner and mode stay, and a link goes on leading to its file.
+ * Replaces the content of existing files, all or none: each is first written to a temporary file beside it, then all
+ * are renamed. Owner and mode stay, and a symbolic link keeps its target.
  *
- * @throws Failure where one cannot be written; none is changed then
+ * @throws Failure if one cannot be written; none is changed then
  */
 export async function replaceFiles(replacements: readonly Replacement[]): Promise<void> {
   const ready: { file: string; from: string; to: string }[] = [];
@@ -43,13 +43,13 @@ export async function replaceFiles(replacements: readonly Replacement[]): Promis
   }
 }
 
-/** Writes a file that is not there yet, so that it is whole also after the machine fails. */
+/** Writes a new file and syncs it, so that it is complete even after a machine failure. */
 async function writeNew(file: string, content: string | Uint8Array, like: Stats): Promise<void> {
   const handle = await open(file, "wx", 0o600);
   try {
     await handle.writeFile(content);
     await keepOwner(handle, like);
-    // What open was given is cut by the umask, and a change of owner takes the set-user-ID bit away.
+    // The umask reduces the mode passed to open, and a change of owner clears the set-user-ID bit.
     await handle.chmod(like.mode & 0o7777);
     await handle.sync();
   } finally {
@@ -57,7 +57,7 @@ async function writeNew(file: string, content: string | Uint8Array, like: Stats)
   }
 }
 
-/** Only root can give a file away; another user keeps the group where they belong to it, and is the new owner. */
+/** Only root can change a file's owner; another user keeps the group if they belong to it, and becomes the owner. */
 async function keepOwner(handle: FileHandle, { uid, gid }: Stats): Promise<void> {
   const own = await handle.stat();
   if (own.uid === uid && own.gid === gid) return;

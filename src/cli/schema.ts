@@ -1,6 +1,6 @@
 import { schemas } from "../api/schemas.ts";
 
-/** The part of a schema that is checked. */
+/** The checked part of a schema. */
 interface Schema {
   type: string;
   enum?: string[];
@@ -16,19 +16,19 @@ interface Schema {
   maxProperties?: number;
 }
 
-/** The kinds that are read. */
+/** The supported kinds. */
 export type KindName = keyof typeof schemas;
 
 const parsed = new Map<KindName, Schema>();
 
-/** Whether a text names a kind that is read. */
+/** Whether a text is a supported kind. */
 export function isKind(kind: unknown): kind is KindName {
   return typeof kind === "string" && Object.hasOwn(schemas, kind);
 }
 
 /**
- * Says where a spec is not what the API server takes, as far as its schema tells: types, fields, lengths, choices. Its
- * rules in CEL are not run. Fields are named; what stands in them is never repeated.
+ * Reports where a spec violates its schema: types, fields, lengths, enums. CEL rules are not evaluated. Messages name
+ * fields, and never repeat their values.
  */
 export function schemaProblems(kind: KindName, spec: unknown): string[] {
   let schema = parsed.get(kind);
@@ -41,7 +41,7 @@ export function schemaProblems(kind: KindName, spec: unknown): string[] {
   return problems;
 }
 
-/** Characters of a field's name that are repeated, at most. */
+/** Maximum characters of a field's name in a message. */
 const nameLength = 100;
 
 function check(schema: Schema, value: unknown, at: string, problems: string[]): void {
@@ -75,8 +75,8 @@ function checkObject(schema: Schema, value: Record<string, unknown>, at: string,
     const own = Object.hasOwn(properties, name) ? properties[name] : additionalProperties;
     const where = `${at}.${name.slice(0, nameLength)}`;
     if (own) check(own, field, where, problems);
-    // A selector's terms are Kubernetes' own, and the schema may not list them.
-    else if (schema.properties) problems.push(`${where} is no field: its name is wrong, or it belongs elsewhere`);
+    // A selector's terms are defined by Kubernetes, and the schema may not list them.
+    else if (schema.properties) problems.push(`${where} is an unknown field: correct its name or its place`);
   }
 }
 

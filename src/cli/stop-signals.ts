@@ -1,7 +1,7 @@
-/** What asks the operator to stop: a kubelet, or a person's Ctrl-C. */
+/** The signals that stop the operator: from the kubelet, or from Ctrl-C. */
 export const stopSignals = ["SIGTERM", "SIGINT"] as const;
 
-/** Ends the process while it has not begun to work. */
+/** Ends the process before its work has begun. */
 export function endAtOnce(): void {
   process.exit(0);
 }

@@ -1,4 +1,4 @@
-/** How a file encodes its text, and whether it begins with a byte order mark. */
+/** The encoding of a file's text, and whether it begins with a byte order mark. */
 export interface Encoding {
   name: "utf-8" | "utf-16le" | "utf-16be";
   hasMark: boolean;
@@ -11,9 +11,9 @@ const marks: readonly { name: Encoding["name"]; bytes: readonly number[] }[] = [
 ];
 
 /**
- * Reads a text in UTF-8 or UTF-16, as YAML 1.2.2 (section 5.2) and Windows editors write it. Pure.
+ * Decodes UTF-8 or UTF-16, as YAML 1.2.2 (section 5.2) and Windows editors write it. Pure.
  *
- * @returns the text without its byte order mark; undefined where it could not be written back byte for byte
+ * @returns the text without its byte order mark; undefined if it could not be written back byte for byte
  */
 export function decodeText(bytes: Uint8Array): { text: string; encoding: Encoding } | undefined {
   const mark = marks.find((one) => one.bytes.every((byte, index) => bytes[index] === byte));
@@ -24,11 +24,11 @@ export function decodeText(bytes: Uint8Array): { text: string; encoding: Encodin
   } catch {
     return undefined;
   }
-  // UTF-32 and binary files: no manifest has a NUL.
+  // UTF-32 or a binary file: no manifest contains a NUL.
   return text.includes("\0") ? undefined : { text, encoding };
 }
 
-/** Writes a text as `decodeText` has read it. */
+/** Encodes a text in the encoding that `decodeText` found. */
 export function encodeText(text: string, { name, hasMark }: Encoding): Uint8Array {
   const marked = hasMark ? `\uFEFF${text}` : text;
   if (name === "utf-8") return Buffer.from(marked, "utf8");
@@ -36,7 +36,7 @@ export function encodeText(text: string, { name, hasMark }: Encoding): Uint8Arra
   return name === "utf-16be" ? bytes.swap16() : bytes;
 }
 
-/** A manifest begins with an ASCII character, so that UTF-16 without a mark has a NUL beside it. */
+/** A manifest begins with an ASCII character, so UTF-16 without a mark has a NUL beside it. */
 function unmarked([first, second]: Uint8Array): Encoding["name"] {
   if (second === 0 && first !== 0) return "utf-16le";
   return first === 0 && second !== undefined && second !== 0 ? "utf-16be" : "utf-8";

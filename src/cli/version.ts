@@ -1,4 +1,4 @@
 import metadata from "../../package.json" with { type: "json" };
 
-/** The version of this build, as package.json has it. */
+/** The version of this build, from package.json. */
 export const version: string = metadata.version;

@@ -15,7 +15,7 @@ import {
   type YAMLMap,
 } from "yaml";
 
-/** A text of YAML documents or JSON, with the place of every node in it. */
+/** A text of YAML documents or JSON, with the position of every node. */
 export interface YamlSource {
   documents: readonly Document.Parsed[];
   /** The line of a node, from 1. */
@@ -23,9 +23,9 @@ export interface YamlSource {
 }
 
 /**
- * Reads a text as kubectl does: with aliases and merge keys. Pure.
+ * Parses a text as kubectl does: with aliases and merge keys. Pure.
  *
- * @returns a clause where the text is no YAML, or a template; the parser's own words may hold a value
+ * @returns a clause if the text is not YAML, or is a template; the parser's own message may contain a value
  */
 export function parseSource(text: string): YamlSource | { problem: string } {
   const lines = new LineCounter();
@@ -34,11 +34,11 @@ export function parseSource(text: string): YamlSource | { problem: string } {
   const documents = [...composer.compose(tokens)] as Document.Parsed[];
   for (const document of documents) {
     const at = document.errors[0]?.pos[0];
-    if (at !== undefined) return { problem: `is no YAML: line ${lines.linePos(at).line}${templateHint(text)}` };
+    if (at !== undefined) return { problem: `is not valid YAML: line ${lines.linePos(at).line}${templateHint(text)}` };
     try {
       document.toJS();
     } catch {
-      return { problem: "is no YAML: it has too many aliases, or merges what is no map" };
+      return { problem: "is not valid YAML: it has too many aliases, or merges what is no map" };
     }
   }
   return { documents, lineOf: (node) => lines.linePos(node.range?.[0] ?? 0).line };
@@ -48,15 +48,15 @@ function templateHint(text: string): string {
   return text.includes("{{") ? "; where it is a template ({{ }}), render it first (helm template)" : "";
 }
 
-/** A field of a map, and where it stands: in the map itself, or in one that is merged into it. */
+/** A field of a map, and its location: the map itself, or a map merged into it. */
 export interface Field {
   map: YAMLMap;
   pair: Pair;
-  /** The value, behind its alias where it is one. */
+  /** The value, with its alias resolved. */
   node: Node | undefined;
 }
 
-/** Finds a field as YAML 1.1 merges it: the map's own first, then the first map merged in that has it. */
+/** Finds a field by the merge rules of YAML 1.1: the map's own first, then the first merged map that has it. */
 export function fieldOf(document: Document, map: YAMLMap, name: string): Field | undefined {
   const own = map.items.find(({ key }) => isScalar(key) && key.value === name);
   if (own) return { map, pair: own, node: behind(document, own.value) };
@@ -72,13 +72,13 @@ export function fieldOf(document: Document, map: YAMLMap, name: string): Field |
   return undefined;
 }
 
-/** A field's value where it is a text. */
+/** A field's value if it is a text. */
 export function textOf(document: Document, map: YAMLMap, name: string): string | undefined {
   const node = fieldOf(document, map, name)?.node;
   return isScalar(node) && typeof node.value === "string" ? node.value : undefined;
 }
 
-/** A node, or what its alias stands for. */
+/** A node, or the target of its alias. */
 export function behind(document: Document, node: unknown): Node | undefined {
   if (isAlias(node)) return node.resolve(document);
   return isScalar(node) || isCollection(node) ? node : undefined;
@@ -89,26 +89,26 @@ function isMergeKey(key: unknown): boolean {
   return key.value === "<<" || (typeof key.value === "symbol" && key.value.description === "<<");
 }
 
-/** A part of a text, by its offsets, and what takes its place. */
+/** A range of a text, by offsets, and its replacement. */
 export interface Edit {
   start: number;
   end: number;
   text: string;
 }
 
-/** Gives a scalar another text, in the quotes that it has. The node changes too. */
+/** Replaces a scalar's text and keeps its quotes. Also changes the node. */
 export function replaceScalar(source: string, node: Scalar, text: string): Edit {
   const [start, end] = node.range!;
   const before = source.slice(start, end);
   const type = node.srcToken?.type;
   const quote = type === "double-quoted-scalar" ? '"' : type === "single-quoted-scalar" ? "'" : "";
-  // A block scalar takes its last line break along.
+  // A block scalar includes its last line break.
   const lineBreak = type === "block-scalar" ? (/\r?\n$/.exec(before)?.[0] ?? "") : "";
   node.value = text;
   return { start, end, text: `${quote}${text}${quote}${lineBreak}` };
 }
 
-/** Takes a field out of the map that it stands in; no edit where it is out already. The map changes too. */
+/** Removes a field from its map; no edit if it is already removed. Also changes the map. */
 export function removeField({ map, pair }: Field): Edit[] {
   const at = map.items.indexOf(pair);
   const items = (map.srcToken as { items?: CST.CollectionItem[] } | undefined)?.items;
@@ -117,13 +117,13 @@ export function removeField({ map, pair }: Field): Edit[] {
   if (!items || !item || !key) return [];
   map.items.splice(at, 1);
   const next = items[at + 1]?.key;
-  // What stands before the first one, its indentation above all, is the next one's then.
+  // The text before the first field, above all its indentation, then belongs to the next one.
   if (at === 0 && next) return [{ start: key.offset, end: next.offset, text: "" }];
   const start = item.start[0]?.offset ?? key.offset;
   return [{ start, end: start + CST.stringify(item as CST.Token).length, text: "" }];
 }
 
-/** A text with edits made; of several at one place one is made. */
+/** Applies edits to a text; of several edits at one place, one is applied. */
 export function withEdits(text: string, edits: readonly Edit[]): string {
   let result = text;
   const byStart = new Map(edits.map((edit) => [edit.start, edit]));

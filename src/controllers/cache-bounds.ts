@@ -2,7 +2,7 @@ import type { SyncedSecret } from "../api/types.ts";
 import type { CacheBound } from "../kube/cache-bound.ts";
 import type { KubeObject } from "../kube/resource.ts";
 
-/** Room for some ten thousand Secrets a namespace. */
+/** Room for about 10,000 Secrets in each namespace. */
 export const secretBound: CacheBound<KubeObject> = {
   bytesPerNamespace: 16 * 2 ** 20,
   cut: ({ metadata: { name, namespace, uid, resourceVersion } }) => ({
@@ -15,7 +15,7 @@ export const secretBound: CacheBound<KubeObject> = {
   }),
 };
 
-/** Room for some ten thousand SyncedSecrets of parameters a namespace, or for sixteen of a megabyte of ciphertext. */
+/** Room for about 10,000 SyncedSecrets with parameters in each namespace, or 16 with a megabyte of ciphertext each. */
 export const syncedSecretBound: CacheBound<SyncedSecret & KubeObject> = {
   bytesPerNamespace: 16 * 2 ** 20,
   cut: (object) => {

@@ -1,6 +1,6 @@
 import type { Condition } from "../api/conditions.ts";
 
-/** A condition as a controller asks for it; the transition time follows from what was there before. */
+/** A condition without its transition time, which follows from the previous status. */
 export interface Asked {
   type: string;
   status: "True" | "False" | "Unknown";
@@ -8,11 +8,11 @@ export interface Asked {
   message: string;
 }
 
-/** Characters in a condition's message, at most: the API server refuses more than 32,768. */
+/** Maximum characters in a condition's message. The API server rejects more than 32,768. */
 const messageAtMost = 32_000;
 
 /**
- * The conditions that follow: `lastTransitionTime` moves only where the status does, as the API conventions ask
+ * Returns the new conditions. `lastTransitionTime` changes only when the status does, as the API conventions require
  * (kubernetes/community, api-conventions.md, "Typical status properties").
  *
  * @param now milliseconds since the epoch
@@ -37,12 +37,12 @@ export function conditionsAfter(
   });
 }
 
-/** An instant as Kubernetes writes it, to the second. */
+/** An instant in the format of Kubernetes, to the second. */
 export function secondsOf(ms: number): string {
   return new Date(ms).toISOString().replace(/\.[0-9]{3}Z$/, "Z");
 }
 
-/** Whether two pieces of plain data are equal, whatever the order of their keys; what is undefined counts as absent. */
+/** Reports whether two pieces of plain data are equal. The order of keys is ignored; undefined equals absent. */
 export function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (a === null || b === null || typeof a !== "object" || typeof b !== "object") return false;

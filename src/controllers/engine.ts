@@ -35,27 +35,29 @@ import { VerifiedRevisions } from "./syncedsecret/verified-revisions.ts";
 import { SecretWriter } from "./syncedsecret/write.ts";
 
 export interface Settings {
-  /** Namespaces to work in; empty for all, which takes a ClusterRole. */
+  /** Namespaces to work in; empty for all, which requires a ClusterRole. */
   namespaces: readonly string[];
-  /** The AWSConnection that plays the default's part where cluster connections cannot be seen. */
+  /**
+   * The AWSConnection that replaces the default ClusterAWSConnection if the operator cannot see cluster connections.
+   */
   defaultConnection?: { namespace: string; name: string };
-  /** Everything is looked at and reported, and no Secret is written. */
+  /** If true, everything is checked and reported, and no Secret is written. */
   readOnly: boolean;
-  /** Namespaces that are left alone, whatever their SyncedSecrets say. */
+  /** Namespaces in which no Secret is written, whatever their SyncedSecrets request. */
   protectedNamespaces: ReadonlySet<string>;
   /** Domains of labels and annotations that targets may have although other programs act on them. */
   allowedTargetMetadata: readonly string[];
-  /** Milliseconds between the two looks that make a parameter gone. */
+  /** Milliseconds between the two looks that confirm a deletion. */
   missingGraceMs: number;
-  /** Whether each SyncedSecret has series of its own. */
+  /** Whether each SyncedSecret has its own time series. */
   perObjectMetrics: boolean;
-  /** What this cluster is called on a queue's tag and in bound ciphertexts; empty where it has no name. */
+  /** The cluster's name in queue tags and bound ciphertexts; empty if not set. */
   clusterName: string;
-  /** Name of this process in events. */
+  /** This process's name in Events. */
   instance: string;
 }
 
-/** What the engine works with: both outside worlds, clock and randomness. */
+/** The engine's dependencies: Kubernetes, AWS, clock and randomness. */
 export interface Worlds {
   client: KubeClient;
   identities: Identities;
@@ -64,13 +66,13 @@ export interface Worlds {
   random: Random;
   log: Log;
   settings: Settings;
-  /** Told of every decryption; nobody is where left out. */
+  /** Records every decryption. Default: none. */
   audit?: Audit;
-  /** Formats of revisions; those of this release where left out. */
+  /** Formats of revisions. Default: the formats of this release. */
   revisions?: Revisions;
 }
 
-/** What is known of the cluster; whoever fills these tells the engine of each change. */
+/** The watch caches. The caller passes each change to the engine. */
 export interface Views {
   syncedSecrets: View<SyncedSecret & KubeObject>;
   /** Metadata of the Secrets that carry our label. */
@@ -81,10 +83,10 @@ export interface Views {
   namespaces: View<KubeObject>;
 }
 
-/** What a service that is down is asked for: nothing has to be there, since a refusal is an answer too. */
+/** The probe targets need not exist: NotFound or AccessDenied also proves that the service answers. */
 const probed = { ssm: "/keyferry/probe", kms: "alias/keyferry-probe" };
 
-/** Queues, controllers and the observer, put together; nothing in it starts by itself. */
+/** Wires queues, controllers and the observer. Nothing starts by itself. */
 export class Engine {
   readonly queues: { syncedSecrets: WorkQueue; connections: WorkQueue };
   readonly quotas: QuotaRegistry;
@@ -125,7 +127,7 @@ export class Engine {
           if (service === "ssm") await identity.ssm.getParameters([probed.ssm], { decrypt: false });
           else await identity.kms.describeKey(probed.kms);
         };
-        // Before all else: behind the calls that wait for a service which does not answer, it would be sent minutes later.
+        // Highest priority: a probe queued behind calls to a service that does not answer would be sent minutes later.
         const isWanted = () => this.outages.isWatched(identity.key);
         return lanes.run(identity, "event", look, { service, isWanted });
       },
@@ -271,10 +273,10 @@ export class Engine {
   }
 
   /**
-   * Begins no call to AWS and no write any more: what waits is rejected, what is under way may end. What fails from here
-   * on is reported nowhere, since the next process will see for itself.
+   * Starts no further call to AWS and no further write. Waiting calls are rejected; calls in flight may finish. Later
+   * errors are not reported, because the next process detects them again.
    *
-   * @param writesMs milliseconds that writes under way have to end
+   * @param writesMs milliseconds that writes in flight have to finish
    */
   stop(writesMs: number): void {
     const { client, identities } = this.#worlds;
@@ -289,22 +291,22 @@ export class Engine {
     this.assembler.stop();
   }
 
-  /** Takes a change of a Secret's metadata. */
+  /** Handles a change of a Secret's metadata. */
   secretChanged(change: Change<KubeObject>): void {
     const { namespace, name } = (change.after ?? change.before)!.metadata;
-    // Credentials may be a SyncedSecret's target, and then it is our own write that changes them.
+    // Credentials may be the target of a SyncedSecret, so our own writes count as changes too.
     this.connections.secretChanged(namespace!, name!);
     if (this.#view.changed(change)) this.syncedSecrets.secretChanged(change);
     else if (!change.after) this.syncedSecrets.secretRemoved(change.key);
   }
 
-  /** Takes a change of a namespace's metadata: only its labels matter. */
+  /** Handles a change of a namespace's metadata. Only its labels matter. */
   namespaceChanged({ key, before, after }: Change<KubeObject>): void {
     this.syncedSecrets.namespaceChanged(key, before?.metadata.labels, after?.metadata.labels);
   }
 }
 
-/** The connection under a key as `connectionKey` makes them. */
+/** The connection under a key of `connectionKey`. */
 function connectionIn(views: Views, key: string): (AnyConnection & KubeObject) | undefined {
   const [kind, namespace, name] = key.split("/") as [string, string, string];
   return kind === "AWSConnection" ? views.connections.get(`${namespace}/${name}`) : views.clusterConnections.get(name);

@@ -1,8 +1,7 @@
 import { type OneOrMany, withOne, withoutOne } from "../runtime/one-or-many.ts";
 
 /**
- * Moves `key` in an index from what is under `was` to what is under `is`; undefined stands for nowhere. Where nothing
- * is left, the index forgets the place.
+ * Moves `key` in an index from the entry `was` to the entry `is`; undefined means no entry. Empty entries are removed.
  */
 export function reindex(
   index: Map<string, OneOrMany<string>>,

@@ -3,7 +3,7 @@ import type { ObjectMeta } from "../kube/resource.ts";
 import { each, type OneOrMany } from "../runtime/one-or-many.ts";
 import { reindex } from "./index-of.ts";
 
-/** The field managers under which SyncedSecrets merged into a Secret: `keyferry-<uid>`. */
+/** The field managers with which SyncedSecrets merged into a Secret: `keyferry-<uid>`. */
 export function mergeManagers(metadata: ObjectMeta): { manager: string; uid: string }[] {
   const prefix = `${fieldManager}-`;
   const found: { manager: string; uid: string }[] = [];
@@ -14,12 +14,12 @@ export function mergeManagers(metadata: ObjectMeta): { manager: string; uid: str
   return found;
 }
 
-/** The Secrets that SyncedSecrets have merged into, by the uid that their field managers carry. */
+/** The Secrets that SyncedSecrets have merged into, by the uid in the field manager's name. */
 export class MergeIndex {
   readonly #byUid = new Map<string, OneOrMany<string>>();
   readonly #uids = new Map<string, readonly string[]>();
 
-  /** Takes a Secret as it is now, by its key; undefined where it is no more. */
+  /** Updates the entry of a Secret; undefined for a deleted Secret. */
   set(key: string, metadata: ObjectMeta | undefined): void {
     const before = this.#uids.get(key) ?? [];
     const after = metadata ? mergeManagers(metadata).map(({ uid }) => uid) : [];

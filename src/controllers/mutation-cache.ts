@@ -2,26 +2,26 @@ import type { Clock } from "../runtime/clock.ts";
 
 interface Note<T> {
   value: T | undefined;
-  /** The version that the write made; undefined for a deletion. */
+  /** The version that the write created; undefined for a deletion. */
   version: string | undefined;
-  /** The version that it was made upon, undefined where there was nothing. */
+  /** The version before the write; undefined if there was no object. */
   base: string | undefined;
-  /** Whether the cache had come as far as `base`: the next change it shows is then this write, or a later one. */
+  /** Whether the cache had reached `base`: its next change is then this write, or a later one. */
   caughtUp: boolean;
-  /** Monotonic milliseconds until which the note counts: a watch that lags longer is believed again. */
+  /** Monotonic milliseconds until which the note is valid. After that the watch is trusted again. */
   until: number;
 }
 
 const noteCountsMs = 30_000;
 
 /**
- * What this process has just written and the watch's cache has yet to show, so that the next decision rests on it.
- * Resource versions are opaque: they are only ever compared for equality.
+ * The writes of this process that the watch has not shown yet, for the next decision. Resource versions are opaque:
+ * they are compared for equality only.
  */
 export class MutationCache<T> {
   readonly #clock: Clock;
   readonly #notes = new Map<string, Note<T>>();
-  /** What the cache showed when a write began, and since: the write's event may come before its answer. */
+  /** The versions that the cache has shown since a write began: the event of a write may arrive before its response. */
   readonly #underWay = new Map<string, (string | undefined)[]>();
 
   constructor(clock: Clock) {
@@ -29,32 +29,32 @@ export class MutationCache<T> {
   }
 
   /**
-   * To be called before a write.
+   * Must be called before a write.
    *
-   * @param cached the version that the cache shows at this moment
+   * @param cached the version in the cache now
    */
   begin(key: string, cached: string | undefined): void {
     this.#underWay.set(key, [cached]);
   }
 
   /**
-   * Notes a write that has been answered.
+   * Notes a completed write.
    *
-   * @param value what it made; undefined for a deletion
-   * @param version the version that it made; undefined for a deletion
-   * @param base the version that it was made upon, undefined where there was nothing
-   * @returns false where the cache may show something newer already, and nothing is noted
+   * @param value the new value; undefined for a deletion
+   * @param version the new version; undefined for a deletion
+   * @param base the version before the write; undefined if there was no object
+   * @returns false if the cache may already show something newer; nothing is noted then
    */
   note(key: string, value: T | undefined, version: string | undefined, base: string | undefined): boolean {
     const shown = this.#underWay.get(key) ?? [];
     this.#underWay.delete(key);
     this.#notes.delete(key);
-    // Nothing lies between a write and its base: what was shown after either is the write, or newer.
+    // Nothing lies between a write and its base: anything shown after either is the write, or newer.
     const at = shown.lastIndexOf(base);
     if (shown.includes(version) || (at >= 0 && at < shown.length - 1)) return true;
     if (at < 0 && shown.length > 1) return false;
     const now = this.#clock.monotonic();
-    // What was made and deleted between two lists is never shown. Insertion order is the order of `until`.
+    // An object created and deleted between two lists is never shown. Insertion order is the order of `until`.
     for (const [old, note] of this.#notes) {
       if (note.until > now) break;
       this.#notes.delete(old);
@@ -64,24 +64,24 @@ export class MutationCache<T> {
     return true;
   }
 
-  /** What was written under a key, if the cache has yet to show it. */
+  /** The last write under a key, if the watch has not shown it yet. */
   get(key: string): { value: T | undefined } | undefined {
     const note = this.#notes.get(key);
     return note && note.until > this.#clock.monotonic() ? note : undefined;
   }
 
-  /** Forgets a note: a write was refused, so the note is no better than the cache. */
+  /** Removes a note after a rejected write: the note is as outdated as the cache. */
   invalidate(key: string): void {
     this.#underWay.delete(key);
     this.#notes.delete(key);
   }
 
   /**
-   * Takes a change that the watch shows.
+   * Classifies a change from the watch.
    *
-   * @param version of the object after it; undefined for a deletion
-   * @returns what it is: our own write coming back, what came before that, or news; `unsure` where the watch has
-   *   skipped so much that it may be either of the last two, and then nothing is noted any more
+   * @param version of the object after the change; undefined for a deletion
+   * @returns `ours` for our own write, `older` for a change before it, `news` for a later change, or `unsure` if the
+   *   watch skipped versions and the change may be either; the note is then removed
    */
   take(key: string, version: string | undefined): "ours" | "older" | "news" | "unsure" {
     this.#underWay.get(key)?.push(version);

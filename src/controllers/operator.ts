@@ -24,12 +24,12 @@ import { collectLeftovers } from "./syncedsecret/startup-collection.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "./trim.ts";
 
 /**
- * Milliseconds that a stop gives to what is under way: to writes, to calls to AWS, to what is left to do when these have
- * been cut off, and to Events. With the audit's own time it stays below the five seconds that a stop may take.
+ * Milliseconds that a stop allows for work in flight: writes, calls to AWS, work left after these are cancelled, and
+ * Events. Together with the audit's time the sum is below the five seconds that a stop may take.
  */
 const endsWithinMs = { writes: 1_000, calls: 2_000, rest: 250, events: 750 };
 
-/** The operator: watches that fill the caches, and workers that empty the engine's queues. */
+/** The operator: watches that fill the caches, and workers that process the engine's queues. */
 export class Operator {
   readonly #worlds: Worlds;
   readonly #engine: Engine;
@@ -77,12 +77,12 @@ export class Operator {
   }
 
   /**
-   * Why the operator cannot do its work; undefined while it can. Before every cache has been filled, what is absent might
-   * only not have been seen.
+   * Why the operator is not ready; undefined if it is. Before every cache is filled, an absent object may only be
+   * unseen.
    */
   get unready(): string | undefined {
     if (!this.#isFilled) return "caches are being filled";
-    return this.#access.isRefused ? "the API server refuses the operator's credentials" : undefined;
+    return this.#access.isRefused ? "the API server rejects the operator's credentials" : undefined;
   }
 
   get #isFilled(): boolean {
@@ -90,8 +90,8 @@ export class Operator {
   }
 
   /**
-   * Works until `signal` aborts. From then on no call to AWS and no write begins; returns when what was under way has
-   * ended, or after three seconds, with every client of AWS closed and the Events written.
+   * Runs until `signal` aborts. From then on no call to AWS and no write starts. Resolves when work in flight has
+   * ended, or after three seconds, with all AWS clients closed and the Events written.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { identities, clock } = this.#worlds;
@@ -102,7 +102,7 @@ export class Operator {
     const working = this.#work(signal);
     await Promise.race([working, aborted(signal)]);
     await endsWithin(clock, working, endsWithinMs.calls);
-    // Calls that hang fail now: the audit says of each that it was made.
+    // Calls that hang fail now, so that the audit records each of them.
     identities.close();
     await endsWithin(clock, working, endsWithinMs.rest);
     await recorder.flush(endsWithinMs.events);
@@ -117,10 +117,10 @@ export class Operator {
     ]);
     while (!signal.aborted && !this.#isFilled) await sleep(clock, 20, signal);
     if (!signal.aborted) {
-      log.info({}, "caches are filled; work begins");
-      // Connections first: a SyncedSecret that comes before its connection would be found wanting for nothing.
+      log.info({}, "caches filled, starting workers");
+      // Connections first: otherwise SyncedSecrets would be refused because their connection is not resolved yet.
       const connecting = runWorkers(queues.connections, {
-        // Bounded by namespace, as SyncedSecrets are.
+        // Limited per namespace instead, as for SyncedSecrets.
         concurrency: Number.POSITIVE_INFINITY,
         handle: (key) => connections.handle(key),
         failed: () => metrics.internalErrors.inc({ controller: "connection" }),
@@ -131,12 +131,13 @@ export class Operator {
       await connections.firstRound(clock, signal);
       resources.begin();
       events.begin();
-      // At once, since what is received from here on nobody works on any more.
+      // Immediately: no worker would process messages received from here on.
       signal.addEventListener("abort", () => void events.stop(), { once: true });
       if (!settings.readOnly)
         void collectLeftovers(this.#caches.secrets, this.#caches.syncedSecrets, client, writer, log);
       const syncing = runWorkers(queues.syncedSecrets, {
-        // ReconcileSlots bounds them by namespace and connection: in a bound of all, one tenant's silence keeps all waiting.
+        // ReconcileSlots limits them by namespace and connection: under a global limit, one tenant that hangs would
+        // block all.
         concurrency: Number.POSITIVE_INFINITY,
         handle: (key) => resources.handle(key),
         failed: () => metrics.internalErrors.inc({ controller: "syncedsecret" }),
@@ -148,7 +149,7 @@ export class Operator {
     await Promise.all([watching, events.stop()]);
   }
 
-  /** Has a connection reconciled when the Secret with its credentials changes or goes. */
+  /** Reconciles a connection when the Secret with its credentials changes or is deleted. */
   #watchCredentials(stop: AbortSignal, [namespace, name, signal]: [string, string, AbortSignal]): void {
     const { namespaces } = this.#worlds.settings;
     if (namespaces.length > 0 && !namespaces.includes(namespace)) return;
@@ -161,7 +162,7 @@ export class Operator {
       }),
       onChange: () => isFollowed && connections.secretChanged(namespace, name),
     });
-    // What is there at first has just been read.
+    // The initial state has just been read.
     let isFollowed = false;
     void reflector.synced.then(() => {
       isFollowed = true;
@@ -169,7 +170,7 @@ export class Operator {
     void reflector.run(AbortSignal.any([stop, signal]));
   }
 
-  /** A cache of every namespace that the operator works in, and of one more. */
+  /** A cache of every namespace that the operator works in, and one extra namespace. */
   #everywhere<T extends KubeObject>(resource: Resource, options: WatchOptions<T>, also?: string): Caches<T> {
     const { namespaces } = this.#worlds.settings;
     if (namespaces.length === 0) return new Caches([this.#reflector(resource, undefined, options)]);
@@ -177,7 +178,7 @@ export class Operator {
     return new Caches([...scopes].map((namespace) => this.#reflector(resource, namespace, options)));
   }
 
-  /** A cache of what has no namespace; empty where the operator works in some namespaces only and may not look. */
+  /** A cache of a cluster-scoped resource; empty if the operator works in some namespaces only and has no access. */
   #clusterWide<T extends KubeObject>(resource: Resource, options: WatchOptions<T>): Caches<T> {
     const isEverywhere = this.#worlds.settings.namespaces.length === 0;
     return new Caches(isEverywhere ? [this.#reflector(resource, undefined, options)] : []);

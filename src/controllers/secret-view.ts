@@ -14,8 +14,8 @@ import { StaleKeys } from "./stale-keys.ts";
 import { trimMetadata } from "./trim.ts";
 
 /**
- * The metadata of Secrets as far as it is known: the watch's cache, over it what this process has just written and the
- * cache has yet to see, and behind it one live look. No Secret's data is ever in here.
+ * The known metadata of Secrets: the watch cache, overlaid by this process's recent writes, with a live read as
+ * fallback. It never holds a Secret's data.
  */
 export class SecretView {
   readonly #cache: View<KubeObject>;
@@ -23,7 +23,7 @@ export class SecretView {
   readonly #written: MutationCache<ObjectMeta>;
   readonly #byController = new Map<string, OneOrMany<string>>();
   readonly #merged = new MergeIndex();
-  /** Secrets of which the API server has said that they are not what they were taken for. */
+  /** Secrets whose known state the API server has contradicted. */
   readonly #stale: StaleKeys;
 
   constructor(cache: View<KubeObject>, client: KubeClient, clock: Clock) {
@@ -33,7 +33,7 @@ export class SecretView {
     this.#stale = new StaleKeys(clock);
   }
 
-  /** What is known without asking; undefined too where the cache had no room for it. */
+  /** The metadata known without a request; also undefined if the cache had no room for it. */
   known(namespace: string, name: string): ObjectMeta | undefined {
     const key = `${namespace}/${name}`;
     const written = this.#written.get(key);
@@ -42,12 +42,12 @@ export class SecretView {
     return isCut(cached) ? undefined : cached?.metadata;
   }
 
-  /** Whether the cache has a Secret of this name, and had no room for its metadata. */
+  /** Whether the cache has a Secret of this name without its metadata, for lack of room. */
   isCut(namespace: string, name: string): boolean {
     return isCut(this.#cache.get(`${namespace}/${name}`));
   }
 
-  /** Asks the API server: for a Secret without our label, which the cache cannot know. */
+  /** Reads from the API server a Secret without our label, which the cache does not contain. */
   async look(namespace: string, name: string): Promise<ObjectMeta | undefined> {
     try {
       const found = await this.#client.get<KubeObject>(secrets, namespace, name, { metadataOnly: true });
@@ -58,17 +58,17 @@ export class SecretView {
     }
   }
 
-  /** To be called before a write. */
+  /** Must be called before a write. */
   writing(namespace: string, name: string): void {
     const key = `${namespace}/${name}`;
     this.#written.begin(key, this.#cache.get(key)?.metadata.resourceVersion);
   }
 
   /**
-   * Notes what was written, until the watch shows it.
+   * Notes a write until the watch shows it.
    *
-   * @param metadata what the API server answered; undefined for a deletion
-   * @param base the version that the write was made upon, undefined for a creation
+   * @param metadata the API server's response; undefined for a deletion
+   * @param base the version before the write, undefined for a creation
    */
   wrote(namespace: string, name: string, metadata: ObjectMeta | undefined, base: string | undefined): void {
     const key = `${namespace}/${name}`;
@@ -77,33 +77,33 @@ export class SecretView {
     if (!this.#written.note(key, trimmed, metadata?.resourceVersion, base)) this.#stale.add(key);
   }
 
-  /** Notes that a write was refused: the next decision asks the API server, and rests on nothing remembered. */
+  /** Notes a rejected write: the next decision reads the API server and uses nothing cached. */
   invalidate(namespace: string, name: string): void {
     const key = `${namespace}/${name}`;
     this.#written.invalidate(key);
     this.#stale.add(key);
   }
 
-  /** Whether a Secret has been doubted since the last time this was asked. */
+  /** Whether a Secret has been marked stale since the last call. Clears the mark. */
   isStale(namespace: string, name: string): boolean {
     return this.#stale.take(`${namespace}/${name}`);
   }
 
   /**
-   * Takes a change from the watch.
+   * Handles a change from the watch.
    *
-   * @returns whether it tells something new: our own write coming back does not
+   * @returns whether the change is news; our own writes are not
    */
   changed({ key, before, after }: Change<KubeObject>): boolean {
     reindex(this.#byController, key, applierOf(before?.metadata), applierOf(after?.metadata));
     const change = this.#written.take(key, after?.metadata.resourceVersion);
-    // What came before our own write says less than its answer.
+    // A change older than our own write is outdated by its response.
     if (change !== "older") this.#merged.set(key, after?.metadata);
     if (change === "unsure") this.#stale.add(key);
     return change === "news" || change === "unsure";
   }
 
-  /** Secrets to which the SyncedSecret of this uid, and nobody else, was given as their controller: namespace/name. */
+  /** Secrets that have the SyncedSecret of this uid as controller by an apply of ours: namespace/name. */
   controlledBy(uid: string): Iterable<string> {
     return each(this.#byController.get(uid));
   }
@@ -120,8 +120,8 @@ export function controllerOf(metadata: ObjectMeta | undefined): string | undefin
 }
 
 /**
- * The uid of the SyncedSecret that controls a Secret, where it was an apply of ours that made it the controller: anybody
- * may write an owner reference.
+ * The uid of the SyncedSecret that controls a Secret, if an apply of ours set it as the controller. Anyone can write an
+ * owner reference.
  */
 export function applierOf(metadata: ObjectMeta | undefined): string | undefined {
   const uid = controllerOf(metadata);

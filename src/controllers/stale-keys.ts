@@ -1,15 +1,15 @@
 import type { Clock } from "../runtime/clock.ts";
 
-/** How long a doubt waits for whoever it concerns, in milliseconds: longer than the longest pause between two tries. */
+/** Milliseconds that a key stays stale: longer than the longest retry delay. */
 const countsMs = 3_600_000;
 
 /**
- * What is not to be believed until it has been looked at. Nobody asks any more for what a deleted SyncedSecret wrote
- * to, so that a doubt ends by itself too.
+ * Keys whose cached state must not be used until they have been read live. Entries expire, because nobody asks again
+ * for the Secrets of a deleted SyncedSecret.
  */
 export class StaleKeys {
   readonly #clock: Clock;
-  /** Monotonic milliseconds until which each counts; insertion order is the order of these. */
+  /** Monotonic milliseconds until which each key is stale; insertion order is expiry order. */
   readonly #until = new Map<string, number>();
 
   constructor(clock: Clock) {
@@ -26,7 +26,7 @@ export class StaleKeys {
     this.#until.set(key, now + countsMs);
   }
 
-  /** Ends a doubt. @returns whether there was one */
+  /** Clears a stale key. @returns whether the key was stale */
   take(key: string): boolean {
     const until = this.#until.get(key);
     this.#until.delete(key);

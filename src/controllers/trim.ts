@@ -4,16 +4,18 @@ import { compact, dataOf, ownedBy } from "../kube/managed-fields.ts";
 import type { KubeObject, ManagedFieldsEntry, ObjectMeta, OwnerReference } from "../kube/resource.ts";
 import { markOf } from "./refresh-mark.ts";
 
-/** Characters that are kept, at most, of what anybody may have written. */
+/** Maximum characters kept of fields that anyone may have written. */
 const longest = { foreignRecord: 4_096, name: 253, annotation: 1_024, retainedKeys: 16_384 };
-/** Entries of other field managers that are kept, at most: they only tell who edited a key. */
+/** Maximum number of entries kept of other field managers: they only show who edited a key. */
 const mostForeign = 10;
 
-/** Annotations that are read whoever set them. Under Merge the last three have a uid at their end. */
+/** Annotations that are read regardless of who set them. Under Merge the last three end with a uid. */
 const read: readonly string[] = [names.adopt, names.allowMerge, names.orphanOf, names.ownerUid];
 const marks: readonly string[] = [names.revision, names.keyDigest, names.retainedKeys];
 
-/** Keeps of a SyncedSecret what decisions read: no metadata of others, no record of who set what, no copy of itself. */
+/**
+ * Keeps the fields of a SyncedSecret that decisions read: no foreign metadata, no managed fields, no last-applied copy.
+ */
 export function trimSyncedSecret(object: SyncedSecret & KubeObject): SyncedSecret & KubeObject {
   const { metadata, ...rest } = object;
   const { generation } = metadata;
@@ -28,20 +30,20 @@ export function trimSyncedSecret(object: SyncedSecret & KubeObject): SyncedSecre
   } as SyncedSecret & KubeObject;
 }
 
-/** Keeps of a Secret's metadata what `trimMetadata` does. Its data was never asked for. */
+/** Keeps the metadata that `trimMetadata` keeps. A Secret's data is never requested. */
 export function trimSecret(object: KubeObject): KubeObject {
   return { metadata: trimMetadata(object.metadata) };
 }
 
-/** Keeps of a namespace its labels, which selectors read, and whether it is being deleted. */
+/** Keeps a namespace's labels, which selectors read, and whether it is being deleted. */
 export function trimNamespace(object: KubeObject): KubeObject {
   const { labels } = object.metadata;
   return { metadata: { ...identityOf(object.metadata), ...(labels ? { labels } : {}) } };
 }
 
 /**
- * Keeps of a Secret's metadata what tells whether it is intact, and whose it is. What others have put there, which can
- * be 256 KiB of annotations alone, is left out.
+ * Keeps the metadata that shows whether a Secret is intact, and who owns it. Foreign metadata, which can have 256 KiB
+ * of annotations alone, is dropped.
  */
 export function trimMetadata(metadata: ObjectMeta): ObjectMeta {
   const { managedFields, ownerReferences } = metadata;
@@ -65,18 +67,18 @@ export function trimMetadata(metadata: ObjectMeta): ObjectMeta {
   };
 }
 
-/** Whether an entry is of an apply under a field manager of ours. */
+/** Whether an entry is an apply with one of our field managers. */
 function isOurs({ manager, operation, subresource }: ManagedFieldsEntry): boolean {
   const isNamed = manager === fieldManager || (manager?.startsWith(`${fieldManager}-`) ?? false);
   return isNamed && operation === "Apply" && !subresource;
 }
 
-/** Of those who own keys of the data, which keys; of others when the last of them wrote. */
+/** The data keys of other field managers, and the time of the last foreign write. */
 function foreignOf(managedFields: readonly ManagedFieldsEntry[]): ManagedFieldsEntry[] {
   const kept: ManagedFieldsEntry[] = [];
   const others = managedFields.filter((entry) => !isOurs(entry));
   const times = others.map(({ time = "" }) => time).sort();
-  // An apply that changes nothing but who owns it is recorded without a time: then the last is not known.
+  // An apply that changes only the ownership is recorded without a time: the last write's time is then unknown.
   if (others.length > 0) kept.push(times[0] === "" ? {} : { time: times.at(-1)! });
   for (const entry of managedFields) {
     if (kept.length > mostForeign) break;
@@ -91,13 +93,13 @@ function foreignOf(managedFields: readonly ManagedFieldsEntry[]): ManagedFieldsE
   return kept;
 }
 
-/** What tells one object, and one version of it, from another. */
+/** The fields that identify an object and its version. */
 function identityOf({ name, namespace, uid, resourceVersion, deletionTimestamp }: ObjectMeta): ObjectMeta {
   const all = { name, namespace, uid, resourceVersion, deletionTimestamp };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
-/** The controller, whose name and uid anybody may make as long as an object can be. */
+/** The controller reference, shortened: anyone can set its name and uid to any length. */
 function ownerOf({ apiVersion, kind, name, uid }: OwnerReference): OwnerReference {
   return {
     apiVersion: shortened(apiVersion),
@@ -108,7 +110,7 @@ function ownerOf({ apiVersion, kind, name, uid }: OwnerReference): OwnerReferenc
   };
 }
 
-/** A text of its own: a slice would keep all of a long one alive. */
+/** A copy: a slice would keep the whole long text in memory. */
 function shortened(text: string): string {
   return text.length <= longest.name ? text : Buffer.from(text.slice(0, longest.name)).toString();
 }

@@ -1,69 +1,74 @@
-/** What is written. Only like is compared with like: a status takes less time than a Secret. */
+/** Latencies are compared only within one kind: a status write takes less time than a Secret write. */
 export type WriteKind = "secret" | "status";
 
-/** How one write to the API server came out. */
+/** The outcome of one write to the API server. */
 export interface WriteSample {
   kind: WriteKind;
   /** Milliseconds of a monotonic clock. */
   beganAt: number;
   endedAt: number;
   /**
-   * - `done`: the server wrote it. A refusal is no sample, since it may come before any of the work;
-   * - `overloaded`: the server could not write it, or not in time, and would no other either.
+   * - `done`: the server wrote it. A refused write is no sample: it may be refused before any work is done;
+   * - `overloaded`: the server could not write it, or not in time, because the whole server is overloaded.
    */
   outcome: "done" | "overloaded";
-  /** Whether as many writes were under way as were let. With fewer, success says nothing of a larger number. */
+  /** Whether the limit was fully used. Below it, success proves nothing about a higher limit. */
   wasFull: boolean;
 }
 
-/** How many writes may be under way at once, and what it was learnt from. */
+/** The limit of concurrent writes, and the measurements behind it. */
 export interface AdaptiveLimit {
-  /** A whole number. */
+  /** An integer. */
   limit: number;
-  /** Milliseconds of a write that waited for nothing in the server, by kind; none before the first. */
+  /** Latency in milliseconds of a write that does not queue in the server, by kind; unset before the first write. */
   best: Readonly<Partial<Record<WriteKind, number>>>;
-  /** Milliseconds of a monotonic clock: what began before has been punished already. */
+  /** Monotonic milliseconds of the last cut. An overload of a write that began earlier does not cut again. */
   cutAt: number;
-  /** Writes since the limit was last looked at, and whether one met a full house. */
+  /** Writes since the limit was last evaluated, and whether one of them ran at the full limit. */
   window: Readonly<Partial<Record<WriteKind, Times>>>;
   sawFull: boolean;
 }
 
-/** How many writes, the sum of their times and the shortest, in milliseconds. */
+/** Number of writes, and the sum and minimum of their latencies in milliseconds. */
 interface Times {
   count: number;
   sumMs: number;
   leastMs: number;
 }
 
-/** Fewer would leave a healthy API server idle between two answers. */
+/** The minimum. Fewer would leave a healthy API server idle between two answers. */
 export const leastWrites = 4;
-/** More only queue in the API server, before everybody else's. */
+/** The maximum. More would only queue in the API server, ahead of other clients' requests. */
 export const mostWrites = 32;
-/** Where a process begins: a first sync of hundreds comes to the most within a second, where the server has room for it. */
+/**
+ * The limit at start. A first sync of hundreds of Secrets reaches the maximum within a second if the server has room.
+ */
 const firstWrites = 8;
-/** Writes by which a limit is judged, at least. */
+/** Minimum number of writes in a window. */
 const windowWrites = 8;
 /**
- * Writes that wait in the server, as TCP Vegas reckons them. With fewer than the first the server may run dry between
- * two of ours; more than the second only make everybody wait.
+ * TCP Vegas' thresholds for the writes that queue in the server. Below alpha the server may be idle between two writes;
+ * above beta every client waits longer.
  */
-const keepsBusy = 4;
-const crowds = 8;
+const alpha = 4;
+const beta = 8;
 /**
- * Milliseconds of a mean time that nobody minds. Below them more under way is better for everybody, since the server and
- * its etcd do several writes in one go: on two cores a first sync takes 15% less with 32 than with what waits for nothing,
- * and the API server a tenth less processor time.
+ * Mean latency in milliseconds below which queueing is ignored. More concurrent writes are then better, because the API
+ * server and etcd batch writes. Measured on two cores with 32 instead of the limit without queueing: a first sync takes
+ * 15% less time, and the API server 10% less CPU.
  */
 const quickMs = 100;
-/** A mean time of so many times the best is what times scatter by on their own; from the second on it is a queue. */
-const scatters = 2;
-const queues = 2.5;
-/** How far the best time follows a faster one, so that no single answer rules, and a server slower for good, each window. */
-const follows = 0.5;
-const forgets = 0.02;
+/** Mean latency as a multiple of the best: below the first it is noise, above the second it is a queue. */
+const noiseFactor = 2;
+const queueFactor = 2.5;
+/**
+ * Weights, in each window, by which the best latency follows a faster minimum, so that no single answer decides, and a
+ * slower minimum, if the server has become slower for good.
+ */
+const fasterWeight = 0.5;
+const slowerWeight = 0.02;
 
-/** The limit that a process begins with. */
+/** The state of a new process. */
 export const firstLimit: AdaptiveLimit = {
   limit: firstWrites,
   best: {},
@@ -73,9 +78,9 @@ export const firstLimit: AdaptiveLimit = {
 };
 
 /**
- * The limit that follows from a write. An overload halves it, once for all that were under way; a time that has grown
- * well past the best of its kind, and past what nobody minds, lowers it by an eighth; success in a full house raises it by
- * one, or by an eighth where it is quick.
+ * Returns the state after one write. An overload halves the limit, once for all writes that were under way. A mean
+ * latency far above the best of its kind, and above `quickMs`, lowers it by an eighth. Success at the full limit raises
+ * it by one, or by an eighth if writes are quick.
  */
 export function afterWrite(state: AdaptiveLimit, sample: WriteSample): AdaptiveLimit {
   const { kind, beganAt, endedAt, outcome, wasFull } = sample;
@@ -96,13 +101,13 @@ export function afterWrite(state: AdaptiveLimit, sample: WriteSample): AdaptiveL
 function judged({ limit, best: before, cutAt, window, sawFull }: AdaptiveLimit): AdaptiveLimit {
   const best = { ...before };
   let [count, sumMs] = [0, 0];
-  /** What the same writes would have taken in an empty server. */
+  /** The time that these writes would have taken without queueing. */
   let leastMs = 0;
   for (const kind of ["secret", "status"] as const) {
     const times = window[kind];
     if (!times) continue;
     const was = best[kind] ?? times.leastMs;
-    const now = was + (times.leastMs < was ? follows : forgets) * (times.leastMs - was);
+    const now = was + (times.leastMs < was ? fasterWeight : slowerWeight) * (times.leastMs - was);
     best[kind] = now;
     count += times.count;
     sumMs += times.sumMs;
@@ -110,8 +115,8 @@ function judged({ limit, best: before, cutAt, window, sawFull }: AdaptiveLimit):
   }
   const waiting = sumMs > 0 ? limit * (1 - leastMs / sumMs) : 0;
   const isQuick = sumMs < quickMs * count;
-  const isCrowded = !isQuick && waiting > crowds && sumMs > queues * leastMs;
-  const hasRoom = isQuick || waiting < keepsBusy || sumMs < scatters * leastMs;
+  const isCrowded = !isQuick && waiting > beta && sumMs > queueFactor * leastMs;
+  const hasRoom = isQuick || waiting < alpha || sumMs < noiseFactor * leastMs;
   const eighth = Math.ceil(limit / 8);
   const now = hasRoom && sawFull ? limit + (isQuick ? eighth : 1) : isCrowded ? limit - eighth : limit;
   return { limit: Math.min(Math.max(now, leastWrites), mostWrites), best, cutAt, window: {}, sawFull: false };

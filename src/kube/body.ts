@@ -1,13 +1,13 @@
 import type { Readable } from "node:stream";
 
-/** Reads a body as far as it comes, and no further than `mostBytes`: undefined where it is longer, or breaks off. */
-export async function readBody(body: Readable, mostBytes: number): Promise<Buffer | undefined> {
+/** Reads a body of at most `maxBytes`. Returns undefined if it is longer, or if the connection breaks. */
+export async function readBody(body: Readable, maxBytes: number): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > mostBytes) return undefined;
+      if (size > maxBytes) return undefined;
       chunks.push(chunk);
     }
   } catch {
@@ -16,7 +16,7 @@ export async function readBody(body: Readable, mostBytes: number): Promise<Buffe
   return Buffer.concat(chunks, size);
 }
 
-/** Parses JSON; undefined where it is none. The parser's message, which quotes the text, goes no further. */
+/** Parses JSON; undefined if it is invalid. Discards the parser's error, which quotes the text. */
 export function parseJSON(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString("utf8"));

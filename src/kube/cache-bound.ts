@@ -1,21 +1,21 @@
 import type { KubeObject } from "./resource.ts";
 
-/** What a cache keeps of the objects of one namespace, at most: one tenant's must not take the memory of all. */
+/** The memory limit for a namespace's objects in a cache, so that no tenant uses up the memory of the others. */
 export interface CacheBound<T> {
-  /** Bytes that a namespace's objects may take, about. */
+  /** Approximate maximum bytes of a namespace's objects. */
   bytesPerNamespace: number;
-  /** What is kept of an object for which there is no room: enough to find it, and to ask the API server for it. */
+  /** Reduces an object above the limit to what identifies it, so that it can be fetched from the API server. */
   cut: (object: T) => T;
 }
 
 const cutMark = "isCut";
 
-/** Whether an object in a cache is only what there was room for. */
+/** Whether a cached object has been reduced by `cut`. */
 export function isCut(object: KubeObject | undefined): boolean {
   return object !== undefined && Object.hasOwn(object, cutMark);
 }
 
-/** Counts what a cache holds, by namespace, and cuts what is beyond the bound. */
+/** Counts the bytes of cached objects by namespace, and cuts objects above the limit. */
 export class Budget<T extends KubeObject> {
   readonly #bound: CacheBound<T>;
   readonly #used = new Map<string, number>();
@@ -24,7 +24,7 @@ export class Budget<T extends KubeObject> {
     this.#bound = bound;
   }
 
-  /** Gives back what an object took. */
+  /** Releases an object's bytes. */
   release(object: T): void {
     const { namespace = "" } = object.metadata;
     const left = (this.#used.get(namespace) ?? 0) - sizeOf(object);
@@ -32,7 +32,7 @@ export class Budget<T extends KubeObject> {
     else this.#used.delete(namespace);
   }
 
-  /** Makes room for an object. @returns the object, or what there is room for */
+  /** Reserves an object's bytes. @returns the object, cut if it exceeds the limit */
   admit(object: T): T {
     const { namespace = "" } = object.metadata;
     const used = this.#used.get(namespace) ?? 0;
@@ -43,7 +43,7 @@ export class Budget<T extends KubeObject> {
   }
 }
 
-/** Bytes that a piece of plain data takes in the heap, about: its texts, and a little for each value. */
+/** The approximate heap size of plain data in bytes. */
 function sizeOf(value: unknown): number {
   if (typeof value === "string") return 16 + value.length;
   if (typeof value !== "object" || value === null) return 8;

@@ -3,11 +3,11 @@ import type { KubeObject } from "./resource.ts";
 import type { View } from "./store.ts";
 
 /**
- * Several reflectors of one resource, one a namespace, as one. Where the operator is installed for some namespaces it
- * may not list all of them.
+ * Combines the reflectors of one resource, one for each namespace. An operator installed for some namespaces may not
+ * list across all namespaces.
  */
 export class Caches<T extends KubeObject> implements View<T> {
-  /** Resolves once all have held a full state. */
+  /** Resolves when all reflectors have synced. */
   readonly synced: Promise<void>;
   #reflectors: readonly Reflector<T>[];
 
@@ -16,12 +16,12 @@ export class Caches<T extends KubeObject> implements View<T> {
     this.synced = Promise.all(reflectors.map((reflector) => reflector.synced)).then(() => {});
   }
 
-  /** Whether all have held a full state. */
+  /** Whether all reflectors have synced. */
   get hasSynced(): boolean {
     return this.#reflectors.every((reflector) => reflector.hasSynced);
   }
 
-  /** Runs all until the signal aborts. */
+  /** Runs all reflectors until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all(this.#reflectors.map((reflector) => reflector.run(signal)));
   }

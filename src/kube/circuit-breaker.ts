@@ -14,8 +14,8 @@ const longestMs = 10_000;
 const pause = { baseMs: 500, capMs: 8_000, jitter: 0.5 };
 
 /**
- * Opens after a 429 for as long as the server asks. Then it is half-open: one urgent write and one bulk write may probe,
- * until an answer shows that the server accepts writes again.
+ * Opens after a 429 for as long as the server asks. Then it is half-open: one urgent write and one bulk write may
+ * probe, until an answer shows that the server accepts writes again.
  */
 export class CircuitBreaker {
   readonly #options: CircuitBreakerOptions;

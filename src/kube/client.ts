@@ -4,43 +4,43 @@ import { events, type KubeObject, type ObjectMeta, type Resource } from "./resou
 import { type Call, notUnderstood, Transport, type TransportOptions } from "./transport.ts";
 
 export interface GetOptions {
-  /** Ask for PartialObjectMetadata: what comes back holds apiVersion, kind and metadata, and nothing else. */
+  /** Request PartialObjectMetadata: the result has only apiVersion, kind and metadata. */
   metadataOnly?: boolean;
   signal?: AbortSignal;
 }
 
 export interface WriteOptions {
-  /** Who owns the fields that are set; RBAC and kubectl show it. */
+  /** The field manager that owns the fields that are set; `kubectl --show-managed-fields` shows it. */
   fieldManager?: string;
   subresource?: "status";
-  /** Have the server check and answer, and keep nothing. */
+  /** The server validates the request and answers, but persists nothing. */
   dryRun?: boolean;
   signal?: AbortSignal;
 }
 
 export interface ApplyOptions extends WriteOptions {
   fieldManager: string;
-  /** Take fields over from other managers; else such an apply is a `fieldManagerConflict`. */
+  /** Take over fields from other managers. Without it, such an apply fails with `fieldManagerConflict`. */
   force?: boolean;
 }
 
 export interface DeleteOptions {
-  /** Delete only the object of this uid. */
+  /** Precondition: the object's uid. */
   uid?: string;
-  /** Delete only this version. */
+  /** Precondition: the object's resourceVersion. */
   resourceVersion?: string;
   propagationPolicy?: "Orphan" | "Background" | "Foreground";
   signal?: AbortSignal;
 }
 
-/** The largest object that etcd takes is 1.5 MiB; as JSON it is some times that, at worst. */
-const longestObject = 16 * 2 ** 20;
-/** A list without pages, of everything in a large cluster, still comes through; V8 holds no string over 512 MiB. */
-const longestList = 384 * 2 ** 20;
+/** Maximum bytes of an object. etcd's limit is 1.5 MiB; as JSON an object can be several times larger. */
+const maxObjectBytes = 16 * 2 ** 20;
+/** Maximum bytes of a list: enough for an unpaged list of a large cluster, and below V8's string limit of 512 MiB. */
+const maxListBytes = 384 * 2 ** 20;
 
 /**
- * Requests to the Kubernetes API. Every method rejects with a KubeError; none tries again by itself, but once with
- * credentials read anew where the server answered 401.
+ * A client for the Kubernetes API. Every method rejects with a KubeError. A request is retried only after a 401, once,
+ * with reloaded credentials.
  */
 export class KubeClient implements ListWatch {
   #transport: Transport;
@@ -50,9 +50,9 @@ export class KubeClient implements ListWatch {
   }
 
   /**
-   * Begins no write any more but Events: each is a KubeError `other`.
+   * From now on, rejects every write except Events with a KubeError `other`.
    *
-   * @param writesMs milliseconds that writes under way have to end
+   * @param writesMs milliseconds after which writes under way are aborted
    */
   stop(writesMs: number): void {
     this.#transport.stop(writesMs);
@@ -75,7 +75,7 @@ export class KubeClient implements ListWatch {
     return options.metadataOnly ? metadataOf(object) : object;
   }
 
-  /** One page of a list; all of it where no limit is set. */
+  /** One page of a list, or the whole list if no limit is set. */
   async list<T extends KubeObject>(resource: Resource, options: ListOptions = {}): Promise<ListPage<T>> {
     const { namespace, metadataOnly, signal, ...query } = options;
     const request = describe("LIST", resource, namespace);
@@ -88,7 +88,7 @@ export class KubeClient implements ListWatch {
         headers: acceptOf(metadataOnly, "PartialObjectMetadataList"),
         signal,
       },
-      longestList,
+      maxListBytes,
     );
     const { items, metadata } = answer as { items?: T[] | null; metadata?: Omit<ListPage<T>, "items"> };
     const version = metadata?.resourceVersion;
@@ -103,9 +103,9 @@ export class KubeClient implements ListWatch {
   }
 
   /**
-   * Begins a watch. Resolves when the server has answered 200, to the body as it comes; the iteration throws a
-   * KubeError when the stream breaks, and ends when the server ends it. Whoever asks for metadata only has to look
-   * what comes: an aggregated API may send whole objects.
+   * Begins a watch. Resolves to the body's stream when the server has answered 200. The iteration throws a KubeError if
+   * the stream breaks, and ends when the server ends it. With `metadataOnly`, an aggregated API may still send whole
+   * objects.
    */
   async watch(resource: Resource, options: WatchOptions): Promise<AsyncIterable<Uint8Array>> {
     const { namespace, metadataOnly, signal, ...query } = options;
@@ -120,7 +120,7 @@ export class KubeClient implements ListWatch {
   }
 
   /**
-   * Server-side apply: `object` is the whole intent of this field manager. Creates the object where there is none; a
+   * Server-side apply: `object` is the whole intent of this field manager. Creates the object if it does not exist. A
    * resourceVersion or uid in its metadata is a precondition.
    */
   async apply<T extends KubeObject>(resource: Resource, object: T, options: ApplyOptions): Promise<T> {
@@ -133,7 +133,7 @@ export class KubeClient implements ListWatch {
       path:
         objectPathOf(resource, namespace, name, subresource) +
         queryOf({ fieldManager, force, dryRun: dryRun && "All" }),
-      // JSON is YAML too. The type application/apply-patch+json is no type of the API server's.
+      // The API server has no type application/apply-patch+json; JSON is valid YAML.
       headers: { "content-type": "application/apply-patch+yaml" },
       body: JSON.stringify(object),
       signal,
@@ -178,7 +178,7 @@ export class KubeClient implements ListWatch {
     });
   }
 
-  /** Deletes an object, or begins to: finalizers may keep it for a while. */
+  /** Deletes an object. Finalizers may delay the deletion. */
   async delete(
     resource: Resource,
     namespace: string | undefined,
@@ -201,18 +201,18 @@ export class KubeClient implements ListWatch {
         }),
         signal,
       },
-      longestObject,
+      maxObjectBytes,
     );
   }
 
   async #object<T extends KubeObject>(call: Call): Promise<T> {
-    const object = (await this.#transport.json(call, longestObject)) as Partial<T>;
+    const object = (await this.#transport.json(call, maxObjectBytes)) as Partial<T>;
     if (typeof object.metadata !== "object" || object.metadata === null) throw notUnderstood(call.request);
     return object as T;
   }
 }
 
-/** A server that cannot give metadata alone answers with the whole, of which the rest is dropped. */
+/** Drops all but metadata: a server without PartialObjectMetadata support answers with whole objects. */
 function metadataOf<T extends KubeObject>({ apiVersion, kind, metadata }: T): T {
   const kept: { apiVersion?: string; kind?: string; metadata: ObjectMeta } = { metadata };
   if (apiVersion !== undefined) kept.apiVersion = apiVersion;

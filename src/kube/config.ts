@@ -6,21 +6,21 @@ import { getCACertificates } from "node:tls";
 import { KubeConfig } from "@kubernetes/client-node";
 import { KubeError } from "./errors.ts";
 
-/** Where a kubelet puts a pod's ServiceAccount: its token, and the CA of the API server. */
+/** Where the kubelet mounts the ServiceAccount's token and the API server's CA. */
 const serviceAccount = "var/run/secrets/kubernetes.io/serviceaccount";
 
 export interface ConfigSource {
-  /** The process's environment: KUBECONFIG, KUBERNETES_SERVICE_HOST and _PORT. */
+  /** The process environment: KUBECONFIG, KUBERNETES_SERVICE_HOST and _PORT. */
   env: Readonly<Record<string, string | undefined>>;
-  /** The folder that stands for `/` where a pod's ServiceAccount is looked for; for tests. */
+  /** The root directory for the ServiceAccount's files. Default `/`; tests set it. */
   root?: string;
 }
 
 /**
- * Loads what says where the API server is and who we are: the files that KUBECONFIG names, merged; else a pod's
- * ServiceAccount; else ~/.kube/config. It is controller-runtime's order (pkg/client/config, loadConfig).
+ * Loads the client configuration in controller-runtime's order (pkg/client/config, loadConfig): the merged files of
+ * KUBECONFIG, the pod's ServiceAccount, ~/.kube/config.
  *
- * @throws Error with a message for the user, which names the file and never quotes it
+ * @throws Error with a message for the user, which names the file and never quotes its content
  */
 export function loadKubeConfig({ env, root = "/" }: ConfigSource): KubeConfig {
   const config = new KubeConfig();
@@ -42,18 +42,18 @@ export function loadKubeConfig({ env, root = "/" }: ConfigSource): KubeConfig {
     throw new Error("the current context of the kubeconfig names no cluster with a server: see kubectl config view");
   }
   if (new URL(cluster.server).protocol === "http:" && !cluster.skipTLSVerify) {
-    throw new Error("the kubeconfig's server is plain HTTP, on which credentials can be read: use https");
+    throw new Error("the kubeconfig's server uses plain HTTP, which exposes credentials: use https");
   }
   if (!config.getCurrentUser()) {
-    throw new Error("the current context of the kubeconfig names no user that it has: see kubectl config view");
+    throw new Error("the current context of the kubeconfig names no user that exists: see kubectl config view");
   }
   return config;
 }
 
-/** What the cluster of a pod's ServiceAccount is called. */
+/** The cluster name of the configuration from a pod's ServiceAccount. */
 export const podCluster = "pod";
 
-/** KubeConfig's own loadFromCluster looks at this process's environment only, and speaks plain HTTP to some ports. */
+/** KubeConfig.loadFromCluster is not used: it reads only process.env, and uses plain HTTP for some ports. */
 function loadFromPod(config: KubeConfig, host: string, port: string | undefined, folder: string): void {
   const server = `https://${isIPv6(host) ? `[${host}]` : host}:${port || 443}`;
   const cluster = { name: podCluster, server, caFile: join(folder, "ca.crt"), skipTLSVerify: false };
@@ -61,14 +61,14 @@ function loadFromPod(config: KubeConfig, host: string, port: string | undefined,
   config.loadFromClusterAndUser(cluster, { name: "pod", authProvider });
 }
 
-/** A kubeconfig's files as one: of an entry that stands in several, the first counts, as with kubectl. */
+/** Merges kubeconfig files. If several files have an entry, the first applies, as in kubectl. */
 function load(config: KubeConfig, files: string[]): void {
   for (const [index, file] of files.entries()) {
     const one = index === 0 ? config : new KubeConfig();
     try {
       one.loadFromFile(file);
     } catch (error) {
-      // The parser's message quotes the file, which holds tokens and keys.
+      // The parser's message quotes the file, which contains tokens and keys.
       const code = (error as NodeJS.ErrnoException).code;
       throw new Error(`kubeconfig ${file}: ${typeof code === "string" ? code : "is not a kubeconfig"}`);
     }
@@ -92,7 +92,7 @@ function isReadable(file: string): boolean {
   }
 }
 
-/** What a KubeConfig says about a connection at one moment. */
+/** The current headers and TLS options of a KubeConfig. */
 export interface Credentials {
   headers: Record<string, string>;
   tls: {
@@ -105,10 +105,10 @@ export interface Credentials {
 }
 
 /**
- * Reads the files and runs the plugins that a KubeConfig names. client-node remembers a token file for a minute and a
- * plugin's answer until it expires, for each KubeConfig object.
+ * Reads the files and runs the plugins that a KubeConfig names. For each KubeConfig object, client-node caches a token
+ * file for a minute and a plugin's answer until it expires.
  *
- * @throws KubeError `unauthorized`, without what a plugin has printed
+ * @throws KubeError `unauthorized`, without the plugin's output
  */
 export async function credentialsOf(config: KubeConfig): Promise<Credentials> {
   const options: Parameters<KubeConfig["applyToHTTPSOptions"]>[0] & { auth?: string | null } = { headers: {} };
@@ -123,12 +123,12 @@ export async function credentialsOf(config: KubeConfig): Promise<Credentials> {
   }
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(options.headers ?? {})) {
-    // A token file may end in a line feed, which no header may hold.
+    // A token file may end in a line feed, which is invalid in a header.
     if (value !== undefined) headers[name.toLowerCase()] = String(value).trim();
   }
   if (options.auth) headers.authorization = `Basic ${Buffer.from(options.auth).toString("base64")}`;
   const { ca: own, cert, key, rejectUnauthorized, servername } = options as Credentials["tls"];
-  // A CA of the kubeconfig's takes the place of all others, also of those that NODE_EXTRA_CA_CERTS adds.
+  // The option `ca` replaces all default CAs, including NODE_EXTRA_CA_CERTS: add these again.
   const more = own ? getCACertificates("extra") : [];
   const ca = own && more.length > 0 ? [own, ...more].flat() : own;
   return {

@@ -1,26 +1,25 @@
 import type { Dispatcher } from "undici";
 
-/** What one request needs. */
+/** How one request is sent. */
 export interface Access {
   /** Scheme, host and port. */
   origin: string;
-  /** Path that the server lies under, without a slash at its end: "" for most. */
+  /** Path prefix of the server without a trailing slash; usually "". */
   prefix: string;
   /** The pool for requests. */
   requests: Dispatcher;
-  /** The pool for watches: each holds a connection of its own for minutes. */
+  /** The pool for watches: each watch occupies a connection for minutes. */
   watches: Dispatcher;
   /** Authorization and impersonation. */
   headers: Readonly<Record<string, string>>;
 }
 
-/** Where the API server is and who we are there. */
+/** The address of the API server, and the operator's credentials. */
 export interface Connection {
-  /** What a request is to be sent with, at this moment. Rejects with a KubeError where credentials cannot be had. */
+  /** The current address, pools and credentials. Rejects with a KubeError if credentials cannot be loaded. */
   access(): Access | Promise<Access>;
   /**
-   * Reads the credentials anew from their source, after the server has refused `refused`. At once if they have been
-   * read anew meanwhile.
+   * Reloads the credentials after the server has refused `refused`. Resolves at once if they have been reloaded since.
    */
   renew(refused: Access): Promise<void>;
   /** Closes every connection. */

@@ -1,16 +1,17 @@
 import { type Refuser, refuserOf } from "./refuser.ts";
 
 /**
- * What a failed request to the Kubernetes API means:
- * - `conflict`: another version, or another uid on an object that is not there, than the request was made upon;
- * - `fieldManagerConflict`: other field managers own what an apply without force would change;
- * - `invalid`: the object breaks its schema or a rule, or tries to change its uid (422);
- * - `denied`: an admission policy, webhook, quota or plugin refuses it, or the namespace is being deleted; see `refuser`;
- * - `tooLarge`: the request, or the object that it would make, is larger than the server or etcd takes;
- * - `gone`: a resourceVersion or a page's token is too old;
- * - `timeout`: no whole answer in time; whether a write was done is not known;
- * - `unavailable`: the server, or something in front of it, cannot answer now (500, 502, 503);
- * - `network`: no answer; whether a write was done is not known.
+ * The cause of a failed request to the Kubernetes API:
+ * - `conflict`: the resourceVersion does not match, or the request has a uid and the object does not exist;
+ * - `fieldManagerConflict`: other field managers own fields that an apply without force would change;
+ * - `invalid`: the object violates its schema or a rule, or would change its uid (422);
+ * - `denied`: an admission policy, webhook, quota or plugin refused it, or the namespace is being deleted; see
+ *   `refuser`;
+ * - `tooLarge`: the request, or the resulting object, exceeds the limit of the server or etcd;
+ * - `gone`: a resourceVersion or a continue token is too old;
+ * - `timeout`: no complete answer in time; a write may have taken effect;
+ * - `unavailable`: the server or a proxy in front of it cannot answer now (500, 502, 503);
+ * - `network`: no answer; a write may have taken effect.
  */
 export type KubeErrorKind =
   | "notFound"
@@ -30,7 +31,7 @@ export type KubeErrorKind =
   | "network"
   | "other";
 
-/** What a KubeError is made of, beside its kind and its message. */
+/** The optional fields of a KubeError. */
 export interface KubeErrorDetails {
   status?: number | undefined;
   reason?: string | undefined;
@@ -42,24 +43,24 @@ export interface KubeErrorDetails {
 }
 
 /**
- * A request to the Kubernetes API that failed. Its message names the request and the kind of answer, and never holds
- * a part of a body: the server quotes values in a 422.
+ * A request to the Kubernetes API that failed. The message names the request and the status. It never contains a part
+ * of a body, because the server quotes values in a 422.
  */
 export class KubeError extends Error {
   readonly kind: KubeErrorKind;
-  /** The HTTP status; undefined where no answer came. */
+  /** The HTTP status; undefined without an answer. */
   readonly status: number | undefined;
-  /** The machine-readable reason of the server's Status object. */
+  /** The `reason` of the server's Status object. */
   readonly reason: string | undefined;
-  /** Node's or undici's code of a failed connection, such as ECONNREFUSED. */
+  /** The error code of Node.js or undici for a failed connection, such as ECONNREFUSED. */
   readonly code: string | undefined;
-  /** Milliseconds that the server asked us to wait. */
+  /** The server's Retry-After in milliseconds. */
   readonly retryAfterMs: number | undefined;
-  /** What the server found wrong, by field path. */
+  /** The causes of the server's Status object, by field path. */
   readonly causes: readonly { reason?: string; field?: string }[];
-  /** Of a `fieldManagerConflict`: which field is whose. */
+  /** For a `fieldManagerConflict`: each field and its owner. */
   readonly conflicts: readonly { manager: string; field: string }[];
-  /** What of the admission chain answered; also of an `unavailable` where a webhook could not be asked. */
+  /** The part of the admission chain that refused; also set on an `unavailable` if a webhook could not be called. */
   readonly refuser: Refuser | undefined;
 
   constructor(kind: KubeErrorKind, message: string, details: KubeErrorDetails = {}) {
@@ -76,31 +77,30 @@ export class KubeError extends Error {
   }
 }
 
-/** Whether the very same request may succeed a little later. */
+/** Whether the same request may succeed later. */
 export function isRetryable(error: unknown): boolean {
   if (!(error instanceof KubeError)) return false;
   return ["tooManyRequests", "timeout", "unavailable", "network"].includes(error.kind);
 }
 
-/** Bounds on what is kept of an answer. */
-const mostCauses = 100;
-const longestText = 512;
-/** The longest wait that a server can ask for: one hour. */
-const longestRetryAfterSeconds = 3600;
+/** Limits on what is kept of an answer. */
+const maxCauses = 100;
+const maxTextLength = 512;
+/** Maximum Retry-After that is honored: one hour. */
+const maxRetryAfterSeconds = 3600;
 
 /**
  * Makes an error from an answer that is not 2xx.
  *
- * @param request what was asked, for the message: `PATCH secrets shop/checkout`
+ * @param request the request, for the message: `PATCH secrets shop/checkout`
  * @param retryAfter the header Retry-After
- * @param body the answer's body, or undefined where it was not JSON: a Status object where the API server itself
- *   answered, anything where a proxy did
+ * @param body the parsed body, undefined if it was not JSON: a Status object from the API server, anything from a proxy
  */
 export function errorOfAnswer(request: string, status: number, retryAfter: unknown, body: unknown): KubeError {
   const { reason: rawReason, details, message: rawMessage } = recordOf(body);
   const { causes: rawCauses, retryAfterSeconds } = recordOf(details);
   const reason = typeof rawReason === "string" && /^[A-Za-z]{1,64}$/.test(rawReason) ? rawReason : undefined;
-  const causes = (Array.isArray(rawCauses) ? rawCauses.slice(0, mostCauses) : []).map(recordOf);
+  const causes = (Array.isArray(rawCauses) ? rawCauses.slice(0, maxCauses) : []).map(recordOf);
   const conflicts = causes.filter((cause) => cause.reason === "FieldManagerConflict").map(conflictOf);
   const message = typeof rawMessage === "string" ? rawMessage : "";
   const refuser = refuserOf(
@@ -124,8 +124,8 @@ export function errorOfAnswer(request: string, status: number, retryAfter: unkno
 }
 
 /**
- * Makes an error from what a connection failed with. Only codes are taken over: undici's parser errors carry the bytes
- * that they stumbled over.
+ * Makes an error from a connection's error. Only its code is used: undici's parser errors contain bytes of the
+ * response.
  */
 export function errorOfConnection(request: string, error: unknown): KubeError {
   const code = codeOf(error);
@@ -140,7 +140,7 @@ function kindOf(status: number, reason: string | undefined, hasConflicts: boolea
   return kinds.get(status) ?? "other";
 }
 
-/** etcd's own limit, and that of the API server's connection to it: both come as a 500 without a reason. */
+/** The limits of etcd and of the API server's gRPC connection to etcd: both are a 500 without a reason. */
 const tooLargeForEtcd =
   /^(?:etcdserver: request is too large|rpc error: code = ResourceExhausted desc = trying to send message larger than max)/;
 
@@ -160,33 +160,33 @@ const kinds: ReadonlyMap<number, KubeErrorKind> = new Map([
 ]);
 
 /**
- * The other manager is named in the cause's message only: `conflict with "kubectl" using v1`
+ * Only the cause's message names the other manager: `conflict with "kubectl" using v1`
  * (k8s.io/apimachinery/pkg/util/managedfields/internal/conflict.go).
  */
 function conflictOf(cause: Record<string, unknown>): { manager: string; field: string } {
-  const message = typeof cause.message === "string" ? cause.message.slice(0, longestText) : "";
+  const message = typeof cause.message === "string" ? cause.message.slice(0, maxTextLength) : "";
   const manager = /^conflict with "([^"\\]*)"/.exec(message)?.[1] ?? "another field manager";
   return { manager, field: textOf(cause.field) ?? "" };
 }
 
-/** Milliseconds of a number of seconds. The API server never sends the date form of Retry-After. */
+/** Converts seconds to milliseconds. The API server never sends the date form of Retry-After. */
 function waitOf(seconds: unknown): number | undefined {
   const number = typeof seconds === "string" && /^\d{1,9}$/.test(seconds) ? Number(seconds) : seconds;
   if (typeof number !== "number" || !(number > 0)) return undefined;
-  return Math.min(number, longestRetryAfterSeconds) * 1000;
+  return Math.min(number, maxRetryAfterSeconds) * 1000;
 }
 
-/** The first code along an error's causes, some steps deep, also where several addresses were tried. */
+/** The innermost code in an error's chain of causes, also in an AggregateError of several addresses. */
 function codeOf(error: unknown, depth = 0): string | undefined {
   if (typeof error !== "object" || error === null || depth > 5) return undefined;
   const { code, cause, errors } = error as { code?: unknown; cause?: unknown; errors?: unknown };
-  // undici's own codes say less than what the socket failed with.
+  // The socket's code is more specific than undici's.
   const inner = codeOf(cause, depth + 1) ?? (Array.isArray(errors) ? codeOf(errors[0], depth + 1) : undefined);
   return inner ?? (typeof code === "string" && /^[A-Z][A-Z0-9_]{1,63}$/.test(code) ? code : undefined);
 }
 
 function textOf(value: unknown): string | undefined {
-  return typeof value === "string" ? value.slice(0, longestText) : undefined;
+  return typeof value === "string" ? value.slice(0, maxTextLength) : undefined;
 }
 
 function recordOf(value: unknown): Record<string, unknown> {

@@ -11,14 +11,14 @@ export interface Regarding {
   resourceVersion?: string;
 }
 
-/** What happened to it. */
+/** What happened to an object. */
 export interface Happening {
   type: "Normal" | "Warning";
-  /** CamelCase; the reason of the condition where there is one. At most 128 bytes. */
+  /** CamelCase; the same as the condition's reason, if there is a condition. At most 128 bytes. */
   reason: string;
-  /** What was being done, CamelCase. At most 128 bytes. */
+  /** The action, CamelCase. At most 128 bytes. */
   action: string;
-  /** For people; cut to 1,024 bytes. Never a value. */
+  /** Human-readable; cut to 1,024 bytes. Never contains a value. */
   note: string;
 }
 
@@ -36,16 +36,16 @@ export interface EventObject extends KubeObject {
 }
 
 /** The API server's limits, in bytes (k8s.io/kubernetes/pkg/apis/core/validation/events.go). */
-const longestNote = 1024;
-const longestWord = 128;
-/** The longest name of an object; an event's is that of its object, a point and a number. */
-const longestName = 253;
+const maxNoteBytes = 1024;
+const maxWordBytes = 128;
+/** Maximum length of an object's name. An Event is named after its object, a dot and a number. */
+const maxNameLength = 253;
 
 /**
  * Makes an Event.
  *
  * @param now milliseconds since the epoch
- * @param serial tells apart the events of one millisecond
+ * @param serial distinguishes the Events of one millisecond
  */
 export function eventOf(
   regarding: Regarding,
@@ -55,40 +55,40 @@ export function eventOf(
   serial: number,
 ): EventObject {
   const suffix = `.${(BigInt(Math.trunc(now)) * 1_000_000n + BigInt(serial % 1_000_000)).toString(16)}`;
-  // Events about objects without a namespace live in `default`, and only there.
+  // Kubernetes requires the namespace `default` for Events about cluster-scoped objects.
   const namespace = regarding.namespace ?? "default";
   return {
     apiVersion: "events.k8s.io/v1",
     kind: "Event",
-    metadata: { namespace, name: cut(regarding.name, longestName - suffix.length) + suffix },
+    metadata: { namespace, name: cut(regarding.name, maxNameLength - suffix.length) + suffix },
     eventTime: microTime(now),
     reportingController: reporter.controller,
-    reportingInstance: cut(reporter.instance, longestWord),
+    reportingInstance: cut(reporter.instance, maxWordBytes),
     type,
-    reason: cut(reason, longestWord),
-    action: cut(action, longestWord),
-    note: cut(note, longestNote, "…"),
+    reason: cut(reason, maxWordBytes),
+    action: cut(action, maxWordBytes),
+    note: cut(note, maxNoteBytes, "…"),
     regarding,
   };
 }
 
-/** What makes two events one series: everything but the time and the object's version. */
+/** The identity of a series: everything but the time and the object's version. */
 export function seriesKey({ apiVersion, kind, namespace = "", name, uid }: Regarding, happening: Happening): string {
   const { type, reason, action, note } = happening;
   return JSON.stringify([apiVersion, kind, namespace, name, uid, type, reason, action, note]);
 }
 
-/** metav1.MicroTime: six digits of a second's fraction. */
+/** metav1.MicroTime: RFC 3339 with microseconds. */
 export function microTime(ms: number): string {
   return new Date(ms).toISOString().replace("Z", "000Z");
 }
 
-/** Cuts a text to so many bytes of UTF-8, between characters, and puts `mark` where something was cut. */
-export function cut(text: string, mostBytes: number, mark = ""): string {
+/** Truncates a text to `maxBytes` of UTF-8 at a character boundary, and appends `mark` if it was truncated. */
+export function cut(text: string, maxBytes: number, mark = ""): string {
   const bytes = Buffer.from(text);
-  if (bytes.length <= mostBytes) return text;
-  let end = mostBytes - Buffer.byteLength(mark);
-  // A byte 10xxxxxx goes on with a character that began before it.
+  if (bytes.length <= maxBytes) return text;
+  let end = maxBytes - Buffer.byteLength(mark);
+  // A byte 10xxxxxx continues a character.
   while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end--;
   return bytes.subarray(0, end).toString("utf8") + mark;
 }

@@ -4,21 +4,21 @@ import type { Dispatcher } from "undici";
 export interface Answer {
   statusCode: number;
   headers: Record<string, string | string[] | undefined>;
-  /** Undefined where it was longer than what was allowed, or broke off after a failure's status. */
+  /** Undefined if the body was too long, or if the connection broke after an error status. */
   bytes: Buffer | undefined;
 }
 
 export interface ExchangeOptions {
   abort: AbortSignal;
-  /** Called when the status has come: gives the bytes past which the rest is not read, and the connection is given up. */
+  /** Called with the status. Returns the maximum bytes of the body; if it is longer, the connection is aborted. */
   begun: (statusCode: number) => number;
 }
 
 /**
- * Sends a request and gathers its answer, by undici's handlers: a stream, its iterator and its promises take more time
- * than all else that a request takes here.
+ * Sends a request and collects its answer, with undici's handlers: a stream with its iterator and promises takes more
+ * CPU than the rest of the request.
  *
- * @throws the signal's reason, or what the connection failed with before the end of a 2xx answer
+ * @throws the signal's reason, or the connection's error before the end of a 2xx answer
  */
 export function exchange(
   pool: Dispatcher,
@@ -38,7 +38,7 @@ export function exchange(
       abort.removeEventListener("abort", cancel);
       reject(error);
     };
-    // A request that waits for a connection has no controller yet: it is given up when it gets one.
+    // A request that waits for a connection has no controller yet: onRequestStart aborts it.
     const cancel = () => {
       controller?.abort(abort.reason as Error);
       fail(abort.reason);

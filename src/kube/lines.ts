@@ -1,17 +1,17 @@
 /** Why a line of a stream could not be read. */
 export type LineFault = "too-long" | "not-utf8";
 
-/** One line without its newline, or why there is none. */
+/** One line without its newline, or why it could not be read. */
 export type Line = { text: string; fault?: undefined } | { text?: undefined; fault: LineFault };
 
 /**
- * Cuts a stream of bytes into lines of UTF-8, wherever its chunks begin and end. Memory is bounded by `limit` bytes;
- * a longer line is passed over and reported. Each byte is copied a constant number of times.
+ * Splits a stream of bytes into lines of UTF-8, independent of chunk boundaries. Memory is bounded by `limit` bytes: a
+ * longer line is skipped and reported. Each byte is copied a constant number of times.
  */
 export class LineSplitter {
   #limit: number;
   #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  /** The beginning of a line whose end has not come yet: `#length` bytes of `#held`. */
+  /** The beginning of an incomplete line: the first `#length` bytes of `#held`. */
   #held: Uint8Array = empty;
   #length = 0;
   #tooLong = false;
@@ -35,7 +35,9 @@ export class LineSplitter {
     this.#hold(chunk.subarray(start));
   }
 
-  /** What came after the last newline, once the stream has ended; undefined when there is nothing. */
+  /**
+   * Call at the end of the stream. Returns the bytes after the last newline as a line, or undefined if there are none.
+   */
   end(): Line | undefined {
     return this.#length > 0 || this.#tooLong ? this.#release() : undefined;
   }
@@ -77,5 +79,5 @@ export class LineSplitter {
 
 const newline = 0x0a;
 const empty = new Uint8Array(0);
-/** The largest buffer that is kept from one line to the next, so that one big object does not cost memory for ever. */
+/** Maximum bytes of a buffer kept between lines, so that one large object does not hold memory for ever. */
 const keptBytes = 64 * 1024;

@@ -1,30 +1,30 @@
 import type { KubeObject, Resource } from "./resource.ts";
 
-/** What a list asks for. Left out means that the parameter is not sent. */
+/** The parameters of a list. Undefined parameters are not sent. */
 export interface ListOptions {
   namespace?: string;
   labelSelector?: string;
   fieldSelector?: string;
-  /** Objects a page, at most. */
+  /** Maximum objects per page. */
   limit?: number;
-  /** The token of the page before. */
+  /** The continue token of the previous page. */
   continue?: string;
   resourceVersion?: string;
   resourceVersionMatch?: "NotOlderThan" | "Exact";
-  /** Ask for PartialObjectMetadata. */
+  /** Request PartialObjectMetadata. */
   metadataOnly?: boolean;
   signal?: AbortSignal;
 }
 
-/** One page of a list, or the whole of it. */
+/** One page of a list, or the whole list. */
 export interface ListPage<T> {
   items: T[];
   resourceVersion: string;
-  /** The token of the next page; absent or empty on the last one. */
+  /** The token of the next page; absent or empty on the last page. */
   continue?: string | undefined;
 }
 
-/** What a watch asks for. */
+/** The parameters of a watch. */
 export interface WatchOptions {
   namespace?: string;
   labelSelector?: string;
@@ -35,17 +35,17 @@ export interface WatchOptions {
   allowWatchBookmarks: boolean;
   sendInitialEvents?: boolean;
   resourceVersionMatch?: "NotOlderThan";
-  /** Ask for PartialObjectMetadata. */
+  /** Request PartialObjectMetadata. */
   metadataOnly?: boolean;
   signal: AbortSignal;
 }
 
 /**
- * The part of the Kubernetes client that a reflector needs. Both reject with a KubeError, or with anything once the
- * signal has aborted.
+ * The part of the Kubernetes client that a reflector needs. Both methods reject with a KubeError, or with any error
+ * once the signal has aborted.
  */
 export interface ListWatch {
   list<T extends KubeObject>(resource: Resource, options: ListOptions): Promise<ListPage<T>>;
-  /** Resolves when the server has answered 200, to the body as it arrives: JSON events, one a line. */
+  /** Resolves to the body's stream when the server has answered 200: JSON events, one per line. */
   watch(resource: Resource, options: WatchOptions): Promise<AsyncIterable<Uint8Array>>;
 }

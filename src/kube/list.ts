@@ -1,13 +1,13 @@
 import type { ListPage } from "./list-watch.ts";
 import { faultOf } from "./watch-fault.ts";
 
-/** Objects a page: client-go's pager. */
+/** Objects per page, as in client-go's pager. */
 const pageSize = 500;
 
-/** Pages of one list: a million objects. A server that goes on for longer hands out tokens without end. */
-const mostPages = 2000;
+/** Maximum pages of one list: a million objects. Guards against a server that returns continue tokens without end. */
+const maxPages = 2000;
 
-/** What differs from one request of a list to the next. */
+/** The parameters that differ between the requests of one list. */
 export interface PageRequest {
   limit?: number;
   continue?: string;
@@ -15,14 +15,14 @@ export interface PageRequest {
 }
 
 /**
- * Lists everything, page by page, as client-go's pager does (tools/pager). A list at a known resourceVersion goes
- * without pages, because only so does the server's watch cache answer it; the version is sent with the first page
- * only. When a later page has expired (410), the whole is asked for once more without pages.
+ * Lists all objects page by page, as client-go's tools/pager does. A list at a known resourceVersion is not paged,
+ * because the server's watch cache answers only unpaged lists. Only the first page's request has the version. If a
+ * later page has expired (410), the whole list is requested once without pages.
  *
  * @param ask sends one request
- * @param resourceVersion "" for the newest state, "0" for any, else one that the answer must not be older than
- * @param keep gives what is kept of an item, or undefined to pass over it
- * @throws what `ask` throws, and an Error when the pages cannot be made a whole
+ * @param resourceVersion "" for the newest state, "0" for any state, otherwise the minimum version
+ * @param keep maps an item to the object to keep, or to undefined to skip it
+ * @throws the error of `ask`, and an Error if the pages do not form a complete list
  */
 export async function listAll<T, K>(
   ask: (request: PageRequest) => Promise<ListPage<T>>,
@@ -43,7 +43,7 @@ export async function listAll<T, K>(
   let token = first.continue;
   const tokens = new Set<string>();
   for (let pages = 1; token; pages++) {
-    if (pages >= mostPages || tokens.has(token)) throw new Error("the pages of a list do not end");
+    if (pages >= maxPages || tokens.has(token)) throw new Error("pages of the list do not end");
     tokens.add(token);
     let page: ListPage<T>;
     try {
@@ -51,7 +51,7 @@ export async function listAll<T, K>(
     } catch (error) {
       if (faultOf(error).kind !== "gone") throw error;
       const whole = await ask(version);
-      if (whole.continue) throw new Error("a list without a limit came in pages");
+      if (whole.continue) throw new Error("the server answered a list without a limit in pages");
       items.length = 0;
       take(whole);
       return { items, resourceVersion: whole.resourceVersion };

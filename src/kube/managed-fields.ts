@@ -1,6 +1,6 @@
 import type { ManagedFieldsEntry } from "./resource.ts";
 
-/** What one field manager owns of a Secret, by name; no values, which managedFields do not hold. */
+/** The fields of a Secret that one field manager owns, by name. managedFields contain no values. */
 export interface Owned {
   data: ReadonlySet<string>;
   labels: ReadonlySet<string>;
@@ -10,14 +10,14 @@ export interface Owned {
   immutable: boolean;
 }
 
-/** Names that are read of one map; a Secret of 1 MiB has room for fewer keys that are of any use. */
-const mostNames = 20_000;
+/** Maximum names read from one map: more than a Secret of 1 MiB can usefully have. */
+const maxNames = 20_000;
 
 /**
- * What a field manager owns of a Secret.
+ * The fields of a Secret that a field manager owns.
  *
  * @param operation `Apply` for server-side apply, `Update` for anything else
- * @returns undefined where managedFields have no entry of it, or one that cannot be read
+ * @returns undefined if managedFields have no readable entry of this manager
  */
 export function ownedBy(
   managedFields: readonly ManagedFieldsEntry[] | undefined,
@@ -33,8 +33,8 @@ export function ownedBy(
 }
 
 /**
- * Entries for a cache: what is read of them, and their fields as JSON. As objects these take three times as much, most
- * of it for shapes that no two Secrets share, since a list item's key holds a uid.
+ * Entries for a cache, with their fields as JSON. As objects they take three times the memory, mostly for hidden
+ * classes that no two Secrets share, because a list item's key contains a uid.
  */
 export function compact(managedFields: readonly ManagedFieldsEntry[]): ManagedFieldsEntry[] {
   return managedFields.map(({ apiVersion: _apiVersion, fieldsV1, ...rest }) => ({
@@ -43,7 +43,7 @@ export function compact(managedFields: readonly ManagedFieldsEntry[]): ManagedFi
   }));
 }
 
-/** The fields of an entry that are keys of a Secret's data, as JSON; undefined where there are none. */
+/** The keys of a Secret's data in an entry, as JSON; undefined if there are none. */
 export function dataOf(entry: ManagedFieldsEntry): string | undefined {
   const data = child(fieldsOf(entry), "f:data");
   return data === undefined ? undefined : JSON.stringify({ "f:data": data });
@@ -56,7 +56,7 @@ export interface CoOwner {
   data: ReadonlySet<string>;
 }
 
-/** Everybody but one manager's apply who owns keys of a Secret's data. */
+/** All owners of keys of a Secret's data, except the `Apply` entry of `manager`. */
 export function coOwners(managedFields: readonly ManagedFieldsEntry[] | undefined, manager: string): CoOwner[] {
   const others: CoOwner[] = [];
   for (const entry of managedFields ?? []) {
@@ -70,7 +70,7 @@ export function coOwners(managedFields: readonly ManagedFieldsEntry[] | undefine
   return others;
 }
 
-/** The fields of an entry; undefined where they cannot be read. */
+/** The fields of an entry; undefined if they cannot be parsed. */
 function fieldsOf({ fieldsType, fieldsV1 }: ManagedFieldsEntry): object | undefined {
   if (fieldsType !== "FieldsV1") return undefined;
   const fields = typeof fieldsV1 === "string" ? parsed(fieldsV1) : fieldsV1;
@@ -86,8 +86,8 @@ function parsed(text: string): unknown {
 }
 
 /**
- * Reads the form FieldsV1: an object for each set, in which `f:NAME` is a field, `k:{"uid":"..."}` an item of a list
- * by its key, and `.` the object itself (sigs.k8s.io/structured-merge-diff, fieldpath/serialize.go).
+ * Parses FieldsV1: an object for each set, in which `f:NAME` is a field, `k:{"uid":"..."}` a list item by its key, and
+ * `.` the object itself (sigs.k8s.io/structured-merge-diff, fieldpath/serialize.go).
  */
 function ownedIn(fields: unknown): Owned {
   const metadata = child(fields, "f:metadata");
@@ -128,7 +128,7 @@ function uidOf(key: string): string | undefined {
 }
 
 function keysOf(set: unknown): string[] {
-  return isRecord(set) ? Object.keys(set).slice(0, mostNames) : [];
+  return isRecord(set) ? Object.keys(set).slice(0, maxNames) : [];
 }
 
 function child(value: unknown, name: string): unknown {

@@ -6,8 +6,8 @@ import type { Resource } from "./resource.ts";
  *
  * @param namespace undefined for a resource without namespaces, or for a list across all of them
  * @param name undefined for the collection
- * @throws KubeError `badRequest` where a name would lead elsewhere: an empty name in a delete would be the whole
- *   collection (client-go's rest.IsValidPathSegmentName)
+ * @throws KubeError `badRequest` for a name that would change the path: with an empty name, a delete would address the
+ *   whole collection (client-go's rest.IsValidPathSegmentName)
  */
 export function pathOf(resource: Resource, namespace?: string, name?: string, subresource?: string): string {
   const root = resource.group ? `/apis/${resource.group}/${resource.version}` : `/api/${resource.version}`;
@@ -16,7 +16,7 @@ export function pathOf(resource: Resource, namespace?: string, name?: string, su
   return `${root}${scope}/${resource.plural}${item}${subresource ? `/${subresource}` : ""}`;
 }
 
-/** As pathOf, for one object: its name, and its namespace where the resource has one, must be there. */
+/** As pathOf, for one object. The name is required, and for a namespaced resource the namespace. */
 export function objectPathOf(
   resource: Resource,
   namespace: string | undefined,
@@ -27,7 +27,7 @@ export function objectPathOf(
   return pathOf(resource, scope, name ?? "", subresource);
 }
 
-/** What messages call a request: `PATCH secrets shop/checkout`. */
+/** The name of a request in messages: `PATCH secrets shop/checkout`. */
 export function describe(method: string, resource: Resource, namespace?: string, name?: string): string {
   const object = [namespace, name].filter((part) => part !== undefined).join("/");
   return `${method} ${resource.plural}${object ? ` ${object}` : ""}`;
@@ -40,7 +40,7 @@ function segment(text: string, resource: Resource): string {
   return encodeURIComponent(text);
 }
 
-/** A query string, with its question mark; entries that are undefined or "" are left out. */
+/** A query string with its question mark. Entries that are undefined, false or "" are omitted. */
 export function queryOf(entries: Readonly<Record<string, string | number | boolean | undefined>>): string {
   const query = Object.entries(entries)
     .filter(([, value]) => value !== undefined && value !== "" && value !== false)

@@ -10,29 +10,29 @@ import type { Access, Connection } from "./connection.ts";
 import { KubeError } from "./errors.ts";
 
 export interface PooledConnectionOptions {
-  /** Loads the configuration; called again when credentials were refused. */
+  /** Loads the configuration. Called again after a 401. */
   load: () => KubeConfig;
   clock: Clock;
   log: Log;
-  /** The proxies of the environment; a kubeconfig's own proxy goes first. None when left out. */
+  /** The environment's proxies; a kubeconfig's own proxy has precedence. Default: none. */
   proxies?: Proxies;
   /**
-   * Milliseconds after which certificate and token files are looked at again; 10,000 when left out. A rotated token
-   * stays good for minutes after its file has changed.
+   * Milliseconds after which certificate and token files are read again. Default 10,000. A rotated token stays valid
+   * for minutes after its file has changed.
    */
   rereadMs?: number;
 }
 
-/** Connections of the pool for requests: as many requests as can be under way at once; more wait for one to end. */
+/** Maximum connections of the pool for requests, and so of concurrent requests. Further requests wait. */
 const connections = 64;
-/** Milliseconds before the first probe of a silent connection: load balancers drop them after a minute. */
+/** Milliseconds before the first keep-alive probe: load balancers drop idle connections after a minute. */
 const keepAliveInitialDelay = 30_000;
-/** Milliseconds for which an unused connection is kept: each holds 100 kB of TLS, and a new one takes 3 ms. */
+/** Milliseconds for which an idle connection is kept. Each holds 100 kB of TLS state; opening one takes 3 ms. */
 const idleMs = 5_000;
 
 /**
- * A connection by a KubeConfig: one pool for requests and one for watches, kept as long as the certificates are the
- * same. When these change, new pools take over, and the old ones close as soon as what they carry has ended.
+ * A connection by a KubeConfig, with one pool for requests and one for watches. When the certificates change, new pools
+ * replace the old ones, which close when their requests have ended.
  */
 export class PooledConnection implements Connection {
   #options: PooledConnectionOptions;
@@ -71,7 +71,7 @@ export class PooledConnection implements Connection {
   async #renewOnce(): Promise<void> {
     await this.#reading?.catch(() => {});
     try {
-      // A configuration of its own forgets what client-node remembers: tokens, and the answers of plugins.
+      // client-node caches tokens and plugin answers for each KubeConfig object: a new object clears the cache.
       this.#config = this.#options.load();
     } catch (error) {
       throw new KubeError("unauthorized", `no credentials for the API server: ${(error as Error).message}`);
@@ -80,7 +80,7 @@ export class PooledConnection implements Connection {
     await this.#read();
   }
 
-  /** Reads the credentials; several who ask at once share one reading. */
+  /** Reads the credentials. Concurrent callers share one read. */
   #read(): Promise<Access> {
     this.#reading ??= this.#readOnce().finally(() => {
       this.#reading = undefined;
@@ -102,7 +102,7 @@ export class PooledConnection implements Connection {
       }
       return access;
     } catch (error) {
-      // What was read before may well be good still; if it is not, the server says so, and renew() fails.
+      // The previous credentials may still be valid. If not, the server answers 401, and renew() fails.
       if (!before || before.readAt === Number.NEGATIVE_INFINITY) throw error;
       log.warn({ error: (error as Error).message }, "the credentials for the API server could not be read again");
       this.#current = { ...before, readAt: clock.monotonic() };
@@ -112,27 +112,27 @@ export class PooledConnection implements Connection {
 
   async #accessWith({ headers, tls }: Credentials, kept: Access | undefined): Promise<Access> {
     const { origin, pathname } = new URL(this.#config.getCurrentCluster()!.server);
-    const place = { origin, prefix: pathname.replace(/\/+$/, ""), headers };
-    if (kept) return { ...place, requests: kept.requests, watches: kept.watches };
+    const server = { origin, prefix: pathname.replace(/\/+$/, ""), headers };
+    if (kept) return { ...server, requests: kept.requests, watches: kept.watches };
     if (this.#config.getCurrentCluster()!.proxyUrl) {
-      return { ...place, requests: await this.#throughProxy(), watches: await this.#throughProxy() };
+      return { ...server, requests: await this.#throughProxy(), watches: await this.#throughProxy() };
     }
-    // Certificates are parsed once for all connections of a pool: a bundle of CAs in NODE_EXTRA_CA_CERTS takes tens of
-    // milliseconds, for which every new connection would stop the event loop.
+    // Parse certificates once for all connections of a pool: a CA bundle in NODE_EXTRA_CA_CERTS would block the event
+    // loop for tens of milliseconds at every new connection.
     const target = { ...tls, secureContext: createSecureContext(tls), keepAlive: true, keepAliveInitialDelay };
     const options = { keepAliveTimeout: idleMs, allowH2: false };
     const proxy = this.#environmentsProxy();
     if (proxy) {
       const through = { ...options, uri: proxy.url.href, requestTls: target };
-      return { ...place, requests: new ProxyAgent({ ...through, connections }), watches: new ProxyAgent(through) };
+      return { ...server, requests: new ProxyAgent({ ...through, connections }), watches: new ProxyAgent(through) };
     }
-    const straight = { ...options, connect: target };
-    return { ...place, requests: new Agent({ ...straight, connections }), watches: new Agent(straight) };
+    const direct = { ...options, connect: target };
+    return { ...server, requests: new Agent({ ...direct, connections }), watches: new Agent(direct) };
   }
 
   /**
-   * As client-go's http.ProxyFromEnvironment. A pod knows its API server by an address, which users may have left out of
-   * NO_PROXY beside `.svc`: its name there counts as well.
+   * As Go's http.ProxyFromEnvironment. A pod knows its API server by IP address, which NO_PROXY may not list: an entry
+   * that matches kubernetes.default.svc, such as `.svc`, applies as well.
    */
   #environmentsProxy(): HttpProxy | undefined {
     const { name, server } = this.#config.getCurrentCluster()!;
@@ -141,7 +141,7 @@ export class PooledConnection implements Connection {
     return name === podCluster && !proxies.for(new URL("https://kubernetes.default.svc")) ? undefined : proxy;
   }
 
-  /** client-node knows how to get through HTTP and SOCKS proxies, and makes a pool of its own for it. */
+  /** client-node makes the pool: it supports HTTP and SOCKS proxies. */
   async #throughProxy(): Promise<Dispatcher> {
     let found: Dispatcher | undefined;
     const context = { setHeaderParam() {}, setDispatcher: (dispatcher: Dispatcher) => (found = dispatcher) };
@@ -152,14 +152,14 @@ export class PooledConnection implements Connection {
   }
 }
 
-/** Pools serve as long as this stays the same. */
+/** A digest of everything that a pool depends on: a pool is replaced when it changes. */
 function identityOf(config: KubeConfig, { tls }: Credentials): string {
   const { server, proxyUrl } = config.getCurrentCluster()!;
   const texts = [server, proxyUrl, tls.ca, tls.cert, tls.key, tls.rejectUnauthorized, tls.servername].map(String);
   return createHash("sha256").update(JSON.stringify(texts)).digest("hex");
 }
 
-/** Lets what is under way end, then closes. */
+/** Closes the pools when their requests have ended. */
 function retire({ requests, watches }: Access): void {
   for (const pool of [requests, watches]) pool.close().catch(() => {});
 }

@@ -12,42 +12,44 @@ export interface EventRecorderOptions {
   log: Log;
   /** A qualified name: `keyferry.io/controller`. */
   reportingController: string;
-  /** This process: a pod's name. */
+  /** The pod's name. */
   reportingInstance: string;
 }
 
-/** A repetition within so many milliseconds belongs to the series (client-go tools/events, finishTime). */
+/** A repetition within this many milliseconds belongs to the series (client-go tools/events, finishTime). */
 const finishMs = 6 * 60_000;
-/** How often a series that goes on is written (client-go tools/events, refreshTime). */
+/** Milliseconds between two updates of an ongoing series (client-go tools/events, refreshTime). */
 const refreshMs = 30 * 60_000;
-/** Writes for one object: 25 at once, then one in five minutes (client-go tools/record, EventSourceObjectSpamFilter). */
+/**
+ * Writes for one object: 25 at once, then one in five minutes (client-go tools/record, EventSourceObjectSpamFilter).
+ */
 const perObject = { burst: 25, intervalMs: 5 * 60_000, mostKeys: 4096 };
-/** Series and waiting writes that are held at most (client-go: maxLruCacheEntries, maxQueuedEvents). */
-const mostSeries = 4096;
-const mostWaiting = 1000;
-/** Tries of one write, and the wait between them (client-go: maxTriesPerEvent, defaultSleepDuration). */
-const mostTries = 12;
+/** Maximum number of series and of waiting writes (client-go: maxLruCacheEntries, maxQueuedEvents). */
+const maxSeries = 4096;
+const maxWaiting = 1000;
+/** Maximum tries of one write, and the delay between them (client-go: maxTriesPerEvent, defaultSleepDuration). */
+const maxTries = 12;
 const retryMs = 10_000;
 
 interface Series {
   event: EventObject;
-  /** Times that it happened. */
+  /** Number of occurrences. */
   count: number;
-  /** When it happened last: milliseconds since the epoch for the Event, monotonic ones for what is reckoned from it. */
+  /** The last occurrence, in milliseconds since the epoch (for the Event) and in monotonic milliseconds. */
   lastSeenAt: number;
   lastAt: number;
-  /** The count that the server has; 0 while it has no Event. */
-  toldCount: number;
-  /** Monotonic milliseconds when it was last to be told. */
-  toldAt: number;
-  /** Whether a write of it waits or is under way. */
+  /** The count that the server has; 0 before the Event exists. */
+  writtenCount: number;
+  /** Monotonic milliseconds when a write was last queued. */
+  enqueuedAt: number;
+  /** Whether a write waits or is under way. */
   isWaiting: boolean;
 }
 
 /**
- * Records Events. What repeats within six minutes becomes a series of one Event: its first repetition is written at
- * once, further ones when the series ends or has gone on for half an hour. Recording returns at once and never fails;
- * an Event that cannot be written is dropped and logged.
+ * Records Events. Repetitions within six minutes become a series of one Event. The first repetition is written at once,
+ * further ones when the series ends and every half hour. Recording returns at once and never fails; an Event that
+ * cannot be written is dropped and logged.
  */
 export class EventRecorder {
   #options: EventRecorderOptions;
@@ -57,7 +59,7 @@ export class EventRecorder {
   #writing: Promise<void> | undefined;
   #serial = 0;
   #round: Timer | undefined;
-  /** Aborts waits between tries, while somebody waits for all to be written. */
+  /** Aborts the delays between tries during a flush. */
   #hurry = new AbortController();
 
   constructor(options: EventRecorderOptions) {
@@ -65,7 +67,7 @@ export class EventRecorder {
     this.#buckets = new TokenBuckets(options.clock, perObject);
   }
 
-  /** Notes what happened to an object. */
+  /** Records what happened to an object. */
   record(regarding: Regarding, happening: Happening): void {
     const { clock, reportingController: controller, reportingInstance: instance } = this.#options;
     const [seenAt, now] = [clock.now(), clock.monotonic()];
@@ -75,56 +77,64 @@ export class EventRecorder {
       running.count++;
       running.lastAt = now;
       running.lastSeenAt = seenAt;
-      if (running.count === 2) this.#tell(running, now);
+      if (running.count === 2) this.#enqueue(running, now);
       return;
     }
     if (running) this.#finish(key, running, now);
     const event = eventOf(regarding, happening, { controller, instance }, seenAt, this.#serial++);
-    const series = { event, count: 1, lastSeenAt: seenAt, lastAt: now, toldCount: 0, toldAt: now, isWaiting: false };
+    const series = {
+      event,
+      count: 1,
+      lastSeenAt: seenAt,
+      lastAt: now,
+      writtenCount: 0,
+      enqueuedAt: now,
+      isWaiting: false,
+    };
     this.#series.set(key, series);
-    if (this.#series.size > mostSeries) this.#series.delete(this.#series.keys().next().value!);
-    this.#tell(series, now);
-    this.#round ??= clock.setTimer(() => this.#lookThrough(), finishMs);
+    if (this.#series.size > maxSeries) this.#series.delete(this.#series.keys().next().value!);
+    this.#enqueue(series, now);
+    this.#round ??= clock.setTimer(() => this.#review(), finishMs);
   }
 
   /**
-   * Resolves when all that was recorded has been written or given up; each write is tried once from now on.
+   * Resolves when all recorded Events have been written or dropped. From now on, a failed write is not retried.
    *
-   * @param withinMs milliseconds after which it resolves all the same, and what waits is given up; no bound when left out
+   * @param withinMs timeout in milliseconds, after which waiting Events are dropped. Default: no timeout.
    */
   async flush(withinMs?: number): Promise<void> {
     const { clock } = this.#options;
     const now = clock.monotonic();
-    for (const series of this.#series.values()) if (series.count > series.toldCount) this.#tell(series, now);
+    for (const series of this.#series.values()) if (series.count > series.writtenCount) this.#enqueue(series, now);
     this.#hurry.abort();
     if (withinMs === undefined) await this.#writing;
     else if (!(await endsWithin(clock, this.#writing ?? Promise.resolve(), withinMs))) this.#waiting = [];
     this.#hurry = new AbortController();
   }
 
-  /** Every six minutes: ends what no longer repeats, and writes how far the rest has come. */
-  #lookThrough(): void {
+  /** Every six minutes: ends series without repetitions, and updates the others. */
+  #review(): void {
     const now = this.#options.clock.monotonic();
     for (const [key, series] of this.#series) {
       if (now - series.lastAt >= finishMs) this.#finish(key, series, now);
-      else if (series.count > series.toldCount && now - series.toldAt >= refreshMs) this.#tell(series, now);
+      else if (series.count > series.writtenCount && now - series.enqueuedAt >= refreshMs) this.#enqueue(series, now);
     }
-    this.#round = this.#series.size > 0 ? this.#options.clock.setTimer(() => this.#lookThrough(), finishMs) : undefined;
+    this.#round = this.#series.size > 0 ? this.#options.clock.setTimer(() => this.#review(), finishMs) : undefined;
   }
 
   #finish(key: string, series: Series, now: number): void {
     this.#series.delete(key);
-    if (series.count > series.toldCount) this.#tell(series, now);
+    if (series.count > series.writtenCount) this.#enqueue(series, now);
   }
 
-  #tell(series: Series, now: number): void {
+  #enqueue(series: Series, now: number): void {
     if (series.isWaiting) return;
     const { uid, name, namespace = "" } = series.event.regarding;
-    series.toldAt = now;
+    series.enqueuedAt = now;
     if (!this.#buckets.take(`${namespace}/${name}/${uid}`)) return;
-    if (this.#waiting.length >= mostWaiting) {
+    if (this.#waiting.length >= maxWaiting) {
       const { reason } = series.event;
-      this.#options.log.debug({ namespace, name, reason }, "an Event is dropped: too many wait to be written");
+      this.#options.log.debug({ namespace, name, reason }, "event dropped, too many are waiting");
       return;
     }
     series.isWaiting = true;
@@ -134,11 +144,11 @@ export class EventRecorder {
 
   async #writeAll(): Promise<void> {
     for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
-      const isFirst = next.toldCount === 0;
+      const isFirst = next.writtenCount === 0;
       await this.#write(next);
       next.isWaiting = false;
-      // The first repetition came while the Event was being made.
-      if (isFirst && next.toldCount === 1 && next.count > 1) this.#tell(next, this.#options.clock.monotonic());
+      // The first repetition arrived while the Event was being created.
+      if (isFirst && next.writtenCount === 1 && next.count > 1) this.#enqueue(next, this.#options.clock.monotonic());
     }
     this.#writing = undefined;
   }
@@ -150,10 +160,10 @@ export class EventRecorder {
         return await this.#send(series);
       } catch (error) {
         const { namespace, name } = series.event.regarding;
-        const said = error instanceof KubeError ? error.message : "unknown error";
-        if (!isRetryable(error) || tries >= mostTries || this.#hurry.signal.aborted) {
-          // A namespace that is being deleted takes no Events: nothing is wrong then.
-          log.debug({ namespace, name, reason: series.event.reason, error: said }, "an Event could not be written");
+        const message = error instanceof KubeError ? error.message : "unknown error";
+        if (!isRetryable(error) || tries >= maxTries || this.#hurry.signal.aborted) {
+          // Debug level: a namespace that is being deleted accepts no Events.
+          log.debug({ namespace, name, reason: series.event.reason, error: message }, "writing an event failed");
           return;
         }
         await sleep(clock, Math.max(retryMs, (error as KubeError).retryAfterMs ?? 0), this.#hurry.signal);
@@ -163,28 +173,28 @@ export class EventRecorder {
 
   async #send(series: Series): Promise<void> {
     const { client } = this.#options;
-    const { event, count, lastSeenAt, toldCount } = series;
-    // The server takes a series from two on.
+    const { event, count, lastSeenAt, writtenCount } = series;
+    // The server rejects a series with a count below two.
     const progress = count > 1 ? { series: { count, lastObservedTime: microTime(lastSeenAt) } } : {};
     const { namespace, name } = event.metadata;
-    if (toldCount > 0) {
+    if (writtenCount > 0) {
       try {
         await client.mergePatch(events, namespace, name!, progress);
-        series.toldCount = count;
+        series.writtenCount = count;
         return;
       } catch (error) {
-        // The server keeps an Event for an hour, by default, and a series can last longer.
+        // The server deletes an Event after an hour by default, and a series can last longer.
         if (!(error instanceof KubeError) || error.kind !== "notFound") throw error;
       }
     }
     try {
       await client.create(events, { ...event, ...progress });
     } catch (error) {
-      // An earlier try arrived, and its answer did not; what the series has come to since is told later.
+      // An earlier try succeeded, but its answer was lost. The current count is written with the next update.
       if (!(error instanceof KubeError) || error.kind !== "alreadyExists") throw error;
-      series.toldCount = Math.max(toldCount, 1);
+      series.writtenCount = Math.max(writtenCount, 1);
       return;
     }
-    series.toldCount = count;
+    series.writtenCount = count;
   }
 }

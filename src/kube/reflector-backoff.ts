@@ -3,14 +3,14 @@ import { backoff, type Clock, type Random, sleep } from "../runtime/clock.ts";
 const baseMs = 800;
 const capMs = 30_000;
 const jitter = 1;
-/** So long without a delay, and the server counts as healthy again. */
+/** Milliseconds without a delay after which the backoff resets. */
 const resetMs = 2 * 60_000;
-/** What a server may make us wait at most, so that a wrong Retry-After does not stop the watch. */
-const longestRetryAfterMs = 60_000;
+/** Maximum Retry-After that is honored, so that a wrong one does not stop the watch. */
+const maxRetryAfterMs = 60_000;
 
 /**
- * The delays of a reflector, as client-go's: 800 ms, doubled each time, 30 s at most, each stretched by up to as much
- * again; from the beginning after two minutes without one. Durations are measured by the monotonic clock.
+ * The backoff of client-go's reflector: 800 ms, doubled each time up to 30 s, times 1 to 2 as jitter. It resets after
+ * two minutes without a delay. Durations are measured by the monotonic clock.
  */
 export class ReflectorBackoff {
   #clock: Clock;
@@ -23,11 +23,11 @@ export class ReflectorBackoff {
     this.#random = random;
   }
 
-  /** Waits the next delay, longer where the server asked for it, or until the signal aborts. */
+  /** Waits for the next delay, or for Retry-After if longer, or until the signal aborts. */
   async delay(signal: AbortSignal, retryAfterMs = 0): Promise<void> {
     if (this.#lastEnd !== undefined && this.#clock.monotonic() - this.#lastEnd > resetMs) this.#attempt = 0;
     const ms = backoff(this.#attempt++, baseMs, capMs, jitter, this.#random);
-    await sleep(this.#clock, Math.max(ms, Math.min(retryAfterMs, longestRetryAfterMs)), signal);
+    await sleep(this.#clock, Math.max(ms, Math.min(retryAfterMs, maxRetryAfterMs)), signal);
     this.#lastEnd = this.#clock.monotonic();
   }
 }

@@ -14,58 +14,57 @@ import { parseEvent, type SkipCause } from "./watch-event.ts";
 import { type Fault, faultOf } from "./watch-fault.ts";
 import { abortable, readStream, type StreamEnd } from "./watch-stream.ts";
 
-/** What a reflector follows, whom it tells, and its outside worlds. */
+/** What a reflector lists and watches, its listener, and its dependencies. */
 export interface ReflectorOptions<T extends KubeObject> {
   source: ListWatch;
   resource: Resource;
-  /** One namespace; all of them when left out. */
+  /** One namespace. Default: all namespaces. */
   namespace?: string;
   labelSelector?: string;
   fieldSelector?: string;
-  /** Keep apiVersion, kind and metadata only, whatever the server sends. Default false. */
+  /** Keep only apiVersion, kind and metadata, even if the server sends whole objects. Default false. */
   metadataOnly?: boolean;
-  /** Keeps of an object what is used, so that the rest costs no memory; it must keep metadata. */
+  /** Drops the fields of an object that are not used, to save memory. It must keep metadata. */
   trim?: (object: T) => T;
-  /** What is kept of one namespace's objects, at most; all where left out. */
+  /** Memory limit for the objects of one namespace. Default: no limit. */
   bound?: CacheBound<T>;
-  /** Called when the store already holds `after`; it should enqueue the key and return. */
+  /** Called after the store has been updated. It should enqueue the key and return. */
   onChange: (change: Change<T>) => void;
   clock: Clock;
   random: Random;
   metrics: Pick<Metrics, "watchRestarts">;
   log: Log;
   /**
-   * Ask for the first state as a stream (KEP-3157). A server that does not know it is asked for a list instead.
+   * Request the initial state as a stream (KEP-3157). Falls back to a list if the server does not support it.
    * Default false.
    */
   useWatchList?: boolean;
   /**
-   * Milliseconds without a byte after which a watch is taken for dead. Default 150,000: two and a half times the
-   * minute at which the API server sends bookmarks.
+   * Milliseconds without a byte after which a watch counts as dead. Default 150,000: the API server sends bookmarks
+   * every minute.
    */
   silenceMs?: number;
 }
 
-/** Milliseconds from the start of one watch to that of the next, at least, while nothing calls for a delay. */
-const floorMs = 1000;
+/** Minimum milliseconds between the starts of two watches. */
+const minIntervalMs = 1000;
 
-/** The server ends a watch after this many seconds, times 1 to 2. */
-const leastTimeoutSeconds = 300;
+/** Minimum timeout of a watch in seconds. The timeout is 1 to 2 times as long. */
+const minTimeoutSeconds = 300;
 
-/** Milliseconds for one request of a list: more than the minute at which the API server itself gives up. */
-const listLimitMs = 90_000;
+/** Timeout of one list request in milliseconds: longer than the API server's own limit of one minute. */
+const listTimeoutMs = 90_000;
 
 /**
- * Keeps a store equal to what the API server holds, by list and watch, for as long as it runs. The rules are those of
- * client-go's tools/cache/reflector.go; where this differs (the silence limit, the floor between watches, a delay
- * before another watch after a 500) the comment says so.
+ * Keeps a store up to date with the API server by list and watch, as client-go's tools/cache/reflector.go does. It
+ * differs in the silence limit, the minimum interval between watches, and the delay before a watch after a 500.
  */
 export class Reflector<T extends KubeObject> {
   #options: ReflectorOptions<T>;
   #watchCache: WatchCache<T>;
   #pace: ReflectorBackoff;
   #useWatchList: boolean;
-  /** The last version was refused as too old or too new: the next list asks for the newest state. */
+  /** The server refused the last resourceVersion as too old or too new: the next list requests the newest state. */
   #versionUnavailable = false;
   #lastStart: number | undefined;
   #internalSince: number | undefined;
@@ -81,32 +80,32 @@ export class Reflector<T extends KubeObject> {
     return this.#watchCache.store;
   }
 
-  /** Resolves at the first full state; never, when the run ends before. */
+  /** Resolves at the first full state. Never resolves if the run ends before. */
   get synced(): Promise<void> {
     return this.#watchCache.synced;
   }
 
-  /** Whether the store has held a full state; it stays true from then on. */
+  /** Whether the store has held a full state. Stays true from then on. */
   get hasSynced(): boolean {
     return this.#watchCache.hasSynced;
   }
 
-  /** The resourceVersion that the store stands at; opaque, empty before the first state. */
+  /** The resourceVersion of the store's state: opaque, empty before the first state. */
   get lastResourceVersion(): string {
     return this.#watchCache.resourceVersion;
   }
 
-  /** When the last list or event came (milliseconds since the epoch). */
+  /** When the last list or event arrived, in milliseconds since the epoch. */
   get lastEventAt(): number | undefined {
     return this.#watchCache.lastEventAt;
   }
 
-  /** How many objects and lines were passed over, by cause. */
+  /** Number of skipped objects and lines, by cause. */
   get skipped(): Readonly<Record<SkipCause, number>> {
     return this.#watchCache.skipped;
   }
 
-  /** Follows the resource until `signal` aborts; then it resolves, and nothing is called any more. Never rejects. */
+  /** Lists and watches until `signal` aborts. After it resolves, no listener is called. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const retryAfterMs = await this.#round(signal);
@@ -114,7 +113,7 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  /** One list, or watch-list, and watches until another list is due. Gives the wait that the server asked for. */
+  /** One list, or watch-list, and watches until the next list is due. Returns the delay that the server requested. */
   async #round(signal: AbortSignal): Promise<number | undefined> {
     let collecting = this.#useWatchList;
     if (!collecting) {
@@ -128,13 +127,13 @@ export class Reflector<T extends KubeObject> {
       const retryAfterMs = run.fault?.retryAfterMs;
       this.#options.metrics.watchRestarts.inc({ cause });
       const level = next === "delay-list" && cause !== "gone" ? "warn" : "debug";
-      this.#say(level, { cause, next, ...(run.error && { error: run.error }) }, "a watch ended");
+      this.#log(level, { cause, next, ...(run.error && { error: run.error }) }, "watch ended");
       this.#internalSince = cause === "internal" ? (this.#internalSince ?? this.#options.clock.monotonic()) : undefined;
       if (cause === "unsupported") this.#useWatchList = false;
       collecting = run.collecting;
       switch (next) {
         case "watch":
-          await this.#floor(signal);
+          await this.#waitMinInterval(signal);
           break;
         case "delay-watch":
           await this.#pace.delay(signal, retryAfterMs);
@@ -155,18 +154,21 @@ export class Reflector<T extends KubeObject> {
     return undefined;
   }
 
-  /** A floor of our own below client-go's delays: a server that sends one event and closes is not asked in a loop. */
-  async #floor(signal: AbortSignal): Promise<void> {
+  /**
+   * client-go has no such minimum. Without it, a server that sends one event and closes would be watched in a tight
+   * loop.
+   */
+  async #waitMinInterval(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
-    const left = (this.#lastStart ?? 0) + floorMs - clock.monotonic();
+    const left = (this.#lastStart ?? 0) + minIntervalMs - clock.monotonic();
     if (left > 0) await sleep(clock, left, signal);
   }
 
-  /** Replaces the store by a list; gives the fault when there is none to be had. */
+  /** Replaces the store's content by a list. Returns the fault if the list failed. */
   async #list(signal: AbortSignal): Promise<Fault | undefined> {
     const list = (version: string) =>
       listAll(
-        (request) => this.#ask(request, signal),
+        (request) => this.#request(request, signal),
         version,
         (item: T) => this.#watchCache.admit(item),
       );
@@ -184,18 +186,18 @@ export class Reflector<T extends KubeObject> {
       return undefined;
     } catch (error) {
       const fault = faultOf(error);
-      if (!signal.aborted) this.#say("warn", { fault: fault.kind, error: reasonOf(error) }, "a list failed");
+      if (!signal.aborted) this.#log("warn", { fault: fault.kind, error: reasonOf(error) }, "list failed");
       return fault;
     }
   }
 
-  async #ask(request: PageRequest, signal: AbortSignal): Promise<ListPage<T>> {
+  async #request(request: PageRequest, signal: AbortSignal): Promise<ListPage<T>> {
     const { source, resource, clock } = this.#options;
     const inner = new AbortController();
     const stop = () => inner.abort();
     if (signal.aborted) stop();
     signal.addEventListener("abort", stop, { once: true });
-    const timer = clock.setTimer(stop, listLimitMs);
+    const timer = clock.setTimer(stop, listTimeoutMs);
     try {
       return await abortable(
         source.list<T>(resource, { ...this.#scope(), ...request, signal: inner.signal }),
@@ -207,7 +209,7 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  /** One watch from beginning to end; undefined when it was stopped. */
+  /** Runs one watch to its end. Returns undefined if it was stopped. */
   async #watch(collecting: boolean, signal: AbortSignal): Promise<WatchRun | undefined> {
     const { source, resource, clock, random, silenceMs } = this.#options;
     const from = collecting && this.#versionUnavailable ? "" : this.#watchCache.resourceVersion;
@@ -223,7 +225,7 @@ export class Reflector<T extends KubeObject> {
         source.watch(resource, {
           ...this.#scope(),
           resourceVersion: from,
-          timeoutSeconds: Math.floor(leastTimeoutSeconds * (1 + random())),
+          timeoutSeconds: Math.floor(minTimeoutSeconds * (1 + random())),
           allowWatchBookmarks: true,
           ...(collecting && { sendInitialEvents: true, resourceVersionMatch: "NotOlderThan" as const }),
           signal: inner,
@@ -261,13 +263,15 @@ export class Reflector<T extends KubeObject> {
     };
   }
 
-  #say(level: "debug" | "warn", fields: object, message: string): void {
+  #log(level: "debug" | "warn", fields: object, message: string): void {
     const { log, resource, namespace } = this.#options;
     log[level]({ resource: resource.plural, ...(namespace !== undefined && { namespace }), ...fields }, message);
   }
 }
 
-/** A KubeError's message names the request and the answer, and holds nothing of a body; another's may hold anything. */
+/**
+ * A KubeError's message never contains a part of a body. The message of any other error may, so only its name is used.
+ */
 function reasonOf(error: unknown): string {
   if (error instanceof KubeError) return error.message;
   return error instanceof Error ? error.name : typeof error;

@@ -1,28 +1,30 @@
-/** What of the API server, beside RBAC and validation, refused or could not judge a write. */
+/** The part of the API server's admission chain that refused a write or failed; not RBAC or validation. */
 export interface Refuser {
   /**
    * - `policy`: a ValidatingAdmissionPolicy or MutatingAdmissionPolicy;
-   * - `webhook`: an admission webhook that said no;
-   * - `silentWebhook`: an admission webhook that could not be asked;
+   * - `webhook`: an admission webhook denied the request;
+   * - `silentWebhook`: an admission webhook could not be called;
    * - `quota`: a ResourceQuota;
    * - `namespace`: the namespace is being deleted;
    * - `plugin`: another admission plugin.
    */
   by: "policy" | "webhook" | "silentWebhook" | "quota" | "namespace" | "plugin";
-  /** Its name, where the server gives one that could be an object's. */
+  /** The name of the policy, webhook or quota, if the message has a valid one. */
   name?: string;
 }
 
-/** Longer messages are read up to here: who refused stands at their beginning. */
-const mostRead = 1_024;
+/** Maximum characters that are parsed: the refuser is named at the beginning of a message. */
+const maxLength = 1_024;
 
-/** A name as Kubernetes gives them; nothing else is taken over from a message. */
+/** A valid Kubernetes name. No other text is extracted from a message. */
 const name = "[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?";
-/** An admission plugin's answer names the object first; validation's begins with the kind and quotes values later. */
+/**
+ * The prefix of an admission plugin's message. A validation message begins with the kind instead, and may quote values.
+ */
 const forbidden = /^[a-z0-9./-]{1,253} "[^"\n]{0,253}" is forbidden: /;
 
-/** How each begins, after `RESOURCE "NAME" is forbidden: ` where there is that. */
-const beginnings: readonly [RegExp, Refuser["by"]][] = [
+/** How each message begins, after the optional prefix `RESOURCE "NAME" is forbidden: `. */
+const patterns: readonly [RegExp, Refuser["by"]][] = [
   [new RegExp(`^(?:Validating|Mutating)AdmissionPolicy '(${name})' with binding '`), "policy"],
   [new RegExp(`^(?:policy|failed policy:) '(${name})' with binding '`), "policy"],
   [new RegExp(`^admission webhook "(${name})" (?:denied the request|attempted to modify)`), "webhook"],
@@ -35,26 +37,26 @@ const beginnings: readonly [RegExp, Refuser["by"]][] = [
 ];
 
 /**
- * Says which part of the API server's admission chain answered a write, from the message of its Status. Of the text
- * only a name is taken over: a policy's own words may quote a value.
+ * Determines the refuser from the message of a Status. Only a name is extracted: a policy's own message may quote a
+ * value.
  *
- * @param causes reasons of the Status's causes
- * @returns undefined where it was none: RBAC, validation, or the server itself
+ * @param causes the reasons of the Status's causes
+ * @returns undefined if the admission chain did not refuse: RBAC, validation, or the server itself
  */
 export function refuserOf(
   status: number,
   message: string,
   causes: readonly (string | undefined)[],
 ): Refuser | undefined {
-  const text = message.slice(0, mostRead);
+  const text = message.slice(0, maxLength);
   if (status === 403 && causes.includes("NamespaceTerminating")) return { by: "namespace" };
   const prefix = forbidden.exec(text)?.[0] ?? "";
   const rest = text.slice(prefix.length);
-  for (const [pattern, by] of beginnings) {
+  for (const [pattern, by] of patterns) {
     const found = pattern.exec(rest);
     if (found) return { by, ...(found[1] === undefined ? {} : { name: found[1] }) };
   }
-  // RBAC says `User "..." cannot patch resource ...`.
+  // An RBAC message is `User "..." cannot patch resource ...`.
   const isPlugin = status === 403 && prefix !== "" && !/^User "/.test(rest);
   return isPlugin ? { by: "plugin" } : undefined;
 }

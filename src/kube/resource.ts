@@ -1,17 +1,17 @@
 import type { ObjectMeta as OwnMeta } from "../api/metadata.ts";
 
-/** A resource of the Kubernetes API: what a path is made from, and what its objects call themselves. */
+/** A resource of the Kubernetes API: the parts of its path, and the kind of its objects. */
 export interface Resource {
   /** `""` for the core group. */
   group: string;
   version: string;
-  /** As in a path: lower case. */
+  /** Lower case, as in a path. */
   plural: string;
   kind: string;
   namespaced: boolean;
 }
 
-/** Who last set which fields: one entry a field manager, operation, API version and subresource. */
+/** The fields that one manager owns: one entry for each field manager, operation, API version and subresource. */
 export interface ManagedFieldsEntry {
   manager?: string;
   operation?: string;
@@ -19,14 +19,14 @@ export interface ManagedFieldsEntry {
   time?: string;
   fieldsType?: string;
   /**
-   * A set of field paths as nested objects: `f:` before a field's name, `k:` before a list item's key. Its JSON, where
-   * it is held in a cache.
+   * A set of field paths as nested objects: `f:` before a field's name, `k:` before a list item's key. In a cache, the
+   * JSON text.
    */
   fieldsV1?: object | string;
   subresource?: string;
 }
 
-/** An owner: the garbage collector deletes an object whose owners are all gone. */
+/** An owner: Kubernetes' garbage collector deletes an object when all its owners are deleted. */
 export interface OwnerReference {
   apiVersion: string;
   kind: string;
@@ -36,14 +36,14 @@ export interface OwnerReference {
   blockOwnerDeletion?: boolean;
 }
 
-/** The part of metav1.ObjectMeta that the operator reads or writes, of any object. */
+/** The part of metav1.ObjectMeta that the operator uses. */
 export interface ObjectMeta extends OwnMeta {
   ownerReferences?: OwnerReference[];
   finalizers?: string[];
   managedFields?: ManagedFieldsEntry[];
 }
 
-/** Any object of the API. Items of a list of a core resource come without apiVersion and kind. */
+/** Any object of the API. List items of a core resource have no apiVersion and kind. */
 export interface KubeObject {
   apiVersion?: string;
   kind?: string;

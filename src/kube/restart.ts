@@ -1,6 +1,6 @@
 import type { Fault } from "./watch-fault.ts";
 
-/** Why a watch was begun again: the label `cause` of `watch_restarts_total`. */
+/** Why a watch was restarted: the label `cause` of `watch_restarts_total`. */
 export type RestartCause =
   | "ended"
   | "short"
@@ -14,44 +14,46 @@ export type RestartCause =
   | "failed";
 
 /**
- * What comes after a watch:
- * - `watch`: another from the same resourceVersion;
+ * The next step after a watch:
+ * - `watch`: another watch from the same resourceVersion;
  * - `delay-watch`: the same, after a delay;
  * - `newest`: a watch-list of the newest state, at once;
- * - `list`: a list in the place of a watch-list that failed, at once;
- * - `delay-list`: the round is over; after a delay, the next begins with a list.
+ * - `list`: a list at once, instead of the failed watch-list;
+ * - `delay-list`: a new round after a delay, which begins with a list.
  */
 export type Next = "watch" | "delay-watch" | "newest" | "list" | "delay-list";
 
-/** How a watch went. */
+/** The outcome of a watch. */
 export interface WatchRun {
-  /** `fault`: refused at the start or ended by an ERROR event. `incapable`: took a watch-list for a plain watch. */
+  /**
+   * `fault`: refused at the start, or ended by an ERROR event. `incapable`: the server does not support watch-lists.
+   */
   how: "closed" | "broken" | "silent" | "fault" | "incapable";
   fault?: Fault | undefined;
-  /** For the log: what kept it from beginning. */
+  /** For the log: why the watch could not begin. */
   error?: string | undefined;
-  /** Whether the fault came instead of a stream. */
+  /** Whether the request failed before the stream began. */
   atStart: boolean;
-  /** Events that were taken in, bookmarks included. */
+  /** Number of processed events, including bookmarks. */
   events: number;
   lastedMs: number;
-  /** Whether the initial events of a watch-list were still coming in. */
+  /** Whether the initial events of a watch-list were incomplete. */
   collecting: boolean;
-  /** The resourceVersion that it began at. */
+  /** The resourceVersion at which the watch began. */
   from: string;
-  /** The one to go on from. */
+  /** The resourceVersion to resume from. */
   version: string;
-  /** Milliseconds since the first 500 of an unbroken row of them; 0 when this is the first. */
+  /** Milliseconds since the first of consecutive 500s; 0 for the first. */
   internalForMs: number;
 }
 
-/** A watch without events that ends sooner is a failure: something between us and the server cuts it. */
+/** Milliseconds below which a watch without events counts as a failure: a proxy may be cutting connections. */
 const shortMs = 1000;
 
-/** Milliseconds for which 500s inside a stream are answered by another watch instead of a list. */
+/** Milliseconds of consecutive 500s within a stream after which a list follows instead of a watch. */
 const internalLimitMs = 60_000;
 
-/** Decides what comes after a watch, as client-go's Reflector.watch and watchList do. */
+/** Decides the next step after a watch, as client-go's Reflector.watch and watchList do. */
 export function restart(run: WatchRun): { cause: RestartCause; next: Next } {
   const cause = causeOf(run);
   if (cause === "throttled" || cause === "refused") return { cause, next: "delay-watch" };
@@ -61,7 +63,7 @@ export function restart(run: WatchRun): { cause: RestartCause; next: Next } {
   }
   if (cause === "internal" && !run.atStart && run.internalForMs < internalLimitMs)
     return { cause, next: "delay-watch" };
-  // Without a version to go on from, another watch would miss what is deleted in between.
+  // Without a resourceVersion to resume from, another watch would miss deletions in between.
   const resumable = run.version !== "" && run.version !== "0";
   if ((cause === "ended" || cause === "broken" || cause === "silent") && resumable) return { cause, next: "watch" };
   return { cause, next: "delay-list" };

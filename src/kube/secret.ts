@@ -2,7 +2,7 @@ import type { KubeClient } from "./client.ts";
 import { KubeError } from "./errors.ts";
 import { type KubeObject, type ManagedFieldsEntry, type ObjectMeta, secrets } from "./resource.ts";
 
-/** A Secret as it is applied: the whole intent of its field manager, without a resourceVersion. */
+/** The Secret to apply: the whole intent of the field manager, without a resourceVersion. */
 export interface SecretIntent {
   apiVersion: string;
   kind: string;
@@ -13,21 +13,21 @@ export interface SecretIntent {
   data?: Record<string, string>;
 }
 
-/** What was looked at when a write was decided on. */
+/** The version of a Secret that a decision was made from. */
 export interface SecretVersion {
   uid: string;
   resourceVersion: string;
 }
 
-/** The state that a decision was made on. */
+/** The state that a decision was made from. */
 export type Expected = { state: "absent" } | ({ state: "present" } & SecretVersion);
 
-/** The Secret is not, or no longer, what the decision was made on: nothing was written. */
+/** The Secret has changed since the decision: nothing was written. */
 export interface LookAgain {
   outcome: "lookAgain";
 }
 
-/** A Secret that was written, as the server answered, without its data. */
+/** The server's answer to a write, without the Secret's data. */
 export interface Written {
   outcome: "written";
   uid: string;
@@ -36,7 +36,7 @@ export interface Written {
   metadata: ObjectMeta;
 }
 
-/** Other field managers own fields of the intent, and force was off: nothing was written. */
+/** Other field managers own fields of the intent, and `force` is false: nothing was written. */
 export interface FieldConflict {
   outcome: "fieldConflict";
   conflicts: readonly { manager: string; field: string }[];
@@ -46,20 +46,20 @@ export interface ApplySecretOptions {
   object: SecretIntent;
   expect: Expected;
   fieldManager: string;
-  /** Take fields over from other managers: only in a Secret of ours. */
+  /** Take over fields from other managers. Use only for a Secret that the operator manages. */
   force: boolean;
 }
 
 /**
- * No object ever has it: versions count up from where etcd began, which is past it before the API server stores
- * anything. With it, an apply creates where nothing is and is a conflict where something is, also with force; without
- * a version it would merge into a stranger's Secret.
+ * A resourceVersion that no object ever has: etcd's revision is past 1 before the API server stores anything. With it,
+ * an apply creates the Secret, or fails with a conflict if it exists, also with force. Without a version, the apply
+ * would merge into somebody else's Secret.
  */
 const neverMatching = "1";
 
 /**
- * What is sent for an intent: the intent on the version that was decided on, so that neither a stale writer nor a race
- * overwrites anything. The uid alone would let an older decision overwrite a newer one.
+ * Adds the decision's version to the intent as a precondition, so that a stale or concurrent writer overwrites nothing.
+ * With the uid alone, an older decision could overwrite a newer one.
  */
 export function conditional(object: SecretIntent, expect: Expected): SecretIntent {
   const precondition =
@@ -70,9 +70,9 @@ export function conditional(object: SecretIntent, expect: Expected): SecretInten
 }
 
 /**
- * Applies a Secret, if it still is what was looked at.
+ * Applies a Secret if it is unchanged since the decision.
  *
- * @throws KubeError for anything but a changed Secret and a conflict of field managers
+ * @throws KubeError for every failure except a changed Secret and a field manager conflict
  */
 export async function applySecret(
   client: KubeClient,
@@ -86,9 +86,10 @@ export async function applySecret(
 }
 
 /**
- * Takes back what a field manager set in a Secret, by an apply that sets nothing. What another manager owns too stays.
+ * Removes the fields that a field manager owns in a Secret, by an empty apply. Fields that another manager owns too
+ * stay.
  *
- * @throws KubeError for anything but a changed Secret
+ * @throws KubeError for every failure except a changed Secret
  */
 export async function removeFields(
   client: KubeClient,
@@ -104,14 +105,14 @@ export async function removeFields(
     fieldManager,
     force: false,
   });
-  // An apply that sets nothing has nothing to conflict over.
+  // An empty apply cannot conflict with other managers.
   return result.outcome === "fieldConflict" ? { outcome: "lookAgain" } : result;
 }
 
 /**
- * Deletes a Secret, if it still is what was looked at. One that is not there any more counts as deleted.
+ * Deletes a Secret if it is unchanged since the decision. A Secret that no longer exists counts as deleted.
  *
- * @throws KubeError for anything but a changed Secret
+ * @throws KubeError for every failure except a changed Secret
  */
 export async function deleteSecret(
   client: KubeClient,
@@ -135,8 +136,8 @@ function written({ metadata }: KubeObject): Written {
 }
 
 /**
- * Sorts a refused apply. A wrong uid is 422 on a live object, and 409 where there is none. Without force the server
- * reports a conflict of managers before it looks at the version, so that one where nothing was seen is news.
+ * Classifies a refused apply. A wrong uid is a 422 if the object exists, and a 409 if not. Without force, the server
+ * checks field managers before the version: such a conflict on a Secret expected to be absent means that it exists.
  */
 function refusal(error: unknown, { state }: Expected): LookAgain | FieldConflict {
   if (!(error instanceof KubeError)) throw error;

@@ -1,17 +1,17 @@
 import { Budget, type CacheBound } from "./cache-bound.ts";
 import type { KubeObject } from "./resource.ts";
 
-/** What happened to one object: added (no `before`), deleted (no `after`), or changed. */
+/** A change of one object: added (no `before`), deleted (no `after`), or modified. */
 export interface Change<T> {
-  /** `namespace/name`, or `name` where the resource has no namespaces. */
+  /** `namespace/name`, or `name` for a cluster-scoped resource. */
   key: string;
   before: T | undefined;
   after: T | undefined;
 }
 
-/** What can be read from a store, or from several as one. Objects are shared: do not change them. */
+/** Read access to a store, or to several stores as one. Objects are shared: do not modify them. */
 export interface View<T> {
-  /** The object under `namespace/name`, or under `name` where the resource has no namespaces. */
+  /** The object with the key `namespace/name`, or `name` for a cluster-scoped resource. */
   get(key: string): T | undefined;
   has(key: string): boolean;
   keys(): Iterable<string>;
@@ -19,23 +19,22 @@ export interface View<T> {
   readonly size: number;
 }
 
-/** The key of an object: `namespace/name`, or `name` where it has no namespace. */
+/** The key of an object: `namespace/name`, or `name` without a namespace. */
 export function keyOf(object: KubeObject): string {
   const { namespace, name } = object.metadata;
   return namespace ? `${namespace}/${name}` : `${name}`;
 }
 
 /**
- * The objects of one resource as last heard from the API server. Only its reflector writes to it. Each write says what
- * it changed; an object that comes again under its name with another uid is a deletion and an addition, and one that
- * comes again with its uid and resourceVersion is no change.
+ * The last known objects of one resource. Only its reflector writes to it. Each write returns its changes: an object of
+ * the same name with another uid is a deletion and an addition; the same uid and resourceVersion is no change.
  */
 export class Store<T extends KubeObject> implements View<T> {
   #objects = new Map<string, T>();
   readonly #bound: CacheBound<T> | undefined;
   #budget: Budget<T> | undefined;
 
-  /** @param bound what it keeps of a namespace's objects; all where left out */
+  /** @param bound the memory limit for a namespace's objects. Default: no limit. */
   constructor(bound?: CacheBound<T>) {
     this.#bound = bound;
     this.#budget = bound && new Budget(bound);
@@ -61,7 +60,7 @@ export class Store<T extends KubeObject> implements View<T> {
     return this.#objects.size;
   }
 
-  /** Puts one object in the place of the one of its name. */
+  /** Adds an object, or replaces the object of the same name. */
   put(object: T): Change<T>[] {
     const key = keyOf(object);
     const before = this.#objects.get(key);
@@ -71,7 +70,7 @@ export class Store<T extends KubeObject> implements View<T> {
     return difference(key, before, kept);
   }
 
-  /** Takes the object out; one that has since come again under its name with another uid stays. */
+  /** Removes the object, unless an object of the same name with another uid has replaced it. */
   remove(object: T): Change<T>[] {
     const key = keyOf(object);
     const before = this.#objects.get(key);
@@ -81,7 +80,7 @@ export class Store<T extends KubeObject> implements View<T> {
     return [{ key, before, after: undefined }];
   }
 
-  /** Swaps the whole content at once: who reads sees all of the old or all of the new. Deletions come first. */
+  /** Replaces the whole content atomically. Deletions come first in the result. */
   replace(objects: Iterable<T>): Change<T>[] {
     const old = this.#objects;
     const fresh = new Map<string, T>();

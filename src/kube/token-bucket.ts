@@ -1,8 +1,8 @@
 import type { Clock } from "../runtime/clock.ts";
 
 /**
- * Lets so many through at once, and then one an interval, for each key by itself. Remembers the keys that were asked
- * for last; one that is forgotten begins anew.
+ * A token bucket for each key: `burst` at once, then one per interval. Keeps the `mostKeys` most recently used buckets;
+ * an evicted key starts with a full bucket.
  */
 export class TokenBuckets {
   #buckets = new Map<string, { tokens: number; at: number }>();
@@ -18,7 +18,7 @@ export class TokenBuckets {
     this.#mostKeys = limits.mostKeys;
   }
 
-  /** Whether one more may pass; takes its token if so. */
+  /** Takes a token. Returns whether there was one. */
   take(key: string): boolean {
     const now = this.#clock.monotonic();
     const { tokens, at } = this.#buckets.get(key) ?? { tokens: this.#burst, at: now };
@@ -26,7 +26,7 @@ export class TokenBuckets {
     const passes = filled >= 1;
     this.#buckets.delete(key);
     this.#buckets.set(key, { tokens: passes ? filled - 1 : filled, at: now });
-    // A bucket that is full again is as good as none. The oldest comes first.
+    // Drop full buckets: a new one would be equal. The map is ordered by last use.
     for (const [old, bucket] of this.#buckets) {
       if (now - bucket.at < this.#burst * this.#intervalMs) break;
       this.#buckets.delete(old);

@@ -13,44 +13,44 @@ export interface TransportOptions {
   metrics: Metrics;
   clock: Clock;
   log: Log;
-  /** Sent with each request; audit logs show it. */
+  /** The header User-Agent, which the API server's audit log shows. */
   userAgent: string;
-  /** Milliseconds for a whole request, and for the beginning of a watch; 30,000 when left out. */
+  /** Timeout in milliseconds of a whole request, and of the start of a watch. Default 30,000. */
   timeoutMs?: number;
 }
 
-/** The label `verb` of kubernetes_requests_total, in RBAC's words, but for `apply`. */
+/** The label `verb` of kubernetes_requests_total: RBAC's verbs, and `apply`. */
 export type Verb = "get" | "list" | "watch" | "apply" | "patch" | "create" | "delete";
 
 /** One request. */
 export interface Call {
   verb: Verb;
   method: Dispatcher.HttpMethod;
-  /** What messages call it: `PATCH secrets shop/checkout`. */
+  /** The request in messages: `PATCH secrets shop/checkout`. */
   request: string;
   /** Path and query. */
   path: string;
   headers?: Record<string, string>;
   body?: string;
   signal?: AbortSignal | undefined;
-  /** A write that may still be begun after `stop`: an Event. */
+  /** Whether the write may begin after `stop`; true for Events. */
   afterStop?: boolean;
 }
 
-const reading: readonly Verb[] = ["get", "list", "watch"];
+const readVerbs: readonly Verb[] = ["get", "list", "watch"];
 
-/** A Status is some hundred bytes; one with many causes, some thousand. */
-const longestFailure = 2 ** 18;
+/** Maximum bytes of an error response. A Status has some hundred bytes, with many causes some thousand. */
+const maxErrorBytes = 2 ** 18;
 
 /**
- * Sends requests: with credentials, within a time, counted. Whatever goes wrong is a KubeError. Nothing is tried again,
- * but once with credentials read anew where the server answered 401.
+ * Sends requests with credentials and a timeout, and counts them. Every failure is a KubeError. A request is retried
+ * only after a 401, once, with reloaded credentials.
  */
 export class Transport {
   #options: TransportOptions;
   #timeoutMs: number;
   #isStopped = false;
-  /** What ends each write that is under way. */
+  /** Aborts a write under way, one function for each. */
   readonly #writes = new Set<() => void>();
 
   constructor(options: TransportOptions) {
@@ -59,9 +59,9 @@ export class Transport {
   }
 
   /**
-   * Begins no write any more but those of `afterStop`: each is a KubeError `other`. Writes under way have some time to end.
+   * From now on, rejects every write without `afterStop` with a KubeError `other`.
    *
-   * @param writesMs that time in milliseconds
+   * @param writesMs milliseconds after which writes under way are aborted
    */
   stop(writesMs: number): void {
     if (this.#isStopped) return;
@@ -71,17 +71,17 @@ export class Transport {
     }, writesMs);
   }
 
-  /** Resolves to the JSON of a 2xx answer, an object or a list; `mostBytes` bounds it. */
-  async json(call: Call, mostBytes: number): Promise<object> {
+  /** Resolves to the JSON object of a 2xx answer of at most `maxBytes` bytes. */
+  async json(call: Call, maxBytes: number): Promise<object> {
     const bytes = await this.#authorized(call, (access) =>
-      this.#timed(call, (abort) => this.#exchange(call, access, abort, mostBytes)),
+      this.#timed(call, (abort) => this.#exchange(call, access, abort, maxBytes)),
     );
     const parsed = parseJSON(bytes);
     if (typeof parsed !== "object" || parsed === null) throw notUnderstood(call.request);
     return parsed;
   }
 
-  /** Resolves at a 2xx answer, to its body as it comes, whose iteration throws a KubeError where it breaks. */
+  /** Resolves to the body's stream of a 2xx answer. The iteration throws a KubeError if the stream breaks. */
   async stream(call: Call): Promise<AsyncIterable<Uint8Array>> {
     const { body } = await this.#authorized(call, (access) =>
       this.#timed(
@@ -93,7 +93,7 @@ export class Transport {
     return chunksOf(body, call.request);
   }
 
-  /** Tries once more with credentials read anew where the server does not know us: a token may have been rotated. */
+  /** Retries once with reloaded credentials after a 401: a token may have been rotated. */
   async #authorized<T>(call: Call, attempt: (access: Access) => Promise<T>): Promise<T> {
     const { connection, log } = this.#options;
     const access = await connection.access();
@@ -101,16 +101,16 @@ export class Transport {
       return await attempt(access);
     } catch (error) {
       if (!(error instanceof KubeError) || error.kind !== "unauthorized") throw error;
-      log.debug({ request: call.request }, "the API server did not accept the credentials; they are read anew");
+      log.debug({ request: call.request }, "the API server rejected the credentials, reloading them");
       await connection.renew(access);
       return attempt(await connection.access());
     }
   }
 
   /**
-   * Runs `attempt` with a signal that aborts with the caller's, or when time is up.
+   * Runs `attempt` with a signal that aborts with the caller's signal or at the timeout.
    *
-   * @param goesOn the body, in a result that is only the beginning: the caller's signal ends that too
+   * @param goesOn returns the body of a streamed result: the caller's signal aborts that too
    */
   async #timed<T>(
     call: Call,
@@ -118,7 +118,7 @@ export class Transport {
     goesOn?: (result: T) => Readable,
   ): Promise<T> {
     const { signal, request } = call;
-    const isRefusable = !reading.includes(call.verb) && !call.afterStop;
+    const isRefusable = !readVerbs.includes(call.verb) && !call.afterStop;
     if (isRefusable && this.#isStopped) throw new KubeError("other", `${request}: not begun, the operator is stopping`);
     const controller = new AbortController();
     const cancel = () => controller.abort(new KubeError("other", `${request}: cancelled`));
@@ -148,12 +148,12 @@ export class Transport {
   }
 
   /** @returns the body of a 2xx answer */
-  async #exchange(call: Call, access: Access, abort: AbortSignal, mostBytes: number): Promise<Buffer> {
+  async #exchange(call: Call, access: Access, abort: AbortSignal, maxBytes: number): Promise<Buffer> {
     let isCounted = false;
     const begun = (statusCode: number) => {
       isCounted = true;
       this.#count(call, String(statusCode));
-      return isSuccess(statusCode) ? mostBytes : longestFailure;
+      return isSuccess(statusCode) ? maxBytes : maxErrorBytes;
     };
     try {
       const { statusCode, headers, bytes } = await exchange(access.requests, this.#request(call, access), {
@@ -161,7 +161,7 @@ export class Transport {
         begun,
       });
       if (!isSuccess(statusCode)) throw failureOf(call, statusCode, headers, bytes);
-      if (!bytes) throw new KubeError("tooLarge", `${call.request}: the answer is over ${mostBytes} bytes`);
+      if (!bytes) throw new KubeError("tooLarge", `${call.request}: the answer is larger than ${maxBytes} bytes`);
       return bytes;
     } catch (error) {
       const failure = error instanceof KubeError ? error : errorOfConnection(call.request, error);
@@ -183,7 +183,7 @@ export class Transport {
     const { statusCode, headers, body } = response;
     this.#count(call, String(statusCode));
     if (isSuccess(statusCode)) return response;
-    throw failureOf(call, statusCode, headers, await readBody(body, longestFailure));
+    throw failureOf(call, statusCode, headers, await readBody(body, maxErrorBytes));
   }
 
   #request(call: Call, access: Access): Dispatcher.DispatchOptions & { path: string } {
@@ -198,7 +198,7 @@ export class Transport {
         ...call.headers,
       },
       body: call.body ?? null,
-      // Our own timer bounds both, and is a clock that tests can step.
+      // The timer of #timed bounds both, on a clock that tests can step.
       headersTimeout: 0,
       bodyTimeout: 0,
     };
@@ -225,7 +225,7 @@ async function* chunksOf(body: Readable, request: string): AsyncGenerator<Uint8A
   }
 }
 
-/** An answer came, and is not what the API server gives; what it is is not said. */
+/** The answer is not a Kubernetes object. The message does not quote it. */
 export function notUnderstood(request: string): KubeError {
-  return new KubeError("other", `${request}: the answer is not what the API server gives`);
+  return new KubeError("other", `${request}: the answer is not a Kubernetes object`);
 }

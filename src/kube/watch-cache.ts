@@ -6,7 +6,7 @@ import { type Change, keyOf, Store } from "./store.ts";
 import { apiVersionOf, isObjectOf, type SkipCause, type WatchEvent } from "./watch-event.ts";
 import type { Fault } from "./watch-fault.ts";
 
-/** What a mirror keeps, and whom it tells; ReflectorOptions says what each means. */
+/** The options of a watch cache. ReflectorOptions describes each. */
 export interface WatchCacheOptions<T extends KubeObject> {
   resource: Resource;
   namespace?: string;
@@ -18,24 +18,24 @@ export interface WatchCacheOptions<T extends KubeObject> {
   log: Log;
 }
 
-/** A watch that feeds a mirror. */
+/** The state of a watch that feeds a watch cache. */
 export interface Feed<T> {
-  /** The initial events of a watch-list, until their end. */
+  /** The initial events of a watch-list; undefined after their end. */
   collected: Map<string, T> | undefined;
-  /** Begun without a version: what is added comes in no order, so its versions say nothing. */
+  /** A watch without a resourceVersion: ADDED events arrive in no order, so their versions cannot be resumed from. */
   unordered: boolean;
-  /** Events that were taken in, bookmarks included. */
+  /** Number of processed events, including bookmarks. */
   events: number;
 }
 
-/** Why a watch is to be left: an ERROR event's fault, or none when the server cannot stream the first state. */
+/** Why to end a watch: the fault of an ERROR event, or none if the server cannot stream the initial state. */
 export interface Verdict {
   fault: Fault | undefined;
 }
 
 /**
- * What is held of a resource and where it stands: takes in lists and events, and tells what they changed. It asks the
- * server for nothing.
+ * The objects of one resource and their resourceVersion. Applies lists and events, and reports the changes. Sends no
+ * requests.
  */
 export class WatchCache<T extends KubeObject> {
   readonly store: Store<T>;
@@ -45,9 +45,9 @@ export class WatchCache<T extends KubeObject> {
   hasSynced = false;
   /** Opaque; empty before the first state. */
   resourceVersion = "";
-  /** When the last list or event came (milliseconds since the epoch). */
+  /** When the last list or event arrived, in milliseconds since the epoch. */
   lastEventAt: number | undefined;
-  /** How many objects and lines were passed over, by cause. */
+  /** Number of skipped objects and lines, by cause. */
   readonly skipped: Record<SkipCause, number> = {
     "too-long": 0,
     "bad-line": 0,
@@ -66,7 +66,7 @@ export class WatchCache<T extends KubeObject> {
     this.#announceSync = resolve;
   }
 
-  /** Takes one event in; gives a verdict when the watch is to be left. */
+  /** Applies one event. Returns a verdict if the watch must end. */
   take(event: WatchEvent, feed: Feed<T>, signal: AbortSignal): Verdict | undefined {
     if (event.type === "ERROR") return { fault: event.fault };
     if (event.type === "SKIPPED") {
@@ -81,7 +81,7 @@ export class WatchCache<T extends KubeObject> {
         this.resourceVersion = event.resourceVersion;
         return undefined;
       }
-      // Before the one that ends the initial events, the server sends no other: this one took no notice of the wish.
+      // A server that supports watch-lists sends no bookmark before the one that ends the initial events.
       if (!event.initialEventsEnd) return { fault: undefined };
       const collected = feed.collected;
       feed.collected = undefined;
@@ -102,32 +102,32 @@ export class WatchCache<T extends KubeObject> {
     }
     if (event.type !== "ADDED") feed.unordered = false;
     if (!feed.unordered) this.resourceVersion = resourceVersion ?? "";
-    this.#tell(gone ? this.store.remove(object) : this.store.put(object), signal);
+    this.#notify(gone ? this.store.remove(object) : this.store.put(object), signal);
     return undefined;
   }
 
-  /** Makes a full state the store's content. */
+  /** Replaces the store's content by a full state. */
   adopt(objects: Iterable<T>, resourceVersion: string, signal: AbortSignal): void {
     const changes = this.store.replace(objects);
     this.resourceVersion = resourceVersion;
     this.lastEventAt = this.#options.clock.now();
     this.hasSynced = true;
-    this.#tell(changes, signal);
+    this.#notify(changes, signal);
     this.#announceSync();
   }
 
-  #tell(changes: Change<T>[], signal: AbortSignal): void {
+  #notify(changes: Change<T>[], signal: AbortSignal): void {
     for (const change of changes) {
       if (signal.aborted) return;
       try {
         this.#options.onChange(change);
       } catch (error) {
-        this.#say("error", { key: change.key, error: nameOf(error) }, "a listener failed");
+        this.#log("error", { key: change.key, error: nameOf(error) }, "listener failed");
       }
     }
   }
 
-  /** What is kept of an object that the server sent; undefined when it is not one that was asked for. */
+  /** Returns the trimmed object, or undefined if it is not an object that was requested. */
   admit(object: T): T | undefined {
     const { resource, namespace, metadataOnly, trim } = this.#options;
     if (!isObjectOf(object, resource) || (namespace !== undefined && object.metadata.namespace !== namespace)) {
@@ -141,7 +141,7 @@ export class WatchCache<T extends KubeObject> {
     try {
       return trim ? trim(kept) : kept;
     } catch (error) {
-      this.#say("error", { error: nameOf(error) }, "an object could not be trimmed");
+      this.#log("error", { error: nameOf(error) }, "trimming an object failed");
       this.#skip("bad-object");
       return undefined;
     }
@@ -149,10 +149,10 @@ export class WatchCache<T extends KubeObject> {
 
   #skip(cause: SkipCause): void {
     this.skipped[cause]++;
-    this.#say("warn", { cause, count: this.skipped[cause] }, "something that the API server sent was passed over");
+    this.#log("warn", { cause, count: this.skipped[cause] }, "skipped an object or line from the API server");
   }
 
-  #say(level: "warn" | "error", fields: object, message: string): void {
+  #log(level: "warn" | "error", fields: object, message: string): void {
     const { log, resource, namespace } = this.#options;
     log[level]({ resource: resource.plural, ...(namespace !== undefined && { namespace }), ...fields }, message);
   }

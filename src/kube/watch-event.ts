@@ -2,10 +2,10 @@ import type { Line } from "./lines.ts";
 import type { KubeObject, Resource } from "./resource.ts";
 import { type Fault, faultOfStatus } from "./watch-fault.ts";
 
-/** Why something that the server sent was passed over. */
+/** Why an object or line from the server was skipped. */
 export type SkipCause = "too-long" | "bad-line" | "unknown-type" | "wrong-kind" | "bad-object";
 
-/** One event of a watch, or why it was passed over. */
+/** One event of a watch, or why it was skipped. */
 export type WatchEvent =
   | { type: "ADDED" | "MODIFIED" | "DELETED"; object: KubeObject }
   | { type: "BOOKMARK"; resourceVersion: string; initialEventsEnd: boolean }
@@ -15,7 +15,7 @@ export type WatchEvent =
 /** The annotation of the bookmark that ends the initial events of a watch-list (KEP-3157). */
 const initialEventsEnd = "k8s.io/initial-events-end";
 
-/** Reads one line of a watch on `resource`. Never throws, and keeps nothing of a line that it cannot use. */
+/** Parses one line of a watch on `resource`. Never throws, and keeps no part of an unusable line. */
 export function parseEvent(line: Line, resource: Resource): WatchEvent {
   if (line.fault) return skipped(line.fault === "too-long" ? "too-long" : "bad-line");
   let parsed: unknown;
@@ -48,14 +48,14 @@ export function parseEvent(line: Line, resource: Resource): WatchEvent {
   }
 }
 
-/** Whether `object` has what a store needs: a name, a resourceVersion, and a namespace where the resource has one. */
+/** Whether `object` has a name, a resourceVersion, and, for a namespaced resource, a namespace: a store needs these. */
 export function isObjectOf(object: unknown, resource: Resource): object is KubeObject {
   if (!isRecord(object) || !isRecord(object.metadata)) return false;
   const { name, namespace, resourceVersion } = object.metadata;
   return isText(name) && isText(resourceVersion) && isText(namespace) === resource.namespaced;
 }
 
-/** The kind that was asked for, or its metadata alone. */
+/** Whether an object is of the requested kind, or PartialObjectMetadata. */
 function isOfKind(object: Record<string, unknown>, resource: Resource): boolean {
   const { kind, apiVersion } = object;
   if (kind === "PartialObjectMetadata") return typeof apiVersion === "string" && apiVersion.startsWith("meta.k8s.io/");

@@ -1,22 +1,22 @@
 import { KubeError } from "./errors.ts";
 
 /**
- * What a failed list or watch means to a reflector:
+ * The cause of a failed list or watch:
  * - `gone`: the resourceVersion is too old (410, Expired or Gone);
  * - `too-new`: the server has not reached the resourceVersion yet;
  * - `throttled`: 429;
- * - `refused`: nobody listens at the server's address;
- * - `internal`: the server failed (500);
- * - `unsupported`: the server does not take the request (400, 422);
- * - `other`: anything else.
+ * - `refused`: connection refused;
+ * - `internal`: internal server error (500);
+ * - `unsupported`: the server rejects the parameters (400, 422);
+ * - `other`: any other cause.
  */
 export interface Fault {
   readonly kind: "gone" | "too-new" | "throttled" | "refused" | "internal" | "unsupported" | "other";
-  /** Milliseconds that the server asked us to wait. */
+  /** The server's Retry-After in milliseconds. */
   readonly retryAfterMs?: number | undefined;
 }
 
-/** Sorts what a list or watch rejected with. */
+/** Classifies the error of a list or watch. */
 export function faultOf(error: unknown): Fault {
   if (!(error instanceof KubeError)) return { kind: "other" };
   const { kind, status, reason, code, retryAfterMs } = error;
@@ -24,7 +24,7 @@ export function faultOf(error: unknown): Fault {
   return { kind: kindOf(status, reason), retryAfterMs };
 }
 
-/** Sorts the Status object of an ERROR event. */
+/** Classifies the Status object of an ERROR event. */
 export function faultOfStatus(status: { code?: unknown; reason?: unknown; details?: unknown }): Fault {
   const { code, reason } = status;
   const details = (status.details ?? {}) as { retryAfterSeconds?: unknown };
@@ -36,8 +36,8 @@ export function faultOfStatus(status: { code?: unknown; reason?: unknown; detail
 function kindOf(code: unknown, reason: unknown): Fault["kind"] {
   if (code === 410 || reason === "Expired" || reason === "Gone") return "gone";
   if (code === 429 || reason === "TooManyRequests") return "throttled";
-  // client-go looks for the cause ResourceVersionTooLarge. Any time-out of the server is taken for it here: what
-  // follows is one list of the newest state, which is right after either.
+  // client-go checks the cause ResourceVersionTooLarge. Here every server timeout counts: a list of the newest state
+  // follows, which is correct in both cases.
   if (code === 504 || reason === "Timeout") return "too-new";
   if (code === 500 || reason === "InternalError") return "internal";
   if (code === 400 || code === 422 || reason === "Invalid" || reason === "BadRequest") return "unsupported";

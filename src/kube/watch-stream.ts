@@ -2,36 +2,35 @@ import type { Clock, Timer } from "../runtime/clock.ts";
 import { type Line, LineSplitter } from "./lines.ts";
 
 /**
- * Bytes of one line of a watch. An object in etcd has 1.5 MiB at most; JSON and its escapes can make that several
- * times as much.
+ * Maximum bytes of one line of a watch. etcd's limit is 1.5 MiB; as escaped JSON an object can be several times larger.
  */
-const longestLine = 8 * 1024 * 1024;
+const maxLineBytes = 8 * 1024 * 1024;
 
-/** Milliseconds for bytes to come in after the silence limit: a process that slept finds its timer due before them. */
+/** Milliseconds added to the silence limit: after a suspension, the timer fires before buffered bytes are read. */
 const graceMs = 1000;
 
-/** How a stream ended. `unopened` is a request that failed before its first byte. */
+/** How a stream ended. `unopened`: the request failed before the first byte. `left`: onLine ended the reading. */
 export type StreamEnd<V> =
   | { how: "closed" | "broken" | "silent" | "stopped" }
   | { how: "unopened"; error: unknown }
   | { how: "left"; verdict: V };
 
-/** How to read one stream. */
+/** The options of readStream. */
 export interface StreamOptions<V> {
-  /** Opens it; its signal aborts when the stream is not wanted any more. */
+  /** Opens the stream. The signal aborts when reading ends. */
   open: (signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>;
-  /** Called for every line; anything but undefined ends the reading. */
+  /** Called for every line. A result other than undefined ends the reading. */
   onLine: (line: Line) => V | undefined;
-  /** Milliseconds without a byte, also before the first, after which the connection counts as dead. */
+  /** Milliseconds without a byte after which the connection counts as dead, also before the first byte. */
   silenceMs: number;
   clock: Clock;
   signal: AbortSignal;
 }
 
 /**
- * Reads the lines of a stream until it ends, breaks, falls silent, or the reader has had enough. Never rejects, and
- * returns at once when the signal aborts, also where the source does not heed its own. A slow reader slows the source:
- * nothing is read ahead.
+ * Reads the lines of a stream until it ends, breaks, exceeds the silence limit, or `onLine` ends the reading. Never
+ * rejects. Returns at once when the signal aborts, even if the source ignores its signal. Applies backpressure: nothing
+ * is read ahead.
  */
 export async function readStream<V>(options: StreamOptions<V>): Promise<StreamEnd<V>> {
   const { open, onLine, signal, clock, silenceMs } = options;
@@ -49,7 +48,7 @@ export async function readStream<V>(options: StreamOptions<V>): Promise<StreamEn
     } catch (error) {
       return cut({ how: "unopened", error } as const);
     }
-    const splitter = new LineSplitter(longestLine);
+    const splitter = new LineSplitter(maxLineBytes);
     for (;;) {
       let step: IteratorResult<Uint8Array>;
       try {
@@ -74,7 +73,7 @@ export async function readStream<V>(options: StreamOptions<V>): Promise<StreamEn
   }
 }
 
-/** Settles as `promise` does, or rejects as soon as `signal` aborts. */
+/** Settles like `promise`, or rejects when `signal` aborts. */
 export function abortable<V>(promise: Promise<V>, signal: AbortSignal): Promise<V> {
   return new Promise((resolve, reject) => {
     const stop = () => reject(new Error("stopped"));
@@ -84,7 +83,7 @@ export function abortable<V>(promise: Promise<V>, signal: AbortSignal): Promise<
   });
 }
 
-/** Calls `bark` once when `calm` has not been called for `silenceMs`. One timer, set anew when it fires. */
+/** Calls `bark` once if `calm` is not called for `silenceMs`. Uses one timer, which is re-armed when it fires. */
 class Watchdog {
   barked = false;
   #clock: Clock;
@@ -98,7 +97,7 @@ class Watchdog {
     this.#silenceMs = silenceMs;
     this.#bark = bark;
     this.#heardAt = clock.monotonic();
-    this.#timer = clock.setTimer(() => this.#look(), silenceMs);
+    this.#timer = clock.setTimer(() => this.#check(), silenceMs);
   }
 
   calm(): void {
@@ -109,16 +108,16 @@ class Watchdog {
     this.#timer.cancel();
   }
 
-  #look(): void {
+  #check(): void {
     const heardAt = this.#heardAt;
     const left = heardAt + this.#silenceMs - this.#clock.monotonic();
     if (left > 0) {
-      this.#timer = this.#clock.setTimer(() => this.#look(), left);
+      this.#timer = this.#clock.setTimer(() => this.#check(), left);
       return;
     }
     this.#timer = this.#clock.setTimer(() => {
       if (this.#heardAt !== heardAt) {
-        this.#look();
+        this.#check();
         return;
       }
       this.barked = true;

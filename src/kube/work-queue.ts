@@ -4,19 +4,19 @@ import { FairQueue, namespaceOf, type Waiting } from "../runtime/fair-queue.ts";
 import { Heap } from "../runtime/heap.ts";
 import type { Log } from "../runtime/log.ts";
 
-/** The queue's outside worlds, and the backoff of `retry`. */
+/** The queue's dependencies, and the backoff of `retry`. */
 export interface WorkQueueOptions {
   clock: Clock;
   random: Random;
   /** Milliseconds before the first retry. Default 200. */
   baseDelayMs?: number;
-  /** Milliseconds that the doubling stops at, before jitter. Default 300,000. */
+  /** Maximum delay in milliseconds, before jitter. Default 300,000. */
   maxDelayMs?: number;
-  /** A delay is stretched by a random factor of 1 to 1 + jitter. Default 0.5. */
+  /** A delay is multiplied by a random factor of 1 to 1 + jitter. Default 0.5. */
   jitter?: number;
 }
 
-/** Milliseconds within which what a jump of the clocks has made due is worked on. */
+/** Milliseconds over which keys are spread that a clock jump made due. */
 const hastenedMs = 60_000;
 
 interface ReadyKey extends Waiting {
@@ -33,9 +33,9 @@ interface Delayed {
 }
 
 /**
- * The keys that want a look, as client-go's util/workqueue keeps them: a key that is added twice is worked on once;
- * a key is never with two workers at once; one that is added while it is being worked on comes again afterwards.
- * Delayed adds stand beside ready ones: an add now does not cancel a later one.
+ * A work queue as client-go's util/workqueue. A key that is added twice is processed once. No two workers process the
+ * same key at once; a key that is added while it is processed is processed again afterwards. An immediate add does not
+ * cancel a delayed one.
  */
 export class WorkQueue {
   #clock: Clock;
@@ -46,7 +46,7 @@ export class WorkQueue {
 
   #lanes = new FairQueue<ReadyKey>();
   #ready = new Map<string, ReadyKey>();
-  /** Keys that are being worked on; the priority at which they come again, if they were added meanwhile. */
+  /** Keys in work, with the priority for the next run if they were added meanwhile. */
   #working = new Map<string, number | undefined>();
   #later = new Map<string, Delayed>();
   #expiryTimers = new Heap<Delayed>((a, b) => a.at < b.at);
@@ -63,7 +63,7 @@ export class WorkQueue {
     this.#jitter = options.jitter ?? 0.5;
   }
 
-  /** Makes the key ready now. A higher priority is taken sooner; of two adds of one key, the higher one counts. */
+  /** Makes the key ready now. Higher priorities come first; if a key is added twice, the higher priority applies. */
   add(key: string, priority = 0): void {
     if (this.#working.has(key)) {
       this.#working.set(key, Math.max(priority, this.#working.get(key) ?? priority));
@@ -75,7 +75,7 @@ export class WorkQueue {
     this.#makeReady(key, priority);
   }
 
-  /** Adds the key `ms` milliseconds from now. Of several delayed adds of one key, the earliest instant counts. */
+  /** Adds the key after `ms` milliseconds. If a key has several delayed adds, the earliest time applies. */
   addAfter(key: string, ms: number, priority = 0): void {
     if (!(ms > 0)) {
       this.add(key, priority);
@@ -96,7 +96,7 @@ export class WorkQueue {
     this.#arm();
   }
 
-  /** Brings forward what would be due had `ms` more milliseconds gone by: within a minute, spread. */
+  /** Moves up the keys that are due within `ms` milliseconds, for example after a clock jump: spread over a minute. */
   hasten(ms: number): void {
     const now = this.#clock.monotonic();
     for (const { key, at, priority } of [...this.#later.values()]) {
@@ -105,7 +105,7 @@ export class WorkQueue {
     }
   }
 
-  /** Adds the key after its own exponential backoff, which doubles with every retry until `forget`. Gives that delay. */
+  /** Adds the key after its exponential backoff, which doubles with every retry until `forget`. Returns the delay. */
   retry(key: string, priority = 0): number {
     const attempt = this.attempts(key);
     this.#attempts.set(key, attempt + 1);
@@ -114,17 +114,17 @@ export class WorkQueue {
     return ms;
   }
 
-  /** Starts the key's backoff anew: it is well, or gone. What is queued stays queued. */
+  /** Resets the key's backoff. Queued adds of the key stay. */
   forget(key: string): void {
     this.#attempts.delete(key);
   }
 
-  /** How often `retry` was called for the key since it was last forgotten. */
+  /** How often `retry` was called for the key since the last `forget`. */
   attempts(key: string): number {
     return this.#attempts.get(key) ?? 0;
   }
 
-  /** Takes the next ready key to work on it; whoever takes it must call `done`. Undefined when nothing is ready. */
+  /** Takes the next ready key, or undefined if none is ready. The caller must call `done`. */
   take(): string | undefined {
     const waiting = this.#lanes.take();
     if (!waiting) return undefined;
@@ -133,7 +133,7 @@ export class WorkQueue {
     return waiting.key;
   }
 
-  /** Gives a taken key back; it becomes ready again when it was added in the meantime. */
+  /** Ends the work on a key. The key becomes ready again if it was added in the meantime. */
   done(key: string): void {
     if (!this.#working.has(key)) return;
     const again = this.#working.get(key);
@@ -142,43 +142,43 @@ export class WorkQueue {
     else if (this.#isIdle()) for (const listener of [...this.#idleListeners]) listener();
   }
 
-  /** Whether the key is going to be worked on without anything more being added: it is ready, or comes again. */
+  /** Whether the key is ready, or will be when its current run ends. */
   isWaiting(key: string): boolean {
     return this.#ready.has(key) || this.#working.get(key) !== undefined;
   }
 
-  /** Whether the key is being worked on. */
+  /** Whether a worker processes the key. */
   isInWork(key: string): boolean {
     return this.#working.has(key);
   }
 
-  /** Keys that are ready. */
+  /** Number of ready keys. */
   get depth(): number {
     return this.#ready.size;
   }
 
-  /** What is ready, each with its priority and the milliseconds that it has waited. */
+  /** For each ready key: its priority, and how many milliseconds it has waited. */
   *waits(): Iterable<{ priority: number; forMs: number }> {
     const now = this.#clock.monotonic();
     for (const { priority, since } of this.#ready.values()) yield { priority, forMs: now - since };
   }
 
-  /** Keys that are being worked on. */
+  /** Number of keys in work. */
   get inWork(): number {
     return this.#working.size;
   }
 
-  /** Keys that are to be added later. */
+  /** Number of keys with a delayed add. */
   get delayed(): number {
     return this.#later.size;
   }
 
-  /** Calls `listener` whenever the last work ends with nothing ready. Gives what takes it off again. */
+  /** Calls `listener` whenever the queue becomes idle. Returns a function that removes the listener. */
   onIdle(listener: () => void): () => void {
     return subscribe(this.#idleListeners, listener);
   }
 
-  /** Resolves once nothing is ready and nothing is being worked on; delayed keys do not count. */
+  /** Resolves when no key is ready or in work. Delayed keys do not count. */
   whenIdle(): Promise<void> {
     if (this.#isIdle()) return Promise.resolve();
     return new Promise((resolve) => {
@@ -189,7 +189,7 @@ export class WorkQueue {
     });
   }
 
-  /** Calls `listener`, within the add itself, whenever a key becomes ready. Gives what takes it off again. */
+  /** Calls `listener` synchronously when a key becomes ready. Returns a function that removes the listener. */
   onReady(listener: () => void): () => void {
     return subscribe(this.#readyListeners, listener);
   }
@@ -205,7 +205,7 @@ export class WorkQueue {
     for (const listener of [...this.#readyListeners]) listener();
   }
 
-  /** One timer, for the earliest instant: a timer a key would cost more than the key. */
+  /** One timer for the earliest delayed add: a timer for each key would take more memory than the key. */
   #arm(): void {
     while (this.#expiryTimers.peek()?.withdrawn) this.#expiryTimers.pop();
     const next = this.#expiryTimers.peek();
@@ -239,23 +239,23 @@ function subscribe(listeners: Set<() => void>, listener: () => void): () => void
   return () => void listeners.delete(listener);
 }
 
-/** Who works on the keys of a queue. */
+/** How a queue's keys are processed. */
 export interface WorkersOptions {
-  /** Keys that are worked on at once, at most. */
+  /** Maximum number of keys in work. */
   concurrency: number;
   /**
-   * Looks after one key. When it returns without having called `retry` for the key, the key's backoff starts anew;
-   * when it throws, that is a defect: the key is retried with backoff.
+   * Processes one key. If it returns without calling `retry` for the key, the key's backoff is reset. An exception is a
+   * defect: the key is retried with backoff.
    */
   handle: (key: string, signal: AbortSignal) => Promise<void>;
-  /** Ends the work: no key is taken any more, and the running handlers see it. */
+  /** Stops the workers: no more keys are taken. Running handlers get the signal. */
   signal: AbortSignal;
   log: Log;
-  /** Called when a handler has thrown; nobody by default. */
+  /** Called when a handler has thrown. */
   failed?: () => void;
 }
 
-/** Works on the queue's keys until the signal aborts; resolves when the last running handler has ended. */
+/** Processes the queue's keys until the signal aborts. Resolves when the last running handler has ended. */
 export function runWorkers(queue: WorkQueue, options: WorkersOptions): Promise<void> {
   const { concurrency, handle, signal, log, failed } = options;
   return new Promise((resolve) => {
@@ -270,7 +270,7 @@ export function runWorkers(queue: WorkQueue, options: WorkersOptions): Promise<v
       } catch (error) {
         if (!signal.aborted) {
           const retryMs = queue.retry(key);
-          log.error({ key, retryMs: Math.round(retryMs), ...defectOf(error) }, "a handler failed; it is tried again");
+          log.error({ key, retryMs: Math.round(retryMs), ...defectOf(error) }, "handler failed, retrying");
           failed?.();
         }
       }
@@ -288,7 +288,7 @@ export function runWorkers(queue: WorkQueue, options: WorkersOptions): Promise<v
       }
       if (signal.aborted && running === 0) finish();
     };
-    // Never within the add itself: who adds a key is in the middle of something.
+    // Never synchronously within add(): its caller may be in the middle of an update.
     const schedule = () => {
       if (scheduled) return;
       scheduled = true;

@@ -6,7 +6,7 @@ interface Seen {
 
 const never: Seen = { namespace: "", at: Number.NEGATIVE_INFINITY };
 
-/** In which namespace something was seen last, and when it was seen in another. */
+/** The last occurrence of something, and the last one in another namespace. */
 export class Latest {
   #last = never;
   #other = never;
@@ -16,7 +16,7 @@ export class Latest {
     this.#last = { namespace, at };
   }
 
-  /** Whether it was seen in another namespace since then. */
+  /** Whether it occurred in another namespace since `since`. */
   isOfAnother(namespace: string, since: number): boolean {
     return (this.#last.namespace === namespace ? this.#other : this.#last).at >= since;
   }

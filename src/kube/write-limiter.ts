@@ -7,27 +7,27 @@ import { isRetryable, KubeError } from "./errors.ts";
 import { Latest } from "./write-latest.ts";
 import { type Queued, WriteQueue } from "./write-queue.ts";
 
-/** Outside worlds of the places. */
+/** Dependencies of the write limiter. */
 export interface WriteLimiterOptions {
   clock: Clock;
   random: Random;
 }
 
-/** Places beyond the limit that only urgent writes take, so that none ever waits for one of the mass to end. */
-const keptForUrgent = 2;
-/** Milliseconds after which a write gives its place back: an admission webhook can make the server answer after 30 s. */
+/** Slots above the limit for urgent writes only, so that an urgent write never waits for a bulk write to end. */
+const urgentReserve = 2;
+/** Milliseconds after which a write releases its slot: an admission webhook can delay the answer by up to 30 s. */
 const slowAfterMs = 2_000;
 /**
- * Writes without a place: with so many a namespace begins no more, and beyond so many of all, each namespace reckoned at
- * its own bound, they keep their places.
+ * Slow writes that have released their slots. A namespace with `ofNamespace` of them begins no more writes. Above
+ * `ofAll` in total, counting each namespace up to its own limit, slow writes keep their slots.
  */
-const mostSlow = { ofNamespace: 8, ofAll: 32 };
-/** Milliseconds for which a write that the server throttles is tried again, before its caller is told. */
-const triesForMs = 10_000;
-/** Milliseconds within which the 429s of two namespaces are the server's own, and other overloads. */
-const sameMoment = { throttledMs: 1_000, overloadedMs: 10_000 };
+const maxSlow = { ofNamespace: 8, ofAll: 32 };
+/** Milliseconds for which a write is retried after a 429 before its caller gets the error. */
+const retryForMs = 10_000;
+/** Milliseconds within which 429s, or other overloads, in two namespaces count as an overload of the whole server. */
+const overlapWindow = { throttledMs: 1_000, overloadedMs: 10_000 };
 
-/** Whom a write is for, and whether it is still wanted when a place is free: else it is not begun. */
+/** The lane of a write. If `isWanted` returns false when a slot is free, the write is not begun. */
 export type WriteTurn = Lane | { readonly lane: Lane; readonly isWanted: IsWanted };
 
 interface WaitingWrite extends Queued {
@@ -37,37 +37,36 @@ interface WaitingWrite extends Queued {
   isWanted: IsWanted;
   resolve: (value: unknown) => void;
   reject: (error: unknown) => void;
-  /** Monotonic milliseconds of its first 429. */
+  /** Monotonic milliseconds of the first 429. */
   throttledAt: number | undefined;
 }
 
-/** What a namespace has here. */
+/** The state of one namespace. */
 interface Tenant {
   waiting: number;
-  /** Its writes under way that hold a place, and those that have lasted too long to. */
+  /** Writes under way that hold a slot, and slow writes that have released theirs. */
   held: number;
   slow: number;
   breaker: CircuitBreaker;
 }
 
 /**
- * The places for writes to the API server: as many as it takes without a queue inside it, given to the most urgent lane
- * first, and within a lane to the namespaces in turn. Since few are under way, one that cannot wait gets through while
- * thousands of the mass do. What goes wrong in one namespace, where a webhook or a quota of its own may be the cause,
- * holds up that namespace alone.
+ * Limits concurrent writes to the API server to what it handles without queueing. The most urgent lane goes first;
+ * within a lane, namespaces take turns. Few writes are under way at once, so an urgent write passes thousands of bulk
+ * writes. A failure in one namespace, for example of its own webhook or quota, delays only that namespace.
  */
 export class WriteLimiter {
   readonly #options: WriteLimiterOptions;
   readonly #queue = new WriteQueue<WaitingWrite>();
   readonly #tenants = new Map<string, Tenant>();
-  /** Those that hold places. */
+  /** Namespaces that hold slots. */
   readonly #holders = new Set<Tenant>();
-  /** Whether the server takes any write at all. */
+  /** The breaker for the whole server; each namespace has its own. */
   readonly #breaker: CircuitBreaker;
   #limit: AdaptiveLimit = firstLimit;
-  /** Writes that hold a place, and those of the mass among them. */
+  /** Writes that hold a slot, and the bulk writes among them. */
   #held = { all: 0, bulk: 0 };
-  /** Writes that have given their places back, as far as they count against the bound of all. */
+  /** Slow writes that count against `maxSlow.ofAll`. */
   #slow = 0;
   readonly #written = new Latest();
   readonly #throttled = new Latest();
@@ -79,25 +78,25 @@ export class WriteLimiter {
     this.#breaker = this.#makeBreaker();
   }
 
-  /** Writes that may be under way at once, now; urgent ones, two more. */
+  /** The current limit of concurrent writes. Urgent writes may exceed it by two. */
   get limit(): number {
     return this.#limit.limit;
   }
 
-  /** Of each lane in which writes wait: how many, and for how many milliseconds the oldest. */
+  /** For each lane with waiting writes: their number, and how long the oldest has waited. */
   waits(): Iterable<{ lane: Lane; depth: number; oldestMs: number }> {
     return this.#queue.waits(this.#options.clock.monotonic());
   }
 
   /**
-   * Writes when a place is free. What the server throttles (429) keeps its turn for ten seconds; every other failure
-   * is the caller's, since a write that was not answered may have been done.
+   * Runs `write` when a slot is free. After a 429 the write is retried for ten seconds. Every other failure goes to the
+   * caller, because a write without an answer may have taken effect.
    *
-   * @param namespace whose turn it takes
-   * @param write is called again after a 429
-   * @param kind with what its time is compared
-   * @returns what `write` does, and rejects as it does; after `stop` with a KubeError `other`, and with Canceled
-   *   where it is not wanted any more when a place is free
+   * @param namespace namespaces take turns within a lane
+   * @param write called again after a 429
+   * @param kind latencies are compared only within one kind
+   * @returns the result of `write`. Rejects with its error, after `stop` with a KubeError `other`, and with Canceled if
+   *   the write is no longer wanted when a slot is free.
    */
   run<T>(turn: WriteTurn, namespace: string, write: () => Promise<T>, kind: WriteKind = "secret"): Promise<T> {
     const { lane, isWanted } = typeof turn === "string" ? { lane: turn, isWanted: () => true } : turn;
@@ -119,7 +118,7 @@ export class WriteLimiter {
     return promise;
   }
 
-  /** Rejects every write that waits and every later one. A write under way may end; it is not tried again. */
+  /** Rejects all waiting writes and all later ones. Writes under way may end, but are not retried. */
   stop(): void {
     this.#isStopped = true;
     for (const lane of lanes) {
@@ -159,7 +158,7 @@ export class WriteLimiter {
 
   #fill(): void {
     for (let next = this.#next(); next; next = this.#next()) {
-      // Nothing is waited for between this and the write's beginning.
+      // Stay synchronous from isWanted() until the write begins.
       if (next.isWanted()) void this.#write(next);
       else this.#drop(next);
     }
@@ -171,7 +170,7 @@ export class WriteLimiter {
     reject(new Canceled());
   }
 
-  /** The write that takes the next free place; undefined where there is none for what waits. */
+  /** The write for the next free slot; undefined if no waiting write may begin. */
   #next(): WaitingWrite | undefined {
     for (const lane of lanes) {
       const due = this.#queue.isDue(lane) ? this.#take(lane, true) : undefined;
@@ -185,30 +184,30 @@ export class WriteLimiter {
   }
 
   /**
-   * The next write of a lane for which there is a place. Namespaces that have less than half of the places come first;
-   * what another has beyond its half, from a time when nobody else wrote, does not count against them.
+   * The next write of a lane that may begin. Namespaces that hold less than half of the slots come first. Slots that
+   * another namespace holds above its half, acquired while no other namespace wrote, do not count against them.
    *
-   * @param isDue whether one of the mass may have a place that is kept for urgent ones
+   * @param isDue whether a bulk write may use a slot reserved for urgent writes
    */
   #take(lane: Lane, isDue: boolean): WaitingWrite | undefined {
     const isBulk = lane === "bulk" || lane === "poll";
     if (!this.#breaker.lets(isBulk)) return undefined;
     const { limit } = this.#limit;
     const half = Math.ceil(limit / 2);
-    const most = isBulk && !isDue ? limit : limit + keptForUrgent;
+    const most = isBulk && !isDue ? limit : limit + urgentReserve;
     const beyond = this.#beyond(half);
     const isFree = (uncounted: number) =>
       this.#held.all - uncounted < most && (!isBulk || this.#held.bulk - uncounted < limit);
     const mayWrite = (namespace: string, share: number) => {
       const { held, slow, breaker } = this.#tenants.get(namespace)!;
-      return held < share && (slow === 0 || held + slow < mostSlow.ofNamespace) && breaker.lets(isBulk);
+      return held < share && (slow === 0 || held + slow < maxSlow.ofNamespace) && breaker.lets(isBulk);
     };
     const first = isFree(beyond) ? this.#queue.take(lane, (namespace) => mayWrite(namespace, half)) : undefined;
     if (first || !isFree(0)) return first;
     return this.#queue.take(lane, (namespace) => mayWrite(namespace, Number.POSITIVE_INFINITY));
   }
 
-  /** How many places are held by namespaces beyond `most` each. */
+  /** Slots that namespaces hold above `most` each. */
   #beyond(most: number): number {
     let sum = 0;
     for (const { held } of this.#holders) sum += Math.max(held - most, 0);
@@ -235,13 +234,13 @@ export class WriteLimiter {
       const endedAt = clock.monotonic();
       this.#passed(tenant, beganAt, true);
       this.#written.note(namespace, endedAt);
-      // One that lasted so long was held up for a reason of its own.
+      // A slow write was delayed by something other than the server's load, such as a webhook.
       if (endedAt - beganAt < slowAfterMs)
         this.#limit = afterWrite(this.#limit, { kind, beganAt, endedAt, outcome: "done", wasFull });
       write.resolve(value);
     } catch (error) {
       if (isRetryable(error)) this.#noteOverload(write, error as KubeError, beganAt);
-      if (!this.#keepsItsTurn(write, tenant, error, beganAt)) write.reject(error);
+      if (!this.#requeueIfThrottled(write, tenant, error, beganAt)) write.reject(error);
     }
     timer.cancel();
     release.fully();
@@ -249,7 +248,7 @@ export class WriteLimiter {
     this.#fill();
   }
 
-  /** Takes a place, and gives what gives it back. */
+  /** Takes a slot. Returns the functions that release it. */
   #hold(tenant: Tenant, isBulk: boolean): { asSlow: () => void; fully: () => void } {
     let isSlow = false;
     const add = (count: number) => {
@@ -260,14 +259,14 @@ export class WriteLimiter {
       if (isBulk) this.#held.bulk += count;
     };
     const addSlow = (count: number) => {
-      this.#slow -= Math.min(tenant.slow, mostSlow.ofNamespace);
+      this.#slow -= Math.min(tenant.slow, maxSlow.ofNamespace);
       tenant.slow += count;
-      this.#slow += Math.min(tenant.slow, mostSlow.ofNamespace);
+      this.#slow += Math.min(tenant.slow, maxSlow.ofNamespace);
     };
     add(1);
     return {
       asSlow: () => {
-        if (tenant.slow < mostSlow.ofNamespace && this.#slow >= mostSlow.ofAll) return;
+        if (tenant.slow < maxSlow.ofNamespace && this.#slow >= maxSlow.ofAll) return;
         isSlow = true;
         add(-1);
         addSlow(1);
@@ -281,11 +280,14 @@ export class WriteLimiter {
     tenant.breaker.passed(beganAt, isWritten);
   }
 
-  /** Lowers the limit where the server itself is overloaded: no connection, two namespaces, or the only one there is. */
+  /**
+   * Lowers the limit if the whole server is overloaded: the connection failed, two namespaces see overloads, or only
+   * one namespace writes.
+   */
   #noteOverload({ namespace, kind }: WaitingWrite, error: KubeError, beganAt: number): void {
     if (beganAt < this.#limit.cutAt) return;
     const endedAt = this.#options.clock.monotonic();
-    const since = endedAt - sameMoment.overloadedMs;
+    const since = endedAt - overlapWindow.overloadedMs;
     this.#overloaded.note(namespace, endedAt);
     const isAlone = this.#tenants.size === 1 && !this.#written.isOfAnother(namespace, since);
     if (error.kind !== "network" && !isAlone && !this.#overloaded.isOfAnother(namespace, since)) return;
@@ -294,10 +296,10 @@ export class WriteLimiter {
   }
 
   /**
-   * Puts a write that was throttled back into its lane, and closes its namespace for as long as the server asks; all
-   * where another namespace is throttled in the same moment.
+   * Puts a throttled write back into its lane and opens its namespace's breaker for as long as the server asks. If
+   * another namespace was throttled at the same time, opens the server's breaker as well.
    */
-  #keepsItsTurn(write: WaitingWrite, tenant: Tenant, error: unknown, beganAt: number): boolean {
+  #requeueIfThrottled(write: WaitingWrite, tenant: Tenant, error: unknown, beganAt: number): boolean {
     if (!(error instanceof KubeError) || error.kind !== "tooManyRequests") {
       this.#passed(tenant, beganAt, false);
       return false;
@@ -305,11 +307,11 @@ export class WriteLimiter {
     const now = this.#options.clock.monotonic();
     this.#throttled.note(write.namespace, now);
     tenant.breaker.refused(beganAt, error.retryAfterMs);
-    if (this.#throttled.isOfAnother(write.namespace, now - sameMoment.throttledMs))
+    if (this.#throttled.isOfAnother(write.namespace, now - overlapWindow.throttledMs))
       this.#breaker.refused(beganAt, error.retryAfterMs);
     else this.#breaker.undecided(beganAt, write.isBulk);
     write.throttledAt ??= now;
-    if (this.#isStopped || now - write.throttledAt >= triesForMs) return false;
+    if (this.#isStopped || now - write.throttledAt >= retryForMs) return false;
     this.#push(write);
     return true;
   }

@@ -2,24 +2,26 @@ import { Fifo } from "../runtime/fifo.ts";
 import { byLane, type Lane, lanes } from "../runtime/lane.ts";
 import type { WriteKind } from "./adaptive-limit.ts";
 
-/** What a queue needs to know of a write that waits. */
+/** The fields of a waiting write that the queue uses. */
 export interface Queued {
   readonly lane: Lane;
   readonly namespace: string;
-  /** Monotonic milliseconds since when it waits. */
+  /** When the write was queued, in monotonic milliseconds. */
   readonly since: number;
   readonly kind: WriteKind;
 }
 
-/** Of one begun write, the part of a turn that a lane gains while more urgent ones wait, so that nothing starves. */
+/**
+ * Credit that each other lane with waiting writes gains when a write begins, so that no lane starves. 1 is one write.
+ */
 const shares: Readonly<Record<Lane, number>> = { event: 0, interactive: 0.25, drift: 0.125, bulk: 0.125, poll: 0.1 };
-/** Turns that a lane gains at most while it could take none. */
-const mostCredit = 1;
+/** Maximum credit of a lane. */
+const maxCredit = 1;
 
-/** What waits of one namespace in one lane. */
+/** The waiting writes of one namespace in one lane. */
 class Waits<E extends Queued> {
   readonly #first = new Fifo<E>();
-  /** In bulk, statuses: else the last Secrets of a first sync would wait for the statuses of all before them. */
+  /** Status writes in bulk: otherwise the last Secrets of a first sync would wait for all earlier status writes. */
   readonly #last = new Fifo<E>();
 
   push(write: E): void {
@@ -35,15 +37,15 @@ class Waits<E extends Queued> {
     return this.#first.size + this.#last.size;
   }
 
-  /** Monotonic milliseconds since when the oldest waits. */
+  /** When the oldest write was queued, in monotonic milliseconds. */
   get since(): number {
     return Math.min(this.#first.peek()?.since ?? Infinity, this.#last.peek()?.since ?? Infinity);
   }
 }
 
 /**
- * Writes that wait, by lane; within a lane the namespaces take turns, and within one it is first in, first out, but for
- * statuses in bulk, which come after Secrets.
+ * Waiting writes by lane. Within a lane, namespaces take turns; within a namespace, writes are first in, first out. In
+ * bulk, status writes come after Secrets.
  */
 export class WriteQueue<E extends Queued> {
   readonly #lanes = byLane(() => ({
@@ -65,12 +67,12 @@ export class WriteQueue<E extends Queued> {
     lane.depth++;
   }
 
-  /** Whether a lane has gained a turn before more urgent ones. */
+  /** Whether a lane has the credit for a write before more urgent lanes. */
   isDue(lane: Lane): boolean {
     return this.#lanes[lane].credit >= 1 && this.#lanes[lane].depth > 0;
   }
 
-  /** Takes the next of a lane, of the first namespace in turn that may write; others keep their turns. */
+  /** Takes the next write of the first namespace in turn that may write. Skipped namespaces keep their turns. */
   take(lane: Lane, mayWrite: (namespace: string) => boolean): E | undefined {
     const { waiting, turns } = this.#lanes[lane];
     const passed: string[] = [];
@@ -91,7 +93,7 @@ export class WriteQueue<E extends Queued> {
     return taken;
   }
 
-  /** Of each lane in which writes wait: how many, and how long the one that is next in its namespace has, at most. */
+  /** For each lane with waiting writes: their number, and how long the oldest has waited. */
   *waits(now: number): Iterable<{ lane: Lane; depth: number; oldestMs: number }> {
     for (const lane of lanes) {
       const { depth, waiting } = this.#lanes[lane];
@@ -107,7 +109,7 @@ export class WriteQueue<E extends Queued> {
     for (const name of lanes) {
       const other = this.#lanes[name];
       if (name === lane) other.credit = Math.max(other.credit - 1, 0);
-      else if (other.depth > 0) other.credit = Math.min(other.credit + shares[name], mostCredit);
+      else if (other.depth > 0) other.credit = Math.min(other.credit + shares[name], maxCredit);
     }
   }
 }

@@ -1,10 +1,10 @@
 import type { MetricObjectWithValues, MetricValue, Registry } from "prom-client";
 
-const linesOfAPiece = 2_000;
+const linesPerChunk = 2_000;
 
 /**
- * A gauge with one series a SyncedSecret, which takes one number for each between two scrapes. A Gauge of prom-client
- * keeps a labels object and a key for every series besides: 400 bytes each, which nobody reads but a scrape.
+ * A gauge with one series for each SyncedSecret. It keeps one number for each series; prom-client's Gauge also keeps a
+ * labels object and a key, 400 bytes each.
  */
 export class GaugeByObject {
   readonly name: string;
@@ -16,7 +16,7 @@ export class GaugeByObject {
   constructor(name: string, help: string, registry: Registry) {
     this.name = name;
     this.help = help;
-    // What a registry asks of a metric is its name, `get` and `reset` (prom-client, lib/registry.js).
+    // A registry uses only a metric's name, `get` and `reset` (prom-client, lib/registry.js).
     registry.registerMetric(this as unknown as Parameters<Registry["registerMetric"]>[0]);
   }
 
@@ -29,7 +29,7 @@ export class GaugeByObject {
     this.#values.delete(key);
   }
 
-  /** Every series, for the registry. */
+  /** All series, for the registry. */
   async get(): Promise<MetricObjectWithValues<MetricValue<string>>> {
     const values = [...this.#values].map(([key, value]) => {
       const [namespace = "", name = ""] = key.split("/");
@@ -39,19 +39,19 @@ export class GaugeByObject {
     return { name, help, type, values, aggregator: "sum" } as unknown as MetricObjectWithValues<MetricValue<string>>;
   }
 
-  /** Every series as the page has it, in pieces of some milliseconds: prom-client takes ten times as long. */
+  /** All series in text format, in chunks that take a few milliseconds each. prom-client takes ten times as long. */
   *text(): Iterable<string> {
     yield `# HELP ${this.name} ${this.help}\n# TYPE ${this.name} gauge\n`;
-    let [piece, lines] = ["", 0];
+    let [chunk, lines] = ["", 0];
     for (const [key, value] of this.#values) {
       const slash = key.indexOf("/");
-      // Names of Kubernetes hold nothing that a label's value would have to escape.
-      piece += `${this.name}{namespace="${key.slice(0, slash)}",name="${key.slice(slash + 1)}"} ${value}\n`;
-      if (++lines % linesOfAPiece > 0) continue;
-      yield piece;
-      piece = "";
+      // Kubernetes names contain no characters that a label value must escape.
+      chunk += `${this.name}{namespace="${key.slice(0, slash)}",name="${key.slice(slash + 1)}"} ${value}\n`;
+      if (++lines % linesPerChunk > 0) continue;
+      yield chunk;
+      chunk = "";
     }
-    yield piece;
+    yield chunk;
   }
 
   reset(): void {

@@ -1,29 +1,29 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 
-/** What a path answers with. */
+/** The response of a path. */
 export interface Answer {
   status: number;
   contentType?: string;
   body: string | Buffer;
 }
 
-/** Bounds on what whoever reaches the port can take: connections, time, bytes. */
+/** Limits for each client that can reach the port. */
 const limits = {
-  /** Beyond them the oldest connection ends: who holds many keeps nobody else out. */
+  /** Above it, the oldest connection is closed, so that a client with many connections does not block others. */
   connections: 64,
   requestsOfAConnection: 100,
   headerBytes: 8_192,
-  /** Milliseconds for a request to come, and for a connection to be silent within an answer or between two requests. */
+  /** Milliseconds for a request to arrive, and for a connection to be idle. */
   requestMs: 5_000,
   silentMs: 10_000,
 };
 
 /**
- * Serves GET requests on fixed paths and nothing else.
+ * Serves GET requests on fixed paths only.
  *
- * @param address host undefined for every interface; port 0 for a free one
- * @returns the server and the port that it listens on; rejects where the port is taken
+ * @param address host undefined for every interface; port 0 for a free port
+ * @returns the server and the port that it listens on. Rejects if the port is in use.
  */
 export async function serve(
   address: { host: string | undefined; port: number },
@@ -72,9 +72,9 @@ function boundConnections(server: Server): void {
 }
 
 /**
- * Remembers what `make` gives for a time, and makes it once for all who ask meanwhile.
+ * Caches the result of `make`. Concurrent callers share one call of `make`.
  *
- * @param ms milliseconds for which it is remembered, from when it is there; a failure is not
+ * @param ms milliseconds for which a result is cached. Failures are not cached.
  */
 export function remembered<T>(clock: { monotonic(): number }, ms: number, make: () => Promise<T>): () => Promise<T> {
   let made: { value: T; at: number } | undefined;

@@ -1,12 +1,12 @@
 import type { Clock } from "../runtime/clock.ts";
 
 /**
- * The share of a second's worth that may go at once after a pause. AWS lets a whole second's worth through; what is
- * left out is for calls that were long on their way when later ones are not.
+ * The burst after a pause, in seconds of the rate. AWS allows one second. The rest is a margin for varying latency:
+ * calls may reach AWS closer together than they were sent.
  */
 const burst = 0.9;
 
-/** A token bucket whose rate may change at any time. It begins full, and holds 0.9 seconds' worth, one token at least. */
+/** A token bucket whose rate may change at any time. It starts full and holds 0.9 seconds of the rate, at least 1. */
 export class Bucket {
   readonly #clock: Clock;
   readonly #rate: () => number;
@@ -21,19 +21,19 @@ export class Bucket {
     this.#tokens = this.#size();
   }
 
-  /** Milliseconds until a token is there; 0 where one is. */
+  /** Milliseconds until a token is available; 0 if one is. */
   get waitMs(): number {
     this.#fill();
     return this.#tokens >= 1 ? 0 : ((1 - this.#tokens) / this.#rate()) * 1_000;
   }
 
-  /** Takes a token; the bucket may owe one afterwards. */
+  /** Takes a token; the count may become negative. */
   spend(): void {
     this.#fill();
     this.#tokens -= 1;
   }
 
-  /** Takes out what is saved. */
+  /** Drops the saved tokens. */
   empty(): void {
     this.#fill();
     this.#tokens = Math.min(this.#tokens, 0);
@@ -45,8 +45,8 @@ export class Bucket {
 
   #fill(): void {
     const now = this.#clock.monotonic();
-    const won = ((now - this.#at) / 1_000) * this.#rate();
-    this.#tokens = Math.min(this.#tokens + won, this.#size());
+    const added = ((now - this.#at) / 1_000) * this.#rate();
+    this.#tokens = Math.min(this.#tokens + added, this.#size());
     this.#at = now;
   }
 }

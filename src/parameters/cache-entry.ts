@@ -6,80 +6,81 @@ import type { ConfirmedDeletion } from "./deletion-confirmer.ts";
 import type { Policies } from "./policies.ts";
 import type { Reference } from "./reference.ts";
 
-/** What was seen of a parameter. Two sights are the same parameter unchanged where version and modified are equal. */
+/** A parameter's version and modification time. Equal stamps mean that the parameter has not changed. */
 export interface VersionStamp {
   version: number;
   /** Milliseconds since the epoch. */
   modified: number;
-  /** Of a secret of Secrets Manager, whose `version` is always 0: the id of its version. */
+  /** The version id of a Secrets Manager secret, whose `version` is always 0. */
   versionId?: string;
 }
 
 /**
- * What the status of one SyncedSecret says of a reference, where its Secret vouches for it: the version of a parameter,
- * that the Secret was made without it, or the versions of a path's members by name. It counts for that SyncedSecret
- * alone: whom to tell once AWS has answered, and what must not be taken for one that has never been there.
+ * What the previous status of one SyncedSecret records of a reference, if its Secret is intact: a parameter's version;
+ * `left`, if the Secret was made without it; or the versions of a path's members by name. It applies to that
+ * SyncedSecret alone. It decides whom to notify after AWS's first answer, and which parameters are known to have
+ * existed.
  */
 export type Stored = VersionStamp | "left" | ReadonlyMap<string, VersionStamp>;
 
-/** A value with the sight that it belongs to: a revision must name the versions that its bytes came from. */
+/** A value and its version stamp: a revision must name the versions that its bytes came from. */
 export interface StampedValue extends VersionStamp {
   value: Sealed;
-  /** AWS's id of the request that brought it. */
+  /** AWS's request id of the read. */
   requestId?: string | undefined;
 }
 
 /**
- * How far it is believed that something is missing:
- * - `absent`: it was never served to this identity, so there is nothing to lose;
- * - `suspect`: it was served, and is missing now; a replaced parameter is away for half a minute in every pipeline;
- * - `held`: missing twice, but so much went missing at once that nothing is deleted;
- * - `gone`: missing twice, the grace apart, the second time by GetParameter.
+ * How certain it is that a parameter is missing:
+ * - `absent`: AWS never served it to this identity, so there is nothing to lose;
+ * - `suspect`: AWS served it before; a pipeline that replaces a parameter leaves it missing for half a minute;
+ * - `held`: missing twice, but so many went missing at once that nothing is deleted;
+ * - `gone`: missing twice, at least the grace apart, the second time by GetParameter.
  */
 export type Stage = "absent" | "suspect" | "held" | "gone";
 
 export type Missing = {
   reason: "ParameterNotFound" | "VersionNotFound";
-  /** Monotonic milliseconds when it was first missed: graces count from here. */
+  /** Monotonic milliseconds of the first answer without it: the grace starts here. */
   since: number;
-  /** Milliseconds since the epoch of the same moment, to be compared with what AWS dates. */
+  /** The same moment in milliseconds since the epoch, to compare with dates from AWS. */
   at: number;
 } & ({ stage: Exclude<Stage, "gone"> } | { stage: "gone"; confirmed: ConfirmedDeletion });
 
-/** An answer that is older than the one before it: a replica that lags behind, until it has stood for a minute. */
+/** An answer older than the one before it, perhaps from a replica that lags. It is believed after a minute. */
 export interface StaleAnswer {
   stamp: VersionStamp;
-  /** Monotonic milliseconds since when AWS has told of nothing newer. */
+  /** Monotonic milliseconds since when AWS has returned nothing newer. */
   since: number;
-  /** How often AWS has said so. */
+  /** How often AWS has returned it. */
   times: number;
 }
 
-/** What DescribeParameters has told of a parameter. One object for all that have nothing but an equal key. */
+/** What DescribeParameters returned for a parameter. Parameters with no policies and an equal key share one object. */
 export interface ParameterMetadata {
-  /** The key of a SecureString, as it was named. */
+  /** The KMS key of a SecureString, as DescribeParameters names it. */
   readonly keyId?: string;
   readonly policies?: Policies;
   /**
-   * Why it may not hold any more: `stored`, a status had it, and an hourly look will tell; `changed`, there is another
-   * version since, and a look comes soon.
+   * Why the metadata may be out of date: `stored`, the parameter is known from a previous status and the hourly resync
+   * describes it; `changed`, the parameter has another version since and is described soon.
    */
   readonly unsure?: "stored" | "changed";
 }
 
-/** That a parameter's Expiration has passed, as a look at or after that instant said. */
+/** A passed Expiration, confirmed by a look at or after that instant. */
 export interface Expired {
   /** Milliseconds since the epoch. */
   at: number;
-  /** What the parameter was then: another version has not expired. Undefined where it had not been seen. */
+  /** The version that expired; another version has not. Undefined if it was never seen. */
   stamp: VersionStamp | undefined;
 }
 
-/** A parameter, or one member of a path: what was last seen, and whether it is missing since. */
+/** The state of a parameter, or of one member of a path. */
 export interface ParameterState {
-  /** What AWS has told this process last and is believed. */
+  /** The last believed answer of AWS in this process. */
   stamp?: VersionStamp;
-  /** Monotonic milliseconds since when AWS tells of `stamp`. */
+  /** Monotonic milliseconds since when AWS returns `stamp`. */
   since?: number;
   staleAnswer?: StaleAnswer;
   missing?: Missing;
@@ -87,55 +88,55 @@ export interface ParameterState {
   expired?: Expired;
 }
 
-/** Whether a dependent goes without a member of a path, so that it needs to know of it no more. */
+/** Whether a dependent no longer needs a missing member of a path, so that the member can be forgotten. */
 export type Leaves = (state: ParameterState) => boolean;
 
-/** What is known of a reference. */
+/** The cache entry of one reference. */
 export interface Entry {
   readonly reference: Reference;
   readonly key: string;
-  /** The parameter itself, where the reference is one. */
+  /** The parameter's state, if the reference is a parameter. */
   readonly state: ParameterState;
-  /** The members by name, where the reference is a path. */
+  /** The members by name, if the reference is a path. */
   readonly members: Map<string, ParameterState>;
-  /** When somebody first depended on it, in milliseconds as `ClockWatch.elapsed` counts them. */
+  /** Milliseconds of `ClockWatch.elapsed` at the first subscription. */
   readonly openedAt: number;
   /** Whether AWS has answered in this process. */
   looked: boolean;
-  /** Why the last look failed. */
+  /** The last look's failure. */
   failure?: Failure;
-  /** When AWS answered last, a missing parameter being an answer, in milliseconds as `ClockWatch.elapsed` counts them. */
+  /** Milliseconds of `ClockWatch.elapsed` at AWS's last answer. That a parameter is missing is an answer too. */
   heardAt?: number;
-  /** The same of when reads of the value began to fail, though looks without decryption may not. */
+  /** Milliseconds of `ClockWatch.elapsed` since when reads of the value fail, even if looks succeed. */
   unreadSince?: number;
-  /** Monotonic milliseconds of the last look that ended, whatever came of it. */
+  /** Monotonic milliseconds when the last look ended, with or without success. */
   askedAt?: number;
-  /** Whether what statuses say of it has been held against AWS's first answer. */
+  /** Whether the previous statuses have been compared with AWS's first answer. */
   isCompared?: boolean;
-  /** SyncedSecrets that depend on it, with the poll interval that each asks for, in milliseconds. */
+  /** The requested poll interval of each dependent SyncedSecret, in milliseconds. */
   readonly dependents: OneOrManyMap<number>;
-  /** The shortest of these intervals; Infinity where it is never polled. */
+  /** The shortest of these intervals; Infinity if the entry is never polled. */
   intervalMs: number;
-  /** Monotonic milliseconds when AWS last announced a change of it. */
+  /** Monotonic milliseconds of the last hint. */
   hintedAt?: number;
   /** Monotonic milliseconds of the next look. */
   dueAt: number;
-  /** Dependents that do something when a parameter expires; undefined where none does. */
+  /** Dependents that act on an expiry; undefined if none does. */
   acting?: Set<string>;
-  /** What dependents of a path say of members that they go without; who says nothing needs all of them. */
+  /** By dependent: which missing members of the path it no longer needs. A dependent without a function needs all. */
   leaving?: Map<string, Leaves>;
-  /** What the status of each dependent says, until AWS has answered, and where something is missing that it names. */
+  /** The previous status of each dependent, until AWS has answered; longer if a parameter that it names is missing. */
   stored?: OneOrManyMap<Stored>;
-  /** Of a path: what was known of it when its values were too many bytes to be read as a whole. */
+  /** The path's fingerprint when its values were too large to read as a whole. */
   largeAt?: string;
-  /** Members of a path that a status names and that AWS has not shown to this process: missing, for that resource. */
+  /** Members of a path that a previous status names and AWS has not returned: missing for the status's resource. */
   claimed?: Map<string, ParameterState>;
 }
 
-/** What all references have that are no paths; nothing is ever put in. */
+/** Shared by all entries of single parameters; always empty. */
 const noMembers = new Map<string, ParameterState>();
 
-/** Makes the entry of a reference that nobody has looked at. */
+/** Makes the entry of a reference before its first look. */
 export function newEntry(reference: Reference, key: string, openedAt = 0): Entry {
   return {
     reference,
@@ -150,7 +151,7 @@ export function newEntry(reference: Reference, key: string, openedAt = 0): Entry
   };
 }
 
-/** Sets what a SyncedSecret asks for. */
+/** Sets the poll interval that a SyncedSecret asks for. */
 export function addDependent(entry: Entry, dependent: string, intervalMs: number): void {
   const before = entry.dependents.get(dependent);
   if (before === intervalMs) return;
@@ -165,7 +166,7 @@ export function removeDependent(entry: Entry, dependent: string): void {
   if (before !== undefined && before <= entry.intervalMs) entry.intervalMs = shortest(entry);
 }
 
-/** Sets whether a dependent does something when what it depends on expires, and what it goes without. */
+/** Sets whether a dependent acts on an expiry, and which missing members it no longer needs. */
 export function setWishes(
   entry: Entry,
   dependent: string,
@@ -177,7 +178,7 @@ export function setWishes(
   else if (entry.leaving?.delete(dependent) && entry.leaving.size === 0) delete entry.leaving;
 }
 
-/** The shortest interval that is asked for; none can be shorter than what was the shortest before. */
+/** The shortest requested interval. `intervalMs` is a lower bound, so the search ends at the first equal one. */
 function shortest({ dependents, intervalMs }: Entry): number {
   let least = Infinity;
   for (const interval of dependents.values()) {
@@ -187,7 +188,7 @@ function shortest({ dependents, intervalMs }: Entry): number {
   return least;
 }
 
-/** When an answer came. */
+/** When an answer arrived. */
 export interface At {
   /** Monotonic milliseconds. */
   now: number;
@@ -195,20 +196,19 @@ export interface At {
   wall: number;
 }
 
-/** Milliseconds for which an answer that is older than one before it has to stand until it is believed. */
+/** Milliseconds for which AWS must return nothing newer before a stale answer is believed. */
 export const staleAnswerMs = 60_000;
-/** Milliseconds that a modification time may be ahead of the local clock; a later one says nothing of what is newer. */
+/** Milliseconds that a modification time may be ahead of the local clock. A later time cannot order versions. */
 const aheadAtMostMs = 300_000;
 
-/** Whether a modification time is one that nothing can have: what AWS says later is not measured by it. */
+/** Whether a modification time is too far in the future to be true; later answers are not compared with it. */
 export function isOfFuture({ modified }: VersionStamp, wall: number): boolean {
   return !(modified <= wall + aheadAtMostMs);
 }
 
 /**
- * Notes that AWS served a parameter. An answer that is older than what was seen is doubted, whatever its version: it may
- * be a stale read of an eventually consistent store. It is believed once it has stood for a minute. Only a label, and
- * what a person asks for anew, can go back at once.
+ * Records that AWS served a parameter. An answer older than the last one, whatever its version, may be a stale read of
+ * an eventually consistent store: it is believed after a minute. A label, or a refresh request, can go back at once.
  */
 export function serve(state: ParameterState, stamp: VersionStamp, mayGoBack: boolean, at: At): void {
   delete state.missing;
@@ -226,7 +226,7 @@ export function serve(state: ParameterState, stamp: VersionStamp, mayGoBack: boo
   if (before && state.metadata) state.metadata = { ...state.metadata, unsure: "changed" };
 }
 
-/** Takes note of an older answer. @returns whether AWS has told of nothing newer for a minute */
+/** Records an older answer. @returns whether AWS has returned nothing newer for a minute */
 function hasStood(state: ParameterState, stamp: VersionStamp, now: number): boolean {
   const { staleAnswer } = state;
   if (!staleAnswer || stamp.modified < staleAnswer.stamp.modified) {
@@ -238,17 +238,17 @@ function hasStood(state: ParameterState, stamp: VersionStamp, now: number): bool
   return now - staleAnswer.since >= staleAnswerMs;
 }
 
-/** What identifies a version, of something that has more. */
+/** Copies only the version stamp of an object. */
 export function stampOf({ version, modified, versionId }: VersionStamp): VersionStamp {
   return { version, modified, ...(versionId === undefined ? {} : { versionId }) };
 }
 
-/** Whether two sights are of one version. */
+/** Whether two stamps are of the same version. */
 export function isEqual(a: VersionStamp, b: VersionStamp): boolean {
   return a.version === b.version && a.modified === b.modified && a.versionId === b.versionId;
 }
 
-/** Whether two words on an expiry are the same. */
+/** Whether two expiries are the same. */
 export function isSameExpiry(a: Expired | undefined, b: Expired | undefined): boolean {
   if (!a || !b) return a === b;
   return a.at === b.at && (a.stamp === b.stamp || (!!a.stamp && !!b.stamp && isEqual(a.stamp, b.stamp)));
@@ -259,44 +259,41 @@ export function isExpired({ stamp, expired }: Pick<ParameterState, "stamp" | "ex
   return expired !== undefined && (!expired.stamp || !stamp || isEqual(expired.stamp, stamp));
 }
 
-/** Notes that AWS says that a parameter is missing; what was served before is only suspected to be gone. */
+/** Records that AWS reports a parameter missing; one that was served before only becomes `suspect`. */
 export function miss(state: ParameterState, reason: Missing["reason"], { now, wall }: At): void {
   delete state.staleAnswer;
   if (state.missing) state.missing.reason = reason;
   else state.missing = { reason, since: now, at: wall, stage: state.stamp ? "suspect" : "absent" };
 }
 
-/** Of what an earlier process has looked at, by the word of all who depend on it: the hourly look is soon enough. */
+/** For a parameter that all previous statuses know: an earlier process described it, so the hourly resync suffices. */
 export const describedBefore: ParameterMetadata = { unsure: "stored" };
 
-/** Whether AWS has said anything of an entry in this process. */
+/** Whether AWS has answered or refused a look at the entry in this process. */
 export function isKnown({ looked, failure }: Readonly<Pick<Entry, "looked" | "failure">>): boolean {
   return looked || failure !== undefined;
 }
 
-/** What a record holds of a value; undefined without one. */
+/** The value of a record with its stamp; undefined without a value. */
 export function stampedIn(record: ParameterRecord): StampedValue | undefined {
   const { value, requestId } = record;
   return value && { value, ...stampOf(record), requestId };
 }
 
-/** Whether a value belongs to what is known of its parameter now. */
+/** Whether a value's stamp is the parameter's current one. */
 export function isCurrent(state: ParameterState | undefined, stamp: VersionStamp): boolean {
   return state?.stamp !== undefined && isEqual(state.stamp, stamp);
 }
 
-/**
- * Whether it makes sense to ask again for whoever wants the entry: the last look failed, or found nothing, and it was
- * not just now.
- */
+/** Whether to look again on demand: the last look failed or found nothing, and at least a second has passed. */
 export function wantsAnotherLook(entry: Readonly<Entry>, now: number): boolean {
   const isWanting = entry.failure !== undefined || entry.state.missing?.stage === "absent";
   return isWanting && now - (entry.askedAt ?? -Infinity) >= anotherLookMs;
 }
 
 /**
- * Whether a poll can do without an entry: it was looked at within the last tenth of its interval, as at a first sync,
- * all was well, and that look was not for a hint, which may have come before the change.
+ * Whether a poll can skip an entry: a look within the last tenth of its interval, as at a first sync, found everything.
+ * The look of a hint does not count, since it may precede the change.
  */
 export function wasJustAsked(entry: Readonly<Entry>, now: number): boolean {
   const { askedAt, hintedAt = -Infinity, intervalMs, failure, state, members } = entry;
@@ -313,30 +310,30 @@ export function wasJustAsked(entry: Readonly<Entry>, now: number): boolean {
 }
 
 /**
- * Whether the grace of what is missing is over, so that it is time for a second opinion.
+ * Whether the grace of a missing parameter is over, so that its deletion can be confirmed.
  *
- * @param isClaimed whether a status says that it was there, where it was never served to this process
+ * @param isClaimed whether a previous status names the parameter, though AWS never served it to this process
  */
 export function isRipe({ missing }: ParameterState, graceMs: number, now: number, isClaimed = false): boolean {
   if (!missing || missing.stage === "gone") return false;
   return (missing.stage !== "absent" || isClaimed) && now - missing.since >= graceMs;
 }
 
-/** Milliseconds between two looks that are asked for because of a failure; each has its own backoff besides. */
+/** Milliseconds between two looks on demand after a failure; each caller has its own backoff as well. */
 const anotherLookMs = 1_000;
 
-/** Names that must be missing at once before the share that they are means anything. */
+/** Fewer missing names than this are never a mass deletion, whatever their share. */
 const breakerFloor = 5;
 
 /**
- * Whether so many of an identity's names went missing at once that none is believed to be deleted: over a tenth of
- * them, and at least five.
+ * Whether so many of an identity's names are missing at once that none is treated as deleted: over a tenth, and at
+ * least five.
  */
 export function isMassDeletion(missing: number, total: number): boolean {
   return missing >= breakerFloor && missing * 10 > total;
 }
 
-/** What dependants act upon: they are told when it changes. */
+/** A digest of everything that dependents act on: they are notified when it changes. */
 export function fingerprint(entry: Entry): string {
   const failure = entry.failure && entry.failure.next !== "retry" ? entry.failure.message : "";
   if (entry.reference.kind === "parameter") return `${stateFingerprint(entry.state)}\n${failure}`;
@@ -345,7 +342,7 @@ export function fingerprint(entry: Entry): string {
   return `${members.join("\n")}\n${failure}`;
 }
 
-/** What AWS serves of an entry, as it would announce a change: nothing of failures, or of what is believed. */
+/** What AWS serves of an entry: only what AWS announces changes of, so no failures and no stages. */
 export function served(entry: Entry): string {
   const print = ({ stamp, missing }: ParameterState) =>
     missing ? "" : `${stamp?.version} ${stamp?.modified}${idOf(stamp)}`;
@@ -358,7 +355,7 @@ export function served(entry: Entry): string {
 }
 
 function stateFingerprint({ stamp, missing, staleAnswer }: ParameterState): string {
-  // One older answer is a replica that lags for a moment; two are worth saying.
+  // One older answer is a replica that lags for a moment; only the second is reported.
   const doubted = staleAnswer && staleAnswer.times > 1 ? " doubted" : "";
   return `${stamp?.version ?? ""} ${stamp?.modified ?? ""}${idOf(stamp)} ${missing?.stage ?? ""} ${missing?.reason ?? ""}${doubted}`;
 }

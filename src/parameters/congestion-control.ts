@@ -1,18 +1,18 @@
-/** What is left of the rate at a cut. */
+/** The share of the rate that remains after a cut. */
 const half = 0.5;
 /**
- * What of the rate is come back to. Less than all of it: a throttle comes only when what AWS had saved is spent, at a
+ * The share of the rate that the plateau returns to. Less than 1: AWS throttles only after its burst is used up, at a
  * rate that is already too high.
  */
 const plateau = 0.85;
-/** Seconds in which the rate comes back to there. */
+/** Seconds from a cut to the plateau. */
 const returnSeconds = 10;
-/** Seconds in which, from there, a whole limit is won back; the first of them hardly move. */
+/** Seconds from the plateau to the limit; the rate hardly grows in the first of them. */
 const probeSeconds = 16;
-/** Requests a second that are tried however often AWS throttles. */
+/** The lowest rate, in requests a second, however often AWS throttles. */
 const least = 1;
 
-/** Where a rate was cut: `rate`, in requests a second, is what it was cut from. */
+/** A cut of the rate: `rate`, in requests a second, is the rate before the cut. */
 export interface Cut {
   rate: number;
   /** Monotonic milliseconds. */
@@ -20,10 +20,9 @@ export interface Cut {
 }
 
 /**
- * The rate at an instant after a cut, in requests a second, by the shape of CUBIC (RFC 9438, section 4.1): half at
- * once, quickly back to a bit below what AWS throttled at, a plateau there, since others may live on the rest, and then
- * ever faster up to the limit, since it may be free again. From any quota the limit is reached in `returnSeconds` and
- * `probeSeconds`.
+ * The rate at an instant after a cut, in requests a second, with the shape of CUBIC (RFC 9438, section 4.1). The rate
+ * halves at once. It returns quickly to a plateau below the throttled rate, since other clients may use the rest. Then
+ * it grows ever faster, since the rest may be free again. Any limit is reached in `returnSeconds` plus `probeSeconds`.
  */
 export function rateAfter(cut: Cut | undefined, limit: number, now: number): number {
   if (!cut) return limit;
@@ -34,7 +33,7 @@ export function rateAfter(cut: Cut | undefined, limit: number, now: number): num
   return Math.min(Math.max(rate, Math.min(least, limit)), limit);
 }
 
-/** How a throttle changes a cut; one of a call that was sent before the last cut says nothing new. */
+/** The cut after a throttle. A throttled call that was sent before the last cut does not cut again. */
 export function cutBy(before: Cut | undefined, limit: number, sentAt: number, now: number): Cut {
   if (before && sentAt <= before.at) return before;
   return { rate: Math.max(rateAfter(before, limit, now), Math.min(least, limit)), at: now };

@@ -1,20 +1,20 @@
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { type Entry, fingerprint, type StampedValue } from "./cache-entry.ts";
 
-/** Bytes of all values that are held, at most; those that were read first are let go, and read again where they are wanted. */
+/** Bytes of all cached values, at most. The oldest are evicted first, and read again when needed. */
 const bytesAtMost = 16 * 1_048_576;
-/** The longest that a value is held, in milliseconds, however long its wave takes. */
+/** Milliseconds that a value is cached, at most, however long the reconciles take. */
 const heldAtMostMs = 60_000;
 
 interface Held {
   values: ReadonlyMap<string, StampedValue>;
-  /** What was known of the entry when the values were read: another version means other values. */
+  /** The entry's fingerprint at the read: another version means other values. */
   seen: string;
   until: number;
   bytes: number;
 }
 
-/** The values of the wave of reconciles that is under way, so that a thousand dependants cost one read. */
+/** The values of the reconciles in progress, so that a thousand dependents cost one read. */
 export class DecryptedValueCache {
   readonly #clock: Clock;
   readonly #held = new Map<string, Held>();
@@ -67,7 +67,7 @@ export class DecryptedValueCache {
     this.#timer = undefined;
   }
 
-  /** Lets go of what has been held for too long. Insertion order is the order of `until`. */
+  /** Evicts expired values. Insertion order is the order of `until`. */
   #expire(): void {
     this.#timer = undefined;
     const now = this.#clock.monotonic();

@@ -6,9 +6,9 @@ import { atStake } from "./stored.ts";
 export interface DeletionConfirmerOptions {
   entries: Entries;
   clock: Clock;
-  /** Milliseconds between the two looks that make a parameter gone. */
+  /** Milliseconds between the two looks that confirm a deletion. */
   missingGraceMs: number;
-  /** Whether anybody may still ask for an entry: what nobody may ask for is not waited for. */
+  /** Whether any dependent still wants an entry; an unwanted entry is not waited for. */
   isWanted: (entry: Entry) => boolean;
   look: (entry: Entry) => Promise<unknown>;
 }
@@ -16,8 +16,8 @@ export interface DeletionConfirmerOptions {
 let confirm: () => ConfirmedDeletion;
 
 /**
- * Proof that this process has heard AWS say twice, the grace apart, that a parameter is missing. Nothing is deleted or
- * dropped for a missing source without one, and only the confirmer makes it.
+ * Proof that AWS has reported a parameter missing twice to this process, the grace apart. Only the confirmer makes it.
+ * Without it, no Secret is deleted and no key is dropped for a missing source.
  */
 export class ConfirmedDeletion {
   readonly #heard = "twice";
@@ -33,20 +33,20 @@ export class ConfirmedDeletion {
 }
 
 /**
- * Believes that what is missing for the second time is gone, unless far too much went missing at once. What has not
- * been looked at since is looked at first: polls are spread, so that a loss of everything begins with one name. What
- * statuses say was there counts as well, which can only put a deletion off.
+ * Confirms the deletion of a parameter that is missing twice, unless too many went missing at once. First it looks at
+ * all entries not looked at since: polls are spread, so a loss of all parameters shows on one name first. Parameters
+ * known from previous statuses count too, which can only delay a deletion.
  */
 export class DeletionConfirmer {
   readonly #options: DeletionConfirmerOptions;
-  /** Rounds of looks under way, by identity: a thousand losses share one. Each tells whether all were answered. */
+  /** Rounds of looks in flight, by identity: a thousand losses share one. Resolves to whether all looks succeeded. */
   readonly #rounds = new Map<string, Promise<boolean>>();
 
   constructor(options: DeletionConfirmerOptions) {
     this.#options = options;
   }
 
-  /** Makes a spot that is ripe gone or held, or has it wait for another second opinion. */
+  /** Marks a parameter state whose grace is over as gone or held, or restarts its grace. */
   async settle(entry: Entry, state: ParameterState): Promise<void> {
     const { clock } = this.#options;
     const identityKey = entry.reference.identity.key;
@@ -56,7 +56,7 @@ export class DeletionConfirmer {
       const round = this.#rounds.get(identityKey) ?? (unseen.length > 0 ? this.#look(identityKey, unseen) : undefined);
       if (!round) break;
       if (await round) continue;
-      // What was not answered is not there either; the second opinion has to wait for it.
+      // A look failed, so a mass deletion cannot be ruled out: restart the grace.
       if (state.missing) state.missing.since = clock.monotonic();
       return;
     }
@@ -101,7 +101,7 @@ export class DeletionConfirmer {
   }
 }
 
-/** Has what is missing count as one of too many that went at once. */
+/** Marks a missing parameter as part of a mass deletion. */
 export function hold(state: ParameterState): void {
   if (state.missing) state.missing = { ...factsOf(state.missing), stage: "held" };
 }

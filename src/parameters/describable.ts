@@ -7,20 +7,20 @@ export interface Describable {
   state: ParameterState;
 }
 
-/** Whether there is something to describe: what AWS publishes or passes through has no policies. */
+/** Whether DescribeParameters applies: public parameters and Secrets Manager references have no policies. */
 export function isDescribable({ reference, intervalMs }: Entry): boolean {
   if (!Number.isFinite(intervalMs)) return false;
   return !/^\/?aws\//i.test(reference.kind === "path" ? `${reference.path}/` : reference.name);
 }
 
-/** Everything of an entry that can be described. */
+/** The parameters of an entry that can be described. */
 export function describablesOf(entry: Entry): Describable[] {
   const { reference, state, members } = entry;
   if (reference.kind === "parameter") return [{ entry, name: reference.name, state }];
   return [...members].map(([name, member]) => ({ entry, name, state: member }));
 }
 
-/** Whether a description is owed: there has been none, or the parameter has another version since. */
+/** Whether a parameter has never been described, or has another version since. */
 export function needsDescription({ state }: Describable): boolean {
   if (state.stamp === undefined || state.missing) return false;
   return state.metadata === undefined || state.metadata.unsure === "changed";

@@ -6,30 +6,30 @@ import type { Entries } from "./entries.ts";
 export interface DescribeQueueOptions {
   entries: Entries;
   clock: Clock;
-  /** Whether something is being synced: descriptions, which nobody waits for, come after it. */
+  /** Whether a sync is in progress: descriptions wait for it, since nobody waits for them. */
   isBusy?: (() => boolean) | undefined;
-  /** Asks for descriptions. @returns whether AWS has answered */
-  look: (owed: readonly Describable[]) => Promise<boolean>;
+  /** Describes parameters. @returns whether AWS has answered */
+  look: (describables: readonly Describable[]) => Promise<boolean>;
 }
 
-/** What is to be described of one identity in a moment. */
+/** The queue of one identity. */
 interface Soon {
   entries: Set<Entry>;
-  /** Looks in a row that failed. */
+  /** Consecutive failed looks. */
   failures: number;
-  /** Monotonic milliseconds since when the first of them waits. */
+  /** Monotonic milliseconds since when the first entry waits. */
   since: number;
   timer: Timer;
 }
 
-/** Milliseconds in which new entries gather, so that they are described fifty a call. */
+/** Milliseconds in which entries are collected, so that a call describes fifty. */
 const gatherMs = 1_000;
-/** Milliseconds for which they wait, at most, while something is being synced: a first sync is not to pay for them. */
+/** Milliseconds that entries wait, at most, for a sync to end: descriptions must not slow down a first sync. */
 const busyAtMostMs = 60_000;
-/** First and longest pause, in milliseconds, before a look that failed is made again. */
+/** First and longest delay, in milliseconds, before a failed look is repeated. */
 const again = { baseMs: 30_000, capMs: 3_600_000 };
 
-/** Entries that are new, or have another version, until they have been described. */
+/** Queues entries that are new, or have another version, for description. */
 export class DescribeQueue {
   readonly #options: DescribeQueueOptions;
   /** By identity. */
@@ -39,7 +39,7 @@ export class DescribeQueue {
     this.#options = options;
   }
 
-  /** Has an entry described soon. */
+  /** Queues an entry. */
   add(entry: Entry): void {
     const { key } = entry.reference.identity;
     const soon = this.#soon.get(key);
@@ -51,18 +51,18 @@ export class DescribeQueue {
     this.#soon.set(key, { entries: new Set([entry]), failures: 0, since, timer: this.#describeIn(key, gatherMs) });
   }
 
-  /** Takes out an entry that nobody depends on any more. */
+  /** Removes an entry without dependents. */
   delete(entry: Entry): void {
     this.#soon.get(entry.reference.identity.key)?.entries.delete(entry);
   }
 
-  /** Takes out all of an identity. */
+  /** Removes all entries of an identity. */
   clear(identityKey: string): void {
     this.#soon.get(identityKey)?.timer.cancel();
     this.#soon.delete(identityKey);
   }
 
-  /** Sets no timer any more. */
+  /** Cancels all timers and empties the queue. */
   stop(): void {
     for (const key of [...this.#soon.keys()]) this.clear(key);
   }
@@ -78,8 +78,8 @@ export class DescribeQueue {
     soon.since = clock.monotonic();
     const batch = [...soon.entries].filter((entry) => entries.has(entry));
     soon.entries.clear();
-    const owed = batch.flatMap(describablesOf).filter(needsDescription);
-    const isHeard = owed.length === 0 || (await look(owed));
+    const describables = batch.flatMap(describablesOf).filter(needsDescription);
+    const isHeard = describables.length === 0 || (await look(describables));
     if (this.#soon.get(identityKey) !== soon) return;
     if (!isHeard) for (const entry of batch) soon.entries.add(entry);
     soon.failures = isHeard ? 0 : soon.failures + 1;

@@ -1,44 +1,45 @@
 import type { Identity } from "../aws/identity.ts";
 import { descriptionsInACall, type ParameterDescription } from "../aws/ssm.ts";
+import { tryAgain } from "../aws/table.ts";
 import { type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
 import type { RateLimiters } from "./rate-limiters.ts";
 
-/** What DescribeParameters tells of some names, by name without a leading slash; whole, or a failure. */
+/** The answer of DescribeParameters, by name without a leading slash: complete, or a failure. */
 export type Described =
   | {
       state: "described";
       found: ReadonlyMap<string, ParameterDescription>;
-      /** Milliseconds that AWS's clock is ahead of ours, where the two are seconds apart; else 0. */
+      /** Milliseconds that AWS's clock is ahead of the local one; 0 unless the two are seconds apart. */
       clockAheadMs: number;
     }
   | { state: "failed"; failure: Failure };
 
-/** Pages of one answer, at most: fifty names fit into one, but AWS may cut a page short. */
+/** Pages of one answer, at most: fifty names fit into one page, but AWS may return shorter pages. */
 const pagesAtMost = 20;
 
-/** One page, or more, of what AWS tells of fifty names. */
+/** All pages of one query. */
 interface Answer {
   all: readonly ParameterDescription[];
   clockAheadMs: number;
 }
 
-/** As whom, and how urgently, something is asked. */
+/** The identity and lane of a query. */
 interface Asked {
   identity: Identity;
   lane: Lane;
   isWanted: IsWanted | undefined;
 }
 
-/** A call that waits for its turn, and takes more names until then. */
+/** A call that waits for quota, and takes more names until it is sent. */
 interface Open {
   forms: Set<string>;
   answer: Promise<Answer>;
   waiters: Waiters;
 }
 
-/** Asks for descriptions, fifty names a call, formed when the quota grants it: what is asked meanwhile travels along. */
+/** Describes parameters, fifty names a call. A call is formed when the quota grants it, so later names join it. */
 export class Describer {
   readonly #lanes: RateLimiters;
   /** By lane and identity. */
@@ -50,9 +51,9 @@ export class Describer {
 
   /**
    * @param names with or without a leading slash, without selector
-   * @param isWanted a call that nobody wants when its turn comes is not made
-   * @returns never rejects: a failure is a state. What does not exist is not among what was found; what others have asked
-   *   for may be.
+   * @param isWanted a call that nobody wants when its turn comes is canceled
+   * @returns never rejects: a failure is a state. `found` lacks names that do not exist, and may have names that other
+   *   callers requested.
    */
   async describe(identity: Identity, names: Iterable<string>, lane: Lane, isWanted?: IsWanted): Promise<Described> {
     const answers = new Set<Promise<Answer>>();
@@ -68,12 +69,12 @@ export class Describer {
       return { state: "described", found, clockAheadMs: described.at(-1)?.clockAheadMs ?? 0 };
     } catch (error) {
       if (error instanceof Failure) return { state: "failed", failure: error };
-      const message = "the answer of AWS Systems Manager could not be understood";
+      const message = "AWS Systems Manager sent an answer that could not be understood";
       return { state: "failed", failure: new Failure("Unreachable", "retry", message) };
     }
   }
 
-  /** Puts the forms of a name into the call that waits, or into one more. */
+  /** Adds the forms of a name to the waiting call, or to a new one. */
   #ask({ identity, lane, isWanted }: Asked, forms: readonly string[]): Promise<Answer> {
     const key = `${lane} ${identity.key}`;
     const waiting = this.#open.get(key);
@@ -87,11 +88,11 @@ export class Describer {
     const leave = () => {
       if (this.#open.get(key)?.forms === begun) this.#open.delete(key);
     };
-    // Not before the names that are asked for with this one have come along.
     const waiters = new Waiters(isWanted);
     const asked = { identity, lane, isWanted: waiters.isWanted };
+    // In the next microtask, so that names requested in the same loop join the call.
     const answer = Promise.resolve().then(() => this.#pages(asked, begun, leave));
-    // A call that is given up has not been formed.
+    // A canceled call never runs `leave` itself.
     answer.finally(leave).catch(() => {});
     this.#open.set(key, { forms: begun, answer, waiters });
     return answer;
@@ -113,12 +114,12 @@ export class Describer {
       nextToken = answer.nextToken;
       if (nextToken === undefined) return { all, clockAheadMs: answer.clockAheadMs ?? 0 };
     }
-    const message = `the descriptions of parameters in ${identity.region} did not come to an end; they are asked for again`;
+    const message = `DescribeParameters in ${identity.region} did not end: ${tryAgain}`;
     throw new Failure("Unreachable", "retry", message);
   }
 }
 
-/** A name without its leading slash: to AWS `x` and `/x` are one name, that of one level was made as one of them. */
+/** A name without its leading slash. For AWS `x` and `/x` are one name, stored in the form that created it. */
 export function bareName(name: string): string {
   return name.startsWith("/") ? name.slice(1) : name;
 }

@@ -2,20 +2,19 @@ import { each, type OneOrMany, withOne, withoutOne } from "../runtime/one-or-man
 import { type Entry, newEntry } from "./cache-entry.ts";
 import { isBelow, type Reference, referenceKey } from "./reference.ts";
 
-/** The entries of one identity. */
-interface Shelf {
+/** The entries of one identity, by the names that an announcement may use. */
+interface IdentityIndex {
   all: Set<Entry>;
   /** Entries of single parameters, by their name without a leading slash: `/x` and `x` are one name. */
   byName: Map<string, OneOrMany<Entry>>;
   paths: Set<Entry>;
 }
 
-/** Every entry, by its reference and by what an announcement of AWS may name. */
+/** All cache entries, by reference and by identity. */
 export class Entries {
   readonly #byKey = new Map<string, Entry>();
-  readonly #shelves = new Map<string, Shelf>();
+  readonly #indexes = new Map<string, IdentityIndex>();
 
-  /** Every entry. */
   all(): Iterable<Entry> {
     return this.#byKey.values();
   }
@@ -32,73 +31,73 @@ export class Entries {
     return this.#byKey.get(entry.key) === entry;
   }
 
-  /** The entry of a reference, made where there is none. @param now milliseconds as `ClockWatch.elapsed` counts them */
+  /** Gets or creates the entry of a reference. @param now milliseconds of `ClockWatch.elapsed` */
   open(reference: Reference, now: number): Entry {
     const key = referenceKey(reference);
     const known = this.#byKey.get(key);
     if (known) return known;
     const entry = newEntry(reference, key, now);
     this.#byKey.set(key, entry);
-    const shelf = this.#shelf(reference.identity.key);
-    shelf.all.add(entry);
+    const index = this.#index(reference.identity.key);
+    index.all.add(entry);
     if (reference.kind === "path") {
-      shelf.paths.add(entry);
+      index.paths.add(entry);
     } else {
       const name = bare(reference.name);
-      shelf.byName.set(name, withOne(shelf.byName.get(name), entry));
+      index.byName.set(name, withOne(index.byName.get(name), entry));
     }
     return entry;
   }
 
   remove(entry: Entry): void {
     const { reference } = entry;
-    const shelf = this.#shelf(reference.identity.key);
+    const index = this.#index(reference.identity.key);
     this.#byKey.delete(entry.key);
-    shelf.all.delete(entry);
-    shelf.paths.delete(entry);
+    index.all.delete(entry);
+    index.paths.delete(entry);
     if (reference.kind === "parameter") {
       const name = bare(reference.name);
-      const others = withoutOne(shelf.byName.get(name), entry);
-      if (others) shelf.byName.set(name, others);
-      else shelf.byName.delete(name);
+      const others = withoutOne(index.byName.get(name), entry);
+      if (others) index.byName.set(name, others);
+      else index.byName.delete(name);
     }
-    if (shelf.all.size === 0) this.#shelves.delete(reference.identity.key);
+    if (index.all.size === 0) this.#indexes.delete(reference.identity.key);
   }
 
   /** The entries of one identity. */
   of(identityKey: string): Iterable<Entry> {
-    return this.#shelves.get(identityKey)?.all ?? [];
+    return this.#indexes.get(identityKey)?.all ?? [];
   }
 
   /**
-   * The entries of an identity that a change of a parameter concerns: by its name, by its ARN, by a path above it.
+   * The entries of an identity that a change of a parameter concerns: by its name, its ARN, or a path above it.
    *
    * @param at the parameter's account and region, and its name as AWS announces it
    */
   concerned(identityKey: string, at: { account: string; region: string; name: string }): Entry[] {
-    const shelf = this.#shelves.get(identityKey);
-    if (!shelf) return [];
+    const index = this.#indexes.get(identityKey);
+    if (!index) return [];
     const name = bare(at.name);
-    const found = [...each(shelf.byName.get(name))];
-    for (const entry of each(shelf.byName.get(`${at.account} ${at.region} ${name}`))) found.push(entry);
-    for (const entry of shelf.paths) {
+    const found = [...each(index.byName.get(name))];
+    for (const entry of each(index.byName.get(`${at.account} ${at.region} ${name}`))) found.push(entry);
+    for (const entry of index.paths) {
       const { reference } = entry;
       if (reference.kind === "path" && isBelow(at.name, reference)) found.push(entry);
     }
     return found;
   }
 
-  #shelf(identityKey: string): Shelf {
-    let shelf = this.#shelves.get(identityKey);
-    if (!shelf) {
-      shelf = { all: new Set(), byName: new Map(), paths: new Set() };
-      this.#shelves.set(identityKey, shelf);
+  #index(identityKey: string): IdentityIndex {
+    let index = this.#indexes.get(identityKey);
+    if (!index) {
+      index = { all: new Set(), byName: new Map(), paths: new Set() };
+      this.#indexes.set(identityKey, index);
     }
-    return shelf;
+    return index;
   }
 }
 
-/** A name as the index has it: without a leading slash, and an ARN as `account region name`. */
+/** A name's key in the index: without a leading slash; an ARN as `account region name`. */
 function bare(name: string): string {
   if (name.startsWith("arn:")) {
     const [, , , region, account, ...rest] = name.split(":");

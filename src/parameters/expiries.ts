@@ -29,17 +29,17 @@ export interface ExpiriesOptions {
   reader: Reader;
   clock: Clock;
   random: Random;
-  /** Whether anybody may still ask for an entry. */
+  /** Whether any dependent of an entry still wants it. */
   isWanted: (entry: Entry) => boolean;
-  /** Whether something is being synced: descriptions, which nobody waits for, come after it. */
+  /** Whether a sync is in progress: descriptions wait for it, since nobody waits for them. */
   isBusy?: (() => boolean) | undefined;
-  /** Called with an entry of which something has expired, or its policies say something else, or are due for a warning. */
+  /** Called with an entry when a parameter has expired, its policies have changed, or a warning is due. */
   notify: (entry: Entry, lane: Lane) => void;
-  /** Called with the key of an identity that may not, or may again, see policies. */
+  /** Called with an identity's key when it loses or gains the permission to see policies. */
   seen?: ((identityKey: string) => void) | undefined;
 }
 
-/** When something was described, and whom for. */
+/** The time and lane of a description. */
 interface At {
   /** Milliseconds since the epoch, by our clock. */
   now: number;
@@ -48,37 +48,40 @@ interface At {
   lane: Lane;
 }
 
-/** What a description comes to; `stale` where it is of a version that is there no more, which says nothing. */
-type Word = "same" | "changed" | "expired" | "stale";
+/** The result of applying a description; `stale` if it describes a version that has been replaced. */
+type Outcome = "same" | "changed" | "expired" | "stale";
 
-/** Milliseconds after which what is past its Expiration, and was not heard of, is looked at again. */
+/** Milliseconds after which a parameter past its Expiration is described again, if AWS did not answer. */
 const againMs = 30_000;
-/** Milliseconds after which it is looked at again, at most, where AWS's clock is behind ours. */
+/** The longest such delay, in milliseconds, if AWS's clock is behind the local clock. */
 const againAtMostMs = 3_600_000;
-/** Milliseconds that our clock may be behind AWS's for two answers of AWS to be enough, and that they have to be apart. */
+/**
+ * If the local clock is behind AWS's by at most `atMostMs`, two answers of AWS, `apartMs` apart, prove an expiry. Both
+ * in milliseconds.
+ */
 const skew = { atMostMs: 300_000, apartMs: 60_000 };
-/** Milliseconds between two tries where AWS denies. */
+/** Milliseconds between two tries while AWS denies DescribeParameters. */
 const deniedMs = 3_600_000;
-/** Milliseconds that something may wait for a description that it can do without. */
+/** Milliseconds that a caller waits, at most, for an optional description. */
 const waitAtMostMs = 2_000;
 
 /**
- * Knows what DescribeParameters tells of parameters: keys and policies. It is asked when a parameter is new, when it
- * has another version, at the instant of an Expiration, and once an hour: fifty names a call. Where AWS denies it,
- * nothing expires here. Nothing is believed to have expired but by a look at or after its instant.
+ * Keeps the keys and policies of parameters, from DescribeParameters. A parameter is described when it is new, when it
+ * has another version, at the instant of its Expiration, and once an hour: fifty names a call. While AWS denies the
+ * call, no parameter expires. Only a look at or after the instant of an Expiration proves an expiry.
  */
 export class Expiries {
   readonly #options: ExpiriesOptions;
   readonly #expiryTimers: ExpiryTimers;
   readonly #describeQueue: DescribeQueue;
   readonly #denied = new Map<string, { failure: Failure; until: number }>();
-  /** Identities that have been answered in this process. */
+  /** Identities whose DescribeParameters has succeeded in this process. */
   readonly #answered = new Set<string>();
   readonly #metadataPool = new MetadataPool();
   readonly #resync: Resync<Entry>;
-  /** Milliseconds that AWS's clock was ahead of ours in the last answer, by identity. */
+  /** Milliseconds that AWS's clock was ahead of the local clock in the last answer, by identity. */
   readonly #aheadMs = new Map<string, number>();
-  /** What has expired by AWS's clock and not by ours, since when in monotonic milliseconds. */
+  /** Parameters that have expired by AWS's clock only; `since` in monotonic milliseconds. */
   readonly #early = new WeakMap<ParameterState, { expiresAt: number; since: number }>();
   readonly #again = new Set<Timer>();
   #stopped = false;
@@ -86,7 +89,12 @@ export class Expiries {
   constructor(options: ExpiriesOptions) {
     this.#options = options;
     const { clock, random, entries, isBusy } = options;
-    this.#describeQueue = new DescribeQueue({ entries, clock, isBusy, look: (owed) => this.look(owed, "poll") });
+    this.#describeQueue = new DescribeQueue({
+      entries,
+      clock,
+      isBusy,
+      look: (describables) => this.look(describables, "poll"),
+    });
     this.#expiryTimers = new ExpiryTimers({ entries, clock, reached: (due) => void this.#reached(due) });
     this.#resync = new Resync({
       clock,
@@ -97,25 +105,25 @@ export class Expiries {
     });
   }
 
-  /** Why policies cannot be seen as an identity, `seen` where they can, and undefined where nobody has tried yet. */
+  /** Why an identity cannot see policies; `seen` if it can; undefined if it has not tried yet. */
   visibilityOf(identityKey: string): Failure | "seen" | undefined {
     return this.#denied.get(identityKey)?.failure ?? (this.#answered.has(identityKey) ? "seen" : undefined);
   }
 
-  /** Takes note of an entry that somebody depends on. */
+  /** Begins the hourly resync of the entry's identity. */
   watch(entry: Entry): void {
     if (this.#stopped || !isDescribable(entry)) return;
     this.#resync.begin(entry.reference.identity.key);
   }
 
-  /** Takes note of an answer about an entry: what is new, or has another version, is described soon. */
+  /** Queues an entry for description if an answer showed a new parameter or another version. */
   heard(entry: Entry): void {
     if (this.#stopped || !isDescribable(entry)) return;
     if (!describablesOf(entry).some(needsDescription)) return;
     if (!this.#isDenied(entry.reference.identity.key)) this.#describeQueue.add(entry);
   }
 
-  /** Takes out an entry that nobody depends on any more. */
+  /** Forgets an entry that has no dependents left. */
   drop(entry: Entry): void {
     const { key } = entry.reference.identity;
     this.#describeQueue.delete(entry);
@@ -130,7 +138,7 @@ export class Expiries {
     this.#expiryTimers.drop();
   }
 
-  /** Takes note that AWS has announced a change of a parameter. */
+  /** Queues a parameter for description after AWS announced a change of it. */
   announced(entry: Entry, name: string): void {
     for (const one of describablesOf(entry)) {
       if (one.state.metadata && bareName(nameIn(one)) === bareName(name)) {
@@ -141,8 +149,8 @@ export class Expiries {
   }
 
   /**
-   * Looks at what has come, or come back, before anybody acts upon it: a parameter that is past its Expiration, and not
-   * deleted yet, must not come back by a look alone. Waits two seconds at most.
+   * Describes parameters that have appeared or reappeared before a dependent acts on them: a parameter past its
+   * Expiration that AWS has not deleted yet must not reappear by a look alone. Waits two seconds at most.
    */
   async before(entry: Entry, isMeant: (state: ParameterState, name: string) => boolean, lane: Lane): Promise<void> {
     if (!entry.acting || !isDescribable(entry)) return;
@@ -151,10 +159,10 @@ export class Expiries {
   }
 
   /**
-   * Looks at those of some entries that have expired meanwhile, as far as is known or a status says, and where `all`, at
-   * those that have never been described; waits two seconds at most.
+   * Describes the parameters whose Expiration has passed according to their metadata or the caller's status. With
+   * `options.all`, also describes those that have never been described. Waits two seconds at most.
    *
-   * @param all.past names of which the status of whoever asks says so
+   * @param all.past names whose Expiration has passed according to the caller's status
    */
   async settle(
     all: readonly { entry: Entry; past: ReadonlySet<string> }[],
@@ -175,10 +183,10 @@ export class Expiries {
   }
 
   /**
-   * Asks for descriptions, now.
+   * Describes parameters now.
    *
-   * @param how.quiet tells nobody of what differs: whoever asked will see
-   * @returns whether AWS has answered, with what is there now
+   * @param how.quiet notifies nobody of changes: the caller checks the entries itself
+   * @returns whether AWS answered every call, and every answer is of the current version
    */
   async look(all: readonly Describable[], lane: Lane, how = { quiet: false }): Promise<boolean> {
     const byIdentity = new Map<string, Describable[]>();
@@ -202,22 +210,24 @@ export class Expiries {
       const at = { now: this.#options.clock.now(), aheadMs: answer.clockAheadMs, lane };
       this.#aheadMs.set(key, answer.clockAheadMs);
       const taking = [...Map.groupBy(describables, ({ entry }) => entry)].map(async ([entry, all]) => {
-        const words = await Promise.all(all.map((one) => this.#take(one, answer.found.get(bareName(nameIn(one))), at)));
-        const isNews = words.includes("changed") || words.includes("expired");
-        if (isNews && !how.quiet) this.#options.notify(entry, words.includes("expired") ? "event" : "bulk");
-        return !words.includes("stale");
+        const outcomes = await Promise.all(
+          all.map((one) => this.#take(one, answer.found.get(bareName(nameIn(one))), at)),
+        );
+        const isNews = outcomes.includes("changed") || outcomes.includes("expired");
+        if (isNews && !how.quiet) this.#options.notify(entry, outcomes.includes("expired") ? "event" : "bulk");
+        return !outcomes.includes("stale");
       });
       return (await Promise.all(taking)).every((isOfNow) => isOfNow);
     });
     return (await Promise.all(answers)).every((isHeard) => isHeard) && byIdentity.size > 0;
   }
 
-  /** Looks at what has expired by a clock that was set. */
+  /** Fires the expiry timers that a change of the wall clock has made due. */
   clockJumped(): void {
     this.#expiryTimers.check();
   }
 
-  /** Sets no timer any more. */
+  /** Cancels all timers. */
   stop(): void {
     this.#stopped = true;
     this.#expiryTimers.stop();
@@ -226,8 +236,8 @@ export class Expiries {
     this.#resync.stop();
   }
 
-  /** Applies a description, or that there is none. */
-  async #take(one: Describable, description: ParameterDescription | undefined, at: At): Promise<Word> {
+  /** Applies a description, or its absence. */
+  async #take(one: Describable, description: ParameterDescription | undefined, at: At): Promise<Outcome> {
     const { state, entry } = one;
     const isForeign = entry.reference.kind === "parameter" && isArn(entry.reference.name);
     if (!description || (isForeign && description.arn !== one.name)) return this.#takeAbsent(one, at);
@@ -237,16 +247,16 @@ export class Expiries {
     const isReplaced =
       isOlder(description, state.stamp) || (hasPassed && (await this.#isReplaced(one, description, at)));
     if (isReplaced) {
-      // What a status told is looked at within the hour all the same.
+      // The hourly resync describes `stored` metadata anyway.
       if (state.metadata?.unsure !== "stored") state.metadata = { ...state.metadata, unsure: "changed" };
       return "stale";
     }
     const isLatest = state.stamp === undefined || state.stamp.version === version;
     const before = state.metadata?.policies;
     state.metadata = this.#metadata(isLatest ? keyId : undefined, policies);
-    this.#note(one, before, policies);
+    this.#setTimers(one, before, policies);
     const was = isExpired(state) ? state.expired : undefined;
-    // Another version is there that has not been seen yet, or a label names an older one: it is true of all of them.
+    // If the latest version is not yet seen, or a label names an older one, the expiry applies to every version.
     if (hasPassed) state.expired = { at: policies.expiresAt!, stamp: isLatest ? state.stamp : undefined };
     else delete state.expired;
     if (hasPassed && !was) return "expired";
@@ -254,8 +264,9 @@ export class Expiries {
   }
 
   /**
-   * Whether an Expiration has passed, by AWS's clock and by ours. Where ours is behind by minutes, a second answer of AWS
-   * a minute later is enough; where it is further behind, one of the two is wrong, and nothing is done until both agree.
+   * Whether an Expiration has passed by AWS's clock and by the local one. If the local clock is up to five minutes
+   * behind, a second answer of AWS a minute later suffices. If it is further behind, nothing expires until both clocks
+   * agree.
    */
   #hasPassed({ state, entry, name }: Describable, expiresAt: number, { now, aheadMs }: At): boolean {
     if (expiresAt > now + aheadMs) return false;
@@ -283,22 +294,22 @@ export class Expiries {
   }
 
   /**
-   * Whether there is another version than a description tells of: DescribeParameters may lag behind, and a parameter that
-   * was put anew a second before its Expiration has not expired. What does not exist any more is what AWS has deleted.
+   * Whether a newer version has replaced the described one. DescribeParameters may lag: a parameter that was written
+   * again a second before its Expiration has not expired. A missing parameter is not replaced: AWS has deleted it.
    */
   async #isReplaced(one: Describable, { version, modified }: ParameterDescription, { lane }: At): Promise<boolean> {
     if (isExpired(one.state)) return false;
     const read = await this.#confirm(one, lane);
     if (read.state === "found") return read.record.version !== version || isOlder({ version, modified }, read.record);
-    // Who may list parameters only has no other word on it.
+    // An identity that may only describe parameters has no second source.
     return read.state === "failed" && !isDenial(read.failure);
   }
 
   /**
-   * What is not described is not there, or is another account's. One whose Expiration has passed, which was there until
-   * then, is what AWS has deleted for it: where it does not exist by a second opinion.
+   * Applies the absence of a description: the parameter does not exist, or is another account's. If it existed until
+   * its Expiration, and a read confirms that it is missing, it has expired.
    */
-  async #takeAbsent(one: Describable, at: At): Promise<Word> {
+  async #takeAbsent(one: Describable, at: At): Promise<Outcome> {
     const { state } = one;
     const { keyId, policies } = state.metadata ?? {};
     state.metadata = this.#metadata(keyId, policies);
@@ -311,7 +322,7 @@ export class Expiries {
     return "expired";
   }
 
-  /** The other opinion on a parameter, whatever version it is seen by: what expires at one instant is asked for in tens. */
+  /** Confirms a parameter's state by a look without selector. Parameters that expire together share calls of ten. */
   async #confirm(one: Describable, lane: Lane): Promise<Read> {
     const { reader, entries } = this.#options;
     const { identity } = one.entry.reference;
@@ -320,9 +331,12 @@ export class Expiries {
     const reading = reader.read(identity, name, { decrypt: false, lane, confirms: true, isWanted });
     const read = await reading.catch((error: unknown): Read => {
       if (!(error instanceof Canceled)) throw error;
-      return { state: "failed", failure: new Failure("Unreachable", "retry", `nobody asks for ${name} any more`) };
+      return {
+        state: "failed",
+        failure: new Failure("Unreachable", "retry", `read of ${name} canceled: no SyncedSecret uses it any more`),
+      };
     });
-    // What is remembered of a name goes with the entry of that name.
+    // The reader keeps what it remembers of a name only while the name has an entry.
     if (!entries.get({ kind: "parameter", identity, name, selector: "" })) reader.forget(identity, name);
     return read;
   }
@@ -351,8 +365,8 @@ export class Expiries {
     if (isNews) this.#options.seen?.(identityKey);
   }
 
-  /** Notes the instants that policies name and that had not been noted before. */
-  #note({ entry, name }: Describable, before: Policies | undefined, after: Policies | undefined): void {
+  /** Sets expiry timers for the instants that are new in the policies. */
+  #setTimers({ entry, name }: Describable, before: Policies | undefined, after: Policies | undefined): void {
     const now = this.#options.clock.now();
     const { expiresAt, warnAt, unchangedAt } = after ?? {};
     const warnings = [
@@ -367,7 +381,7 @@ export class Expiries {
     }
   }
 
-  /** Warns, and looks at what expires: all of one instant in one go. */
+  /** Notifies of warnings, and describes the expiring parameters, all that are due at one instant together. */
   async #reached(due: readonly Due[]): Promise<void> {
     const { clock, entries, notify } = this.#options;
     const expiring: (Describable & { expiresAt: number })[] = [];
@@ -383,7 +397,7 @@ export class Expiries {
     if (expiring.length === 0) return;
     await this.look(expiring, "event");
     for (const { entry, name, state, expiresAt } of expiring) {
-      // A denial, a throttle or a silence is no word on it: it is asked again.
+      // A denial, a throttle or no answer decides nothing: describe the parameter again.
       const isOpen = state.metadata?.policies?.expiresAt === expiresAt && !isExpired(state);
       const isLate = state.missing !== undefined && state.missing.at < expiresAt;
       if (!isOpen || isLate || !entries.has(entry) || this.#early.get(state)?.expiresAt === expiresAt) continue;
@@ -392,7 +406,7 @@ export class Expiries {
     }
   }
 
-  /** Looks on behalf of somebody who waits; an answer that comes too late for that is told as any other. */
+  /** Describes parameters for a caller that waits; an answer after the wait notifies the dependents as usual. */
   async #lookInTime(meant: readonly Describable[], lane: Lane): Promise<void> {
     const over = new AbortController();
     const how = { quiet: true };
@@ -402,10 +416,7 @@ export class Expiries {
   }
 }
 
-/**
- * Whether a description is of an earlier version than was seen. Of one version the times may differ by what is less than
- * a second.
- */
+/** Whether a description is older than `stamp`. Times of one version may differ by less than a second. */
 function isOlder(
   { version, modified }: Pick<ParameterDescription, "version" | "modified">,
   stamp: VersionStamp | undefined,

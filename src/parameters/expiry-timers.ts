@@ -3,7 +3,7 @@ import { Heap } from "../runtime/heap.ts";
 import type { Entry } from "./cache-entry.ts";
 import type { Entries } from "./entries.ts";
 
-/** Something that a policy has happen at an instant. */
+/** An Expiration or a warning that is due at an instant. */
 export interface Due {
   /** Milliseconds since the epoch. */
   at: number;
@@ -17,18 +17,18 @@ export interface Due {
 export interface ExpiryTimersOptions {
   entries: Entries;
   clock: Clock;
-  /** Called with all that is due, at its instant, of entries that are still there. */
+  /** Called with everything that is due, except of entries that no longer exist. */
   reached: (due: Due[]) => void;
 }
 
-/** Milliseconds after which the time is looked at: a machine that has slept, or was set, does not wake a timer. */
+/** The longest timer, in milliseconds: a timer does not notice that the machine slept or that its clock was set. */
 const longestMs = 60_000;
 
-/** The instants that policies name. */
+/** Timers for the instants that policies name. */
 export class ExpiryTimers {
   readonly #options: ExpiryTimersOptions;
   #due = newHeap();
-  /** Entries that were dropped since what they had noted was last swept out. */
+  /** Entries dropped since the heap was last compacted. */
   #dropped = 0;
   #timer: { at: number; timer: Timer } | undefined;
   #stopped = false;
@@ -42,7 +42,7 @@ export class ExpiryTimers {
     this.#arm();
   }
 
-  /** Takes note that an entry is no more. */
+  /** Counts a removed entry; compacts the heap when half of it may be obsolete. */
   drop(): void {
     this.#dropped += 1;
     if (this.#options.entries.size > 0 && this.#dropped <= this.#due.size / 2) return;
@@ -55,14 +55,14 @@ export class ExpiryTimers {
     this.#arm();
   }
 
-  /** Looks at what is due by a clock that was set. */
+  /** Fires what a change of the wall clock has made due. */
   check(): void {
     if (!this.#timer) return;
     this.#timer.timer.cancel();
     this.#fire();
   }
 
-  /** Sets no timer any more. */
+  /** Cancels the timer; no other is set. */
   stop(): void {
     this.#stopped = true;
     this.#timer?.timer.cancel();
@@ -79,7 +79,7 @@ export class ExpiryTimers {
     this.#timer = { at: next.at, timer: clock.setTimer(() => this.#fire(), ms) };
   }
 
-  /** Takes all that is due: what happens at one instant is told in one go. */
+  /** Reports everything that is due in one call. */
   #fire(): void {
     this.#timer = undefined;
     const { clock, entries, reached } = this.#options;

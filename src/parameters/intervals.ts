@@ -3,34 +3,34 @@ import { pollShare } from "./quota.ts";
 import type { QuotaRegistry, QuotaScope } from "./quota-registry.ts";
 import { namesInACall, type Reference } from "./reference.ts";
 
-/** How much rarer polls are of what AWS announces, by a queue that has proved itself. */
+/** The factor on poll intervals while a proven event queue announces changes. */
 export const announcedFactor = 10;
-/** The steps by which polls are stretched: finer, and a status would change with every resource. */
+/** The ratio between two steps of the stretch. With finer steps every new resource would change statuses. */
 const step = 1.1;
 
 export interface IntervalsOptions {
   quotas: QuotaRegistry;
-  /** Whether a queue that has proved itself announces what becomes of a reference. */
+  /** Whether a proven event queue announces changes of a reference. */
   isAnnounced: (reference: Reference) => boolean;
-  /** Called when the intervals of a quota are stretched otherwise than before. */
+  /** Called when the stretch of a quota scope changes. */
   stretched: (scope: QuotaScope) => void;
 }
 
 interface Demand {
   scope: QuotaScope;
   identityKey: string;
-  /** Calls a second that polls at the asked intervals would take. */
+  /** Calls a second for polls at the requested intervals. */
   perSecond: number;
 }
 
 /**
- * How long it is from one poll of an entry to the next: what its dependants ask for, longer where AWS announces
- * changes, and stretched for all of a quota alike where polls would take more than their share of it.
+ * Computes poll intervals: the requested interval, longer if AWS announces changes. If polls would exceed their share
+ * of a quota, all intervals of that quota scope are stretched by the same factor.
  */
 export class Intervals {
   readonly #options: IntervalsOptions;
   readonly #demands = new Map<Entry, Demand>();
-  /** Calls a second, by place and by identity. */
+  /** Calls a second, by quota scope and by identity. */
   readonly #sums = new WeakMap<QuotaScope, number>();
   readonly #sumsOf = new Map<string, number>();
 
@@ -38,7 +38,7 @@ export class Intervals {
     this.#options = options;
   }
 
-  /** Milliseconds until an entry's next poll; Infinity for what is never polled. */
+  /** Milliseconds from one poll of an entry to the next; Infinity if it is never polled. */
   of(entry: Entry): number {
     const { quotas } = this.#options;
     const identityKey = entry.reference.identity.key;
@@ -50,12 +50,12 @@ export class Intervals {
     return asked * this.#stretchOf(scope, identityKey);
   }
 
-  /** How many times as long as asked it is between two polls of an entry. */
+  /** The factor by which an entry's poll interval exceeds the requested one. */
   factor(entry: Entry): number {
     return this.#announced(entry) * this.stretch(entry.reference.identity.key);
   }
 
-  /** Takes an entry that nobody depends on out of the account. */
+  /** Removes the demand of an entry without dependents. */
   drop(entry: Entry): void {
     const demand = this.#demands.get(entry);
     if (!demand) return;
@@ -63,7 +63,7 @@ export class Intervals {
     this.#add(demand, -demand.perSecond);
   }
 
-  /** By how much the polls of an identity are stretched; 1 where they are not. */
+  /** The factor by which the poll intervals of an identity are stretched; 1 if they are not. */
   stretch(identityKey: string): number {
     return this.#stretchOf(this.#options.quotas.scopeOf(identityKey, "ssm"), identityKey);
   }
@@ -85,7 +85,7 @@ export class Intervals {
     const before = this.#stretchOf(scope, identityKey);
     this.#sums.set(scope, Math.max((this.#sums.get(scope) ?? 0) + perSecond, 0));
     const own = (this.#sumsOf.get(identityKey) ?? 0) + perSecond;
-    // What is left after the last entry is the error of adding and subtracting.
+    // A smaller rest is a rounding error.
     if (own > 1e-9) this.#sumsOf.set(identityKey, own);
     else this.#sumsOf.delete(identityKey);
     if (before !== this.#stretchOf(scope, identityKey)) this.#options.stretched(scope);
@@ -96,7 +96,7 @@ export class Intervals {
     const ofAll = (this.#sums.get(scope) ?? 0) / scope.quota.limit;
     const ofOwn = own ? (this.#sumsOf.get(identityKey) ?? 0) / own.limit : 0;
     const share = Math.max(ofAll, ofOwn) / pollShare;
-    // A tenth of a per cent is the error of adding and subtracting, and no demand.
+    // Tolerate a rounding error of 0.1 %.
     return share <= 1.001 ? 1 : step ** Math.ceil(Math.log(share) / Math.log(step));
   }
 }

@@ -1,18 +1,18 @@
 import type { Clock } from "../runtime/clock.ts";
 
-/** Milliseconds between the starts of two looks at one entry that are asked for by hints: bursts are seen once. */
+/** Milliseconds between the starts of two hinted looks at one entry: a burst of hints causes one look. */
 const spacingMs = 300;
 
 interface State {
   startedAt: number;
   running: Promise<unknown>;
-  /** The look that will see what running ones may have been too early for. */
+  /** The next look, for changes that the running look may have missed. */
   next?: Promise<unknown>;
 }
 
 /**
- * Looks that are asked for by hints. A hint that comes while a look is under way needs another, since the look may have
- * been too early; all hints that wait share it.
+ * Coalesces the looks that hints cause. A hint during a look needs another look, since the running one may have missed
+ * the change. All waiting hints share the next look.
  */
 export class LookCoalescer<K, T> {
   readonly #clock: Clock;
@@ -24,7 +24,7 @@ export class LookCoalescer<K, T> {
     this.#look = look;
   }
 
-  /** Looks at `key`, now or as soon as it may. @returns what a look saw that began after this call */
+  /** Looks at `key`, now or after the minimum spacing. @returns the result of a look that began after this call */
   look(key: K): Promise<T> {
     const state = this.#states.get(key);
     if (!state) return this.#start(key);

@@ -11,9 +11,9 @@ import { claim, isClaimed, isStoredByAll } from "./stored.ts";
 export interface MembersOptions {
   reader: Reader;
   clock: Clock;
-  /** Milliseconds between the two looks that make a parameter gone. */
+  /** Milliseconds between the two looks that confirm a deletion. */
   missingGraceMs: number;
-  /** Whether anybody may still ask for an entry. */
+  /** Whether any dependent of an entry still wants it. */
   isWanted: (entry: Entry) => boolean;
   confirmer: DeletionConfirmer;
   expiries: Expiries;
@@ -21,15 +21,15 @@ export interface MembersOptions {
 
 export type Listed = Extract<Listing, { state: "found" }>;
 
-/** Members of one path that are asked for one by one when they have gone; with more, none is believed to be gone. */
+/** Missing members of one path that are confirmed one by one, at most. If more are missing, all are held. */
 const confirmationsAtMost = 50;
 
-/** Members of one path that have gone and are remembered though nobody needs them: a status says what was left out. */
+/** Gone members of one path that are kept for statuses, at most, though no dependent needs them. */
 const goneAtMost = 100;
-/** Milliseconds for which all are: until whoever has to drop keys for them has done so, and long after. */
+/** Milliseconds for which every gone member is kept: long enough for all dependents to drop its keys. */
 const rememberedMs = 86_400_000;
 
-/** Applies listings of paths to what is known of their members. */
+/** Applies path listings to the members of cache entries. */
 export class Members {
   readonly #options: MembersOptions;
 
@@ -37,7 +37,7 @@ export class Members {
     this.#options = options;
   }
 
-  /** Takes a whole listing: what is there, what is new, and what is not there any more. */
+  /** Applies a complete listing: present, new and missing members. */
   async take(
     entry: Entry,
     reference: PathReference,
@@ -66,11 +66,11 @@ export class Members {
     const confirm = (name: string, state: ParameterState) =>
       this.#confirm(entry, reference, name, state, untagged?.has(name), lane);
     await this.#settle(missing, false, confirm);
-    // Apart from the others: what a status says must not make a loss that AWS tells of look like a greater one.
+    // Separately: members known only from statuses must not make a loss seen by this process look larger.
     await this.#settle([...(entry.claimed ?? [])], true, confirm);
   }
 
-  /** Takes note of what the last listing leaves out of what statuses say was there. */
+  /** Marks members that previous statuses name and the last listing lacks as missing. */
   claim(entry: Entry): void {
     for (const stored of entry.stored?.values() ?? []) {
       if (!(stored instanceof Map)) continue;
@@ -100,7 +100,7 @@ export class Members {
     else for (const [name, state] of ripe) await confirm(name, state);
   }
 
-  /** Believes that a member is gone where it is not there by itself either, or could not be listed any more. */
+  /** Confirms that a member is gone: a single read finds it missing too, or the path's filters exclude it now. */
   async #confirm(
     entry: Entry,
     reference: PathReference,
@@ -119,7 +119,7 @@ export class Members {
   }
 }
 
-/** Forgets what went long ago, where no dependent keeps anything for it, so that a path whose members change stays small. */
+/** Forgets members that went long ago and that no dependent needs, so that entries with changing members stay small. */
 function forgetGone({ members, dependents, leaving }: Entry, now: number): void {
   if (!leaving || leaving.size < dependents.size) return;
   const gone = [...members].filter(([, { missing }]) => missing?.stage === "gone");

@@ -1,9 +1,9 @@
 import type { ParameterMetadata } from "./cache-entry.ts";
 
-/** Keys that an object is kept for; what uses another one has an object of its own, until that key comes again. */
+/** KMS keys in the pool, at most. After an eviction, the next parameter with that key gets a new object. */
 const keptAtMost = 1_000;
 
-/** Gives all parameters that have nothing but an equal key one object. Keys come and go: those that came last are kept. */
+/** Shares one metadata object between parameters with equal keys and no policies. Evicts the least recently used. */
 export class MetadataPool {
   readonly #byKey = new Map<string, ParameterMetadata>();
 
@@ -11,7 +11,7 @@ export class MetadataPool {
   of(keyId: string | undefined): ParameterMetadata {
     const key = keyId ?? "";
     const metadata = this.#byKey.get(key) ?? (keyId === undefined ? {} : { keyId });
-    // The last that was asked for goes last.
+    // Reinsert: insertion order is the order of use.
     this.#byKey.delete(key);
     this.#byKey.set(key, metadata);
     if (this.#byKey.size > keptAtMost) this.#byKey.delete(this.#byKey.keys().next().value!);

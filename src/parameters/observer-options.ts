@@ -9,32 +9,32 @@ import type { RateLimiters } from "./rate-limiters.ts";
 import type { Reader } from "./reader.ts";
 import type { Reference } from "./reference.ts";
 
-/** What an observer works with, and whom it tells. */
+/** The observer's dependencies and callbacks. */
 export interface ObserverOptions {
   reader: Reader;
   pathReader: PathReader;
-  /** The way to descriptions. */
+  /** The rate limiters for DescribeParameters. */
   lanes: RateLimiters;
   quotas: QuotaRegistry;
   clock: Clock;
-  /** Tells of jumps of the clocks; one of its own where left out. The observer starts and stops it. */
+  /** Reports clock jumps; default: its own. The observer starts and stops it. */
   clockWatch?: ClockWatch;
   random: Random;
   metrics: Metrics;
-  /** Told of every decryption; nobody is by default. */
+  /** Receives every decryption; none by default. */
   audit?: Audit;
-  /** Milliseconds between the two looks that make a parameter gone. */
+  /** Milliseconds between the two looks that confirm a deletion. */
   missingGraceMs: number;
-  /** Whether something is being synced, which what nobody waits for comes after; never by default. */
+  /** Whether a sync is in progress, which descriptions wait for; never by default. */
   isBusy?: () => boolean;
-  /** Called with the namespace/name of each SyncedSecret for which something has changed. */
+  /** Called with the namespace/name of each SyncedSecret that a change concerns. */
   notify: (dependent: string, lane: Lane) => void;
-  /** Whether a queue that has proved itself announces what becomes of a reference; nothing is announced by default. */
+  /** Whether a proven event queue announces changes of a reference; never by default. */
   isAnnounced?: (reference: Reference) => boolean;
-  /** Called where a poll finds a change that should have been announced. */
+  /** Called when a poll finds a change that should have been announced. */
   missed?: (reference: Reference) => void;
-  /** Called when the polls of a quota are stretched otherwise than before. */
+  /** Called when the stretch of a quota scope changes. */
   stretched?: (scope: QuotaScope) => void;
-  /** Called with the key of an identity that may not, or may again, see the policies of parameters. */
+  /** Called with an identity's key when it loses or gains the permission to see policies. */
   seen?: (identityKey: string) => void;
 }

@@ -54,41 +54,41 @@ import {
   type Values,
 } from "./subscription.ts";
 
-/** Dependants that one change makes a wave, which must not keep a person waiting. */
+/** A change that concerns at least this many dependents is bulk work, so that it does not delay interactive work. */
 const bulkFrom = 20;
-/** Milliseconds until another look where a hint's own showed no change: it may have come before the change was there. */
+/** Milliseconds until the look is repeated if a hint's look showed no change: the hint may precede the change. */
 const againAfterHintMs = 5_000;
-/** Milliseconds for which a hint counts as the announcement of a change. */
+/** Milliseconds after a hint in which a change counts as announced. */
 const hintCountsMs = 60_000;
 
 const nobody: ReadonlySet<string> = new Set();
 
-/** How an answer is taken. */
+/** How an answer is applied. */
 interface Taking {
   lane: Lane;
-  /** Whether a person asked for it anew, so that an older version is taken at once. */
+  /** Whether a person requested a refresh: an older version is then accepted at once. */
   mayGoBack?: boolean;
 }
 
-/** Whose expiries have to be known before anything is done. */
+/** Which parameters must be described before a reconcile goes on. */
 export interface Settling {
-  /** Whether everything that has never been described is. */
+  /** Whether to describe every parameter that has never been described. */
   all: boolean;
-  /** Names of parameters whose Expiration has passed by the status of whoever asks, by the key of the reference. */
+  /** Names of parameters whose Expiration has passed according to the caller's status, by reference key. */
   past?: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /**
- * Knows of each distinct reference what was last seen of it, decides when to look again, and tells the dependants
- * when it differs: versions are compared, never values.
+ * Keeps one cache entry for each distinct reference, schedules its looks, and notifies the dependents when it changes.
+ * It compares versions, never values.
  */
 export class Observer {
-  /** What is known of policies and keys, and when something expires. */
+  /** Policies, KMS keys and expiry timers. */
   readonly expiries: Expiries;
   readonly #options: ObserverOptions;
   readonly #entries = new Entries();
   readonly #byDependent = new Map<string, Entry[]>();
-  /** SyncedSecrets for which nothing is asked any more until they say anew what they depend on. */
+  /** SyncedSecrets that cause no AWS calls until `depend` is called for them again. */
   readonly #paused = new Set<string>();
   readonly #reading = new Map<string, Reading>();
   readonly #audit: ReadAudit;
@@ -122,13 +122,13 @@ export class Observer {
       this.expiries.clockJumped();
     });
     this.#lookCoalescer = new LookCoalescer(options.clock, (entry) => {
-      // It is for all who depend on the entry, and takes the turn of the first.
+      // The look serves all dependents. It is queued under the first one's namespace.
       const [first = ""] = entry.dependents.keys();
       return this.#lookAt(entry, "event", namespaceOf(first));
     });
   }
 
-  /** Sets what a SyncedSecret depends on, in place of what it depended on before. */
+  /** Replaces the subscriptions of a SyncedSecret. */
   depend(dependent: string, subscriptions: readonly Subscription[]): void {
     const before = this.#byDependent.get(dependent) ?? [];
     const wasPaused = this.#paused.delete(dependent);
@@ -141,7 +141,7 @@ export class Observer {
       const before = entry.intervalMs;
       addDependent(entry, dependent, intervalOf(subscription));
       setWishes(entry, dependent, subscription);
-      // Drawn once, and not with each who comes: the earliest of a thousand instants is at once.
+      // Draw the random instant once, not for each dependent: the earliest of a thousand draws is always now.
       if (wasPaused || entry.intervalMs < before) this.#schedule.within(entry);
       this.expiries.watch(entry);
     }
@@ -150,7 +150,7 @@ export class Observer {
     else this.#byDependent.delete(dependent);
   }
 
-  /** Takes over what a dependent's status says; what AWS has already called missing is confirmed for it in time. */
+  /** Takes over a dependent's previous status. If AWS already reports the parameter missing, plans the confirmation. */
   #remember(entry: Entry, dependent: string, { stored }: Subscription): void {
     const { clock, missingGraceMs } = this.#options;
     if (remember(entry, dependent, stored).length > 0) this.#members.claim(entry);
@@ -160,19 +160,19 @@ export class Observer {
   }
 
   /**
-   * Has nothing be asked of AWS for a SyncedSecret until `depend` is called again: what it may read is in doubt. What is
-   * known is kept.
+   * Stops AWS calls for a SyncedSecret until `depend` is called again, for example while its permission to read is
+   * unknown. Cache entries are kept.
    */
   pause(dependent: string): void {
     if (this.#byDependent.has(dependent)) this.#paused.add(dependent);
   }
 
-  /** What is known of a reference; undefined where nobody depends on it. */
+  /** The cache entry of a reference; undefined if it has no dependents. */
   entry(reference: Reference): Readonly<Entry> | undefined {
     return this.#entries.get(reference);
   }
 
-  /** Looks at references now, without decryption, and returns when all have been answered or have failed. */
+  /** Looks at references now, without decryption. Resolves when every look has been answered or has failed. */
   async look(
     references: readonly Reference[],
     lane: Lane,
@@ -182,10 +182,10 @@ export class Observer {
   }
 
   /**
-   * Looks at what AWS has announced a change of, without decryption. A look that failed, or saw no change, is repeated
-   * by a poll soon after.
+   * Looks, without decryption, at the entries that an announced change concerns. If a look fails or sees no change, a
+   * poll repeats it soon after.
    *
-   * @param name of the parameter, which lies in the identity's region
+   * @param name the parameter's name; the parameter is in the identity's region
    */
   async announced(identity: Identity, account: string, name: string): Promise<Announced> {
     const { clock } = this.#options;
@@ -206,7 +206,7 @@ export class Observer {
     return { dependants: [...dependants], changed, isHeard };
   }
 
-  /** Looks at those references whose expiry has to be known before anything is done; see `Expiries.settle`. */
+  /** Looks at the references whose expiry must be known before a reconcile goes on; see `Expiries.settle`. */
   async settle(references: readonly Reference[], lane: Lane, { all, past }: Settling): Promise<void> {
     const isDue = (reference: Reference) => past?.has(referenceKey(reference)) === true;
     const unseen = references.filter((reference) => isDue(reference) && !this.#known(reference).looked);
@@ -218,15 +218,15 @@ export class Observer {
     await this.expiries.settle(entries, lane, { all });
   }
 
-  /** Brings the polls of an identity forward to the intervals that hold now. */
+  /** Brings the polls of an identity forward to its current intervals. */
   replan(identityKey: string): void {
     for (const entry of this.#entries.of(identityKey)) this.#schedule.within(entry);
   }
 
   /**
-   * How many times as long as it asks for it is, at most, between two polls of what a SyncedSecret depends on.
+   * The largest factor by which any poll interval of a SyncedSecret exceeds the interval that it asks for.
    *
-   * @param askedMs milliseconds that it asks for
+   * @param askedMs the requested poll interval, in milliseconds
    */
   longestFactor(dependent: string, askedMs: number): number {
     let longest = 1;
@@ -237,16 +237,16 @@ export class Observer {
     return longest;
   }
 
-  /** By how much the polls of an identity are stretched, for want of quota; 1 where they are not. */
+  /** The factor by which the quota stretches the poll intervals of an identity; 1 if it does not. */
   stretch(identityKey: string): number {
     return this.#schedule.stretch(identityKey);
   }
 
-  /** Reads a reference's values with decryption. Within a wave, the first read serves everyone. */
+  /** Reads a reference's values with decryption. Concurrent reconciles share one read. */
   values(reference: Reference, lane: Lane, readFor: ReadFor = {}): Promise<Values> {
     const { picks, fresh = false } = readFor;
     const entry = this.#known(reference);
-    // Most paths are small enough to be listed once for all; a large one is listed for each who takes part of it.
+    // One listing of a path serves all dependents, unless the path is too large: then each dependent lists its part.
     const isLarge = entry.largeAt !== undefined && entry.largeAt === fingerprint(entry);
     const large: Values = { state: "failed", failure: tooLarge(reference) };
     if (!picks) return isLarge && !fresh ? Promise.resolve(large) : this.#valuesOf(entry, lane, readFor);
@@ -292,7 +292,7 @@ export class Observer {
     return reading;
   }
 
-  /** Reads one version by its number, once and for one Secret: nothing of it is observed or held. */
+  /** Reads one version by its number for one Secret. The version is neither observed nor cached. */
   async valueOf(
     reference: ParameterReference,
     lane: Lane,
@@ -308,22 +308,22 @@ export class Observer {
     return stamped ? { state: "found", stamped } : { state: "missing", reason: "VersionNotFound" };
   }
 
-  /** What holds values takes a ticket of the bytes in flight. */
+  /** The budget of decrypted bytes in flight: each holder of values takes a ticket from it. */
   get inFlight(): ByteBudget {
     return this.#options.pathReader.inFlight;
   }
 
-  /** Lets go of every value: the reconciles that they were read for are done. */
+  /** Clears the decrypted value cache: the reconciles that needed it are done. */
   dropValues(): void {
     this.#decryptedValues.end();
   }
 
-  /** How many values are held at the moment. */
+  /** How many references have cached values. */
   get valuesHeld(): number {
     return this.#decryptedValues.size;
   }
 
-  /** Sets no timer any more, and lets go of every value. */
+  /** Cancels all timers and clears the decrypted value cache. */
   stop(): void {
     this.#clockWatch.stop();
     this.#schedule.stop();
@@ -331,7 +331,7 @@ export class Observer {
     this.#decryptedValues.end();
   }
 
-  /** The entry of a reference, or one that is not kept where nobody depends on it. */
+  /** The entry of a reference, or a temporary entry if it has no dependents. */
   #known(reference: Reference): Entry {
     const now = this.#clockWatch.elapsed();
     return this.#entries.get(reference) ?? newEntry(reference, referenceKey(reference), now);
@@ -366,14 +366,14 @@ export class Observer {
     await Promise.all(
       entries.map((entry) => {
         if (wasJustAsked(entry, now)) return this.#schedule.after(entry);
-        // Where nobody wants it, `depend` plans the next poll.
+        // If nobody wants the entry, the next `depend` plans its poll.
         return this.#isWanted(entry) ? ifWanted(this.#lookAt(entry, "poll")) : undefined;
       }),
     );
     return entries.some((entry) => entry.failure?.next === "retry") ? "unheard" : "heard";
   }
 
-  /** Whether a look is of use to anybody that depends on the entry. */
+  /** Whether any dependent of the entry is not paused. */
   #isWanted(entry: Entry): boolean {
     if (!this.#entries.has(entry)) return false;
     if (this.#paused.size === 0) return true;
@@ -381,7 +381,7 @@ export class Observer {
     return false;
   }
 
-  /** @throws Canceled where nobody wants it any more when its turn comes */
+  /** @throws Canceled if nobody wants the look when it is about to be sent */
   async #lookAt(entry: Entry, lane: Lane, namespace = "", isWanted: IsWanted = () => this.#isWanted(entry)) {
     const { reference } = entry;
     if (reference.kind === "path") {
@@ -397,7 +397,7 @@ export class Observer {
     const read = ripe
       ? await reader.confirm(reference.identity, name, lane, { namespace, isWanted })
       : await reader.read(reference.identity, name, { decrypt: false, lane, namespace, isWanted });
-    // A look at a secret of Secrets Manager decrypts it: AWS passes none through otherwise.
+    // A look at a Secrets Manager secret decrypts it: AWS does not return one without decryption.
     if (isPassedThrough(reference.name)) this.#audit.read(reference, read, entry.dependents.keys());
     return this.#heard(entry, lane, async () => {
       await this.#take(entry, reference, read, { lane });
@@ -405,7 +405,7 @@ export class Observer {
     });
   }
 
-  /** Applies an answer, plans the next look, and tells the dependants where it changes what they act upon. */
+  /** Applies an answer, plans the next look, and notifies the dependents if the entry's fingerprint changes. */
   async #heard(entry: Entry, lane: Lane, apply: () => Promise<void>): Promise<void> {
     const knew = isKnown(entry);
     const before = fingerprint(entry);
@@ -413,12 +413,12 @@ export class Observer {
     const wasUnheard = entry.failure?.next === "retry";
     await apply();
     if (!this.#entries.has(entry)) {
-      // Nobody depends on it any more: what its read has left behind goes as well.
+      // The last dependent has gone meanwhile: drop what the reader remembers of the name.
       this.#forget(entry);
       return;
     }
     entry.askedAt = this.#options.clock.monotonic();
-    // Of two looks at once the second may be answered first.
+    // With two looks in flight, the second may be answered first.
     const isFirst = entry.looked && !entry.isCompared;
     entry.isCompared ||= entry.looked;
     const others = isFirst ? differing(entry) : [];
@@ -426,10 +426,10 @@ export class Observer {
     this.#schedule.after(entry);
     this.expiries.heard(entry);
     const hasChanged = knew && before !== fingerprint(entry);
-    if (knew && lane === "poll" && servedBefore !== served(entry)) this.#sayIfMissed(entry);
+    if (knew && lane === "poll" && servedBefore !== served(entry)) this.#reportIfMissed(entry);
     const recovered = wasUnheard && entry.failure === undefined;
     if (hasChanged || recovered) this.#notify(entry, lane);
-    // Who knew of it by a status alone acts on that until now.
+    // Until this first answer, these dependents acted on their previous status.
     else if (isFirst) this.#notify(entry, lane, others);
     else if (!entry.looked && !knew && entry.failure?.next !== "retry") {
       this.#notify(entry, lane, [...(entry.stored?.keys() ?? [])]);
@@ -446,7 +446,7 @@ export class Observer {
     return { now: clock.monotonic(), wall: clock.now() };
   }
 
-  #sayIfMissed(entry: Entry): void {
+  #reportIfMissed(entry: Entry): void {
     const { isAnnounced, missed, clock } = this.#options;
     const isHinted = entry.hintedAt !== undefined && clock.monotonic() - entry.hintedAt <= hintCountsMs;
     if (!isHinted && isAnnounced?.(entry.reference)) missed?.(entry.reference);
@@ -509,7 +509,7 @@ export class Observer {
     if (reference.kind === "path") {
       const listing = await this.#options.pathReader.list(reference, { decrypt: true, ...whom });
       const isTooLarge = listing.state === "failed" && listing.failure.reason === "TooLarge";
-      // That it is too large for one who asks is no word of AWS, and none of the others' concern.
+      // TooLarge is the operator's own limit, not an answer of AWS, so it does not become the entry's failure.
       if (isTooLarge && !whom.picks) entry.largeAt = fingerprint(entry);
       if (!isTooLarge) {
         await this.#heard(entry, lane, async () => {
@@ -542,7 +542,7 @@ export class Observer {
   }
 }
 
-/** A read that is under way, and who is answered by it. */
+/** A read in flight, and the SyncedSecrets that it answers. */
 interface Reading {
   lane: Lane;
   reading: Promise<Values>;
@@ -554,7 +554,7 @@ function always(): boolean {
   return true;
 }
 
-/** Waits for a look, unless nobody wants it any more. */
+/** Waits for a look; ignores its cancellation. */
 async function ifWanted(look: Promise<void>): Promise<void> {
   try {
     await look;

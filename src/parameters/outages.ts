@@ -3,19 +3,19 @@ import type { Identity } from "../aws/identity.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Service } from "./quota-registry.ts";
 
-/** Milliseconds for which a service must have been silent, and calls that it must have left unanswered, to be down. */
+/** A service is down after this many milliseconds without an answer, and this many unanswered calls. */
 const downAfter = { ms: 30_000, calls: 3 };
-/** Milliseconds between two looks at whether a service that is down answers again. */
+/** Milliseconds between two probes of a service that is down. */
 const probeEveryMs = 30_000;
 
 export interface OutagesOptions {
   clock: Clock;
   /**
-   * Makes one cheap call that asks for none of the user's own things; its outcome is noted like any other's, and it
-   * rejects with what the call threw.
+   * Makes one cheap call that reads no resource of the user. Its outcome is noted like that of any call. Rejects with
+   * what the call threw.
    */
   probe: (identity: Identity, service: Service) => Promise<unknown>;
-  /** Called with each user of an identity when a service of its region is down, or answers again. */
+  /** Called with each user of an identity when a service of its region goes down or answers again. */
   changed: (user: string) => void;
 }
 
@@ -25,8 +25,8 @@ interface Silence {
   since: number;
   calls: number;
   isDown: boolean;
-  /** Whether it is being asked if this is the service's silence, and not one of some name. */
-  isStale: boolean;
+  /** Whether a probe is in flight, to tell an outage of the service from a failure of one name. */
+  isProbing: boolean;
   timer: Timer | undefined;
 }
 
@@ -37,10 +37,10 @@ interface Watched {
 }
 
 /**
- * Which services are down in an identity's region. Any answer counts, a denial or a throttle too: down is what has left
- * all of at least three calls unanswered for half a minute, and then a probe too: where an identity asks for little,
- * these calls may all be about one parameter, or one key, that AWS fails at. While a service is down it is probed on, so
- * that its return is noticed though nobody else may ask it anything. Each identity finds out for itself.
+ * Detects which services are down in an identity's region. Any answer counts, also a denial or a throttle. A service is
+ * down when at least three calls in half a minute, and then a probe, were not answered. The probe is needed because all
+ * calls of an identity may concern one parameter or key that AWS fails at. While a service is down, probes continue, so
+ * that its return is detected without other calls. Each identity is judged by its own calls.
  */
 export class Outages {
   readonly #options: OutagesOptions;
@@ -50,7 +50,7 @@ export class Outages {
     this.#options = options;
   }
 
-  /** Takes note of an identity's calls from here on, for whoever has regions that can stand in for its own. */
+  /** Watches an identity's calls for a user that has standby regions. */
   watch(user: string, identity: Identity): void {
     const watched = this.#watched.get(identity.key) ?? { identity, users: new Set(), silences: new Map() };
     watched.users.add(user);
@@ -66,13 +66,13 @@ export class Outages {
   }
 
   /**
-   * Takes note of what came of a call.
+   * Records the outcome of a call.
    *
-   * @param error what it threw; undefined where it was answered
+   * @param error what the call threw; undefined if it was answered
    */
   note(identityKey: string, service: Service, error?: unknown): void {
     const watched = this.#watched.get(identityKey);
-    // Descriptions are read at home alone.
+    // Descriptions are only read in the identity's own region.
     if (!watched || service === "describe") return;
     const silence = watched.silences.get(service);
     if (!(error instanceof AwsFailure) || isAnswer(error)) {
@@ -92,7 +92,7 @@ export class Outages {
     return this.#watched.get(identityKey)?.silences.get(service)?.isDown ?? false;
   }
 
-  /** Sets no timer any more. */
+  /** Cancels all timers. */
   stop(): void {
     for (const { silences } of this.#watched.values()) for (const { timer } of silences.values()) timer?.cancel();
     this.#watched.clear();
@@ -104,20 +104,20 @@ export class Outages {
       since: now,
       calls: 0,
       isDown: false,
-      isStale: false,
+      isProbing: false,
       timer: undefined,
     };
     watched.silences.set(service, silence);
     silence.calls += 1;
-    if (silence.isDown || silence.isStale) return;
+    if (silence.isDown || silence.isProbing) return;
     if (silence.calls < downAfter.calls || now - silence.since < downAfter.ms) return;
     void this.#confirm(watched, service, silence);
   }
 
   async #confirm(watched: Watched, service: Service, silence: Silence): Promise<void> {
-    silence.isStale = true;
+    silence.isProbing = true;
     const isSilentToo = await this.#probe(watched, service);
-    silence.isStale = false;
+    silence.isProbing = false;
     if (!isSilentToo || !this.#isCurrent(watched, service, silence)) return;
     silence.isDown = true;
     this.#probeLater(watched, service, silence);
@@ -131,7 +131,7 @@ export class Outages {
     }, probeEveryMs);
   }
 
-  /** @returns whether it came to nothing too */
+  /** @returns whether the probe was not answered either */
   async #probe({ identity }: Watched, service: Service): Promise<boolean> {
     try {
       await this.#options.probe(identity, service);

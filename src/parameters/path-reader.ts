@@ -1,4 +1,5 @@
 import type { ParameterRecord } from "../aws/ssm.ts";
+import { tryAgain } from "../aws/table.ts";
 import { ByteBudget } from "../runtime/byte-budget.ts";
 import { Canceled, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
@@ -8,35 +9,35 @@ import type { ReadOptions } from "./reader.ts";
 import { isBelow, type PathReference, type Reference, referenceKey } from "./reference.ts";
 import type { Picks } from "./subscription.ts";
 
-/** What a path holds: a listing is whole, or it is a failure. */
+/** The parameters below a path. A listing is complete, or it is a failure. */
 export type Listing =
   | {
       state: "found";
       records: Map<string, ParameterRecord>;
-      /** Where tags are asked for: names below the path that do not carry them. */
+      /** If the reference has tags: names below the path without them. */
       untagged?: ReadonlySet<string>;
     }
   | {
       state: "failed";
       failure: Failure;
-      /** What AWS had decrypted until then. */
+      /** The parameters that AWS had decrypted before the failure. */
       read?: ReadonlyMap<string, ParameterRecord>;
     };
 
 /** How a path is listed. */
 export interface ListOptions extends ReadOptions {
-  /** Keeps the values of these only. */
+  /** Keeps only the values of the picked names. */
   picks?: Picks;
 }
 
-/** Pages of one listing, at most: 10 parameters each. More is taken for an answer that never ends. */
+/** Pages of one listing, at most, 10 parameters each. A listing with more is treated as endless. */
 const pagesAtMost = 2_000;
-/** Bytes that the values of one listing may have, at most: what a Secret may have, and as much again for what is left out. */
+/** Bytes of the values of one listing, at most: twice a Secret's limit, since a Secret may leave some out. */
 const valuesAtMost = 2_097_152;
-/** Bytes of values that all listings under way, and whoever uses what they gave, hold at once. */
+/** Bytes of values that listings in flight and their callers hold at once. */
 const inFlightAtMost = { all: 16 * 1_048_576, ofFlow: 4 * 1_048_576, beyond: 8 };
 
-/** Lists paths page by page; equal listings that run at the same time are one, unless the earlier is less urgent. */
+/** Lists paths page by page. Equal concurrent listings share one, unless the running one is less urgent. */
 export class PathReader {
   /** Bytes of values in flight. */
   readonly inFlight = new ByteBudget(inFlightAtMost);
@@ -48,9 +49,9 @@ export class PathReader {
   }
 
   /**
-   * Lists what is below a path, every page of it.
+   * Lists all parameters below a path.
    *
-   * @returns the parameters by name; a failure is a state; rejects with Canceled alone, where nobody wants it any more
+   * @returns the parameters by name; a failure is a state; only rejects with Canceled, if nobody wants the listing
    */
   list(reference: PathReference, options: ListOptions): Promise<Listing> {
     const key = `${options.decrypt}\n${referenceKey(reference)}\n${options.picks?.key ?? ""}`;
@@ -120,8 +121,8 @@ export class PathReader {
   }
 
   /**
-   * The names below a path that carry its tags. GetParametersByPath takes no tags, and DescribeParameters no label, so
-   * that both are asked.
+   * The names below a path that have the reference's tags. GetParametersByPath cannot filter by tag, nor
+   * DescribeParameters by label, so both are called.
    *
    * @throws Failure
    */
@@ -144,11 +145,11 @@ export class PathReader {
   }
 }
 
-/** What is said where the values below a path are too many bytes for one Secret. */
+/** The failure of a path whose values are too large for one Secret. */
 export function tooLarge(reference: Reference): Failure {
   const { identity } = reference;
   const path = reference.kind === "path" ? reference.path : reference.name;
-  const message = `what is below ${path} in ${identity.region} has over ${valuesAtMost} bytes, and a Secret has half of that at most: name what is wanted of it by include, or a path further down`;
+  const message = `the parameters below ${path} in ${identity.region} have over ${valuesAtMost} bytes, and a Secret holds half of that at most: select some with include, or use a longer path`;
   return new Failure("TooLarge", "wait", message);
 }
 
@@ -156,6 +157,6 @@ function endless(reference: PathReference): Failure {
   return new Failure(
     "Unreachable",
     "retry",
-    `the list of ${reference.path} in ${reference.identity.region} did not come to an end; it is asked for again`,
+    `the list of ${reference.path} in ${reference.identity.region} did not end: ${tryAgain}`,
   );
 }

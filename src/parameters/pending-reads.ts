@@ -3,46 +3,46 @@ import { FairQueue, type Waiting } from "../runtime/fair-queue.ts";
 import { type Lane, moreUrgent, priorityOf } from "../runtime/lane.ts";
 import type { Read } from "./reader.ts";
 
-/** One name that is to be read. */
+/** A read that has not been sent. */
 export interface PendingRead {
   readonly name: string;
   readonly decrypt: boolean;
   lane: Lane;
-  /** Whether it is to be found out what is missing about a name that AWS calls invalid. */
+  /** Whether to find out why AWS calls the name invalid. */
   asksWhy: boolean;
-  /** Whose turn its calls take. */
+  /** The namespace that its calls are queued under. */
   readonly namespace: string;
-  /** Who waits for the answer: an ask that nobody wants any more is left out of its call. */
+  /** The callers that wait for the answer: a read that none of them wants is left out of its call. */
   readonly waiters: Waiters;
   readonly answer: Promise<Read>;
   readonly resolve: (read: Read) => void;
-  /** Has whoever waits be told that nobody does any more. */
+  /** Rejects the answer with Canceled. */
   readonly cancel: () => void;
 }
 
-/** Names the ask and does not hold it: a place that was withdrawn may stay in the queue after the answer. */
+/** Refers to the read by name: a withdrawn turn may stay in the queue after the answer and must not retain the read. */
 interface Turn extends Waiting {
   readonly name: string;
 }
 
-/** An ask that waits, and its place in the turns of each namespace that wants it. */
+/** A pending read, and its turn in the queue of each namespace that wants it. */
 interface Queued {
   readonly pendingRead: PendingRead;
   readonly turns: Map<string, Turn>;
 }
 
-/** What is asked of one identity, with or without decryption, and not yet sent. Within a lane, namespaces take turns. */
+/** The pending reads of one identity, with or without decryption. Within a lane, namespaces take turns. */
 export class PendingReads {
   #queue = new FairQueue<Turn>();
   readonly #queued = new Map<string, Queued>();
-  /** Asks that wait, by lane. */
+  /** Pending reads, by lane. */
   readonly #depth = new Map<Lane, number>();
 
   get size(): number {
     return this.#queued.size;
   }
 
-  /** Asks that wait in a lane. */
+  /** How many reads are pending in a lane. */
   depth(lane: Lane): number {
     return this.#depth.get(lane) ?? 0;
   }
@@ -51,7 +51,7 @@ export class PendingReads {
     return this.#queued.get(name)?.pendingRead;
   }
 
-  /** @param flow whose ask it is: a namespace */
+  /** @param flow the namespace that the read is for */
   add(pendingRead: PendingRead, flow: string): void {
     const queued = { pendingRead, turns: new Map<string, Turn>() };
     this.#queued.set(pendingRead.name, queued);
@@ -60,10 +60,10 @@ export class PendingReads {
   }
 
   /**
-   * Moves an ask that waits into a more urgent lane; in its own lane, gives it a place among another namespace's too,
-   * and the first that is taken answers both.
+   * Moves a pending read into a more urgent lane. In its own lane, gives it a turn in another namespace as well; the
+   * first turn taken answers both.
    *
-   * @returns whether it is in another lane now
+   * @returns whether the read has changed its lane
    */
   hurry(pendingRead: PendingRead, lane: Lane, flow: string): boolean {
     const queued = this.#queued.get(pendingRead.name)!;
@@ -81,7 +81,7 @@ export class PendingReads {
     return true;
   }
 
-  /** Takes an ask out, from the lane that was granted a call, or else the most urgent. */
+  /** Takes a read from the lane that was granted a call, or else the most urgent one. */
   take(granted: Lane): PendingRead | undefined {
     const turn = this.#queue.takeOf(priorityOf(granted)) ?? this.#queue.take();
     if (!turn) return undefined;
@@ -98,7 +98,7 @@ export class PendingReads {
   }
 }
 
-/** Makes an ask's place in the turns of a namespace. */
+/** Makes a read's turn in a namespace. */
 function turnOf({ pendingRead, turns }: Queued, flow: string): Turn {
   const turn = { name: pendingRead.name, flow, priority: priorityOf(pendingRead.lane), withdrawn: false };
   turns.set(flow, turn);

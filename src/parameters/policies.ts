@@ -1,37 +1,37 @@
-/** What the policies of a parameter mean for whoever uses it. Instants are milliseconds since the epoch. */
+/** The effect of a parameter's policies. Instants are milliseconds since the epoch. */
 export interface Policies {
-  /** When the parameter is to be deleted, by its Expiration. */
+  /** When AWS deletes the parameter, by its Expiration. */
   readonly expiresAt?: number;
-  /** When to warn of it: at the earliest ExpirationNotification, a day before where there is none. */
+  /** When to warn of the expiry: at the earliest ExpirationNotification; without one, a day before. */
   readonly warnAt?: number;
-  /** When it will have gone too long without a change, by the shortest NoChangeNotification. */
+  /** When the parameter has been unchanged for too long, by the shortest NoChangeNotification. */
   readonly unchangedAt?: number;
-  /** When it was changed last, where a NoChangeNotification counts from it. */
+  /** The last change, if there is a NoChangeNotification, which counts from it. */
   readonly unchangedSince?: number;
-  /** Whether one of them could not be read. */
+  /** Whether a policy could not be parsed. */
   readonly isUnread?: true;
 }
 
 const day = 86_400_000;
-/** Spans are whole numbers of these (User Guide, "Assigning parameter policies"). */
+/** The units of a span, in milliseconds (User Guide, "Assigning parameter policies"). */
 const units: ReadonlyMap<unknown, number> = new Map([
   ["Days", day],
   ["Hours", 3_600_000],
 ]);
 
-/** What can be written with a year of four digits: the API server takes no other, and a zone may lead out of it. */
+/** The range of four-digit years in UTC: the API server accepts no other, and a time zone may lead out of it. */
 const [earliest, latest] = [Date.parse("0000-01-01T00:00:00Z"), Date.parse("9999-12-31T23:59:59.999Z")];
 
-/** ISO 8601 with its zone: without one it is no instant. */
+/** ISO 8601 with a time zone: without one it is not an instant. */
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.]\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/;
 
 /**
- * Reads a parameter's policies. They are JSON that the parameter's owner wrote, so they may be anything: one that is
- * no policy is noted as unread, and the others count.
+ * Parses a parameter's policies. They are JSON written by the parameter's owner, so they may be anything: an invalid
+ * policy sets `isUnread`, and the others still apply.
  *
  * @param texts the PolicyText of each
  * @param modified milliseconds since the epoch of the parameter's last change
- * @returns undefined where there are none
+ * @returns undefined without policies
  */
 export function readPolicies(texts: readonly string[], modified: number): Policies | undefined {
   if (texts.length === 0) return undefined;
@@ -45,7 +45,7 @@ export function readPolicies(texts: readonly string[], modified: number): Polici
     else if (read.type === "Expiration") expiries.push(read.at);
     else (read.type === "ExpirationNotification" ? befores : afters).push(read.ms);
   }
-  // AWS takes one Expiration; should there be more, the first deletes the parameter.
+  // AWS accepts one Expiration. If there are more, the earliest deletes the parameter.
   const expiresAt = expiries.length > 0 ? Math.min(...expiries) : undefined;
   const before = befores.length > 0 ? Math.max(...befores) : day;
   return {
@@ -80,13 +80,13 @@ function readPolicy(text: string): Read | undefined {
   return isAmount && unit !== undefined ? { type, ms: Number(amount) * unit } : undefined;
 }
 
-/** An own property of an object; undefined of anything else. */
+/** An own property of an object; undefined if the value is not an object. */
 function own(value: unknown, key: string): unknown {
   if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
   return (value as Record<string, unknown>)[key];
 }
 
-/** Whether two readings say the same. */
+/** Whether two parsed policies have the same effect. */
 export function saysSame(a: Policies | undefined, b: Policies | undefined): boolean {
   return (
     a?.expiresAt === b?.expiresAt &&

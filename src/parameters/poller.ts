@@ -4,17 +4,17 @@ import { Heap } from "../runtime/heap.ts";
 import type { Entry } from "./cache-entry.ts";
 import { namesInACall } from "./reference.ts";
 
-/** One look at some entries of one identity; tells whether AWS could be heard at all. */
+/** Looks at some entries of one identity; `unheard` if AWS throttled, failed or was not reached. */
 export type Look = (entries: Entry[]) => Promise<"heard" | "unheard">;
 
-/** Looks of one identity that are under way at once. */
+/** Concurrent looks of one identity. */
 const looksAtOnce = 4;
-/** First and longest pause, in milliseconds, after a look at which AWS throttled, failed or was not reached. */
+/** First and longest pause, in milliseconds, after an `unheard` look. */
 const pauseBaseMs = 2_000;
 const pauseCapMs = 300_000;
 
 interface Round {
-  notes: Notes;
+  due: DueQueue;
   timer?: Timer;
   underWay: number;
   pausedUntil: number;
@@ -22,9 +22,8 @@ interface Round {
 }
 
 /**
- * Decides when entries are looked at again: each at its `dueAt`, in the order of these instants, an identity apart
- * from all others. A look that is due takes along what falls due soon after, so that entries come to travel in full
- * calls and a poll of P parameters costs P/10 of them.
+ * Looks at each entry at its `dueAt`, in that order, separately for each identity. A look that is due includes entries
+ * that fall due soon after, so that calls are full and a poll of P parameters costs P/10 calls.
  */
 export class Poller {
   readonly #clock: Clock;
@@ -39,20 +38,20 @@ export class Poller {
     this.#look = look;
   }
 
-  /** Takes note of an entry's `dueAt`, which the caller has set. */
+  /** Schedules an entry at its `dueAt`, which the caller has set. */
   plan(entry: Entry): void {
     if (!Number.isFinite(entry.dueAt) || this.#stopped) return;
     const { key } = entry.reference.identity;
     let round = this.#rounds.get(key);
     if (!round) {
-      round = { notes: new Notes(), underWay: 0, pausedUntil: 0, failures: 0 };
+      round = { due: new DueQueue(), underWay: 0, pausedUntil: 0, failures: 0 };
       this.#rounds.set(key, round);
     }
-    round.notes.add(entry);
+    round.due.add(entry);
     this.#arm(key, round);
   }
 
-  /** Has no pause after a failure last beyond an instant, in monotonic milliseconds. */
+  /** Ends every pause after a failure at an instant at the latest, in monotonic milliseconds. */
   hasten(until: number): void {
     for (const [key, round] of this.#rounds) {
       if (round.pausedUntil <= until) continue;
@@ -61,7 +60,7 @@ export class Poller {
     }
   }
 
-  /** Sets no timer any more. */
+  /** Cancels all timers. */
   stop(): void {
     this.#stopped = true;
     for (const round of this.#rounds.values()) round.timer?.cancel();
@@ -71,7 +70,7 @@ export class Poller {
   #arm(key: string, round: Round): void {
     round.timer?.cancel();
     if (this.#stopped || round.underWay >= looksAtOnce) return;
-    const next = round.notes.first();
+    const next = round.due.first();
     if (next) {
       const at = Math.max(next.dueAt, round.pausedUntil);
       round.timer = this.#clock.setTimer(() => this.#run(key, round), at - this.#clock.monotonic());
@@ -83,7 +82,7 @@ export class Poller {
   #run(key: string, round: Round): void {
     const now = this.#clock.monotonic();
     while (round.underWay < looksAtOnce && now >= round.pausedUntil) {
-      const batch = takeDue(round.notes, now);
+      const batch = takeDue(round.due, now);
       if (batch.length === 0) break;
       round.underWay += 1;
       const unheard = () => "unheard" as const;
@@ -104,49 +103,52 @@ export class Poller {
   }
 }
 
-/** The entries of an identity by their instants, one note each: one that was put off is moved when its note is due. */
-class Notes {
+/**
+ * The entries of an identity by `dueAt`. Lazy deletion: a postponed entry stays where it is in the heap, and is queued
+ * again when its old instant comes.
+ */
+class DueQueue {
   readonly #heap = new Heap<{ at: number; entry: Entry }>((a, b) => a.at < b.at);
-  /** Where the note of each entry stands. */
+  /** The instant at which each entry is queued. */
   readonly #at = new Map<Entry, number>();
 
-  /** Notes an entry at its `dueAt`. */
+  /** Queues an entry at its `dueAt`, unless it is queued at an earlier instant. */
   add(entry: Entry): void {
     if ((this.#at.get(entry) ?? Infinity) <= entry.dueAt) return;
     this.#at.set(entry, entry.dueAt);
     this.#heap.push({ at: entry.dueAt, entry });
   }
 
-  /** The earliest that still holds. */
+  /** The entry with the earliest `dueAt`; drops obsolete heap items. */
   first(): Entry | undefined {
-    for (let note = this.#heap.peek(); note; note = this.#heap.peek()) {
-      const { at, entry } = note;
-      const holds = this.#at.get(entry) === at;
-      if (holds && entry.dueAt === at && entry.dependents.size > 0) return entry;
+    for (let item = this.#heap.peek(); item; item = this.#heap.peek()) {
+      const { at, entry } = item;
+      const isQueued = this.#at.get(entry) === at;
+      if (isQueued && entry.dueAt === at && entry.dependents.size > 0) return entry;
       this.#heap.pop();
-      if (!holds) continue;
+      if (!isQueued) continue;
       this.#at.delete(entry);
       if (Number.isFinite(entry.dueAt) && entry.dependents.size > 0) this.add(entry);
     }
     return undefined;
   }
 
-  /** Takes out what `first` gave. */
+  /** Removes the entry that `first` returned. */
   shift(): void {
-    const note = this.#heap.pop();
-    if (note) this.#at.delete(note.entry);
+    const item = this.#heap.pop();
+    if (item) this.#at.delete(item.entry);
   }
 }
 
-/** Takes what is due, ten parameters or one path, and fills the ten with parameters that are due soon. */
-function takeDue(notes: Notes, now: number): Entry[] {
-  const first = notes.first();
+/** Takes up to ten due parameters, or one due path. A batch of parameters is filled up with those due soon. */
+function takeDue(due: DueQueue, now: number): Entry[] {
+  const first = due.first();
   if (!first || first.dueAt > now) return [];
   const batch: Entry[] = [];
-  for (let entry = notes.first(); entry && batch.length < namesInACall; entry = notes.first()) {
+  for (let entry = due.first(); entry && batch.length < namesInACall; entry = due.first()) {
     const isPath = entry.reference.kind === "path";
     if (entry.dueAt > now + lookAheadMs(entry) || (isPath && batch.length > 0)) break;
-    notes.shift();
+    due.shift();
     entry.dueAt = Infinity;
     batch.push(entry);
     if (isPath) break;
@@ -154,7 +156,7 @@ function takeDue(notes: Notes, now: number): Entry[] {
   return batch;
 }
 
-/** How long before its instant an entry may be taken along, in milliseconds: a tenth of its interval. */
+/** Milliseconds before its `dueAt` at which an entry may join a batch: a tenth of its interval. */
 function lookAheadMs(entry: Entry): number {
   if (entry.state.missing || entry.state.staleAnswer) return 0;
   return entry.intervalMs / 10;

@@ -1,67 +1,67 @@
 import type { Clock } from "../runtime/clock.ts";
 import { Quota } from "./quota.ts";
 
-/** What has a quota of its own. DescribeParameters is counted by itself, at a rate that AWS does not publish. */
+/** The services with a quota. DescribeParameters has a quota of its own, which AWS does not publish. */
 export type Service = "ssm" | "describe" | "kms";
 
 const services = ["ssm", "describe", "kms"] as const;
 
-/** Requests a second where no cluster connection says otherwise: half of Parameter Store's default, and a bit of KMS's. */
+/** Default requests a second: half of Parameter Store's default quota, and a small part of KMS's. */
 const defaults: Readonly<Record<Service, number>> = { ssm: 20, describe: 3, kms: 100 };
 
-/** Milliseconds without a call after which a quota is let go of that no connection leads to. */
+/** Milliseconds without a call after which a quota without connections is dropped. */
 const keptMs = 600_000;
 
-/** Identities without a connection whose bounds are remembered, at most; the first that were left go first. */
+/** Identities without a connection whose limits are remembered, at most; the oldest is dropped first. */
 const formerAtMost = 1_000;
 
-/** What a connection says of the quota that it uses. */
+/** The quota scope and limits of one connection. */
 export interface Claim {
-  /** The identity that the connection has come to. */
+  /** The identity that the connection resolves to. */
   identityKey: string;
   account: string;
   region: string;
-  /** Whether it may speak for everybody: a namespaced connection can only lower its own use. */
+  /** Whether the limits apply to the whole quota scope: a namespaced connection can only lower its own use. */
   isCluster: boolean;
   limits: Partial<Record<Service, number>>;
 }
 
-/** One quota, and where it holds. */
+/** One quota, and the account, region and service that it applies to. */
 export interface QuotaScope {
   readonly account: string;
   readonly region: string;
   readonly service: Service;
-  /** Whether the account is known; else `account` is made up. */
+  /** Whether the account is known; otherwise `account` is a placeholder. */
   readonly isKnown: boolean;
   readonly quota: Quota;
 }
 
 /**
- * The quotas by account, region and service, shared by all connections that lead there. Of limits that disagree the
- * lowest holds.
+ * The quotas by account, region and service, shared by all connections to that scope. If several connections set a
+ * limit, the lowest applies.
  */
 export class QuotaRegistry {
   readonly #clock: Clock;
   readonly #defaults: Readonly<Record<Service, number>>;
   readonly #claims = new Map<string, Claim>();
   readonly #scopes = new Map<string, QuotaScope>();
-  /** What the last connection of an identity claimed: what is still asked as that identity stays within it. */
+  /** The last claim of an identity without connections: its remaining calls keep these limits. */
   readonly #former = new Map<string, { claim: Claim; at: number }>();
-  /** Bounds of the identities of namespaced connections, and of those that no connection has any more. */
+  /** Limits of identities of namespaced connections, and of identities without connections. */
   readonly #own = new Map<string, Quota>();
-  /** Where each identity leads. */
+  /** The account and region of each identity. */
   readonly #home = new Map<string, { account: string; region: string }>();
 
-  /** @param limits requests a second where no connection says otherwise */
+  /** @param limits requests a second without a connection's limit */
   constructor(clock: Clock, limits: Partial<Record<Service, number>> = {}) {
     this.#clock = clock;
     this.#defaults = { ...defaults, ...limits };
   }
 
   /**
-   * Sets what a connection claims.
+   * Sets a connection's claim.
    *
-   * @returns whether a limit may be another now, for others too
+   * @returns whether a limit may have changed, also for other connections
    */
   set(connection: string, claim: Claim): boolean {
     const before = this.#claims.get(connection);
@@ -74,8 +74,8 @@ export class QuotaRegistry {
   }
 
   /**
-   * Takes back what a connection claimed. Its limits hold on for what is still asked as its identity, so that deleting a
-   * connection, or making it anew, wins nothing.
+   * Removes a connection's claim. Its limits remain for the remaining calls of its identity, so that deleting or
+   * recreating a connection does not evade them.
    */
   remove(connection: string): void {
     const claim = this.#claims.get(connection);
@@ -84,7 +84,7 @@ export class QuotaRegistry {
     this.#leave(claim);
   }
 
-  /** The quota that an identity's calls are counted against. One of an unknown account has its own. */
+  /** The quota scope of an identity's calls. An identity of an unknown account has its own. */
   scopeOf(identityKey: string, service: Service): QuotaScope {
     const home = this.#home.get(identityKey);
     const { account, region } = home ?? { account: `of ${identityKey}`, region: "" };
@@ -99,7 +99,7 @@ export class QuotaRegistry {
     return scope;
   }
 
-  /** A bound of the identity's own, below the quota; undefined where it has none. */
+  /** The identity's own limit, below the quota; undefined without one. */
   own(identityKey: string, service: Service): Quota | undefined {
     return this.#own.get(`${identityKey}/${service}`);
   }
@@ -109,7 +109,7 @@ export class QuotaRegistry {
     return this.#scopes.values();
   }
 
-  /** Lets go of quotas that no connection leads to any more, once what was sent under them is long past. */
+  /** Drops quotas and limits without connections that have been idle for `keptMs`. */
   #dropUnused(): void {
     const claimed = new Set([...this.#claims.values()].map(({ account, region }) => `${account}/${region}`));
     for (const [key, { account, region, quota }] of this.#scopes) {
@@ -138,27 +138,27 @@ export class QuotaRegistry {
     const isClaimed = [...this.#claims.values()].some((one) => one.account === account && one.region === region);
     for (const service of services) {
       const scope = this.#scopes.get(`${account}/${region}/${service}`);
-      // Where the last connection has gone, its limit holds on.
+      // After the last connection is gone, its limit remains.
       if (scope && isClaimed) scope.quota.limit = this.#limit(account, region, service);
       this.#updateOwn(identityKey, service);
     }
   }
 
   #limit(account: string, region: string, service: Service): number {
-    const said = [...this.#claims.values()]
+    const set = [...this.#claims.values()]
       .filter((claim) => claim.isCluster && claim.account === account && claim.region === region)
       .flatMap(({ limits }) => limits[service] ?? []);
-    return said.length > 0 ? Math.min(...said) : this.#defaults[service];
+    return set.length > 0 ? Math.min(...set) : this.#defaults[service];
   }
 
   #updateOwn(identityKey: string, service: Service): void {
     const key = `${identityKey}/${service}`;
     const users = [...this.#claims.values()].filter((claim) => claim.identityKey === identityKey);
-    // None may slow down others that came to the same identity: where one of them sets no bound, there is none, and of
-    // several the highest holds. What a cluster connection says holds for the whole place.
-    const said = users.map(({ isCluster, limits }) => (isCluster ? undefined : limits[service]) ?? Infinity);
+    // Connections with the same identity must not slow each other down: the highest limit applies, or none if one of
+    // them sets none. A cluster connection limits the whole quota scope instead.
+    const set = users.map(({ isCluster, limits }) => (isCluster ? undefined : limits[service]) ?? Infinity);
     const left = this.#former.get(identityKey)?.claim.limits[service] ?? Infinity;
-    const limit = users.length === 0 ? left : Math.max(...said);
+    const limit = users.length === 0 ? left : Math.max(...set);
     if (limit === Infinity) {
       this.#own.delete(key);
       return;

@@ -8,8 +8,8 @@ export const pollShare = 0.25;
 const averageSeconds = 30;
 
 /**
- * What may be asked of one service in one account and region: an adaptive token bucket, and a smaller one for polls.
- * AWS counts the calls of all principals of the account; a throttle says that together they are too many.
+ * The request quota of one service in one account and region: an adaptive token bucket, and a smaller one for polls.
+ * AWS counts the calls of all principals of the account: a throttle means that together they exceed the quota.
  */
 export class Quota {
   readonly #clock: Clock;
@@ -17,7 +17,7 @@ export class Quota {
   readonly #polls: Bucket;
   #limit: number;
   #cut: Cut | undefined;
-  /** Requests a second, averaged, at the instant `#usedAt`. */
+  /** Average requests a second at the instant `#usedAt`. */
   #used = 0;
   #usedAt: number;
   #spentAt: number;
@@ -50,7 +50,7 @@ export class Quota {
     return rateAfter(this.#cut, this.#limit, this.#clock.monotonic());
   }
 
-  /** The share of the limit that was used in the last half minute. */
+  /** The share of the limit that was used in about the last half minute. */
   get usedRatio(): number {
     return this.#average() / this.#limit;
   }
@@ -67,7 +67,7 @@ export class Quota {
     this.#spentAt = this.#usedAt;
   }
 
-  /** Takes note that AWS throttled a call that was sent at `sentAt`, in monotonic milliseconds. */
+  /** Lowers the rate after a throttle. @param sentAt when the throttled call was sent, in monotonic milliseconds */
   throttled(sentAt: number): void {
     const before = this.#cut;
     this.#cut = cutBy(before, this.#limit, sentAt, this.#clock.monotonic());

@@ -6,14 +6,14 @@ import { Fifo } from "../runtime/fifo.ts";
 import { byLane, type Lane, lanes } from "../runtime/lane.ts";
 import type { Quota } from "./quota.ts";
 
-/** A call that is made when its turn comes; undefined where by then there is nothing to ask. Made again when throttled. */
+/** Sends a call when the quota grants it; undefined if nothing is left to send. Called again after a throttle. */
 export type Call<T> = () => Promise<T> | undefined;
 
-/** Of a hundred calls, how many a lane gets although more urgent ones wait, so that nothing starves. */
+/** The share of calls that a lane gets while more urgent lanes wait, so that no lane starves. */
 const shares: Readonly<Record<Lane, number>> = { event: 0, interactive: 0.1, drift: 0.1, bulk: 0.1, poll: 0.05 };
-/** Times that a call is made while AWS throttles it. */
+/** Tries of a call that AWS throttles, at most. */
 const triesAtMost = 6;
-/** Calls of one identity under way at once: this many, or a quarter of a second's, up to what the sockets allow. */
+/** Concurrent calls of one identity: `ofLimit` seconds of the limit, from `least` to what the sockets allow. */
 const callsAtOnce = { least: 10, ofLimit: 0.25, most: 50 };
 
 interface Waiting {
@@ -27,43 +27,43 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
-/** An identity at this gate. */
+/** An identity that uses this rate limiter. */
 interface Party {
   key: string;
   own: () => Quota | undefined;
-  /** While its own bound keeps it back: its polls, which have a smaller one, and all else. */
+  /** Timers while the identity's own limit is used up; polls have a smaller one. */
   pauses: { polls: Timer | undefined; others: Timer | undefined };
-  /** Its calls under way. */
+  /** Its calls in flight. */
   slots: PQueue;
   callers: Set<Caller>;
-  /** Callers whose turn was passed over for want of a place, or of the identity's own bound. */
+  /** Callers that were skipped: no free slot, or the identity's own limit was used up. */
   passedOver: Set<Caller>;
 }
 
-/** One namespace's calls as one identity. */
+/** The calls of one namespace as one identity. */
 interface Caller {
   key: string;
   party: Party;
   waiting: Record<Lane, Fifo<Waiting>>;
-  /** Lanes in which it has a turn. */
+  /** Lanes in which it is queued. */
   turns: Set<Lane>;
 }
 
-/** Whose a call is. */
+/** The identity and namespace of a call. */
 export interface Whose {
   /** The identity that makes it. */
   identityKey: string;
-  /** The namespace that it is for: within a lane, namespaces take turns. */
+  /** The namespace that the call is for: within a lane, namespaces take turns. */
   namespace: string;
-  /** A bound of the identity's own, looked up at each turn. */
+  /** The identity's own limit, looked up at each turn. */
   own: () => Quota | undefined;
-  /** A call that nobody wants when its turn comes is dropped, and costs no quota. Always wanted when left out. */
+  /** A call that nobody wants when its turn comes is canceled and uses no quota. Always wanted by default. */
   isWanted?: IsWanted | undefined;
 }
 
 /**
- * Where the calls that share a quota wait: the most urgent lane first, its callers in turn. A call is formed at the
- * moment at which the quota grants it. An identity whose calls hang keeps its own places taken and nobody else's.
+ * Queues the calls that share a quota: the most urgent lane first, and round robin within a lane. A call is formed when
+ * the quota grants it. An identity whose calls hang blocks only its own slots.
  */
 export class RateLimiter {
   readonly quota: Quota;
@@ -86,8 +86,8 @@ export class RateLimiter {
   /**
    * Makes `call` when its turn comes, and again while AWS throttles it.
    *
-   * @returns what `call` returns; rejects with what it throws, after `stop` with an AwsFailure, and with Canceled where
-   *   nobody wants it when its turn has come
+   * @returns what `call` returns; rejects with what it throws, with an AwsFailure after `stop`, and with Canceled if
+   *   nobody wants the call when its turn comes
    */
   run<T>(whose: Whose, lane: Lane, call: Call<T>): Promise<T | undefined> {
     if (this.#isStopped) return Promise.reject(stopping());
@@ -101,7 +101,7 @@ export class RateLimiter {
     return promise;
   }
 
-  /** Rejects every call that waits and every later one. A call under way may end; it is not made again. */
+  /** Rejects every waiting and later call. A call in flight may finish; it is not retried. */
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();
@@ -114,7 +114,7 @@ export class RateLimiter {
     }
   }
 
-  /** Milliseconds that the longest waiting call of a lane has waited. */
+  /** Milliseconds that the oldest waiting call of a lane has waited. */
   oldestMs(lane: Lane): number {
     const now = this.#clock.monotonic();
     let oldest = 0;
@@ -157,7 +157,7 @@ export class RateLimiter {
     return party;
   }
 
-  /** Gives a caller its turn in a lane, once, and has the next turns taken. */
+  /** Queues a caller in a lane, once, and schedules the pump. */
   #queue(caller: Caller, lane: Lane): void {
     if (!caller.turns.has(lane)) {
       caller.turns.add(lane);
@@ -166,7 +166,7 @@ export class RateLimiter {
     this.#soon();
   }
 
-  /** One turn of the event loop later, so that all that this turn asks for travels in the same call. */
+  /** Pumps in the next turn of the event loop, so that all requests of this turn share calls. */
   #soon(): void {
     if (this.#pumping) return;
     this.#pumping = true;
@@ -198,7 +198,7 @@ export class RateLimiter {
     }
   }
 
-  /** Whether the identity's own bound keeps it back; it then has its turns again when that is over. */
+  /** Whether the identity's own limit is used up. If so, sets a timer that resumes its callers. */
   #isPaused(party: Party, lane: Lane): boolean {
     const wait = party.own()?.waitMs(lane === "poll") ?? 0;
     if (wait === 0) return false;
@@ -210,7 +210,7 @@ export class RateLimiter {
     return true;
   }
 
-  /** The lane whose turn it is, where the quota lets it; else a timer is set for when it does. */
+  /** The next lane that the quota grants a call. If there is none, sets a timer for the earliest grant. */
   #nextLane(): Lane | undefined {
     const wanting = lanes.filter((lane) => this.#turns[lane].size > 0);
     const able = wanting.filter((lane) => this.quota.waitMs(lane === "poll") === 0);
@@ -254,7 +254,7 @@ export class RateLimiter {
         },
         (error: unknown) => {
           waiting.tries += 1;
-          // A role that could not be assumed for a throttle is STS's affair: this quota was not asked of.
+          // If AssumeRole was throttled, the call never reached the service of this quota.
           const isOurs = error instanceof AwsFailure && error.scope !== "credentials";
           const isThrottle = isOurs && error.reason === "Throttled";
           if (isThrottle) this.quota.throttled(sentAt);
@@ -275,7 +275,7 @@ export class RateLimiter {
     }
   }
 
-  /** A place is free again: what waited for it has its turn. */
+  /** Resumes the callers that waited for a free slot. */
   #end(party: Party): void {
     this.#resume(party);
     this.#dropIfEmpty(party);
@@ -303,7 +303,7 @@ export class RateLimiter {
   }
 }
 
-/** A call that throws at once is one that rejects. */
+/** Turns a synchronous throw into a rejection. */
 function begin(call: Call<unknown>): Promise<unknown> | undefined {
   try {
     return call();

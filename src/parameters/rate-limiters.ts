@@ -11,24 +11,24 @@ export interface RateLimitersOptions {
   quotas: QuotaRegistry;
   clock: Clock;
   metrics: Metrics;
-  /** Is told what came of each call; nobody by default. */
+  /** Records the outcome of each call; none by default. */
   outages?: Pick<Outages, "note">;
 }
 
-/** What a call is counted against, and whose turn it takes. */
+/** The quota that a call uses, and its place in the queue. */
 export interface Turn {
-  /** Systems Manager when left out. */
+  /** Default: Systems Manager. */
   service?: Service;
-  /** Namespace that the call is for; within a lane, namespaces take turns. */
+  /** The namespace that the call is for: within a lane, namespaces take turns. */
   namespace?: string;
-  /** A call that nobody wants when its turn comes is not made. Always wanted when left out. */
+  /** A call that nobody wants when its turn comes is canceled. Always wanted by default. */
   isWanted?: IsWanted | undefined;
 }
 
-/** The way to AWS: every call of a service that has a quota passes the gate of its account and region, by its lane. */
+/** One rate limiter for each account, region and service; every call to a service with a quota passes one. */
 export class RateLimiters {
   readonly #options: RateLimitersOptions;
-  /** Each is kept for as long as its place is. */
+  /** Each lives as long as its quota scope. */
   readonly #limiters = new WeakMap<QuotaScope, RateLimiter>();
   #isStopped = false;
 
@@ -38,9 +38,9 @@ export class RateLimiters {
   }
 
   /**
-   * Makes `call` when its turn comes, and again, some times, while AWS throttles it.
+   * Makes `call` when its turn comes, and retries it a few times while AWS throttles it.
    *
-   * @returns what `call` returns; rejects with what it throws, and with Canceled where nobody wants it any more
+   * @returns what `call` returns; rejects with what it throws, and with Canceled if nobody wants the call any more
    */
   run<T>(identity: Pick<Identity, "key">, lane: Lane, call: Call<T>, turn: Turn = {}): Promise<T | undefined> {
     const { quotas, clock } = this.#options;
@@ -57,7 +57,7 @@ export class RateLimiters {
     return limiter.run(whose, lane, this.#noted(identity.key, service, call));
   }
 
-  /** Rejects every call that waits and every later one; calls under way may end. */
+  /** Rejects every waiting and later call; calls in flight may finish. */
   stop(): void {
     this.#isStopped = true;
     for (const scope of this.#options.quotas.scopes()) this.#limiters.get(scope)?.stop();
@@ -79,12 +79,12 @@ export class RateLimiters {
       );
   }
 
-  /** Calls that wait for their turn. */
+  /** How many calls wait. */
   get waiting(): number {
     return this.#waitingIn(lanes);
   }
 
-  /** Calls that wait for their turn and that somebody waits for: all but polls. */
+  /** How many calls wait that are not polls. */
   get awaited(): number {
     return this.#waitingIn(lanes.filter((lane) => lane !== "poll"));
   }

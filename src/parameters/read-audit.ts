@@ -10,7 +10,7 @@ import { memberSelector, type ParameterReference, type PathReference, type Refer
 
 type Resources = Iterable<string>;
 
-/** Tells the audit of what is read with decryption, one event a parameter. */
+/** Writes one audit event for each parameter that is read with decryption. */
 export class ReadAudit {
   readonly #audit: Audit | undefined;
 
@@ -18,7 +18,7 @@ export class ReadAudit {
     this.#audit = audit;
   }
 
-  /** A parameter was read, or could not be. */
+  /** Records the read of a parameter, or its failure. */
   read({ identity, name, selector }: ParameterReference, read: Read, resources: Resources): void {
     const about = { kind: "parameter", source: name, selector, resources, ...by(identity) } as const;
     if (read.state === "found") this.#audit?.({ event: "read", ...about, ...whichOf(read.record) });
@@ -27,7 +27,7 @@ export class ReadAudit {
     else this.#audit?.({ event: "fail", ...about, reason: read.reason, requestId: read.requestId });
   }
 
-  /** A path was listed, or could not be. Whatever AWS has decrypted counts, also what no SyncedSecret takes from it. */
+  /** Records the listing of a path, or its failure. Includes every parameter that AWS decrypted, used or not. */
   listed(reference: PathReference, listing: Listing, resources: Resources): void {
     const { identity, path } = reference;
     const about = { resources, ...by(identity), selector: memberSelector(reference) };
@@ -41,7 +41,7 @@ export class ReadAudit {
     }
   }
 
-  /** What was read before is given to one more resource; of a path, one event for each page that it came in. */
+  /** Records that cached values are used for one more resource; for a path, one event for each page. */
   reused(reference: Reference, held: ReadonlyMap<string, StampedValue>, resource: string): void {
     const about = { event: "reuse", resources: [resource], ...by(reference.identity) } as const;
     if (reference.kind === "path") {

@@ -10,43 +10,43 @@ import { type PendingRead, PendingReads } from "./pending-reads.ts";
 import type { RateLimiters } from "./rate-limiters.ts";
 import { isPassedThrough, namesInACall } from "./reference.ts";
 
-/** What AWS said of one name. `missing` is AWS's word; whether it is believed is the observer's affair. */
+/** AWS's answer for one name. The observer decides whether a `missing` parameter has been deleted. */
 export type Read =
   | { state: "found"; record: ParameterRecord }
   | { state: "missing"; reason: "ParameterNotFound" | "VersionNotFound"; requestId?: string | undefined }
   | { state: "failed"; failure: Failure };
 
 export interface ReadOptions {
-  /** False leaves the value out and uses no KMS. */
+  /** False: no value is returned and KMS is not used. */
   decrypt: boolean;
   lane: Lane;
-  /** Namespace that the read is for; within a lane, namespaces take turns. */
+  /** The namespace that the read is for: within a lane, namespaces take turns. */
   namespace?: string;
   /**
-   * Has it be a second opinion on a parameter that was there: apart from reads with decryption, which its key may deny,
-   * and where AWS calls the name invalid, without asking why. Only for a name without selector.
+   * Confirms the state of a parameter that existed. Does not join reads with decryption, which its KMS key may deny. If
+   * AWS calls the name invalid, does not ask why. Only for a name without selector.
    */
   confirms?: boolean;
-  /** A read that nobody wants when its turn comes is not made. Always wanted when left out. */
+  /** A read that nobody wants when it is about to be sent is canceled. Always wanted by default. */
   isWanted?: IsWanted | undefined;
 }
 
-/** What is asked of one identity and not yet sent, and what is remembered of its names. */
+/** The pending reads of one identity, and what is remembered of its names. */
 class Mailbox {
   readonly identity: Identity;
-  /** Asks with and without decryption wait apart: a poll must not use KMS. */
+  /** Separate queues with and without decryption: a poll must not use KMS. */
   readonly waiting = { decrypted: new PendingReads(), plain: new PendingReads() };
-  /** Asks for poison names, each of which waits for a call of its own; by kind, then name. */
+  /** Pending reads of poison names, each in a call of its own; by kind, then name. */
   readonly alone = { decrypted: new Map<string, PendingRead>(), plain: new Map<string, PendingRead>() };
-  /** Calls that wait for their turn, by kind and lane. */
+  /** Calls that wait for quota, by kind and lane. */
   readonly calls = { decrypted: new Map<Lane, number>(), plain: new Map<Lane, number>() };
-  /** Calls that wait or are under way. */
+  /** Calls that wait or are in flight. */
   open = 0;
-  /** Names that made a call fail as a whole: read alone until they answer. */
+  /** Names that made a whole call fail: read alone until AWS answers for them. */
   readonly poison = new Set<string>();
-  /** Names in the last call at which the service failed by an error of its own: with the next, one may be to blame. */
+  /** Names of the last call that failed with a server error. If they fail again, one of them may be the cause. */
   readonly suspects = new Set<string>();
-  /** What is missing about a name that AWS calls invalid: found out once, by one GetParameter. */
+  /** Why AWS calls a name invalid: found out once, by one GetParameter. */
   readonly missing = new Map<string, "ParameterNotFound" | "VersionNotFound">();
 
   constructor(identity: Identity) {
@@ -61,12 +61,12 @@ class Mailbox {
 type Kind = "decrypted" | "plain";
 type Answer = { found: readonly ParameterRecord[]; invalid: readonly string[]; requestId?: string };
 
-/** Whose turn a call takes. */
+/** The lane and namespace that a call is queued under. */
 type For = Pick<PendingRead, "lane" | "namespace">;
 
 /**
- * Reads parameters in calls of ten names, formed when the quota grants a call and not before, so that what is asked
- * meanwhile travels along. Equal asks that wait are answered by one read.
+ * Reads parameters in calls of ten names. A call is formed only when the quota grants it, so that it includes names
+ * requested meanwhile. Equal pending reads share one read.
  */
 export class Reader {
   readonly #lanes: RateLimiters;
@@ -80,11 +80,11 @@ export class Reader {
    * Reads one parameter.
    *
    * @param name with its selector, as GetParameters takes it
-   * @returns a failure is a state; rejects with Canceled alone, where nobody wants it any more
+   * @returns a failure is a state; only rejects with Canceled, if nobody wants the read any more
    */
   read(identity: Identity, name: string, options: ReadOptions): Promise<Read> {
     const { lane, namespace = "", confirms = false, isWanted } = options;
-    // AWS passes secrets through with decryption only, a look that wants no value too.
+    // AWS returns Secrets Manager secrets only with decryption, so a look at one decrypts too.
     const decrypt = options.decrypt || isPassedThrough(name);
     const mailbox = this.#mailbox(identity);
     const waiting = this.#join(mailbox, name, { decrypt, lane, namespace, confirms });
@@ -117,13 +117,13 @@ export class Reader {
     return answer;
   }
 
-  /** Has what waits to be read of a name travel as if it were asked for anew; nothing where nothing waits. */
+  /** Raises a pending read of the name to the given lane, if there is one. */
   hurry(identity: Identity, name: string, options: ReadOptions): void {
     const mailbox = this.#mailboxes.get(identity.key);
     if (mailbox) this.#join(mailbox, name, options);
   }
 
-  /** Asks for one name alone, without decryption, by GetParameter: the second opinion on a parameter that is gone. */
+  /** Confirms that a parameter is missing: reads one name by GetParameter, without decryption. */
   async confirm(
     identity: Identity,
     name: string,
@@ -140,7 +140,7 @@ export class Reader {
     }
   }
 
-  /** Drops what is remembered of a name that nobody asks for any more. */
+  /** Drops what is remembered of a name without dependents. */
   forget(identity: Identity, name: string): void {
     const mailbox = this.#mailboxes.get(identity.key);
     if (!mailbox) return;
@@ -159,7 +159,7 @@ export class Reader {
     return mailbox;
   }
 
-  /** What waits already and will answer an ask as well: it goes by the more urgent of both lanes. */
+  /** The pending read that will also answer these options, raised to the more urgent of both lanes. */
   #join(mailbox: Mailbox, name: string, options: ReadOptions): PendingRead | undefined {
     const { decrypt, lane, namespace = "", confirms = false } = options;
     const kinds: Kind[] = decrypt ? ["decrypted"] : confirms ? ["plain"] : ["decrypted", "plain"];
@@ -178,7 +178,7 @@ export class Reader {
     return undefined;
   }
 
-  /** Sees to it that as many calls wait in a lane as its asks will fill. */
+  /** Queues as many calls in a lane as its pending reads fill. */
   #queueCalls(mailbox: Mailbox, kind: Kind, lane: Lane, namespace: string): void {
     const calls = mailbox.calls[kind];
     const needed = Math.ceil(mailbox.waiting[kind].depth(lane) / namesInACall);
@@ -191,7 +191,7 @@ export class Reader {
     }
   }
 
-  /** Takes what the next call asks for. A name that has turned out to be poison meanwhile gets a call of its own. */
+  /** Takes the names of the next call. A name that became poison meanwhile gets a call of its own. */
   #take(mailbox: Mailbox, kind: Kind, lane: Lane): PendingRead[] {
     const batch: PendingRead[] = [];
     while (batch.length < namesInACall) {
@@ -208,16 +208,16 @@ export class Reader {
     const alone = mailbox.alone[pendingRead.decrypt ? "decrypted" : "plain"];
     alone.set(pendingRead.name, pendingRead);
     void this.#send(mailbox, pendingRead, () => {
-      // One that was hurried has two calls, and the first answers it.
+      // A read that moved to another lane has two calls; the first answers it.
       return alone.get(pendingRead.name) === pendingRead && alone.delete(pendingRead.name) ? [pendingRead] : [];
     });
   }
 
   /**
-   * One GetParameters call; one that fails as a whole is halved until the poison name stands alone. A mailbox is kept
-   * while one of its calls is open.
+   * Sends one GetParameters call. If the whole call may have failed by one name, it is halved until that name is alone.
+   * The mailbox is kept while one of its calls is open.
    *
-   * @param asks or what takes them, called when the call's turn has come
+   * @param pendingReads a batch, or a function that takes it when the quota grants the call
    */
   async #send(
     mailbox: Mailbox,
@@ -237,7 +237,7 @@ export class Reader {
       const answer = await this.#lanes.run(identity, lane, call, { namespace });
       if (answer) await this.#answered(mailbox, batch!, answer);
     } catch (error) {
-      // A call that was refused before its turn, at a stop, has taken nothing yet.
+      // At shutdown a queued call is rejected before it has taken its batch.
       batch ??= (pendingReads as () => PendingRead[])();
       await this.#failed(mailbox, batch, asFailure(error));
     } finally {
@@ -265,7 +265,7 @@ export class Reader {
     }
     await Promise.all(
       unanswered.map(async (pendingRead) => {
-        // A second opinion is AWS's word or none: an answer that leaves the name out says nothing of it.
+        // A confirmation needs an explicit answer: one that leaves the name out proves nothing.
         if (pendingRead.asksWhy || invalid.includes(pendingRead.name))
           return this.#findOut(mailbox, pendingRead, requestId);
         pendingRead.resolve({ state: "failed", failure: notAsked(mailbox.identity, pendingRead.name) });
@@ -287,7 +287,7 @@ export class Reader {
       batch[0]!.resolve({ state: "failed", failure });
     } else {
       const middle = batch.length >> 1;
-      // Asks of several lanes travel in one call; a half is as urgent as the most urgent that is in it.
+      // A call may mix lanes; each half takes the lane of its most urgent read.
       const halves = [batch.slice(0, middle), batch.slice(middle)];
       await Promise.all(
         halves.map((half) => {
@@ -298,7 +298,7 @@ export class Reader {
     }
   }
 
-  /** GetParameters calls a name invalid without saying why; GetParameter says, and it is remembered. */
+  /** Finds out by GetParameter why GetParameters calls a name invalid, and remembers the reason. */
   async #findOut(mailbox: Mailbox, pendingRead: PendingRead, requestId: string | undefined): Promise<void> {
     const { identity } = mailbox;
     const known = pendingRead.asksWhy ? mailbox.missing.get(pendingRead.name) : "ParameterNotFound";
@@ -308,7 +308,7 @@ export class Reader {
       this.#lanes.run(identity, pendingRead.lane, () => identity.ssm.getParameter(pendingRead.name, { decrypt }), turn);
     try {
       await get(isPassedThrough(pendingRead.name));
-      // It came into being between the two calls.
+      // The parameter was created between the two calls.
       const record = await get(pendingRead.decrypt);
       pendingRead.resolve(foundAs(mailbox.identity, pendingRead.name, record!));
     } catch (error) {
@@ -320,18 +320,18 @@ export class Reader {
   }
 }
 
-/** What was found, where it is what was asked for. */
+/** A found record, or a failure if it is not the requested parameter. */
 function foundAs(identity: Identity, name: string, record: ParameterRecord): Read {
   if (isAnswerTo(name, record)) return { state: "found", record };
   return { state: "failed", failure: notAsked(identity, name) };
 }
 
 function notAsked({ region }: Identity, name: string): Failure {
-  const message = `AWS Systems Manager in ${region} answered for ${name} with something else than was asked for: check the endpoint; ${tryAgain}`;
+  const message = `AWS Systems Manager in ${region} answered for ${name} with another parameter or version: check the endpoint; ${tryAgain}`;
   return new AwsFailure({ reason: "Unreachable", next: "retry", code: "InvalidAnswer", message });
 }
 
-/** Those that somebody still wants; whoever waits for another is told. */
+/** Keeps the reads that are still wanted and cancels the others. */
 function wanted(pendingReads: readonly PendingRead[]): PendingRead[] {
   return pendingReads.filter((pendingRead) => {
     const isWanted = pendingRead.waiters.isWanted();
@@ -340,10 +340,9 @@ function wanted(pendingReads: readonly PendingRead[]): PendingRead[] {
   });
 }
 
-/** @throws Canceled */
 /**
- * What AWS has found of a name. What another name of the call asks for by its ARN may be another account's parameter of
- * the same name, and is taken for a plain name only where AWS does not call that invalid.
+ * The record that AWS found for a name. A record that another name of the call requests by ARN may be another account's
+ * parameter of the same name. It answers a plain name only if AWS does not call that name invalid.
  */
 function recordFor(
   name: string,
@@ -357,6 +356,7 @@ function recordFor(
   return fitting.find((one) => !isByArn(one)) ?? (invalid.includes(name) ? undefined : fitting[0]);
 }
 
+/** @throws Canceled */
 function notFoundOrFailed(error: unknown): Read {
   if (error instanceof Canceled) throw error;
   const failure = asFailure(error);
@@ -368,10 +368,10 @@ function notFoundOrFailed(error: unknown): Read {
 
 function asFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
-  return new Failure("Unreachable", "retry", "the answer of AWS Systems Manager could not be understood");
+  return new Failure("Unreachable", "retry", "AWS Systems Manager sent an answer that could not be understood");
 }
 
-/** Whether fewer names at a time may have the answer that was asked for. */
+/** Whether the call may succeed with fewer names. */
 function isTooLong(failure: Failure): boolean {
   return failure instanceof AwsFailure && failure.code === answerTooLong;
 }

@@ -1,6 +1,6 @@
 import type { Identity } from "../aws/identity.ts";
 
-/** One parameter, as an identity asks for it. */
+/** One parameter, as seen by an identity. */
 export interface ParameterReference {
   kind: "parameter";
   identity: Identity;
@@ -10,23 +10,23 @@ export interface ParameterReference {
   selector: string;
 }
 
-/** The parameters below a path, as an identity lists them. */
+/** The parameters below a path, as seen by an identity. */
 export interface PathReference {
   kind: "path";
   identity: Identity;
   path: string;
   recursive: boolean;
-  /** `""` for each parameter's latest version, else the label that it must carry. */
+  /** `""` for each parameter's latest version; otherwise the label that the version must have. */
   label: string;
   /** Parameter types to list, sorted; empty for all. */
   types: readonly string[];
-  /** Tags that a parameter must carry, each with its value, sorted; left out for all. */
+  /** Tags that a parameter must have, with their values, sorted; undefined for all parameters. */
   tags?: readonly (readonly [string, string])[];
 }
 
 export type Reference = ParameterReference | PathReference;
 
-/** The key under which equal references are one entry. A line feed cannot be part of a name, so keys cannot collide. */
+/** The cache entry's key: equal references share it. A name cannot contain a line feed, so keys cannot collide. */
 export function referenceKey(reference: Reference): string {
   if (reference.kind === "parameter") {
     return `${reference.identity.key}\n${reference.name}${reference.selector}`;
@@ -41,37 +41,37 @@ export function requestName(reference: ParameterReference): string {
   return reference.name + reference.selector;
 }
 
-/** The selector under which a path's members are seen: `""` for their latest versions, `:prod` for a label. */
+/** The selector of a path's members: `""` for their latest versions, `:prod` for a label. */
 export function memberSelector({ label }: PathReference): string {
   return label === "" ? "" : `:${label}`;
 }
 
-/** Whether a name is one that a path lists: below it, and where it is not recursive, just one level. */
+/** Whether a path lists a name: below it, and only one level below unless it is recursive. */
 export function isBelow(name: string, { path, recursive }: PathReference): boolean {
   const prefix = path.endsWith("/") ? path : `${path}/`;
   return name.startsWith(prefix) && (recursive || !name.includes("/", prefix.length));
 }
 
-/** Whether a path's filter on types lets a parameter of this type through. */
+/** Whether a path's type filter admits a parameter of this type. */
 export function couldBeListed(reference: PathReference, type: string): boolean {
   return reference.types.length === 0 || reference.types.includes(type);
 }
 
-/** Under this AWS passes secrets of Secrets Manager through (User Guide, "Referencing AWS Secrets Manager secrets"). */
+/** The prefix of names that return Secrets Manager secrets (User Guide, "Referencing AWS Secrets Manager secrets"). */
 export const passThrough = "/aws/reference/secretsmanager/";
 
 /**
- * Whether a name leads into Secrets Manager. Such a parameter is given with decryption only, so that each look at it
- * decrypts, has no versions of its own, and is in no listing.
+ * Whether a name refers to a Secrets Manager secret. AWS returns such a parameter only with decryption, so each look
+ * decrypts. It has no versions of its own and appears in no listing.
  *
- * @param name with or without its slash in front, with or without selector
+ * @param name with or without leading slash, with or without selector
  */
 export function isPassedThrough(name: string): boolean {
   return (name.startsWith("/") ? name : `/${name}`).startsWith(passThrough);
 }
 
-/** Milliseconds between two polls of what is passed through, at least: each costs a decryption. */
+/** The shortest poll interval of a Secrets Manager secret, in milliseconds: each poll costs a decryption. */
 export const passedThroughMs = 600_000;
 
-/** Parameters that one GetParameters call takes, at most (API Reference, GetParameters). */
+/** Names in one GetParameters call, at most (API Reference, GetParameters). */
 export const namesInACall = 10;

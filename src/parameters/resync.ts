@@ -3,24 +3,24 @@ import type { Clock, Random, Timer } from "../runtime/clock.ts";
 export interface ResyncOptions<T> {
   clock: Clock;
   random: Random;
-  /** What belongs to an identity at the moment. */
+  /** The current items of an identity. */
   all: (identityKey: string) => T[];
-  /** How many names an item stands for. */
+  /** The number of names of an item. */
   weight: (item: T) => number;
-  /** Looks at some of it. */
+  /** Looks at a batch of items. */
   look: (batch: T[]) => void;
 }
 
-/** Milliseconds of one round over everything. */
+/** The length of a round, in milliseconds. */
 const roundMs = 3_600_000;
-/** Milliseconds of a round that somebody waits for. */
+/** The length of a round that `hurry` begins, in milliseconds. */
 const hurriedMs = 300_000;
-/** Milliseconds before the first round, in which a start's entries come. */
+/** Milliseconds before the first round, so that it includes the entries of the initial list. */
 const beginMs = 60_000;
-/** Names in one batch, about. */
+/** Names in one batch, approximately. */
 const batchWeight = 50;
 
-/** A round that is under way. */
+/** A round in progress. */
 interface Round<T> {
   left: T[];
   /** Milliseconds between two batches. */
@@ -28,7 +28,7 @@ interface Round<T> {
   timer: Timer;
 }
 
-/** Goes over everything of an identity once an hour, a batch at a time, without a note for each item. */
+/** Looks at all items of an identity once an hour, batch by batch, with one timer for each identity. */
 export class Resync<T> {
   readonly #options: ResyncOptions<T>;
   readonly #resync = new Map<string, Round<T>>();
@@ -38,14 +38,14 @@ export class Resync<T> {
     this.#options = options;
   }
 
-  /** Has an identity gone over for as long as it has anything. */
+  /** Begins the rounds of an identity; they end when it has no items. */
   begin(identityKey: string): void {
     if (this.#stopped || this.#resync.has(identityKey)) return;
     const timer = this.#options.clock.setTimer(() => this.#round(identityKey, roundMs), beginMs);
     this.#resync.set(identityKey, { left: [], stepMs: roundMs, timer });
   }
 
-  /** Goes over an identity no more. */
+  /** Ends the rounds of an identity. */
   end(identityKey: string): void {
     this.#resync.get(identityKey)?.timer.cancel();
     this.#resync.delete(identityKey);
@@ -57,12 +57,12 @@ export class Resync<T> {
     this.#resync.clear();
   }
 
-  /** Goes over everything of an identity anew, within five minutes. */
+  /** Begins a new round that takes five minutes. */
   hurry(identityKey: string): void {
     if (this.#resync.has(identityKey)) this.#round(identityKey, hurriedMs);
   }
 
-  /** Begins a round somewhere in its first step. */
+  /** Begins a round with a random delay of up to one step. */
   #round(identityKey: string, withinMs: number): void {
     const { clock, random } = this.#options;
     this.#resync.get(identityKey)?.timer.cancel();

@@ -4,22 +4,22 @@ import { Intervals, type IntervalsOptions } from "./intervals.ts";
 import { type Look, Poller } from "./poller.ts";
 import { atStake } from "./stored.ts";
 
-/** Milliseconds after which an answer that is older than the one before it is asked for again, at first and later on. */
+/** Milliseconds until the next look after a stale answer: after the first one, and after later ones. */
 const askAgainMs = { first: 5_000, later: 15_000 };
 
-/** Milliseconds within which what a jump of the clocks has made due is looked at. */
+/** Milliseconds within which entries are looked at that a clock jump has made due. */
 const hastenedMs = 60_000;
 
 export interface ScheduleOptions extends IntervalsOptions {
   clock: Clock;
   random: Random;
-  /** Milliseconds between the two looks that make a parameter gone. */
+  /** Milliseconds between the two looks that confirm a deletion. */
   missingGraceMs: number;
   /** Looks at entries that are due. */
   look: Look;
 }
 
-/** Sets the instant at which each entry is polled next. */
+/** Sets the time of each entry's next poll. */
 export class Schedule {
   readonly #options: ScheduleOptions;
   readonly #intervals: Intervals;
@@ -32,29 +32,29 @@ export class Schedule {
   }
 
   /**
-   * Has an entry polled somewhere within an interval from now, if not before: spread over all of it, so that what was
-   * read at once is not polled at once.
+   * Plans a poll at a random time within the next interval, unless one is planned earlier. Entries that were read
+   * together are then not polled together.
    */
   within(entry: Entry): void {
     const { clock, random } = this.#options;
     this.by(entry, clock.monotonic() + this.#intervals.of(entry) * (1 - random()));
   }
 
-  /** Has an entry polled at an instant, in monotonic milliseconds, if not before. */
+  /** Plans a poll at an instant, in monotonic milliseconds, unless one is planned earlier. */
   by(entry: Entry, at: number): void {
     if (!Number.isFinite(at) || at >= entry.dueAt) return;
     entry.dueAt = at;
     this.#poller.plan(entry);
   }
 
-  /** After a poll the next is an interval away; what is read between two polls, as at a first sync, moves neither. */
+  /** Plans the poll after a look: an interval away, or as already planned if the look came between two polls. */
   after(entry: Entry): void {
     const { clock, missingGraceMs } = this.#options;
     const now = clock.monotonic();
     const isPlanned = Number.isFinite(entry.dueAt) && entry.dueAt > now;
     const interval = this.#intervals.of(entry);
     let at = isPlanned ? entry.dueAt : now + interval;
-    // What AWS refuses to tell is no sooner told for being asked again.
+    // After a denial, an earlier look would only be denied again.
     const isRefused = entry.failure !== undefined && entry.failure.next !== "retry";
     for (const { state, isClaimed } of isRefused ? [] : atStake(entry)) {
       const { missing, staleAnswer } = state;
@@ -70,8 +70,8 @@ export class Schedule {
   }
 
   /**
-   * Brings forward what would be due had so much more time gone by, as while the machine was suspended: within a minute,
-   * spread. The gate holds polls to their share of the quota all the same.
+   * Brings forward the polls that would be due after `ms` more, for example because the machine was suspended, and
+   * spreads them over a minute. The rate limiter still keeps polls within their share of the quota.
    */
   hasten(entries: Iterable<Entry>, ms: number): void {
     const { clock, random } = this.#options;
@@ -83,28 +83,28 @@ export class Schedule {
     }
   }
 
-  /** Takes out an entry that nobody depends on any more. */
+  /** Removes an entry without dependents. */
   drop(entry: Entry): void {
     this.#intervals.drop(entry);
   }
 
-  /** How many times as long as asked it is between two polls of an entry. */
+  /** The factor by which an entry's poll interval exceeds the requested one. */
   factor(entry: Entry): number {
     return this.#intervals.factor(entry);
   }
 
-  /** By how much the polls of an identity are stretched, for want of quota; 1 where they are not. */
+  /** The factor by which the quota stretches the poll intervals of an identity; 1 if it does not. */
   stretch(identityKey: string): number {
     return this.#intervals.stretch(identityKey);
   }
 
-  /** Sets no timer any more. */
+  /** Cancels all timers. */
   stop(): void {
     this.#poller.stop();
   }
 }
 
-/** An instant that is to come; where a look has not settled what was due then, it is soon made again. */
+/** An instant in the future; if it has passed without a decision, the time of the next retry. */
 function next(now: number, at: number): number {
   return at > now ? at : now + askAgainMs.later;
 }

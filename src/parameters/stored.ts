@@ -1,20 +1,19 @@
 import { OneOrManyMap } from "../runtime/one-or-many-map.ts";
 import { type Entry, isEqual, type ParameterState, type Stored, type VersionStamp } from "./cache-entry.ts";
 
-/** Members of one path that are remembered for statuses alone, at most: what a status says costs no more than that. */
+/** Members of one path that only previous statuses name, at most: bounds the memory that statuses can use. */
 const claimedAtMost = 1_000;
 
-/** The version of a parameter, or of a member of a path, that a status tells of. */
+/** The version that a previous status records of a parameter or a member of a path. */
 export function stampIn(stored: Stored | undefined, name: string): VersionStamp | undefined {
   if (stored === undefined || stored === "left") return undefined;
   return stored instanceof Map ? stored.get(name) : (stored as VersionStamp);
 }
 
 /**
- * Takes note of what the status of a dependent says; it replaces what it said before. Once AWS has answered, only what
- * the answer left out is of any use.
+ * Sets the previous status of a dependent. After AWS has answered, only parameters that the answer lacks are kept.
  *
- * @returns names of a path's members that AWS has not shown to this process
+ * @returns names of a path's members that AWS has not returned to this process
  */
 export function remember(entry: Entry, dependent: string, stored: Stored | undefined): string[] {
   const { reference, looked, state } = entry;
@@ -42,7 +41,7 @@ export function remember(entry: Entry, dependent: string, stored: Stored | undef
   return unseen;
 }
 
-/** Forgets what the status of a dependent said, and what is remembered for it alone. */
+/** Drops the previous status of a dependent, and the claimed members that no other status names. */
 export function forgetStored(entry: Entry, dependent: string): void {
   if (entry.stored?.get(dependent) === undefined) return;
   entry.stored.delete(dependent);
@@ -52,7 +51,7 @@ export function forgetStored(entry: Entry, dependent: string): void {
   if (entry.claimed.size === 0) delete entry.claimed;
 }
 
-/** Lets go of what an answer of AWS has made needless. */
+/** Drops previous statuses that an answer of AWS has made unnecessary. */
 export function forgetAnswered(entry: Entry): void {
   const { reference, stored, state, claimed } = entry;
   if (!stored) return;
@@ -63,7 +62,7 @@ export function forgetAnswered(entry: Entry): void {
   }
 }
 
-/** The member of a path that only statuses tell of, made where there is none; undefined where there are too many. */
+/** Gets or creates a member of a path that only statuses name; undefined if there are too many. */
 export function claim(entry: Entry, name: string): ParameterState | undefined {
   entry.claimed ??= new Map();
   const known = entry.claimed.get(name);
@@ -73,13 +72,13 @@ export function claim(entry: Entry, name: string): ParameterState | undefined {
   return state;
 }
 
-/** Whether a dependent's status says that a parameter, or a member of a path, was there. */
+/** Whether a dependent's previous status names a parameter or a member of a path. */
 export function isClaimed(entry: Entry, name: string): boolean {
   for (const stored of entry.stored?.values() ?? []) if (stampIn(stored, name)) return true;
   return false;
 }
 
-/** Whether the statuses of all these dependents, and of one at least, say that a parameter was there. */
+/** Whether the previous statuses of all these dependents, at least one, name a parameter. */
 export function isStoredByAll(entry: Entry, name: string, dependents: Iterable<string>): boolean {
   let isStored = false;
   for (const dependent of dependents) {
@@ -89,7 +88,7 @@ export function isStoredByAll(entry: Entry, name: string, dependents: Iterable<s
   return isStored;
 }
 
-/** The dependents whose own status says otherwise than AWS. */
+/** The dependents whose previous status differs from AWS's answer. */
 export function differing(entry: Entry): string[] {
   const found: string[] = [];
   for (const dependent of entry.stored?.keys() ?? []) {
@@ -113,7 +112,7 @@ function differs({ reference, state, members }: Entry, stored: Stored): boolean 
   return there !== stamps.size;
 }
 
-/** Everything of an entry that AWS has served, or that a status says was there. */
+/** The parameters of an entry that AWS has served, or that a previous status names. */
 export function* atStake(entry: Entry): Iterable<{ state: ParameterState; isClaimed: boolean }> {
   const { reference, state, members, claimed } = entry;
   if (state.stamp) yield { state, isClaimed: false };

@@ -3,58 +3,58 @@ import type { Failure } from "../runtime/failure.ts";
 import type { Leaves, StampedValue, Stored } from "./cache-entry.ts";
 import { isPassedThrough, passedThroughMs, type Reference } from "./reference.ts";
 
-/** What a SyncedSecret depends on. */
+/** A SyncedSecret's interest in one reference. */
 export interface Subscription {
   reference: Reference;
   /** Milliseconds between polls; Infinity for a reference that is never polled. */
   pollIntervalMs: number;
-  /** What the SyncedSecret's own status says, where its Secret vouches for it. It counts for nobody else. */
+  /** The SyncedSecret's previous status, if its Secret is intact. Applies to this SyncedSecret only. */
   stored?: Stored;
-  /** Whether something is done when it expires, so that what comes anew is looked at for its expiry first. */
+  /** Whether the SyncedSecret acts on an expiry, so that a new parameter is described before it is used. */
   actsOnExpiry?: boolean;
-  /** Of a path: says which of its members that have gone are of no use any more. None where it is left out. */
+  /** For a path: which gone members are no longer needed. Default: none. */
   leaves?: Leaves;
 }
 
-/** Milliseconds between polls of what is wanted: what costs a decryption each time is polled no oftener than that. */
+/** The poll interval of a subscription, in milliseconds. Secrets Manager secrets have a minimum: each poll decrypts. */
 export function intervalOf({ reference, pollIntervalMs }: Subscription): number {
-  const isDear = reference.kind === "parameter" && isPassedThrough(reference.name);
-  return isDear ? Math.max(pollIntervalMs, passedThroughMs) : pollIntervalMs;
+  const pollDecrypts = reference.kind === "parameter" && isPassedThrough(reference.name);
+  return pollDecrypts ? Math.max(pollIntervalMs, passedThroughMs) : pollIntervalMs;
 }
 
-/** A reference's values, by parameter name. What is missing is not among them. */
+/** A reference's values, by parameter name, without missing parameters. */
 export type Values =
   | { state: "values"; values: ReadonlyMap<string, StampedValue> }
   | { state: "failed"; failure: Failure };
 
-/** What came of an announcement. */
+/** The result of the looks that an announcement caused. */
 export interface Announced {
-  /** namespace/name of every SyncedSecret that it concerns, whether or not something has changed. */
+  /** namespace/name of every SyncedSecret that it concerns, changed or not. */
   dependants: readonly string[];
-  /** Whether what AWS serves differs from before. */
+  /** Whether AWS serves something else than before. */
   changed: boolean;
-  /** False where a look failed, so that it is to be repeated. */
+  /** False if a look failed and must be repeated. */
   isHeard: boolean;
 }
 
-/** What is taken of a path, where it is not everything. */
+/** Selects a part of a path. */
 export interface Picks {
-  /** Equal for what takes the same. */
+  /** Equal for equal selections. */
   key: string;
-  /** Those of some names that are taken. */
+  /** The selected names. */
   select: (names: readonly string[]) => readonly string[];
 }
 
-/** Whom a read is for. */
+/** The purpose and options of a read. */
 export interface ReadFor {
-  /** Of a path: what is taken of it, so that one which is too large as a whole is listed for just that. */
+  /** For a path: the part that is used, so that a path too large as a whole can still be read. */
   picks?: Picks;
-  /** Asks AWS again whatever the wave holds. */
+  /** Reads from AWS even if the values are cached. */
   fresh?: boolean;
-  /** Of the SyncedSecret: within a lane, namespaces take turns. */
+  /** The SyncedSecret's namespace: within a lane, namespaces take turns. */
   namespace?: string;
   /** namespace/name of the SyncedSecret, for the audit. */
   resource?: string;
-  /** A read that nobody wants when its turn comes is not made. Always wanted when left out. */
+  /** A read that nobody wants when it is about to be sent is canceled. Always wanted by default. */
   isWanted?: IsWanted | undefined;
 }

@@ -2,14 +2,14 @@ import { type Audit, type AuditEvent, auditLines } from "./audit.ts";
 import { type Clock, endsWithin } from "./clock.ts";
 import type { Log } from "./log.ts";
 
-/** Where lines go. */
+/** The destination of audit lines. */
 export interface Sink {
   /**
-   * Writes lines, each with its line feed, in their order, and waits where what takes them is behind. One write at a time.
-   * What was cut off does not spoil the line that is written next.
+   * Writes lines in order, each with its line feed, and waits while the destination is slow. One write at a time. A
+   * partially written line does not corrupt the next one.
    *
-   * @param wrote called with how many more of them are written whole, as soon as that is known
-   * @returns rejects where the one after those could not be written
+   * @param wrote called with the number of further lines that are completely written
+   * @returns rejects if the next line could not be written
    */
   write(lines: readonly string[], wrote: (lines: number) => void): Promise<void>;
   close(): Promise<void>;
@@ -19,20 +19,20 @@ export interface AuditWriterOptions {
   sink: Sink;
   clock: Clock;
   log: Log;
-  /** Told of each line that was written, or is lost. */
+  /** Called with the number of lines written or lost. */
   count: (result: "written" | "lost", lines: number) => void;
-  /** Characters that may wait for the sink, beyond which lines are lost: 8 MiB, some 20,000 lines. */
+  /** Maximum characters that wait for the sink; further lines are lost. Default 8 MiB, about 20,000 lines. */
   waitingAtMost?: number;
 }
 
-/** Characters of one write, about. */
+/** Approximate characters of one write. */
 const batchSize = 65_536;
-/** Times that what could not be written is tried. */
-const triesAtMost = 2;
+/** Maximum tries of one write. */
+const maxTries = 2;
 
 /**
- * The audit's way out of the process. The operator never waits for it: lines are lost, counted and spoken of once where the
- * sink does not take them at the second try, and it is written to again with the next ones.
+ * Writes audit lines to a sink. The operator never waits for it. Lines that the sink does not accept at the second try
+ * are lost and counted, and the loss is logged once. Writing continues with the next lines.
  */
 export class AuditWriter {
   readonly #options: AuditWriterOptions;
@@ -40,7 +40,7 @@ export class AuditWriter {
   #size = 0;
   #writing: Promise<void> | undefined;
   #isLosing = false;
-  /** Lines of the write that is under way, and not written yet. */
+  /** Lines of the current write that are not written yet. */
   #underWay = 0;
   #isOver = false;
 
@@ -64,12 +64,12 @@ export class AuditWriter {
   #begin(): void {
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;
-      // One may have come after the last look.
+      // A line may have arrived after #write checked for more.
       if (this.#waiting.length > 0) this.#begin();
     });
   }
 
-  /** Resolves when everything is written or lost, and closes the sink; after `ms`, what is not written is lost. */
+  /** Resolves when all lines are written or lost, and closes the sink. After `ms`, the remaining lines are lost. */
   async close(ms: number): Promise<void> {
     const { clock, sink } = this.#options;
     if (await endsWithin(clock, this.#written(), ms)) {
@@ -86,23 +86,23 @@ export class AuditWriter {
   }
 
   async #write(): Promise<void> {
-    // A turn, so that what is audited together is written together.
+    // Wait one microtask, so that lines audited together are written together.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const lines = this.#take();
       this.#underWay = lines.length;
       let failure: unknown;
-      for (let tries = 0; this.#underWay > 0 && tries < triesAtMost; tries++) {
+      for (let tries = 0; this.#underWay > 0 && tries < maxTries; tries++) {
         failure = await this.#tryTo(lines.slice(-this.#underWay));
         if (this.#isOver) return;
       }
       if (this.#underWay > 0) this.#lost(this.#underWay, codeOf(failure));
-      // One that is slow is not well again before nothing waits.
+      // A slow sink has recovered only when no lines wait.
       else if (this.#waiting.length === 0) this.#recovered();
     }
   }
 
-  /** Writes lines, and counts those that are written. @returns why the others are not */
+  /** Writes lines, and counts the written ones. @returns the error, if some lines were not written */
   async #tryTo(lines: readonly string[]): Promise<unknown> {
     const { sink, count } = this.#options;
     const wrote = (written: number) => {
@@ -125,17 +125,17 @@ export class AuditWriter {
     count("lost", lines);
     if (this.#isLosing) return;
     this.#isLosing = true;
-    log.error({ code }, "lines of the audit are lost: what --audit-log names does not take them");
+    log.error({ code }, "audit lines lost: the destination of --audit-log does not accept them");
   }
 
   #recovered(): void {
     if (!this.#isLosing) return;
     this.#isLosing = false;
-    this.#options.log.info({}, "lines of the audit are written again");
+    this.#options.log.info({}, "audit lines are written again");
   }
 }
 
-/** `ENOSPC`, `EPIPE` and such. */
+/** A system error code, such as `ENOSPC` or `EPIPE`. */
 function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | undefined)?.code;
   return typeof code === "string" && /^[A-Z0-9_]{1,40}$/.test(code) ? code : "Unknown";

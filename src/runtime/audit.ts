@@ -1,51 +1,51 @@
 import type { Reason } from "../api/reasons.ts";
 
-/** One source that AWS was asked to decrypt, or whose plaintext was given out again. Never a value or a ciphertext. */
+/** One decryption by AWS, or one reuse of a decrypted value. Never contains a value or a ciphertext. */
 export interface AuditEvent {
   /**
-   * - `read`: AWS has decrypted it;
-   * - `reuse`: what an earlier `read` brought, named by its request id, was still held and served more resources;
-   * - `fail`: it was to be decrypted, and was not.
+   * - `read`: AWS has decrypted the source;
+   * - `reuse`: a cached value of an earlier `read`, named by its request id, served more resources;
+   * - `fail`: the decryption failed.
    */
   event: "read" | "reuse" | "fail";
   kind: "parameter" | "path" | "blob" | "message";
-  /** Name or ARN of the parameter, or the path; of what KMS decrypts, the entry: `data[2] (LICENSE)`. */
+  /** Name or ARN of the parameter, or the path. For a decryption by KMS, the entry: `data[2] (LICENSE)`. */
   source: string;
-  /** `:3` or `:prod`; empty where none was asked for. */
+  /** `:3` or `:prod`; empty if the reference has none. */
   selector?: string;
   version?: number;
-  /** Of a secret of Secrets Manager, whose `version` is 0: the id of its version. */
+  /** For a Secrets Manager secret, whose `version` is 0: its version id. */
   versionId?: string | undefined;
-  /** The KMS key: as KMS says that it used it, or as it was asked for. */
+  /** The KMS key that KMS reports as used, or else the requested one. */
   key?: string | undefined;
-  /** namespace/name of each SyncedSecret that it was for. */
+  /** namespace/name of each SyncedSecret that requested it. */
   resources: Iterable<string>;
-  /** Why it failed. */
+  /** The reason of a `fail`. */
   reason?: Reason;
-  /** AWS's name of the error. */
+  /** The AWS error code. */
   code?: string | undefined;
   region: string;
-  /** Who asked, where that is known. */
+  /** The AWS identity of the call, if known. */
   caller: { account: string; arn: string } | undefined;
-  /** AWS's id of the request; CloudTrail has the same one. */
+  /** The AWS request id, as in CloudTrail. */
   requestId: string | undefined;
 }
 
-/** Takes what is to be audited; never waits, and never throws. */
+/** Records an audit event. Never waits, and never throws. */
 export type Audit = (event: AuditEvent) => void;
 
-/** Raised where a field changes its meaning or goes. A reader tells by the field that a line is one of the audit. */
+/** The format version, raised when a field changes its meaning or is removed. The field identifies audit lines. */
 const format = 1;
 
-/** Names of resources in one line, and characters of them; what is more goes into further lines. */
-const resourcesAtMost = 50;
-const resourceCharactersAtMost = 1_200;
-/** Characters of other texts. With all of them a line stays below 4 KiB, which a pipe takes whole or not at all. */
-const atMost = { source: 1_100, caller: 600, key: 300, selector: 128, code: 64 };
+/** Maximum resource names in one line, and their total characters; the rest goes into further lines. */
+const maxResources = 50;
+const maxResourceCharacters = 1_200;
+/** Maximum characters of other fields. A line stays below 4 KiB, which a pipe writes atomically. */
+const maxLength = { source: 1_100, caller: 600, key: 300, selector: 128, code: 64 };
 
 /**
- * Writes an event as lines of JSON, each with its line feed. Nearly always it is one; where more resources asked than one
- * line names, each line has some of them, and `resourceCount` is that of all.
+ * Formats an event as JSON lines, each with its line feed. If one line cannot name all resources, each line names some
+ * of them, and `resourceCount` is the total.
  *
  * @param now milliseconds since the epoch
  */
@@ -57,19 +57,19 @@ export function auditLines(event: AuditEvent, now: number): string[] {
     time: new Date(now).toISOString(),
     event: event.event,
     kind,
-    source: clip(source, atMost.source),
+    source: clip(source, maxLength.source),
   };
   const about = {
-    ...(selector ? { selector: clip(selector, atMost.selector) } : {}),
+    ...(selector ? { selector: clip(selector, maxLength.selector) } : {}),
     ...(version === undefined ? {} : { version }),
-    ...(versionId === undefined ? {} : { versionId: clip(versionId, atMost.code) }),
-    ...(key === undefined ? {} : { key: clip(key, atMost.key) }),
+    ...(versionId === undefined ? {} : { versionId: clip(versionId, maxLength.code) }),
+    ...(key === undefined ? {} : { key: clip(key, maxLength.key) }),
     ...(reason === undefined ? {} : { reason }),
-    ...(code === undefined ? {} : { code: clip(code, atMost.code) }),
+    ...(code === undefined ? {} : { code: clip(code, maxLength.code) }),
   };
   const after = {
     resourceCount: resources.length,
-    ...(caller ? { account: caller.account, caller: clip(caller.arn, atMost.caller) } : {}),
+    ...(caller ? { account: caller.account, caller: clip(caller.arn, maxLength.caller) } : {}),
     region,
     ...(requestId === undefined ? {} : { requestId }),
   };
@@ -82,7 +82,7 @@ function chunks(resources: readonly string[]): string[][] {
   let characters = 0;
   for (const resource of resources) {
     characters += resource.length;
-    if (chunk.length > 0 && (chunk.length >= resourcesAtMost || characters > resourceCharactersAtMost)) {
+    if (chunk.length > 0 && (chunk.length >= maxResources || characters > maxResourceCharacters)) {
       chunk = [];
       all.push(chunk);
       characters = resource.length;

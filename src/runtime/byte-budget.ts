@@ -1,27 +1,27 @@
 import { Fifo } from "./fifo.ts";
 
-/** What one piece of work holds of a budget. */
+/** The bytes that one piece of work holds. */
 export interface ByteTicket {
-  /** Resolves when there is room for more, or when it is this one's turn to go beyond the budget. */
+  /** Resolves when the budget has room, or when this ticket may exceed the budget. */
   room(): Promise<void>;
-  /** Takes note of bytes that are held from now on, whether or not there is room. */
+  /** Adds bytes to the ticket, even if the budget has no room. */
   add(bytes: number): void;
-  /** Gives back all that is held; twice is as good as once. */
+  /** Releases all bytes of the ticket. Idempotent. */
   end(): void;
 }
 
 export interface ByteBudgetOptions {
-  /** Bytes that may be held in all. */
+  /** Maximum bytes in total. */
   all: number;
-  /** Bytes of them that one flow may hold. */
+  /** Maximum bytes of one flow. */
   ofFlow: number;
-  /** Tickets, each of another flow, that may go beyond at once. */
+  /** Maximum number of tickets that may exceed the budget at once, at most one of each flow. */
   beyond: number;
 }
 
 /**
- * Bytes that may be held at once, by whom: a flow is a namespace. A ticket of each flow may go beyond, so that work
- * which has begun comes to an end, and a flow whose work is slow keeps nobody else waiting.
+ * Limits the bytes held at once, in total and by flow; a flow is a namespace. One ticket of each flow may exceed the
+ * budget, so that started work can finish, and a slow flow does not block the others.
  */
 export class ByteBudget {
   readonly #options: ByteBudgetOptions;
@@ -34,7 +34,7 @@ export class ByteBudget {
     this.#options = options;
   }
 
-  /** Bytes that are held. */
+  /** Bytes held in total. */
   get used(): number {
     return this.#used;
   }

@@ -1,15 +1,15 @@
-/** Whether somebody still waits for a call or a write; asked before it is begun. */
+/** Whether a caller still waits for a call or a write. Checked before it begins. */
 export type IsWanted = () => boolean;
 
-/** Thrown where a call or a write was not begun, or not waited for to its end, since nobody wants it any more. */
+/** Thrown if a call or a write was not begun, or not awaited, because no caller waits for it. */
 export class Canceled extends Error {
   constructor() {
-    super("canceled: nobody waits for it any more");
+    super("canceled: no caller waits for it");
     this.name = "Canceled";
   }
 }
 
-/** Waits for `promise`, and no longer than until the signal aborts. @throws the signal's reason then */
+/** Waits for `promise` or until the signal aborts. @throws the signal's reason if it aborts first */
 export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
@@ -19,7 +19,7 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<
   });
 }
 
-/** Those who wait for one answer: it is wanted for as long as one of them wants it. */
+/** The callers that wait for one answer. The answer is wanted as long as one of them wants it. */
 export class Waiters {
   readonly #all: IsWanted[];
 

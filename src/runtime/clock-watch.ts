@@ -2,20 +2,20 @@ import type { Clock, Timer } from "./clock.ts";
 
 /** A jump of one clock against another. */
 export interface Jump {
-  /** Milliseconds that the time of day went ahead of the monotonic clock; negative where it was set back. */
+  /** Milliseconds that the wall clock moved ahead of the monotonic clock; negative if it was set back. */
   wallMs: number;
-  /** Milliseconds for which the machine was suspended, in which the monotonic clock stood still; 0 where it was not. */
+  /** Milliseconds for which the machine was suspended and the monotonic clock stood still; 0 if it was not. */
   suspendedMs: number;
 }
 
 /** Milliseconds between two comparisons of the clocks. */
 const everyMs = 30_000;
-/** Milliseconds that make a difference a jump: clocks that are being adjusted drift by less between two comparisons. */
+/** Minimum difference of a jump in milliseconds: a clock that NTP slews drifts by less between two comparisons. */
 const jumpMs = 2_000;
 
 /**
- * Compares the clocks from time to time. Intervals and graces follow the monotonic clock, which a step of the time of
- * day does not touch and which stands still while the machine is suspended; whoever waits by it hears of a jump here.
+ * Detects clock jumps. Timers follow the monotonic clock, which ignores changes of the wall clock and stands still
+ * while the machine is suspended. Listeners can correct their timers after a jump.
  */
 export class ClockWatch {
   readonly #clock: Clock;
@@ -31,17 +31,17 @@ export class ClockWatch {
     this.#boot = this.#bootOffset();
   }
 
-  /** Monotonic milliseconds, and what the machine has been suspended for: what a silence is measured by. */
+  /** Monotonic milliseconds plus the time of suspensions. Use it to measure how long something has been silent. */
   elapsed(): number {
     return this.#clock.monotonic() + this.#suspendedMs;
   }
 
-  /** Calls `listener` after each jump, within half a minute of it. */
+  /** Calls `listener` within half a minute after each jump. */
   onJump(listener: (jump: Jump) => void): void {
     this.#listeners.push(listener);
   }
 
-  /** Compares the clocks every half a minute from now on. */
+  /** Compares the clocks every 30 seconds from now on. */
   start(): void {
     this.#timer ??= this.#clock.setTimer(() => {
       this.#timer = undefined;

@@ -1,47 +1,47 @@
 import { uptime } from "node:os";
 
-/** A timer that has been set; cancelling it twice, or after it fired, does nothing. */
+/** A timer that has been set. Cancelling it twice, or after it fired, does nothing. */
 export interface Timer {
   cancel(): void;
 }
 
 /**
- * Time as the operator sees it. Everything that reads the time or waits gets one through its constructor,
- * so that tests step it by hand.
+ * The source of time. Everything that reads the time or waits gets a clock through its constructor, so that tests can
+ * step it.
  */
 export interface Clock {
-  /** Milliseconds since the epoch. May jump; compare durations with `monotonic`. */
+  /** Milliseconds since the epoch. May jump; measure durations with `monotonic`. */
   now(): number;
   /** Milliseconds from an arbitrary start; never goes back, and stands still while the machine is suspended. */
   monotonic(): number;
-  /** As `monotonic`, and goes on while the machine is suspended. Left out where that cannot be told. */
+  /** As `monotonic`, but continues while the machine is suspended. Undefined if not supported. */
   boottime?(): number;
   /** Calls `fire` once after `ms` milliseconds (at least 0). */
   setTimer(fire: () => void, ms: number): Timer;
 }
 
-/** A number in [0, 1), for jitter and spreading; never for anything that has to be hard to guess. */
+/** Returns a number in [0, 1) for jitter. Not cryptographically secure. */
 export type Random = () => number;
 
-/** The longest delay that setTimeout takes, in milliseconds; a longer one fires at once. */
-const longestDelayMs = 2 ** 31 - 1;
+/** The longest delay of setTimeout in milliseconds: a longer delay fires at once. */
+const maxDelayMs = 2 ** 31 - 1;
 
-/** The machine's clock. Its timers do not keep the process alive. */
+/** The system clock. Its timers do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  // On Linux it is /proc/uptime, which counts suspensions; it costs a read of a file.
+  // On Linux uptime() reads the file /proc/uptime, which includes suspensions.
   boottime: () => uptime() * 1_000,
   setTimer(fire, ms) {
-    const timer = setTimeout(fire, Math.min(Math.max(ms, 0), longestDelayMs));
+    const timer = setTimeout(fire, Math.min(Math.max(ms, 0), maxDelayMs));
     timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
 };
 
 /**
- * Waits `ms` milliseconds of `clock`, or until `signal` aborts, whichever is first. Never rejects: the caller looks
- * at the signal.
+ * Waits `ms` milliseconds of `clock`, or until `signal` aborts, whichever is first. Never rejects: the caller checks
+ * the signal.
  */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -57,9 +57,9 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
 }
 
 /**
- * Waits for `work`, however it ends, for `ms` milliseconds of `clock` at most.
+ * Waits until `work` settles, for at most `ms` milliseconds of `clock`.
  *
- * @returns whether it has ended; never rejects
+ * @returns whether `work` has settled; never rejects
  */
 export function endsWithin(clock: Clock, work: Promise<unknown>, ms: number): Promise<boolean> {
   return new Promise((resolve) => {

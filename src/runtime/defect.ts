@@ -1,39 +1,39 @@
 import { createHash } from "node:crypto";
 import { Failure } from "./failure.ts";
 
-/** What may be said of an error that nobody expected: its message may quote a value, its name and its places do not. */
+/** The publishable part of an unexpected error: its name and stack frames. Its message may quote a value. */
 export interface Defect {
   /** The error's name: `TypeError`. */
   error: string;
-  /** Equal for errors of one name that arose in one place, in every process of one release. */
+  /** The same for errors with the same name and origin, in every process of one release. */
   id: string;
-  /** Where it arose, innermost first: `keyferry.js:325:10758`. */
+  /** The stack frames, innermost first: `keyferry.js:325:10758`. */
   places: string[];
 }
 
-/** Places that are told, and those that make the id: what called them differs from one lane to another. */
-const placesTold = 8;
-const placesOfId = 3;
+/** Maximum frames, and the frames that make the id: the outer callers differ between lanes. */
+const maxPlaces = 8;
+const idPlaces = 3;
 
-/** Describes an error without a word of its message. */
+/** Describes an error without its message. */
 export function defectOf(error: unknown): Defect {
   if (!(error instanceof Error)) return defect(typeof error, []);
   const name = /^[A-Za-z][A-Za-z0-9_]{0,63}$/.test(error.name) ? error.name : "Error";
-  return defect(name, placesOf(error).slice(0, placesTold));
+  return defect(name, placesOf(error).slice(0, maxPlaces));
 }
 
-/** What a condition says of a defect. Tried again with backoff; what is there stays. */
+/** The failure that a condition shows for a defect. The reconcile is retried with backoff; the Secret is kept. */
 export function internalError({ error, id }: Defect): Failure {
-  const message = `the operator itself failed on this resource (${error}, id ${id}), and leaves the last good state as it is: report it with the line of the operator's log that has this id`;
+  const message = `internal error of the operator (${error}, id ${id}), the last good state is kept: report it with the operator's log line that has this id`;
   return new Failure("InternalError", "refused", message);
 }
 
 function defect(error: string, places: string[]): Defect {
-  const hash = createHash("sha256").update(JSON.stringify([error, ...places.slice(0, placesOfId)]));
+  const hash = createHash("sha256").update(JSON.stringify([error, ...places.slice(0, idPlaces)]));
   return { error, id: hash.digest("hex").slice(0, 8), places };
 }
 
-/** File, line and column of each frame. A message can have lines that look like frames, so it is taken off first. */
+/** File, line and column of each frame. The message is removed first, because its lines can look like frames. */
 function placesOf({ stack = "", message }: Error): string[] {
   const at = stack.indexOf(message);
   const frames = at < 0 ? "" : stack.slice(at + message.length);

@@ -1,9 +1,9 @@
 const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 /**
- * Reads a duration as Kubernetes' users write it (Go's time.ParseDuration, whole numbers only): `30s`, `5m`, `1h30m`.
+ * Parses a duration in the notation of Go's time.ParseDuration, integers only: `30s`, `5m`, `1h30m`.
  *
- * @returns milliseconds, or undefined where the text is not a duration
+ * @returns milliseconds, or undefined if the text is not a duration
  */
 export function parseDuration(text: string): number | undefined {
   if (!/^([0-9]{1,9}(ms|s|m|h)){1,4}$/.test(text)) return undefined;
@@ -12,7 +12,7 @@ export function parseDuration(text: string): number | undefined {
   return total;
 }
 
-/** A duration in the same notation, of whole seconds. */
+/** Formats a duration in the same notation, rounded to seconds. */
 export function formatDuration(ms: number): string {
   const seconds = Math.round(ms / 1_000);
   const parts = [

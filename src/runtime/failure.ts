@@ -1,24 +1,24 @@
 import type { Reason } from "../api/reasons.ts";
 
 /**
- * What happens after a failure:
- * - `retry`: try again soon, with backoff (a throttle, a time-out, a server's error);
- * - `refused`: an answer that nothing announces the end of (an admission policy, a quota): said at once, and tried again
- *   with backoff, half a minute apart at most;
- * - `wait`: only a change elsewhere, or a slow look, can mend it (a missing parameter, a denial, a disabled key);
- * - `stalled`: only a change of the spec can mend it (malformed data, a bad template).
+ * What follows a failure:
+ * - `retry`: a retry soon, with backoff (throttling, a timeout, a server error);
+ * - `refused`: no event will announce that the cause is gone (an admission policy, a quota). The condition is set at
+ *   once; retries follow with backoff, at most half a minute apart;
+ * - `wait`: only a change elsewhere or a poll can fix it (a missing parameter, a denial, a disabled key);
+ * - `stalled`: only a change of the spec can fix it (malformed data, a bad template).
  */
 export type Next = "retry" | "refused" | "wait" | "stalled";
 
 /**
- * A failure in the words that its user will read: the reason of the condition, and a message that says what is
- * wrong, for which entry, and what to do. The message never holds a value, an AWS body or a parser's text, and is the
- * same from one try to the next.
+ * A failure to show to the user: the condition's reason, and a message that states what is wrong, for which entry, and
+ * what to do. The message never contains a value, an AWS response body or a parser's message, and is the same at each
+ * retry.
  */
 export class Failure extends Error {
   readonly reason: Reason;
   readonly next: Next;
-  /** Milliseconds that the other side asked us to wait. */
+  /** The server's Retry-After in milliseconds. */
   readonly retryAfterMs: number | undefined;
 
   constructor(reason: Reason, next: Next, message: string, retryAfterMs?: number) {

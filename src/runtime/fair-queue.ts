@@ -1,18 +1,18 @@
 import { Fifo } from "./fifo.ts";
 import { Heap } from "./heap.ts";
 
-/** What waits in a queue. One that was taken over by a higher priority, or needs no answer any more, is `withdrawn`. */
+/** An element of a queue. `withdrawn`: it was queued again with a higher priority, or is no longer needed. */
 export interface Waiting {
   readonly priority: number;
-  /** Whose it is: within a priority, flows take turns. A namespace, say. */
+  /** The owner, usually a namespace. Within a priority, flows take turns. */
   readonly flow: string;
   withdrawn: boolean;
 }
 
 /**
- * The order in which what waits is taken: highest priority first; within one, the flows take turns, so that a tenant
- * with ten thousand elements does not keep another's single one waiting; within a flow, first in, first out.
- * Both operations are O(log n) or better, amortized.
+ * A queue that takes the highest priority first. Within a priority, flows take turns, so that a tenant with ten
+ * thousand elements does not delay another tenant's single one. Within a flow, elements are first in, first out. Both
+ * operations are O(log n) or better, amortized.
  */
 export class FairQueue<E extends Waiting> {
   #lanes = new Map<number, Turns<E>>();
@@ -28,7 +28,7 @@ export class FairQueue<E extends Waiting> {
     lane.push(waiting);
   }
 
-  /** Takes the next; undefined where nothing waits. */
+  /** Takes the next element; undefined if the queue is empty. */
   take(): E | undefined {
     for (;;) {
       const lane = this.#order.peek();
@@ -40,13 +40,13 @@ export class FairQueue<E extends Waiting> {
     }
   }
 
-  /** Takes the next of one priority, whatever more urgent waits; undefined where none does. */
+  /** Takes the next element of one priority, even if higher priorities wait; undefined if there is none. */
   takeOf(priority: number): E | undefined {
     return this.#lanes.get(priority)?.take();
   }
 }
 
-/** What waits at one priority. */
+/** The waiting elements of one priority. */
 class Turns<E extends Waiting> {
   readonly priority: number;
   #flows = new Map<string, Fifo<E>>();

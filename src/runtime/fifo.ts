@@ -1,7 +1,9 @@
-/** Elements that are dropped from the front before the rest moves up. */
+/** Minimum number of taken elements before the array is compacted. */
 const slack = 1_024;
 
-/** First in, first out, both in constant time: array.shift and a Map's first key are linear in what has gone. */
+/**
+ * A first-in, first-out queue in constant time. Array.shift and a Map's first key are linear in the removed elements.
+ */
 export class Fifo<E> {
   #elements: (E | undefined)[] = [];
   #head = 0;
@@ -14,7 +16,7 @@ export class Fifo<E> {
     this.#elements.push(element);
   }
 
-  /** Puts an element before all others: it has had its turn, and nothing came of it. */
+  /** Puts an element back at the front, after it was shifted and could not be used. */
   unshift(element: E): void {
     if (this.#head > 0) this.#elements[--this.#head] = element;
     else this.#elements.unshift(element);

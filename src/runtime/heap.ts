@@ -1,4 +1,4 @@
-/** A binary heap: the least item, by `before`, comes out first. Push and pop cost O(log n). */
+/** A binary heap: `pop` takes the least item by `before`. Push and pop are O(log n). */
 export class Heap<T> {
   readonly #items: T[] = [];
   readonly #before: (a: T, b: T) => boolean;

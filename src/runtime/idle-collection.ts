@@ -1,34 +1,33 @@
 import type { Clock } from "./clock.ts";
 
-/** What a process has used so far, and how to have it give back what it does not use. */
+/** Measures a process's resource use, and collects its garbage. */
 export interface Meter {
-  /** Milliseconds of processor time, all threads together. */
+  /** CPU time of all threads in milliseconds. */
   cpuMs(): number;
-  /** Bytes of heap and of buffers that it holds of the machine, used or not. */
+  /** Bytes of heap and buffers that the process has allocated, used or not. */
   heldBytes(): number;
-  /** Collects all garbage, and gives free pages back. */
+  /** Runs a full garbage collection, and returns free pages to the system. */
   collect(): void;
 }
 
-/** Milliseconds between two looks. */
-const lookEveryMs = 2_000;
-/** Share of a core under which a process counts as idle: what probes and spread polls take. */
+/** Milliseconds between two checks. */
+const intervalMs = 2_000;
+/** Share of a core below which the process counts as idle: about what probes and polls use. */
 const idleShare = 0.05;
-/** Looks in a row that have to find it idle. */
-const idleLooks = 2;
+/** Consecutive idle checks before a collection. */
+const idleChecks = 2;
 /**
- * Milliseconds of processor time, or of rest, between two collections: what little comes and goes all the time is for V8
- * to collect.
+ * Minimum milliseconds of CPU time, or else of real time, between two collections: V8 collects small garbage itself.
  */
 const [workMs, restMs] = [1_000, 300_000];
-/** Growth since the last collection that makes another one worth while: a tenth, and at least so many bytes. */
+/** Minimum growth since the last collection: a tenth, and at least this many bytes. */
 const growth = 0.1;
-const leastGrowth = 4 << 20;
+const minGrowth = 4 << 20;
 
 /**
- * Has a process that has become idle collect once. A first sync leaves garbage that V8 collects only when it needs room
- * again, and an operator that has done its work may not need any for days. It stops everything for 0.1 s with 2,000
- * resources, so it waits until nothing goes on; and a process that is never idle collects by itself.
+ * Collects garbage once when the process becomes idle. A first sync leaves garbage that V8 collects only when it needs
+ * memory, which may take days in an idle operator. A collection blocks the process for 0.1 s with 2,000 resources, so
+ * it runs only when idle; in a busy process V8 collects by itself.
  */
 export class IdleCollection {
   readonly #clock: Clock;
@@ -46,25 +45,25 @@ export class IdleCollection {
     this.#at = clock.monotonic();
   }
 
-  /** Looks from now on, until the signal aborts. */
+  /** Checks periodically until the signal aborts. */
   start(signal: AbortSignal): void {
     if (signal.aborted) return;
     const timer = this.#clock.setTimer(() => {
       signal.removeEventListener("abort", timer.cancel);
-      this.#look();
+      this.#check();
       this.start(signal);
-    }, lookEveryMs);
+    }, intervalMs);
     signal.addEventListener("abort", timer.cancel, { once: true });
   }
 
-  #look(): void {
+  #check(): void {
     const [cpuMs, at] = [this.#meter.cpuMs(), this.#clock.monotonic()];
     const isIdle = cpuMs - this.#cpuMs < idleShare * (at - this.#at);
     this.#idle = isIdle ? this.#idle + 1 : 0;
     if (
-      this.#idle >= idleLooks &&
+      this.#idle >= idleChecks &&
       (cpuMs - this.#collected.cpuMs >= workMs || at - this.#collected.at >= restMs) &&
-      this.#meter.heldBytes() >= this.#floor + Math.max(leastGrowth, growth * this.#floor)
+      this.#meter.heldBytes() >= this.#floor + Math.max(minGrowth, growth * this.#floor)
     ) {
       this.#meter.collect();
       this.#floor = this.#meter.heldBytes();

@@ -1,6 +1,6 @@
 /**
- * Whom a piece of work is for, the most urgent first: a change that AWS announced, a person who waits, a Secret that
- * was edited, the mass, a poll. Reads from AWS and writes to Kubernetes go by the same lanes.
+ * The priorities of work, the most urgent first: a change that AWS announced, a person who waits, an edited Secret,
+ * bulk work, a poll. Calls to AWS and writes to Kubernetes use the same lanes.
  */
 export const lanes = ["event", "interactive", "drift", "bulk", "poll"] as const;
 
@@ -11,17 +11,17 @@ export function moreUrgent(a: Lane, b: Lane): Lane {
   return lanes.indexOf(a) <= lanes.indexOf(b) ? a : b;
 }
 
-/** The priority of a lane in a queue: the higher comes first. */
+/** The priority of a lane in a queue: higher comes first. */
 export function priorityOf(lane: Lane): number {
   return lanes.length - lanes.indexOf(lane);
 }
 
-/** The lane of a priority; what has no priority belongs to the mass. */
+/** The lane of a priority. Unknown priorities belong to bulk. */
 export function laneOf(priority: number): Lane {
   return lanes[lanes.length - priority] ?? "bulk";
 }
 
-/** Something of its own for each lane. */
+/** Makes a value for each lane. */
 export function byLane<T>(make: (lane: Lane) => T): Record<Lane, T> {
   return Object.fromEntries(lanes.map((lane) => [lane, make(lane)])) as Record<Lane, T>;
 }

@@ -1,4 +1,4 @@
-/** Where lines of the log go. Fields are plain data; values of secrets never get here, not even at debug level. */
+/** A logger. Fields are plain data. Secret values are never logged, not even at debug level. */
 export interface Log {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -6,5 +6,5 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
-/** A log that drops everything. */
+/** A logger that discards everything. */
 export const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };

@@ -1,16 +1,16 @@
 /**
- * One or several of a kind, none being undefined. Where an index has a set for each of thousands of keys, most sets
- * hold one: as a Set that takes some 260 bytes, as itself none.
+ * A set of values; undefined if empty, the value itself if there is one. An index has thousands of sets, most with one
+ * value: a Set takes about 260 bytes.
  */
 export type OneOrMany<T extends string | object> = T | Set<T> | undefined;
 
-/** These, and one more. */
+/** The set with `one` added. */
 export function withOne<T extends string | object>(few: OneOrMany<T>, one: T): T | Set<T> {
   if (few === undefined || few === one) return one;
   return few instanceof Set ? few.add(one) : new Set([few, one]);
 }
 
-/** These, but for one. */
+/** The set with `one` removed. */
 export function withoutOne<T extends string | object>(few: OneOrMany<T>, one: T): OneOrMany<T> {
   if (few === one) return undefined;
   if (!(few instanceof Set)) return few;
@@ -20,7 +20,7 @@ export function withoutOne<T extends string | object>(few: OneOrMany<T>, one: T)
   return last;
 }
 
-/** Each of these. */
+/** The values of the set. */
 export function each<T extends string | object>(few: OneOrMany<T>): Iterable<T> {
   if (few === undefined) return [];
   return few instanceof Set ? few : [few];

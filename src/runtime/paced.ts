@@ -1,12 +1,12 @@
 import { type Clock, sleep } from "./clock.ts";
 
-/** Lets `burst` calls through at once, and then one every `intervalMs`; whoever calls more often waits. */
+/** Limits calls to `burst` at once, and then one every `intervalMs`. Further calls wait. */
 export function paced<T>(
   clock: Clock,
   { burst, intervalMs }: { burst: number; intervalMs: number },
   make: () => Promise<T>,
 ): () => Promise<T> {
-  // The generic cell rate algorithm: when the next call would be on time if none came in a burst.
+  // Generic cell rate algorithm: the theoretical arrival time of the next call.
   let dueAt = 0;
   return async () => {
     const now = clock.monotonic();

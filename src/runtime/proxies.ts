@@ -2,13 +2,13 @@ import { BlockList, isIP } from "node:net";
 import { domainToASCII } from "node:url";
 import { Failure } from "./failure.ts";
 
-/** A proxy that requests of one scheme go through. */
+/** The proxy for requests of one scheme. */
 export interface HttpProxy {
-  /** Of the requests. */
+  /** The scheme of the requests. */
   scheme: "http" | "https";
-  /** With the user and password that the environment gives; never part of a message. */
+  /** Includes the user and password from the environment; never part of a message. */
   url: URL;
-  /** The variable that names it. */
+  /** The environment variable that sets the proxy. */
   variable: string;
   /** `host:port`, for messages. */
   label: string;
@@ -20,16 +20,17 @@ type Environment = Readonly<Record<string, string | undefined>>;
 type Rule = (host: string, port: string) => boolean;
 
 /**
- * The proxies that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, as Go's golang.org/x/net/http/httpproxy reads them, and so
- * kubectl: capitals first, then small letters; `NO_PROXY` has hosts with their subdomains, `.suffixes`, IP addresses,
- * CIDR blocks and `*`, each but a CIDR block also with a port. localhost and loopback addresses are never proxied.
+ * The proxies of HTTPS_PROXY, HTTP_PROXY and NO_PROXY, with the rules of Go's golang.org/x/net/http/httpproxy and so of
+ * kubectl. The upper-case variable has precedence over the lower-case one. NO_PROXY lists hosts with their subdomains,
+ * `.suffixes`, IP addresses, CIDR blocks and `*`; all but CIDR blocks may have a port. localhost and loopback addresses
+ * are never proxied.
  */
 export class Proxies {
-  /** All that the environment names; at most one for each scheme. */
+  /** All configured proxies, at most one for each scheme. */
   readonly all: readonly HttpProxy[];
   readonly #rules: readonly Rule[];
 
-  /** @throws Failure for a proxy that cannot be used; without its value, which may hold a password */
+  /** @throws Failure for an invalid proxy URL. The message omits the URL, which may contain a password. */
   constructor(env: Environment) {
     this.all = (["https", "http"] as const).flatMap((scheme) => proxyOf(env, scheme) ?? []);
     const { text } = variableOf(env, "NO_PROXY") ?? { text: "" };
@@ -39,7 +40,7 @@ export class Proxies {
       .map((entry) => ruleOf(entry.toLowerCase()));
   }
 
-  /** The proxy for requests to a URL; undefined where they go straight. */
+  /** The proxy for requests to a URL; undefined for a direct connection. */
   for({ protocol, hostname, port }: Pick<URL, "protocol" | "hostname" | "port">): HttpProxy | undefined {
     const proxy = this.all.find(({ scheme }) => `${scheme}:` === protocol);
     if (!proxy) return undefined;
@@ -53,7 +54,7 @@ export class Proxies {
   }
 }
 
-/** No proxy at all, whatever the environment says. */
+/** No proxies, regardless of the environment. */
 export const noProxies = new Proxies({});
 
 function variableOf(env: Environment, name: string): { variable: string; text: string } | undefined {

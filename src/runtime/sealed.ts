@@ -3,8 +3,8 @@ import { inspect } from "node:util";
 const hidden = "[sealed]";
 
 /**
- * Bytes that must not be seen: a secret's plaintext on its way from AWS to its Secret. Printing, logging,
- * serialising or interpolating one gives `[sealed]`; only `reveal` gives the bytes.
+ * A secret's plaintext on its way from AWS to its Secret. Printing, logging, serializing or interpolating it yields
+ * `[sealed]`; only `reveal` returns the bytes.
  */
 export class Sealed {
   readonly #bytes: Uint8Array;
@@ -18,7 +18,7 @@ export class Sealed {
     return new Sealed(Buffer.from(text, "utf8"));
   }
 
-  /** The bytes themselves, not a copy: do not change them. */
+  /** The bytes, not a copy: do not modify them. */
   reveal(): Uint8Array {
     return this.#bytes;
   }

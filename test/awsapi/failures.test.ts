@@ -66,7 +66,7 @@ describe("an error of AWS", () => {
       "InternalServerError",
       "Unreachable",
       "retry",
-      /^AWS Systems Manager in eu-west-1 answers ssm:GetParameters with an error of its own/,
+      /^AWS Systems Manager in eu-west-1 answers ssm:GetParameters with a server error/,
     ],
     ["an unavailable service", decrypt, "ServiceUnavailableException", "Unreachable", "retry", /^AWS KMS in eu-west-1/],
     [
@@ -247,7 +247,7 @@ describe("an error of AWS", () => {
       "StrangeException",
       "Unreachable",
       "wait",
-      /an error that is not known here/,
+      /an unknown error/,
     ],
   ])("%s becomes its reason, what happens next, and our own words", async (_, call, code, reason, next, message) => {
     server.answer((received, response) => {
@@ -290,11 +290,11 @@ describe("an error of AWS", () => {
       `${key} is unavailable.`,
       /cannot be reached by KMS: connect its custom key store$/,
     ],
-    ["without material", `${key} is pending import.`, /has no key material: import it again, the very same$/],
+    ["without material", `${key} is pending import.`, /has no key material: import the same key material again$/],
     [
       "in another state",
       `${key} is updating. ${canary}`,
-      /cannot be used in its state, or its custom key store fails: look at it in KMS, and mend it$/,
+      /cannot be used in its state, or its custom key store fails: check the key's state in KMS$/,
     ],
   ])("about a key that is %s says so, by AWS's own words for it", async (_, text, message) => {
     server.answerError("KMSInvalidStateException", text);
@@ -401,9 +401,9 @@ describe("an answer that is none", () => {
       "a page of HTML with status 502",
       (r) => r.writeHead(502, { "content-type": "text/html" }).end(`<p>${canary}`),
       "retry",
-      /error of its own/,
+      /server error/,
     ],
-    ["an empty answer with status 503", (r) => r.writeHead(503).end(), "retry", /error of its own/],
+    ["an empty answer with status 503", (r) => r.writeHead(503).end(), "retry", /server error/],
     ["status 429", (r) => r.writeHead(429).end(), "retry", /^AWS throttles/],
     [
       "a redirect",

@@ -114,7 +114,7 @@ test.each<[string, string, string, RegExp]>([
     "InternalError",
     "Unreachable",
     "retry",
-    /Amazon SQS in eu-west-1 answers sqs:DeleteMessage with an error of its own/,
+    /Amazon SQS in eu-west-1 answers sqs:DeleteMessage with a server error/,
   ],
 ])("%s of SQS is %s", async (code, reason, next, message) => {
   const { sqs, log } = made();

@@ -90,7 +90,7 @@ test.each<[string, (response: ServerResponse) => void, object]>([
       ["SignatureDoesNotMatch", "AccessDenied", "wait", /machine's clock/],
       ["NoSuchEntity", "AccessDenied", "wait", /role\/ferry does not exist/],
       ["ValidationError", "ConnectionNotReady", "retry", /check AWS_ROLE_ARN/],
-      ["BrandNewException", "Unreachable", "wait", /an error that is not known here/],
+      ["BrandNewException", "Unreachable", "wait", /an unknown error/],
     ] as const
   ).map(([code, reason, next, says]): [string, (response: ServerResponse) => void, object] => [
     `STS's ${code} says what is broken`,

@@ -34,7 +34,7 @@ describe("a key", () => {
     ["whose deletion has no date", { state: "PendingDeletion" }, "KeyPendingDeletion", "will be deleted soon"],
     ["whose replicas go first", { state: "PendingReplicaDeletion" }, "KeyPendingDeletion", "once its replicas are"],
     ["that is disabled", { state: "Disabled" }, "KeyDisabled", "is disabled"],
-    ["without material", { state: "PendingImport" }, "KeyMaterialMissing", "import it again, the very same"],
+    ["without material", { state: "PendingImport" }, "KeyMaterialMissing", "import the same key material again"],
     ["whose store is away", { state: "Unavailable" }, "KeyUnavailable", "connect its key store"],
     [
       "whose material expires within a week",

@@ -26,8 +26,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-describe("lines that are taken some bytes at a time", () => {
-  /** Writes to a text that takes what is said of each try: so many bytes, or a failure. */
+describe("lines to a sink that takes some bytes at a time", () => {
+  /** Writes to a text that answers each attempt as given: a number of bytes, or a failure. */
   const rig = (...takes: (number | string)[]) => {
     const clock = new FakeClock();
     const state = { text: "" };
@@ -53,7 +53,7 @@ describe("lines that are taken some bytes at a time", () => {
     );
   });
 
-  it("wait for as long as what takes them is behind, and are told one by one", async () => {
+  it("wait while the sink is behind, and are confirmed one by one", async () => {
     const { clock, state, write } = rig(4, ...Array<string>(1_000).fill("EAGAIN"));
     let isOver = false;
     const writing = write("ab\n", "cde\n").then(() => (isOver = true));
@@ -65,7 +65,7 @@ describe("lines that are taken some bytes at a time", () => {
     expect(written).toBe(2);
   });
 
-  it("begin anew after one that was cut off by a failure, and not after a whole one", async () => {
+  it("start a new line after a line cut off by a failure, but not after a whole one", async () => {
     const { state, write } = rig(4, "ENOSPC", 100, 3, "ENOSPC");
     await expect(write("ab\n", "cde\n")).rejects.toMatchObject({ code: "ENOSPC" });
     expect(written).toBe(1);
@@ -78,8 +78,8 @@ describe("lines that are taken some bytes at a time", () => {
   });
 });
 
-describe("a file", () => {
-  it("is made for its owner alone, and appended to", async () => {
+describe("an audit file", () => {
+  it("is created for its owner only, and appended to", async () => {
     const path = join(folder, "audit.jsonl");
     const [first, second] = [auditSink(path, systemClock), auditSink(path, systemClock)];
     await first.write(["1\n", "2\n"], wrote);
@@ -91,7 +91,7 @@ describe("a file", () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 
-  it("that cannot be made is tried again with the next lines", async () => {
+  it("that cannot be created is retried with the next lines", async () => {
     const path = join(folder, "later", "audit.jsonl");
     const sink = auditSink(path, systemClock);
     await expect(sink.write(["1\n"], wrote)).rejects.toMatchObject({ code: "ENOENT" });
@@ -101,7 +101,7 @@ describe("a file", () => {
     expect(await readFile(path, "utf8")).toBe("2\n");
   });
 
-  it("that is renamed or deleted is made anew, for the next line and without one", async () => {
+  it("that is renamed or deleted is recreated, with or without a next line", async () => {
     const path = join(folder, "rotated.jsonl");
     const clock = new FakeClock();
     const sink = auditSink(path, clock);
@@ -123,14 +123,14 @@ describe("a file", () => {
     expect(written).toBe(3);
   });
 
-  it("that is deleted while lines are written takes none of them as written, and the next file has them", async () => {
+  it("that is deleted during a write confirms no line, and the next file has all of them", async () => {
     const path = join(folder, "deleted.jsonl");
     const sink = auditSink(path, systemClock);
     await sink.write(["1\n"], wrote);
     const lines = Array.from({ length: 20_000 }, (_, index) => `${index}${"x".repeat(1_000)}\n`);
     const writing = sink.write(lines, wrote);
     await rm(path);
-    // It was deleted either before the first byte or before the last; after it, all of them were written.
+    // It was deleted before the first byte or before the last; otherwise all lines were written.
     const failure = await writing.catch((error: unknown) => error);
     if (failure) {
       expect(failure).toMatchObject({ code: "ENOENT" });
@@ -142,7 +142,7 @@ describe("a file", () => {
     await sink.close();
   });
 
-  it("that an earlier process left within a line goes on with a new line", async () => {
+  it("that ends within a line continues with a new line", async () => {
     const path = join(folder, "torn.jsonl");
     await writeFile(path, '{"audit":1,"ti');
     const sink = auditSink(path, systemClock);
@@ -152,7 +152,7 @@ describe("a file", () => {
     expect(written).toBe(1);
   });
 
-  it("that is a FIFO without a reader is an error at once, and is written to when there is one", async () => {
+  it("that is a FIFO without a reader fails at once, and is written when it has a reader", async () => {
     const path = join(folder, "fifo");
     await promisify(execFile)("mkfifo", [path]);
     const sink = auditSink(path, systemClock);
@@ -167,7 +167,7 @@ describe("a file", () => {
     await sink.close();
   });
 
-  it("on a disk that is full is an error, and no end", async () => {
+  it("on a full disk is an error, without an end of the process", async () => {
     const sink = auditSink("/dev/full", systemClock);
     for (let i = 0; i < 3; i++) await expect(sink.write(["1\n"], wrote)).rejects.toMatchObject({ code: "ENOSPC" });
     expect(written).toBe(0);
@@ -175,12 +175,12 @@ describe("a file", () => {
   });
 });
 
-describe("the standard output", () => {
+describe("standard output", () => {
   const run = (script: string) => {
     const sink = JSON.stringify(join(import.meta.dirname, "../../src/cli/audit.ts"));
     const clock = JSON.stringify(join(import.meta.dirname, "../../src/runtime/clock.ts"));
     const source = `import { auditSink } from ${sink}; import { systemClock } from ${clock};
-      // As the log does at its start, which may leave a pipe that does not wait.
+      // As the log does at its start, which may leave the pipe nonblocking.
       process.stdout.isTTY;
       const alive = setInterval(() => {}, 1_000);
       const sink = auditSink("-", systemClock);
@@ -189,7 +189,7 @@ describe("the standard output", () => {
     return spawn(process.execPath, ["--input-type=module", "--eval", source], { stdio: ["ignore", "pipe", "pipe"] });
   };
 
-  it("has every line whole, also where its reader is slow", async () => {
+  it("gets every line whole, also with a slow reader", async () => {
     const child = run(
       `for (let i = 0; i < 200; i++) await sink.write([JSON.stringify({ i, x: "x".repeat(3_000) }) + "\\n"], () => {});`,
     );
@@ -201,7 +201,7 @@ describe("the standard output", () => {
     );
   });
 
-  it("that nobody reads any more is an error, and no end", async () => {
+  it("without a reader is an error, without an end of the process", async () => {
     const child = run(`
       const codes = [];
       for (let i = 0; i < 3; i++) {

@@ -61,7 +61,7 @@ async function reckon({ spec, events, args = [] }: Kind): Promise<Printed> {
   return JSON.parse(out) as Printed;
 }
 
-it("the table of docs/costs.md is what keyferry cost reckons", async () => {
+it("the table of docs/costs.md matches keyferry cost", async () => {
   const rows = [];
   for (const kind of kinds) {
     const { costs, dollars } = await reckon(kind);
@@ -81,7 +81,7 @@ it("the table of docs/costs.md is what keyferry cost reckons", async () => {
   expect(page.split("\n").filter((line) => kinds.some(({ what }) => line.startsWith(`| ${what} |`)))).toEqual(rows);
 });
 
-it("the example of docs/costs.md prints what the page shows", async () => {
+it("the example of docs/costs.md matches the output", async () => {
   const [, input] = /```yaml\n(.*?)```/s.exec(page)!;
   const [, command, shown] = /```console\n\$ (keyferry cost .*?)\n(.*?)```/s.exec(page)!;
   const args = command!.split(" ").slice(1);

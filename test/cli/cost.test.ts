@@ -51,8 +51,8 @@ const polls = "ssm:GetParameters, polls without decryption";
 const asked = "parameters asked for by these polls";
 const decrypts = "kms:Decrypt of SecureStrings, after changes";
 
-describe("by manifests", () => {
-  it("a parameter that two share is polled once, by the shorter interval, ten in a call", async () => {
+describe("from manifests", () => {
+  it("a shared parameter is polled once, by the shorter interval, ten per call", async () => {
     const objects = [
       connection(),
       synced("a", parameters("shared", ...[..."bcdefghij"])),
@@ -67,7 +67,7 @@ describe("by manifests", () => {
     });
   });
 
-  it("announced changes make polls ten times rarer, for a queue that is received from all the time", async () => {
+  it("announced changes make polls ten times rarer, at the cost of a constantly polled queue", async () => {
     const events = { queueUrl: "https://sqs.eu-west-1.amazonaws.com/123456789012/keyferry" };
     const found = counts(await cost([connection({ events }), synced("a", parameters("one"))]));
     expect(found).toMatchObject({
@@ -77,14 +77,14 @@ describe("by manifests", () => {
     });
   });
 
-  it("a change has a Secret read anew as a whole, with all who share the parameter", async () => {
+  it("a change rereads a whole Secret, for all that share the parameter", async () => {
     const objects = [connection(), synced("a", parameters("shared", "x")), synced("b", parameters("shared", "y"))];
     const found = counts(await cost(objects, "--changes-per-day", "3"));
-    // The shared one has three read, each of the others two.
+    // The shared parameter causes three reads, each of the others two.
     expect(found[decrypts]).toBe((90 * (3 + 2 + 2)) / 3);
   });
 
-  it("pinned versions and Once change nothing, and Once is never polled", async () => {
+  it("pinned versions and Once never change, and Once is never polled", async () => {
     const pinned = { data: [{ key: "A", parameter: { name: "/shop/a", version: 1 } }] };
     const once = { ...parameters("b"), refresh: { policy: "Once" } };
     const found = counts(await cost([connection(), synced("a", pinned), synced("b", once)]));
@@ -92,7 +92,7 @@ describe("by manifests", () => {
     expect(found[asked]).toBe(month / 300);
   });
 
-  it("polls never take over a quarter of the quota", async () => {
+  it("polls never use over a quarter of the quota", async () => {
     const many = Array.from({ length: 100 }, (_, of) =>
       synced(`s${of}`, {
         ...parameters(...Array.from({ length: 20 }, (_, at) => `p${of}-${at}`)),
@@ -104,7 +104,7 @@ describe("by manifests", () => {
     expect(found[polls]).toBe(4 * 0.25 * month);
   });
 
-  it("blobs cost a request when they are opened, larger RSA keys five times as much, and their keys a dollar", async () => {
+  it("blobs cost a request per opening, larger RSA keys five times as much, and their keys a dollar", async () => {
     const rsa = {
       algorithm: "RSAES_OAEP_SHA_256",
       keyId: `${arn}-rsa`,
@@ -129,7 +129,7 @@ describe("by manifests", () => {
     expect(dollars("KMS keys kept")).toBe(2);
   });
 
-  it("standard parameters are free, advanced ones and higher throughput are not, at one's own price too", async () => {
+  it("standard parameters are free; advanced ones and higher throughput are not, also at the user's price", async () => {
     const objects = [connection({ pollInterval: "10s" }), synced("a", parameters(...[..."abcdefghij"]))];
     const paid = async (...args: string[]) => {
       const { costs } = await cost(objects, "--changes-per-day", "0", ...args);
@@ -142,14 +142,14 @@ describe("by manifests", () => {
     expect(await paid("--higher-throughput", "--price", "interactions=0.1")).toBeCloseTo(2 * all, 2);
   });
 
-  it("a secret of Secrets Manager is polled every ten minutes, and paid for there", async () => {
+  it("a secret of Secrets Manager is polled every ten minutes, and charged there", async () => {
     const spec = { data: [{ key: "A", parameter: { name: "/aws/reference/secretsmanager/db" } }] };
     expect(counts(await cost([connection(), synced("a", spec)]))).toMatchObject({
       "secretsmanager:GetSecretValue": month / 600 + 30,
     });
   });
 
-  it("prints a table for people, and what it could not reckon in", async () => {
+  it("prints a table, and what it could not include", async () => {
     const objects = [connection(), synced("a", parameters("one")), synced("b", { data: [{ key: "A", parmeter: {} }] })];
     const { code, out, err } = await keyferry(["cost"], {
       input: objects.map((object) => stringify(object)).join("---\n"),
@@ -158,15 +158,15 @@ describe("by manifests", () => {
     expect(out.split("\n")[0]).toMatch(/^ +a month +dollars$/);
     expect(out).toMatch(/^in all, a month +\$0\.00$/m);
     expect(err.trim().split("\n")).toHaveLength(1);
-    expect(err).toContain("SyncedSecret shop/b: spec.data[0].parmeter is no field");
+    expect(err).toContain("SyncedSecret shop/b: spec.data[0].parmeter is an unknown field");
   });
 
   it.each([
-    ["a price that there is not", ["--price", "gold=1"], "Use NAME=DOLLARS"],
-    ["a number that is none", ["--members", "many"], "Use a whole number"],
-    ["a form that there is not", ["-o", "xml"], "--output must be table or json"],
-    ["metrics and manifests", ["--metrics", "x", "y.yaml"], "--metrics stands in the place of manifests"],
-  ])("%s is one line and exit 2", async (_, args, said) => {
+    ["an unknown price", ["--price", "gold=1"], "Use NAME=DOLLARS"],
+    ["an invalid number", ["--members", "many"], "Use a whole number"],
+    ["an unknown output format", ["-o", "xml"], "--output must be table or json"],
+    ["metrics and manifests", ["--metrics", "x", "y.yaml"], "--metrics replaces manifests: give one or the other"],
+  ])("%s gives one line and exit code 2", async (_, args, said) => {
     const { code, out, err } = await keyferry(["cost", ...args]);
     expect([code, out]).toEqual([2, ""]);
     expect(err).toContain(said);
@@ -174,10 +174,10 @@ describe("by manifests", () => {
   });
 });
 
-describe("by metrics", () => {
+describe("from metrics", () => {
   const start = 1_700_000_000;
 
-  /** What an operator shows that has counted these for a month's tenth. */
+  /** The metrics of an operator with these counts after a tenth of a month. */
   async function page(): Promise<string> {
     const metrics = new Metrics({ withProcess: true });
     metrics.buildInfo.set({ version: "1.0.0" }, 1);
@@ -193,7 +193,7 @@ describe("by metrics", () => {
   const at = (start + month / 10) * 1_000;
   const dollarsOf = (costs: readonly Cost[], what: string) => costs.find((one) => one.what === what)?.dollars;
 
-  it("the rate since the start of the process is a month's", async () => {
+  it("extrapolates the rate since the start of the process to a month", async () => {
     const { costs, seconds } = meteredCosts(samplesIn(await page()), at, {
       higherThroughput: false,
       prices: new Map(),
@@ -212,14 +212,14 @@ describe("by metrics", () => {
     expect(dollarsOf(higher.costs, "parameters asked for by these")).toBeCloseTo(0.5);
   });
 
-  it("what a release did not count is unknown, and not nothing", async () => {
+  it("reports a count that a release lacks as unknown, not zero", async () => {
     const old = (await page()).replace(/^keyferry_secure_strings_decrypted_total .*$/m, "");
     const { costs } = meteredCosts(samplesIn(old), at, { higherThroughput: false, prices: new Map() });
     expect(costs).toContainEqual({ what: "kms:Decrypt of SecureStrings", count: undefined, dollars: undefined });
     expect(total(costs)).toBeCloseTo(0.3);
   });
 
-  it("are read from a file, as of when it was written, and from a URL", async () => {
+  it("reads a file, as of its modification time, or a URL", async () => {
     const folder = await mkdtemp(join(tmpdir(), "keyferry-cost-"));
     removeAtEnd(folder);
     const file = join(folder, "metrics.txt");
@@ -246,14 +246,14 @@ describe("by metrics", () => {
   });
 
   it.each([
-    ["other metrics", "up 1\nprocess_start_time_seconds 1\n", "no metrics of keyferry controller"],
+    ["other metrics", "up 1\nprocess_start_time_seconds 1\n", "not metrics of keyferry controller"],
     [
-      "metrics of a clock that is ahead",
+      "metrics from a clock that is ahead",
       `keyferry_build_info 1\nprocess_start_time_seconds ${at}\n`,
       "older than the process",
     ],
     [
-      "an operator of this second",
+      "an operator started this second",
       `keyferry_build_info 1\nprocess_start_time_seconds ${at / 1_000}\n`,
       "only just started",
     ],
@@ -261,7 +261,7 @@ describe("by metrics", () => {
     expect(() => meteredCosts(samplesIn(text), at, { higherThroughput: false, prices: new Map() })).toThrow(said);
   });
 
-  it("whatever the text is, samples are read or passed over", () => {
+  it("every line of any text is parsed or skipped", () => {
     fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => void samplesIn(text)));
     const name = fc.stringMatching(/^[a-z_][a-z0-9_]{0,10}$/);
     const value = fc.stringMatching(/^[^"\\{}\n]{0,10}$/);
@@ -275,7 +275,7 @@ describe("by metrics", () => {
   });
 });
 
-it("docs/costs.md has every price, as the one table has it", async () => {
+it("docs/costs.md has every price of the table", async () => {
   const text = await readFile("docs/costs.md", "utf8");
   for (const [name, { dollars, per, page }] of Object.entries(prices)) {
     expect(text).toContain(`| \`${name}\` | $${dollars} | ${per.toLocaleString("en-US")} |`);

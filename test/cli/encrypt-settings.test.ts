@@ -6,7 +6,7 @@ const arn = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234
 const flags: EncryptFlags = { key: [arn], dataKey: "PW" };
 
 describe("flags", () => {
-  test("that name a key make a blob under it", () => {
+  test("with a key make a blob under it", () => {
     expect(encryptSettings(flags, undefined)).toEqual({
       kind: "symmetric",
       keys: [arn],
@@ -17,11 +17,11 @@ describe("flags", () => {
     });
   });
 
-  test("that name a file take its name for the key in the Secret", () => {
+  test("with a file use its name as the key in the Secret", () => {
     expect(encryptSettings({ key: [arn] }, "/home/me/tls.key").dataKey).toBe("tls.key");
   });
 
-  test("that bind put the pairs where nobody sees them, and name the namespace", () => {
+  test("with a binding add the hidden pairs, and name the namespace", () => {
     const bound = { ...flags, bind: "shop/checkout", clusterName: "prod", manifest: "checkout", context: ["a=b=c"] };
     const settings = encryptSettings(bound, undefined);
     expect(Object.fromEntries(settings.context)).toEqual({ a: "b=c" });
@@ -31,7 +31,7 @@ describe("flags", () => {
     expect([...loose.bound.values()]).toEqual(["prod", "shop"]);
   });
 
-  test("that name a public key make RSA with SHA-256 offline", () => {
+  test("with a public key use RSA with SHA-256 offline", () => {
     expect(encryptSettings({ ...flags, publicKey: "key.pem" }, undefined)).toMatchObject({
       kind: "offline",
       algorithm: "RSAES_OAEP_SHA_256",
@@ -41,7 +41,7 @@ describe("flags", () => {
   const sha1 = "RSAES_OAEP_SHA_1";
   test.each<[string, EncryptFlags, RegExp]>([
     ["no key", { dataKey: "PW" }, /--key is required/],
-    ["a key that is none", { ...flags, key: ["hunter2!"] }, /--key must be a KMS key's ARN/],
+    ["an invalid key", { ...flags, key: ["hunter2!"] }, /--key must be a KMS key's ARN/],
     ["two keys for a blob", { ...flags, key: [arn, "alias/b"] }, /give --encryption-sdk/],
     ["one key twice", { ...flags, key: [arn, arn], encryptionSdk: true }, /is there twice/],
     [
@@ -64,24 +64,28 @@ describe("flags", () => {
       { ...flags, algorithm: sha1, bind: "a/b", clusterName: "c" },
       /RSA has no encryption context/,
     ],
-    ["a context that is none", { ...flags, context: ["hunter2"] }, /--context must be NAME=VALUE/],
+    ["an invalid context", { ...flags, context: ["hunter2"] }, /--context must be NAME=VALUE/],
     ["a context without a name", { ...flags, context: ["=hunter2"] }, /--context must be NAME=VALUE/],
-    ["a context twice", { ...flags, context: ["a=1", "a=2"] }, /one name twice/],
-    ["a context of ours", { ...flags, context: ["keyferry.io/name=x"] }, /give --bind/],
+    ["a duplicate context name", { ...flags, context: ["a=1", "a=2"] }, /one name twice/],
+    ["a reserved context name", { ...flags, context: ["keyferry.io/name=x"] }, /give --bind/],
     ["a binding to nothing", { ...flags, bind: "a/b/c", clusterName: "c" }, /--bind must be/],
-    ["a binding without a cluster", { ...flags, bind: "a/b" }, /--bind needs --cluster-name/],
-    ["a cluster without a binding", { ...flags, clusterName: "c" }, /goes with --bind/],
-    ["a binding to another", { ...flags, bind: "a/b", clusterName: "c", manifest: "x" }, /names another SyncedSecret/],
+    ["a binding without a cluster name", { ...flags, bind: "a/b" }, /--bind needs --cluster-name/],
+    ["a cluster name without a binding", { ...flags, clusterName: "c" }, /goes with --bind/],
     [
-      "a binding elsewhere",
+      "a binding to another SyncedSecret",
+      { ...flags, bind: "a/b", clusterName: "c", manifest: "x" },
+      /names another SyncedSecret/,
+    ],
+    [
+      "a binding to another namespace",
       { ...flags, bind: "a/b", clusterName: "c", manifest: "b", namespace: "z" },
       /names another/,
     ],
     ["a namespace without a manifest", { ...flags, namespace: "a" }, /goes with --manifest/],
-    ["a manifest's name that is none", { ...flags, manifest: "A b" }, /--manifest must be/],
+    ["an invalid manifest name", { ...flags, manifest: "A b" }, /--manifest must be/],
     ["no key in the Secret", { key: [arn] }, /--data-key is required/],
-    ["a key that no Secret has", { ...flags, dataKey: "a/b" }, /--data-key must be a Secret's key/],
-  ])("with %s are refused, and repeat nothing", (_, wrong, says) => {
+    ["an invalid Secret key", { ...flags, dataKey: "a/b" }, /--data-key must be a Secret's key/],
+  ])("with %s are refused without repeating the value", (_, wrong, says) => {
     const refusal = expect.objectContaining({ message: expect.stringMatching(says) });
     let thrown: unknown;
     try {

@@ -38,7 +38,7 @@ describe("manifests are found", () => {
     expect("connections" in found && found.connections.map(({ kind }) => kind)).toEqual(["ClusterAWSConnection"]);
   });
 
-  test("and take --namespace where they name none", () => {
+  test("and default to --namespace", () => {
     const found = manifestsIn(stringify(synced({ data }, { name: "a" })), "bank");
     expect(found).toMatchObject({ problems: [], syncedSecrets: [{ metadata: { namespace: "bank" } }] });
     expect(problemsOf(synced({ data }, { name: "a" }))).toEqual([
@@ -47,12 +47,12 @@ describe("manifests are found", () => {
   });
 });
 
-describe("what the API server would refuse is told by its field, and without what stands in it", () => {
+describe("names the fields that the API server would refuse, without their values", () => {
   test.each<[string, object, string]>([
     [
-      "a field that there is not",
+      "an unknown field",
       { data: [{ key: "A", paramter: { name: canary } }] },
-      "spec.data[0].paramter is no field",
+      "spec.data[0].paramter is an unknown field",
     ],
     [
       "a wrong type",
@@ -60,34 +60,34 @@ describe("what the API server would refuse is told by its field, and without wha
       "spec.data[0].parameter must be an object, and is a string",
     ],
     [
-      "a number that is a text",
+      "a number as a string",
       { data: [{ key: "A", parameter: { name: "/a", version: canary } }] },
       "must be an integer",
     ],
-    ["a choice that is none", { data, refresh: { policy: canary } }, "spec.refresh.policy must be Follow or Once"],
-    ["a field that is empty", { data, target: null }, "spec.target must be an object, and is empty"],
-    ["what is required", { data: [{ parameter: { name: "/a" } }] }, "spec.data[0].key is required"],
-    ["a list for an object", { data: { key: canary } }, "spec.data must be an array, and is an object"],
+    ["an invalid enum value", { data, refresh: { policy: canary } }, "spec.refresh.policy must be Follow or Once"],
+    ["an empty field", { data, target: null }, "spec.target must be an object, and is empty"],
+    ["a missing required field", { data: [{ parameter: { name: "/a" } }] }, "spec.data[0].key is required"],
+    ["a list instead of an object", { data: { key: canary } }, "spec.data must be an array, and is an object"],
     ["a version of 0", { data: [{ key: "A", parameter: { name: "/a", version: 0 } }] }, "version must be 1 at least"],
-    ["nothing at all", {}, "spec.data or spec.dataFrom is required"],
+    ["an empty spec", {}, "spec.data or spec.dataFrom is required"],
     [
-      "an entry of no source",
+      "an entry without a source",
       { data: [{ key: "A" }] },
       "spec.data[0] (A) must have one of parameter, kms, encryptionSDK, and has none",
     ],
     [
-      "one of two",
+      "an entry with two sources",
       { data: [{ key: "A", parameter: { name: "/a" }, kms: { ciphertext: "AA==" } }] },
       "has parameter, kms",
     ],
-    ["a key twice", { data: [...data, ...data] }, "spec.data[1] (A) has the key of an entry before it"],
+    ["a duplicate key", { data: [...data, ...data] }, "spec.data[1] (A) repeats the key of an earlier entry"],
     [
       "a document without its format",
       { dataFrom: [{ parameter: { name: "/a" } }] },
       "spec.dataFrom[0].format is required",
     ],
     [
-      "a path with one",
+      "a path with a format",
       { dataFrom: [{ path: { name: "/a" }, format: "JSON" }] },
       "spec.dataFrom[0].format is not for a path",
     ],
@@ -99,28 +99,28 @@ describe("what the API server would refuse is told by its field, and without wha
     expect(problems[0]).not.toContain(canary);
   });
 
-  test("another version of the API, and a kind that there is not", () => {
+  test("another API version, and an unknown kind", () => {
     expect(problemsOf({ ...synced({ data }), apiVersion: "keyferry.io/v9" })[0]).toContain(
       `apiVersion must be ${apiVersion}`,
     );
     expect(problemsOf({ ...synced({ data }), kind: "SyncSecret" })).toEqual([
-      "an object of keyferry.io is of no kind that there is",
+      "an object of keyferry.io has an unknown kind",
     ]);
   });
 
-  test("a text that is no YAML, by its line", () => {
+  test("a text that is not YAML is reported by line", () => {
     expect(manifestsIn(`a: b\n${canary}: [\n`, undefined)).toEqual({
-      problem: expect.stringMatching(/^is no YAML: line [23]$/),
+      problem: expect.stringMatching(/^is not valid YAML: line [23]$/),
     });
   });
 
-  test("aliases without end", () => {
+  test("endless aliases", () => {
     const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${[..."bcdefgh"].map((name, at) => `${name}: &${name} [${Array(9).fill(`*${"abcdefgh"[at]}`)}]`).join("\n")}\n`;
-    expect(manifestsIn(bomb, undefined)).toEqual({ problem: "is no YAML: it has too many aliases" });
+    expect(manifestsIn(bomb, undefined)).toEqual({ problem: "is not valid YAML: it has too many aliases" });
   });
 });
 
-test("whatever the manifests are, they are taken or told, and nothing throws", () => {
+test("any manifest is accepted or reported, without an exception", () => {
   const value = fc.jsonValue();
   const entry = fc.record(
     { key: value, parameter: value, kms: value, path: value, format: value },

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 const manifest = "examples/first.yaml";
 const controller = ["controller", "--metrics-bind-address", "0", "--health-probe-bind-address", "0"];
 
-/** Runs the built program in a shell, whose redirections are what is tested. `"$@"` is the program with its arguments. */
+/** Runs the built program in a shell, to test its redirections. `"$@"` is the program with its arguments. */
 async function shell(script: string, args: readonly string[]): Promise<{ code: number | null; err: string }> {
   const child = spawn("bash", ["-c", script, "bash", process.execPath, "dist/keyferry.js", ...args], {
     env: { PATH: process.env.PATH, HOME: "/nonexistent", NO_COLOR: "1", AWS_EC2_METADATA_DISABLED: "true" },
@@ -27,8 +27,8 @@ describe.each([
   ["policy", ["policy", "--account", "123456789012", "--region", "eu-west-1", manifest]],
   ["controller", controller],
   ["controller with a log for people", [...controller, "--log-format", "text"]],
-])("%s ends with one line and exit 1", (_, args) => {
-  it("where standard output is full", async () => {
+])("%s exits with one line and code 1", (_, args) => {
+  it("if standard output is full", async () => {
     const { code, err } = await shell('"$@" > /dev/full', args);
     expect({ code, err }).toEqual({
       code: 1,
@@ -36,7 +36,7 @@ describe.each([
     });
   });
 
-  it("where the reader of standard output has gone", async () => {
+  it("if the reader of standard output has exited", async () => {
     const { code, err } = await shell('"$@" | true; exit "$PIPESTATUS"', args);
     expect({ code, err }).toEqual({
       code: 1,
@@ -45,7 +45,7 @@ describe.each([
   });
 });
 
-it("a full standard error changes no exit code", async () => {
+it("a full standard error does not change the exit code", async () => {
   expect((await shell('"$@" 2> /dev/full', ["encryptt"])).code).toBe(2);
   expect((await shell('"$@" 2> /dev/full', ["cost", "none.yaml"])).code).toBe(1);
 });

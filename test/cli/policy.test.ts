@@ -55,7 +55,7 @@ async function policy(objects: object[], ...args: string[]) {
 }
 
 describe("keyferry policy", () => {
-  it("names each parameter once, and what lies below a path by its path alone", async () => {
+  it("names each parameter once, and parameters below a path only by the path", async () => {
     const objects = [
       connection(),
       synced("a", { ...one("/shop/db"), dataFrom: [{ path: { name: "/shop/web/" } }] }),
@@ -71,19 +71,19 @@ describe("keyferry policy", () => {
     expect(of(own)).toEqual({ AssumeRoles: expect.objectContaining({ Action: "sts:AssumeRole", Resource: reader }) });
   });
 
-  it("asks for DescribeParameters where tags need it, whether or not what is optional is left out", async () => {
+  it("requires DescribeParameters for tags, with or without --no-optional", async () => {
     const spec = { dataFrom: [{ path: { name: "/shop", tags: { env: "prod" } } }] };
     const { of } = await policy([connection(), synced("a", spec)], "--no-optional");
     expect(Object.keys(of(reader))).toEqual(["ReadParameters", "ListPaths", "TagsOfPaths"]);
   });
 
-  it("asks for it too where something is done when a parameter expires", async () => {
+  it("requires it for an action on the expiry of a parameter", async () => {
     const spec = { ...one("/shop/db"), refresh: { whenExpired: "DeleteKeys" } };
     const { of } = await policy([connection(), synced("a", spec)], "--no-optional");
     expect(Object.keys(of(reader))).toEqual(["ReadParameters", "ExpiryOfParameters"]);
   });
 
-  it("keeps other accounts' ARNs, AWS's own names and secrets of Secrets Manager apart", async () => {
+  it("handles other accounts' ARNs, parameters published by AWS and secrets of Secrets Manager separately", async () => {
     const foreign = "arn:aws:ssm:eu-west-1:999999999999:parameter/shared/db";
     const allow = { namespaces: { selector: {} }, parameters: [foreign, "/aws/service/*", "/aws/reference/*"] };
     const objects = [
@@ -106,7 +106,7 @@ describe("keyferry policy", () => {
     });
   });
 
-  it("speaks of the partition that a region is of", async () => {
+  it("uses the partition of the region", async () => {
     const roleArn = `arn:aws-cn:iam::${account}:role/reader`;
     const region = "cn-north-1";
     const chinese = `arn:aws-cn:kms:${region}:${account}:key/one`;
@@ -119,7 +119,7 @@ describe("keyferry policy", () => {
     });
   });
 
-  it("takes regions that stand in along: replicas of keys, and parameters that may be read there", async () => {
+  it("includes failover regions: replicas of keys, and parameters read there", async () => {
     const objects = [
       connection({ failoverRegions: ["us-east-1"] }),
       synced("a", { data: [...one("/shop/db").data, { key: "B", kms: blob(key("mrk-1")).data[0]!.kms }] }),
@@ -140,7 +140,7 @@ describe("keyferry policy", () => {
     expect(printed.keys.map((found) => found.key)).toContain(key("mrk-2", "us-east-1"));
   });
 
-  it("holds bound keys against each SyncedSecret's own context, namespace by namespace", async () => {
+  it("restricts bound keys to each SyncedSecret's own context, per namespace", async () => {
     const objects = [
       connection({ binding: { scope: "Name", allowUnbound: true } }),
       synced("a", blob(key("one"))),
@@ -164,7 +164,7 @@ describe("keyferry policy", () => {
     ]);
   });
 
-  it("makes one document for each role that {namespace} comes to, and one for each step of a chain", async () => {
+  it("prints one policy for each role of {namespace}, and for each step of a chain", async () => {
     const hub = "arn:aws:iam::222222222222:role/hub";
     const steps = [
       { roleArn: hub, sourceIdentity: "keyferry" },
@@ -191,7 +191,7 @@ describe("keyferry policy", () => {
     expect(of(start).AssumeRoles).toMatchObject({ Action: ["sts:AssumeRole", "sts:SetSourceIdentity"], Resource: hub });
   });
 
-  it("lets the queue of events be received from, and its tags be read where it is of the same account", async () => {
+  it("allows receiving from the event queue, and reading its tags if it is in the same account", async () => {
     const queueUrl = `https://sqs.eu-west-1.amazonaws.com/${account}/keyferry`;
     const mine = await policy([connection({ events: { queueUrl } }), synced("a", one("/a"))]);
     expect(mine.of(reader)).toMatchObject({
@@ -207,14 +207,14 @@ describe("keyferry policy", () => {
     expect(theirs.of(reader)).not.toHaveProperty("TagsOfQueues");
   });
 
-  it("lets a queue be received from at an endpoint that says {region}", async () => {
+  it("allows receiving from a queue at an endpoint with {region}", async () => {
     const at = (region: string) => `https://vpce-1.sqs.${region}.vpce.amazonaws.com`;
     const events = { queueUrl: `${at("eu-west-1")}/${account}/keyferry` };
     const made = await policy([connection({ events, endpoints: { sqs: at("{region}") } }), synced("a", one("/a"))]);
     expect(made.of(reader).ReceiveEvents!.Resource).toBe(`arn:aws:sqs:eu-west-1:${account}:keyferry`);
   });
 
-  it("says in each key's policy who it is: a role, --principal, or the account", async () => {
+  it("names the principal in each key's policy: a role, --principal, or the account", async () => {
     const rsa = { algorithm: "RSAES_OAEP_SHA_256", ciphertext: Buffer.alloc(256).toString("base64") };
     const objects = [
       connection({ auth: undefined }),
@@ -250,42 +250,42 @@ describe("keyferry policy", () => {
   });
 });
 
-describe("what cannot be told is told, and no policy is printed that would not suffice", () => {
+describe("reports what it cannot determine, and prints no insufficient policy", () => {
   const noRole = connection({ auth: { secretRef: { name: "keys", namespace: "keyferry" } } });
 
   it.each<[string, object[], string[], string]>([
     [
-      "an account",
+      "a missing account",
       [noRole, synced("a", one("/a"))],
       [],
       "the AWS account of ClusterAWSConnection default is not known, since it assumes no role: give --account",
     ],
     [
-      "a connection",
+      "a missing connection",
       [synced("a", one("/a"))],
       ["--account", account],
       "ClusterAWSConnection default is not among the manifests: give it with --connection, or a region with --region",
     ],
     [
-      "a blob's key",
+      "a blob without a key",
       [connection(), synced("a", blob())],
       [],
       "data[0] (A): the blob names no key: give it kms.keyId, or name the keys of such blobs with --blob-key",
     ],
     [
-      "a cluster's name",
+      "a missing cluster name",
       [connection({ binding: { scope: "Name" } }), synced("a", blob(key("one")))],
       [],
       "give --cluster-name",
     ],
     [
-      "what is not allowed",
+      "a name that is not allowed",
       [connection({ allow: { namespaces: { selector: {} }, parameters: ["/x/*"] } }), synced("a", one("/a"))],
       [],
       "parameter /a is not allowed",
     ],
     [
-      "a namespace that is not",
+      "a namespace that is not allowed",
       [connection({ allow: { namespaces: { names: ["bank"] } } }), synced("a", one("/a"))],
       [],
       "does not allow namespace shop",
@@ -298,14 +298,14 @@ describe("what cannot be told is told, and no policy is printed that would not s
     expect(err.trim().split("\n")).toHaveLength(1);
   });
 
-  it("and --account, --region and --blob-key say it", async () => {
+  it("and takes it from --account, --region and --blob-key", async () => {
     const objects = [synced("a", { data: [...one("/a").data, { key: "B", kms: { ciphertext: "AQICAA==" } }] })];
     const { of } = await policy(objects, "--account", account, "--region", "eu-west-1", "--blob-key", key("one"));
     expect(of(own).ReadParameters!.Resource).toBe(parameter("/a"));
     expect(of(own).DecryptBlobs!.Resource).toBe(key("one"));
   });
 
-  it("a status tells the account and the keys of SecureStrings, as kubectl get prints them", async () => {
+  it("takes the account and the SecureString keys from a status, as printed by kubectl get", async () => {
     const status = { sources: [{ name: "/a", version: 1, lastModified: "2026-01-01T00:00:00Z", keyId: key("said") }] };
     const objects = [
       { ...noRole, status: { accountID: account } },
@@ -316,10 +316,10 @@ describe("what cannot be told is told, and no policy is printed that would not s
   });
 
   it.each([
-    ["an account", ["--account", "12"], "--account must be 12 digits"],
+    ["an invalid account", ["--account", "12"], "--account must be 12 digits"],
     ["a key that is an alias", ["--parameter-key", "alias/shop"], "must be ARNs of keys"],
     ["a principal", ["--principal", "me"], "--principal must be the ARN of a role or a user"],
-  ])("a command line with %s is one line and exit 2", async (_, args, said) => {
+  ])("a command line with %s gives one line and exit code 2", async (_, args, said) => {
     const { code, out, err } = await run([], args);
     expect([code, out, err.trim().split("\n").length]).toEqual([2, "", 1]);
     expect(err).toContain(said);

@@ -15,7 +15,7 @@ async function keyferry(...args: string[]): Promise<{ code: number; out: string;
   }
 }
 
-describe("a command line that is not understood is one clear line and exit 2", () => {
+describe("an invalid command line gives one clear line and exit code 2", () => {
   it.each([
     ["an unknown command", ["encryptt"], "unknown command 'encryptt' (Did you mean encrypt?)"],
     ["a flag with a typo", ["render", "--outptu", "x"], "unknown option '--outptu' (Did you mean --output?)"],
@@ -27,13 +27,13 @@ describe("a command line that is not understood is one clear line and exit 2", (
     ],
     ["a typo of a flag of encrypt", ["encrypt", "--contxt", "hunter2"], "(Did you mean --context?)"],
     ["an unknown flag", ["controller", "--metric-address", "x"], "unknown option '--metric-address'"],
-    ["a level that is none", ["controller", "--log-level", "loud"], "Allowed choices are debug, info, warn, error"],
+    ["an unknown log level", ["controller", "--log-level", "loud"], "Allowed choices are debug, info, warn, error"],
     ["an address without a port", ["controller", "--metrics-bind-address", "localhost"], "Use HOST:PORT"],
-    ["a port that is none", ["controller", "--health-probe-bind-address", ":99999"], "Use HOST:PORT"],
-    ["a name that is no namespace", ["controller", "--namespaces", "a,B"], "Use names of namespaces"],
-    ["a duration that is none", ["controller", "--missing-grace", "5 minutes"], "Use a duration such as"],
+    ["an invalid port", ["controller", "--health-probe-bind-address", ":99999"], "Use HOST:PORT"],
+    ["an invalid namespace name", ["controller", "--namespaces", "a,B"], "Use names of namespaces"],
+    ["an invalid duration", ["controller", "--missing-grace", "5 minutes"], "Use a duration such as"],
     ["a flag without its value", ["controller", "--kubeconfig"], "argument missing"],
-    ["an argument too many", ["controller", "extra"], "too many arguments"],
+    ["an extra argument", ["controller", "extra"], "too many arguments"],
     [
       "a default connection for all namespaces",
       ["controller", "--default-connection", "a/b"],
@@ -44,8 +44,8 @@ describe("a command line that is not understood is one clear line and exit 2", (
       ["controller", "--namespaces", "a", "--default-connection-region", "eu-west-1"],
       "does not go with '--namespaces'",
     ],
-    ["an audit without a place", ["controller", "--audit-log", ""], "Use the path of a file"],
-    ["a region that is none", ["controller", "--default-connection-region", "Ireland"], "Use an AWS region"],
+    ["an audit log without a path", ["controller", "--audit-log", ""], "Use the path of a file"],
+    ["an invalid region", ["controller", "--default-connection-region", "Ireland"], "Use an AWS region"],
   ])("%s", async (_, args, said) => {
     const { code, out, err } = await keyferry(...args);
     expect(err).toContain(said);
@@ -56,7 +56,7 @@ describe("a command line that is not understood is one clear line and exit 2", (
   });
 });
 
-it("help names every flag with its default, and version is that of the package", async () => {
+it("help lists every flag with its default, and version matches the package", async () => {
   const { code, out } = await keyferry("controller", "--help");
   expect(code).toBe(0);
   for (const flag of ["--metrics-bind-address", "--health-probe-bind-address", "--namespaces", "--read-only"]) {
@@ -67,21 +67,21 @@ it("help names every flag with its default, and version is that of the package",
   expect((await keyferry("--help")).out).toContain("controller");
 });
 
-it("a cluster that is not configured is one clear line in the log and exit 1", async () => {
+it("a cluster that is not configured gives one clear log line and exit code 1", async () => {
   const { code, out } = await keyferry("controller", "--metrics-bind-address", "0", "--health-probe-bind-address", "0");
   expect(code).toBe(1);
   expect(out).toContain("no Kubernetes cluster is configured: set KUBECONFIG");
   expect(JSON.parse(out.trim().split("\n").at(-1)!)).toMatchObject({ level: "error" });
 });
 
-it("an error that nobody thought of is told by its place, without what its message holds", async () => {
+it("an unexpected error is reported by its place, without its message", async () => {
   const broken = 'data:text/javascript,Number.prototype.toLocaleString=()=>{throw new TypeError(atob("aHVudGVyMg=="))}';
   const env = { PATH: process.env.PATH, NO_COLOR: "1", NODE_OPTIONS: `--import=${encodeURI(broken)}` };
   const child = run(process.execPath, ["dist/keyferry.js", "cost", "--changes-per-day", "1", "examples/first.yaml"], {
     env,
   });
   const { code, stdout, stderr } = await child.catch((error) => error);
-  expect(stderr).toContain("keyferry: the program itself failed (TypeError)");
+  expect(stderr).toContain("keyferry: internal error (TypeError)");
   expect(stderr).toContain("    at ");
   expect(stderr.length).toBeLessThan(2_000);
   expect(stdout + stderr).not.toContain("hunter2");

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { readManifests } from "../../src/cli/reencrypt-manifest.ts";
 
-/** A blob as KMS makes one of a symmetric key. */
+/** A blob in the format of KMS under a symmetric key. */
 const blobOf = (name: string) =>
   Buffer.concat([Buffer.from("0102020078", "hex"), Buffer.alloc(140, name)]).toString("base64");
 const old = blobOf("old");
@@ -15,7 +15,7 @@ function read(text: string) {
   return found;
 }
 
-/** Moves every entry, those that share a ciphertext to one new one, and gives the text with the objects in it. */
+/** Moves every entry, entries with a shared ciphertext to one new one. Returns the text and its objects. */
 function moved(text: string) {
   const { entries, others, problems, text: after } = read(text);
   const made = new Map(entries.map(({ place }, index) => [place, blobOf(`new${index}`)]));
@@ -24,22 +24,22 @@ function moved(text: string) {
   return { entries, others, problems: problems(), text: after(), objects };
 }
 
-describe("a blob is moved where it stands", () => {
+describe("a blob is moved in place", () => {
   it.each<[string, string]>([
     ["behind an alias", `x-blob: &c ${old}\n${head}spec: {data: [{key: A, kms: {ciphertext: *c}}]}\n`],
-    ["behind an alias of the whole source", `x: &k {ciphertext: ${old}}\n${head}spec: {data: [{key: A, kms: *k}]}\n`],
+    ["behind an alias for the whole source", `x: &k {ciphertext: ${old}}\n${head}spec: {data: [{key: A, kms: *k}]}\n`],
     [
       "merged in",
       `x: &b {ciphertext: ${old}, bound: false}\n${head}spec: {data: [{key: A, kms: {<<: *b, keyId: k}}]}\n`,
     ],
-    ["merged in from a list", `x: &b {ciphertext: ${old}}\n${head}spec: {data: [{key: A, kms: {<<: [*b]}}]}\n`],
+    ["merged from a list", `x: &b {ciphertext: ${old}}\n${head}spec: {data: [{key: A, kms: {<<: [*b]}}]}\n`],
     ["merged in with the spec", `x: &s {data: [{key: A, kms: {ciphertext: ${old}}}]}\n${head}spec: {<<: *s}\n`],
     [
       "in a List",
       `apiVersion: v1\nkind: List\nitems:\n- ${head.replaceAll("\n", "\n  ")}spec: {data: [{key: A, kms: {ciphertext: ${old}}}]}\n`,
     ],
     [
-      "in an object that holds others",
+      "in an object that contains others",
       `kind: Object\nspec:\n  manifest:\n    ${head.replaceAll("\n", "\n    ")}spec: {data: [{key: A, kms: {ciphertext: ${old}}}]}\n`,
     ],
     ["in a second document", `kind: Other\n---\n${head}spec: {data: [{key: A, kms: {ciphertext: ${old}}}]}\n`],
@@ -76,7 +76,7 @@ describe("a blob is moved where it stands", () => {
     }
   });
 
-  it("once for all that share it", () => {
+  it("once for all entries that share it", () => {
     const { entries, objects, problems } = moved(
       `${head}spec: {data: [{key: A, kms: &k {ciphertext: ${old}, keyId: k}}, {key: B, kms: *k}]}\n`,
     );
@@ -90,12 +90,16 @@ describe("a blob is moved where it stands", () => {
   });
 });
 
-describe("what would leave a blob behind is named", () => {
+describe("reports whatever would leave a blob behind", () => {
   const entry = `${head}spec: {data: [{key: A, kms: {ciphertext: ${blobOf("other")}}}]}\n`;
   it.each<[string, string, RegExp]>([
-    ["a kind of later", entry.replace("SyncedSecret", "SyncedThing"), /line 4: this ciphertext is no entry/],
-    ["another group", entry.replace("keyferry.io", "example.com"), /line 4: this ciphertext is no entry/],
-    ["another place in a SyncedSecret", entry.replace("{data:", "{more:"), /line 4: this ciphertext is no entry/],
+    ["a later API version", entry.replace("SyncedSecret", "SyncedThing"), /line 4: this ciphertext is not in an entry/],
+    ["another group", entry.replace("keyferry.io", "example.com"), /line 4: this ciphertext is not in an entry/],
+    [
+      "another place in a SyncedSecret",
+      entry.replace("{data:", "{more:"),
+      /line 4: this ciphertext is not in an entry/,
+    ],
     ["a number", entry.replace(blobOf("other"), "1234"), /A\): it has no ciphertext that is a text/],
     ["bytes", entry.replace(blobOf("other"), `!!binary ${old}`), /A\): it has no ciphertext that is a text/],
     ["a source without its ciphertext", `${head}spec: {data: [{key: A, kms: {keyId: k}}]}\n`, /it has no ciphertext/],
@@ -116,7 +120,7 @@ describe("what would leave a blob behind is named", () => {
     ],
     ["a template", `${entry}x: {{ .Values.x }}\n`, /line 5: this is a template/],
     [
-      "a template in the place of a blob",
+      "a template instead of a blob",
       `${head}spec: {data: [{key: A, kms: {ciphertext: {{ .Values.a }}}}]}\n`,
       /A\): it has no ciphertext that is a text/,
     ],
@@ -128,33 +132,33 @@ describe("what would leave a blob behind is named", () => {
   it.each<[string, string]>([
     ["in a comment", `# was ${old}\n`],
     ["under another name", `blob: ${old}\n`],
-    ["in base64 once more", `data: {blob: ${Buffer.from(old).toString("base64")}}\n`],
+    ["in base64 of base64", `data: {blob: ${Buffer.from(old).toString("base64")}}\n`],
   ])("a second copy %s", (_, more) => {
     const { problems, others } = moved(`${head}spec: {data: [{key: A, kms: {ciphertext: ${old}}}]}\n---\n${more}`);
-    expect([others, problems]).toEqual([[], ["line 6 holds a blob that is no entry of a SyncedSecret"]]);
+    expect([others, problems]).toEqual([[], ["line 6 holds a blob that is not in an entry of a SyncedSecret"]]);
   });
 
-  it("an entry that keeps its key, and whose key's name another one shares by an anchor", () => {
+  it("an entry that keeps its key, whose name another entry shares by an anchor", () => {
     const text = `${head}spec: {data: [{key: A, kms: {ciphertext: ${old}, keyId: &k one}}, {key: B, kms: {algorithm: RSAES_OAEP_SHA_256, ciphertext: AAAA, keyId: *k}}]}\n`;
     const { entries, problems } = read(text);
     entries[0]!.replace(blobOf("new"), arn, false);
     expect(problems()).toEqual([expect.stringMatching(/^a data\[1\] \(B\): it could not be changed/)]);
   });
 
-  it("a template that is no YAML, by its line and with what to do", () => {
+  it("a template that is not YAML, by line and with what to do", () => {
     for (const text of [`{{- if .x }}\n${entry}{{- end }}\n`, `${head}{{- if .x }}\nspec: {}\n{{- end }}\n`]) {
       expect(readManifests(text, "")).toEqual({
-        problem: expect.stringMatching(/^is no YAML: line \d; where it is a template .*render it first/),
+        problem: expect.stringMatching(/^is not valid YAML: line \d; where it is a template .*render it first/),
       });
     }
   });
 
-  it("a key that is there twice", () => {
+  it("a duplicate key", () => {
     const text = entry.replace("ciphertext:", `ciphertext: ${old}, ciphertext:`);
-    expect(readManifests(text, "")).toEqual({ problem: "is no YAML: line 4" });
+    expect(readManifests(text, "")).toEqual({ problem: "is not valid YAML: line 4" });
   });
 
-  it("but neither a template of a Secret, nor the blobs within a message, nor the schema of a CRD", () => {
+  it("but not a Secret's template, the blobs within a message, or a CRD's schema", () => {
     const edk = Buffer.concat([Buffer.from("0178aa", "hex"), Buffer.from(old, "base64")]).toString("base64");
     expect(edk).toContain("AQICAH");
     const text = `${head}spec:

@@ -45,7 +45,7 @@ function entriesOf(text: string, namespace = "default") {
 }
 
 describe("manifests", () => {
-  test("are read with every ciphertext, its key, its context and whose it is", () => {
+  test("list every ciphertext with its key, context and owner", () => {
     const { entries, text } = entriesOf(manifest);
     const owner = { namespace: "shop", name: "checkout" };
     expect(
@@ -92,7 +92,7 @@ describe("manifests", () => {
     expect(text()).toBe(manifest);
   });
 
-  test("keep every letter but those that are replaced", () => {
+  test("keep every character except replacements", () => {
     const { entries, text, problems } = entriesOf(manifest);
     const named = (key: string) => entries.find(({ label }) => label.includes(key))!;
     named("PW").replace("NEW1", arn, true);
@@ -109,7 +109,7 @@ describe("manifests", () => {
     expect(again.entries.map(({ isUnbound }) => isUnbound)).toEqual([false, false, true, false]);
   });
 
-  test("may be in a List, and in a namespace that they do not name", () => {
+  test("may be in a List, and in a default namespace", () => {
     const item = {
       apiVersion: "keyferry.io/v1alpha1",
       kind: "SyncedSecret",
@@ -123,20 +123,20 @@ describe("manifests", () => {
     expect(entries.map(({ owner }) => owner)).toEqual(Array(2).fill({ namespace: "shop", name: "a" }));
   });
 
-  test("of another kind or group have none", () => {
+  test("of another kind or group have no ciphertexts", () => {
     expect(entriesOf(manifest.replace("kind: SyncedSecret", "kind: Other")).entries).toEqual([]);
     expect(entriesOf(manifest.replace("keyferry.io/", "example.com/")).entries).toEqual([]);
     expect(entriesOf("").entries).toEqual([]);
     expect(entriesOf("just: text\n").entries).toEqual([]);
   });
 
-  test("that are no YAML are told by the line, and without their words", () => {
+  test("that are not YAML are reported by line, without their text", () => {
     expect(readManifests("a: b\nhunter2: [\n", "x")).toEqual({
-      problem: expect.stringMatching(/^is no YAML: line [23]$/),
+      problem: expect.stringMatching(/^is not valid YAML: line [23]$/),
     });
   });
 
-  test("come back as they were, whatever they are", () => {
+  test("are unchanged without replacements, whatever they are", () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         const text = stringify(value);

@@ -17,7 +17,7 @@ beforeEach(async () => {
   await Promise.all([writeFile(a, "a"), writeFile(b, "b")]);
 });
 
-it("every file has its new text, its mode, and nothing beside it", async () => {
+it("replaces every file's text, keeps its mode, and leaves no temporary file", async () => {
   await chmod(b, 0o666);
   await replaceFiles([
     { file: a, content: "new a" },
@@ -39,7 +39,7 @@ it.runIf(process.getuid?.() === 0)(
   },
 );
 
-it("none is changed where one cannot be written, and nothing is left beside them", async () => {
+it("changes none if one cannot be written, and leaves no temporary file", async () => {
   const gone = join(folder, "gone.yaml");
   const replaced = replaceFiles([a, gone, b].map((file) => ({ file, content: "new" })));
   await expect(replaced).rejects.toThrow(`${gone} cannot be written, and nothing was written: no such file`);
@@ -47,10 +47,10 @@ it("none is changed where one cannot be written, and nothing is left beside them
   expect(await readdir(folder)).toHaveLength(2);
 });
 
-it("where one cannot be replaced after all, it is said which were", async () => {
+it("reports which files were replaced if a later one fails", async () => {
   const other = join(folder, "other");
   await mkdir(other);
-  // A folder takes no file's name.
+  // A file cannot replace a directory.
   const replaced = replaceFiles([a, other, b].map((file) => ({ file, content: "new" })));
   await expect(replaced).rejects.toThrow(`${other} cannot be replaced, and of these only ${a} were written`);
   expect(await texts()).toEqual(["new", "b"]);
@@ -58,7 +58,7 @@ it("where one cannot be replaced after all, it is said which were", async () => 
   expect(await readdir(folder)).toHaveLength(2);
 });
 
-it("a link goes on leading to its file", async () => {
+it("keeps a symbolic link to its file", async () => {
   const link = join(folder, "link.yaml");
   await symlink(a, link);
   await replaceFiles([{ file: link, content: "new" }]);

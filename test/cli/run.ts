@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 
-/** What became of a run of the built program. */
+/** The result of a run of the built program. */
 export interface Ran {
   code: number | null;
   out: string;
@@ -10,7 +10,7 @@ export interface Ran {
 /**
  * Runs `dist/keyferry.js` as its own process, without the machine's AWS configuration.
  *
- * @param options.input of its standard input
+ * @param options.input standard input
  */
 export async function keyferry(
   args: readonly string[],
@@ -35,7 +35,7 @@ export async function keyferry(
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     err += text;
   });
-  // It may end before it has read everything.
+  // It may exit before it has read everything.
   child.stdin.on("error", () => {});
   child.stdin.end(input);
   const code = await new Promise<number | null>((resolve, reject) =>
@@ -44,7 +44,7 @@ export async function keyferry(
   return { code, out, err };
 }
 
-/** The environment of a person who is logged in at an emulator. */
+/** The environment of a person logged in at an emulator. */
 export function loggedIn(url: string): Record<string, string> {
   return { AWS_ENDPOINT_URL: url, AWS_ACCESS_KEY_ID: "AKIAKEYFERRYTEST", AWS_SECRET_ACCESS_KEY: "any" };
 }

@@ -18,7 +18,7 @@ const chainFailure = (trouble: ChainTrouble) => {
 };
 const thrown = (fields: object) => Object.assign(new Error("words of AWS"), fields);
 
-describe("what a command says of AWS", () => {
+describe("the wording of AWS errors in a command", () => {
   const errors: [string, unknown][] = [
     ...[...rows.keys()].map((name): [string, unknown] => [name, thrown({ name: name.split("/")[0] })]),
     ...["ECONNREFUSED", "ENOTFOUND", "ETIMEDOUT", "EPROTO", "SELF_SIGNED_CERT_IN_CHAIN"].map(
@@ -26,8 +26,8 @@ describe("what a command says of AWS", () => {
     ),
     ["no credentials", new CredentialsUnavailable(thrown({ name: "CredentialsProviderError" }))],
     ["a refused web identity", new CredentialsUnavailable(thrown({ name: "AccessDenied" }))],
-    ["a web identity that is none", new CredentialsUnavailable(thrown({ name: "InvalidIdentityToken" }))],
-    ["a token that has expired", new CredentialsUnavailable(thrown({ name: "ExpiredTokenException" }))],
+    ["an invalid web identity", new CredentialsUnavailable(thrown({ name: "InvalidIdentityToken" }))],
+    ["an expired token", new CredentialsUnavailable(thrown({ name: "ExpiredTokenException" }))],
     ...["IDPRejectedClaim", "IDPCommunicationError", "ValidationError", "PackedPolicyTooLarge", "InternalFailure"].map(
       (name): [string, unknown] => [
         `a chain's ${name}`,
@@ -40,7 +40,7 @@ describe("what a command says of AWS", () => {
     ]),
     ["an unknown error", thrown({ name: "BrandNewException" })],
   ];
-  it.each(errors)("of %s speaks neither of the operator nor of another try", (_, error) => {
+  it.each(errors)("for %s mentions neither the operator nor a retry", (_, error) => {
     for (const about of contexts) {
       const said = forCommand(classify(error, about));
       expect(said).not.toMatch(/operator|ServiceAccount|tried again|Secret that holds/);
@@ -48,7 +48,7 @@ describe("what a command says of AWS", () => {
     }
   });
 
-  it("names the broken part of the person's own chain", () => {
+  it("names the broken part of the user's credential chain", () => {
     const said = (name: string) => forCommand(classify(new CredentialsUnavailable(thrown({ name })), contexts[0]!));
     expect(said("InvalidIdentityToken")).toContain("audience must be sts.amazonaws.com");
     expect(said("AccessDenied")).toContain("AWS_WEB_IDENTITY_TOKEN_FILE may not assume the role of AWS_ROLE_ARN");
@@ -56,7 +56,7 @@ describe("what a command says of AWS", () => {
     expect(forCommand(chainFailure("SsoExpired"))).toContain("aws sso login");
   });
 
-  it("says what to do about the person's own credentials", () => {
+  it("tells what to do about the user's credentials", () => {
     const said = (name: string) => forCommand(classify(thrown({ name }), contexts[0]!));
     expect(said("ExpiredTokenException")).toContain("log in again");
     expect(said("UnrecognizedClientException")).toContain("check AWS_PROFILE");

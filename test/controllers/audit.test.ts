@@ -31,7 +31,7 @@ interface Line {
 const lines = () => world.audited.map((line) => JSON.parse(line) as Line);
 const named = (name: string) => `${namespace}/${name}`;
 const put = (name: string, value = canary.value) => aws.putParameter({ name, value, type: "SecureString" });
-/** What CloudTrail would have of the calls that decrypt, by request id. */
+/** The decrypting calls by request id, as in CloudTrail. */
 const trail = () =>
   new Map(
     [...aws.log({ decrypt: true }), ...aws.log({ operation: "Decrypt", via: "client" })].map((e) => [e.requestId!, e]),
@@ -48,8 +48,8 @@ afterEach(() => {
   expect(traces(world.audited.join(""), canary)).toEqual([]);
 });
 
-describe("every decrypting read is audited", () => {
-  it("one line a parameter, and one request id for those that travelled together", async () => {
+describe("the audit records each decrypting read", () => {
+  it("with one line per parameter, and one request id for parameters read in one call", async () => {
     for (const name of ["/a/1", "/a/2", "/a/3"]) await put(name);
     await world.apply("three", { data: [one("A", "/a/1"), one("B", "/a/2"), one("C", "/a/3")] });
     await world.sync();
@@ -68,7 +68,7 @@ describe("every decrypting read is audited", () => {
     expect(trail().get(requestId!)).toMatchObject({ names: expect.arrayContaining(["/a/1", "/a/2", "/a/3"]) });
   });
 
-  it("with every SyncedSecret that it was for, whether it asked before the answer or was given what was held", async () => {
+  it("with every SyncedSecret that requested it, including those served from the cache", async () => {
     await put("/shared");
     const all = Array.from({ length: 70 }, (_, i) => `shared-${i}`);
     await Promise.all(all.map((name) => world.apply(name, { data: [one("A", "/shared")] })));
@@ -85,7 +85,7 @@ describe("every decrypting read is audited", () => {
     for (const line of lines()) if (line.event === "reuse") expect(line.resources).toHaveLength(1);
   });
 
-  it("of a label and of a version, by the selector", async () => {
+  it("of a label and of a version, with the selector", async () => {
     await put("/labelled");
     await put("/labelled");
     await aws.direct("ssm", "LabelParameterVersion", { Name: "/labelled", Labels: ["prod"], ParameterVersion: 1 });
@@ -105,7 +105,7 @@ describe("every decrypting read is audited", () => {
     );
   });
 
-  it("of a path, all that AWS has decrypted, what is excluded too, by the pages that it came in", async () => {
+  it("of a path, with every parameter that AWS decrypted, including excluded ones, by page", async () => {
     const names = Array.from({ length: 12 }, (_, i) => `/path/k${i}`);
     for (const name of names) await put(name);
     await world.apply("path", {
@@ -138,7 +138,7 @@ describe("every decrypting read is audited", () => {
   });
 });
 
-it("a message of the Encryption SDK is audited by the KMS calls that open its data keys, those that fail too", async () => {
+it("audits a message of the Encryption SDK by the KMS calls for its data keys, including failed calls", async () => {
   const [off, on] = [await aws.createKey(), await aws.createKey()];
   const [ciphertext = ""] = await pythonEncrypt(aws.url, [{ plain: canary.value, keys: [off, on] }]);
   await aws.direct("kms", "DisableKey", { KeyId: off });
@@ -154,8 +154,8 @@ it("a message of the Encryption SDK is audited by the KMS calls that open its da
   expect(lines().map(({ requestId }) => requestId)).toEqual([...trail().keys()]);
 });
 
-describe("what could not be decrypted is audited", () => {
-  it("with the reason, AWS's name for it and the request in which AWS refused", async () => {
+describe("the audit records a failed decryption", () => {
+  it("with the reason, the AWS error code and the request id", async () => {
     for (const name of ["/mine", "/denied"]) await put(name);
     aws.deny({ parameter: "/denied" });
     await world.apply("denied", { data: [one("A", "/mine"), one("B", "/denied")] });
@@ -166,7 +166,7 @@ describe("what could not be decrypted is audited", () => {
     expect(trail().get(fail!.requestId!)).toMatchObject({ names: ["/denied"], error: "AccessDeniedException" });
   });
 
-  it("also where there was nothing to decrypt", async () => {
+  it("even if there was nothing to decrypt", async () => {
     await world.apply("absent", { data: [one("A", "/absent")] });
     await world.sync();
     expect(lines()).toEqual([
@@ -175,7 +175,7 @@ describe("what could not be decrypted is audited", () => {
     expect(trail().get(lines()[0]!.requestId!)).toMatchObject({ names: ["/absent"] });
   });
 
-  it("and a blob, with the key that was asked for", async () => {
+  it("of a blob, with the requested key", async () => {
     const keyId = await aws.createKey();
     const ciphertext = await aws.encrypt({ keyId, plaintext: canary.value });
     await aws.direct("kms", "DisableKey", { KeyId: keyId });
@@ -187,7 +187,7 @@ describe("what could not be decrypted is audited", () => {
   });
 });
 
-it("a look without decryption, and a start with nothing changed, are not audited", async () => {
+it("does not audit looks without decryption, nor a restart without changes", async () => {
   await put("/quiet");
   await world.apply("quiet", { data: [one("A", "/quiet")] });
   await world.sync();
@@ -199,7 +199,7 @@ it("a look without decryption, and a start with nothing changed, are not audited
   expect(lines().filter(({ source }) => source === "/quiet")).toEqual([]);
 });
 
-it("what Once reads again by number is audited with its version", async () => {
+it("audits a read by version number under Once with the version", async () => {
   await put("/once");
   await put("/once");
   await world.apply("once", { data: [one("A", "/once")], refresh: { policy: "Once" } });

@@ -12,7 +12,7 @@ const put = (name: string, value: string, more: object = {}) => aws.putParameter
 const document = (name: string, format: "JSON" | "YAML" | "Dotenv" | "StringList", more: object = {}) => ({
   dataFrom: [{ parameter: { name }, format, ...more }],
 });
-/** Keys that come to just over 1 MiB where the one parameter has its 8 KiB. */
+/** Entries that reach just over 1 MiB when the one parameter has 8 KiB. */
 const many = Array.from({ length: 129 }, (_, index) => one(`K${index}`, "/large"));
 const each = (value: string) => Object.fromEntries(many.map(({ key }) => [key, value]));
 
@@ -27,7 +27,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/large", "b", { tier: "Advanced" }),
     becomes: each("b"),
   },
-  "a list with an item that has no name": {
+  "a list with an item without a name": {
     setUp: () => put("/list", "A=a"),
     spec: document("/list", "StringList"),
     holds: { A: "a" },
@@ -37,7 +37,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/list", "A=b"),
     becomes: { A: "b" },
   },
-  "parameters that do not exist, each of which is named": {
+  "several missing parameters, all named": {
     setUp: () => put("/absent/a", "a"),
     spec: { data: [one("A", "/absent/a")] },
     holds: { A: "a" },
@@ -50,7 +50,7 @@ const trials: Record<string, Trial> = {
     mends: () => Promise.all([put("/absent/b", "b"), put("/absent/c", "c"), put("/absent/d", '{"D":"d"}')]),
     becomes: { A: "a", B: "b", C: "c", D: "d" },
   },
-  "JSON that is cut off": {
+  "truncated JSON": {
     setUp: () => put("/json", '{"A":"a"}'),
     spec: document("/json", "JSON"),
     holds: { A: "a" },
@@ -60,7 +60,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/json", '{"A":"b"}'),
     becomes: { A: "b" },
   },
-  "JSON that is no object": {
+  "JSON that is not an object": {
     setUp: () => put("/json-list", '{"A":"a"}'),
     spec: document("/json-list", "JSON"),
     holds: { A: "a" },
@@ -70,7 +70,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/json-list", "{}\n").then(() => put("/json-list", '{"B":"b"}')),
     becomes: { B: "b" },
   },
-  "YAML that is no YAML": {
+  "invalid YAML": {
     setUp: () => put("/yaml", "A: a"),
     spec: document("/yaml", "YAML"),
     holds: { A: "a" },
@@ -80,7 +80,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/yaml", "A: b"),
     becomes: { A: "b" },
   },
-  "dotenv with a line without =": {
+  "a dotenv line without =": {
     setUp: () => put("/dotenv", "A=a"),
     spec: document("/dotenv", "Dotenv"),
     holds: { A: "a" },
@@ -90,7 +90,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/dotenv", "A=b"),
     becomes: { A: "b" },
   },
-  "a document without a property": {
+  "a document without the property": {
     setUp: () => put("/none", '{"A":"a"}'),
     spec: document("/none", "JSON"),
     holds: { A: "a" },
@@ -100,7 +100,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/none", '{"A":"b"}'),
     becomes: { A: "b" },
   },
-  "a property that does not exist": {
+  "a missing property": {
     setUp: () => put("/property", '{"user":"u"}'),
     spec: { data: [{ ...one("U", "/property"), jmesPath: "user" }] },
     holds: { U: "u" },
@@ -110,7 +110,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/property", '{"user":"v"}'),
     becomes: { U: "v" },
   },
-  "a property of what is no JSON": {
+  "a property of a value that is not JSON": {
     setUp: () => put("/no-json", '{"user":"u"}'),
     spec: { data: [{ ...one("U", "/no-json"), jmesPath: "user" }] },
     holds: { U: "u" },
@@ -120,7 +120,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/no-json", '{"user":"v"}'),
     becomes: { U: "v" },
   },
-  "base64 that is none": {
+  "invalid base64": {
     setUp: () => put("/base64", "YQ=="),
     spec: { data: [{ ...one("A", "/base64"), decode: "Base64" }] },
     holds: { A: "a" },
@@ -130,7 +130,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/base64", "Yg=="),
     becomes: { A: "b" },
   },
-  "a path below which there is nothing": {
+  "a path without parameters": {
     setUp: () => put("/full/A", "a"),
     spec: { dataFrom: [{ path: { name: "/full" } }] },
     holds: { A: "a" },
@@ -140,7 +140,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/empty/B", "b"),
     becomes: { B: "b" },
   },
-  "a path of which exclude leaves nothing": {
+  "a path whose parameters are all excluded": {
     setUp: () => put("/excluded/A", "a"),
     spec: { dataFrom: [{ path: { name: "/excluded" } }] },
     holds: { A: "a" },
@@ -149,7 +149,7 @@ const trials: Record<string, Trial> = {
     says: ["dataFrom[0]"],
     mends: async () => ({ dataFrom: [{ path: { name: "/excluded" } }] }),
   },
-  "tags that nothing below a path carries": {
+  "tags that no parameter below the path has": {
     setUp: () => put("/tagged/A", "a"),
     spec: { dataFrom: [{ path: { name: "/tagged" } }] },
     holds: { A: "a" },
@@ -163,7 +163,7 @@ const trials: Record<string, Trial> = {
         Tags: [{ Key: "env", Value: "prod" }],
       }),
   },
-  "equal keys of two documents": {
+  "the same key in two documents": {
     setUp: () => Promise.all([put("/equal/1", '{"A":"a"}'), put("/equal/2", '{"B":"b"}')]),
     spec: {
       dataFrom: [
@@ -183,7 +183,7 @@ const trials: Record<string, Trial> = {
     }),
     becomes: { A: "sesame" },
   },
-  "equal keys of one path": {
+  "the same key twice in one path": {
     setUp: () => put("/rewritten/a", "a"),
     spec: { dataFrom: [{ path: { name: "/rewritten" }, rename: { case: "Upper" } }] },
     holds: { A: "a" },
@@ -208,7 +208,7 @@ const trials: Record<string, Trial> = {
     }),
     becomes: { conf: "u u" },
   },
-  "a foreign Secret under the target's name": {
+  "a foreign Secret with the target's name": {
     setUp: async () => {
       await put("/foreign", "a");
       await world.kubectl(["create", "secret", "generic", "a-strangers", "--from-literal=X=x"]);
@@ -217,7 +217,7 @@ const trials: Record<string, Trial> = {
     holds: { A: "a" },
     breaks: async () => ({ data: [one("A", "/foreign")], target: { name: "a-strangers" } }),
     reason: "SecretConflict",
-    says: ["Secret a-strangers is not ours", "left as it is"],
+    says: ["Secret a-strangers is not ours", "is not changed"],
     mends: async () => ({ data: [one("A", "/foreign")] }),
   },
   "an immutable Secret that would have to change": {
@@ -237,7 +237,7 @@ const trials: Record<string, Trial> = {
       refresh: { policy: "Once" },
     }),
   },
-  "data that do not fit the type": {
+  "data that the Secret type does not allow": {
     setUp: () => put("/basic", '{"username":"u","password":"p"}'),
     spec: {
       ...document("/basic", "JSON"),
@@ -254,7 +254,7 @@ const trials: Record<string, Trial> = {
       data: [one("ssh-privatekey", "/basic")],
     }),
   },
-  "content that does not fit the type": {
+  "content that is invalid for the Secret type": {
     setUp: () => put("/docker", '{"auths":{}}'),
     spec: { data: [one(".dockerconfigjson", "/docker")], target: { type: "kubernetes.io/dockerconfigjson" } },
     holds: { ".dockerconfigjson": '{"auths":{}}' },
@@ -264,7 +264,7 @@ const trials: Record<string, Trial> = {
     mends: () => put("/docker", '{"auths":{"r":{}}}'),
     becomes: { ".dockerconfigjson": '{"auths":{"r":{}}}' },
   },
-  "a connection that is not there": {
+  "a missing connection": {
     setUp: () => put("/unconnected", "a"),
     spec: { data: [one("A", "/unconnected")] },
     holds: { A: "a" },
@@ -280,8 +280,8 @@ const trials: Record<string, Trial> = {
 
 holdTrue(world, trials);
 
-describe("a stranger's Secret in the way", () => {
-  it("is left as it is, and the target is written once it has gone", async () => {
+describe("a foreign Secret with the target's name", () => {
+  it("is left unchanged, and the target is written once it is deleted", async () => {
     await put("/way", "a");
     await world.kubectl(["create", "secret", "generic", "in-the-way", "--from-literal=X=x"]);
     const strangers = await world.secret("in-the-way");
@@ -297,8 +297,8 @@ describe("a stranger's Secret in the way", () => {
   });
 });
 
-describe("what looks bad and is not", () => {
-  it("allowEmpty makes an empty Secret of a path below which there is nothing", async () => {
+describe("unusual but valid input", () => {
+  it("allowEmpty creates an empty Secret for a path without parameters", async () => {
     await world.apply("may-be-empty", { dataFrom: [{ path: { name: "/nothing" }, allowEmpty: true }] });
     await world.sync();
     expect(await world.ready("may-be-empty")).toMatchObject({ status: "True" });
@@ -308,7 +308,7 @@ describe("what looks bad and is not", () => {
     expect(await world.data("may-be-empty")).toEqual({ A: "a" });
   });
 
-  it("names that are an object's own in JavaScript are keys like any other", async () => {
+  it("property names of JavaScript's Object are ordinary keys", async () => {
     await put("/proto", '{"__proto__":"p","constructor":"c","toString":"t"}');
     await world.apply("proto", document("/proto", "JSON"));
     await world.sync();
@@ -325,7 +325,7 @@ describe("what looks bad and is not", () => {
     await steady(world, "proto");
   });
 
-  it("200 entries of data and 50 of dataFrom are one Secret", async () => {
+  it("200 entries of data and 50 of dataFrom form one Secret", async () => {
     const data = Array.from({ length: 200 }, (_, index) => one(`K${index}`, `/size/k${index}`));
     await Promise.all(data.map(({ parameter }, index) => put(parameter.name, `v${index}`)));
     const documents = Array.from({ length: 50 }, (_, index) => `/size/documents/${index}`);

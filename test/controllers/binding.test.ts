@@ -11,7 +11,7 @@ const world = await makeWorld(cluster, "binding", { clusterName: "prod" });
 const { aws, namespace } = world;
 const minute = 60_000;
 
-/** The next test's connection is no business of these. */
+/** The next test has its own connection. */
 afterEach(async () => {
   await world.kubectl(["delete", "syncedsecrets", "--all"]);
   await world.sync();
@@ -41,7 +41,7 @@ const bind = async (scope: Scope, more: object = {}) => {
   await world.sync();
 };
 
-describe("a blob that carries what its connection's binding asks for", () => {
+describe("a blob with the encryption context that its connection's binding requires", () => {
   it.each(["Namespace", "Name"] as const)(
     "opens under the scope %s, and a new process changes nothing",
     async (scope) => {
@@ -54,7 +54,7 @@ describe("a blob that carries what its connection's binding asks for", () => {
     },
   );
 
-  it("opens for another resource of the namespace under Namespace, and not under Name", async () => {
+  it("opens for another SyncedSecret of the namespace under scope Namespace, but not under scope Name", async () => {
     await bind("Namespace");
     await world.apply("other", await blob(pairs("Namespace", "checkout")));
     await world.sync();
@@ -73,8 +73,8 @@ describe("a blob that carries what its connection's binding asks for", () => {
   });
 });
 
-describe("a cluster connection that lists no keys", () => {
-  it("opens nothing while its binding is off, and says which fields open it", async () => {
+describe("a cluster connection without keyIds", () => {
+  it("opens nothing without binding, and the message names the fields that allow it", async () => {
     await withoutKeys();
     aws.resetCalls();
     await world.apply("checkout", await blob({}));
@@ -86,14 +86,14 @@ describe("a cluster connection that lists no keys", () => {
     expect(await world.data("checkout")).toEqual({ B: "p4ss" });
   });
 
-  it("opens what is bound while its binding is on", async () => {
+  it("opens bound blobs with binding", async () => {
     await withoutKeys({ scope: "Name" });
     await world.apply("checkout", await blob(pairs("Name")));
     await world.sync();
     expect(await world.data("checkout")).toEqual({ B: "p4ss" });
   });
 
-  it("opens nothing that is unbound, though binding.allowUnbound is true", async () => {
+  it("opens no unbound blob, even if binding.allowUnbound is true", async () => {
     await withoutKeys({ scope: "Name", allowUnbound: true });
     aws.resetCalls();
     await world.apply("checkout", await blob({}, { bound: false }));
@@ -106,12 +106,12 @@ describe("a cluster connection that lists no keys", () => {
   });
 });
 
-describe("a blob that was copied", () => {
+describe("a copied blob", () => {
   it.each([
     ["from another namespace", () => pairs("Name", "checkout", "elsewhere")],
     ["from another cluster", () => pairs("Name", "checkout", namespace, "staging")],
     ["from before there was binding", () => ({})],
-    ["from where less was asked for", () => pairs("Namespace")],
+    ["from a weaker binding", () => pairs("Namespace")],
   ])("%s does not open", async (_, context) => {
     await bind("Name");
     await world.apply("checkout", await blob(context()));
@@ -122,7 +122,7 @@ describe("a blob that was copied", () => {
 });
 
 describe("an unbound blob", () => {
-  it("opens only while the connection allows it, and its Secret stays afterwards", async () => {
+  it("opens only while the connection allows it, and its Secret is kept afterwards", async () => {
     await bind("Name", { allowUnbound: true });
     await world.apply("checkout", await blob({}, { bound: false }));
     await world.sync();
@@ -143,7 +143,7 @@ describe("an unbound blob", () => {
     expect(await world.data("checkout")).toEqual({ B: "p4ss" });
   });
 
-  it("of RSA opens while that is allowed, and is refused else before KMS hears of it", async () => {
+  it("under an RSA key opens while allowed, and is otherwise refused before any KMS call", async () => {
     const algorithm = "RSAES_OAEP_SHA_256";
     const ciphertext = await aws.encrypt({ keyId: rsa, plaintext: "p", algorithm });
     const spec = (more: object) =>
@@ -161,7 +161,7 @@ describe("an unbound blob", () => {
 });
 
 describe("when a connection's binding changes", () => {
-  it("what is not bound is not opened again, nor is a parameter read", async () => {
+  it("unbound sources are not read again", async () => {
     await aws.putParameter({ name: "/plain", value: "a" });
     await bind("None");
     await world.apply("plain", { data: [{ key: "A", parameter: { name: "/plain" } }] });
@@ -175,7 +175,7 @@ describe("when a connection's binding changes", () => {
     expect(aws.log().filter(({ decrypt }) => decrypt)).toEqual([]);
   });
 
-  it("what was opened unbound has to carry the context from then on, and its Secret stays", async () => {
+  it("a blob opened unbound must be bound from then on, and its Secret is kept", async () => {
     await bind("None");
     await world.apply("checkout", await blob({}));
     await world.sync();
@@ -190,7 +190,7 @@ describe("when a connection's binding changes", () => {
 });
 
 describe("a connection with binding", () => {
-  it("in a cluster without a name says so, and what uses it waits for the name", async () => {
+  it("reports a missing cluster name, and its SyncedSecrets wait for the name", async () => {
     await world.restart({ clusterName: "" });
     await bind("Name");
     const { status } = await world.client.get<KubeObject & { status: { conditions: object[] } }>(

@@ -11,7 +11,7 @@ import { Sealed } from "../../src/runtime/sealed.ts";
 const silence = new AwsFailure({ reason: "Unreachable", next: "retry", code: "TimeoutError", message: "silent" });
 const keyId = "arn:aws:kms:eu-west-1:123456789012:key/mrk-0123456789abcdef0123456789abcdef";
 
-/** One blob, and what KMS does with it in each region. */
+/** One blob, and the answer of KMS for it in each region. */
 function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: string }>, standIns: string[]) {
   let isDown = true;
   const asked: string[] = [];
@@ -51,8 +51,8 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
   return { open: () => openBlobs(snapshot, way), asked, mend };
 }
 
-describe("a blob, while KMS is down at home", () => {
-  it("that opens nowhere else is said to be so, also where home has answered meanwhile", async () => {
+describe("a blob while KMS is down in the home region", () => {
+  it("that opens in no other region is reported as such, even if the home region has recovered meanwhile", async () => {
     const { open, mend } = rig(async () => {
       mend();
       throw silence;
@@ -60,11 +60,11 @@ describe("a blob, while KMS is down at home", () => {
     const { problems } = await open();
     expect(problems).toMatchObject([{ reason: "Unreachable", next: "retry" }]);
     expect(problems[0]!.message).toBe(
-      "data[0] (A): AWS KMS in eu-west-1 does not answer; it does not open in eu-central-1 either; it is tried again by itself",
+      "data[0] (A): AWS KMS in eu-west-1 does not answer, and decryption in eu-central-1 failed too; it is tried again by itself",
     );
   });
 
-  it("is asked for at home where its connection has no other region, whoever else found home to be down", async () => {
+  it("is sent to the home region if its connection has no other, whoever else found the home region down", async () => {
     const { open, asked } = rig(async () => ({ plaintext: Sealed.text("v"), keyId }), []);
     const { blobs, problems } = await open();
     expect([problems, asked, blobs.size]).toEqual([[], ["eu-west-1"], 1]);

@@ -25,8 +25,8 @@ const large = (namespace: string, at: number) =>
     }),
   ) as SyncedSecret & KubeObject;
 
-describe("what one namespace may take of a cache", () => {
-  it("is bounded: beyond it a SyncedSecret keeps name, uid, version and target, and others' are whole", async () => {
+describe("the cache bound of a namespace", () => {
+  it("reduces a SyncedSecret above the bound to name, uid, version and target, and leaves other namespaces whole", async () => {
     const before = await heldBytes();
     const store = new Store(syncedSecretBound);
     for (let at = 0; at < 60; at++) store.put(large("hostile", at));
@@ -41,7 +41,7 @@ describe("what one namespace may take of a cache", () => {
     expect(isCut(store.get("hostile/s-59"))).toBe(false);
   });
 
-  it("is counted right whatever comes and goes", () => {
+  it("counts correctly through additions, changes and deletions", () => {
     const step = fc.record({ at: fc.nat(5), size: fc.nat(400), what: fc.constantFrom("put", "remove", "replace") });
     const object = (at: number, size: number, version: number): KubeObject => ({
       metadata: { ...metadata("a", at, version), annotations: { text: "x".repeat(size) } },
@@ -64,7 +64,7 @@ describe("what one namespace may take of a cache", () => {
   });
 });
 
-it("a SyncedSecret and a Secret that the cache has no room for are looked up live, and kept as others are", async () => {
+it("reads SyncedSecrets and Secrets live when the cache has no room for them, and keeps them like others", async () => {
   const cluster = await sharedCluster();
   const world = await makeWorld(cluster, "bounds");
   world.bytesPerNamespace = 10;

@@ -19,7 +19,7 @@ const canary = makeCanary();
 const { value } = canary;
 const json = JSON.stringify;
 
-/** What reconciles came to: outcomes with their failures, and whatever they threw. */
+/** The results of reconciles: outcomes with failures, and errors thrown. */
 const outcomes: string[] = [];
 const shown = (what: unknown) => inspect(what, { depth: 20, showHidden: true, maxStringLength: null });
 const reconcile = SyncedSecretReconciler.prototype.reconcile;
@@ -51,7 +51,7 @@ afterAll(() => {
 const put = (name: string, text: string, more: object = {}) =>
   aws.putParameter({ name, value: text, type: "SecureString", ...more });
 
-/** Everything that others than the Secret's readers may see, by what it is. */
+/** Every output that others than the Secret's readers may see, by kind. */
 async function everything(): Promise<Record<string, string>> {
   await world.engine.recorder.flush();
   const kinds = (await world.kubectl(["api-resources", "--verbs=list", "--namespaced", "--output", "name"])).trim();
@@ -67,7 +67,7 @@ async function everything(): Promise<Record<string, string>> {
     objects,
     connection,
     "metadata of Secrets": json(ofSecrets),
-    // Of this namespace: other files' requests are in it too, and know nothing of this canary.
+    // Only this namespace's: requests of other test files are in the log too, without this canary.
     "audit log": linesOf(audit, world.namespace),
     metrics,
     log: world.lines.join("\n"),
@@ -92,7 +92,7 @@ async function expectNowhere(): Promise<void> {
 }
 
 describe("the search for the canary", () => {
-  it.each(Object.keys(encodings))("finds it %s, with something around it, and a part of it", (name) => {
+  it.each(Object.keys(encodings))("finds it %s, within other text, and in part", (name) => {
     const encode = encodings[name]!;
     for (const around of ["", "a", "ab", "abc"]) {
       expect(traces(`x ${encode(around + value + around)} x`, canary)).toContain(name);
@@ -103,8 +103,8 @@ describe("the search for the canary", () => {
   });
 });
 
-describe("a value is nowhere but in its Secret", () => {
-  it("while all is well, whatever it came from", async () => {
+describe("a value appears only in its Secret", () => {
+  it("while all syncs succeed, for every kind of source", async () => {
     const keyId = await aws.createKey();
     const ciphertext = await aws.encrypt({ keyId, plaintext: value, context: { team: "shop" } });
     const [message] = await pythonEncrypt(aws.url, [{ plain: value, keys: [keyId] }]);
@@ -167,79 +167,79 @@ describe("a value is nowhere but in its Secret", () => {
   });
 
   const contents: [string, string, (name: string) => SyncedSecretSpec][] = [
-    ["JSON that is cut off", `{"a":${json(value).slice(0, -1)}`, document("JSON")],
+    ["truncated JSON", `{"a":${json(value).slice(0, -1)}`, document("JSON")],
     ["JSON without quotes", `{"a": ${value}}`, document("JSON")],
-    ["no JSON at all", value, document("JSON")],
-    ["no JSON at all, with letters alone", canary.core, document("JSON")],
-    ["JSON that is a list", json([value]), document("JSON")],
-    ["JSON that is a text", json(value), document("JSON")],
-    ["JSON with a property that comes twice", `{"a":${json(value)},"a":${json(value)}}`, document("JSON")],
-    ["JSON with something after it", `{"a":1} ${value}`, document("JSON")],
-    ["JSON with a property that cannot be a key", json({ [value]: value }), document("JSON")],
-    ["JSON with a property that is null", json({ [canary.core]: null }), document("JSON")],
+    ["a value that is not JSON", value, document("JSON")],
+    ["a value of letters that is not JSON", canary.core, document("JSON")],
+    ["a JSON list", json([value]), document("JSON")],
+    ["a JSON string", json(value), document("JSON")],
+    ["JSON with a duplicate property", `{"a":${json(value)},"a":${json(value)}}`, document("JSON")],
+    ["JSON with trailing text", `{"a":1} ${value}`, document("JSON")],
+    ["JSON with a property that is not a valid key", json({ [value]: value }), document("JSON")],
+    ["JSON with a null property", json({ [canary.core]: null }), document("JSON")],
     [
-      "JSON with properties that come to one key",
+      "JSON with properties that map to the same key",
       json({ "a-b": value, a_b: value }),
       document("JSON", { rename: { rewrite: [{ pattern: "-", replacement: "_" }] } }),
     ],
-    ["a property that is not there", json({ a: value }), property("b")],
-    ["a property of no JSON", value, property("a")],
-    ["a function that there is not", json({ a: value }), property("abs(a)")],
-    ["a function that takes a list", json({ a: value }), property("join(a, a)")],
-    ["a function that takes a list of objects", json({ a: [value] }), property("sort_by(a, &b)")],
-    ["an object in the place of a text", json({ [canary.core]: null, a: value }), property(`"${"x".repeat(8)}".a`)],
+    ["a missing property", json({ a: value }), property("b")],
+    ["a property of a value that is not JSON", value, property("a")],
+    ["an unknown function", json({ a: value }), property("abs(a)")],
+    ["a function applied to a list", json({ a: value }), property("join(a, a)")],
+    ["a function applied to a list of objects", json({ a: [value] }), property("sort_by(a, &b)")],
+    ["an object instead of a string", json({ [canary.core]: null, a: value }), property(`"${"x".repeat(8)}".a`)],
     ["no base64", value, decoded("Base64")],
     ["no base64url", value, decoded("Base64URL")],
-    ["base64 that is cut off", `${Buffer.from(value).toString("base64").slice(0, 41)}`, decoded("Base64")],
-    ["YAML that is cut off", `a: [${canary.core}`, document("YAML")],
+    ["truncated base64", `${Buffer.from(value).toString("base64").slice(0, 41)}`, decoded("Base64")],
+    ["truncated YAML", `a: [${canary.core}`, document("YAML")],
     ["YAML with a wrong bracket", `a: ${canary.core}\nb: }`, document("YAML")],
-    ["YAML that is a list", `- ${canary.core}`, document("YAML")],
-    ["YAML that is a text", canary.core, document("YAML")],
-    ["YAML with an alias that is not there", `a: *${canary.core}`, document("YAML")],
+    ["a YAML list", `- ${canary.core}`, document("YAML")],
+    ["a YAML string", canary.core, document("YAML")],
+    ["YAML with an undefined alias", `a: *${canary.core}`, document("YAML")],
     ["YAML with a tag", `a: !${canary.core} ${canary.core}`, document("YAML")],
-    ["YAML with a property that comes twice", `a: ${canary.core}\na: ${canary.core}`, document("YAML")],
+    ["YAML with a duplicate property", `a: ${canary.core}\na: ${canary.core}`, document("YAML")],
     ["YAML with tabs", `a:\n\t- ${canary.core}`, document("YAML")],
     ["YAML with a directive", `%${canary.core} 1\n---\na: b`, document("YAML")],
     ["dotenv without =", canary.core, document("Dotenv")],
-    ["dotenv with a quote that is not closed", `A="${canary.core}`, document("Dotenv")],
-    ["dotenv with text after a quote", `A="x\n" ${canary.core}`, document("Dotenv")],
+    ["dotenv with an unterminated quote", `A="${canary.core}`, document("Dotenv")],
+    ["dotenv with text after a quoted value", `A="x\n" ${canary.core}`, document("Dotenv")],
     ["dotenv with a # in a value", `A=${canary.core}#`, document("Dotenv")],
-    ["dotenv with a name that comes twice", `A=${canary.core}\nA=${canary.core}`, document("Dotenv")],
+    ["dotenv with a duplicate name", `A=${canary.core}\nA=${canary.core}`, document("Dotenv")],
     ["a list without names", `${canary.core},a=${canary.core}`, document("StringList")],
-    ["a list with a name that comes twice", `a=${canary.core},a=${canary.core}`, document("StringList")],
-    ["a template that takes a value for a name", value, template("{{ data[PIN] }}")],
-    ["a template that asks a value for a property", value, template("{{ PIN.secret }}")],
-    ["a template that names what is missing", value, template("{{ PIN }} {{ PASS }}")],
-    ["a template with a filter that is not allowed", value, template("{{ PIN | where: PIN }}")],
-    ["a template that is cut off", value, template("{{ PIN }} {% if PIN %}")],
-    ["a template that would never end", value, template("{% for i in (1..PIN) %}{{ PIN }}{% endfor %}")],
-    ["what is no Docker configuration", value, typed("kubernetes.io/dockerconfigjson", ".dockerconfigjson")],
-    ["what is no Docker configuration of old", value, typed("kubernetes.io/dockercfg", ".dockercfg")],
-    ["a type that asks for other keys", value, typed("kubernetes.io/tls", "tls.crt")],
+    ["a list with a duplicate name", `a=${canary.core},a=${canary.core}`, document("StringList")],
+    ["a template that uses a value as a name", value, template("{{ data[PIN] }}")],
+    ["a template that reads a property of a value", value, template("{{ PIN.secret }}")],
+    ["a template with an undefined name", value, template("{{ PIN }} {{ PASS }}")],
+    ["a template with a forbidden filter", value, template("{{ PIN | where: PIN }}")],
+    ["a truncated template", value, template("{{ PIN }} {% if PIN %}")],
+    ["a template with an endless loop", value, template("{% for i in (1..PIN) %}{{ PIN }}{% endfor %}")],
+    ["an invalid Docker configuration", value, typed("kubernetes.io/dockerconfigjson", ".dockerconfigjson")],
+    ["an invalid legacy Docker configuration", value, typed("kubernetes.io/dockercfg", ".dockercfg")],
+    ["a Secret type that requires other keys", value, typed("kubernetes.io/tls", "tls.crt")],
     [
       "more than 1 MiB",
       value.padEnd(8_000, "x"),
       (name) => ({ data: Array.from({ length: 140 }, (_, i) => one(`K${i}`, name)) }),
     ],
     [
-      "equal keys of two entries",
+      "the same key in two entries",
       json({ a: value }),
       (name) => ({ dataFrom: [...document("JSON")(name).dataFrom, ...document("JSON")(name).dataFrom] }),
     ],
     [
-      "a stranger's Secret in the way",
+      "a foreign Secret with the target's name",
       value,
       (name) => ({ data: [one("A", name)], target: { name: "aws-credentials" } }),
     ],
-    ["a missing parameter beside it", value, (name) => ({ data: [one("A", name), one("B", "/nowhere")] })],
+    ["another parameter that is missing", value, (name) => ({ data: [one("A", name), one("B", "/nowhere")] })],
     [
-      "a blob beside it that is damaged",
+      "another blob that is damaged",
       value,
       (name) => ({ data: [one("A", name), { key: "B", kms: { ciphertext: "AQICAHh4eHh4eHh4eHh4" } }] }),
     ],
   ];
 
-  it("when it is content that cannot be used", async () => {
+  it("when its content cannot be used", async () => {
     const named = contents.map(([sentence, text, spec], index) => ({ sentence, text, spec, name: `content-${index}` }));
     for (const { name, text } of named) {
       await put(`/${name}`, text, text.length > 4_096 ? { tier: "Advanced" } : {});
@@ -248,13 +248,14 @@ describe("a value is nowhere but in its Secret", () => {
     await world.pass(minute);
     for (const { name, sentence } of named) {
       expect(await world.ready(name), sentence).toMatchObject({ status: "False" });
-      if (sentence !== "a stranger's Secret in the way") expect(await world.secret(name), sentence).toBeUndefined();
+      if (sentence !== "a foreign Secret with the target's name")
+        expect(await world.secret(name), sentence).toBeUndefined();
     }
     await world.pass(11 * minute);
     await expectNowhere();
   });
 
-  it("when it spoils what was good", async () => {
+  it("when it breaks a Secret that was good", async () => {
     const names = contents.slice(0, 45).map(([, text, spec], index) => ({ text, spec, name: `spoilt-${index}` }));
     const simple = (name: string): SyncedSecretSpec => ({ data: [one("A", `/${name}`)] });
     for (const { name } of names) await put(`/${name}`, value);
@@ -270,7 +271,7 @@ describe("a value is nowhere but in its Secret", () => {
     await expectNowhere();
   });
 
-  it("when AWS does not give it, or takes it away", async () => {
+  it("when AWS refuses it or no longer has it", async () => {
     const [key, off] = [await aws.createKey(), await aws.createKey()];
     const blob = async (name: string, keyId: string, more: object = {}) => {
       const ciphertext = await aws.encrypt({ keyId, plaintext: value, context: { team: "shop" } });
@@ -340,7 +341,7 @@ describe("a value is nowhere but in its Secret", () => {
     await expectNowhere();
   });
 
-  it("when it is a connection's own secret key", async () => {
+  it("when it is a connection's secret access key", async () => {
     const keys = (secret: string) =>
       json({ data: { AWS_SECRET_ACCESS_KEY: Buffer.from(secret).toString("base64"), AWS_SESSION_TOKEN: null } });
     await world.kubectl(["patch", "secret", "aws-credentials", "--patch", keys(value)]);

@@ -1,16 +1,16 @@
 import { randomBytes } from "node:crypto";
 
-/** A value that is nowhere else in the world, with characters in it that encodings and parsers treat each their way. */
+/** A unique value with characters that encodings and parsers treat differently. */
 export interface Canary {
   value: string;
-  /** The letters and digits in its middle. */
+  /** The letters and digits in the middle. */
   core: string;
 }
 
-/** Characters of the core that are enough to give it away. */
+/** Characters of the core that count as a leak. */
 const enough = 8;
 
-/** Makes a canary. */
+/** Returns a new canary. */
 export function makeCanary(): Canary {
   const core = randomBytes(40).toString("base64").replaceAll(/[+/=]/g, "").slice(0, 32);
   return { value: `é"'\\<{[&%=+ ${core} ]}>:#\`$*|/ü`, core };
@@ -22,7 +22,7 @@ const percent = (text: string) =>
 const escaped = (text: string) =>
   Array.from({ length: text.length }, (_, i) => `\\u${text.charCodeAt(i).toString(16).padStart(4, "0")}`).join("");
 
-/** How a value can be written: each may stand in the place of the value in a longer text. */
+/** The ways in which a value may be encoded within a longer text. */
 export const encodings: Readonly<Record<string, (text: string) => string>> = {
   plain: (text) => text,
   reversed,
@@ -34,12 +34,12 @@ export const encodings: Readonly<Record<string, (text: string) => string>> = {
 };
 
 /**
- * In which encodings a text holds a canary, or as much as eight characters of it.
+ * The encodings in which a text contains a canary, or eight characters of it.
  *
- * @returns names of encodings; none where it is clean
+ * @returns names of encodings; empty if there is no leak
  */
 export function traces(text: string, { core }: Canary): string[] {
-  // JSON inside of JSON has its backslashes doubled, over and over.
+  // JSON within JSON has repeatedly doubled backslashes.
   const lower = text.replaceAll(/\\+u/g, "\\u").toLowerCase();
   const found: string[] = [];
   for (const [name, encode] of Object.entries(encodings)) {
@@ -56,7 +56,7 @@ function windows(core: string, encode: (text: string) => string): string[] {
   return Array.from({ length: core.length - enough + 1 }, (_, at) => encode(core.slice(at, at + enough)));
 }
 
-/** What base64 makes of nine characters of the core, wherever these begin in their group of three bytes. */
+/** The base64 of nine characters of the core, for each alignment to the groups of three bytes. */
 function aligned(core: string, encode: (text: string) => string): string[] {
   return Array.from({ length: core.length - enough }, (_, at) => encode(core.slice(at, at + enough + 1)));
 }

@@ -4,7 +4,7 @@ import { isSame } from "../../src/controllers/conditions.ts";
 
 const data = fc.jsonValue({ maxDepth: 4 });
 
-/** The same data with the keys of each object the other way round. */
+/** The same data with the key order of each object reversed. */
 function reversed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(reversed);
   if (value === null || typeof value !== "object") return value;
@@ -15,7 +15,7 @@ function reversed(value: unknown): unknown {
   );
 }
 
-it("data is the same whatever the order of its keys, and with keys that hold nothing", () => {
+it("data is equal regardless of key order and of undefined properties", () => {
   fc.assert(
     fc.property(data, (value) => {
       expect(isSame(value, reversed(JSON.parse(JSON.stringify(value))))).toBe(true);
@@ -24,8 +24,8 @@ it("data is the same whatever the order of its keys, and with keys that hold not
   );
 });
 
-it("data is the same where JSON says the same of it, and nowhere else", () => {
-  // JSON knows no minus zero.
+it("data is equal exactly if its JSON is equal", () => {
+  // JSON has no minus zero.
   const plain = fc.object({ key: fc.constantFrom("a", "b"), values: [fc.constantFrom(1, 2, "", null, [], {}, [1])] });
   const canonical = (value: object) => JSON.stringify(value, Object.keys(value).sort());
   fc.assert(
@@ -39,12 +39,12 @@ it("data is the same where JSON says the same of it, and nowhere else", () => {
 
 it.each([
   ["an array and an object", [], {}],
-  ["nothing and an empty object", null, {}],
-  ["a list and the same with one more", [1], [1, 2]],
-  ["a key more", { a: 1 }, { a: 1, b: 2 }],
+  ["null and an empty object", null, {}],
+  ["a list and the same list with another item", [1], [1, 2]],
+  ["an additional key", { a: 1 }, { a: 1, b: 2 }],
   ["another key", { a: 1 }, { b: 1 }],
   ["a text and a number", "1", 1],
-  ["what an object inherits", { a: {} }, { a: [] }],
+  ["an inherited property", { a: {} }, { a: [] }],
 ])("not the same: %s", (_, a, b) => {
   expect(isSame(a, b)).toBe(false);
   expect(isSame(b, a)).toBe(false);

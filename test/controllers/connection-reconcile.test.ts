@@ -16,7 +16,7 @@ const connection = {
 const silence = new AwsFailure({ reason: "Unreachable", next: "retry", code: "TimeoutError", message: "silent" });
 const nothing = () => {};
 
-it("a connection whose home does not answer waits for the first region that does, and asks home once", async () => {
+it("a connection whose home region does not answer uses the first region that does, and asks the home region once", async () => {
   const asked: string[] = [];
   const callers: Record<string, () => Promise<{ account: string; arn: string }>> = {
     "eu-west-1": () => Promise.reject(silence),

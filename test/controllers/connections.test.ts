@@ -14,9 +14,9 @@ const minute = 60_000;
 const neighbour = await cluster.freshNamespace("neighbour");
 world.neighbours.push(neighbour);
 
-/** What a test does to an identity before it is given out. */
+/** A test's change to an identity before it is returned. */
 let tamper = (identity: Identity): Identity => identity;
-// A namespaced connection cannot name an endpoint: here AWS's own addresses lead to the emulator.
+// A namespaced connection cannot set an endpoint, so the AWS addresses are redirected to the emulator.
 const get = Identities.prototype.get;
 const addresses = vi.spyOn(Identities.prototype, "get").mockImplementation(function (this: Identities, spec) {
   const endpoints = { ssm: aws.url, kms: aws.url, sts: aws.url };
@@ -38,7 +38,7 @@ afterEach(async () => {
 
 const put = (name: string, value: string) => aws.putParameter({ name, value, type: "SecureString" });
 
-/** Makes the Secret of static keys that connections of a namespace name. */
+/** Creates the Secret with static keys that connections of a namespace name. */
 async function credentials(where: string, accessKeyId: string, name = "tenant"): Promise<void> {
   const stringData = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: "not-checked" };
   const secret = { apiVersion: "v1", kind: "Secret", metadata: { name, namespace: where }, stringData };
@@ -86,7 +86,7 @@ async function readyIn(where: string, name: string): Promise<Condition> {
 }
 
 describe("an AWSConnection", () => {
-  it("calls AWS with the credentials of its own namespace alone, and says who that is", async () => {
+  it("calls AWS only with the credentials of its own namespace, and reports its caller", async () => {
     aws.identity("AKIATENANTONE", { account: "123456789012", arn: "arn:aws:iam::123456789012:user/tenant-one" });
     await put("/own", "a");
     await credentials(namespace, "AKIATENANTONE");
@@ -109,7 +109,7 @@ describe("an AWSConnection", () => {
     );
   });
 
-  it("reads what its credentials may, and less where it lists names", async () => {
+  it("reads what its credentials allow, restricted to the names it lists", async () => {
     await put("/any/a", "a");
     await credentials(namespace, "AKIATENANT");
     await ownConnection(namespace);
@@ -122,7 +122,7 @@ describe("an AWSConnection", () => {
     expect(await world.data("any")).toEqual({ A: "a" });
   });
 
-  it("of another namespace cannot be used, nor be told from one that is not there", async () => {
+  it("of another namespace cannot be used, nor be distinguished from a missing one", async () => {
     await put("/theirs", "a");
     await credentials(neighbour, "AKIATHEIRS");
     await world.apply("theirs", own({ data: [one("A", "/theirs")] }));
@@ -140,7 +140,7 @@ describe("an AWSConnection", () => {
     expect(await world.secret("theirs")).toBeUndefined();
   });
 
-  it("takes no credentials of another namespace, and recovers by itself once its own are there", async () => {
+  it("uses no credentials of another namespace, and recovers once its own exist", async () => {
     await put("/lacking", "a");
     await credentials(neighbour, "AKIATHEIRS", "aws-keys");
     await ownConnection(namespace, { auth: { secretRef: { name: "aws-keys" } } });
@@ -158,7 +158,7 @@ describe("an AWSConnection", () => {
     expect(readyOf((await connection(namespace)).conditions)).toMatchObject({ status: "True" });
   });
 
-  it("that is deleted takes nothing along, asks AWS nothing more, and goes on when it is back without a decryption", async () => {
+  it("keeps its Secrets when deleted, stops its AWS calls, and resumes without a decryption when it is back", async () => {
     await put("/deleted", "a");
     await credentials(namespace, "AKIATENANT");
     await ownConnection(namespace);
@@ -182,21 +182,21 @@ describe("an AWSConnection", () => {
 describe("a ClusterAWSConnection", () => {
   const broken: [string, () => Promise<unknown>, () => Promise<unknown>, string, string][] = [
     [
-      "whose Secret does not exist",
+      "with a missing Secret",
       () => world.kubectl(["delete", "secret", "aws-credentials"]),
       () => world.makeConnection(),
       "ConnectionNotReady",
       "aws-credentials, which spec.auth.secretRef names, does not exist",
     ],
     [
-      "whose Secret lacks a key",
+      "with an incomplete Secret",
       () => world.kubectl(["patch", "secret", "aws-credentials", "--patch", '{"data":{"AWS_SECRET_ACCESS_KEY":null}}']),
       () => world.makeConnection(),
       "ConnectionNotReady",
       "must have the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     ],
     [
-      "whose credentials AWS does not accept",
+      "with credentials that AWS rejects",
       async () => {
         await credentials(namespace, "AKIAUNKNOWN", "aws-credentials");
         aws.deny({ action: "sts:GetCallerIdentity", principal: "AKIAUNKNOWN" });
@@ -206,18 +206,18 @@ describe("a ClusterAWSConnection", () => {
       "sts:GetCallerIdentity",
     ],
     [
-      "whose account AWS does not tell",
+      "with an account that AWS does not return",
       async () => {
         await credentials(namespace, "AKIASILENT", "aws-credentials");
         aws.fault({ operation: "GetCallerIdentity", kind: "503" });
       },
       async () => aws.clearFaults(),
       "Unreachable",
-      "an error of its own",
+      "a server error",
     ],
   ];
   it.each(broken.map((row, index) => [...row, `broken-${index}`] as const))(
-    "%s is not ready and says why, and so are its users; it recovers by itself",
+    "%s is not ready and reports why, as do its SyncedSecrets, and recovers by itself",
     async (_, breaks, mends, reason, says, name) => {
       await put(`/${name}`, "a");
       await breaks();
@@ -237,13 +237,13 @@ describe("a ClusterAWSConnection", () => {
     },
   );
 
-  it("that was ready stays so while AWS does not answer", async () => {
+  it("stays ready while AWS does not answer", async () => {
     aws.fault({ kind: "503" });
     await world.pass(20 * minute);
     expect(readyOf((await clusterConnection()).conditions)).toMatchObject({ status: "True" });
   });
 
-  it("says its account, its caller and its poll interval, and changes them with its spec", async () => {
+  it("reports its account, caller and poll interval, and updates them with its spec", async () => {
     aws.identity("AKIAOTHERS", { account: "210987654321", arn: "arn:aws:iam::210987654321:user/others" });
     expect(await clusterConnection()).toMatchObject({ accountID: "123456789012", pollInterval: "5m" });
     await credentials(namespace, "AKIAOTHERS", "others");
@@ -257,7 +257,7 @@ describe("a ClusterAWSConnection", () => {
     });
   });
 
-  it("notices within five minutes that its keys were replaced, however seldom it polls", async () => {
+  it("detects replaced keys within five minutes, regardless of its poll interval", async () => {
     await credentials(namespace, "AKIABEFORE", "rotated");
     await world.makeConnection({ auth: { secretRef: { name: "rotated", namespace } }, pollInterval: "24h" });
     await world.sync();
@@ -267,7 +267,7 @@ describe("a ClusterAWSConnection", () => {
     expect((await clusterConnection()).callerARN).toContain("AKIAAFTER");
   });
 
-  it("that is absent is said to be so, and what needs it goes on once it is made", async () => {
+  it("is reported as missing, and its SyncedSecrets sync once it is created", async () => {
     await put("/absent", "a");
     await world.client.delete(clusterAWSConnections, undefined, namespace);
     await world.apply("absent", { data: [one("A", "/absent")] });
@@ -280,7 +280,7 @@ describe("a ClusterAWSConnection", () => {
     expect(await world.data("absent")).toEqual({ A: "a" });
   });
 
-  it("gives out no plaintext of a key that KMS used and the connection does not list", async () => {
+  it("returns no plaintext under a key that it does not list", async () => {
     const [listed, other] = [await aws.createKey(), await aws.createKey()];
     tamper = (identity) => ({
       ...identity,
@@ -303,7 +303,7 @@ describe("a ClusterAWSConnection", () => {
 describe("two tenants of one connection", () => {
   const allow = { namespaces: { names: [namespace, neighbour] }, parameters: ["/{namespace}/*", "/shared/*"] };
 
-  it("share one read of what both may have, and get nothing of each other's", async () => {
+  it("share one read of a parameter both may read, and do not get each other's parameters", async () => {
     await Promise.all([put("/shared/s", "s"), put(`/${namespace}/x`, "ours"), put(`/${neighbour}/x`, "theirs")]);
     await world.makeConnection({ allow });
     await world.sync();
@@ -322,7 +322,7 @@ describe("two tenants of one connection", () => {
     expect(asked.sort()).toEqual([`/${namespace}/x`, `/${neighbour}/x`, "/shared/s"].sort());
   });
 
-  it("are not disturbed by a name that AWS denies to the other in the same call", async () => {
+  it("are not affected when AWS denies the other tenant's name in the same call", async () => {
     await Promise.all([put(`/${namespace}/ok`, "ours"), put(`/${neighbour}/denied`, "theirs")]);
     await world.makeConnection({ allow });
     await world.sync();
@@ -357,7 +357,7 @@ describe("two tenants of one connection", () => {
   });
 });
 
-it("a protected namespace is left alone, whatever its connection allows", async () => {
+it("a protected namespace is left unchanged, whatever its connection allows", async () => {
   await put("/protected", "a");
   const name = `keyferry-${namespace}`;
   await world.makeConnection({ allow: { namespaces: { names: ["kube-system"] }, parameters: ["/*"] } });

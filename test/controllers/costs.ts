@@ -2,10 +2,10 @@ import { AuditReader } from "../cluster/audit.ts";
 import type { ClusterHandle } from "../cluster/handle.ts";
 import type { World } from "./world.ts";
 
-/** What a world has cost both outside worlds; what its connection costs, whose credentials are read, is left out. */
+/** A world's requests to AWS and to the API server, without those for its connection, whose credentials are read. */
 export interface Costs {
   decryptions: number;
-  /** Calls to AWS without decryption, but for those of DescribeParameters, which are few and counted by themselves. */
+  /** Calls to AWS without decryption, except DescribeParameters, which is counted separately. */
   looks: number;
   secretReads: number;
   secretWrites: number;
@@ -15,7 +15,7 @@ export interface Costs {
 
 export const nothing: Costs = { decryptions: 0, looks: 0, secretReads: 0, secretWrites: 0, statusWrites: 0, events: 0 };
 
-/** Counts what a world costs from now on. @returns what gives the costs since it was last asked */
+/** Counts a world's requests from now on. @returns a function that returns the counts since its last call */
 export async function costsOf(cluster: ClusterHandle, world: World): Promise<() => Promise<Costs>> {
   const audit = await AuditReader.from(cluster.auditLogPath);
   world.aws.resetCalls();

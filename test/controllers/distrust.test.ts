@@ -15,13 +15,13 @@ const put = (name: string, value: string, type: "String" | "SecureString" = "Sec
 const edit = (name: string, data: Record<string, string | null>) =>
   world.kubectl(["patch", "secret", name, "--type", "merge", "--patch", JSON.stringify({ data })]);
 
-/** Takes the status away, as where the process was killed between the Secret's write and the status's. */
+/** Clears the status, as after a crash between the writes of the Secret and of the status. */
 async function loseStatus(name: string): Promise<void> {
   const empty = [{ op: "remove", path: "/status" }];
   await world.kubectl(["patch", "kss", name, "--subresource", "status", "--type", "json", "-p", JSON.stringify(empty)]);
 }
 
-describe("a failure is asked about again", () => {
+describe("a failure is checked again", () => {
   it("by its own retry, long before the next poll", async () => {
     await put("/retry", "v");
     aws.fault({ operation: "GetParameters", kind: "throttle", times: 6 });
@@ -41,7 +41,7 @@ describe("a failure is asked about again", () => {
     expect(await world.data("retry-once")).toEqual({ V: "v" });
   });
 
-  it("at once where a person asks, and a refresh that AWS did not answer is still to be done", async () => {
+  it("at once on a refresh request, which stays pending if AWS did not answer", async () => {
     await world.apply("ask", { data: [one("V", "/ask")], refresh: { pollInterval: "1h" } });
     await world.sync();
     await put("/ask", "v");
@@ -55,7 +55,7 @@ describe("a failure is asked about again", () => {
     expect((await world.synced("ask")).status!.lastHandledRefresh).toBe("please");
   });
 
-  it("and a refresh of any length is honoured once", async () => {
+  it("by a refresh request of any length, once", async () => {
     await put("/long", "v");
     await world.apply("long", { data: [one("V", "/long")] });
     await world.kubectl(["annotate", "kss", "long", `keyferry.io/refresh=${"x".repeat(5_000)}`]);
@@ -68,7 +68,7 @@ describe("a failure is asked about again", () => {
 });
 
 describe("after a restart", () => {
-  it("a path has no members but its own: what data reads below it is none, whatever whenMissing says", async () => {
+  it("a path owns only its own members: data entries below it are none, whatever whenMissing is", async () => {
     await put("/phantom/a", "a");
     await put("/phantom/flags", "f", "String");
     await put("/phantom/deep/x", "x");
@@ -87,7 +87,7 @@ describe("after a restart", () => {
     expect((await world.ready("phantom")).status).toBe("True");
   });
 
-  it("members of a path of over a hundred that went meanwhile keep their bytes, until a person drops them", async () => {
+  it("over a hundred members deleted meanwhile keep their bytes until a person drops them", async () => {
     for (let i = 0; i < 120; i++) await put(`/hundred/k${i}`, "v", "String");
     await world.apply("hundred", { dataFrom: [{ path: { name: "/hundred" } }] });
     await world.sync();
@@ -109,7 +109,7 @@ describe("after a restart", () => {
     expect((await world.ready("hundred")).status).toBe("True");
   });
 
-  it("an optional parameter that is away is not dropped where the status was lost with the process", async () => {
+  it("a missing optional parameter keeps its key when the status was lost", async () => {
     await put("/lost/a", "a");
     await put("/lost/o", "o");
     await world.apply("lost", { data: [one("A", "/lost/a"), { ...one("O", "/lost/o"), optional: true }] });
@@ -126,7 +126,7 @@ describe("after a restart", () => {
     expect((await world.ready("lost")).status).toBe("True");
   });
 
-  it("what was said to be gone stays so, and a Secret that was deleted for it is not made again without it", async () => {
+  it("a source reported missing stays missing, and its deleted Secret is not recreated without it", async () => {
     for (const key of ["a", "b"]) await put(`/stays/${key}`, key);
     await world.apply("stays", { dataFrom: [{ path: { name: "/stays" } }], refresh: { whenMissing: "DeleteSecret" } });
     await world.sync();
@@ -145,7 +145,7 @@ describe("after a restart", () => {
 });
 
 describe("Once", () => {
-  it("never empties a Secret whose status was lost, and says so after an edit", async () => {
+  it("never empties a Secret whose status was lost, and reports it after an edit", async () => {
     await put("/once-lost", "v");
     await world.apply("once-lost", { data: [one("V", "/once-lost")], refresh: once });
     await world.sync();
@@ -165,7 +165,7 @@ describe("Once", () => {
     expect((await world.ready("once-lost")).reason).toBe("SourceGone");
   });
 
-  it("does not take another parameter of the same number for the one that was synced", async () => {
+  it("does not take a recreated parameter with the same version number for the synced one", async () => {
     await put("/once-again", "old");
     await world.apply("once-again", { data: [one("V", "/once-again")], refresh: once });
     await world.sync();
@@ -178,7 +178,7 @@ describe("Once", () => {
     expect((await world.ready("once-again")).reason).toBe("SourceGone");
   });
 
-  it("removes the Secret under its former name also where it was killed in between", async () => {
+  it("removes the Secret under its former name, even after a crash between the two writes", async () => {
     await put("/once-rename", "v");
     const spec = (name: string) => ({ data: [one("V", "/once-rename")], target: { name }, refresh: once });
     await world.apply("once-rename", spec("former"));
@@ -198,7 +198,7 @@ describe("Once", () => {
   });
 });
 
-it("a replica that is behind on one member of a path does not take its key out of the Secret", async () => {
+it("keeps the key of a path member that a lagging replica does not list", async () => {
   for (const key of ["a", "b"]) await put(`/replica/${key}`, "1");
   await world.apply("replica", { dataFrom: [{ path: { name: "/replica" } }] });
   await world.sync();
@@ -209,7 +209,7 @@ it("a replica that is behind on one member of a path does not take its key out o
   expect(await world.data("replica")).toEqual({ a: "2", b: "2" });
 });
 
-it("another region is not a deletion: what it does not have keeps its bytes, and the condition says so", async () => {
+it("a change of region is not a deletion: missing parameters keep their bytes, and the condition reports them", async () => {
   await put("/region/a", "a");
   await put("/region/o", "o");
   const there = { region: "eu-central-1" };
@@ -252,7 +252,7 @@ it("an edited Secret is not Ready while AWS does not answer", async () => {
   expect((await world.ready("edited")).status).toBe("True");
 });
 
-it("a new version that cannot be decrypted makes Ready False after staleAfter, though polls are answered", async () => {
+it("a new version that cannot be decrypted sets Ready to False after staleAfter, even though polls succeed", async () => {
   await put("/unread", "old");
   await world.apply("unread", { data: [one("V", "/unread")], refresh: { staleAfter: "30m" } });
   await world.sync();
@@ -274,7 +274,7 @@ it("a new version that cannot be decrypted makes Ready False after staleAfter, t
   expect(await world.data("unread")).toEqual({ V: "new" });
 });
 
-it("a Secret that was deleted for a missing source is not made again after another trouble has been said", async () => {
+it("a Secret deleted for a missing source is not recreated after another failure", async () => {
   for (const key of ["a", "b"]) await put(`/trouble/${key}`, key);
   await world.apply("trouble", {
     dataFrom: [{ path: { name: "/trouble" } }],
@@ -294,7 +294,7 @@ it("a Secret that was deleted for a missing source is not made again after anoth
   expect((await world.ready("trouble")).reason).toBe("SourceGone");
 });
 
-it("a change from Merge to Owner and back leaves no manager of ours behind, and keys that are dropped go", async () => {
+it("switching from Merge to Owner and back leaves no field manager of ours, and removes dropped keys", async () => {
   await world.kubectl(["create", "secret", "generic", "moving", "--from-literal=THEIRS=t"]);
   await world.kubectl(["annotate", "secret", "moving", "keyferry.io/allow-merge=moving", "keyferry.io/adopt=moving"]);
   for (const key of ["a", "b"]) await put(`/moving/${key}`, key);
@@ -317,7 +317,7 @@ it("a change from Merge to Owner and back leaves no manager of ours behind, and 
   expect((await world.ready("moving")).status).toBe("True");
 });
 
-it("a connection that is going away is gone for its users, also while a finalizer holds it", async () => {
+it("a connection being deleted grants nothing, even while a finalizer holds it", async () => {
   const other = await makeWorld(cluster, "going");
   await other.aws.putParameter({ name: "/going", value: "v" });
   await other.apply("going", { data: [one("V", "/going")] });
@@ -341,7 +341,7 @@ it("a connection that is going away is gone for its users, also while a finalize
   await other.kubectl(["patch", "cawsc", other.namespace, "--type", "merge", "-p", '{"metadata":{"finalizers":null}}']);
 });
 
-it("a document that is gone keeps its own keys, and takes nobody else's", async () => {
+it("a missing document keeps its own keys only", async () => {
   await put("/doc/env", '{"D":"d"}');
   await put("/doc/b", "b");
   await world.apply("doc", {
@@ -359,7 +359,7 @@ it("a document that is gone keeps its own keys, and takes nobody else's", async 
   expect(Object.keys((fields.fieldsV1 as Record<string, object>)["f:data"]!)).not.toContain("f:THEIRS");
 });
 
-it("a status that says Pending never lands after the final one", async () => {
+it("a Pending status never overwrites the final one", async () => {
   await put("/pending", "v");
   const apply = world.client.apply.bind(world.client);
   let slow: (() => void) | undefined;
@@ -383,7 +383,7 @@ it("a status that says Pending never lands after the final one", async () => {
   expect((await world.ready("pending")).status).toBe("True");
 });
 
-it("a staleAfter that is shorter than the interval in effect does not make work", async () => {
+it("a staleAfter below the effective interval causes no extra requests", async () => {
   await put("/busy", "v");
   await world.apply("busy", { data: [one("V", "/busy")], refresh: { staleAfter: "1m" } });
   await world.sync();

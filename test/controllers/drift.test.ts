@@ -12,7 +12,7 @@ const minute = 60_000;
 
 const one = (key: string, name: string) => ({ key, parameter: { name } });
 
-/** A SyncedSecret of two keys, in step. */
+/** Creates a SyncedSecret of two keys, and syncs it. */
 async function settled(name: string, extra: object = {}): Promise<void> {
   await aws.putParameter({ name: `/${name}/a`, value: "a" });
   await aws.putParameter({ name: `/${name}/b`, type: "SecureString", value: "b" });
@@ -32,14 +32,14 @@ const events = async (name: string) => {
   return list.items.filter(({ regarding }) => regarding.name === name);
 };
 
-describe("a Secret of ours is put back", () => {
+describe("drift of a Secret is repaired", () => {
   it("after a key was edited, with one event", async () => {
     await settled("edited");
     await patch("edited", { data: { A: b64("hacked") } });
     await world.sync();
     expect(await world.data("edited")).toEqual({ A: "a", B: "b" });
     expect((await events("edited")).map(({ note }) => note)).toEqual([
-      "Secret edited was edited by kubectl-patch, and has been put back",
+      "Secret edited was edited by kubectl-patch, and was repaired",
     ]);
   });
 
@@ -86,7 +86,7 @@ describe("a Secret of ours is put back", () => {
     },
   );
 
-  it("after its owner reference was taken away", async () => {
+  it("after its owner reference was removed", async () => {
     await settled("owner");
     await patch("owner", { metadata: { ownerReferences: null } });
     await world.sync();
@@ -94,7 +94,7 @@ describe("a Secret of ours is put back", () => {
     expect((await world.secret("owner"))!.metadata.ownerReferences).toHaveLength(1);
   });
 
-  it("after its managedFields were wiped, and a key that is dropped later goes", async () => {
+  it("after its managedFields were cleared, and a key dropped later is removed", async () => {
     await settled("wiped");
     await patch("wiped", { metadata: { managedFields: [{}] } });
     await world.sync();
@@ -105,14 +105,14 @@ describe("a Secret of ours is put back", () => {
     expect(await world.data("wiped")).toEqual({ A: "a" });
   });
 
-  it("after it was deleted by hand", async () => {
+  it("after it was deleted", async () => {
     await settled("deleted");
     await world.kubectl(["delete", "secret", "deleted"]);
     await world.sync();
     expect(await world.data("deleted")).toEqual({ A: "a", B: "b" });
   });
 
-  it("not at all while a co-owner has the same value: nothing is decrypted or written", async () => {
+  it("but not if a co-owner has the same value: nothing is decrypted or written", async () => {
     await settled("coowner");
     const secret = { apiVersion: "v1", kind: "Secret", metadata: { name: "coowner" }, data: { A: b64("a") } };
     await world.kubectl(["apply", "--server-side", "--field-manager", "other", "-f", "-"], JSON.stringify(secret));
@@ -126,7 +126,7 @@ describe("a Secret of ours is put back", () => {
     expect(writes).toEqual([]);
   });
 
-  it("not with a source that is gone: it stays as it was edited, and the condition says so", async () => {
+  it("but not if a source is missing: the edit stays, and the condition reports it", async () => {
     await settled("gone");
     await aws.deleteParameter("/gone/b");
     await patch("gone", { data: { B: b64("edited") } });
@@ -139,14 +139,14 @@ describe("a Secret of ours is put back", () => {
   });
 });
 
-describe("a Secret of somebody else", () => {
+describe("a foreign Secret", () => {
   const stranger = (name: string, key: string) =>
     world.kubectl(["create", "secret", "generic", name, `--from-literal=${key}=theirs`]);
 
   it.each([
     ["equal keys", "A"],
     ["other keys", "Z"],
-  ])("that is there is never touched: %s", async (_, key) => {
+  ])("that exists is never changed: %s", async (_, key) => {
     const name = `stranger-${key.toLowerCase()}`;
     await stranger(name, key);
     await aws.putParameter({ name: `/${name}`, value: "ours" });
@@ -160,7 +160,7 @@ describe("a Secret of somebody else", () => {
   it.each([
     ["equal keys", "A"],
     ["other keys", "Z"],
-  ])("that comes between the look and the write is never touched: %s", async (_, key) => {
+  ])("that is created between the look and the write is never changed: %s", async (_, key) => {
     const name = `race-${key.toLowerCase()}`;
     await aws.putParameter({ name: `/${name}`, value: "ours" });
     await world.apply(name, { data: [one("A", `/${name}`)] });
@@ -179,7 +179,7 @@ describe("a Secret of somebody else", () => {
     expect(await world.ready(name)).toMatchObject({ status: "False", reason: "SecretConflict" });
   });
 
-  it("with a copied label and copied annotations is still somebody else's", async () => {
+  it("with a copied label and copied annotations stays foreign", async () => {
     await settled("original");
     const copy = (await world.secret("original"))!;
     const metadata = { name: "copy", labels: copy.metadata.labels, annotations: copy.metadata.annotations };
@@ -193,7 +193,7 @@ describe("a Secret of somebody else", () => {
     expect((await world.ready("copy")).reason).toBe("SecretConflict");
   });
 
-  it("is also the Secret of a second SyncedSecret with the same target", async () => {
+  it("includes the Secret of another SyncedSecret with the same target", async () => {
     await settled("shared");
     await world.apply("second", { data: [one("C", "/shared/a")], target: { name: "shared" } });
     await world.sync();
@@ -204,7 +204,7 @@ describe("a Secret of somebody else", () => {
     expect((await world.ready("shared")).status).toBe("True");
   });
 
-  it("is taken over once it carries the annotation adopt", async () => {
+  it("is taken over once it has the adopt annotation", async () => {
     await stranger("adopted", "A");
     await world.kubectl(["annotate", "secret", "adopted", "keyferry.io/adopt=adopted"]);
     await aws.putParameter({ name: "/adopted", value: "ours" });
@@ -217,7 +217,7 @@ describe("a Secret of somebody else", () => {
 });
 
 describe("creation policies", () => {
-  it("Merge writes its own keys into a Secret that allows it, and takes them back when it is deleted", async () => {
+  it("Merge writes its keys into a Secret that allows it, and removes them when the SyncedSecret is deleted", async () => {
     await world.kubectl(["create", "secret", "generic", "merge-target", "--from-literal=THEIRS=t"]);
     await aws.putParameter({ name: "/merge", value: "m" });
     for (const name of ["merge-one", "merge-two"]) {
@@ -260,7 +260,7 @@ describe("creation policies", () => {
     expect(await world.data("claimed")).toEqual({ A: "t" });
   });
 
-  it("Orphan leaves the Secret behind, and its next SyncedSecret has to be handed it", async () => {
+  it("Orphan leaves the Secret behind, and a new SyncedSecret must adopt it", async () => {
     await settled("orphan", { target: { creationPolicy: "Orphan" } });
     expect((await world.secret("orphan"))!.metadata.ownerReferences).toBeUndefined();
     await patch("orphan", { data: { A: b64("hacked") } });
@@ -274,7 +274,7 @@ describe("creation policies", () => {
     expect((await world.ready("orphan")).reason).toBe("SecretConflict");
   });
 
-  it("Owner lets the garbage collector take the Secret, and a recreated SyncedSecret makes a new one", async () => {
+  it("Owner lets the garbage collector remove the Secret, and a recreated SyncedSecret creates a new one", async () => {
     await settled("again");
     const before = (await world.secret("again"))!.metadata.uid;
     await world.deleteSynced("again");
@@ -295,7 +295,7 @@ describe("creation policies", () => {
   });
 });
 
-it("read-only leaves a status alone that a writer has written, and says in log and metrics what it would say", async () => {
+it("read-only leaves a writer's status unchanged, and reports its own result in log and metrics", async () => {
   await settled("owned");
   await world.restart({ readOnly: true });
   await world.sync();
@@ -310,7 +310,7 @@ it("read-only leaves a status alone that a writer has written, and says in log a
   expect(await world.metrics.registry.metrics()).toContain(
     `keyferry_syncedsecret_ready{namespace="${world.namespace}",name="owned"} 0`,
   );
-  // What no writer has spoken of is spoken of, and followed.
+  // A SyncedSecret without a writer's status gets one, and it is updated.
   expect((await world.ready("owned-new")).reason).toBe("ParameterNotFound");
   await aws.putParameter({ name: "/owned/new", value: "v" });
   await world.pass(10 * 60_000);
@@ -327,7 +327,7 @@ it("read-only leaves a status alone that a writer has written, and says in log a
   await world.restart({ readOnly: false });
 });
 
-it("read-only looks at everything, reports it, and writes no Secret", async () => {
+it("read-only checks and reports everything, and writes no Secret", async () => {
   await settled("frozen");
   await world.restart({ readOnly: true });
   await patch("frozen", { data: { A: b64("edited") } });

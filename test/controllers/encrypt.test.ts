@@ -51,7 +51,7 @@ async function applied(name: string, manifest: string): Promise<Record<string, s
   return world.data(name);
 }
 
-describe("what keyferry encrypt makes opens in the operator", () => {
+describe("the operator opens what keyferry encrypt makes", () => {
   it.each<[string, () => string[]]>([
     ["blob", () => ["--key", keys.one]],
     ["alias", () => ["--key", "alias/shop", "--region", "eu-west-1", "--context", "team=shop"]],
@@ -67,7 +67,7 @@ describe("what keyferry encrypt makes opens in the operator", () => {
     expect(await applied(name, made.out)).toEqual({ PW: secret });
   });
 
-  it("from a file, as an entry of a list, which has the file's name", async () => {
+  it("from a file, as a list entry named after the file", async () => {
     const { code, out } = await run("encrypt", ["tls.key", "--key", keys.one], "");
     expect(code).toBe(0);
     expect(parse(out)).toEqual([{ key: "tls.key", kms: { ciphertext: expect.any(String), keyId: keys.one } }]);
@@ -76,7 +76,7 @@ describe("what keyferry encrypt makes opens in the operator", () => {
     expect(await world.data("entry")).toEqual({ "tls.key": secret });
   });
 
-  it("of more than KMS takes, as a message, which the Python SDK opens too", async () => {
+  it("from a value too large for KMS, as a message, which the Python SDK opens too", async () => {
     const large = "x".repeat(100_000);
     const args = ["--key", keys.one, "--encryption-sdk", "--context", "team=shop", "--data-key", "PW"];
     const { out } = await run("encrypt", args, large);
@@ -86,7 +86,7 @@ describe("what keyferry encrypt makes opens in the operator", () => {
     expect(read.context).toMatchObject({ team: "shop" });
   });
 
-  it("bound to one SyncedSecret, and to no other, blob and message", async () => {
+  it("bound to one SyncedSecret only, as blob and message", async () => {
     await world.makeConnection({ binding: { scope: "Name" } });
     await world.sync();
     const bind = ["--bind", `${namespace}/mine`, "--cluster-name", "prod", "--data-key", "PW", "--manifest", "mine"];
@@ -108,39 +108,39 @@ describe("keyferry encrypt", () => {
   it.each<[string, () => string[], string | Uint8Array, number, string]>([
     ["an argument that is a value", () => [secret, "--key", keys.one], "", 2, "a value is never an argument"],
     ["two arguments", () => ["tls.key", secret, "--key", keys.one], "", 2, "a value is never an argument"],
-    ["a flag for a value", () => ["--key", keys.one, `--value=${secret}`], "", 2, "a value is never an argument"],
+    ["a flag as a value", () => ["--key", keys.one, `--value=${secret}`], "", 2, "a value is never an argument"],
     ["a flag and a value", () => ["--key", keys.one, "--value", secret], "", 2, "a value is never an argument"],
     ["nothing", () => ["--key", keys.one], "", 1, "the value is empty"],
     [
-      "too much for KMS",
+      "a value too large for KMS",
       () => ["--key", keys.one],
       "x".repeat(4_097),
       1,
       "KMS encrypts 4096 bytes at most; use --encryption-sdk",
     ],
     [
-      "too much for RSA",
+      "a value too large for the RSA key",
       () => ["--key", keys.rsa, "--public-key", "rsa.b64"],
       "x".repeat(191),
       1,
       "2048 bits encrypts 190 bytes at most",
     ],
     [
-      "too much for any RSA",
+      "a value too large for any RSA key",
       () => ["--key", keys.rsa, "--algorithm", "RSAES_OAEP_SHA_1"],
       "x".repeat(471),
       1,
       "encrypts 470 bytes at most",
     ],
     [
-      "too much for a Secret",
+      "a value too large for a Secret",
       () => ["--key", keys.one, "--encryption-sdk"],
       "x".repeat(1_040_001),
       1,
       "longer than the 1040000 bytes",
     ],
     [
-      "a public key that is none",
+      "an invalid public key",
       () => ["--key", keys.rsa, "--public-key", "tls.key"],
       secret,
       1,
@@ -170,14 +170,14 @@ describe("keyferry encrypt", () => {
     ],
     ["a key that is not there", () => ["--key", "alias/none", "--region", "eu-west-1"], secret, 1, "does not exist"],
     [
-      "a message's key that is not there",
+      "a message with a missing key",
       () => ["--key", keys.one, "--key", "alias/none", "--region", "eu-west-1", "--encryption-sdk"],
       secret,
       1,
       "alias/none in eu-west-1 does not exist",
     ],
     ["no region", () => ["--key", "alias/shop"], secret, 2, "no AWS region is set"],
-  ])("refuses %s, in one line without the value", async (_, args, input, code, says) => {
+  ])("refuses %s in one line without the value", async (_, args, input, code, says) => {
     const withKey = args().includes("tls.key") && args()[0] === "tls.key" ? [] : ["--data-key", "PW"];
     const made = await run("encrypt", [...args(), ...withKey], input);
     expect(made.err).toContain(says);
@@ -186,10 +186,10 @@ describe("keyferry encrypt", () => {
     expect(made.err + made.out).not.toContain("hunter2");
   });
 
-  it("goes to an endpoint of the environment only when it is told to", async () => {
+  it("uses the environment's endpoint only with the flag", async () => {
     aws.resetCalls();
     const args = ["encrypt", "--key", keys.one, "--data-key", "PW"];
-    // A region that is none: AWS itself is not to be asked.
+    // A region that does not exist: AWS itself must not be called.
     const nowhere = keys.one.replace("eu-west-1", "xx-none-1");
     const { code } = await keyferry([...args.slice(0, 2), nowhere, ...args.slice(3)], {
       input: secret,
@@ -198,7 +198,7 @@ describe("keyferry encrypt", () => {
     expect([code, aws.log()]).toEqual([1, []]);
   }, 20_000);
 
-  it("warns of a line break at the end, and takes it", async () => {
+  it("warns of a trailing line break, and keeps it", async () => {
     const { code, err, out } = await run("encrypt", ["--key", keys.one, "--data-key", "PW"], "value\n");
     expect(code).toBe(0);
     expect(err).toContain("the value ends with a line break");
@@ -223,7 +223,7 @@ describe("keyferry reencrypt", () => {
       { lineWidth: 0 },
     )}`;
 
-  it("moves blobs without a plaintext, and names what it leaves", async () => {
+  it("moves blobs without a plaintext, and lists what it leaves", async () => {
     const message = { key: "M", encryptionSDK: { ciphertext: "AgV4", keyIds: [keys.one] } };
     const rsa = { key: "R", kms: { ciphertext: "AAAA", keyId: keys.rsa, algorithm: "RSAES_OAEP_SHA_256" } };
     const before = manifest("moved", [await blob("A"), await blob("B", { team: "shop" }, ""), rsa, message]);
@@ -234,7 +234,7 @@ describe("keyferry reencrypt", () => {
     expect(aws.calls({ service: "kms" }).map(({ operation, count }) => [operation, count])).toEqual([["ReEncrypt", 2]]);
     expect(err).toContain(`moved data[0] (A): moved from ${keys.one} to ${keys.two}`);
     expect(err).toContain("data[2] (R): left as it is: RSAES_OAEP_SHA_256");
-    expect(err).toContain("data[3] (M): left as it is: a message's data keys");
+    expect(err).toContain("data[3] (M): left as it is: a message authenticates its data keys");
     expect(out.startsWith("# Comments stay.\n")).toBe(true);
     const { spec } = parse(out) as { spec: { data: object[] } };
     expect(spec.data.slice(2)).toEqual([rsa, message]);
@@ -246,7 +246,7 @@ describe("keyferry reencrypt", () => {
     expect(await world.data("moved")).toEqual({ A: "A", B: "B" });
   });
 
-  it("takes a message that has a data key under the key already for one that needs no move", async () => {
+  it("does not move a message that has a data key under the target key", async () => {
     const [ciphertext] = await pythonEncrypt(aws.url, [{ plain: "v", keys: [keys.one, keys.two] }]);
     const entry = { key: "M", encryptionSDK: { ciphertext: ciphertext!, keyIds: [keys.one, keys.two] } };
     const before = manifest("message", [entry]);
@@ -254,7 +254,7 @@ describe("keyferry reencrypt", () => {
     expect(await run("reencrypt", ["--to-key", keys.rsa], before)).toMatchObject({ code: 1 });
   });
 
-  it("leaves what is under the key already, unless it is forced", async () => {
+  it("skips blobs under the target key, except with --force", async () => {
     const before = manifest("same", [await blob("A"), await blob("B", {}, "")]);
     expect(await run("reencrypt", ["--to-key", keys.one], before)).toMatchObject({ code: 0, out: before });
     const forced = await run("reencrypt", ["--to-key", keys.one, "--force"], before);
@@ -262,7 +262,7 @@ describe("keyferry reencrypt", () => {
     expect(forced.err.match(/moved from/g)).toHaveLength(2);
   });
 
-  it("binds what is not bound, keeps what is, and writes files in place", async () => {
+  it("binds unbound blobs, keeps bound ones, and writes files in place", async () => {
     const file = join(folder, "bound.yaml");
     const data = [{ key: "A", kms: { ...(await blob("A")).kms, bound: false } }, await blob("B")];
     await writeFile(file, manifest("rebound", data));
@@ -280,11 +280,11 @@ describe("keyferry reencrypt", () => {
     await world.sync();
     const unbound = await run("reencrypt", ["--to-key", keys.one, file], "");
     expect(unbound).toMatchObject({ code: 1, out: "" });
-    expect(unbound.err).toContain("where it is bound, give --bind and --cluster-name");
+    expect(unbound.err).toContain("if it is bound, give --bind and --cluster-name");
     expect(unbound.err).toContain("nothing was written");
   });
 
-  it("writes no file where one blob of one of them cannot be moved, and says which", async () => {
+  it("writes no file if one blob cannot be moved, and names the blob", async () => {
     const files = ["well.yaml", "damaged.yaml"];
     const damaged = { key: "B", kms: { ciphertext: "AQICAHh=", keyId: keys.one } };
     const before = [manifest("well", [await blob("A")]), manifest("damaged", [await blob("A"), damaged])];
@@ -297,7 +297,7 @@ describe("keyferry reencrypt", () => {
     expect(await Promise.all(files.map((file) => readFile(join(folder, file), "utf8")))).toEqual(before);
   });
 
-  it("writes JSON and UTF-16 as they were, and what stands behind an anchor", async () => {
+  it("preserves JSON, UTF-16 and anchors", async () => {
     const data = [await blob("A"), await blob("B")];
     const json = `${JSON.stringify(parse(manifest("json", data)), undefined, "\t")}\n`;
     const anchored = manifest("anchored", [await blob("A", {}, "")]).replace(/ciphertext: (\S+)/, "ciphertext: *blob");
@@ -318,7 +318,7 @@ describe("keyferry reencrypt", () => {
     expect(opened).toMatchObject({ KeyId: keys.two, Plaintext: Buffer.from("A").toString("base64") });
   });
 
-  it("moves what is under the key that the alias of its manifest led to before", async () => {
+  it("moves a blob under the key that the manifest's alias pointed to before", async () => {
     const alias = "alias/moves";
     await aws.direct("kms", "CreateAlias", { AliasName: alias, TargetKeyId: keys.one });
     const text = manifest("aliased", [await blob("A", {}, alias)]);
@@ -329,16 +329,22 @@ describe("keyferry reencrypt", () => {
 
   it.each<[string, string[], string, number, string]>([
     ["no key", [], "", 2, "--to-key"],
-    ["a key that is none", ["--to-key", "a b"], "", 2, "--to-key must be a KMS key's ARN"],
-    ["a scope that is none", ["--to-key", "k", "--bind", "x", "--cluster-name", "c"], "", 2, "--bind must be"],
-    ["a scope without a cluster", ["--to-key", "k", "--bind", "Name"], "", 2, "go together"],
+    ["an invalid key", ["--to-key", "a b"], "", 2, "--to-key must be a KMS key's ARN"],
+    ["an invalid scope", ["--to-key", "k", "--bind", "x", "--cluster-name", "c"], "", 2, "--bind must be"],
+    ["a scope without a cluster name", ["--to-key", "k", "--bind", "Name"], "", 2, "go together"],
     ["two files to print", ["--to-key", "k", "a", "b"], "", 2, "several files need --in-place"],
-    ["a file that is not there", ["--to-key", "k", "none"], "", 1, "none cannot be read: no such file"],
+    ["a missing file", ["--to-key", "k", "none"], "", 1, "none cannot be read: no such file"],
     ["a directory", ["--to-key", "k", "."], "", 1, ". cannot be read: it is a directory"],
     ["a text without a blob", ["--to-key", "k"], "kind: ConfigMap", 1, "nothing found in -: "],
     ["an empty text", ["--to-key", "k"], "", 1, "nothing found in -: "],
-    ["values of a chart", ["--to-key", "k"], "ciphertext: AQIC", 1, "line 1: this ciphertext is no entry of a Synced"],
-    ["what is no YAML", ["--to-key", "k"], "a: hunter2: [", 1, "- is no YAML: line 1"],
+    [
+      "the values of a chart",
+      ["--to-key", "k"],
+      "ciphertext: AQIC",
+      1,
+      "line 1: this ciphertext is not in an entry of a Synced",
+    ],
+    ["invalid YAML", ["--to-key", "k"], "a: hunter2: [", 1, "- is not valid YAML: line 1"],
   ])("refuses %s", async (_, args, input, code, says) => {
     const made = await run("reencrypt", args, input);
     expect(made).toMatchObject({ code, out: "", err: expect.stringContaining(says) });

@@ -40,7 +40,7 @@ const connectionCondition = async () => {
   return status.conditions.find(({ type }) => type === "ExpiryUnknown");
 };
 const expirations = async () => (await world.metrics.expiration.get()).values;
-/** Moves to an instant, less what is left out of it, and lets what falls due happen. */
+/** Advances to an instant minus the leading steps, and runs what is due. */
 const until = async (at: number) => world.pass(at - world.clock.now(), 1);
 const eventsOf = async (from: World, name: string, reason: string) => {
   await from.engine.recorder.flush();
@@ -55,8 +55,8 @@ afterEach(() => {
   aws.clearFaults();
 });
 
-describe("what expires", () => {
-  it("is in the status with its instant and its key, and in the metric, until it is gone", async () => {
+describe("an expiring parameter", () => {
+  it("is in the status with its instant and key, and in the metric, until it is gone", async () => {
     const at = world.clock.now() + 20 * day;
     await put("/seen/a", "v", expiration(at));
     await aws.putParameter({ name: "/seen/b", value: "v" });
@@ -78,7 +78,7 @@ describe("what expires", () => {
     expect(await expirations()).toEqual([]);
   });
 
-  it("costs nothing over a restart with nothing changed, and says the same", async () => {
+  it("costs nothing at a restart without changes, and stays reported", async () => {
     await put("/restarted", "v", expiration(world.clock.now() + 20 * day), noChange("1"));
     await world.apply("restarted", { data: [one("A", "/restarted")], refresh: { whenExpired: "DeleteKeys" } });
     await world.sync();
@@ -96,8 +96,8 @@ describe("what expires", () => {
   });
 });
 
-describe("at the instant of an expiry", () => {
-  it("five in one minute act within a second, each at its own, and not before", async () => {
+describe("at its expiry", () => {
+  it("five in one minute act within a second, each at its own instant and not before", async () => {
     const start = world.clock.now() + hour;
     const instants = [0, 12, 24, 36, 48].map((seconds) => start + seconds * second);
     for (const [n, at] of instants.entries()) {
@@ -112,11 +112,13 @@ describe("at the instant of an expiry", () => {
       expect(await world.data(`five${n}`)).toEqual({ GOES: "v", STAYS: "stays" });
       await until(at + second);
       expect(await world.data(`five${n}`)).toEqual({ STAYS: "stays" });
-      expect((await world.ready(`five${n}`)).message).toContain(`left out, since they are gone: /five/p${n}`);
+      expect((await world.ready(`five${n}`)).message).toContain(
+        `left out because they are deleted or expired: /five/p${n}`,
+      );
     }
   });
 
-  it("Retain keeps the Secret, and says since when and what to do, whether or not AWS has deleted it", async () => {
+  it("Retain keeps the Secret, and reports since when and what to do, whether or not AWS has deleted the parameter", async () => {
     const at = world.clock.now() + hour;
     await put("/retain", "good", expiration(at));
     await world.apply("retain", { data: [one("A", "/retain")] });
@@ -137,7 +139,7 @@ describe("at the instant of an expiry", () => {
     expect(await world.data("retain")).toEqual({ A: "renewed" });
   });
 
-  it("DeleteKeys takes the keys away, over a restart too, and a renewed parameter brings them back", async () => {
+  it("DeleteKeys removes the keys, across a restart too, and a renewed parameter restores them", async () => {
     const at = world.clock.now() + hour;
     await put("/keys/a", "a", expiration(at));
     await put("/keys/b", "b");
@@ -158,7 +160,7 @@ describe("at the instant of an expiry", () => {
     expect(await world.data("keys")).toEqual({ a: "new", b: "b", ONE: "new" });
   });
 
-  it("DeleteSecret takes the Secret away, and it is not made again before the parameter is renewed", async () => {
+  it("DeleteSecret removes the Secret, and it is not recreated before the parameter is renewed", async () => {
     const at = world.clock.now() + hour;
     await put("/gone/a", "a", expiration(at));
     await put("/gone/b", "b");
@@ -180,7 +182,7 @@ describe("at the instant of an expiry", () => {
     expect(await world.data("gone")).toEqual({ a: "new", b: "b" });
   });
 
-  it("that passed while nobody worked, the same is done once somebody does", async () => {
+  it("an expiry during downtime is handled after the restart", async () => {
     const at = world.clock.now() + hour;
     const policies = ["Retain", "DeleteKeys", "DeleteSecret"] as const;
     for (const whenExpired of policies) {
@@ -198,7 +200,7 @@ describe("at the instant of an expiry", () => {
     await world.sync();
     await world.pass(second, 1);
     expect(await world.secret("slept-deletesecret")).toBeUndefined();
-    // What AWS has deleted meanwhile is gone once this process has heard so twice, the grace apart.
+    // A parameter that AWS deleted meanwhile is missing after two looks, the grace apart.
     expect(await world.data("slept-deletekeys")).toEqual({ A: "v", B: "stays" });
     await world.pass(6 * minute, 6);
     expect(await world.data("slept-retain")).toEqual({ A: "v", B: "stays" });
@@ -207,7 +209,7 @@ describe("at the instant of an expiry", () => {
     expect(await world.secret("slept-deletesecret")).toBeUndefined();
   });
 
-  it("nothing happens where the policy has been moved, or where AWS denies, throttles or fails the look", async () => {
+  it("nothing happens if the policy was extended, or if AWS denies, throttles or fails the look", async () => {
     const at = world.clock.now() + hour;
     await put("/not", "v", expiration(at));
     await world.apply("not", { data: [one("A", "/not")], refresh: { whenExpired: "DeleteSecret" } });
@@ -238,7 +240,7 @@ describe("at the instant of an expiry", () => {
     expect(await world.data("moved")).toMatchObject({ A: expect.stringMatching(/^v/) });
   });
 
-  it("nothing happens under Once, and nothing is said of it", async () => {
+  it("nothing happens or is reported under Once", async () => {
     const at = world.clock.now() + hour;
     await put("/once", "v", expiration(at));
     await world.apply("once", { data: [one("A", "/once")], refresh: { policy: "Once", whenExpired: "DeleteSecret" } });
@@ -250,10 +252,10 @@ describe("at the instant of an expiry", () => {
 });
 
 describe("a warning", async () => {
-  // Days pass here: they are not spent on polls.
+  // A long poll interval: days pass in this test.
   const calm = await makeWorld(cluster, "expiry-warns", {}, { pollInterval: "24h" });
 
-  it("comes a day before an expiry, or at its notification, by one event, and goes when it is renewed", async () => {
+  it("comes a day before an expiry, or at its notification, as one event, and ends with a renewal", async () => {
     const at = calm.clock.now() + 3 * day;
     await putIn(calm, "/warn/default", "v", expiration(at));
     await putIn(calm, "/warn/early", "v", expiration(at), notice("30"), notice("2", "Days"));
@@ -276,8 +278,8 @@ describe("a warning", async () => {
     expect(await conditionOf("warn", "ExpiringSoon", calm)).toBeUndefined();
   });
 
-  it("comes when a parameter has not changed for as long as its policy says, and goes with a change", async () => {
-    // The emulator dates its parameters by the machine's clock.
+  it("comes when a parameter has not changed for the time in its policy, and ends with a change", async () => {
+    // The emulator dates its parameters by the real clock.
     const ahead = Math.ceil((calm.clock.now() - Date.now()) / hour);
     await putIn(calm, "/still", "v", noChange(`${ahead + 5}`), noChange(`${ahead + 50}`));
     await calm.apply("still", { data: [one("A", "/still")] });
@@ -293,7 +295,7 @@ describe("a warning", async () => {
     expect(await eventsOf(calm, "still", "NoChange")).toHaveLength(1);
   });
 
-  it("says that a policy that is no JSON was not read, and breaks nothing", async () => {
+  it("reports a policy that is not JSON, and breaks nothing", async () => {
     calm.aws.fault({ operation: "DescribeParameters", kind: "policyText", text: "{sesame" });
     await putIn(calm, "/unread", "v", expiration(calm.clock.now() + hour));
     await calm.apply("unread", { data: [one("A", "/unread")], refresh: { whenExpired: "DeleteSecret" } });
@@ -301,16 +303,14 @@ describe("a warning", async () => {
     await calm.pass(5 * second);
     const said = await conditionOf("unread", "ExpiryUnknown", calm);
     expect(said).toMatchObject({ status: "True", reason: "InvalidPolicy" });
-    expect(said?.message).toBe(
-      "data[0] (A): a policy of /unread could not be read, so that what it asks for is not seen",
-    );
+    expect(said?.message).toBe("data[0] (A): a policy of /unread cannot be parsed and is ignored");
     expect(await calm.ready("unread")).toMatchObject({ status: "True" });
     expect(await calm.data("unread")).toEqual({ A: "v" });
     await calm.deleteSynced("unread");
   });
 });
 
-it("where AWS denies DescribeParameters, the connection says so once, and who asks for expiries hears of it", async () => {
+it("reports a denied DescribeParameters once on the connection, and on SyncedSecrets that use expiries", async () => {
   aws.deny({ action: "ssm:DescribeParameters" });
   await world.restart();
   await put("/denied", "v", expiration(world.clock.now() + 20 * day));

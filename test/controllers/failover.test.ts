@@ -12,7 +12,7 @@ const [minute, home, central, virginia] = [60_000, "eu-west-1", "eu-central-1", 
 const url = `${aws.url}/{region}`;
 const regional = { failoverRegions: [central, virginia], endpoints: { ssm: url, kms: url, sts: url } };
 
-/** Makes the connection, and a process that knows nothing of outages. */
+/** Creates the connection and a process that knows of no outage. */
 async function begin(spec: object = {}): Promise<void> {
   await world.makeConnection({ ...regional, ...spec });
   await world.restart();
@@ -28,15 +28,15 @@ afterEach(async () => {
 
 const fail = (operation: string, region = home, kind: "503" | "reset" = "503") =>
   aws.fault({ operation, kind, region });
-/** Has what was set to fail be noticed. */
+/** Lets the operator detect a fault. */
 const notice = () => world.pass(minute, 12);
-/** Ends every outage, and has it be noticed. */
+/** Ends every outage, and lets the operator detect it. */
 async function mend(): Promise<void> {
   aws.clearFaults();
   await notice();
 }
 const put = (name: string, value: string, region: string) => aws.putParameter({ name, value }, { region });
-/** Everywhere, where the value is the region's name. */
+/** In every region, with the region's name as value. */
 async function putEverywhere(name: string): Promise<void> {
   for (const region of [home, central, virginia]) await put(name, region, region);
 }
@@ -60,8 +60,8 @@ async function eventsOf(name: string, kind = "SyncedSecret"): Promise<string[]> 
     .map(({ type, note }) => `${type}: ${note}`);
 }
 
-describe("while Parameter Store does not answer at home", () => {
-  it("a SyncedSecret that has no Secret yet gets one from the next region, which is said, and comes home by itself", async () => {
+describe("while Parameter Store does not answer in the home region", () => {
+  it("a new SyncedSecret gets its Secret from the next region, which is reported, and returns home by itself", async () => {
     await putEverywhere("/new");
     await begin();
     fail("ssm:*");
@@ -74,7 +74,7 @@ describe("while Parameter Store does not answer at home", () => {
     expect(await world.ready("new")).toMatchObject({ status: "True", reason: "Synced" });
     expect(await conditionOf("new")).toMatchObject({ status: "True", reason: "ReadInFailoverRegion" });
     expect((await conditionOf("new"))!.message).toBe(
-      "parameters were read in eu-central-1, since eu-west-1 does not answer, and versions there are its own: they are read in eu-west-1 as soon as it answers",
+      "parameters were read in eu-central-1 because eu-west-1 does not answer; versions there are independent, so the parameters are read in eu-west-1 as soon as it answers",
     );
     expect(await ofConnection()).toMatchObject({ status: "True", reason: "Unreachable" });
     expect((await ofConnection())!.message).toContain(
@@ -95,14 +95,14 @@ describe("while Parameter Store does not answer at home", () => {
     expect(await eventsOf("new")).toContainEqual(
       expect.stringContaining("Normal: the connection's own region answers again"),
     );
-    // Its revision is home's: the next process has nothing to do.
+    // The revision is the home region's: the next process has nothing to do.
     aws.resetCalls();
     await steady(world, "new");
     expect(aws.log({ decrypt: true })).toEqual([]);
     expect(callsIn(central)).toEqual([]);
   });
 
-  it("what was read elsewhere is not followed there: neither a newer version nor a deletion", async () => {
+  it("values read elsewhere are not followed there: neither newer versions nor deletions", async () => {
     await putEverywhere("/kept");
     await begin();
     fail("ssm:*");
@@ -126,7 +126,7 @@ describe("while Parameter Store does not answer at home", () => {
     expect(await world.data("kept")).toEqual({ A: home });
   });
 
-  it("a Secret that is there stays as it is, also when it is deleted by hand, until home answers", async () => {
+  it("an existing Secret stays as it is, even if deleted by hand, until the home region answers", async () => {
     await putEverywhere("/old");
     await begin();
     await world.apply("old", spec("/old"));
@@ -146,7 +146,7 @@ describe("while Parameter Store does not answer at home", () => {
     expect(await world.data("old")).toEqual({ A: "newer", B: "newer" });
   });
 
-  it("a Secret that was deleted because a parameter has gone is not made again from another region", async () => {
+  it("a Secret deleted for a missing parameter is not recreated from another region", async () => {
     await putEverywhere("/deleted");
     await begin();
     await world.apply("deleted", { ...spec("/deleted"), refresh: { whenMissing: "DeleteSecret" } });
@@ -169,7 +169,7 @@ describe("while Parameter Store does not answer at home", () => {
     "a version among others": { data: [one("B", "/never"), { key: "A", parameter: { name: "/never", version: 1 } }] },
     "a parameter under Once": { ...spec("/never"), refresh: { policy: "Once" } },
     "a parameter by its ARN at home": spec("arn:aws:ssm:eu-west-1:123456789012:parameter/never"),
-    "what is not allowed": spec("/secret/never"),
+    "a name that is not allowed": spec("/secret/never"),
   };
   it.each(Object.entries(never).map((row, index) => [...row, `never-${index}`] as const))(
     "%s is not read elsewhere",
@@ -179,7 +179,7 @@ describe("while Parameter Store does not answer at home", () => {
       const parameters = ["/never", "arn:aws:ssm:eu-west-1:123456789012:parameter/never"];
       await begin({ allow: { namespaces: { names: [namespace] }, parameters } });
       fail("ssm:*");
-      // Something else finds out that home is down.
+      // Another SyncedSecret detects that the home region is down.
       await world.apply("other", spec("/never"));
       await world.apply(name, wanted);
       await world.sync();
@@ -192,7 +192,7 @@ describe("while Parameter Store does not answer at home", () => {
     },
   );
 
-  it("a label, a path and a document are read elsewhere, and what only the other region has goes again", async () => {
+  it("a label, a path and a document are read elsewhere, and parameters that exist only there are removed later", async () => {
     for (const region of [home, central]) {
       await put("/many/A", region, region);
       await put("/doc", JSON.stringify({ D: region }), region);
@@ -214,7 +214,7 @@ describe("while Parameter Store does not answer at home", () => {
     expect(await world.ready("many")).toMatchObject({ status: "True", reason: "Synced" });
   });
 
-  it("the region after the next one is used where the next one is down too, or has not all of it", async () => {
+  it("the second next region is used if the next one is down or lacks a parameter", async () => {
     await putEverywhere("/next");
     await put("/partly", home, home);
     await put("/partly", virginia, virginia);
@@ -233,7 +233,7 @@ describe("while Parameter Store does not answer at home", () => {
     expect(await world.data("next")).toEqual({ A: home });
   });
 
-  it("where no region has it, home's silence is what is said", async () => {
+  it("if no region has it, the home region's outage is reported", async () => {
     await begin();
     fail("ssm:*");
     await world.apply("nowhere", spec("/nowhere"));
@@ -243,7 +243,7 @@ describe("while Parameter Store does not answer at home", () => {
     expect(await conditionOf("nowhere")).toBeUndefined();
   });
 
-  it("a process that starts meanwhile serves new ones too, and knows which came from elsewhere", async () => {
+  it("a process started meanwhile serves new SyncedSecrets too, and knows which were served elsewhere", async () => {
     await putEverywhere("/start");
     await begin();
     fail("*");
@@ -262,7 +262,7 @@ describe("while Parameter Store does not answer at home", () => {
     expect([await world.data("before"), await world.data("after")]).toEqual([{ A: home }, { A: home }]);
   });
 
-  it("home is asked every half minute whether it answers again, until it does or no region stands in", async () => {
+  it("the home region is probed every half minute until it answers or no failover region is left", async () => {
     await putEverywhere("/probe");
     await begin();
     fail("ssm:*");
@@ -283,7 +283,7 @@ describe("while Parameter Store does not answer at home", () => {
     await world.makeConnection(regional);
   });
 
-  it("each namespace's identity is assumed by the other region's STS", async () => {
+  it("each namespace's role is assumed at the other region's STS", async () => {
     const roleArn = "arn:aws:iam::333333333333:role/{namespace}";
     await aws.putParameter({ name: "/role", value: "theirs" }, { account: "333333333333", region: central });
     const secretRef = { name: "aws-credentials", namespace };
@@ -297,13 +297,13 @@ describe("while Parameter Store does not answer at home", () => {
   });
 });
 
-describe("another region is not asked after", () => {
+describe("no other region is used for", () => {
   const rows: [string, () => Promise<unknown> | unknown, string][] = [
     ["a denial", () => aws.deny({ parameter: "/quiet" }), "AccessDenied"],
     ["a missing parameter", () => aws.deleteParameter("/quiet"), "ParameterNotFound"],
     ["a throttle", () => aws.fault({ operation: "ssm:*", kind: "throttle", region: home }), "Throttled"],
     [
-      "the only parameter, which AWS fails at while it answers other calls",
+      "a parameter that AWS fails to return while it answers other calls",
       () => aws.fault({ operation: "ssm:*", kind: "500", region: home, names: ["/quiet"] }),
       "Unreachable",
     ],
@@ -320,7 +320,7 @@ describe("another region is not asked after", () => {
     expect(await ofConnection()).toBeUndefined();
   });
 
-  it("a silence of less than half a minute, or without a region that stands in", async () => {
+  it("an outage of less than half a minute, or without a failover region", async () => {
     await putEverywhere("/short");
     await begin();
     fail("ssm:*");
@@ -341,7 +341,7 @@ describe("another region is not asked after", () => {
   });
 });
 
-describe("while KMS does not answer at home, a blob", () => {
+describe("while KMS does not answer in the home region, a blob", () => {
   let key = "";
   const blob = async (more: object = {}, keyId = key, plaintext = "p"): Promise<SyncedSecretSpec> => ({
     data: [{ key: "B", kms: { ciphertext: await aws.encrypt({ keyId, plaintext }), ...more } }],
@@ -357,7 +357,7 @@ describe("while KMS does not answer at home, a blob", () => {
   it.each([
     ["under a multi-Region key that it names", () => ({ keyId: key })],
     ["under a multi-Region key that it names by its id", () => ({ keyId: key.slice(key.indexOf("mrk-")) })],
-    ["that names no key, and has a multi-Region one", () => ({})],
+    ["without a key in its spec, under a multi-Region key", () => ({})],
   ])("%s opens in the next region", async (_, more) => {
     await replicated();
     await begin();
@@ -369,7 +369,7 @@ describe("while KMS does not answer at home, a blob", () => {
     await notice();
     expect(await world.data("blob")).toEqual({ B: "p", A: home });
     expect((await conditionOf("blob"))!.message).toBe(
-      "blobs were opened in eu-central-1, since eu-west-1 does not answer",
+      "blobs were decrypted in eu-central-1 because eu-west-1 does not answer",
     );
     expect((await world.synced("blob")).status!.kmsKeys).toEqual([key]);
     expect(await world.metrics.registry.metrics()).toMatch(
@@ -381,14 +381,14 @@ describe("while KMS does not answer at home, a blob", () => {
     await world.pass(20 * minute);
     expect(await conditionOf("blob")).toMatchObject({ status: "True" });
     await mend();
-    // It is the same blob: there is nothing to open again.
+    // It is the same blob: nothing has to be opened again.
     expect(await conditionOf("blob")).toBeUndefined();
     expect(await world.secret("blob")).toEqual(made);
     expect([opens(central), aws.log({ operation: "Decrypt", region: home, status: 200 }).length]).toEqual([opened, 0]);
     await world.kubectl(["delete", "syncedsecret", "blob"]);
   });
 
-  it("opens where the connection lists the key, under the same rule", async () => {
+  it("opens with a key that the connection lists, by the same rule", async () => {
     await replicated();
     const other = await aws.createKey({ multiRegion: true });
     await aws.direct("kms", "ReplicateKey", { KeyId: other, ReplicaRegion: central });
@@ -402,7 +402,7 @@ describe("while KMS does not answer at home, a blob", () => {
     await refused(world, "unlisted", "NotAllowed", ["allow.keyIds of its connection does not list it"]);
   });
 
-  it("of a SyncedSecret that has a Secret opens too, where its spec has changed", async () => {
+  it("of a SyncedSecret with a Secret opens too if its spec has changed", async () => {
     await replicated();
     await begin();
     await world.apply("changed", await blob({ keyId: key }));
@@ -416,9 +416,9 @@ describe("while KMS does not answer at home, a blob", () => {
   });
 
   it.each([
-    ["that is in one region alone", () => aws.createKey(), true],
-    ["that is in one region alone, and is not named", () => aws.createKey(), false],
-  ])("under a key %s waits for home", async (_, make, isNamed) => {
+    ["that exists in one region only", () => aws.createKey(), true],
+    ["that exists in one region only, and is not named", () => aws.createKey(), false],
+  ])("under a key %s waits for the home region", async (_, make, isNamed) => {
     const alone = await make();
     await begin();
     fail("kms:*");
@@ -427,14 +427,14 @@ describe("while KMS does not answer at home, a blob", () => {
     await notice();
     await refused(world, "alone", "Unreachable", [
       "data[0] (B): AWS KMS in eu-west-1",
-      "it does not open in eu-central-1, us-east-1 either",
+      "decryption in eu-central-1, us-east-1 failed too",
     ]);
     await mend();
     expect(await world.data("alone")).toEqual({ B: "p" });
     expect(await conditionOf("alone")).toBeUndefined();
   });
 
-  it("is not opened elsewhere where KMS fails at decrypting it, and answers other calls", async () => {
+  it("is not opened elsewhere if KMS fails only at decrypting it", async () => {
     await replicated();
     await begin();
     fail("kms:Decrypt");
@@ -449,7 +449,7 @@ describe("while KMS does not answer at home, a blob", () => {
     expect(await world.data("poison")).toEqual({ B: "p" });
   });
 
-  it("is not opened elsewhere after a denial or because its key is disabled", async () => {
+  it("is not opened elsewhere after a denial, or while its key is disabled", async () => {
     await replicated();
     await begin();
     aws.deny({ action: "kms:Decrypt", key });

@@ -12,31 +12,31 @@ const minute = 60_000;
 const hour = 60 * minute;
 const megabyte = 2 ** 20;
 
-describe("what nobody asks for any more", () => {
-  it("is a doubt no longer after an hour, and is not kept", async () => {
+describe("an unused entry", () => {
+  it("is not stale after an hour, and is removed", async () => {
     const clock = new FakeClock();
-    const doubts = new StaleKeys(clock);
-    doubts.add("ns/asked");
-    doubts.add("ns/forgotten");
-    expect([doubts.take("ns/asked"), doubts.take("ns/asked")]).toEqual([true, false]);
+    const stale = new StaleKeys(clock);
+    stale.add("ns/asked");
+    stale.add("ns/forgotten");
+    expect([stale.take("ns/asked"), stale.take("ns/asked")]).toEqual([true, false]);
     await clock.advance(2 * hour);
-    expect(doubts.take("ns/forgotten")).toBe(false);
+    expect(stale.take("ns/forgotten")).toBe(false);
 
     const before = await heldBytes();
-    for (let n = 0; n < 50_000; n++) doubts.add(`ns/${n}${"x".repeat(100)}`);
+    for (let n = 0; n < 50_000; n++) stale.add(`ns/${n}${"x".repeat(100)}`);
     expect((await heldBytes()) - before).toBeGreaterThan(5 * megabyte);
     await clock.advance(2 * hour);
-    doubts.add("ns/next");
+    stale.add("ns/next");
     expect((await heldBytes()) - before).toBeLessThan(megabyte);
-    expect(doubts.take("ns/next")).toBe(true);
+    expect(stale.take("ns/next")).toBe(true);
   });
 
-  it("is no note of a write that the watch never showed", async () => {
+  it("of a write that the watch never showed is removed", async () => {
     const clock = new FakeClock();
-    const overlay = new MutationCache<string>(clock);
+    const mutations = new MutationCache<string>(clock);
     const note = (key: string) => {
-      overlay.begin(key, undefined);
-      overlay.note(key, `${key} written`, "1", undefined);
+      mutations.begin(key, undefined);
+      mutations.note(key, `${key} written`, "1", undefined);
     };
     const before = await heldBytes();
     for (let n = 0; n < 50_000; n++) note(`ns/${n}${"x".repeat(100)}`);
@@ -44,11 +44,11 @@ describe("what nobody asks for any more", () => {
     await clock.advance(minute);
     note("ns/next");
     expect((await heldBytes()) - before).toBeLessThan(megabyte);
-    expect(overlay.get("ns/next")?.value).toBe("ns/next written");
+    expect(mutations.get("ns/next")?.value).toBe("ns/next written");
   });
 });
 
-describe("hours of SyncedSecrets and parameters that come, change and go", async () => {
+describe("hours of creating, changing and deleting SyncedSecrets and parameters", async () => {
   const world = await makeWorld(cluster, "flat");
   const { aws, metrics } = world;
   const resources = 30;
@@ -79,7 +79,7 @@ describe("hours of SyncedSecrets and parameters that come, change and go", async
     );
     await world.sync();
     await Promise.all(names.map((name) => aws.putParameter({ name: parameter(name), value: "b", overwrite: true })));
-    // Drift, deletions of sources, and resources that fail while they are deleted.
+    // Drift, deletions of sources, and SyncedSecrets that fail while they are deleted.
     await world.kubectl(["delete", "secret", ...names.slice(0, 10), "--ignore-not-found"]);
     await world.pass(5 * minute, 2);
     await Promise.all(names.map((name) => aws.deleteParameter(parameter(name))));
@@ -97,13 +97,13 @@ describe("hours of SyncedSecrets and parameters that come, change and go", async
     const empty = await sizes();
     expect(empty).toEqual({ watched: 0, held: 0, ready: 0, succeeded: 0, waiting: 0 });
     await churn(1);
-    // Longer than an object's share of events is remembered.
+    // Longer than the event limits of an object are kept.
     await world.pass(3 * hour, 6);
     await churn(2);
     await world.pass(hour, 4);
     expect(await sizes()).toEqual(empty);
     expect(world.clock.pending).toBeLessThanOrEqual(timers);
-    // The emulator and the test keep logs of their own.
+    // The emulator and the test keep logs themselves.
     aws.resetCalls();
     world.lines.length = 0;
     world.audited.length = 0;

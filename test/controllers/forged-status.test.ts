@@ -13,7 +13,7 @@ const iso = (at: number) => new Date(at).toISOString();
 
 type Sources = NonNullable<NonNullable<SyncedSecret["status"]>["sources"]>;
 
-/** Patches a status as a tenant may who is allowed to, and has the Secret vouch for it. */
+/** Patches a status as a tenant with permission may, with a matching revision on the Secret. */
 async function forge(name: string, sources: Sources, from: World = world): Promise<void> {
   const resource = await from.synced(name);
   const patch = JSON.stringify({ status: { sources } });
@@ -30,8 +30,8 @@ async function forge(name: string, sources: Sources, from: World = world): Promi
   await from.kubectl(["annotate", "secret", name, `keyferry.io/revision=${revision}`, "--overwrite"]);
 }
 
-describe("what the status of one SyncedSecret says", () => {
-  it("was left out has nobody else's Secret deleted after a restart: another one is made of it", async () => {
+describe("a forged status of one SyncedSecret", () => {
+  it("without its Secret deletes no foreign Secret after a restart; the new Secret is created", async () => {
     await aws.putParameter({ name: "/left/z", value: "z" });
     await world.apply("left-a", { data: [{ ...one("X", "/left/x"), optional: true }] });
     const refresh = { whenMissing: "DeleteSecret" as const };
@@ -47,7 +47,7 @@ describe("what the status of one SyncedSecret says", () => {
     expect(await world.data("left-a")).toEqual({ X: "x" });
   });
 
-  it("of a name that its spec does not ask for any more never keeps the Secret from being made", async () => {
+  it("with an unrequested name never prevents the Secret from being created", async () => {
     await aws.putParameter({ name: "/former/z", value: "z" });
     const refresh = { whenMissing: "DeleteSecret" as const };
     await world.apply("former", { data: [one("X", "/former/z")], refresh });
@@ -66,7 +66,7 @@ describe("what the status of one SyncedSecret says", () => {
   it.each([
     ["in 2099", () => iso(Date.UTC(2099, 0, 1))],
     ["in a minute", () => iso(world.clock.now() + minute)],
-  ])("was changed %s keeps neither it nor another from following AWS", async (when, lastModified) => {
+  ])("with a time %s keeps no SyncedSecret from following AWS", async (when, lastModified) => {
     const path = `/frozen/${when.replaceAll(" ", "-")}`;
     const names = [`freezer-${when.replaceAll(" ", "-")}`, `frozen-${when.replaceAll(" ", "-")}`] as const;
     await aws.putParameter({ name: path, value: "old" });
@@ -82,7 +82,7 @@ describe("what the status of one SyncedSecret says", () => {
     expect(await world.data(names[0])).toEqual({ V: "new" });
   });
 
-  it("was there makes nobody wait for it who goes without", async () => {
+  it("with an existing source delays no SyncedSecret that works without it", async () => {
     await aws.putParameter({ name: "/claimed/v", value: "v" });
     await world.apply("claims", { data: [one("V", "/claimed/v"), { ...one("O", "/claimed/o"), optional: true }] });
     await world.sync();
@@ -99,7 +99,7 @@ describe("what the status of one SyncedSecret says", () => {
     expect((await world.ready("goes-without")).status).toBe("True");
   });
 
-  it("has expired takes nobody's Secret while AWS only misses the parameter for a moment", async () => {
+  it("with an expiry deletes no Secret while AWS only misses the parameter briefly", async () => {
     const refresh = { whenExpired: "DeleteSecret" as const };
     await aws.putParameter({ name: "/expired/v", value: "v" });
     for (const name of ["expires", "stays"]) await world.apply(name, { data: [one("V", "/expired/v")], refresh });
@@ -117,7 +117,7 @@ describe("what the status of one SyncedSecret says", () => {
   });
 });
 
-it("a parameter that went while nobody worked is gone once this process has heard so twice, the grace apart", async () => {
+it("a parameter deleted during downtime is missing after two looks of this process, the grace apart", async () => {
   for (const key of ["a", "b"]) await aws.putParameter({ name: `/slept/${key}`, value: key });
   await world.apply("slept", { dataFrom: [{ path: { name: "/slept" } }], refresh: { whenMissing: "DeleteKeys" } });
   await world.apply("slept-one", { data: [one("A", "/slept/a")], refresh: { whenMissing: "DeleteSecret" } });

@@ -19,20 +19,20 @@ async function settled(name: string, extra: object = {}): Promise<void> {
 
 type Ssa = { metadata: object; data: object };
 
-/** Applies as somebody who uses the operator's own field manager. */
+/** Applies with the operator's own field manager. */
 const forge = (name: string, { metadata, data }: Ssa, manager = "keyferry") => {
   const body = { apiVersion: "v1", kind: "Secret", metadata: { name, ...metadata }, data };
   const args = ["apply", "--server-side", `--field-manager=${manager}`, "--force-conflicts", "-f", "-"];
   return world.kubectl(args, JSON.stringify(body));
 };
 
-/** What the operator applied, with other data. */
+/** The operator's apply with other data. */
 async function copied(name: string, data: object): Promise<Ssa> {
   const { annotations, labels, ownerReferences } = (await world.secret(name))!.metadata;
   return { metadata: { annotations, labels, ...(ownerReferences ? { ownerReferences } : {}) }, data };
 }
 
-/** Until managedFields, which count in seconds, can tell two applies apart. */
+/** Waits until managedFields, whose times are in seconds, can distinguish two applies. */
 const anotherSecond = () => new Promise<void>((resolve) => setTimeout(resolve, 1_100));
 
 const sourcesMetadata = async (name: string) => {
@@ -43,7 +43,7 @@ const sourcesMetadata = async (name: string) => {
   return list.items.filter(({ regarding }) => regarding.name === name).map(({ reason, note }) => `${reason}: ${note}`);
 };
 
-/** Requests of this operator to the API server that are not a cache's lists, and calls to AWS. */
+/** Counts this operator's requests to the API server, without lists of caches, and calls to AWS. */
 async function costOf(work: () => Promise<void>): Promise<{ kube: number; aws: number }> {
   aws.resetCalls();
   const audit = await AuditReader.from(cluster.auditLogPath);
@@ -54,7 +54,7 @@ async function costOf(work: () => Promise<void>): Promise<{ kube: number; aws: n
 }
 
 describe("a forged owner reference or label", () => {
-  it("costs no request, and has nothing reconciled", async () => {
+  it("causes no request and no reconcile", async () => {
     await settled("owner");
     const { uid } = (await world.synced("owner")).metadata;
     const reference = (name: string, id: string) => ({
@@ -91,15 +91,15 @@ describe("a forged owner reference or label", () => {
     });
     expect(cost).toEqual({ kube: 0, aws: 0 });
     expect(reconciled).toBe(0);
-    // With the right uid it would have been taken for a former target, and deleted.
+    // With the right uid it would be taken for a former target, and deleted.
     expect(await world.data("forged-live")).toEqual({ A: "theirs" });
     world.engine.syncedSecrets.handle = handle;
   });
 });
 
-describe("an apply under the operator's field manager that it did not make is damage", () => {
+describe("a foreign apply with the operator's field manager is repaired", () => {
   it.each<[string, (name: string) => Promise<void>]>([
-    ["while the operator looks on", () => anotherSecond()],
+    ["while the operator runs", () => anotherSecond()],
     ["in the second of the operator's own apply", async () => {}],
     [
       "while the operator is down",
@@ -116,7 +116,7 @@ describe("an apply under the operator's field manager that it did not make is da
     await world.sync();
     expect(await world.data(name)).toEqual({ A: "a" });
     expect(await sourcesMetadata(name)).toEqual([
-      `Repaired: Secret ${name} was edited by an apply of somebody else as field manager keyferry, and has been put back`,
+      `Repaired: Secret ${name} was edited by an apply of another client as field manager keyferry, and was repaired`,
     ]);
     aws.resetCalls();
     await world.restart();
@@ -125,7 +125,7 @@ describe("an apply under the operator's field manager that it did not make is da
     expect(await world.data(name)).toEqual({ A: "a" });
   });
 
-  it("also with further keys, which go, and with the digest of keys to match", async () => {
+  it("also with additional keys, which are removed, and a matching digest of keys", async () => {
     await settled("more");
     await anotherSecond();
     const { keysDigest } = await import("../../src/controllers/syncedsecret/revision.ts");
@@ -162,7 +162,7 @@ describe("an apply under the operator's field manager that it did not make is da
   });
 });
 
-it("edits of metadata by others, and an operator that does not remember, cost no decryption and no write", async () => {
+it("foreign edits of metadata, even after a restart, cost no decryption and no write", async () => {
   await settled("edited");
   await anotherSecond();
   await world.kubectl(["label", "secret", "edited", "team=shop"]);
@@ -175,7 +175,7 @@ it("edits of metadata by others, and an operator that does not remember, cost no
   expect(aws.count({ operation: "GetParameters" })).toBe(0);
 });
 
-it("a status without a record, as an earlier release left it, is taken as it is and not written for it", async () => {
+it("a status without a record, from an earlier release, is accepted and not written again", async () => {
   await settled("earlier");
   const patch = JSON.stringify({ status: { applied: null } });
   await world.kubectl(["patch", "kss", "earlier", "--subresource=status", "--type=merge", "-p", patch]);
@@ -200,7 +200,7 @@ describe("a Secret without its owner", () => {
       JSON.stringify({ metadata: { ownerReferences: null } }),
     ]);
 
-  it("is given it back, with the label, where the mark with the uid is our own", async () => {
+  it("gets it back, with the label, if the annotation with the uid is our own", async () => {
     await settled("restored");
     await withoutOwner("restored");
     await world.kubectl(["label", "secret", "restored", "keyferry.io/synced-secret-"]);
@@ -211,7 +211,7 @@ describe("a Secret without its owner", () => {
     expect(await world.ready("restored")).toMatchObject({ status: "True" });
   });
 
-  it("is healed after kubectl replace from a backup without uid, owner and record", async () => {
+  it("is repaired after kubectl replace from a backup without uid, owner and managed fields", async () => {
     await settled("replaced");
     const { annotations, labels } = (await world.secret("replaced"))!.metadata;
     await aws.putParameter({ name: "/replaced/a", value: "newer", overwrite: true });
@@ -253,7 +253,7 @@ describe("a Secret without its owner", () => {
     },
   );
 
-  it("that another controller owns is never taken, and the message says what to do first", async () => {
+  it("that another controller owns is never taken over, and the message names the first step", async () => {
     const owner = {
       apiVersion: "external-secrets.io/v1",
       kind: "ExternalSecret",
@@ -268,18 +268,18 @@ describe("a Secret without its owner", () => {
     await world.sync();
     await world.pass(60_000);
     expect((await world.ready("external")).message).toContain(
-      "its controller is ExternalSecret shop: remove that owner reference first, then kubectl annotate secret external keyferry.io/adopt=external",
+      "its controller is ExternalSecret shop: remove that owner reference, then run kubectl annotate secret external keyferry.io/adopt=external",
     );
   });
 });
 
-it("a key that somebody has added to a Secret of ours stays, and the event of a repair says so", async () => {
+it("a foreign key added to our Secret stays, and the event of a repair names it", async () => {
   await settled("added");
   const patch = { data: { A: b64("edited"), THEIRS: b64("t") } };
   await world.kubectl(["patch", "secret", "added", "--type=merge", "-p", JSON.stringify(patch)]);
   await world.sync();
   expect(await world.data("added")).toEqual({ A: "a", THEIRS: "t" });
   expect(await sourcesMetadata("added")).toEqual([
-    "Repaired: Secret added was edited by kubectl-patch, and has been put back; keys that others have added stay: THEIRS",
+    "Repaired: Secret added was edited by kubectl-patch, and was repaired; keys that others have added stay: THEIRS",
   ]);
 });

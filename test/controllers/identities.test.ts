@@ -31,8 +31,8 @@ beforeEach(() => {
   reading = [];
 });
 
-describe("who reads for a connection", () => {
-  it("is nobody any more once it has ended, whatever a reconcile that is under way still asks for", () => {
+describe("the identity that reads for a connection", () => {
+  it("is released when the connection ends, whatever a reconcile in flight still requests", () => {
     const identities = made();
     identities.begin(told);
     identities.of("shop");
@@ -41,7 +41,7 @@ describe("who reads for a connection", () => {
     expect(reading).toEqual([]);
   });
 
-  it("is whom its successor reads with, whatever a reconcile that is under way still asks of the one before", () => {
+  it("is its successor's, whatever a reconcile in flight still requests from the predecessor", () => {
     const before = made();
     before.begin(told);
     before.of("shop");

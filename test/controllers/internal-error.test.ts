@@ -21,7 +21,7 @@ const errors = async (controller: string) => {
 };
 const ofErrors = () => world.lines.filter((line) => line.includes("the operator itself failed"));
 
-it("an unexpected error in a reconcile is a condition, counted and logged with its place, and goes with its cause", async () => {
+it("an unexpected error in a reconcile sets a condition, is counted and logged with its place, and clears with its cause", async () => {
   await aws.putParameter({ name: "/defect/a", value: "a" });
   await world.apply("known", { data: [one("A", "/defect/a")] });
   await world.sync();
@@ -42,7 +42,7 @@ it("an unexpected error in a reconcile is a condition, counted and logged with i
   expect(ofErrors()[0]).toContain(id);
   expect(ofErrors()[0]).toMatch(/internal-error\.test\.ts:[0-9]+:[0-9]+/);
   expect([known.message, fresh.message, ...world.lines].join()).not.toContain(canary);
-  // With backoff: each try may decrypt.
+  // With backoff: each retry may decrypt.
   const tries = failing.mock.calls.length;
   await world.pass(30 * minute);
   expect(failing.mock.calls.length - tries).toBeLessThan(60);
@@ -54,7 +54,7 @@ it("an unexpected error in a reconcile is a condition, counted and logged with i
   expect(await world.ready("known")).toMatchObject({ status: "True", reason: "Synced" });
 });
 
-it("an unexpected error about a connection is said by it, and one that was ready goes on for its users", async () => {
+it("an unexpected error about a connection is in its status, and a ready connection keeps serving", async () => {
   const failing = vi.spyOn(world.engine.events, "removed").mockImplementation(() => {
     throw defect();
   });

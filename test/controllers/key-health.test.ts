@@ -42,7 +42,7 @@ const warnings = async (name: string) => {
 };
 const looks = () => aws.count({ operation: "DescribeKey" });
 
-/** A Secret of one blob under a key, found to be well. */
+/** Creates a Secret of one blob under a key, and lets the key be found healthy. */
 async function settled(name: string, key: string): Promise<void> {
   await world.apply(name, await under(key));
   await world.sync();
@@ -51,7 +51,7 @@ async function settled(name: string, key: string): Promise<void> {
   expect(await atRisk(name)).toBeUndefined();
 }
 
-describe("before anything breaks it is said, and no longer once it is undone, that a key", () => {
+describe("reports before anything breaks, and until it is reverted, that a key", () => {
   const rows: [string, string, (key: string) => Promise<unknown>, (key: string) => Promise<unknown>, string][] = [
     [
       "will be deleted",
@@ -86,7 +86,7 @@ describe("before anything breaks it is said, and no longer once it is undone, th
     },
   );
 
-  it("has material that expires, and after that none, until the very same is back", async () => {
+  it("has material that expires, and then none, until the same material is back", async () => {
     const key = await aws.createKey({ origin: "EXTERNAL" });
     const week = 7 * 24 * hour;
     const validTo = (fromNow: number) => Math.floor(world.clock.now() / 1_000) * 1_000 + fromNow;
@@ -105,7 +105,7 @@ describe("before anything breaks it is said, and no longer once it is undone, th
   });
 });
 
-it("a key whose custom key store is disconnected keeps the Secret, is said twice over, and mends by itself", async () => {
+it("a key with a disconnected custom key store keeps the Secret, is reported in both conditions, and recovers by itself", async () => {
   const store = await aws.direct("kms", "CreateCustomKeyStore", { CustomKeyStoreName: "hsm" });
   const connect = (how: "Connect" | "Disconnect") => aws.direct("kms", `${how}CustomKeyStore`, store);
   await connect("Connect");
@@ -117,7 +117,7 @@ it("a key whose custom key store is disconnected keeps the Secret, is said twice
   expect(await atRisk("stored")).toMatchObject({ status: "True", reason: "KeyUnavailable" });
   expect((await atRisk("stored"))!.message).toContain(`the KMS key ${key} cannot be reached by KMS`);
   expect(await world.ready("stored")).toMatchObject({ status: "True", reason: "Synced" });
-  // What has to be opened anew does not open.
+  // The change requires a decryption, which fails.
   await world.apply("stored", { ...(await world.synced("stored")).spec, target: { labels: { round: "1" } } });
   await world.sync();
   await world.pass(6 * minute, 2);
@@ -131,15 +131,15 @@ it("a key whose custom key store is disconnected keeps the Secret, is said twice
   expect(await world.secret("stored")).toEqual(good);
 
   await connect("Connect");
-  // No hand but the store's.
+  // No intervention except in the key store.
   await world.pass(25 * hour, 2);
   expect(await world.ready("stored")).toMatchObject({ status: "True", reason: "Synced" });
   expect(await atRisk("stored")).toBeUndefined();
   expect(await world.secret("stored")).toMatchObject({ data: good!.data, metadata: { labels: { round: "1" } } });
 });
 
-describe("a look", () => {
-  it("an hour costs one call a key and no write, however many use it", async () => {
+describe("a key check", () => {
+  it("costs one call per key and hour and no write, however many SyncedSecrets use the key", async () => {
     const key = await aws.createKey();
     for (const name of ["a", "b", "c"]) await settled(name, key);
     const costs = await costsOf(cluster, world);
@@ -153,7 +153,7 @@ describe("a look", () => {
     expect(await costs()).toMatchObject({ ...nothing, looks: 1 });
   });
 
-  it("that is denied says nothing, and costs one call a day", async () => {
+  it("that is denied reports nothing, and costs one call a day", async () => {
     aws.deny({ action: "kms:DescribeKey" });
     const key = await aws.createKey();
     aws.resetCalls();
@@ -166,7 +166,7 @@ describe("a look", () => {
     expect(world.lines.filter((line) => line.includes("allow kms:DescribeKey"))).toHaveLength(1);
   });
 
-  it("that a new process has not made yet leaves what was said, and what it finds is said", async () => {
+  it("not made yet by a new process keeps the previous report, and its result is reported", async () => {
     const key = await aws.createKey();
     await settled("kept", key);
     await kms("DisableKey", key);
@@ -181,7 +181,7 @@ describe("a look", () => {
     expect(await atRisk("kept")).toBeUndefined();
   });
 
-  it("is made of every key of a Secret by a new process too, however many they are", async () => {
+  it("covers every key of a Secret in a new process too, however many there are", async () => {
     const keys = await Promise.all(Array.from({ length: 30 }, () => aws.createKey()));
     const data = await Promise.all(
       keys.map(async (keyId, n) => ({
@@ -201,7 +201,7 @@ describe("a look", () => {
     expect((await atRisk("many"))!.message).toContain(last);
   });
 
-  it("is made no more once nothing uses the key", async () => {
+  it("ends when nothing uses the key", async () => {
     const [key, next] = [await aws.createKey(), await aws.createKey()];
     await settled("moved", key);
     await kms("DisableKey", key);
@@ -221,7 +221,7 @@ describe("a look", () => {
   });
 });
 
-describe("an event on the connection's queue is a look at once:", () => {
+describe("an event on the connection's queue triggers a check at once:", () => {
   it.each(["ScheduleKeyDeletion", "DisableKey", "DeleteImportedKeyMaterial"])(
     "CloudTrail's of %s",
     async (eventName) => {
@@ -259,7 +259,7 @@ describe("an event on the connection's queue is a look at once:", () => {
   );
 });
 
-it("keys in use are those of the blobs that were opened, and of SecureStrings those that the status tells", () => {
+it("keys in use are those of opened blobs, and of SecureStrings as the status lists them", () => {
   const arn = (id: string, region = "eu-west-1") => `arn:aws:kms:${region}:123456789012:key/${id}`;
   const blob = { key: "B", kms: { ciphertext: "AQIC", keyId: arn("1") } };
   const failed: Outcome = { kind: "failed", problems: [], hasGoodSecret: true };

@@ -7,7 +7,7 @@ const cluster = await sharedCluster();
 const minute = 60_000;
 const hour = 60 * minute;
 
-/** On a machine that is busy, a call that is given up is made again: what is counted here must not hang on that. */
+/** On a busy machine a call that timed out is repeated; the counts here must not depend on that. */
 async function patient(prefix: string) {
   const world = await makeWorld(cluster, prefix);
   world.callTimeoutMs = 60_000;
@@ -15,7 +15,7 @@ async function patient(prefix: string) {
   return world;
 }
 
-it("50 blobs keep their Secrets while their key is denied, disabled and to be deleted, and mend by themselves", async () => {
+it("50 blobs keep their Secrets while their key is denied, disabled and pending deletion, and recover by themselves", async () => {
   const world = await patient("key-outage");
   const { aws } = world;
   const names = Array.from({ length: 50 }, (_, n) => `r${n}`);
@@ -45,7 +45,7 @@ it("50 blobs keep their Secrets while their key is denied, disabled and to be de
 
   const outages: [string, () => unknown, () => unknown, string, string, string | undefined][] = [
     [
-      "the permission is gone",
+      "the permission is removed",
       () => aws.deny({ action: "kms:*", key }),
       () => aws.allowAll(),
       "False AccessDenied",
@@ -61,7 +61,7 @@ it("50 blobs keep their Secrets while their key is denied, disabled and to be de
       "KeyDisabled",
     ],
     [
-      "the key is to be deleted",
+      "the key is pending deletion",
       () => kms("ScheduleKeyDeletion"),
       () => kms("CancelKeyDeletion").then(() => kms("EnableKey")),
       "False KeyUnavailable",
@@ -72,7 +72,7 @@ it("50 blobs keep their Secrets while their key is denied, disabled and to be de
   for (const [round, [what, breaks, mends, ready, message, risk]] of outages.entries()) {
     const good = await all((name) => world.secret(name));
     await breaks();
-    // What hangs on the key is known before a Secret does: nothing has to be decrypted.
+    // The dependants of the key are known already: nothing has to be decrypted.
     await world.pass(hour, 1);
     expect(await readies(), what).toEqual(new Set(["True Synced"]));
     expect(await risks(), what).toEqual(new Set([risk]));
@@ -87,7 +87,7 @@ it("50 blobs keep their Secrets while their key is denied, disabled and to be de
     expect(await all((name) => world.secret(name)), what).toEqual(good);
 
     await mends();
-    // No hand but the key's.
+    // No intervention except on the key.
     await world.pass(25 * hour, 2);
     expect(await readies(), what).toEqual(new Set(["True Synced"]));
     expect(await risks(), what).toEqual(new Set([undefined]));

@@ -67,7 +67,7 @@ describe("a blob opens", () => {
     await steady(world, name);
   });
 
-  it("with the algorithm of symmetric keys spelt out", async () => {
+  it("with the algorithm SYMMETRIC_DEFAULT set explicitly", async () => {
     await world.apply("spelt-out", await sealed("p4ss", { algorithm: "SYMMETRIC_DEFAULT" }));
     await world.sync();
     expect(await world.data("spelt-out")).toEqual({ B: "p4ss" });
@@ -85,7 +85,7 @@ describe("a blob opens", () => {
     expect((await world.synced(name)).status!.kmsKeys).toEqual([keyId]);
   });
 
-  it("with RSA by an alias too", async () => {
+  it("with an RSA key named by an alias", async () => {
     await kms("CreateAlias", { AliasName: "alias/rsa", TargetKeyId: rsa[0] });
     const ciphertext = await aws.encrypt({ keyId: rsa[0]!, plaintext: "p", algorithm: "RSAES_OAEP_SHA_256" });
     await world.apply("rsa-alias", blobOf({ ciphertext, keyId: "alias/rsa", algorithm: "RSAES_OAEP_SHA_256" }));
@@ -118,7 +118,7 @@ describe("a blob opens", () => {
     expect(await world.data("imported")).toEqual({ B: "p" });
   });
 
-  it("after its key was rotated, and so does one that was made since", async () => {
+  it("after its key was rotated, as does a newer one", async () => {
     const rotated = await aws.createKey();
     const before = await seal("old", rotated);
     await kms("RotateKeyOnDemand", { KeyId: rotated });
@@ -146,7 +146,7 @@ const trials: Record<string, Trial> = {
     reason: "DecryptFailed",
     says: ["data[0] (B)", `another key than ${other} that keyId names`],
   },
-  "an alias that has moved, until it is moved back": {
+  "an alias that points elsewhere, until it is moved back": {
     spec: await sealed("a", { keyId: "alias/shop" }),
     holds: { B: "a" },
     breaks: async () => {
@@ -158,7 +158,7 @@ const trials: Record<string, Trial> = {
     mends: () => kms("UpdateAlias", { AliasName: "alias/shop", TargetKeyId: key }),
     becomes: { B: "sesame" },
   },
-  "an alias that is not there": {
+  "a missing alias": {
     ...mended,
     breaks: () => sealed("sesame", { keyId: "alias/none" }),
     reason: "KeyUnavailable",
@@ -185,7 +185,7 @@ const trials: Record<string, Trial> = {
     reason: "KeyUnavailable",
     says: ["data[0] (B)", lonely.replace("us-east-1", "eu-west-1"), "replicate the multi-Region key there"],
   },
-  "a blob of another Region's key without its name": {
+  "a blob of another Region's key, without a keyId": {
     ...mended,
     breaks: async () =>
       blobOf({
@@ -194,26 +194,26 @@ const trials: Record<string, Trial> = {
     reason: "AccessDenied",
     says: ["data[0] (B)", "the key of the ciphertext is not in eu-west-1", "may not kms:Decrypt"],
   },
-  "a key that signs with an elliptic curve": {
+  "an elliptic-curve key for signing": {
     ...mended,
     breaks: () => sealed("sesame", { keyId: signing }),
     reason: "DecryptFailed",
     says: ["data[0] (B)", signing, "is for SIGN_VERIFY (ECC_NIST_P256) and decrypts nothing"],
   },
-  "an RSA key that signs": {
+  "an RSA key for signing": {
     ...mended,
     breaks: () => rsaBlob("sesame", { keyId: signingRsa }),
     reason: "DecryptFailed",
     says: ["data[0] (B)", signingRsa, "is for SIGN_VERIFY (RSA_2048)"],
   },
-  "a key that signs, where it may not be described": {
+  "a key for signing that may not be described": {
     ...mended,
     breaks: () => {
       aws.deny({ action: "kms:DescribeKey" });
       return sealed("sesame", { keyId: signing });
     },
     reason: "DecryptFailed",
-    says: ["data[0] (B)", `${signing} is no key for encryption by SYMMETRIC_DEFAULT`],
+    says: ["data[0] (B)", `${signing} cannot decrypt with SYMMETRIC_DEFAULT`],
   },
   "an RSA key without its algorithm": {
     ...mended,
@@ -227,7 +227,7 @@ const trials: Record<string, Trial> = {
     reason: "DecryptFailed",
     says: ["data[0] (B)", key, "is a symmetric key: leave algorithm out"],
   },
-  "the other RSA algorithm, or another RSA key, which read alike": {
+  "the other RSA algorithm, or another RSA key, with the same error": {
     ...mended,
     breaks: () => rsaBlob("sesame", { algorithm: "RSAES_OAEP_SHA_1" }),
     reason: "DecryptFailed",
@@ -236,7 +236,7 @@ const trials: Record<string, Trial> = {
   "an RSA blob without key and algorithm": {
     ...mended,
     breaks: async () => blobOf({ ciphertext: encryptOffline(await publicKey(rsa[0]!), "sha256", "sesame") }),
-    // What is random may begin as no ciphertext of KMS does, and KMS says the same of both.
+    // Random bytes may begin unlike any KMS ciphertext; KMS gives the same error for both.
     reason: "DecryptFailed",
     says: ["data[0] (B)", "wrong or the ciphertext is damaged"],
   },
@@ -249,7 +249,7 @@ const trials: Record<string, Trial> = {
     reason: "DecryptFailed",
     says: ["data[0] (B)", "the encryption context is wrong or the ciphertext is damaged: AWS does not tell which"],
   },
-  "a key whose imported material was deleted, until the very same is back": {
+  "a key whose imported material was deleted, until the same material is back": {
     spec: good,
     holds: { B: "a" },
     breaks: async () => {
@@ -258,7 +258,7 @@ const trials: Record<string, Trial> = {
       return blobOf({ ciphertext, encryptionContext: context, keyId: external });
     },
     reason: "KeyUnavailable",
-    says: ["data[0] (B)", external, "has no key material: import it again, the very same"],
+    says: ["data[0] (B)", external, "has no key material: import the same key material again"],
     mends: () => importMaterial(aws, external, undefined, material),
     becomes: { B: "sesame" },
   },
@@ -272,24 +272,24 @@ const trials: Record<string, Trial> = {
     says: ["data[0] (B)", "AWS throttles kms:Decrypt in eu-west-1"],
     mends: async () => aws.clearFaults(),
   },
-  "a KMS that is not there": {
+  "a KMS that is not reachable": {
     ...mended,
     breaks: () => {
       aws.fault({ kind: "503", operation: "Decrypt" });
       return sealed("b");
     },
     reason: "Unreachable",
-    says: ["data[0] (B)", "AWS KMS in eu-west-1 answers kms:Decrypt with an error of its own"],
+    says: ["data[0] (B)", "AWS KMS in eu-west-1 answers kms:Decrypt with a server error"],
     mends: async () => aws.clearFaults(),
   },
 };
 holdTrue(world, trials);
 
-describe("where the connection lists keys", () => {
+describe("if the connection lists keys", () => {
   const listing = (keyIds: string[]) =>
     world.makeConnection({ allow: { namespaces: { names: [namespace] }, parameters: ["/*"], keyIds } });
 
-  it("a multi-Region key that is listed for one Region may be named by any", async () => {
+  it("a multi-Region key listed for one Region may be named by any", async () => {
     await listing([primary]);
     const ciphertext = await aws.encrypt({ keyId: primary, plaintext: "p" }, { account: aws.account, ...there });
     await world.apply("listed-there", blobOf({ ciphertext, keyId: primary }));

@@ -37,7 +37,7 @@ it("fifty paths over the same 4 MB are TooLarge at once, and are not read again 
   expect(decrypting()).toBe(first);
 }, 60_000);
 
-it("sources that are too large together say so, and nothing is written of them", async () => {
+it("sources that are too large together are reported, and nothing of them is written", async () => {
   for (let p = 0; p < 3; p++) {
     for (let n = 0; n < 220; n += 55) {
       const names = Array.from({ length: 55 }, (_, i) => `/sum/${p}/p${n + i}`);

@@ -10,7 +10,7 @@ const { aws } = world;
 const { namespace } = world;
 const elsewhere = { region: "us-east-1" };
 
-/** Keys and messages by what they are for; the Python SDK makes them all at once. */
+/** Keys and messages by purpose. The Python SDK makes all of them in one run. */
 const keys = { one: "", two: "", other: "", primary: "" };
 const message: Record<string, string> = {};
 
@@ -56,7 +56,7 @@ const entry = (key: string, ciphertext: string, more: object = {}) => ({
   encryptionSDK: { ciphertext, keyIds: [keys.one], ...more },
 });
 
-/** Applies a SyncedSecret of these entries and gives what becomes of it. */
+/** Applies a SyncedSecret of these entries, and returns its result. */
 async function outcome(name: string, data: object[], more: object = {}) {
   await world.apply(name, { data: data as never, ...more });
   await world.sync();
@@ -64,7 +64,7 @@ async function outcome(name: string, data: object[], more: object = {}) {
 }
 
 describe("messages of the Python SDK", () => {
-  it("open, signed and not, in frames and in one piece, and are not opened again while nothing changes", async () => {
+  it("open, signed or not, framed or not, and are not opened again while nothing changes", async () => {
     aws.resetCalls();
     const { ready, data } = await outcome("plain", [
       entry("A", message.plain!, { encryptionContext: { team: "shop" } }),
@@ -80,7 +80,7 @@ describe("messages of the Python SDK", () => {
     expect(decrypts()).toBe(3);
   });
 
-  it("fill many keys by their format, and a part of one by jmesPath", async () => {
+  it("fill several keys by their format, and a part of one by jmesPath", async () => {
     const dataFrom = [
       { encryptionSDK: { ciphertext: message.dotenv!, keyIds: [keys.one] }, format: "Dotenv" as const },
     ];
@@ -94,7 +94,7 @@ describe("messages of the Python SDK", () => {
     expect(data!.A).toHaveLength(900_000);
   });
 
-  it("open by the second key where the first is denied, and say both where neither opens", async () => {
+  it("open by the second key if the first is denied, and report both if neither opens", async () => {
     aws.deny({ action: "kms:Decrypt", key: keys.one });
     const keyIds = [keys.one, keys.two];
     expect((await outcome("both", [entry("A", message.both!, { keyIds })])).data).toEqual({ A: "both" });
@@ -109,14 +109,14 @@ describe("messages of the Python SDK", () => {
     expect(await world.data("neither")).toEqual({ A: "both" });
   });
 
-  it("open by the replica in the connection's region, without a call across", async () => {
+  it("open by the replica in the connection's region, without a cross-region call", async () => {
     aws.resetCalls();
     const { data } = await outcome("replica", [entry("A", message.replicated!, { keyIds: [keys.primary] })]);
     expect(data).toEqual({ A: "replicated" });
     expect(aws.log({ service: "kms" }).map(({ region }) => region)).toEqual(["eu-west-1"]);
   });
 
-  it("are throttled, and then open", async () => {
+  it("are throttled, then open", async () => {
     aws.fault({ operation: "kms:Decrypt", kind: "throttle", times: 2 });
     expect((await outcome("throttled", [entry("A", message.unsigned!)])).data).toEqual({ A: "unsigned" });
   });
@@ -128,7 +128,7 @@ describe("a connection", () => {
     allow: { namespaces: { names: [namespace] }, parameters: ["/*"], keyIds: ["*"], ...more },
   });
 
-  it("lets messages name their keys only where it says so, and only those of its accounts", async () => {
+  it("allows messages to name their keys only if enabled, and only keys of its accounts", async () => {
     const refused = await outcome("discover", [discovered("A", message.plain!)]);
     expect(refused.ready).toMatchObject({ status: "False", reason: "NotAllowed" });
     expect(refused.ready.message).toContain("data[0] (A): encryptionSDK.keyIds is required");
@@ -143,7 +143,7 @@ describe("a connection", () => {
     expect(await world.data("undiscovered")).toEqual({ A: "foreign" });
   });
 
-  it("that lists keys opens by no other", async () => {
+  it("with keyIds opens messages under no other key", async () => {
     await world.makeConnection(allow({ keyIds: [keys.two], discovery: { accounts: [] } }));
     await world.sync();
     aws.resetCalls();
@@ -155,7 +155,7 @@ describe("a connection", () => {
     await world.sync();
   });
 
-  it("with binding opens what is bound to just this SyncedSecret, and says whose another one is", async () => {
+  it("with binding opens messages bound to this SyncedSecret only, and names the owner of others", async () => {
     await world.makeConnection({ binding: { scope: "Name" } });
     await world.sync();
     aws.resetCalls();
@@ -175,13 +175,13 @@ describe("a connection", () => {
     await world.sync();
   });
 
-  it("without binding does not open what says that it is another's", async () => {
+  it("without binding does not open a message bound to another SyncedSecret", async () => {
     const { ready } = await outcome("stolen", [entry("A", message.stolen!)]);
     expect(ready).toMatchObject({ status: "False", reason: "ContextMismatch" });
     expect(ready.message).toContain("is bound to cluster prod, namespace bank, name owner");
   });
 
-  it("without binding does not open what says that it is another cluster's", async () => {
+  it("without binding does not open a message bound to another cluster", async () => {
     const { ready } = await outcome("astray", [entry("A", message.astray!)]);
     expect(ready).toMatchObject({ status: "False", reason: "ContextMismatch" });
     expect(ready.message).toContain("is bound to cluster other");
@@ -193,36 +193,41 @@ describe("bad input", () => {
   const cases: [string, () => object, string, string][] = [
     ["a blob of KMS", () => ({ ciphertext: blob }), "InvalidData", "give it as kms.ciphertext"],
     [
-      "what is cut off in its header",
+      "a message truncated in its header",
       () => ({ ciphertext: message.plain!.slice(0, 100) }),
       "InvalidData",
       "is cut off",
     ],
-    ["what is cut off after it", () => ({ ciphertext: message.large!.slice(0, 40_000) }), "DecryptFailed", "cut off"],
-    ["what does not commit to its key", () => ({ ciphertext: message.uncommitted! }), "InvalidData", "does not commit"],
+    ["a truncated message", () => ({ ciphertext: message.large!.slice(0, 40_000) }), "DecryptFailed", "cut off"],
+    [
+      "a message without key commitment",
+      () => ({ ciphertext: message.uncommitted! }),
+      "InvalidData",
+      "does not commit",
+    ],
     ["no base64", () => ({ ciphertext: "....AgV4" }), "InvalidData", "is not base64"],
     ["another key's", () => ({ ciphertext: message.plain!, keyIds: [keys.two] }), "DecryptFailed", "names none"],
     [
-      "a key of another Region's alone",
+      "only a key of another Region",
       () => ({ ciphertext: message.plain!, keyIds: [keys.one.replace("eu-west-1", "us-east-1")] }),
       "KeyUnavailable",
       "no key of encryptionSDK.keyIds can be used in eu-west-1",
     ],
     [
-      "a key of another partition's alone",
+      "only a key of another partition",
       () => ({ ciphertext: message.plain!, keyIds: [keys.one.replace("arn:aws:", "arn:aws-cn:")] }),
       "KeyUnavailable",
       "no key of encryptionSDK.keyIds can be used in eu-west-1",
     ],
     [
-      "another context's",
+      "another encryption context",
       () => ({ ciphertext: message.plain!, encryptionContext: { team: "bank" } }),
       "ContextMismatch",
       'another value of "team"',
     ],
   ];
 
-  it("is told from each other, and the last good Secret is kept", async () => {
+  it("gives distinct errors, and keeps the last good Secret", async () => {
     await outcome("bad", [entry("A", message.plain!)]);
     for (const [what, broken, reason, says] of cases) {
       const { ready, data } = await outcome("bad", [entry("A", "", broken())]);
@@ -234,13 +239,13 @@ describe("bad input", () => {
     expect((await outcome("bad", [entry("A", message.unsigned!)])).data).toEqual({ A: "unsigned" });
   });
 
-  it("keeps no value and no key in a log line, a status or an event", async () => {
+  it("puts no value and no key into a log line, a status or an event", async () => {
     const text = world.lines.join("\n");
     for (const secret of ["the value", "unsigned", "p w", "x".repeat(100)]) expect(text).not.toContain(secret);
   });
 });
 
-it("a key that is disabled and enabled again loses and changes no Secret", async () => {
+it("disabling and enabling a key loses and changes no Secret", async () => {
   const { data } = await outcome("states", [entry("A", message.plain!)]);
   const before = (await world.secret("states"))!.metadata.resourceVersion;
   await aws.direct("kms", "DisableKey", { KeyId: keys.one });

@@ -4,7 +4,7 @@ import { EngineRig } from "../support/engine.ts";
 const rig = new EngineRig();
 afterEach(() => rig.stop());
 
-it("500 SyncedSecrets on one path are written by one listing, without a pause between the first 400 and the last", async () => {
+it("500 SyncedSecrets on one path are written from one listing, without a pause between the first 400 and the last", async () => {
   rig.namespace("shop");
   rig.credentials.set("shop/aws", "AKIASHOP");
   for (let n = 0; n < 100; n++) rig.aws.put(`/app/p${n}`, "value");
@@ -14,7 +14,7 @@ it("500 SyncedSecrets on one path are written by one listing, without a pause be
     allow: { namespaces: { names: ["shop"] }, parameters: ["/*"] },
     limits: { ssmRequestsPerSecond: 10, kmsRequestsPerSecond: 10 },
   });
-  // An API server that takes its time, as one does for so many.
+  // A slow API server, as under this load.
   rig.holdWrite = () => new Promise((resolve) => rig.clock.setTimer(resolve, 200));
   for (let n = 0; n < 500; n++) {
     rig.synced("shop", `s${n}`, {

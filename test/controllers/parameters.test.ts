@@ -4,14 +4,14 @@ import { costsOf, nothing } from "./costs.ts";
 import { one, refused, steady } from "./trials.ts";
 import { makeWorld } from "./world.ts";
 
-/** Each kind of parameter that there is, on a real API server. */
+/** Every kind of parameter, with a real API server. */
 
 const cluster = await sharedCluster();
 const world = await makeWorld(cluster, "kinds");
 const { aws } = world;
 const minute = 60_000;
 
-/** Lets the next poll come, with what follows from it. */
+/** Runs the next poll and its consequences. */
 const poll = () => world.pass(6 * minute, 3);
 const tag = (name: string, Key: string, Value: string) =>
   aws.direct("ssm", "AddTagsToResource", { ResourceType: "Parameter", ResourceId: name, Tags: [{ Key, Value }] });
@@ -21,7 +21,7 @@ const untag = (name: string, key: string) =>
 afterEach(() => aws.allowAll());
 
 describe("a label", () => {
-  it("is followed where it moves, forth and back, for one parameter and below a path", async () => {
+  it("is followed when it moves, forward and back, for one parameter and below a path", async () => {
     for (const value of ["1", "2", "3"]) await aws.putParameter({ name: "/label/a", value, type: "SecureString" });
     await aws.putParameter({ name: "/label/unlabelled", value: "u" });
     await aws.labelParameterVersion("/label/a", ["prod"], 1);
@@ -40,7 +40,7 @@ describe("a label", () => {
     }
   });
 
-  it("that no version carries is said so, and the Secret stays", async () => {
+  it("that no version has is reported, and the Secret is kept", async () => {
     await aws.putParameter({ name: "/unlabel/a", value: "1" });
     await world.apply("unlabel", { data: [{ key: "A", parameter: { name: "/unlabel/a", label: "prod" } }] });
     await world.sync();
@@ -50,7 +50,7 @@ describe("a label", () => {
 });
 
 describe("a path", () => {
-  it("takes what has the types, the tags and the label, what include lets in and exclude does not put out", async () => {
+  it("selects by types, tags, label, include and exclude", async () => {
     const put = (name: string, type: "String" | "SecureString" | "StringList" = "SecureString") =>
       aws.putParameter({ name: `/path/${name}`, value: `of ${name}`, type });
     for (const name of ["a", "b", "deep/c", "untagged", "other", "not-included", "excluded"]) await put(name);
@@ -75,7 +75,7 @@ describe("a path", () => {
     await world.apply("path", { dataFrom: [{ path }] });
     await world.sync();
     expect(await world.data("path")).toEqual({ a: "of a", deep_c: "of deep/c" });
-    // The keys come with the first status that is written, or looked at, after they are known.
+    // The keys appear with the first status that is written, or checked, after they are known.
     await world.pass(5_000, 1);
     world.engine.syncedSecrets.enqueue(`${world.namespace}/path`, "bulk");
     await world.sync();
@@ -83,7 +83,7 @@ describe("a path", () => {
     await steady(world, "path");
   });
 
-  it("loses what loses its tag, after the grace, and takes it back, by polls", async () => {
+  it("removes a parameter that lost its tag, after the grace, and takes it back, by polls", async () => {
     for (const name of ["/tags/a", "/tags/b"]) {
       await aws.putParameter({ name, value: "v" });
       await tag(name, "env", "prod");
@@ -102,7 +102,7 @@ describe("a path", () => {
     expect(await world.data("tags")).toEqual({ a: "v", b: "v" });
   });
 
-  it("whose tags nothing carries is an error that names them and the permission, unless allowEmpty", async () => {
+  it("with tags that nothing has is an error that names them and the permission, unless allowEmpty", async () => {
     await aws.putParameter({ name: "/tagless/a", value: "v" });
     const path = { name: "/tagless", tags: { team: "shop", env: "prod" } };
     await world.apply("tagless", { dataFrom: [{ path }] });
@@ -121,7 +121,7 @@ describe("a path", () => {
     expect(await world.data("tagless")).toEqual({});
   });
 
-  it("with tags says that DescribeParameters is denied, and the last good Secret is kept", async () => {
+  it("with tags reports a denied DescribeParameters, and the last good Secret is kept", async () => {
     await aws.putParameter({ name: "/tagdeny/a", value: "v" });
     await tag("/tagdeny/a", "env", "prod");
     await world.apply("tagdeny", { dataFrom: [{ path: { name: "/tagdeny", tags: { env: "prod" } } }] });
@@ -142,7 +142,7 @@ describe("a path", () => {
 });
 
 describe("a parameter", () => {
-  it("of 4 KB, and an advanced one of 8 KB, come whole", async () => {
+  it("of 4 KB, and an advanced one of 8 KB, are synced whole", async () => {
     await aws.putParameter({ name: "/size/standard", value: "s".repeat(4_096), type: "SecureString" });
     await aws.putParameter({
       name: "/size/advanced",
@@ -165,7 +165,7 @@ describe("a parameter", () => {
     expect(await world.data("list")).toEqual({ LIST: "a=1,b=2", a: "1", b: "2" });
   });
 
-  it("that was deleted and made again is new in version 1, without a look at its history", async () => {
+  it("that was deleted and recreated is new in version 1, without a call for its history", async () => {
     await aws.putParameter({ name: "/again", value: "first", type: "SecureString" });
     await world.apply("again", { data: [one("A", "/again")] });
     await world.sync();
@@ -180,17 +180,17 @@ describe("a parameter", () => {
   });
 });
 
-describe("what AWS itself keeps", async () => {
+describe("parameters published by AWS", async () => {
   const allow = {
     namespaces: { selector: {} },
     parameters: ["/*", "/aws/service/*", "/aws/reference/secretsmanager/*"],
   };
   const own = await makeWorld(cluster, "kinds-aws", {}, { allow });
-  // The first call that needs moto would wait for it to start.
+  // Otherwise the first call that needs moto would wait for its start.
   const region = "/aws/service/global-infrastructure/regions/eu-west-1";
   await own.aws.direct("ssm", "GetParameter", { Name: region });
 
-  it("is read below /aws/service like any other, where the connection spells it out", async () => {
+  it("are read below /aws/service like any other, if the connection lists them explicitly", async () => {
     await own.apply("public", { data: [one("REGION", region)] });
     await own.sync();
     expect(await own.data("public")).toEqual({ REGION: "eu-west-1" });
@@ -213,7 +213,7 @@ describe("what AWS itself keeps", async () => {
     });
   const db = "/aws/reference/secretsmanager/db";
 
-  it("and secrets of Secrets Manager are decrypted at each look, ten minutes apart, and told by their version id", async () => {
+  it("and secrets of Secrets Manager are decrypted at each look, ten minutes apart, and compared by version id", async () => {
     await secretsManager("CreateSecret", { Name: "db", SecretString: "one" });
     await own.apply("secret", { data: [one("DB", db)], refresh: { pollInterval: "10s" } });
     await own.sync();
@@ -245,13 +245,13 @@ describe("what AWS itself keeps", async () => {
     expect((await source()).versionId).not.toBe(before.versionId);
   }, 60_000);
 
-  it("and a secret that is not there is missing, and one that has gone is gone", async () => {
+  it("and a missing secret is missing, and a deleted one is gone", async () => {
     await own.apply("nosecret", { data: [one("DB", "/aws/reference/secretsmanager/none")] });
     await own.sync();
     await refused(own, "nosecret", "ParameterNotFound", ["/aws/reference/secretsmanager/none"]);
   });
 
-  it("and secrets cannot be listed, nor have they numbers", async () => {
+  it("and secrets cannot be listed, and have no version numbers", async () => {
     await own.apply("listed", { dataFrom: [{ path: { name: "/aws/reference/secretsmanager/" } }] });
     await own.apply("numbered", { data: [{ key: "DB", parameter: { name: db, version: 1 } }] });
     await own.sync();
@@ -259,7 +259,7 @@ describe("what AWS itself keeps", async () => {
     await refused(own, "numbered", "InvalidData", ["data[0] (DB)", "remove version"]);
   });
 
-  it("and no pattern of everything leads to secrets", async () => {
+  it("and a pattern for everything does not include secrets", async () => {
     await world.apply("reference", { data: [one("DB", db)] });
     await world.sync();
     await refused(world, "reference", "NotAllowed", [db]);

@@ -84,7 +84,7 @@ async function policy(...args: string[]): Promise<Printed> {
   return JSON.parse(ran.out) as Printed;
 }
 
-/** Has the emulator let nothing through but what these policies allow. */
+/** Makes the emulator allow only what these policies allow. */
 function enforce(identities: Printed["identities"]): void {
   const byIdentity = new Map(identities.map((one) => [one.identity, one.policy]));
   aws.allowOnly((request) => {
@@ -94,7 +94,7 @@ function enforce(identities: Printed["identities"]): void {
   });
 }
 
-/** Reasons of the SyncedSecrets, made for the first time by a process that has just begun. */
+/** The reasons of the SyncedSecrets, created for the first time by a new process. */
 async function reasons(identities: Printed["identities"]): Promise<string[]> {
   aws.allowAll();
   for (const name of Object.keys(specs)) {
@@ -107,7 +107,7 @@ async function reasons(identities: Printed["identities"]): Promise<string[]> {
   return Promise.all(Object.keys(specs).map(async (name) => (await world.ready(name)).reason));
 }
 
-it("what keyferry policy prints is enough for the operator, and no statement of it can be left out", async () => {
+it("the output of keyferry policy is sufficient for the operator, and no statement can be left out", async () => {
   const { identities } = await policy("--no-optional");
   expect(identities.map(({ identity }) => identity)).toEqual([hub, reader, start]);
   expect(await reasons(identities)).toEqual(["Synced", "Synced"]);
@@ -133,7 +133,7 @@ it("what keyferry policy prints is enough for the operator, and no statement of 
   ]);
 }, 60_000);
 
-it("nor any resource, but for what lies below a path, which is asked for when it has gone", async () => {
+it("no resource can be left out either, except those below a path, which are only read when missing", async () => {
   const { identities } = await policy("--no-optional");
   const needless: string[] = [];
   for (const { identity, policy: whole } of identities) {
@@ -161,7 +161,7 @@ it("nor any resource, but for what lies below a path, which is asked for when it
   };
   specs.parameters!.refresh = { whenMissing: "DeleteKeys" };
   specs.parameters!.dataFrom![0]!.allowEmpty = true;
-  // As a resource, and not in the condition on the key, which the members' values need.
+  // As a resource, not in the key's condition, which the values of the members need.
   const without = JSON.parse(JSON.stringify(identities)) as Printed["identities"];
   for (const statement of without.flatMap(({ policy: { Statement } }) => Statement)) {
     statement.Resource = [statement.Resource].flat().filter((resource) => resource !== members);
@@ -170,7 +170,7 @@ it("nor any resource, but for what lies below a path, which is asked for when it
   expect(await afterDeletion(identities)).toEqual(["DB"]);
 }, 60_000);
 
-it("it does not reach beyond what the manifests name", async () => {
+it("the policy does not go beyond what the manifests name", async () => {
   const { identities } = await policy();
   enforce(identities);
   const whole = identities.find(({ identity }) => identity === reader)!.policy;
@@ -198,7 +198,7 @@ it("it does not reach beyond what the manifests name", async () => {
   expect(ask("kms:DescribeKey", keys.bound)).toBe(true);
 });
 
-it("it says what each key's policy has to allow, and to whom", async () => {
+it("lists what each key's policy must allow, and to whom", async () => {
   const printed = await policy("--no-optional");
   const alias = `arn:aws:kms:eu-west-1:${account}:alias/shop`;
   expect(printed.keys.map(({ key }) => key)).toEqual([alias, ...[keys.bound, keys.free, keys.parameters].sort()]);
@@ -219,7 +219,7 @@ it("it says what each key's policy has to allow, and to whom", async () => {
   });
 });
 
-it("a queue of events is received from, by both of its statements and no less", async () => {
+it("receiving from an event queue needs both of its statements", async () => {
   const queueUrl = await aws.createQueue(`policy-${namespace}`, { account });
   const endpoints = { ssm: aws.url, kms: aws.url, sts: aws.url, sqs: aws.url };
   connection.events = { queueUrl };

@@ -26,7 +26,7 @@ async function unmake(): Promise<void> {
   await refused(false);
 }
 
-/** Waits until the API server heeds, or no longer heeds, what was made: it caches policies and webhooks. */
+/** Waits until the API server applies, or no longer applies, the change: it caches policies and webhooks. */
 const refused = (is: boolean) =>
   until(
     async () => {
@@ -59,8 +59,8 @@ async function policy(): Promise<void> {
   await refused(true);
 }
 
-describe("what admission refuses", () => {
-  it("is said to be an admission policy's, by its name alone, and is written soon after the policy has gone", async () => {
+describe("a write refused by admission", () => {
+  it("names only the admission policy, and is retried soon after the policy is removed", async () => {
     await policy();
     await aws.putParameter({ name: "/vap", value: "v" });
     await world.apply("vap", { data: [one("A", "/vap")] });
@@ -79,7 +79,7 @@ describe("what admission refuses", () => {
     expect(await world.ready("vap")).toMatchObject({ status: "True" });
   });
 
-  it("leaves the last good Secret, and does not call it current once a newer version cannot be written", async () => {
+  it("keeps the last good Secret, and does not report it current while a newer version cannot be written", async () => {
     await aws.putParameter({ name: "/later", value: "old" });
     await world.apply("later", { data: [one("A", "/later")] });
     await world.sync();
@@ -90,7 +90,7 @@ describe("what admission refuses", () => {
     expect(await world.ready("later")).toMatchObject({ status: "False", reason: "AccessDenied" });
   });
 
-  it("is mended by what the policy asks for in spec.target", async () => {
+  it("is fixed by the required fields in spec.target", async () => {
     await policy();
     await aws.putParameter({ name: "/mended", value: "v" });
     await world.apply("mended", { data: [one("A", "/mended")], target: { labels: { team: "shop" } } });
@@ -98,7 +98,7 @@ describe("what admission refuses", () => {
     expect(await world.data("mended")).toEqual({ A: "v" });
   });
 
-  it("names a webhook that cannot be reached", async () => {
+  it("names an unreachable webhook", async () => {
     const webhook = {
       name: "hook.example.com",
       sideEffects: "None",
@@ -122,10 +122,10 @@ describe("what admission refuses", () => {
     expect(await world.data("hook")).toEqual({ A: "v" });
   });
 
-  it("names a ResourceQuota that is used up", async () => {
+  it("names an exhausted ResourceQuota", async () => {
     const hard = { "count/secrets": "1" };
     await make({ apiVersion: "v1", kind: "ResourceQuota", metadata: { name: "few" }, spec: { hard } } as never);
-    // The test cluster runs no quota controller: what is used is counted by hand.
+    // The test cluster runs no quota controller: the usage is set by hand.
     const counted = JSON.stringify({ status: { hard, used: { "count/secrets": "1" } } });
     await world.kubectl(["patch", "quota", "few", "--subresource", "status", "--type", "merge", "-p", counted]);
     await aws.putParameter({ name: "/quota", value: "v" });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { sharedCluster } from "../cluster/shared.ts";
 import { makeWorld } from "./world.ts";
 
-/** What the API server itself refuses, as the earliest that can know it: the SyncedSecret and its Secret stay. */
+/** Input that the API server itself refuses, at the earliest point: the SyncedSecret and its Secret stay unchanged. */
 
 const cluster = await sharedCluster();
 const world = await makeWorld(cluster, "refused-input");
@@ -16,23 +16,23 @@ const refusals: [string, entry: object, says: string[]][] = [
   ["a blob that is not base64", { kms: { ciphertext: "sesame!" } }, ["kms.ciphertext must be base64 on one line"]],
   ["a blob that is too large", { kms: { ciphertext: "A".repeat(8_196) } }, ["longer than the 8,192 base64 characters"]],
   [
-    "an RSA blob of no RSA key's length",
+    "an RSA blob of an impossible length",
     { kms: { ciphertext, ...rsa } },
-    ["not as long as what an RSA key makes", "2048, 3072 and 4096"],
+    ["does not have the length of an RSA ciphertext", "2048, 3072 and 4096"],
   ],
   ["an RSA blob without its key", { kms: { ciphertext, algorithm: rsa.algorithm } }, ["kms.keyId is required"]],
   [
-    "a blob with a context of the operator's",
+    "a blob with a reserved context name",
     { kms: { ciphertext, encryptionContext: { "keyferry.io/name": "shop" } } },
     ["names under keyferry.io/ are the operator's own"],
   ],
   [
-    "a message with a context of the operator's",
+    "a message with a reserved context name",
     { encryptionSDK: { ciphertext: "AgV4", keyIds: [key], encryptionContext: { "keyferry.io/cluster": "x" } } },
     ["names under keyferry.io/ are the operator's own"],
   ],
   [
-    "a message by an alias, which is strict by ARNs",
+    "a message with an alias, where ARNs are required",
     { encryptionSDK: { ciphertext: "AgV4", keyIds: [key.replace(/key\/.*/, "alias/shop")] } },
     ["must have ARNs of keys", "not ids or aliases"],
   ],
@@ -44,10 +44,10 @@ const refusals: [string, entry: object, says: string[]][] = [
   [
     "a message that is too large",
     { encryptionSDK: { ciphertext: "A".repeat(1_400_004) } },
-    ["longer than the 1,400,000 base64 characters"],
+    ["longer than the limit of 1,400,000 base64 characters"],
   ],
   [
-    "a parameter's ARN of no partition of AWS's",
+    "a parameter ARN with an unknown partition",
     { parameter: { name: key.replace("arn:aws:kms", "arn:azure:ssm") } },
     ["is not the ARN of a parameter"],
   ],
@@ -64,7 +64,7 @@ describe("the API server refuses, and the last good Secret is kept:", () => {
       manifest(name, entry),
     );
     expect(code).toBe(1);
-    // The API server repeats what was sent, which may be a megabyte.
+    // The API server repeats the input, which may be a megabyte.
     expect(says.filter((text) => !stderr.includes(text))).toEqual([]);
     await world.pass(6 * minute);
     expect(await world.synced(name)).toEqual(before);

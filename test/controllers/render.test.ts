@@ -12,7 +12,7 @@ const { aws, namespace } = world;
 const canary = "hunter2-canary";
 const connectionRef = { kind: "ClusterAWSConnection", name: namespace } as const;
 
-/** The connection of the world, as a manifest. */
+/** The world's connection, as a manifest. */
 const connection = (more: object = {}) => ({
   apiVersion: "keyferry.io/v1alpha1",
   kind: "ClusterAWSConnection",
@@ -64,7 +64,7 @@ beforeAll(async () => {
   });
 });
 
-describe("what keyferry render prints is what the operator makes", () => {
+describe("the output of keyferry render equals what the operator makes", () => {
   it.each<[string, () => SyncedSecretSpec]>([
     [
       "everything",
@@ -108,7 +108,7 @@ describe("what keyferry render prints is what the operator makes", () => {
     expect(rendered.metadata.annotations).toEqual(annotations);
   });
 
-  it("a bound blob, with the operator's --cluster-name", async () => {
+  it("for a bound blob, with the operator's --cluster-name", async () => {
     const binding = { scope: "Name" };
     const spec = { data: [{ key: "A", kms: { ciphertext: bound } }] };
     const objects = [manifest("bound", spec), connection({ binding })];
@@ -122,7 +122,7 @@ describe("what keyferry render prints is what the operator makes", () => {
 });
 
 describe("keyferry render", () => {
-  it("masks every value, the same in each run", async () => {
+  it("masks every value, identically in each run", async () => {
     const spec = {
       data: [{ key: "DB", parameter: { name: "/shop/db" } }],
       dataFrom: [{ path: { name: "/shop/list" } }],
@@ -140,7 +140,7 @@ describe("keyferry render", () => {
     }
   });
 
-  it("tells all problems of all manifests, prints the Secrets that can be made, and ends with 1", async () => {
+  it("reports all problems of all manifests, prints the valid Secrets, and exits with 1", async () => {
     const spec = {
       data: [
         { key: "A", parameter: { name: "/shop/gone" } },
@@ -158,7 +158,7 @@ describe("keyferry render", () => {
       expect(err).toContain(`${namespace}/bad: ${part}`);
   });
 
-  it("holds every name against the connection before AWS hears of it", async () => {
+  it("checks every name against the connection before any AWS call", async () => {
     aws.resetCalls();
     const allow = { namespaces: { selector: { matchLabels: { team: "shop" } } }, parameters: ["/{namespace}/*"] };
     const spec = { data: [{ key: "DB", parameter: { name: "/shop/db" } }] };
@@ -167,14 +167,14 @@ describe("keyferry render", () => {
     expect(aws.log().map(({ operation }) => operation)).toEqual(["GetCallerIdentity"]);
   });
 
-  it("stands in for a connection that is not given, in the region of the AWS environment", async () => {
+  it("replaces a connection that is not given by one in the region of the AWS environment", async () => {
     const spec = { data: [{ key: "DB", parameter: { name: "/shop/db" } }] };
     const { code, out, err } = await render([manifest("alone", spec)]);
     expect([code, err]).toEqual([0, ""]);
     expect((parse(out) as SecretIntent).metadata).not.toHaveProperty("ownerReferences");
   });
 
-  it("leaves out what carries a uid that the manifest does not have, and writes it where it has one", async () => {
+  it("omits metadata with a uid that the manifest lacks, and prints it otherwise", async () => {
     const data = [{ key: "DB", parameter: { name: "/shop/db" } }];
     const names = {
       Owner: ["keyferry.io/key-digest", "keyferry.io/revision"],
@@ -197,18 +197,18 @@ describe("keyferry render", () => {
     }
   });
 
-  it("names unknown fields and wrong types before it calls anybody", async () => {
+  it("names unknown fields and wrong types before any call", async () => {
     aws.resetCalls();
     const spec = { data: [{ key: "A", paramter: { name: canary } }], refresh: { policy: canary } };
     const { code, out, err } = await render([manifest("typo", spec as never)]);
     expect([code, out]).toEqual([1, ""]);
-    expect(err).toContain("spec.data[0].paramter is no field");
+    expect(err).toContain("spec.data[0].paramter is an unknown field");
     expect(err).toContain("spec.refresh.policy must be Follow or Once");
     expect(err).not.toContain(canary);
     expect(aws.log()).toEqual([]);
   });
 
-  it("says who is to log in where there are no credentials", async () => {
+  it("tells the user to log in if there are no credentials", async () => {
     const objects = [manifest("nobody", { data: [{ key: "DB", parameter: { name: "/shop/db" } }] }), connection()];
     const input = objects.map((object) => stringify(object)).join("---\n");
     const ran = await keyferry(["render", "--allow-insecure-endpoints"], { input });

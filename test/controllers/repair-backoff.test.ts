@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { RepairBackoff } from "../../src/controllers/syncedsecret/repair-backoff.ts";
 import { FakeClock } from "../support/clock.ts";
 
-it("lets the first repairs be made at once, and doubles the wait from there", async () => {
+it("makes the first repairs at once, and doubles the wait from there", async () => {
   const clock = new FakeClock();
   const backoff = new RepairBackoff(clock);
   const waits: number[] = [];
@@ -15,7 +15,7 @@ it("lets the first repairs be made at once, and doubles the wait from there", as
   expect(backoff.waitMs("ns/b")).toBe(0);
 });
 
-it("forgets a war once it has been quiet for a minute, or twice the wait", async () => {
+it("resets after a quiet minute, or after twice the wait", async () => {
   const clock = new FakeClock();
   const backoff = new RepairBackoff(clock);
   for (let n = 0; n < 3; n++) backoff.note("ns/a");

@@ -22,15 +22,15 @@ const of = (...args: Parameters<typeof made>) => revisions.of(made(...args));
 describe("a revision differs with", () => {
   it.each<[string, string]>([
     ["a version", of(spec, [{ ...source, version: 4 }])],
-    ["a time of modification", of(spec, [{ ...source, modified: 2_000 }])],
+    ["a modification time", of(spec, [{ ...source, modified: 2_000 }])],
     ["a selector", of(spec, [{ ...source, selector: ":3" }])],
-    ["a source more", of(spec, [source, { ...source, name: "/b" }])],
-    ["a source that is left out", of(spec, [{ name: "/a", selector: "", left: true }])],
+    ["an additional source", of(spec, [source, { ...source, name: "/b" }])],
+    ["a removed source", of(spec, [{ name: "/a", selector: "", left: true }])],
     ["the account", of(spec, [source], "2")],
     ["the region", of(spec, [source], "1", "q")],
     ["a key", of({ data: [{ key: "B", parameter: { name: "/a" } }] })],
     ["a label", of({ ...spec, target: { labels: { a: "b" } } })],
-    ["the context that binding asks for", revisions.of({ ...made(), bound: "keyferry.io/cluster=prod" })],
+    ["the encryption context that binding requires", revisions.of({ ...made(), bound: "keyferry.io/cluster=prod" })],
     ["a ciphertext", of({ data: [{ key: "A", kms: { ciphertext: "AAAA" } }] })],
   ])("%s", (_, other) => {
     expect(other).not.toBe(of());
@@ -40,10 +40,10 @@ describe("a revision differs with", () => {
 describe("a revision does not differ with", () => {
   it.each<[string, string]>([
     ["the order of fields", of({ data: [{ parameter: { name: "/a" }, key: "A" }] })],
-    ["a source that two entries use", of(spec, [source, source])],
-    ["when the sources are looked at", of({ ...spec, refresh: { pollInterval: "1h", staleAfter: "2h" } })],
+    ["a source that is used twice", of(spec, [source, source])],
+    ["the poll interval", of({ ...spec, refresh: { pollInterval: "1h", staleAfter: "2h" } })],
     ["the name of the target", of({ ...spec, target: { name: "other" } })],
-    ["binding that asks for nothing", revisions.of({ ...made(), bound: undefined })],
+    ["binding with scope None", revisions.of({ ...made(), bound: undefined })],
     ["a suspension", of({ ...spec, suspend: true })],
     ["the connection's name", of({ ...spec, connectionRef: { kind: "AWSConnection", name: "x" } })],
   ])("%s", (_, other) => {
@@ -51,13 +51,13 @@ describe("a revision does not differ with", () => {
   });
 });
 
-it("tells whether it was made from a spec, whatever its sources were", () => {
+it("reports whether it was made from a spec, whatever its sources were", () => {
   expect(revisions.isOfSpec(of(spec, []), spec)).toBe(true);
   expect(revisions.isOfSpec(of(), { data: [] })).toBe(false);
   expect(revisions.isOfSpec(undefined, spec)).toBe(false);
 });
 
-it("is in format 1 what it has always been: a change here would decrypt every Secret of every cluster", () => {
+it("never changes in format 1: a change would decrypt every Secret of every cluster", () => {
   const sources: RevisionSource[] = [source, { name: "/b", selector: ":prod", left: true }];
   expect(of({ ...spec, target: { labels: { b: "2", a: "1" } } }, sources)).toBe(
     "1.d9c4fd6427efbfd8d35dc985011b5570.1c8527faaa8b47e6282901e819923a90",
@@ -77,7 +77,7 @@ describe("a revision in another format", () => {
     2,
   );
 
-  it("is compared in its own format, and written in the one that is written now", () => {
+  it("is compared in its own format, and written in the current one", () => {
     expect(later.of(made())).toBe("2.b1.b1");
     for (const revision of ["1.a1.a1", "2.b1.b1"]) {
       expect(later.isOf(revision, made())).toBe(true);
@@ -89,7 +89,7 @@ describe("a revision in another format", () => {
     for (const mixed of ["1.b1.b1", "2.a1.a1", "1.a1.b1"]) expect(later.isOf(mixed, made())).toBe(false);
   });
 
-  it("that is not known says nothing, and is told from what is no revision", () => {
+  it("of an unknown format proves nothing, and is distinguished from an invalid revision", () => {
     const [newer] = [later.of(made())];
     expect(revisions.isOf(newer, made())).toBe(false);
     expect(revisions.isOfSpec(newer, spec)).toBe(false);
@@ -102,7 +102,7 @@ describe("a revision in another format", () => {
   });
 });
 
-it("is the same for the same set of sources in any order, and another for another set", () => {
+it("is the same for a set of sources in any order, and differs for another set", () => {
   const sources = fc.uniqueArray(fc.record({ name: fc.stringMatching(/^\/[a-z]{1,6}$/), version: fc.nat() }), {
     selector: ({ name }) => name,
     maxLength: 8,
@@ -121,7 +121,7 @@ it("is the same for the same set of sources in any order, and another for anothe
   );
 });
 
-it("the digest of keys does not depend on their order, and does on each of them", () => {
+it("the digest of keys depends on each key, but not on their order", () => {
   expect(keysDigest(["b", "a"])).toBe(keysDigest(["a", "b"]));
   expect(keysDigest(["a"])).not.toBe(keysDigest(["a", "b"]));
 });

@@ -2,7 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { SyncedSecretSpec } from "../../src/api/types.ts";
 import { EngineRig } from "../support/engine.ts";
 
-/** What is revoked while 400 SyncedSecrets wait for one request a second is read, and written, no more a second later. */
+/**
+ * A source revoked while 400 SyncedSecrets wait at one request a second is no longer read or written a second later.
+ */
 
 const count = 400;
 let rig: EngineRig;
@@ -39,7 +41,7 @@ async function begin(spec: (name: string) => SyncedSecretSpec = (name) => from("
   expect(rig.secretsAfter(0).length).toBeLessThan(100);
 }
 
-/** Each takes away what 400 SyncedSecrets that read `/a` were begun under. */
+/** Each removes a precondition of 400 waiting SyncedSecrets that read `/a`. */
 const revocations: Record<string, () => void> = {
   "allow.namespaces is narrowed": () =>
     rig.connection(undefined, "c", cluster({ allow: { namespaces: { names: ["other"] }, parameters: ["/a/*"] } })),
@@ -67,7 +69,7 @@ const revocations: Record<string, () => void> = {
 
 describe.each(Object.keys(revocations))("once %s", (kind) => {
   const isMoved = kind === "their specs name other sources";
-  /** Holds what is read and written against what may be, later than a second after an instant. */
+  /** Checks that nothing forbidden is read or written later than a second after an instant. */
   const expectNothing = (at: number) => {
     const asked = rig.askedAfter(at + 1_000).filter((name) => !isMoved || !name.startsWith("/b/"));
     expect(asked).toEqual([]);
@@ -83,7 +85,7 @@ describe.each(Object.keys(revocations))("once %s", (kind) => {
     if (isMoved) expect(new Set(rig.secretsAfter(at)).size).toBe(count);
   });
 
-  it("no page of a path is asked for any more", async () => {
+  it("no further page of a path is requested", async () => {
     await begin(
       (name) => from("/a", name, { data: undefined, dataFrom: [{ path: { name: "/a", recursive: true } }] }),
       {
@@ -98,7 +100,7 @@ describe.each(Object.keys(revocations))("once %s", (kind) => {
     expectNothing(at);
   });
 
-  it("no parameter is polled any more, and none is described", async () => {
+  it("no parameter is polled or described any more", async () => {
     await begin(
       (name) => from("/a", name),
       cluster({ pollInterval: "60s", limits: { ssmRequestsPerSecond: 50 } }),
@@ -112,11 +114,11 @@ describe.each(Object.keys(revocations))("once %s", (kind) => {
   });
 });
 
-describe("what several wait for", () => {
+describe("a read that several wait for", () => {
   const allow = (...namespaces: string[]) =>
     cluster({ allow: { namespaces: { names: namespaces }, parameters: ["/*"] } });
 
-  it("is read for those that may still read it, and written for nobody else", async () => {
+  it("is made for those that may still read it, and written for no other", async () => {
     rig.connection(undefined, "c", allow("shop", "other"));
     rig.start();
     await rig.pass(200);
@@ -134,7 +136,7 @@ describe("what several wait for", () => {
   });
 });
 
-it("a Secret is not created once its SyncedSecret is deleted while AWS holds the answer, with Orphan neither", async () => {
+it("no Secret is created if its SyncedSecret is deleted while AWS holds the answer, even with Orphan", async () => {
   rig.connection(undefined, "c", cluster());
   rig.start();
   await rig.pass(200);
@@ -147,7 +149,7 @@ it("a Secret is not created once its SyncedSecret is deleted while AWS holds the
   expect(rig.writes).toEqual([]);
 });
 
-it("a write that waits for its turn is not begun once it is revoked", async () => {
+it("a queued write does not start once it is revoked", async () => {
   let isHeld = true;
   rig.holdWrite = () => new Promise((resolve) => rig.clock.setTimer(resolve, isHeld ? 1_500 : 0));
   rig.connection(undefined, "c", cluster({ limits: { ssmRequestsPerSecond: 1_000 } }));
@@ -183,7 +185,7 @@ it("no blob is opened any more", async () => {
   expect(rig.secretsAfter(at)).toEqual([]);
 });
 
-it("what is allowed as before is not begun anew where a connection allows more", async () => {
+it("work in progress is not restarted when a connection allows more", async () => {
   await begin();
   rig.connection(
     undefined,

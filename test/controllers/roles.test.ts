@@ -66,7 +66,7 @@ const readsOf = (accessKeyId: string) => aws.log({ service: "ssm", accessKeyId, 
 const keysThatRead = () => new Set(aws.log({ service: "ssm", via: "client" }).map(({ accessKeyId }) => accessKeyId));
 
 describe("a connection that assumes roles", () => {
-  it("reads in the last role's account, and says who it is", async () => {
+  it("reads in the last role's account, and reports its caller", async () => {
     await put("/a", "theirs");
     await world.makeConnection({ auth: { secretRef, assumeRole: [{ roleArn: hub }, { roleArn: tenantOf("x") }] } });
     await world.apply("a", { data: [one("A", "/a")] });
@@ -80,7 +80,7 @@ describe("a connection that assumes roles", () => {
     await steady(world, "a");
   });
 
-  it("of one namespace begins with its own keys, and {namespace} stands for its own", async () => {
+  it("of one namespace begins with its own keys, and {namespace} is its own", async () => {
     await put("/a", "theirs");
     const tenant = { AWS_ACCESS_KEY_ID: "AKIAOFTENANT", AWS_SECRET_ACCESS_KEY: "x" };
     const secret = { apiVersion: "v1", kind: "Secret", metadata: { name: "tenant" }, stringData: tenant };
@@ -109,7 +109,7 @@ describe("a connection that assumes roles", () => {
     });
   });
 
-  it("is not ready while a role is refused, says which and what to do, and mends by itself", async () => {
+  it("is not ready while a role is refused, reports which and what to do, and recovers by itself", async () => {
     await put("/a", "theirs");
     aws.role(tenantOf("x"), { trusts: [user] });
     const external = "shh-an-external-id";
@@ -129,8 +129,8 @@ describe("a connection that assumes roles", () => {
   });
 });
 
-describe("a connection whose roles have {namespace} in them", () => {
-  it("makes each namespace an identity of its own, which says so to AWS and shares no call", async () => {
+describe("a connection with {namespace} in its roles", () => {
+  it("gives each namespace its own identity, which AWS sees and which shares no call", async () => {
     await Promise.all([put("/shared", "s"), put("/a", "a"), put("/b", "b")]);
     await world.makeConnection(eachNamespace);
     await world.apply("a", { data: [one("A", "/a"), one("S", "/shared")] });
@@ -174,7 +174,7 @@ describe("a connection whose roles have {namespace} in them", () => {
     await steady(world, "a");
   });
 
-  it("has no caller of its own, and counts who uses it", async () => {
+  it("has no caller of its own, and counts the namespaces that use it", async () => {
     await put("/a", "a");
     await world.makeConnection(eachNamespace);
     await world.sync();
@@ -198,7 +198,7 @@ describe("a connection whose roles have {namespace} in them", () => {
     expect((await clusterConnection()).conditions![0]!.message).toContain("0 namespaces use it");
   });
 
-  it("tells a namespace of its own refusal, and its neighbours go on", async () => {
+  it("reports a refusal to its own namespace, while others continue", async () => {
     await Promise.all([put("/a", "a"), put("/b", "b")]);
     aws.role(tenantOf(neighbour), { trusts: [] });
     await world.makeConnection(eachNamespace);
@@ -224,7 +224,7 @@ describe("a connection whose roles have {namespace} in them", () => {
     expect(await readyIn(neighbour, "b")).toMatchObject({ status: "True" });
   });
 
-  it("costs some calls to STS where a role is denied that 500 blobs wait for, and all open once it is granted", async () => {
+  it("makes few STS calls while 500 blobs wait for a denied role, and opens all once it is granted", async () => {
     const key = await aws.createKey({}, { account });
     const ciphertext = await aws.encrypt({ keyId: key, plaintext: "p" }, { account });
     const blobs = Array.from({ length: 50 }, (_, n) => ({ key: `K${n}`, kms: { ciphertext, keyId: key } }));
@@ -241,7 +241,7 @@ describe("a connection whose roles have {namespace} in them", () => {
     expect(aws.count({ operation: "Decrypt" })).toBe(500);
   });
 
-  it("names the caller of a namespace in a denial", async () => {
+  it("names a namespace's caller in a denial", async () => {
     await put("/a", "a");
     aws.deny({ principal: session(namespace), parameter: "/a" });
     await world.makeConnection(eachNamespace);
@@ -250,7 +250,7 @@ describe("a connection whose roles have {namespace} in them", () => {
     await refused(world, "a", "AccessDenied", [`${session(namespace)} may not ssm:GetParameters`]);
   });
 
-  it("has one quota for all of its namespaces, and limits hold for it", async () => {
+  it("has one quota for all of its namespaces, to which limits apply", async () => {
     await put("/a", "a");
     await world.makeConnection({ ...eachNamespace, limits: { ssmRequestsPerSecond: 7 } });
     await world.apply("a", { data: [one("A", "/a")] });
@@ -263,7 +263,7 @@ describe("a connection whose roles have {namespace} in them", () => {
     expect(places.map(({ quota }) => quota.limit)).toEqual([9]);
   });
 
-  it("assumes anew, with the next look, what was changed in its roles", async () => {
+  it("uses changed roles from the next look on", async () => {
     await Promise.all([put("/a", "a"), put("/a", "other", "444444444444")]);
     await world.makeConnection(eachNamespace);
     await world.apply("a", { data: [one("A", "/a")] });
@@ -278,7 +278,7 @@ describe("a connection whose roles have {namespace} in them", () => {
     expect(await clusterConnection()).toMatchObject({ accountID: "444444444444" });
   });
 
-  it("says of a namespace whose role could have no name that it is too long", async () => {
+  it("reports a role name that is too long for a namespace", async () => {
     await world.makeConnection({
       allow: both,
       auth: { secretRef, assumeRole: [{ roleArn: `arn:aws:iam::${account}:role/${"x".repeat(50)}-{namespace}` }] },
@@ -290,11 +290,11 @@ describe("a connection whose roles have {namespace} in them", () => {
   });
 });
 
-describe("what is another account's", () => {
+describe("a resource of another account", () => {
   const arn = (name: string, region = "eu-west-1") => `arn:aws:ssm:${region}:999999999999:parameter${name}`;
   const allowed = { namespaces: { names: [namespace] }, parameters: [arn("/*"), arn("/*", "eu-central-1"), "/*"] };
 
-  it("is read by its ARN, with a name of the own account beside it, in one call", async () => {
+  it("is read by its ARN, with a name of the own account, in one call", async () => {
     await aws.putParameter({ name: "/a", value: "theirs", tier: "Advanced" }, { account: "999999999999" });
     await aws.putParameter({ name: "/a", value: "ours" });
     await world.makeConnection({ allow: allowed });
@@ -308,7 +308,7 @@ describe("what is another account's", () => {
     await steady(world, "a");
   });
 
-  it("and is not there may also not be shared", async () => {
+  it("that is missing may also not be shared", async () => {
     await world.makeConnection({ allow: allowed });
     await world.apply("a", { data: [one("A", arn("/none"))] });
     await world.sync();
@@ -317,17 +317,17 @@ describe("what is another account's", () => {
     ]);
   });
 
-  it("and lies in another region is refused before AWS hears of it", async () => {
+  it("in another region is refused before any AWS call", async () => {
     await world.makeConnection({ allow: allowed });
     await world.sync();
     aws.resetCalls();
     await world.apply("a", { data: [one("A", arn("/a", "eu-central-1"))] });
     await world.sync();
-    await refused(world, "a", "InvalidData", ["is one of region eu-central-1, and its connection reads in eu-west-1"]);
+    await refused(world, "a", "InvalidData", ["is in region eu-central-1, but the connection reads in eu-west-1"]);
     expect(aws.log()).toEqual([]);
   });
 
-  it("opens blobs where it is a key", async () => {
+  it("opens blobs if it is a key", async () => {
     const key = await aws.createKey({}, { account: "999999999999" });
     const ciphertext = await aws.encrypt({ keyId: key, plaintext: "p" }, { account: "999999999999" });
     await world.makeConnection({ allow: { ...allowed, keyIds: [key] } });
@@ -336,7 +336,7 @@ describe("what is another account's", () => {
     expect(await world.data("a")).toEqual({ A: "p" });
   });
 
-  it("and is a key that denies is said to lie with either policy", async () => {
+  it("if it is a denied key, is reported with both policies", async () => {
     const key = await aws.createKey({}, { account: "999999999999" });
     const ciphertext = await aws.encrypt({ keyId: key, plaintext: "p" }, { account: "999999999999" });
     aws.deny({ key });
@@ -346,7 +346,7 @@ describe("what is another account's", () => {
   });
 });
 
-describe("the queue of a connection whose namespaces are identities", () => {
+describe("the queue of a connection with one identity per namespace", () => {
   const wake = async () => {
     world.engine.events.begin();
     await world.sync();
@@ -360,7 +360,7 @@ describe("the queue of a connection whose namespaces are identities", () => {
   };
   const receivers = () => new Set(aws.log({ operation: "ReceiveMessage" }).map(({ accessKeyId }) => accessKeyId));
 
-  it("is received from by what the roles begin with, and its events have each namespace look", {
+  it("is received from by the base identity, and its events trigger looks in each namespace", {
     timeout: 30_000,
   }, async () => {
     const queueUrl = await aws.createQueue(`roles-${namespace}`);
@@ -383,7 +383,7 @@ describe("the queue of a connection whose namespaces are identities", () => {
     await expect.poll(synced).toEqual({ A: "newer" });
   });
 
-  it("is received from by roles of its own where it names them", { timeout: 30_000 }, async () => {
+  it("is received from by its own roles if it names them", { timeout: 30_000 }, async () => {
     const queueUrl = await aws.createQueue(`roles-own-${namespace}`, { account: "222222222222" });
     const endpoints = { ssm: aws.url, kms: aws.url, sts: aws.url, sqs: aws.url };
     await world.makeConnection({

@@ -3,9 +3,9 @@ import { ReconcileSlots, type Slot } from "../../src/controllers/syncedsecret/sl
 import { type Lane, lanes } from "../../src/runtime/lane.ts";
 
 let slots: ReconcileSlots;
-/** Keys that have been invited and have not come. */
+/** Keys that have been invited and have not entered yet. */
 let coming: string[];
-/** Keys under way, each with its slot. */
+/** Keys in progress, each with its slot. */
 let working: Map<string, Slot>;
 
 beforeEach(() => {
@@ -26,7 +26,7 @@ const leave = (key: string) => {
   working.delete(key);
   slots.leave(slot, key);
 };
-/** Has those that are invited come. */
+/** Lets the invited keys enter. */
 const come = (connection: string) => {
   const all = coming.splice(0);
   for (const key of all) expect(slots.arrived(key)?.connection).toBe(connection);
@@ -35,7 +35,7 @@ const come = (connection: string) => {
 const under = (namespace: string) => [...working.keys()].filter((key) => key.startsWith(`${namespace}/`));
 
 describe("the slots of a connection", () => {
-  it("are all a namespace's that is alone, and are given on as they come free, each key once", () => {
+  it("all go to a namespace that is alone, and are passed on when they are free, each key once", () => {
     enter("c", keys("a", 1_000));
     expect(working.size).toBe(400);
     const done = new Set<string>();
@@ -50,7 +50,7 @@ describe("the slots of a connection", () => {
     expect(slots.isHolding).toBe(false);
   });
 
-  it("are ten of each namespace's whatever another holds, so that one whose all hang delays no other", () => {
+  it("include ten for each namespace whatever another holds, so that a hanging namespace delays no other", () => {
     enter("c", keys("hung", 5_000));
     expect(under("hung")).toHaveLength(400);
     enter("c", keys("b", 200));
@@ -65,7 +65,7 @@ describe("the slots of a connection", () => {
     expect(under("hung")).toHaveLength(400);
   });
 
-  it("go to the namespaces in turn, not to who came first", () => {
+  it("go to the namespaces in turn, not first come first served", () => {
     enter("c", keys("many", 5_000));
     enter("c", keys("few", 60));
     let left = 0;
@@ -73,11 +73,11 @@ describe("the slots of a connection", () => {
       leave(under("many")[0]!);
       come("c");
     }
-    // Ten that were beyond the connection's own have to end first.
+    // Ten above the connection's own limit must end first.
     expect(left).toBeLessThanOrEqual(10 + 2 * 20 + 1);
   });
 
-  it("beyond its own are ten of each namespace, and no more than that above 900 with all others'", () => {
+  it("above its limit are ten for each namespace, and no more than that above 900 in total", () => {
     for (let n = 0; n < 90; n++) enter("c", keys(`n${n}`, 50));
     expect(working.size).toBe(1_220);
     for (let left = 0; left < 1_000; left++) {
@@ -93,12 +93,12 @@ describe("the slots of a connection", () => {
   });
 });
 
-it("what a person waits for has a slot at once", () => {
+it("interactive work gets a slot at once", () => {
   enter("c", keys("a", 1_000));
   expect(slots.enter("c", "a/mine", "interactive")).toBeDefined();
 });
 
-describe("whatever hangs in one namespace", () => {
+describe("work that hangs in one namespace", () => {
   it.each(lanes)("in the lane %s leaves slots for every other lane, namespace and connection", (lane) => {
     enter("c", keys("hung", 5_000), lane);
     expect(under("hung")).toHaveLength(400);
@@ -113,7 +113,7 @@ describe("whatever hangs in one namespace", () => {
     expect(working.has("b/other")).toBe(true);
   });
 
-  it("leaves a neighbour its share, and its ten, though the namespace has a thousand connections", () => {
+  it("leaves a neighbour its share, and its ten, even if the namespace has a thousand connections", () => {
     for (let n = 0; n < 1_000; n++) enter(`AWSConnection/hung/c${n}`, [`hung/a${n}`, `hung/b${n}`], "interactive");
     expect(under("hung")).toHaveLength(600);
     enter("c", keys("b", 500), "interactive");
@@ -122,7 +122,7 @@ describe("whatever hangs in one namespace", () => {
     for (let n = 0; n < 100; n++) expect(under(`n${n}`)).toHaveLength(10);
   });
 
-  it("has its connections in turn where the namespace's own bound is met", () => {
+  it("takes its connections in turn at the namespace's own limit", () => {
     for (let n = 0; n < 300; n++)
       enter(
         `AWSConnection/a/c${n}`,
@@ -146,7 +146,7 @@ describe("whatever hangs in one namespace", () => {
   });
 });
 
-it("a slot that was granted to a key which has no use for it is the next one's", () => {
+it("a slot granted to a key that does not need it goes to the next one", () => {
   enter("c", keys("a", 411));
   expect(slots.isParked("a/s400")).toBe(true);
   for (let n = 0; n < 10; n++) leave(`a/s${n}`);
@@ -157,7 +157,7 @@ it("a slot that was granted to a key which has no use for it is the next one's",
   expect(slots.isHolding).toBe(false);
 });
 
-it("slots are granted ten at once, so that those who begin with them fill their calls, and the last ones all", () => {
+it("slots are granted ten at once, so that batched calls are full, and the last ones all at once", () => {
   enter("c", keys("a", 425));
   const invited: number[] = [];
   for (let n = 0; n < 30; n++) {
@@ -168,7 +168,7 @@ it("slots are granted ten at once, so that those who begin with them fill their 
   expect(invited.filter((count) => count > 0)).toEqual([10, 10, 5]);
 });
 
-it("a connection of few slots grants them in twos, so that one that hangs does not keep them", () => {
+it("a connection with few slots grants them in twos, so that a call that hangs does not block them", () => {
   for (let n = 0; n < 90; n++) enter(`other${n}`, keys(`n${n}`, 1));
   enter("c", keys("a", 40));
   expect(under("a")).toHaveLength(10);
@@ -182,7 +182,7 @@ it("a connection of few slots grants them in twos, so that one that hangs does n
 });
 
 describe("a key whose connection changes while it waits", () => {
-  /** As the controller takes a key on. */
+  /** Takes a key as the controller does. */
   const handle = (connection: string, key: string) => {
     const granted = slots.arrived(key);
     enter(connection, [key]);
@@ -192,7 +192,7 @@ describe("a key whose connection changes while it waits", () => {
   const old = keys("a", 400).map((key) => `${key}-old`);
   const fresh = keys("b", 400).map((key) => `${key}-new`);
 
-  it("waits at the new one alone, and keeps no slot of either", () => {
+  it("waits only at the new one, and keeps no slot of either", () => {
     enter("old", [...old, ...moved]);
     enter("new", fresh);
     for (const key of moved) handle("new", key);
@@ -204,7 +204,7 @@ describe("a key whose connection changes while it waits", () => {
     for (const key of coming.splice(0)) handle("new", key);
     for (const key of moved) leave(key);
     expect(slots.isHolding).toBe(false);
-    // As many as there have ever been find a slot, and who waits is invited.
+    // All slots are available again, and the next key is invited.
     const later = keys("a", 401);
     enter("new", later);
     expect(under("a")).toHaveLength(400);
@@ -212,7 +212,7 @@ describe("a key whose connection changes while it waits", () => {
     expect(coming).toEqual([later[400]]);
   });
 
-  it("is not invited where it has been taken on meanwhile for a person", () => {
+  it("is not invited if a person's request has taken it meanwhile", () => {
     enter("c", keys("a", 401));
     expect(slots.isParked("a/s400")).toBe(true);
     enter("c", ["a/s400"], "interactive");
@@ -223,7 +223,7 @@ describe("a key whose connection changes while it waits", () => {
     expect(coming).toEqual([]);
   });
 
-  it("keeps its turn where it is parked at the same one again", () => {
+  it("keeps its turn if it is parked at the same one again", () => {
     enter("c", keys("a", 402));
     enter("c", ["a/s400"]);
     for (let n = 0; n < 10; n++) leave(`a/s${n}`);

@@ -12,7 +12,7 @@ const world = await makeWorld(cluster, "stack", { clusterName: "prod" });
 const { aws, namespace } = world;
 const user = "arn:aws:iam::123456789012:user/AKIAKEYFERRYTEST";
 
-/** Has the emulator let nothing through but what a stack's role may, and its caller's way to it. */
+/** Makes the emulator allow only the stack role's permissions, and its caller's way to it. */
 function enforce({ outputs, policies }: Stack): void {
   const session = outputs.RoleArn!.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/");
   const Statement = Object.values(policies).flatMap((policy) => policy.Statement);
@@ -28,7 +28,7 @@ async function conditionOf(type: string): Promise<string | undefined> {
   return found.status?.conditions?.find((one) => one.type === type)?.status;
 }
 
-it("what a stack gives is all that an AWSConnection needs: role, key and queue", { timeout: 120_000 }, async () => {
+it("a stack creates all that an AWSConnection needs: role, key and queue", { timeout: 120_000 }, async () => {
   const key = await aws.createKey();
   const stack = await createStack(aws.url, "keyferry.yaml", {
     ClusterName: "prod",
@@ -38,7 +38,7 @@ it("what a stack gives is all that an AWSConnection needs: role, key and queue",
     Describe: "true",
   });
   const { RoleArn, QueueUrl } = stack.outputs;
-  // Beside the ServiceAccount, for which there is no token here.
+  // Instead of the ServiceAccount, for which there is no token here.
   aws.role(RoleArn!, { trusts: [user] });
   enforce(stack);
 
@@ -66,7 +66,7 @@ it("what a stack gives is all that an AWSConnection needs: role, key and queue",
     await world.apply("stock", parameter("/stock/db"));
     await world.sync();
     expect(await world.data("shop")).toEqual({ DB: "1", B: "a blob" });
-    // What the stack does not name its role may not have.
+    // The role may not have what the stack does not name.
     await refused(world, "stock", "AccessDenied", ["/stock/db"]);
 
     world.engine.events.begin();
@@ -76,7 +76,7 @@ it("what a stack gives is all that an AWSConnection needs: role, key and queue",
     };
     await expect.poll(() => synced(() => conditionOf("EventsReady")), { timeout: 20_000 }).toBe("True");
     aws.eventsTo(QueueUrl!);
-    // The clock stands still: what comes, comes by the queue.
+    // The clock does not move: changes arrive by the queue.
     await aws.putParameter({ name: "/shop/db", value: "2", ...secure });
     await aws.flushEvents();
     await expect.poll(() => synced(() => world.data("shop")), { timeout: 20_000 }).toEqual({ DB: "2", B: "a blob" });

@@ -14,7 +14,7 @@ const missing = (stage: Stage): ParameterState => ({
 });
 const expired = { ...missing("gone"), expired: { at: 1, stamp } };
 
-/** What a SyncedSecret says of the members of its path. */
+/** What a SyncedSecret reports about the members of its path. */
 const leavesOf = (whenMissing: WhenMissing, whenExpired?: WhenMissing) => {
   const [path, parameter] = subscriptionsOf({
     resource: { spec: {}, metadata: { namespace: "ns", name: "s" } },
@@ -28,7 +28,7 @@ const leavesOf = (whenMissing: WhenMissing, whenExpired?: WhenMissing) => {
   return path!.leaves;
 };
 
-it("a SyncedSecret needs to know no more of members whose keys its policies have dropped, and of no others", () => {
+it("a SyncedSecret drops its interest only in members whose keys its policies have removed", () => {
   for (const stage of ["absent", "suspect", "held"] as const) {
     expect(leavesOf("DeleteKeys", "DeleteKeys")!(missing(stage))).toBe(false);
   }

@@ -53,19 +53,19 @@ const conditions = (summary: ReturnType<typeof sum>) =>
   Object.fromEntries(summary.status.conditions!.map(({ type, status, reason }) => [type, `${status} ${reason}`]));
 
 describe("conditions", () => {
-  it("of a current Secret are Ready alone", () => {
+  it("of a current Secret have Ready only", () => {
     expect(conditions(sum(current()))).toEqual({ Ready: "True Synced" });
   });
 
   it.each<[string, Next, Record<string, string>]>([
-    ["only a change of the spec can mend", "stalled", { Ready: "False InvalidData", Stalled: "True InvalidData" }],
-    ["is tried again", "retry", { Ready: "False InvalidData", Reconciling: "True InvalidData" }],
-    ["a change elsewhere can mend", "wait", { Ready: "False InvalidData" }],
-  ])("of what %s are as kstatus reads them", (_, next, expected) => {
+    ["only a change of the spec can fix", "stalled", { Ready: "False InvalidData", Stalled: "True InvalidData" }],
+    ["is retried", "retry", { Ready: "False InvalidData", Reconciling: "True InvalidData" }],
+    ["a change elsewhere can fix", "wait", { Ready: "False InvalidData" }],
+  ])("of a failure that %s match kstatus", (_, next, expected) => {
     expect(conditions(sum(failed([failure("InvalidData", next)])))).toEqual(expected);
   });
 
-  it("name what a person must mend before what mends itself, and say every problem once", () => {
+  it("list problems for a person before self-healing ones, and every problem once", () => {
     const problems = [
       failure("Throttled", "retry", "slow"),
       failure("AccessDenied", "wait", "denied"),
@@ -77,7 +77,7 @@ describe("conditions", () => {
     expect(summary.retry).toBe(true);
   });
 
-  it("keep the time of their last transition while the status stays, and move it when it changes", () => {
+  it("keep the last transition time while the status stays, and move it when it changes", () => {
     const first = sum(current()).status;
     const later = sum(current(), first, { now: now + minute }).status;
     expect(later.conditions![0]!.lastTransitionTime).toBe("2026-01-01T12:00:00Z");
@@ -85,7 +85,7 @@ describe("conditions", () => {
     expect(broken.conditions![0]!.lastTransitionTime).toBe("2026-01-01T12:02:00Z");
   });
 
-  it("stay Ready through silence of AWS until staleAfter, and then do not", () => {
+  it("stay Ready while AWS does not answer until staleAfter, and then do not", () => {
     const good = sum(current({ heardAt: now })).status;
     const silence = failed([failure("Unreachable", "retry")], { hasGoodSecret: true, heardAt: now });
     expect(sum(silence, good, { now: now + 49 * minute }).ready).toBe("True");
@@ -96,7 +96,7 @@ describe("conditions", () => {
     expect([stale.ready, stale.reason]).toEqual(["False", "Throttled"]);
   });
 
-  it("do not stay Ready where the spec has changed, or the Secret is not good", () => {
+  it("do not stay Ready if the spec has changed, or the Secret is not good", () => {
     const good = sum(current()).status;
     const silence = (hasGoodSecret: boolean) => failed([failure("Unreachable", "retry")], { hasGoodSecret });
     expect(sum(silence(false), good).ready).toBe("False");
@@ -105,7 +105,7 @@ describe("conditions", () => {
 });
 
 describe("the status", () => {
-  it("is not written again where nothing changed", () => {
+  it("is not written again if nothing changed", () => {
     const status = sum(current()).status;
     expect(sum(current(), status, { now: now + minute }).statusChanged).toBe(false);
     expect(sum(current({ keyCount: 3 }), status).statusChanged).toBe(true);
@@ -128,7 +128,7 @@ describe("the status", () => {
     });
   });
 
-  it("forgets the Secret that was deleted, and keeps what it knows through a failure", () => {
+  it("forgets a deleted Secret, and keeps its facts through a failure", () => {
     const good = sum(current({ wrote: "created" })).status;
     const kept = sum(failed([failure("AccessDenied", "wait")]), good).status;
     expect(kept).toMatchObject({ secretRef: { name: "a" }, revision: "1.x.y", keyCount: 2 });
@@ -150,7 +150,7 @@ describe("an event", () => {
       failed([failure("AccessDenied", "wait")]),
       undefined,
     ],
-    ["is sent when it mends", sum(failed([failure("AccessDenied", "wait")])).status, current(), "Normal"],
+    ["is sent for a recovery", sum(failed([failure("AccessDenied", "wait")])).status, current(), "Normal"],
     [
       "is sent for a deletion",
       sum(current()).status,
@@ -163,7 +163,7 @@ describe("an event", () => {
   });
 });
 
-it("says that the connection's own region answers again only where something was made by it", () => {
+it("reports the recovery of the connection's own region only if it caused a change", () => {
   const elsewhere = sum(current({ failedOver: "parameters were read in eu-central-1" })).status;
   const sourcesMetadata = (outcome: SummarizeInput["outcome"]) =>
     sum(outcome, elsewhere).events.map(({ note }) => note);
@@ -172,7 +172,7 @@ it("says that the connection's own region answers again only where something was
   expect(sourcesMetadata(failed([failure("ConnectionNotReady", "wait")]))).toEqual(["ConnectionNotReady happened"]);
 });
 
-it("for any outcome, has one Ready, never Stalled and Reconciling at once, and settles: the same again changes nothing", () => {
+it("for any outcome, has one Ready, never both Stalled and Reconciling, and is stable: the same again changes nothing", () => {
   const problem = fc
     .record({ reason: fc.constantFrom(...reasons), next: fc.constantFrom<Next>("retry", "wait", "stalled") })
     .map(({ reason, next }) => failure(reason, next));

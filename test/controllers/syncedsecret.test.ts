@@ -16,7 +16,7 @@ afterEach(() => {
 const one = (key: string, name: string) => ({ key, parameter: { name } });
 
 describe("a first sync", () => {
-  it("makes the Secret, with its revision, its owner and its label, and says so", async () => {
+  it("creates the Secret with its revision, owner and label, and reports it", async () => {
     await aws.putParameter({ name: "/first/password", type: "SecureString", value: "s3cret" });
     await aws.putParameter({ name: "/first/user", value: "shop" });
     await world.apply("first", { data: [one("PASSWORD", "/first/password"), one("USER", "/first/user")] });
@@ -39,7 +39,7 @@ describe("a first sync", () => {
     expect(await world.ready("first")).toMatchObject({ status: "True", reason: "Synced" });
   });
 
-  it("writes twice, the Secret and the status, sends no event, and another look writes nothing", async () => {
+  it("makes two writes, the Secret and the status, sends no event, and another look writes nothing", async () => {
     await aws.putParameter({ name: "/twice", value: "v" });
     await world.sync();
     const audit = await AuditReader.from(cluster.auditLogPath);
@@ -58,7 +58,7 @@ describe("a first sync", () => {
     expect(await mine()).toEqual({});
   });
 
-  it("names every parameter that is missing, and makes no partial Secret", async () => {
+  it("names every missing parameter, and creates no partial Secret", async () => {
     await aws.putParameter({ name: "/partly/there", value: "v" });
     await world.apply("partly", {
       data: [one("A", "/partly/there"), one("B", "/partly/b"), one("C", "/partly/c")],
@@ -75,7 +75,7 @@ describe("a first sync", () => {
     expect(await world.data("partly")).toEqual({ A: "v", B: "v", C: "v" });
   });
 
-  it("names a version and a label that are missing as such", async () => {
+  it("names a missing version and a missing label as such", async () => {
     await aws.putParameter({ name: "/selected", value: "v" });
     await world.apply("selected", {
       data: [
@@ -92,7 +92,7 @@ describe("a first sync", () => {
 });
 
 describe("sources", () => {
-  it("are versions, labels, properties, encodings, optional entries and defaults", async () => {
+  it("supports versions, labels, properties, encodings, optional entries and defaults", async () => {
     await aws.putParameter({
       name: "/src/db",
       type: "SecureString",
@@ -130,7 +130,7 @@ describe("sources", () => {
     expect((await world.data("sources"))!.MAYBE).toBe("now");
   });
 
-  it("are paths and documents, and data wins over them", async () => {
+  it("supports paths and documents, and data overrides them", async () => {
     for (const [name, value] of Object.entries({
       "/tree/a": "1",
       "/tree/b": "2",
@@ -154,7 +154,7 @@ describe("sources", () => {
     expect((await world.data("many"))!.D).toBe("5");
   });
 
-  it("are KMS blobs, opened once and not again while nothing changes", async () => {
+  it("supports KMS blobs, opened once and not again while nothing changes", async () => {
     const keyId = await aws.createKey();
     const ciphertext = await aws.encrypt({ keyId, plaintext: "blob", context: { team: "shop" } });
     await world.apply("blob", { data: [{ key: "B", kms: { ciphertext, encryptionContext: { team: "shop" } } }] });
@@ -166,7 +166,7 @@ describe("sources", () => {
     expect(aws.count({ service: "kms" })).toBe(0);
   });
 
-  it("fill templates", async () => {
+  it("supports templates", async () => {
     await aws.putParameter({ name: "/tpl/user", value: "u" });
     await world.apply("tpl", {
       data: [one("USER", "/tpl/user")],
@@ -192,7 +192,7 @@ describe("a change", () => {
     expect(after.sources![0]).toMatchObject({ name: "/change/a", version: 2 });
   });
 
-  it("of the spec takes keys away and adds others, in one write", async () => {
+  it("of the spec removes keys and adds others, in one write", async () => {
     await aws.putParameter({ name: "/spec/a", value: "a" });
     await world.apply("spec", { data: [one("OLD", "/spec/a")] });
     await world.sync();
@@ -202,7 +202,7 @@ describe("a change", () => {
     expect((await world.ready("spec")).observedGeneration).toBe(2);
   });
 
-  it("of the target's name writes the new Secret first and removes the old one", async () => {
+  it("of the target's name writes the new Secret first and deletes the old one", async () => {
     await aws.putParameter({ name: "/rename", value: "v" });
     await world.apply("rename", { data: [one("V", "/rename")], target: { name: "rename-a" } });
     await world.sync();
@@ -216,7 +216,7 @@ describe("a change", () => {
     expect(await world.secret("rename-b")).toBeUndefined();
   });
 
-  it("asked for by the refresh annotation is looked for at once, and applied even where nothing differs", async () => {
+  it("requested by the refresh annotation is checked at once, and applied even without a difference", async () => {
     await aws.putParameter({ name: "/refresh", value: "old" });
     await world.apply("refresh", { data: [one("V", "/refresh")] });
     await world.sync();
@@ -232,7 +232,7 @@ describe("a change", () => {
 });
 
 describe("suspend, Once and immutable", () => {
-  it("suspend looks at nothing and writes nothing until it is taken away", async () => {
+  it("suspend reads and writes nothing until it is removed", async () => {
     await aws.putParameter({ name: "/suspend", value: "v" });
     await world.apply("suspend", { suspend: true, data: [one("V", "/suspend")] });
     await world.sync();
@@ -243,7 +243,7 @@ describe("suspend, Once and immutable", () => {
     expect(await world.data("suspend")).toEqual({ V: "v" });
   });
 
-  it("Once keeps the version that was synced, and puts it back by its number after an edit", async () => {
+  it("Once keeps the synced version, and restores it by its number after an edit", async () => {
     await aws.putParameter({ name: "/once", value: "first" });
     await world.apply("once", { data: [one("V", "/once")], refresh: { policy: "Once" } });
     await world.sync();
@@ -261,7 +261,7 @@ describe("suspend, Once and immutable", () => {
     expect(await world.data("once")).toEqual({ V: "second", W: "second" });
   });
 
-  it("an immutable Secret that would have to change is a conflict, and stays", async () => {
+  it("a change to an immutable Secret is a conflict, and the Secret is kept", async () => {
     await aws.putParameter({ name: "/immutable", value: "v" });
     const spec = (key: string) => ({
       data: [one(key, "/immutable")],
@@ -277,7 +277,7 @@ describe("suspend, Once and immutable", () => {
     expect(await world.ready("immutable")).toMatchObject({ status: "False", reason: "SecretConflict" });
   });
 
-  it("a type cannot change: the condition says to use a new name", async () => {
+  it("a type cannot change: the condition asks for a new name", async () => {
     await aws.putParameter({ name: "/type", value: "v" });
     await world.apply("type", { data: [one("username", "/type"), one("password", "/type")] });
     await world.sync();
@@ -294,7 +294,7 @@ describe("suspend, Once and immutable", () => {
   });
 });
 
-describe("what goes away", () => {
+describe("a deleted source", () => {
   const gone = async (name: string, whenMissing: "Retain" | "DeleteKeys" | "DeleteSecret") => {
     for (const key of ["a", "b"]) await aws.putParameter({ name: `/${name}/${key}`, value: key });
     await world.apply(name, { data: [one("A", `/${name}/a`), one("B", `/${name}/b`)], refresh: { whenMissing } });
@@ -318,7 +318,7 @@ describe("what goes away", () => {
     expect((await world.ready("retain")).status).toBe("True");
   });
 
-  it("is left out under DeleteKeys", async () => {
+  it("is removed under DeleteKeys", async () => {
     await gone("deletekeys", "DeleteKeys");
     expect(await world.data("deletekeys")).toEqual({ A: "a" });
     await world.restart();
@@ -327,13 +327,13 @@ describe("what goes away", () => {
     expect(await world.data("deletekeys")).toEqual({ A: "a" });
   });
 
-  it("takes the Secret along under DeleteSecret", async () => {
+  it("deletes the Secret under DeleteSecret", async () => {
     await gone("deletesecret", "DeleteSecret");
     expect(await world.secret("deletesecret")).toBeUndefined();
     expect(await world.ready("deletesecret")).toMatchObject({ status: "False", reason: "SourceGone" });
   });
 
-  it("is not a denial, a throttle or a time-out: the last good Secret stays, and Ready until staleAfter", async () => {
+  it("is not a denial, a throttle or a timeout: the last good Secret is kept, and Ready until staleAfter", async () => {
     await aws.putParameter({ name: "/silence", value: "v" });
     await world.apply("silence", {
       data: [one("V", "/silence")],

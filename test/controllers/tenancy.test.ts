@@ -17,7 +17,7 @@ const { aws, namespace } = world;
 const minute = 60_000;
 const here = { names: [namespace] };
 
-/** Nobody is left who would poll into the next test's count. */
+/** No SyncedSecret is left to poll during the next test's count. */
 afterEach(async () => {
   await world.kubectl(["delete", "syncedsecrets", "--all"]);
   await world.sync();
@@ -25,14 +25,14 @@ afterEach(async () => {
 
 const put = (name: string, value: string, more: object = {}) => aws.putParameter({ name, value, ...more });
 
-/** Sets what the connection allows, and lets it be known. */
+/** Sets the connection's allow rules, and syncs. */
 async function allow(rules: object): Promise<void> {
   await world.makeConnection({ allow: rules });
   await world.sync();
 }
 
 describe("a namespace that the connection", () => {
-  it("does not list gets nothing, and AWS hears nothing of it", async () => {
+  it("does not list gets nothing, without an AWS call", async () => {
     await put("/listed", "a");
     await allow({ namespaces: { names: ["another"] }, parameters: ["/*"] });
     aws.resetCalls();
@@ -46,7 +46,7 @@ describe("a namespace that the connection", () => {
     expect(await world.data("listed")).toEqual({ A: "a" });
   });
 
-  it("does not list gets the words of one that is not there, also where the connection has failed", async () => {
+  it("does not list gets the message of a missing connection, even if the connection has failed", async () => {
     const said = async (name: string) => {
       await world.apply(name, { data: [one("A", "/listed")] });
       await world.sync();
@@ -66,7 +66,7 @@ describe("a namespace that the connection", () => {
     expect(await said("missing")).toBe(forbidden);
   });
 
-  it("no longer lists keeps its last good Secret, and AWS hears no more of it", async () => {
+  it("no longer lists keeps its last good Secret, without further AWS calls", async () => {
     await put("/revoked", "a");
     await allow({ namespaces: here, parameters: ["/*"] });
     await world.apply("revoked", { data: [one("A", "/revoked")] });
@@ -84,7 +84,7 @@ describe("a namespace that the connection", () => {
     expect(await world.data("revoked")).toEqual({ A: "b" });
   });
 
-  it("selects gets what it asks for, until its label is taken away, and again when it is back", async () => {
+  it("selects is served until its label is removed, and again when it is back", async () => {
     await put("/selected", "a");
     await allow({ namespaces: { selector: { matchLabels: { team: "shop" } } }, parameters: ["/*"] });
     await world.apply("selected", { data: [one("A", "/selected")] });
@@ -110,21 +110,21 @@ describe("a namespace that the connection", () => {
     selector: { matchExpressions: [{ key, operator, ...(values.length > 0 ? { values } : {}) }] },
   });
   it.each<[string, object | undefined, Record<string, string> | undefined, boolean]>([
-    ["says nothing of is not allowed", undefined, labels, false],
-    ["selects by nothing is allowed, as every one is", { selector: {} }, labels, true],
-    ["selects by nothing is not allowed while its labels are not known", { selector: {} }, undefined, false],
+    ["does not mention is not allowed", undefined, labels, false],
+    ["selects by an empty selector is allowed", { selector: {} }, labels, true],
+    ["selects by an empty selector is not allowed while its labels are unknown", { selector: {} }, undefined, false],
     ["selects by its name's label is allowed", { selector: { matchLabels: labels } }, labels, true],
     ["selects by In is allowed", expression("team", "In", "stock", "shop"), labels, true],
-    ["selects by In of others is not allowed", expression("team", "In", "stock"), labels, false],
-    ["selects by In of a label that it lacks is not allowed", expression("tier", "In", "a"), labels, false],
+    ["selects by In with other values is not allowed", expression("team", "In", "stock"), labels, false],
+    ["selects by In on a missing label is not allowed", expression("tier", "In", "a"), labels, false],
     ["selects by NotIn is not allowed", expression("team", "NotIn", "shop"), labels, false],
-    ["selects by NotIn of a label that it lacks is allowed", expression("tier", "NotIn", "a"), labels, true],
+    ["selects by NotIn on a missing label is allowed", expression("tier", "NotIn", "a"), labels, true],
     ["selects by Exists is allowed", expression("team", "Exists"), labels, true],
-    ["selects by Exists of a label that it lacks is not allowed", expression("tier", "Exists"), labels, false],
-    ["selects by Exists of what every object has is not allowed", expression("toString", "Exists"), labels, false],
+    ["selects by Exists on a missing label is not allowed", expression("tier", "Exists"), labels, false],
+    ["selects by Exists on an inherited property name is not allowed", expression("toString", "Exists"), labels, false],
     ["selects by DoesNotExist is not allowed", expression("team", "DoesNotExist"), labels, false],
-    ["selects by DoesNotExist of a label that it lacks is allowed", expression("tier", "DoesNotExist"), labels, true],
-    ["selects by an operator that is not known is not allowed", expression("team", "Like", "shop"), labels, false],
+    ["selects by DoesNotExist on a missing label is allowed", expression("tier", "DoesNotExist"), labels, true],
+    ["selects by an unknown operator is not allowed", expression("team", "Like", "shop"), labels, false],
   ])("%s", (_, namespaces, of, allowed) => {
     const spec = { region: "eu-west-1", allow: namespaces ? { namespaces } : {} };
     const connection = { apiVersion: "keyferry.io/v1alpha1", kind: "ClusterAWSConnection", metadata: {}, spec };
@@ -132,7 +132,7 @@ describe("a namespace that the connection", () => {
   });
 });
 
-describe("names that are not allowed are refused before AWS hears of any, and the rule is named:", () => {
+describe("names that are not allowed are refused with the rule, before any AWS call:", () => {
   const account = "arn:aws:ssm:eu-west-1:123456789012:parameter";
   const parameter = (name: string, more: object = {}): SyncedSecretSpec => ({
     data: [{ key: "A", parameter: { name, ...more } }],
@@ -145,13 +145,13 @@ describe("names that are not allowed are refused before AWS hears of any, and th
   const quoted = `${not}; by its own name namespace ${namespace} has "/${namespace}/*"`;
 
   const rows: [string, string[] | undefined, SyncedSecretSpec, string][] = [
-    ["any, where the connection lists none", undefined, parameter(`/${namespace}/a`), "has no allow.parameters"],
-    ["a path, where the connection lists none", undefined, path(`/${namespace}`), "has no allow.parameters"],
+    ["any name, if the connection lists none", undefined, parameter(`/${namespace}/a`), "has no allow.parameters"],
+    ["a path, if the connection lists none", undefined, path(`/${namespace}`), "has no allow.parameters"],
     ["another namespace's", own, parameter("/kube-system/a"), quoted],
-    ["one that begins like the namespace's", own, parameter(`/${namespace}-2/a`), quoted],
+    ["one with the namespace's prefix", own, parameter(`/${namespace}-2/a`), quoted],
     ["the namespace's directory itself", own, parameter(`/${namespace}`), quoted],
-    ["one below a name that stands without *", own, parameter("/shared/key/a"), quoted],
-    ["one in other letters", own, parameter(`/${namespace.toUpperCase()}/a`), quoted],
+    ["one below a listed name without *", own, parameter("/shared/key/a"), quoted],
+    ["one in other letter case", own, parameter(`/${namespace.toUpperCase()}/a`), quoted],
     ["with a version", own, parameter("/other/a", { version: 1 }), quoted],
     ["with a label", own, parameter("/other/a", { label: "prod" }), quoted],
     ["of an optional entry", own, { data: [{ ...one("A", "/other/a"), optional: true }] }, quoted],
@@ -162,10 +162,10 @@ describe("names that are not allowed are refused before AWS hears of any, and th
     ["the ARN of another region", [`${account}/*`], parameter(`${account.replace("west-1", "west-2")}/a`), not],
     ["Secrets Manager's", ["/*"], parameter("/aws/reference/secretsmanager/db"), not],
     ["a path above the pattern", own, path("/"), quoted],
-    ["a path that lies partly outside", ["/shop/a*"], path("/shop"), not],
-    ["a path that a name without * would cover", ["/shop"], path("/shop"), not],
+    ["a path with an include that lies inside", ["/shop/a*"], path("/shop"), not],
+    ["a path that a name without * would match", ["/shop"], path("/shop"), not],
     ["a path with include that lies inside", own, path("/", { include: [`^/${namespace}/`] }), quoted],
-    ["a path of AWS's own", ["/*"], path("/aws/reference/secretsmanager"), not],
+    ["a path published by AWS", ["/*"], path("/aws/reference/secretsmanager"), not],
   ];
   it.each(rows.map((row, index) => [...row, `name-${index}`] as const))("%s", async (_, patterns, spec, rule, name) => {
     await allow({ namespaces: here, ...(patterns ? { parameters: patterns } : {}) });
@@ -179,7 +179,7 @@ describe("names that are not allowed are refused before AWS hears of any, and th
     expect(await world.secret(name)).toBeUndefined();
   });
 
-  it("every one of them, and the allowed ones beside them are not read either", async () => {
+  it("all of them are refused, and allowed names beside them are not read either", async () => {
     await put(`/${namespace}/mine`, "a");
     await allow({ namespaces: here, parameters: own });
     aws.resetCalls();
@@ -199,7 +199,7 @@ describe("names that are not allowed are refused before AWS hears of any, and th
     expect(await world.data("mixed")).toEqual({ A: "a" });
   });
 
-  it("once they have been taken from the list the last good Secret stays, and AWS hears no more of them", async () => {
+  it("once removed from the list, the last good Secret is kept, without further AWS calls for them", async () => {
     await put("/shared/key", "a");
     await allow({ namespaces: here, parameters: own });
     await world.apply("narrowed", { data: [one("A", "/shared/key")] });
@@ -214,8 +214,8 @@ describe("names that are not allowed are refused before AWS hears of any, and th
   });
 });
 
-describe("names that lie inside are read:", () => {
-  it("a whole path below the namespace's, with its slash or without, and a name that is listed", async () => {
+describe("names that are allowed are read:", () => {
+  it("a whole path below the namespace's, with or without a trailing slash, and a listed name", async () => {
     await Promise.all([put(`/${namespace}/in/X`, "x"), put(`/${namespace}/in/deep/Y`, "y"), put("/shared/key", "k")]);
     await allow({ namespaces: here, parameters: ["/{namespace}/*", "/shared/key"] });
     await world.apply("inside", {
@@ -229,7 +229,7 @@ describe("names that lie inside are read:", () => {
     expect(await world.data("inside")).toEqual({ K: "k", X: "x", deep_Y: "y" });
   });
 
-  it("what a listing returns beyond what is allowed is refused by its name", () => {
+  it("names in a listing that are not allowed are refused by name", () => {
     const identity = { key: "id", region: "eu-west-1" } as Identity;
     const grant: Grant = { identity, account: "1", parameters: ["/shop/*"], keyIds: undefined, closed: true };
     const planned = plan({ dataFrom: [{ path: { name: "/shop" } }] }, grant, { namespace: "shop", name: "shop" });
@@ -242,7 +242,7 @@ describe("names that lie inside are read:", () => {
     }
     const { problems, sources } = assess(planned, () => entry, grant, "shop", "Retain");
     expect(problems).toMatchObject([{ reason: "NotAllowed" }]);
-    expect(problems[0]!.message).toContain("returned what is not allowed: /shop/../stock, /shopping/b");
+    expect(problems[0]!.message).toContain("contains parameters that are not allowed: /shop/../stock, /shopping/b");
     expect(sources).toEqual([]);
   });
 });
@@ -263,9 +263,9 @@ describe("keys of blobs", () => {
 
   const refusals: [string, () => string | undefined, string][] = [
     ["must be named", () => undefined, "kms.keyId is required"],
-    ["that are not listed are refused by their ARN", () => other, "allow.keyIds of its connection does not list it"],
-    ["are refused by an alias", () => `alias/${namespace}`, "name the key by its ARN"],
-    ["are refused by their id", () => listed.slice(listed.indexOf("/") + 1), "name the key by its ARN"],
+    ["that are not listed are refused by ARN", () => other, "allow.keyIds of its connection does not list it"],
+    ["are refused by alias", () => `alias/${namespace}`, "name the key by its ARN"],
+    ["are refused by id", () => listed.slice(listed.indexOf("/") + 1), "name the key by its ARN"],
   ];
   it.each(refusals.map((row, index) => [...row, `key-${index}`] as const))("%s", async (_, keyId, rule, name) => {
     const ciphertext = await aws.encrypt({ keyId: listed, plaintext: "p", context });

@@ -5,11 +5,11 @@ import type { World } from "./world.ts";
 
 const minute = 60_000;
 
-/** A SyncedSecret's entry of one key from one parameter. */
+/** An entry with one key from one parameter. */
 export const one = (key: string, name: string) => ({ key, parameter: { name } });
 
 /**
- * Expects a SyncedSecret to be refused for `reason`, in one condition whose message has every one of `says`.
+ * Expects that a SyncedSecret is refused for `reason`, in one condition whose message contains all of `says`.
  *
  * @returns the message
  */
@@ -23,10 +23,7 @@ export async function refused(world: World, name: string, reason: Reason, says: 
   return ready[0]!.message;
 }
 
-/**
- * Expects that another try, what falls due within eleven minutes, and a new process write nothing: neither Secret nor
- * status.
- */
+/** Expects that a retry, everything due within eleven minutes, and a new process write neither Secret nor status. */
 export async function steady(world: World, name: string): Promise<void> {
   const before = await versions(world, name);
   const tries = await triesOf(world);
@@ -49,31 +46,34 @@ async function triesOf(world: World): Promise<number> {
   return values.reduce((sum, { value }) => sum + value, 0);
 }
 
-/** One way to go wrong: a Secret that is good, how it breaks, what is said then, and how a person mends it. */
+/** One failure: a good Secret, how it breaks, the expected message, and how a person fixes it. */
 export interface Trial {
-  /** The spec in the beginning; its sources are put by `setUp`. */
+  /** The initial spec; `setUp` creates its sources. */
   spec: SyncedSecretSpec;
   setUp?: () => Promise<unknown>;
-  /** What the Secret holds, from the beginning until it is mended. */
+  /** The Secret's data from the beginning until the fix. */
   holds: Record<string, string>;
-  /** Breaks a source, or gives the spec to apply. */
+  /** Breaks a source, or returns a spec to apply. */
   breaks: () => Promise<SyncedSecretSpec | unknown>;
   reason: Reason;
   says: string[];
   mends: () => Promise<SyncedSecretSpec | unknown>;
-  /** What the Secret holds in the end; what it held before when left out. */
+  /** The Secret's data in the end. Default: `holds`. */
   becomes?: Record<string, string>;
 }
 
 const isSpec = (value: unknown): value is SyncedSecretSpec =>
   typeof value === "object" && value !== null && ("data" in value || "dataFrom" in value);
 
-/** A test of each trial, by its sentence. Whatever of a value must not be said has `sesame` or `ses*me` in it. */
+/**
+ * Declares a test of each trial, named by its key. Parts of values that must not be reported contain `sesame` or
+ * `ses*me`.
+ */
 export function holdTrue(world: World, trials: Record<string, Trial>): void {
   const numbered = Object.entries(trials).map(
     ([sentence, trial], index) => [sentence, `trial-${index}`, trial] as const,
   );
-  describe("one condition is said, and the last good Secret is kept until it is mended, after", () => {
+  describe("reports one condition, and keeps the last good Secret until the fix, after", () => {
     it.each(numbered)("%s", async (_, name, { setUp, spec, holds, breaks, reason, says, mends, becomes = holds }) => {
       await setUp?.();
       await world.apply(name, spec);

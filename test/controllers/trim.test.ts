@@ -11,7 +11,7 @@ const many = (at: number, length = 250, count = 1_000) =>
   Array.from({ length: count }, (_, i) => `x.example.com/${String(at * count + i).padStart(length, "a")}`);
 const set = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, ""]));
 
-/** A Secret of ours, with 250 KB of somebody else's besides. */
+/** A Secret of ours with 250 KB of foreign metadata. */
 function secret(at: number, foreign: object): string {
   const mine = {
     "f:data": { "f:A": {} },
@@ -44,7 +44,7 @@ const owner = (at: number, i: number) => ({
   uid: `${at}-${i}`,
 });
 
-describe("of a Secret that others have written 250 KB of metadata into, next to nothing is kept", () => {
+describe("keeps next to nothing of 250 KB of foreign metadata in a Secret:", () => {
   it.each<[string, (at: number) => object]>([
     ["annotations", (at) => ({ annotations: { "example.com/note": String(at).padEnd(250_000, "x") } })],
     [
@@ -62,7 +62,7 @@ describe("of a Secret that others have written 250 KB of metadata into, next to 
     ["labels", (at) => ({ labels: { "keyferry.io/synced-secret": "true", ...set(many(at)) } })],
     ["owner references", (at) => ({ ownerReferences: Array.from({ length: 400 }, (_, i) => owner(at, i)) })],
     [
-      "one long controller",
+      "a controller with a long name",
       (at) => ({ ownerReferences: [{ ...owner(at, 0), name: "n".repeat(250_000), controller: true }] }),
     ],
     ["finalizers", (at) => ({ finalizers: many(at) })],
@@ -83,7 +83,7 @@ describe("of a Secret that others have written 250 KB of metadata into, next to 
 });
 
 describe("of a Secret", () => {
-  it("what we own is kept, with who owns keys of the data", () => {
+  it("keeps what we own, and who owns keys of the data", () => {
     const text = secret(1, {});
     const object = JSON.parse(text) as KubeObject;
     object.metadata.managedFields!.push(entry("kubectl-edit", { "f:data": { "f:A": {} }, "f:type": {} }));
@@ -99,7 +99,7 @@ describe("of a Secret", () => {
 });
 
 describe("of a SyncedSecret", () => {
-  it("no metadata of others is kept, and a long refresh annotation counts as the same one", () => {
+  it("keeps no foreign metadata, and a long refresh annotation keeps its identity", () => {
     const long = "x".repeat(200_000);
     const annotations = { "keyferry.io/refresh": long, "keyferry.io/other": long, "example.com/note": long };
     const metadata = { name: "s", namespace: "n", uid: "u", generation: 2, annotations, labels: set(many(1)) };

@@ -30,7 +30,7 @@ const blobOf = (ciphertext: string, more: object = {}): SyncedSecretSpec => ({
 });
 const blobUnder = async (keyId: string) => blobOf(await blob("sesame", keyId), { keyId });
 
-/** Flips one bit of a ciphertext's last byte. */
+/** Flips a bit in the last byte of a ciphertext. */
 function damaged(ciphertext: string): string {
   const bytes = Buffer.from(ciphertext, "base64");
   bytes[bytes.length - 1]! ^= 1;
@@ -47,7 +47,7 @@ const trials: Record<string, Trial> = {
     mends: async () => blobOf(await blob("b")),
     becomes: { B: "b" },
   },
-  "a blob that is damaged, which reads like a wrong context": {
+  "a damaged blob, with the same error as a wrong context": {
     spec: blobOf(await blob("a")),
     holds: { B: "a" },
     breaks: async () => blobOf(damaged(await blob("sesame"))),
@@ -56,7 +56,7 @@ const trials: Record<string, Trial> = {
     mends: async () => blobOf(await blob("b")),
     becomes: { B: "b" },
   },
-  "a message of the Encryption SDK in the place of a blob": {
+  "a message of the Encryption SDK instead of a blob": {
     spec: blobOf(await blob("a")),
     holds: { B: "a" },
     breaks: async () => blobOf(Buffer.from("020578".padEnd(800, "a1"), "hex").toString("base64")),
@@ -65,7 +65,7 @@ const trials: Record<string, Trial> = {
     mends: async () => blobOf(await blob("b")),
     becomes: { B: "b" },
   },
-  "a blob under a key that is not there": {
+  "a blob under a missing key": {
     spec: blobOf(await blob("a")),
     holds: { B: "a" },
     breaks: async () =>
@@ -75,7 +75,7 @@ const trials: Record<string, Trial> = {
     mends: async () => blobOf(await blob("b"), { keyId: key }),
     becomes: { B: "b" },
   },
-  "a blob under a key that is disabled": {
+  "a blob under a disabled key": {
     spec: blobOf(await blob("a")),
     holds: { B: "a" },
     breaks: async () => {
@@ -101,7 +101,7 @@ const trials: Record<string, Trial> = {
     mends: () => kms("CancelKeyDeletion", dying).then(() => kms("EnableKey", dying)),
     becomes: { B: "sesame" },
   },
-  "a SecureString under a key that is disabled": {
+  "a SecureString under a disabled key": {
     setUp: () => put("/secure", "a", { type: "SecureString", keyId: ofParameter }),
     spec: { data: [one("A", "/secure")] },
     holds: { A: "a" },
@@ -130,7 +130,7 @@ const trials: Record<string, Trial> = {
 
 holdTrue(world, trials);
 
-describe("is never taken for deleted, not even under whenMissing: DeleteSecret:", () => {
+describe("is never taken for a deletion, even under whenMissing: DeleteSecret:", () => {
   const spec = (name: string): SyncedSecretSpec => ({
     data: [one("A", `/${name}/one/A`)],
     dataFrom: [{ path: { name: `/${name}/many` } }],
@@ -138,10 +138,10 @@ describe("is never taken for deleted, not even under whenMissing: DeleteSecret:"
   });
   const silences: [string, () => void, string, string][] = [
     ["throttling", () => aws.fault({ kind: "throttle" }), "Throttled", "AWS throttles ssm:"],
-    ["an error of AWS's own", () => aws.fault({ kind: "500" }), "Unreachable", "an error of its own"],
-    ["a service that is not there", () => aws.fault({ kind: "503" }), "Unreachable", "an error of its own"],
-    ["a connection that breaks", () => aws.fault({ kind: "reset" }), "Unreachable", "cut the connection"],
-    ["a list that never ends", () => aws.fault({ kind: "repeatToken" }), "Unreachable", "did not come to an end"],
+    ["an internal error of AWS", () => aws.fault({ kind: "500" }), "Unreachable", "a server error"],
+    ["an unreachable service", () => aws.fault({ kind: "503" }), "Unreachable", "a server error"],
+    ["a broken connection", () => aws.fault({ kind: "reset" }), "Unreachable", "cut the connection"],
+    ["an endless list", () => aws.fault({ kind: "repeatToken" }), "Unreachable", "did not end"],
     [
       "a denial of the listing",
       () => aws.deny({ action: "ssm:GetParametersByPath" }),
@@ -173,7 +173,7 @@ describe("is never taken for deleted, not even under whenMissing: DeleteSecret:"
     },
   );
 
-  it("an answer that does not come", async () => {
+  it("a call without an answer", async () => {
     await Promise.all([put("/hang/one/A", "a"), put("/hang/many/B", "b")]);
     await world.apply("hang", spec("hang"));
     await world.sync();
@@ -185,7 +185,7 @@ describe("is never taken for deleted, not even under whenMissing: DeleteSecret:"
     aws.fault({ kind: "hang" });
     for (const tries of [2, 4]) {
       await world.pass(6 * minute);
-      // The one thing here that takes real time: the second after which a call is given up.
+      // The only real-time wait here: the second after which a call times out.
       await vi.waitFor(() => expect(timeouts()).toBeGreaterThanOrEqual(tries), { timeout: 30_000 });
     }
     await world.pass(20 * minute, 2);
@@ -204,7 +204,7 @@ describe("is never taken for deleted, not even under whenMissing: DeleteSecret:"
     await world.restart();
   });
 
-  it("a page that is empty before the others", async () => {
+  it("an empty first page", async () => {
     await put("/page/many/B", "b");
     await world.apply("page", { ...spec("page"), data: [one("A", "/page/many/B")] });
     await world.sync();
@@ -218,7 +218,7 @@ describe("is never taken for deleted, not even under whenMissing: DeleteSecret:"
     await steady(world, "page");
   });
 
-  it("a denial of the second opinion, though the first one was that it is gone", async () => {
+  it("a denied second look, after the first found it missing", async () => {
     await Promise.all([put("/second/one/A", "a"), put("/second/many/B", "b"), put("/second/many/C", "c")]);
     await world.apply("second", spec("second"));
     await world.sync();
@@ -251,7 +251,7 @@ describe("is never taken for deleted, not even under whenMissing: DeleteSecret:"
   it.each([
     ["region", { region: "us-east-1" }],
     ["account", { auth: { secretRef: { name: "other-account", namespace: world.namespace } } }],
-  ])("a connection that is pointed at another %s, where nothing is", async (what, elsewhere) => {
+  ])("a connection changed to another %s, which has none of the parameters", async (what, elsewhere) => {
     const name = `moved-${what}`;
     aws.identity("AKIAELSEWHERE", { account: "210987654321", arn: "arn:aws:iam::210987654321:user/elsewhere" });
     const literals = ["--from-literal=AWS_ACCESS_KEY_ID=AKIAELSEWHERE", "--from-literal=AWS_SECRET_ACCESS_KEY=x"];

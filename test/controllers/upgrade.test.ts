@@ -10,7 +10,7 @@ import { makeWorld, type World } from "./world.ts";
 const cluster = await sharedCluster();
 const minute = 60_000;
 
-/** This release's format, as its own table has it. */
+/** This release's format. */
 const present = new Revisions();
 const part = (revision: string, index: number) => revision.split(".")[index]!;
 const without = (made: Partial<Made>): Made => ({ spec: {}, account: "", region: "", sources: [], ...made });
@@ -18,7 +18,7 @@ const first = {
   spec: (spec: SyncedSecretSpec) => part(present.of(without({ spec })), 1),
   sources: (made: Made) => part(present.of(made), 2),
 };
-/** A later release's, which hashes something else. */
+/** A later release's format with a different hash. */
 const second = {
   spec: (spec: SyncedSecretSpec) => `s${first.spec({ ...spec, suspend: true })}`,
   sources: (made: Made) => `t${first.sources({ ...made, account: `${made.account} and more` })}`,
@@ -28,7 +28,7 @@ const both = new Map([
   [2, second],
 ]);
 const later = new Revisions(both, 2);
-/** A release between the two: it can read what it does not write. */
+/** A release in between: it reads the later format, but does not write it. */
 const between = new Revisions(both, 1);
 
 const specs: Record<string, SyncedSecretSpec> = {
@@ -63,13 +63,13 @@ const repaired = async () => (await world.metrics.driftRepairs.get()).values.red
 const statusOf = async (name: string) => (await world.synced(name)).status!;
 
 describe("a release that writes revisions in another format", () => {
-  it("decrypts, reads and writes nothing until something changes, and then that one Secret", async () => {
+  it("decrypts, reads and writes nothing until something changes, and then only that Secret", async () => {
     await world.sync();
     expect(await formats()).toEqual(all("1"));
     const costs = await costsOf(cluster, world);
     await world.restart({}, later);
     await world.sync();
-    // More sources than a status lists are looked at once: their path is twelve pages.
+    // More sources than a status lists are looked at once: their path has twelve pages.
     expect(await costs()).toEqual({ ...nothing, looks: 12 });
     await world.pass(11 * minute);
     expect(await costs()).toEqual({ ...nothing, looks: expect.any(Number) });
@@ -95,7 +95,7 @@ describe("a release that writes revisions in another format", () => {
     expect(await costs()).toEqual({ ...nothing, looks: expect.any(Number) });
   });
 
-  it("puts an edited Secret back, in its own format, and calls that no change", async () => {
+  it("repairs an edited Secret in its own format, without reporting a change", async () => {
     await world.sync();
     const before = await statusOf("once");
     await world.aws.putParameter({ name: "/up/a", type: "SecureString", value: "newer" });
@@ -111,12 +111,12 @@ describe("a release that writes revisions in another format", () => {
     expect((await statusOf("path")).lastChangeTime).toBe(lastChangeTime);
     expect(await repaired()).toBe(repairs + 2);
     expect((await statusOf("path")).revision).toMatch(/^2\./);
-    // What Once had synced is asked for by its number: the Secret vouches for the status in the format that it had.
+    // The version synced under Once is read by its number: the Secret verifies the status in the old format.
     expect(await world.data("once")).toEqual({ A: "of /up/a" });
     expect((await statusOf("once")).lastChangeTime).toBe(before.lastChangeTime);
   });
 
-  it("keeps no key that it knows to be gone: the status is vouched for across the change", async () => {
+  it("keeps no key that is known to be gone: the status is verified across the format change", async () => {
     await world.sync();
     await world.restart({}, later);
     await world.sync();
@@ -136,7 +136,7 @@ describe("a release that writes revisions in another format", () => {
     expect(await formatOf("path")).toBe("2");
   });
 
-  it("believes no status that the Secret does not vouch for in the format that it has", async () => {
+  it("trusts no status that the Secret does not verify in its own format", async () => {
     await world.sync();
     const { status } = await world.synced("plain");
     const sources = status!.sources!.map((source) => ({ ...source, version: 7 }));
@@ -157,14 +157,14 @@ describe("a release that writes revisions in another format", () => {
   });
 });
 
-describe("a release that goes back to one which does not know the format", () => {
+describe("a rollback to a release that does not know the format", () => {
   beforeEach(async () => {
     await world.restart({}, later);
     await world.sync();
     expect(await formats()).toEqual(all("2"));
   }, 60_000);
 
-  it("costs each Secret one write, and leaves what it holds as it was", async () => {
+  it("costs one write per Secret, and leaves the data unchanged", async () => {
     const data = await Promise.all(names.map((name) => world.data(name)));
     const costs = await costsOf(cluster, world);
     await world.restart();
@@ -180,7 +180,7 @@ describe("a release that goes back to one which does not know the format", () =>
     expect(await costs()).toEqual({ ...nothing, looks: expect.any(Number) });
   });
 
-  it("costs nothing where that release knows the format, and only does not write it", async () => {
+  it("costs nothing if that release can read the format", async () => {
     const costs = await costsOf(cluster, world);
     await world.restart({}, between);
     await world.sync();
@@ -192,7 +192,7 @@ describe("a release that goes back to one which does not know the format", () =>
     expect(await formats()).toEqual({ ...all("2"), path: "1" });
   });
 
-  it("takes no key away that has gone meanwhile: nobody can say any more what the Secret was made from", async () => {
+  it("keeps the keys of sources deleted meanwhile: the Secret's former sources cannot be verified", async () => {
     await world.aws.deleteParameter("/up/path/b");
     await world.restart();
     await world.sync();
@@ -201,7 +201,7 @@ describe("a release that goes back to one which does not know the format", () =>
     expect(await formatOf("path")).toBe("1");
   });
 
-  it("leaves Secrets, and Ready, as they are while AWS is not there", async () => {
+  it("leaves Secrets, and Ready, unchanged while AWS is unreachable", async () => {
     const before = await Promise.all(names.map(statusOf));
     world.aws.fault({ operation: "GetParameter*", kind: "503" });
     const costs = await costsOf(cluster, world);
@@ -212,7 +212,7 @@ describe("a release that goes back to one which does not know the format", () =>
     expect(await Promise.all(names.map(statusOf))).toEqual(before);
   });
 
-  it("does not call current under Once what may be of another spec", async () => {
+  it("does not report a Secret of an older spec as current under Once", async () => {
     await world.kubectl([
       "patch",
       "syncedsecret",
@@ -227,7 +227,7 @@ describe("a release that goes back to one which does not know the format", () =>
     expect(await world.data("once")).toEqual({ A: "of /up/a" });
   });
 
-  it("makes nothing under Once anew, whatever is newer, until a person asks for it", async () => {
+  it("recreates nothing under Once, whatever is newer, until a refresh request", async () => {
     const newer = async () => {
       await world.aws.putParameter({ name: "/up/a", type: "SecureString", value: "newer" });
     };
@@ -237,7 +237,7 @@ describe("a release that goes back to one which does not know the format", () =>
     await world.sync();
     expect(await world.data("once")).toEqual({ A: "of /up/a" });
     expect(await statusOf("once")).toEqual(before);
-    // An edit cannot be put back: which version it was, only the status says, and nothing vouches for that.
+    // An edit cannot be repaired: only the status has the version, and no revision verifies it.
     await world.kubectl(["patch", "secret", "once", "--type=merge", "-p", '{"data":{"A":"ZWRpdA=="}}']);
     await world.sync();
     expect(await world.data("once")).toEqual({ A: "edit" });

@@ -19,7 +19,7 @@ async function settled(name: string, extra: object = {}): Promise<void> {
   expect(await world.data(name)).toEqual({ A: "a" });
 }
 
-/** Has somebody do something to a Secret once a second, for 20 seconds. @returns how often it was put back */
+/** Repeats an action on a Secret once a second, for 20 seconds. @returns the number of repairs */
 async function war(name: string, what: (at: number) => Promise<unknown>): Promise<number> {
   const before = (await world.metrics.secretWrites.get()).values.reduce((sum, { value }) => sum + value, 0);
   for (let at = 0; at < 20; at++) {
@@ -39,7 +39,7 @@ async function peace(name: string, of: World): Promise<void> {
   expect((await of.ready(name)).status).toBe("True");
 }
 
-describe("a Secret that others change again and again is put back ever more rarely, and soon again once there is peace", () => {
+describe("repairs a Secret ever more rarely while others keep changing it, and soon again afterwards", () => {
   const patch = (name: string, body: object) =>
     world.kubectl(["patch", "secret", name, "--type=merge", "-p", JSON.stringify(body)]);
 
@@ -67,7 +67,7 @@ describe("a Secret that others change again and again is put back ever more rare
   );
 });
 
-describe("what a SyncedSecret has merged is taken back", () => {
+describe("merged keys are removed", () => {
   const target = (name: string) => ({ name, creationPolicy: "Merge" as const });
   const given = async (secret: string, to: string) => {
     await world.kubectl(["create", "secret", "generic", secret, "--from-literal=THEIRS=t"]);
@@ -97,7 +97,7 @@ describe("what a SyncedSecret has merged is taken back", () => {
     ["another target.name", { target: target("x-b") }],
     ["another policy", { target: { creationPolicy: "Owner" } }],
     ["another name and policy", { target: { name: "elsewhere", creationPolicy: "Orphan" } }],
-  ])("after %s and a deletion, before either was worked on", async (what, spec) => {
+  ])("after %s and a deletion, before either was reconciled", async (what, spec) => {
     const name = `gone-${what.split(" ").at(-1)!}-${what.length}`;
     await merged(name);
     await world.apply(name, { data: [one("MINE", `/${name}`)], ...spec });
@@ -107,7 +107,7 @@ describe("what a SyncedSecret has merged is taken back", () => {
     await isClean(`${name}-a`);
   });
 
-  it("after a deletion while its write is under way", async () => {
+  it("after a deletion while its write is in flight", async () => {
     const name = "busy";
     await merged(name);
     await world.apply(name, { data: [one("MINE", `/${name}`)], target: target("busy-b") });
@@ -124,7 +124,7 @@ describe("what a SyncedSecret has merged is taken back", () => {
     await isClean("busy-a", "busy-b");
   });
 
-  it("after it moved on twice without its status having been written", async () => {
+  it("after two changes of the target without a status write", async () => {
     const name = "twice";
     await merged(name);
     await given("twice-c", name);
@@ -170,7 +170,7 @@ describe("a SyncedSecret that waits for another's target", () => {
   });
 });
 
-it("in a namespace that is being deleted nothing is tried, and it is said without an event", async () => {
+it("in a namespace being deleted nothing is tried, and the status reports it without an event", async () => {
   const gone = await makeWorld(cluster, "terminating");
   await gone.aws.putParameter({ name: "/x", value: "x" });
   await gone.apply("x", { data: [one("A", "/x")] });

@@ -34,26 +34,26 @@ import { FakeClock, settle } from "../support/clock.ts";
 export type Secret = KubeObject & { data?: Record<string, string>; type?: string; immutable?: boolean };
 
 /**
- * The engine against a real API server and the emulator, without watches or workers: a test says when the caches are
- * filled and when the queues are worked off, and moves the clock by hand.
+ * The engine with a real API server and the emulator, without watches or workers: a test fills the caches, runs the
+ * queues and moves the clock explicitly.
  */
 export class World {
   readonly clock = new FakeClock(Date.now());
   readonly metrics = new Metrics();
   readonly lines: string[] = [];
-  /** The audit's lines, as they would be written. */
+  /** The audit's lines. */
   readonly audited: string[] = [];
-  /** What spreads polls and backoffs from the next process on; the middle of everything by default. */
+  /** The next process's randomness, which spreads polls and backoffs. Default: the middle. */
   random: () => number = () => 0.5;
   /**
-   * Real milliseconds after which the next process gives a call to AWS up, as the program does: a busy machine takes over a
-   * second to answer 500 calls at once, and what is not answered in time is asked for again.
+   * Real milliseconds after which the next process's calls to AWS time out, as in the program. A busy machine takes
+   * over a second to answer 500 calls at once, and a call that timed out is repeated.
    */
   callTimeoutMs = 10_000;
   readonly namespace: string;
-  /** Namespaces whose resources are seen too: other tenants'. */
+  /** Other tenants' namespaces, whose resources the engine sees too. */
   readonly neighbours: string[] = [];
-  /** Bytes that the next process's caches have for a namespace; no bound where left out. */
+  /** The next process's cache bound for a namespace in bytes; undefined for no bound. */
   bytesPerNamespace: number | undefined;
   readonly aws: Emulator;
   readonly client: KubeClient;
@@ -94,9 +94,9 @@ export class World {
   }
 
   /**
-   * A new process: nothing is remembered but what the API server and AWS hold.
+   * Starts a new process, which knows only what the API server and AWS hold.
    *
-   * @param revisions the formats that another release knows; this release's where left out
+   * @param revisions another release's formats. Default: this release's.
    */
   async restart(settings: Partial<Settings> = {}, revisions?: Revisions): Promise<void> {
     this.#revisions = revisions;
@@ -111,7 +111,7 @@ export class World {
     this.engine = this.#makeEngine();
   }
 
-  /** Fills the caches from the API server, as watches would, and works both queues off until nothing is ready. */
+  /** Fills the caches from the API server, as watches would, and runs both queues until nothing is ready. */
   async sync(): Promise<void> {
     for (let round = 0; round < 10; round++) {
       await this.fill();
@@ -120,11 +120,11 @@ export class World {
     throw new Error("the queues do not come to rest");
   }
 
-  /** Fills the caches and tells the engine of each change. */
+  /** Fills the caches, and passes each change to the engine. */
   async fill(): Promise<void> {
     const { engine } = this;
     const mine = [this.namespace, ...this.neighbours];
-    // Lists in parallel, and what is cluster-scoped by name: other files' objects are in the same cluster.
+    // Lists in parallel; cluster-scoped objects by name, because other test files share the cluster.
     const [cluster, own, spaces, stored, synced] = await Promise.all([
       this.#list(clusterAWSConnections, [{ name: this.namespace }]),
       this.#list<AnyConnection & KubeObject>(
@@ -153,7 +153,7 @@ export class World {
     for (const change of this.#stores.syncedSecrets.replace(synced)) engine.syncedSecrets.changed(change);
   }
 
-  /** Works off what is ready. @returns whether anything was */
+  /** Runs the ready keys. @returns whether there were any */
   async work(): Promise<boolean> {
     const { queues, connections, syncedSecrets: controller } = this.engine;
     let did = false;
@@ -176,7 +176,7 @@ export class World {
     return did;
   }
 
-  /** Has time pass for as long as calls to AWS wait for their turn. */
+  /** Advances the clock for as long as calls to AWS wait for quota. */
   async #whileQuotaIsWon(work: Promise<unknown>): Promise<void> {
     let isOver = false;
     let [still, before] = [0, -1];
@@ -186,7 +186,7 @@ export class World {
     work.then(end, end);
     while (!isOver) {
       await new Promise((resolve) => setTimeout(resolve, 2));
-      // Calls that wait for others to be answered, on a busy machine, wait for no quota.
+      // On a busy machine, calls that wait for answers of others do not wait for quota.
       const calls = this.aws.count({});
       still = calls === before ? still + 1 : 0;
       before = calls;
@@ -197,8 +197,8 @@ export class World {
   }
 
   /**
-   * Moves the clock, lets what falls due call AWS, and works off what follows. Between the first step and the
-   * last the caches are filled only where there was something to do: nobody else writes meanwhile.
+   * Moves the clock, runs due calls to AWS, and their consequences. Between the first step and the last the caches are
+   * filled only after a step with work: nobody else writes meanwhile.
    */
   async pass(ms: number, steps = 10): Promise<void> {
     for (let step = 1; step <= steps; step++) {
@@ -208,7 +208,7 @@ export class World {
     }
   }
 
-  /** Waits until no call to AWS is under way. */
+  /** Waits until no call to AWS is in flight. */
   async quiet(): Promise<void> {
     let before = -1;
     for (let still = 0; still < 3; ) {
@@ -250,7 +250,7 @@ export class World {
     return this.client.get<Secret>(secrets, this.namespace, name).catch(() => undefined);
   }
 
-  /** A Secret's data as text; undefined where there is none. */
+  /** A Secret's data as text; undefined if it does not exist. */
   async data(name: string): Promise<Record<string, string> | undefined> {
     const secret = await this.secret(name);
     if (!secret) return undefined;
@@ -259,7 +259,7 @@ export class World {
     );
   }
 
-  /** Edits something as kubectl does. */
+  /** Runs kubectl. */
   async kubectl(args: string[], input?: string): Promise<string> {
     return this.#cluster.run(["--namespace", this.namespace, ...args], input);
   }
@@ -282,7 +282,7 @@ export class World {
         auth: { secretRef: { name: "aws-credentials", namespace: this.namespace } },
         allow: { namespaces: { names: [this.namespace] }, parameters: ["/*"], keyIds: ["*"] },
         endpoints: { ssm: url, kms: url, sts: url },
-        // No quota by default: the clock moves only when it is told to.
+        // Practically no quota by default: the clock moves only explicitly.
         limits: { ssmRequestsPerSecond: 10_000, kmsRequestsPerSecond: 100_000 },
         ...spec,
       },
@@ -298,7 +298,7 @@ export class World {
     return this.engine.quotas.scopes();
   }
 
-  /** Has AWS's own addresses lead to the emulator meanwhile: a namespaced connection cannot name an endpoint. */
+  /** Redirects the AWS addresses to the emulator meanwhile: a namespaced connection cannot set an endpoint. */
   async atTheEmulator(work: () => Promise<void>): Promise<void> {
     const { url } = this.aws;
     const get = Identities.prototype.get;
@@ -319,7 +319,7 @@ export class World {
   }
 
   #log() {
-    // In JSON, and as an inspector shows it: an error among the fields is there with all that hangs on it.
+    // As JSON, and as `inspect` shows it: with all properties of an error among the fields.
     const line = (fields: object, message: string) =>
       void this.lines.push(`${JSON.stringify({ ...fields, message })} ${inspect(fields, { depth: 10 })}`);
     return { debug: line, info: line, warn: line, error: line };
@@ -327,7 +327,7 @@ export class World {
 
   #makeIdentities(): Identities {
     return new Identities({
-      // Calls take the machine's time; what is remembered between them lasts by the clock that is stepped.
+      // Calls take real time; cached facts last by the stepped clock.
       clock: { ...systemClock, monotonic: () => this.clock.monotonic() },
       metrics: this.metrics,
       log: this.#log(),
@@ -355,7 +355,7 @@ export class World {
     );
   }
 
-  /** Lists a resource, in each namespace or by each name, as the caches keep it. */
+  /** Lists a resource, in each namespace or by each name, in the form of the caches. */
   async #list<T extends KubeObject>(
     resource: Resource,
     where: readonly { namespace?: string; name?: string }[],
@@ -402,7 +402,7 @@ function takeAll(engine: Engine): string[] {
   return keys;
 }
 
-/** A world in a namespace of its own, with a connection that allows everything to it. */
+/** Creates a world in its own namespace, with a connection that allows everything to it. */
 export async function makeWorld(
   cluster: ClusterHandle,
   prefix: string,

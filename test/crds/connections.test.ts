@@ -193,7 +193,7 @@ describe("roles to assume", () => {
     "more than an hour for one of two roles": [
       connection({ auth: assuming({ roleArn: `${role}/a` }, { roleArn: `${role}/b`, duration: "2h" }) }),
       "with more than one role each duration must be at most 1h",
-      "shorten it",
+      "shorten or remove it",
     ],
     "a queue's own roles where there is one identity": [
       clusterConnection({
@@ -212,7 +212,7 @@ describe("roles to assume", () => {
           auth: { assumeRole: [{ roleArn: `${role}/{namespace}` }] },
         },
       }),
-      "events.auth.assumeRole.roleArn: no placeholder can stand here",
+      "events.auth.assumeRole.roleArn: placeholders are not allowed",
     ],
   });
 });

@@ -162,7 +162,7 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
   ],
   "a message of 1,400,004 characters": [
     withEntry({ encryptionSDK: { ciphertext: "A".repeat(1_400_004) } }),
-    "encryptionSDK.ciphertext is longer than the 1,400,000",
+    "encryptionSDK.ciphertext is longer than the limit of 1,400,000",
   ],
   "a message by an alias": [
     withEntry({ encryptionSDK: { ciphertext: "AgV4", keyIds: [key.replace("key/", "alias/")] } }),
@@ -238,7 +238,7 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
   "an RSA blob with a context": [
     withEntry({ kms: { ...rsaBlob(256), encryptionContext: { team: "shop" } } }),
     "spec.data[0].kms.encryptionContext",
-    "does not go with an RSA algorithm",
+    "is not supported with an RSA algorithm",
   ],
   ...Object.fromEntries(
     [255, 257, 383, 385, 511, 513].map((bytes) => [
@@ -246,7 +246,7 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
       [
         withEntry({ kms: rsaBlob(bytes) }),
         "spec.data[0].kms.ciphertext",
-        "not as long as what an RSA key makes",
+        "does not have the length of an RSA ciphertext",
       ] as const,
     ]),
   ),

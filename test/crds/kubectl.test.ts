@@ -19,7 +19,7 @@ describe("kubectl", () => {
 
   test("explains a field with its default and what leaving it out means", async () => {
     const text = await cluster.run(["explain", "kss.spec.refresh.staleAfter"]);
-    expect(text.replaceAll(/\s+/g, " ")).toContain("Longer than pollInterval; ten intervals when left out.");
+    expect(text.replaceAll(/\s+/g, " ")).toContain("It must be longer than pollInterval. Default: ten intervals.");
   });
 
   test("explains what binding asks of a blob, and how to move over", async () => {
@@ -28,7 +28,7 @@ describe("kubectl", () => {
     expect(scope).toContain("ENUM: None Namespace Name");
     expect(scope).toContain("Namespace: keyferry.io/cluster and keyferry.io/namespace.");
     expect(await explain("awsc.spec.binding")).toContain("Needs the operator's --cluster-name.");
-    expect(await explain("kss.spec.data.kms.bound")).toContain("while the connection has binding.allowUnbound true");
+    expect(await explain("kss.spec.data.kms.bound")).toContain("Needs binding.allowUnbound of the connection.");
   });
 
   test("takes every short name, and the category keyferry for all kinds", async () => {

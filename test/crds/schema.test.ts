@@ -43,7 +43,7 @@ describe("the schemas", () => {
         .map(([name, child]): [string, Schema] => [`${path}.${name}`, child]),
     );
     // One of several: its absence means that another is there; a list of many keys needs no word for none.
-    const telling = /left out|is required|[Rr]equired with|\.(data|dataFrom|selector|names|values)$/;
+    const telling = /Default: |is required|[Rr]equired with|\.(data|dataFrom|selector|names|values)$/;
     expect(
       pathsWhere(optional, ({ description }, path) => !telling.test(`${description}`) && !telling.test(path)),
     ).toEqual([]);

@@ -17,7 +17,7 @@ let operator: RunningOperator;
 afterEach(() => operator.stop());
 afterAll(() => stage.close());
 
-/** Makes the ServiceAccount that the operator is, and a kubeconfig with a token of its. */
+/** Creates the operator's ServiceAccount, and a kubeconfig with a token for it. */
 async function admit(): Promise<void> {
   await cluster.run(["create", "serviceaccount", "operator", "--namespace", "default"]);
   const token = (await cluster.run(["create", "token", "operator", "--namespace", "default"])).trim();
@@ -26,7 +26,7 @@ async function admit(): Promise<void> {
 
 const status = async (path: string) => (await fetch(`${operator.probesUrl}${path}`)).status;
 
-it("/readyz says no half a minute after the API server refused the credentials, and yes when it takes others", async () => {
+it("/readyz fails half a minute after the API server rejects the credentials, and succeeds when it accepts others", async () => {
   const admin = ["--clusterrole=cluster-admin", "--serviceaccount=default:operator"];
   await cluster.run(["create", "clusterrolebinding", "operator", ...admin]);
   await admit();
@@ -41,7 +41,7 @@ it("/readyz says no half a minute after the API server refused the credentials, 
   await until(async () => (await status("/readyz")) === 200, 30_000, "the other token to be taken");
 }, 120_000);
 
-it("neither probe says no because the API server does not answer", async () => {
+it("no probe fails because the API server does not answer", async () => {
   operator = await stage.operator([], { kubeconfig: file });
   process.kill(cluster.pids.apiserver!, "SIGSTOP");
   try {

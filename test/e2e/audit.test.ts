@@ -35,7 +35,7 @@ interface Line {
   time: string;
 }
 
-it("the audit's file says of each request which parameters it brought and for which resources, and no value", async () => {
+it("the audit file has the parameters and resources of each request, and no value", async () => {
   const folder = await mkdtemp(join(tmpdir(), "keyferry-audit-"));
   removeAtEnd(folder);
   const path = join(folder, "audit.jsonl");
@@ -62,17 +62,17 @@ it("the audit's file says of each request which parameters it brought and for wh
   expect(new Set(lines.map(({ audit }) => audit))).toEqual(new Set([1]));
 });
 
-it("an audit that the disk has no room for is counted and said once, and stops nothing", async () => {
+it("an audit without disk space is counted and reported once, and stops nothing", async () => {
   operator = await stage.operator(["--audit-log", "/dev/full"]);
   await syncIn("full");
   await cluster.run(["delete", "secret", "-n", "full", "one"]);
   await until(async () => (await operator.metric("keyferry_secret_writes_total")) >= 3);
   expect(await operator.metric("keyferry_audit_lines_total", { result: "lost" })).toBeGreaterThanOrEqual(15);
   expect(await operator.metric("keyferry_audit_lines_total", { result: "written" })).toBe(0);
-  expect((await operator.log()).split("\n").filter((line) => line.includes("lines of the audit"))).toHaveLength(1);
+  expect((await operator.log()).split("\n").filter((line) => line.includes("audit lines"))).toHaveLength(1);
 });
 
-it("on the standard output the audit's lines stand among the log's, each of them whole", async () => {
+it("on standard output, audit lines and log lines are all whole", async () => {
   operator = await stage.operator(["--audit-log", "-"]);
   await syncIn("said");
   await operator.stop();

@@ -12,7 +12,7 @@ interface Printed {
   dollars: number;
 }
 
-it("what a running operator has asked AWS for is reckoned from its metrics", async () => {
+it("keyferry cost computes a running operator's requests from its metrics", async () => {
   const key = await aws.createKey();
   const names = Array.from({ length: 25 }, (_, n) => `/cost/p${n}`);
   await aws.putParameters(names.map((name) => ({ name, value: name, type: "SecureString" as const })));
@@ -31,7 +31,7 @@ it("what a running operator has asked AWS for is reckoned from its metrics", asy
   expect([code, err]).toEqual([0, expect.stringContaining("the operator has run for 0.0 h")]);
   const { costs, dollars } = JSON.parse(out) as Printed;
   const counts = new Map(costs.map(({ what, count }) => [what, count!]));
-  // All are of one rate, that of a month: the emulator has counted how many each is.
+  // All have the same rate per month; the emulator has counted the requests.
   const asked = aws.count({ operation: "GetParameters", via: "client" });
   const rate = counts.get("ssm:GetParameters")! / asked;
   expect(asked).toBe(3);
@@ -42,7 +42,7 @@ it("what a running operator has asked AWS for is reckoned from its metrics", asy
     "kms:Decrypt of SecureStrings": 25,
     "kms:Decrypt of blobs and messages": aws.count({ operation: "Decrypt", via: "client" }),
   });
-  // Each is rounded to a cent by itself.
+  // Each is rounded to a cent.
   const sum = costs.reduce((cents, one) => cents + (one.dollars ?? 0), 0);
   expect(Math.abs(dollars - sum)).toBeLessThan(0.01 * costs.length);
   expect(dollars).toBeGreaterThan(0);

@@ -5,7 +5,7 @@ import { documents, keysOf, openStage, readyCount, synced } from "./stage.ts";
 
 const resources = 300;
 const keys = 10;
-/** Milliseconds for a test that brings hundreds of resources about, on a machine that does other things too. */
+/** Milliseconds for a test with hundreds of resources on a busy machine. */
 const longMs = 120_000;
 const stage = await openStage();
 const { cluster, aws, audit } = stage;
@@ -19,11 +19,11 @@ afterAll(async () => {
 const parametersOf = (index: number) => Array.from({ length: keys }, (_, key) => `/bulk/r${index}/k${key}`);
 const isOperators = ({ userAgent }: AuditedRequest) => userAgent.startsWith("keyferry/");
 const isWrite = ({ verb }: AuditedRequest) => !["get", "list", "watch"].includes(verb);
-/** With its AWS identity from the environment, the operator needs no Secret of a connection. */
+/** With AWS credentials from the environment, the operator needs no connection Secret. */
 const env = { AWS_ACCESS_KEY_ID: "AKIAKEYFERRYTEST", AWS_SECRET_ACCESS_KEY: "any" };
 const connect = (ssmRequestsPerSecond: number, pollInterval: string) =>
   stage.connect({ auth: undefined, pollInterval, limits: { ssmRequestsPerSecond } });
-/** What the operator wrote, and which Secrets it read, since the last look. */
+/** The operator's writes and Secret reads since the last call. */
 const deeds = async () =>
   countRequests(
     (await audit.take()).filter(
@@ -36,7 +36,7 @@ describe("300 resources of 10 SecureStrings each", () => {
     "are synced by 300 GetParameters calls at 40 a second, none throttled, and two writes each, without an event",
     async () => {
       await cluster.run(["create", "namespace", "bulk"]);
-      // Above the limit of 40: on a busy machine calls that were delayed arrive together with later ones.
+      // Above the limit of 40: on a busy machine delayed calls arrive together with later ones.
       aws.quota(50);
       await connect(40, "5m");
       const all = Array.from({ length: resources }, (_, index) => index);
@@ -68,12 +68,12 @@ describe("300 resources of 10 SecureStrings each", () => {
   );
 
   it(
-    "cost 300 calls a poll, without decryption, without KMS, and nothing is written or read in the cluster",
+    "cost 300 calls per poll, without decryption, without KMS, and without reads or writes in the cluster",
     async () => {
-      // Polls take a quarter of the quota at most, which would stretch the interval.
+      // Polls use a quarter of the quota at most, which would stretch the interval.
       aws.quota("none");
       await connect(10_000, "10s");
-      // The first round of polls puts the parameters into the order in which they travel.
+      // The first round of polls fixes the batches of parameters.
       const polls = () => aws.log({ operation: "GetParameters" }).filter(({ decrypt }) => !decrypt).length;
       await until(() => polls() >= resources, 30_000, "a round of polls");
       await audit.take();
@@ -91,7 +91,7 @@ describe("300 resources of 10 SecureStrings each", () => {
   );
 
   it(
-    "decrypt nothing and write nothing over a restart with nothing changed",
+    "decrypt nothing and write nothing at a restart without changes",
     async () => {
       await operator.stop();
       await audit.take();
@@ -128,14 +128,14 @@ it(
       .log()
       .filter(({ names, decrypt }) => decrypt && names?.some((name) => name.startsWith("/shared/")));
     expect(calls).toHaveLength(1);
-    // Nobody waits for what is known of keys and policies: it comes when all is synced.
+    // Nothing waits for key and policy metadata: it arrives after all is synced.
     await until(() => aws.log({ operation: "DescribeParameters" }).length === 1, 10_000, "the descriptions");
   },
   longMs,
 );
 
 it(
-  "an invalid name costs one GetParameter, and is remembered",
+  "an invalid name costs one GetParameter call, and is not requested again",
   async () => {
     await aws.putParameter({ name: "/invalid/there", value: "v" });
     await cluster.run(["create", "namespace", "invalid"]);
@@ -149,7 +149,7 @@ it(
   longMs,
 );
 
-it("a resource of 200 entries of data and 50 of dataFrom syncs, waits and prints as users expect", async () => {
+it("a resource of 200 entries of data and 50 of dataFrom syncs, and works with kubectl wait and get", async () => {
   await cluster.run(["create", "namespace", "large"]);
   const names = Array.from({ length: 200 }, (_, index) => `/large/p${index}`);
   for (const name of names) await aws.putParameter({ name, value: "v" });

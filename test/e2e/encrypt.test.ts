@@ -11,7 +11,7 @@ const stage = await openStage();
 const { cluster, aws } = stage;
 afterAll(() => stage.close());
 
-it("the built program encrypts by a key, by a message and offline, and as an operator makes the Secrets", async () => {
+it("the built program encrypts by a key, by a message and offline, and the operator opens all of them", async () => {
   const folder = await mkdtemp(join(tmpdir(), "keyferry-encrypt-"));
   removeAtEnd(folder);
   const [key, rsa] = [await aws.createKey(), await aws.createKey({ spec: "RSA_2048", usage: "ENCRYPT_DECRYPT" })];

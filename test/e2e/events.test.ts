@@ -4,7 +4,7 @@ import { countRequests } from "../cluster/audit.ts";
 import { type RunningOperator, until } from "../support/operator.ts";
 import { documents, keysOf, openStage, readyCount, type Stage, synced } from "./stage.ts";
 
-/** Changes reach their Secrets by events: polls are an hour away throughout. */
+/** Changes reach their Secrets by events: the poll interval is an hour. */
 
 let stage: Stage;
 let operator: RunningOperator;
@@ -18,7 +18,7 @@ const dataOf = async (name: string, key = "K0") => {
 };
 const writes = async () =>
   countRequests((await stage.audit.take()).filter(({ verb, resource }) => verb === "patch" && resource === "secrets"));
-/** Messages in the queue, those under way too. */
+/** Messages in the queue, including those in flight. */
 const left = async () => {
   const AttributeNames = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"] as const;
   const { Attributes } = await sqs.getQueueAttributes({ QueueUrl: queueUrl, AttributeNames: [...AttributeNames] });
@@ -45,13 +45,24 @@ beforeAll(async () => {
   await until(async () => (await readyCount(cluster, "events")) === objects.length, 60_000, "the first sync");
   await aws.flushEvents();
   await until(async () => (await left()) === 0, 30_000, "an empty queue");
+  // On a busy machine the looks that the first events asked for go on for some seconds.
+  const looks = () => aws.count({ operation: "GetParameters" });
+  await until(
+    async () => {
+      const before = looks();
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      return looks() === before;
+    },
+    60_000,
+    "no look under way",
+  );
 }, 240_000);
 afterAll(async () => {
   await operator.stop();
   await stage.close();
 });
 
-it("a change reaches its Secret and no other, and its message is gone once it is written", async () => {
+it("a change reaches its Secret and no other, and its message is deleted after the write", async () => {
   await stage.audit.take();
   stage.aws.resetCalls();
   await stage.aws.putParameter({ name: "/events/p3", type: "SecureString", value: "2" });
@@ -61,7 +72,7 @@ it("a change reaches its Secret and no other, and its message is gone once it is
   expect(stage.aws.count({ operation: "GetParameters" })).toBe(2);
 }, 60_000);
 
-it("a wave of twenty Secrets costs one look, one read, and a write each", async () => {
+it("a change for twenty Secrets costs one look, one read, and one write each", async () => {
   await stage.audit.take();
   stage.aws.resetCalls();
   await stage.aws.putParameter({ name: "/events/shared", type: "SecureString", value: "2" });
@@ -83,11 +94,11 @@ it("fifty changes of one parameter in a second end with the last value, after a 
   expect(await dataOf("r5")).toBe("at 49");
   const { "patch secrets": count } = await writes();
   expect(count).toBeGreaterThanOrEqual(1);
-  // At most one each 300 ms, for as long as the changes and their messages came.
+  // At most one per 300 ms, while the changes and their messages arrive.
   expect(count).toBeLessThanOrEqual(12);
 }, 60_000);
 
-it("once a change was announced, the connection says that polls are rarer; and not while its queue is gone", async () => {
+it("the connection reports stretched polls after an announced change, but not while its queue is missing", async () => {
   const said = (path: string) => stage.cluster.run(["get", "cawsc", "default", "-o", `jsonpath=${path}`]);
   expect(await said("{.status.pollInterval}")).toBe("10h");
   expect(await operator.metric("keyferry_events_received_total", { type: "change" })).toBeGreaterThan(70);

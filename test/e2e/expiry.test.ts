@@ -2,7 +2,7 @@ import { afterAll, expect, it } from "vitest";
 import { type RunningOperator, until } from "../support/operator.ts";
 import { documents, openStage, readyCount, synced } from "./stage.ts";
 
-/** Five parameters expire, and AWS, which is never on time, deletes them at once. Polls are an hour away throughout. */
+/** Five parameters expire, and AWS, whose deletions are late, deletes them at once. The poll interval is an hour. */
 
 const stage = await openStage();
 const { cluster, aws } = stage;
@@ -20,13 +20,13 @@ const keysIn = async (name: string) => {
 const reasonOf = (name: string) =>
   cluster.run(["get", "kss", name, "-n", "expiry", "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].reason}']);
 
-it("five expiries act within a second, and one that passes while the operator is down acts at its start", async () => {
+it("five expiries act within a second, and an expiry during downtime acts at the next start", async () => {
   await cluster.run(["create", "namespace", "expiry"]);
   await stage.connect({ pollInterval: "1h" });
   operator = await stage.operator();
   const before = performance.now();
   await keysIn("none");
-  // What kubectl takes on this machine now; five look at once below.
+  // The current duration of a kubectl call on this machine; five are made at once below.
   const lookMs = Math.ceil(performance.now() - before);
   const begin = Date.now() + 9_000 + 30 * lookMs;
   const whenExpired = ["DeleteKeys", "DeleteKeys", "DeleteSecret", "Retain", "DeleteKeys"] as const;
@@ -77,7 +77,7 @@ it("five expiries act within a second, and one that passes while the operator is
   await operator.stop();
   await until(() => Date.now() > slept + 100, 60_000);
   expect(await keysIn("slept")).toEqual(["GOES", "STAYS"]);
-  // AWS has deleted the parameter: nothing but the status tells of its Expiration, so the missing grace holds as well.
+  // AWS has deleted the parameter: only the status has its Expiration, so the missing grace also applies.
   operator = await stage.operator(["--missing-grace", "2s"]);
   await until(
     async () => (await keysIn("slept"))?.join() === "STAYS",

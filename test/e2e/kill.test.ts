@@ -11,7 +11,7 @@ const { cluster, aws, audit } = stage;
 
 afterAll(() => stage.close());
 
-/** A generator of numbers in [0, 1) that gives the same ones for the same seed (mulberry32). */
+/** A generator of numbers in [0, 1), deterministic for a seed (mulberry32). */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -42,7 +42,7 @@ it(`killed at ${moments} moments of a first sync, it converges, without a half-w
     await audit.take();
     aws.resetCalls();
 
-    // Answers come one after another, so that the writes are spread over what the moments are drawn from.
+    // Answers are sequential, so that the writes are spread over the time from which the moments are drawn.
     for (let call = 0; call < calls; call++) {
       aws.fault({ operation: "GetParameters", kind: "delay", delayMs: 60 * (call + 1), times: 1 });
     }
@@ -64,7 +64,7 @@ it(`killed at ${moments} moments of a first sync, it converges, without a half-w
     );
     await second.stop();
     const writes = new Map<string, number>();
-    // Whatever the answer: to a client that is gone, a write that was carried out is logged as one that failed.
+    // Regardless of the response code: if the client is gone, a completed write is logged as failed.
     for (const { verb, resource, name, namespace: where, userAgent } of await audit.take()) {
       if (resource !== "secrets" || where !== namespace || !userAgent.startsWith("keyferry/")) continue;
       if (["patch", "create", "update", "delete"].includes(verb)) writes.set(name, (writes.get(name) ?? 0) + 1);
@@ -78,6 +78,6 @@ it(`killed at ${moments} moments of a first sync, it converges, without a half-w
     }
     await cluster.run(["delete", "namespace", namespace, "--wait=false"]);
   }
-  // Else the moments would all lie after the sync, and the test would show nothing.
+  // Otherwise all moments would be after the sync, and the test would prove nothing.
   expect(interrupted).toBeGreaterThanOrEqual(5);
 }, 300_000);

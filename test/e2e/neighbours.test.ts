@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { type RunningOperator, until } from "../support/operator.ts";
 import { connectionOf, documents, keysOf, openStage, type Stage, synced } from "./stage.ts";
 
-/** Whatever ails one identity, account or name, its neighbours are served as if it were not there. */
+/** A failing identity, account or name does not affect its neighbours. */
 
 const each = 60;
 const namespaces = ["healthy", "denied", "hanging", "throttled"] as const;
@@ -21,7 +21,7 @@ async function reasons(namespace: Namespace): Promise<string[]> {
 beforeAll(async () => {
   stage = await openStage();
   const { aws, cluster } = stage;
-  // The throttled one is another account's; the others share an account, and so a quota.
+  // The throttled identity has its own account; the others share an account and its quota.
   aws.identity("AKIATHROTTLED", { account: "210987654321", arn: "arn:aws:iam::210987654321:user/throttled" });
   const objects: object[] = [];
   for (const namespace of namespaces) {
@@ -52,7 +52,7 @@ afterAll(async () => {
   await stage.close();
 });
 
-it("the healthy are synced while the first calls of a hanging identity have yet to end", async () => {
+it("healthy identities sync before the first calls of a hanging identity end", async () => {
   await until(
     async () => (await reasons("healthy")).filter((reason) => reason === "Synced").length === each,
     60_000,
@@ -60,20 +60,20 @@ it("the healthy are synced while the first calls of a hanging identity have yet 
   );
   const reads = stage.aws.log({ operation: "GetParameters" });
   const of = (namespace: Namespace) => reads.filter(({ names }) => names![0]!.startsWith(`/${namespace}/`));
-  // The first ones may leave before all is asked for; none of those that hang is made again.
+  // The first calls may leave before all are queued; no hanging call is repeated.
   expect(of("healthy").length).toBeLessThan(each / 2);
   expect(of("hanging").length).toBeLessThan(each / 2);
   expect((await reasons("hanging")).filter((reason) => reason !== "Pending")).toEqual([]);
 }, 90_000);
 
-it("beside a denied name the other nine of its call are synced, and it alone is denied", async () => {
+it("next to a denied name the other nine of its call sync, and only it is denied", async () => {
   const settled = async () => (await reasons("denied")).filter((reason) => reason !== "Pending").sort();
   const expected = [...Array(each / 10).fill("AccessDenied"), ...Array((9 * each) / 10).fill("Synced")];
   await until(async () => (await settled()).length === each, 30_000, "the denied and their neighbours");
   expect(await settled()).toEqual(expected);
 }, 60_000);
 
-it("the throttled and the hanging say so, and recover by themselves", async () => {
+it("the throttled and the hanging identities report it, and recover by themselves", async () => {
   await until(async () => (await reasons("throttled")).includes("Throttled"), 60_000, "word of the throttle");
   await until(async () => (await reasons("hanging")).includes("Unreachable"), 60_000, "word of the silence");
   stage.aws.clearFaults();

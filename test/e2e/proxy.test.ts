@@ -14,7 +14,7 @@ const { cluster, aws } = stage;
 const folder = await mkdtemp(join(tmpdir(), "keyferry-proxy-"));
 removeAtEnd(folder);
 const ca = makeCa(folder);
-/** AWS by its own names, behind certificates of the company's CA: what a proxy that looks into TLS shows. */
+/** The AWS host names with certificates of the company's CA, as behind a TLS-inspecting proxy. */
 const front = await startTlsFront(ca.certificate(["*.eu-west-1.amazonaws.com"]), aws.url);
 const awsPort = (target: string) => (target.endsWith(".eu-west-1.amazonaws.com:443") ? front.port : undefined);
 const proxy = await startProxy(awsPort);
@@ -27,7 +27,7 @@ afterAll(async () => {
 const keys = { AWS_ACCESS_KEY_ID: "AKIAKEYFERRYTEST", AWS_SECRET_ACCESS_KEY: "any" };
 const trusted = { ...keys, NODE_EXTRA_CA_CERTS: ca.file };
 
-describe("a command goes to AWS through the environment's proxy", () => {
+describe("a command reaches AWS through the environment's proxy", () => {
   const encrypt = async (env: Record<string, string>) => {
     const key = await aws.createKey();
     return keyferry(["encrypt", "--key", key, "--data-key", "K"], { input: "value", env });
@@ -45,7 +45,7 @@ describe("a command goes to AWS through the environment's proxy", () => {
     expect(proxy.asked).toEqual(["kms.eu-west-1.amazonaws.com:443"]);
   });
 
-  it("for the exchange of a web identity token too", async () => {
+  it("also for the exchange of a web identity token", async () => {
     const token = join(folder, "token");
     await writeFile(token, "eyJhbGciOiJub25lIn0.e30.");
     proxy.asked.length = 0;
@@ -60,7 +60,7 @@ describe("a command goes to AWS through the environment's proxy", () => {
     expect({ code, err }).toEqual({ code: 0, err: "" });
   });
 
-  it("a plain endpoint of an emulator goes by HTTP_PROXY, and this machine's never by one", async () => {
+  it("an emulator's plain endpoint is reached through HTTP_PROXY, and localhost never through a proxy", async () => {
     const plain = await startProxy(() => Number(new URL(aws.url).port));
     const key = await aws.createKey();
     const args = ["encrypt", "--key", key, "--data-key", "K", "--allow-insecure-endpoints"];
@@ -103,18 +103,18 @@ describe("a command goes to AWS through the environment's proxy", () => {
   );
 });
 
-describe("the operator goes to AWS and to the API server through the environment's proxy", () => {
+describe("the operator reaches AWS and the API server through the environment's proxy", () => {
   const { port } = new URL(cluster.url);
   const api = `api.test:${port}`;
 
   it.each<[string, object, () => Promise<{ port: number; close(): void }>]>([
     [
-      "which lets them through",
+      "that tunnels TLS",
       { "tls-server-name": "kubernetes.default.svc" },
       async () => ({ port: Number(port), close() {} }),
     ],
     [
-      "which looks into TLS, by NODE_EXTRA_CA_CERTS beside the kubeconfig's own CA",
+      "that inspects TLS, with NODE_EXTRA_CA_CERTS in addition to the kubeconfig's CA",
       {},
       () => startTlsFront(ca.certificate(["api.test"]), cluster.url),
     ],

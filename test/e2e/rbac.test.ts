@@ -19,7 +19,7 @@ afterAll(async () => {
   await stage.close();
 });
 
-/** Everything that makes the operator use a right: sync, change, drift, rename, deletion, failure and its event. */
+/** Uses every right of the operator: sync, change, drift, rename, deletion, failure and its event. */
 async function goThroughLife(namespace: string): Promise<void> {
   for (const key of ["a", "b", "gone"]) await aws.putParameter({ name: `/${namespace}/${key}`, value: key });
   const secret = async (name: string) => (await cluster.kubectl(["get", "secret", name, "-n", namespace])).code === 0;
@@ -36,13 +36,13 @@ async function goThroughLife(namespace: string): Promise<void> {
   await until(async () => (await cluster.run(events)).includes("ParameterNotFound"), 20_000, "an event");
 }
 
-/** What the API server refused to the ServiceAccount. */
+/** The requests that the API server refused to the ServiceAccount. */
 async function refused(): Promise<string[]> {
   const requests = (await audit.take()).filter(({ user, code }) => user === release.user && code === 403);
   return requests.map(({ verb, resource, namespace, name }) => `${verb} ${resource} ${namespace}/${name}`);
 }
 
-it("the rights that the chart grants for all namespaces are enough", async () => {
+it("the chart's rights for all namespaces are sufficient", async () => {
   await release.install({ crds: { install: false }, aws: { region: "eu-west-1" } });
   await stage.connect({ allow: { namespaces: { names: ["team-a"] }, parameters: ["/{namespace}/*"] } });
   await cluster.run(["create", "secret", "generic", "unrelated", "-n", "team-a", "--from-literal=a=b"]);
@@ -54,7 +54,7 @@ it("the rights that the chart grants for all namespaces are enough", async () =>
   expect(await refused()).toEqual([]);
 });
 
-it("the rights that it grants for some namespaces are enough, with the default connection in the operator's own", async () => {
+it("the chart's rights for some namespaces are sufficient, with the default connection in the operator's own", async () => {
   await release.install({
     crds: { install: false },
     namespaces: ["team-b"],
@@ -76,7 +76,7 @@ it("the rights that it grants for some namespaces are enough, with the default c
   const kubeconfig = await cluster.kubeconfigFor(release.namespace, release.name);
   await audit.take();
   const args = ["--namespaces", "team-b", "--default-connection", `${release.namespace}/aws`];
-  // A namespaced connection names no endpoints: the process is told where the emulator is, as the SDK's users do.
+  // A namespaced connection cannot set endpoints: the environment points to the emulator, as for other SDK users.
   operator = await stage.operator(args, { kubeconfig, env: { AWS_ENDPOINT_URL: aws.url } });
   await goThroughLife("team-b");
   await operator.stop();

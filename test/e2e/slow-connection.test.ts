@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { type RunningOperator, until } from "../support/operator.ts";
 import { connectionOf, documents, keysOf, openStage, type Stage, synced } from "./stage.ts";
 
-/** A connection of one request a second, for which far more waits than it can ask, and the namespace beside it. */
+/** A connection of one request a second with a long queue, and a neighbouring namespace. */
 
 const waiting = 1_100;
 let stage: Stage;
@@ -43,7 +43,7 @@ afterAll(async () => {
   await stage.close();
 });
 
-it("neither delays what is new in another namespace, nor a repair there", async () => {
+it("neither delays new SyncedSecrets in another namespace, nor a repair there", async () => {
   await apply([of("beside", "after", ["/beside/b"])]);
   await until(async () => (await ready("beside", "after")) === "True", 2_000);
   const read = () => stage.cluster.run(["get", "secret", "before", "-n", "beside", "-o", "jsonpath={.data}"]);
@@ -53,7 +53,7 @@ it("neither delays what is new in another namespace, nor a repair there", async 
   await until(async () => (await read()) === was, 2_000);
 }, 30_000);
 
-it("asks nothing later than a second after the Secret with its credentials is deleted", async () => {
+it("makes no call later than a second after the Secret with its credentials is deleted", async () => {
   const ofSlow = () => stage.aws.count({ account: "210987654321" });
   expect(ofSlow()).toBeGreaterThan(0);
   await stage.cluster.run(["delete", "secret", "aws", "-n", "slow"]);

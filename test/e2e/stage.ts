@@ -8,7 +8,7 @@ import { type Cluster, startCluster } from "../cluster/cluster.ts";
 import { startOperator } from "../support/operator.ts";
 import { removeAtEnd } from "../support/supervise.ts";
 
-/** A cluster and an emulator of its own, for the built program as its own process. */
+/** A cluster and an emulator for the built program, which runs as its own process. */
 export interface Stage {
   cluster: Cluster;
   aws: Emulator;
@@ -17,12 +17,12 @@ export interface Stage {
     args?: string[],
     options?: { kubeconfig?: string; ready?: boolean; env?: Record<string, string> },
   ): ReturnType<typeof startOperator>;
-  /** Makes ClusterAWSConnection default, which allows everything. */
+  /** Creates ClusterAWSConnection default, which allows everything. */
   connect(spec?: object): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Starts a stage; AWS answers from memory, without a quota. */
+/** Starts a stage. AWS is in memory, without a quota. */
 export async function openStage(): Promise<Stage> {
   const [cluster, aws, folder] = await Promise.all([
     startCluster({ audit: true, crds: "crds" }),
@@ -46,7 +46,7 @@ export async function openStage(): Promise<Stage> {
   };
 }
 
-/** ClusterAWSConnection default to an emulator, which allows everything, and its credentials; as it is applied. */
+/** The manifest of ClusterAWSConnection default to an emulator, which allows everything, with its credentials. */
 export function connectionTo(url: string, spec: object = {}): string {
   return documents(
     connectionAs({ name: "default", namespace: "default", accessKeyId: "AKIAKEYFERRYTEST" }, url, {
@@ -57,7 +57,7 @@ export function connectionTo(url: string, spec: object = {}): string {
   );
 }
 
-/** A cluster connection for one namespace, of its name, with an access key of its own. */
+/** A cluster connection for one namespace, with its name and its own access key. */
 export function connectionOf(namespace: string, url: string, ssmRequestsPerSecond: number): object[] {
   return connectionAs({ name: namespace, namespace, accessKeyId: `AKIA${namespace.toUpperCase()}` }, url, {
     allow: { namespaces: { names: [namespace] }, parameters: ["/*"] },
@@ -65,7 +65,7 @@ export function connectionOf(namespace: string, url: string, ssmRequestsPerSecon
   });
 }
 
-/** A cluster connection to an emulator, after the Secret with its access key. */
+/** A cluster connection to an emulator, preceded by the Secret with its access key. */
 function connectionAs(
   { name, namespace, accessKeyId }: { name: string; namespace: string; accessKeyId: string },
   url: string,
@@ -92,22 +92,22 @@ function connectionAs(
   ];
 }
 
-/** A SyncedSecret as it is applied. */
+/** A SyncedSecret's manifest. */
 export function synced(namespace: string, name: string, spec: SyncedSecretSpec): object {
   return { apiVersion: "keyferry.io/v1alpha1", kind: "SyncedSecret", metadata: { namespace, name }, spec };
 }
 
-/** Objects as one list, which kubectl applies in one go. */
+/** Objects as one list, for a single kubectl apply. */
 export function documents(items: object[]): string {
   return JSON.stringify({ apiVersion: "v1", kind: "List", items });
 }
 
-/** Spec of a Secret with one key for each parameter. */
+/** The spec of a Secret with one key per parameter. */
 export function keysOf(parameters: readonly string[]): SyncedSecretSpec {
   return { data: parameters.map((name, index) => ({ key: `K${index}`, parameter: { name } })) };
 }
 
-/** How many SyncedSecrets of a namespace are Ready. */
+/** The number of Ready SyncedSecrets in a namespace. */
 export async function readyCount(cluster: Cluster, namespace: string): Promise<number> {
   const jsonpath = '{range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}';
   const lines = await cluster.run(["get", "syncedsecrets", "-n", namespace, "-o", `jsonpath=${jsonpath}`]);

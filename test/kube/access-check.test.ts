@@ -3,17 +3,21 @@ import { AccessCheck } from "../../src/kube/access-check.ts";
 import { KubeError, type KubeErrorKind } from "../../src/kube/errors.ts";
 import { FakeClock } from "../support/clock.ts";
 
-/** A check against a server that answers as it is told. */
+/** An access check against a server whose answer the test sets. */
 function rig() {
   const clock = new FakeClock();
-  const state: { answer: KubeErrorKind | "ok"; asked: number; said: string[] } = { answer: "ok", asked: 0, said: [] };
+  const state: { answer: KubeErrorKind | "ok"; asked: number; logged: string[] } = {
+    answer: "ok",
+    asked: 0,
+    logged: [],
+  };
   const list = async () => {
     state.asked += 1;
     if (state.answer !== "ok") throw new KubeError(state.answer, `LIST syncedsecrets: ${state.answer}`);
     return { items: [], resourceVersion: "1" };
   };
-  const say = (_: object, message: string) => void state.said.push(message);
-  const log = { debug: say, info: say, warn: say, error: say };
+  const record = (_: object, message: string) => void state.logged.push(message);
+  const log = { debug: record, info: record, warn: record, error: record };
   const check = new AccessCheck({ client: { list } as never, clock, log });
   const stop = new AbortController();
   void check.run(stop.signal);
@@ -21,7 +25,7 @@ function rig() {
 }
 
 test.each<KubeErrorKind>(["unauthorized", "forbidden"])(
-  "%s for half a minute is a refusal, until it ends",
+  "reports a refusal after half a minute of %s, until a request succeeds",
   async (kind) => {
     const { clock, state, check } = rig();
     await clock.advance(60_000);
@@ -31,23 +35,26 @@ test.each<KubeErrorKind>(["unauthorized", "forbidden"])(
     await clock.advance(11_000);
     expect(check.isRefused).toBe(true);
     await clock.advance(600_000);
-    expect(state.said).toHaveLength(1);
+    expect(state.logged).toHaveLength(1);
     state.answer = "ok";
     await clock.advance(10_000);
     expect(check.isRefused).toBe(false);
-    expect(state.said).toHaveLength(2);
+    expect(state.logged).toHaveLength(2);
   },
 );
 
-test.each<KubeErrorKind>(["network", "timeout", "unavailable", "tooManyRequests"])("%s is none", async (kind) => {
-  const { clock, state, check } = rig();
-  state.answer = kind;
-  await clock.advance(600_000);
-  expect(check.isRefused).toBe(false);
-  expect(state.said).toEqual([]);
-});
+test.each<KubeErrorKind>(["network", "timeout", "unavailable", "tooManyRequests"])(
+  "does not count %s as a refusal",
+  async (kind) => {
+    const { clock, state, check } = rig();
+    state.answer = kind;
+    await clock.advance(600_000);
+    expect(check.isRefused).toBe(false);
+    expect(state.logged).toEqual([]);
+  },
+);
 
-test("a refusal that an answer interrupts begins anew", async () => {
+test("restarts the half minute after a successful check", async () => {
   const { clock, state, check } = rig();
   for (let round = 0; round < 5; round++) {
     state.answer = "unauthorized";
@@ -58,7 +65,7 @@ test("a refusal that an answer interrupts begins anew", async () => {
   }
 });
 
-test("it asks six times a minute, and no more after a stop", async () => {
+test("checks six times a minute until it is stopped", async () => {
   const { clock, state, stop } = rig();
   await clock.advance(60_000);
   expect(state.asked).toBe(7);

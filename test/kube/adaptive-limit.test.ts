@@ -10,8 +10,8 @@ import {
 } from "../../src/kube/adaptive-limit.ts";
 
 /**
- * An API server that works on `cores` writes at once, `workMs` each: what more is under way waits. Rounds of as many
- * writes as are let, `demand` at most.
+ * An API server that processes `cores` writes at once, `workMs` each, and queues the rest. Runs rounds of writes up to
+ * the limit, `demand` at most.
  */
 function served(
   rounds: number,
@@ -24,7 +24,7 @@ function served(
     const { limit } = state;
     const underWay = Math.min(limit, server.demand ?? Number.POSITIVE_INFINITY);
     for (let i = 1; i <= underWay; i++) {
-      // Now and then one meets an empty server.
+      // Some writes find the server idle.
       const waits = i === 1 ? 1 : Math.max(underWay / server.cores, 1);
       const endedAt = now + server.workMs * waits;
       state = afterWrite(state, { kind: "secret", beganAt: now, endedAt, outcome: "done", wasFull: underWay >= limit });
@@ -42,43 +42,43 @@ const overloaded = (beganAt: number): WriteSample => ({
   wasFull: true,
 });
 
-describe("the limit of writes", () => {
-  test("rises to the most where time does not grow with what is under way", () => {
+describe("the adaptive limit", () => {
+  test("rises to the maximum if latency does not grow with concurrency", () => {
     expect(served(200, { cores: 1_000, workMs: 5 }, firstLimit).limit).toBe(mostWrites);
   });
 
-  test.each([1, 2, 4, 8])("rises to the most on %i cores while nobody has to wait for long", (cores) => {
+  test.each([1, 2, 4, 8])("rises to the maximum on %i cores while latency stays short", (cores) => {
     expect(served(40, { cores, workMs: 3 * cores }, firstLimit).limit).toBe(mostWrites);
   });
 
-  test.each([2, 4, 8])("keeps a slow server of %i cores busy, and few waiting in it", (cores) => {
+  test.each([2, 4, 8])("keeps a slow server of %i cores busy with few writes queued", (cores) => {
     const { limit } = served(500, { cores, workMs: 100 }, firstLimit);
     expect(limit).toBeGreaterThanOrEqual(cores);
     expect(limit).toBeLessThanOrEqual(cores + 12);
   });
 
-  test("comes down from the most where a server has become slower", () => {
+  test("falls from the maximum when the server becomes slower", () => {
     const high = served(200, { cores: 1_000, workMs: 5 }, firstLimit);
     expect(served(100, { cores: 2, workMs: 50 }, high).limit).toBeLessThanOrEqual(12);
   });
 
-  test("stays where fewer are under way than are let: success then says nothing of more", () => {
+  test("stays unchanged while fewer writes are under way than it allows", () => {
     expect(served(200, { cores: 1_000, workMs: 5, demand: 3 }, firstLimit).limit).toBe(firstLimit.limit);
   });
 
-  test("takes a server that is slower for good for what it is, in time", () => {
+  test("adapts to a server that has become slower permanently", () => {
     const fast = served(200, { cores: 1_000, workMs: 2 }, firstLimit);
     expect(served(600, { cores: 1_000, workMs: 150 }, fast).limit).toBe(mostWrites);
   });
 
-  test("is halved by an overload, once for all that were under way at it", () => {
+  test("is halved once by an overload of several concurrent writes", () => {
     let state: AdaptiveLimit = { ...firstLimit, limit: 32 };
     for (let i = 0; i < 32; i++) state = afterWrite(state, overloaded(0));
     expect(state.limit).toBe(16);
     expect(afterWrite(state, overloaded(20)).limit).toBe(8);
   });
 
-  test("stays within its bounds and whole, whatever comes", () => {
+  test("stays an integer within its bounds for any samples", () => {
     const sample = fc.record({
       kind: fc.constantFrom("secret" as const, "status" as const),
       beganAt: fc.integer({ min: -1_000, max: 100_000 }),

@@ -10,10 +10,10 @@ import { Metrics } from "../../src/metrics/metrics.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { silent } from "../../src/runtime/log.ts";
 
-/** What a server does with its n-th request. */
+/** Answers the n-th request. */
 export type Handler = (request: IncomingMessage, response: ServerResponse, count: number) => unknown;
 
-/** A client of a server of its own that answers as `handler` says. */
+/** A client with its own server, which answers with `handler`. */
 export async function clientOf(handler: Handler, options: Partial<TransportOptions> = {}) {
   let count = 0;
   const server = createServer((request, response) => void handler(request, response, ++count));
@@ -58,7 +58,7 @@ export async function clientOf(handler: Handler, options: Partial<TransportOptio
   return { client, counted, requests: () => count };
 }
 
-/** Answers with JSON, or with text as it is. */
+/** Answers with an object as JSON, or with plain text. */
 export function answer(
   response: ServerResponse,
   code: number,
@@ -69,5 +69,5 @@ export function answer(
   response.end(typeof body === "string" ? body : JSON.stringify(body));
 }
 
-/** The least of a Secret. */
+/** A minimal Secret. */
 export const secret = { apiVersion: "v1", kind: "Secret", metadata: { name: "checkout", namespace: "shop" } };

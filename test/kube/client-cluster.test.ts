@@ -21,8 +21,8 @@ const secret = (namespace: string, name: string, data: Record<string, string> = 
 
 const fieldManager = "keyferry";
 
-describe("the client, on a real API server", () => {
-  test("creates, reads, changes and deletes", async () => {
+describe("the client on a real API server", () => {
+  test("creates, reads, patches and deletes", async () => {
     const namespace = await cluster.freshNamespace("client");
     const made = await client.create(secrets, secret(namespace, "one", { a: "MQ==" }));
     expect(await client.get(secrets, namespace, "one")).toEqual(made);
@@ -34,14 +34,14 @@ describe("the client, on a real API server", () => {
     await expect(client.delete(secrets, namespace, "one")).rejects.toMatchObject({ kind: "notFound" });
   });
 
-  test("keeps nothing of a dry run", async () => {
+  test("persists nothing in a dry run", async () => {
     const namespace = await cluster.freshNamespace("client");
     const answer = await client.apply(secrets, secret(namespace, "one"), { fieldManager, dryRun: true });
     expect(answer.metadata.uid).toBeTypeOf("string");
     await expect(client.get(secrets, namespace, "one")).rejects.toMatchObject({ kind: "notFound" });
   });
 
-  test("applies to a status, and to nothing else then", async () => {
+  test("applies only the status with the status subresource", async () => {
     const name = await cluster.freshNamespace("client");
     const condition = {
       type: "Tried",
@@ -63,7 +63,7 @@ describe("the client, on a real API server", () => {
     expect(entry).toMatchObject({ operation: "Apply", subresource: "status" });
   });
 
-  test("lists in pages, and metadata without data", async () => {
+  test("lists in pages, and lists metadata without data", async () => {
     const namespace = await cluster.freshNamespace("client");
     for (const name of ["a", "b", "c"])
       await client.create(secrets, secret(namespace, name, { password: "aHVudGVyMg==" }));
@@ -80,7 +80,7 @@ describe("the client, on a real API server", () => {
     }
   });
 
-  test("names what is wrong by field, and quotes no value", async () => {
+  test("reports invalid fields without quoting values", async () => {
     const namespace = await cluster.freshNamespace("client");
     const canary = "canary 7f3a";
     const call = client.apply(secrets, secret(namespace, "x", { [canary]: "MQ==" }), { fieldManager });
@@ -97,18 +97,18 @@ describe("the client, on a real API server", () => {
     });
   });
 
-  test("tells a Secret over the server's own limit for a request", async () => {
+  test("reports tooLarge for a Secret over the server's request limit", async () => {
     const namespace = await cluster.freshNamespace("client");
     const huge = secret(namespace, "x", { big: Buffer.alloc(4 * 2 ** 20).toString("base64") });
     await expect(client.apply(secrets, huge, { fieldManager })).rejects.toMatchObject({ kind: "tooLarge" });
   });
 
-  test("tells a version that has yet to come", async () => {
+  test("reports a timeout for a resourceVersion in the future", async () => {
     const early = client.list(secrets, { resourceVersion: "999999999999" });
     await expect(early).rejects.toMatchObject({ kind: "timeout", status: 504, reason: "Timeout" });
   });
 
-  test.each([[false], [true]])("feeds a reflector of metadata (watch-list: %s)", async (useWatchList) => {
+  test.each([[false], [true]])("feeds a metadata reflector (watch-list: %s)", async (useWatchList) => {
     const namespace = await cluster.freshNamespace("client");
     await client.create(secrets, secret(namespace, "before", { password: "aHVudGVyMg==" }));
     const stop = new AbortController();

@@ -7,12 +7,16 @@ import { pathOf } from "../../src/kube/path.ts";
 import { events, namespaces, type Resource, secrets, syncedSecrets } from "../../src/kube/resource.ts";
 import { answer, clientOf, secret } from "./answering.ts";
 
-describe("what is asked", () => {
+describe("the client's requests", () => {
   const intent = { ...secret, data: { a: "MQ==" } };
   const cluster = { apiVersion: "v1", kind: "Namespace", metadata: { name: "shop" } };
   test.each<[string, (client: KubeClient) => Promise<unknown>, { target: string; body?: unknown; type?: string }]>([
     ["get", (c) => c.get(secrets, "shop", "checkout"), { target: "GET /api/v1/namespaces/shop/secrets/checkout" }],
-    ["get without a namespace", (c) => c.get(namespaces, undefined, "shop"), { target: "GET /api/v1/namespaces/shop" }],
+    [
+      "get of a cluster-scoped object",
+      (c) => c.get(namespaces, undefined, "shop"),
+      { target: "GET /api/v1/namespaces/shop" },
+    ],
     [
       "get in a group",
       (c) => c.get(syncedSecrets, "shop", "checkout"),
@@ -28,7 +32,7 @@ describe("what is asked", () => {
       },
     ],
     [
-      "apply by force to a status, kept nowhere",
+      "forced apply to a status as a dry run",
       (c) => c.apply(secrets, intent, { fieldManager: "k/v", force: true, subresource: "status", dryRun: true }),
       {
         target: "PATCH /api/v1/namespaces/shop/secrets/checkout/status?fieldManager=k%2Fv&force=true&dryRun=All",
@@ -51,7 +55,7 @@ describe("what is asked", () => {
       { target: "POST /api/v1/namespaces/shop/secrets", body: intent, type: "application/json" },
     ],
     [
-      "create without a namespace",
+      "create of a cluster-scoped object",
       (c) => c.create(namespaces, cluster),
       { target: "POST /api/v1/namespaces", body: cluster, type: "application/json" },
     ],
@@ -69,7 +73,7 @@ describe("what is asked", () => {
         type: "application/json",
       },
     ],
-  ])("by %s", async (_, call, expected) => {
+  ])("are correct for %s", async (_, call, expected) => {
     const seen: object[] = [];
     const { client } = await clientOf(async (request, response) => {
       const { method, url, headers } = request;
@@ -91,7 +95,7 @@ describe("what is asked", () => {
     ]);
   });
 
-  test("by list and watch are their options, where they are set", async () => {
+  test("contain the options of list and watch that are set", async () => {
     const seen: string[] = [];
     const { client } = await clientOf((request, response) => {
       seen.push(request.url!);
@@ -117,20 +121,20 @@ describe("what is asked", () => {
   test.each<[string, (client: KubeClient) => Promise<unknown>]>([
     ["an empty name, which would delete the collection", (c) => c.delete(secrets, "shop", "")],
     ["an empty namespace", (c) => c.get(secrets, "", "checkout")],
-    ["no namespace, where there has to be one", (c) => c.get(secrets, undefined, "checkout")],
-    ["a name that leads up", (c) => c.get(secrets, "shop", "..")],
-    ["a namespace that leads up", (c) => c.list(secrets, { namespace: ".." })],
+    ["no namespace for a namespaced resource", (c) => c.get(secrets, undefined, "checkout")],
+    ["a name that is `..`", (c) => c.get(secrets, "shop", "..")],
+    ["a namespace that is `..`", (c) => c.list(secrets, { namespace: ".." })],
     ["a name with a slash", (c) => c.get(secrets, "shop", "a/status")],
-    ["an escaped slash", (c) => c.get(secrets, "shop", "a%2fstatus")],
+    ["a name with an escaped slash", (c) => c.get(secrets, "shop", "a%2fstatus")],
     ["an object without a name", (c) => c.apply(secrets, { metadata: { namespace: "shop" } }, { fieldManager: "k" })],
-  ])("is refused before it is sent: %s", async (_, call) => {
+  ])("are not sent with %s", async (_, call) => {
     const { client, requests } = await clientOf((_request, response) => answer(response, 200, secret));
     await expect(call(client)).rejects.toMatchObject({ kind: "badRequest" });
     expect(requests()).toBe(0);
   });
 });
 
-test("a resource's paths never leave its collection", () => {
+test("a path never leaves its resource's collection", () => {
   const all: Resource[] = [secrets, namespaces, events, syncedSecrets];
   fc.assert(
     fc.property(fc.constantFrom(...all), fc.string(), fc.string(), (resource, namespace, name) => {

@@ -9,10 +9,10 @@ import { FakeClock } from "../support/clock.ts";
 import { status, until } from "../support/scripted-server.ts";
 import { answer, clientOf, type Handler, secret } from "./answering.ts";
 
-describe("what comes back", () => {
+describe("an answer", () => {
   const whole = { ...secret, data: { a: "Y2FuYXJ5" }, stringData: { a: "canary" }, type: "Opaque" };
 
-  test("of metadata only is nothing else, also from a server that answers with the whole", async () => {
+  test("is reduced to metadata, also from a server that sends whole objects", async () => {
     const accepts: (string | undefined)[] = [];
     const { client } = await clientOf((request, response) => {
       accepts.push(request.headers.accept);
@@ -28,7 +28,7 @@ describe("what comes back", () => {
     ]);
   });
 
-  test("of a list is a page and where it goes on", async () => {
+  test("to a list is a page and its continue token", async () => {
     const { client } = await clientOf((_, response, count) =>
       answer(response, 200, {
         metadata: count === 1 ? { resourceVersion: "7", continue: "more" } : { resourceVersion: "7", continue: "" },
@@ -40,14 +40,14 @@ describe("what comes back", () => {
   });
 
   test.each<[string, unknown]>([
-    ["no JSON", '{"metadata": {"name": canary'],
-    ["nothing", ""],
+    ["invalid JSON", '{"metadata": {"name": canary'],
+    ["empty", ""],
     ["a number", "7"],
     ["null", "null"],
     ["an object without metadata", { data: "canary" }],
     ["a list without a version", { metadata: {}, items: [] }],
     ["a list without items", { metadata: { resourceVersion: "7" } }],
-  ])("is refused in our own words where it is %s", async (_, body) => {
+  ])("that is %s is an error that does not quote it", async (_, body) => {
     const { client } = await clientOf((_request, response) => answer(response, 200, body));
     const calls = [client.list(secrets)];
     if (!(body as { metadata?: object }).metadata) calls.push(client.get(secrets, "shop", "checkout") as never);
@@ -59,7 +59,7 @@ describe("what comes back", () => {
     }
   });
 
-  test("is given up when it is larger than any object can be", async () => {
+  test("is aborted when it exceeds the size limit", async () => {
     const chunk = Buffer.alloc(2 ** 20, " ");
     let written = 0;
     const { client } = await clientOf((_, response) => {
@@ -76,7 +76,7 @@ describe("what comes back", () => {
     expect(written).toBeLessThan(64);
   });
 
-  test("as a failure is an error with the server's reason and wait", async () => {
+  test("with an error status is an error with the server's reason and Retry-After", async () => {
     const { client, counted } = await clientOf((_, response) =>
       answer(response, 429, status(429, "TooManyRequests"), { "retry-after": "2" }),
     );
@@ -88,7 +88,7 @@ describe("what comes back", () => {
     expect(await counted()).toEqual({ "get 429": 2 });
   });
 
-  test("as a redirect is not followed", async () => {
+  test("with a redirect is not followed", async () => {
     const { client, requests } = await clientOf((_, response) =>
       answer(response, 302, "", { location: "/api/v1/namespaces/other/secrets/x" }),
     );
@@ -97,8 +97,8 @@ describe("what comes back", () => {
   });
 });
 
-describe("credentials that the server does not accept", () => {
-  test("are read anew once, and the request is sent again", async () => {
+describe("credentials that the server rejects", () => {
+  test("are reloaded once, and the request is retried", async () => {
     const bodies: string[] = [];
     const { client, counted } = await clientOf(async (request, response) => {
       bodies.push(await text(request));
@@ -110,19 +110,19 @@ describe("credentials that the server does not accept", () => {
     expect(await counted()).toEqual({ "apply 401": 1, "apply 200": 1 });
   });
 
-  test("are not tried a third time", async () => {
+  test("are not retried a second time", async () => {
     const { client, requests } = await clientOf((_, response) => answer(response, 401, status(401, "Unauthorized")));
     await expect(client.get(secrets, "shop", "checkout")).rejects.toMatchObject({ kind: "unauthorized" });
     expect(requests()).toBe(2);
   });
 });
 
-describe("time", () => {
+describe("the timeout", () => {
   test.each<[string, Handler]>([
     ["never begins", () => {}],
     ["never ends", (_, response) => response.write('{"metadata":')],
-    ["fails and never ends", (_, response) => response.writeHead(500).write("x")],
-  ])("is up for an answer that %s", async (_, handler) => {
+    ["has an error status and never ends", (_, response) => response.writeHead(500).write("x")],
+  ])("applies to an answer that %s", async (_, handler) => {
     const clock = new FakeClock();
     const { client, counted, requests } = await clientOf(handler, { clock, timeoutMs: 5_000 });
     let ended: unknown;
@@ -133,12 +133,12 @@ describe("time", () => {
     await clock.advance(1);
     await call;
     expect(ended).toMatchObject({ kind: "timeout", message: "GET secrets shop/checkout: no answer in 5000 ms" });
-    // Each request counts once: by its status, or by its failure where none came.
+    // Each request counts once: by its status, or by its failure without one.
     expect(Object.values(await counted())).toEqual([1]);
     expect(clock.pending).toBe(0);
   });
 
-  test("bounds the beginning of a watch, and not the rest", async () => {
+  test("applies to the start of a watch only", async () => {
     const clock = new FakeClock();
     let late: ServerResponse | undefined;
     const { client, requests } = await clientOf(
@@ -168,8 +168,8 @@ describe("time", () => {
   });
 });
 
-describe("a caller who goes away", () => {
-  test("ends a request that is under way, and one that is not begun", async () => {
+describe("a caller that aborts", () => {
+  test("ends a request under way, and one that has not begun", async () => {
     const { client, requests } = await clientOf(() => {});
     const stop = new AbortController();
     const call = client.get(secrets, "shop", "checkout", { signal: stop.signal }).catch((error) => error);
@@ -181,9 +181,9 @@ describe("a caller who goes away", () => {
   });
 
   test.each<[string, (stop: AbortController, body: AsyncIterator<Uint8Array>) => unknown]>([
-    ["by the signal", (stop) => stop.abort()],
+    ["with the signal", (stop) => stop.abort()],
     ["by leaving the loop", (_, body) => body.return?.()],
-  ])("ends a watch %s: the connection is closed", async (_, leave) => {
+  ])("ends a watch %s and closes the connection", async (_, leave) => {
     let closed = false;
     const { client } = await clientOf((_request, response) => {
       response.writeHead(200).write("one\n");
@@ -197,7 +197,7 @@ describe("a caller who goes away", () => {
     await until(() => closed);
   });
 
-  test("leaves no listener on its signal, once it has been answered or its watch has ended", async () => {
+  test("has no listener left on its signal after the answer or the watch", async () => {
     const { client } = await clientOf((request, response) => {
       if (request.url!.includes("watch")) response.writeHead(200).end("one\n");
       else answer(response, 200, secret);
@@ -223,8 +223,12 @@ describe("a connection that breaks", () => {
       },
       "UND_ERR_SOCKET",
     ],
-    ["with no HTTP", (request) => request.socket.end("HTTP/1.1 200 OK\r\ncanary canary: x\r\n\r\n"), undefined],
-  ])("%s is a network error with a code and nothing else", async (_, handler, code) => {
+    [
+      "with bytes that are not HTTP",
+      (request) => request.socket.end("HTTP/1.1 200 OK\r\ncanary canary: x\r\n\r\n"),
+      undefined,
+    ],
+  ])("%s is a network error that contains only a code", async (_, handler, code) => {
     const { client, counted } = await clientOf(handler);
     const error = await client.get(secrets, "shop", "checkout").catch((e) => e);
     expect(error).toMatchObject({ kind: "network", code });
@@ -232,7 +236,7 @@ describe("a connection that breaks", () => {
     expect(Object.values(await counted())).toEqual([1]);
   });
 
-  test("in a watch ends its iteration with a network error", async () => {
+  test("during a watch ends the iteration with a network error", async () => {
     const { client } = await clientOf((request, response) => {
       response.writeHead(200).write("one\n");
       setTimeout(() => request.socket.resetAndDestroy(), 10);
@@ -250,7 +254,7 @@ describe("a connection that breaks", () => {
     await expect(read()).rejects.toMatchObject({ kind: "network", message: /^WATCH secrets: / });
   });
 
-  test("while nobody reads a watch crashes nothing", async () => {
+  test("while no one reads the watch does not crash the process", async () => {
     let socket: IncomingMessage["socket"] | undefined;
     const { client } = await clientOf((request, response) => {
       socket = request.socket;
@@ -266,7 +270,7 @@ describe("a connection that breaks", () => {
     const closed = once(socket!, "close");
     socket!.resetAndDestroy();
     await closed;
-    // An error that nobody handles would fail the run.
+    // An unhandled error would fail the run.
     await new Promise((resolve) => setTimeout(resolve, 50));
   });
 });
@@ -274,7 +278,7 @@ describe("a connection that breaks", () => {
 describe("after a stop", () => {
   const event = { apiVersion: "events.k8s.io/v1", kind: "Event", metadata: { namespace: "shop", name: "e" } };
 
-  test("no write begins but an Event, and what reads goes on", async () => {
+  test("only Events are written, and reads continue", async () => {
     const { client, requests } = await clientOf((_, response) => answer(response, 200, { ...secret, items: [] }));
     client.stop(1_000);
     const refused = { kind: "other", message: /not begun, the operator is stopping$/ };
@@ -294,7 +298,7 @@ describe("after a stop", () => {
     expect(requests()).toBe(3);
   });
 
-  test("a write that the server refuses for its credentials is not made again with others", async () => {
+  test("a write that gets a 401 is not retried", async () => {
     const held = Promise.withResolvers<ServerResponse>();
     const { client, requests } = await clientOf((_, response) => held.resolve(response));
     const write = client.create(secrets, secret).catch((error: unknown) => error);
@@ -305,7 +309,7 @@ describe("after a stop", () => {
     expect(requests()).toBe(1);
   });
 
-  test("writes under way have a second to end, and are given up then", async () => {
+  test("writes under way are aborted after a second", async () => {
     const clock = new FakeClock();
     const held: ServerResponse[] = [];
     const { client } = await clientOf((_, response) => held.push(response), { clock });

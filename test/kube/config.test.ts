@@ -10,7 +10,7 @@ const folder = await mkdtemp(join(tmpdir(), "keyferry-config-"));
 afterAll(() => rm(folder, { recursive: true, force: true }));
 let files = 0;
 
-/** Writes a file of this test's own, and gives its path. */
+/** Writes a file of this test. @returns its path */
 async function put(text: string, name = `${files++}/config`, mode = 0o600): Promise<string> {
   const path = join(folder, name);
   await mkdir(dirname(path), { recursive: true });
@@ -30,7 +30,7 @@ function kubeconfig(name: string, user: object = { token: `token of ${name}` }, 
   });
 }
 
-/** A pod's ServiceAccount under a folder that stands for `/`. */
+/** Writes a pod's ServiceAccount below a root folder. */
 async function pod(): Promise<string> {
   const root = `${files++}/root`;
   const account = `${root}/var/run/secrets/kubernetes.io/serviceaccount`;
@@ -47,12 +47,12 @@ async function home(): Promise<string> {
 
 const inPod = { KUBERNETES_SERVICE_HOST: "10.0.0.1", KUBERNETES_SERVICE_PORT: "443" };
 
-describe("where the configuration comes from", () => {
+describe("the configuration", () => {
   test.each<[string, { kubeconfig?: boolean; pod?: boolean; home?: boolean }, string]>([
-    ["KUBECONFIG, before all", { kubeconfig: true, pod: true, home: true }, "https://named.example:6443"],
+    ["KUBECONFIG, before all others", { kubeconfig: true, pod: true, home: true }, "https://named.example:6443"],
     ["the pod's ServiceAccount, before the home folder", { pod: true, home: true }, "https://10.0.0.1:443"],
     ["the home folder", { home: true }, "https://home.example:6443"],
-  ])("is %s", async (_, has, server) => {
+  ])("comes from %s", async (_, has, server) => {
     const env = {
       HOME: has.home ? await home() : folder,
       ...(has.kubeconfig ? { KUBECONFIG: await put(kubeconfig("named")) } : {}),
@@ -62,17 +62,17 @@ describe("where the configuration comes from", () => {
     expect(loadKubeConfig({ env, root }).getCurrentCluster()?.server).toBe(server);
   });
 
-  test("is not a guess where there is none", () => {
+  test("is an error if there is none", () => {
     expect(() => loadKubeConfig({ env: { HOME: folder, ...inPod }, root: folder })).toThrow(/set KUBECONFIG/);
   });
 
-  test("is a pod's by an IPv6 address too, on the usual port where none is named", async () => {
+  test("of a pod supports an IPv6 address, and has a default port", async () => {
     const env = { HOME: folder, KUBERNETES_SERVICE_HOST: "fd00::1" };
     const { server } = loadKubeConfig({ env, root: await pod() }).getCurrentCluster()!;
     expect(server).toBe("https://[fd00::1]:443");
   });
 
-  test("is several files as one, of which the first counts where they differ", async () => {
+  test("merges several files, of which the first has precedence", async () => {
     const one = await put(kubeconfig("same", { token: "first" }));
     const two = await put(kubeconfig("same", { token: "second" }));
     const three = await put(kubeconfig("more"));
@@ -81,16 +81,16 @@ describe("where the configuration comes from", () => {
     expect(config.getUser("more")?.token).toBe("token of more");
   });
 
-  test("may have its current context in a later file", async () => {
+  test("takes the current context from a later file", async () => {
     const { "current-context": _, ...without } = JSON.parse(kubeconfig("same"));
     const KUBECONFIG = `${await put(JSON.stringify(without))}:${await put(kubeconfig("more"))}`;
     expect(loadKubeConfig({ env: { KUBECONFIG } }).getCurrentCluster()?.server).toBe("https://more.example:6443");
   });
 
   test.each<[string, string | undefined, RegExp]>([
-    ["is not there", undefined, /^kubeconfig \S+: ENOENT$/],
-    ["is no YAML", "users: [canary: 'x", /^kubeconfig \S+: is not a kubeconfig$/],
-    ["is no object", "canary", /kubeconfig/],
+    ["does not exist", undefined, /^kubeconfig \S+: ENOENT$/],
+    ["is not YAML", "users: [canary: 'x", /^kubeconfig \S+: is not a kubeconfig$/],
+    ["is not an object", "canary", /kubeconfig/],
     ["has a user without a name", "users: [{canary: x}]\nclusters: []\ncontexts: []", /is not a kubeconfig$/],
     ["has no current context", JSON.stringify({ clusters: [], users: [], contexts: [] }), /names no cluster/],
     [
@@ -103,7 +103,7 @@ describe("where the configuration comes from", () => {
       kubeconfig("x").replace("https://x.example:6443", "x.example"),
       /names no cluster/,
     ],
-  ])("is refused, without a word of it, when it %s", async (_, text, message) => {
+  ])("is an error that does not quote a file that %s", async (_, text, message) => {
     const KUBECONFIG = text === undefined ? join(folder, "absent") : await put(text);
     try {
       loadKubeConfig({ env: { KUBECONFIG } });
@@ -115,7 +115,7 @@ describe("where the configuration comes from", () => {
   });
 });
 
-/** The CA that was given, and those that NODE_EXTRA_CA_CERTS adds where the tests run. */
+/** The given CA, and the CAs of NODE_EXTRA_CA_CERTS in the test environment. */
 const withExtra = (own: string) => [own, ...getCACertificates("extra")].join(",");
 
 describe("credentials", () => {
@@ -126,14 +126,14 @@ describe("credentials", () => {
 
   test.each<[string, object, Record<string, string>]>([
     ["a token", { token: "t" }, { authorization: "Bearer t" }],
-    ["a name and a password", { username: "u", password: "p" }, { authorization: `Basic ${encoded("u:p")}` }],
-    ["somebody to act as", { token: "t", as: "jane" }, { authorization: "Bearer t", "impersonate-user": "jane" }],
-    ["nothing", {}, {}],
+    ["a username and a password", { username: "u", password: "p" }, { authorization: `Basic ${encoded("u:p")}` }],
+    ["an impersonated user", { token: "t", as: "jane" }, { authorization: "Bearer t", "impersonate-user": "jane" }],
+    ["none", {}, {}],
   ])("are %s", async (_, user, headers) => {
     expect(await of(user)).toEqual({ headers, tls: {} });
   });
 
-  test("are a client's certificate, and what the server's is checked with", async () => {
+  test("include the client certificate and the server's CA", async () => {
     const user = { "client-certificate-data": encoded("cert"), "client-key": await put("key") };
     const cluster = { "certificate-authority-data": encoded("ca"), "tls-server-name": "inner.example" };
     const { headers, tls } = await of(user, cluster);
@@ -146,14 +146,14 @@ describe("credentials", () => {
     });
   });
 
-  test("are a pod's token, without its line's end", async () => {
+  test("include the pod's token without its line feed", async () => {
     const root = await pod();
     const { headers, tls } = await credentialsOf(loadKubeConfig({ env: { HOME: folder, ...inPod }, root }));
     expect(headers).toEqual({ authorization: "Bearer token of the pod" });
     expect(String(tls.ca)).toBe(withExtra("CA of the pod"));
   });
 
-  test("are what a plugin answers", async () => {
+  test("come from a plugin", async () => {
     const answer = {
       apiVersion: "client.authentication.k8s.io/v1",
       kind: "ExecCredential",
@@ -166,9 +166,9 @@ describe("credentials", () => {
 
   test.each([
     ["fails", "#!/bin/sh\necho canary\necho canary >&2\nexit 1\n"],
-    ["answers with no JSON", "#!/bin/sh\necho canary\n"],
-    ["is no program", "canary"],
-  ])("cannot be had from a plugin that %s, and what it printed is not repeated", async (_, text) => {
+    ["answers without JSON", "#!/bin/sh\necho canary\n"],
+    ["is not a program", "canary"],
+  ])("fail for a plugin that %s, without its output in the error", async (_, text) => {
     const command = await put(text, undefined, 0o700);
     const error = await of({ exec: { apiVersion: "client.authentication.k8s.io/v1", command } }).catch((e) => e);
     expect(error).toMatchObject({ kind: "unauthorized" });
@@ -176,7 +176,7 @@ describe("credentials", () => {
     expect(inspect(error, { depth: 9, showHidden: true })).not.toContain("canary");
   });
 
-  test("cannot be had from a file that is not there", async () => {
+  test("fail for a file that does not exist", async () => {
     const error = await of({ "client-certificate": "/nowhere/cert.pem", "client-key": "/nowhere/key.pem" }).catch(
       (e) => e,
     );

@@ -6,7 +6,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { silent } from "../../src/runtime/log.ts";
 import type { ClusterHandle } from "../cluster/handle.ts";
 
-/** A client of a cluster, as its administrator or as whom the kubeconfig names. */
+/** A client of a cluster, as its administrator or as the user of the kubeconfig. */
 export function connect(cluster: ClusterHandle, kubeconfigPath = cluster.kubeconfigPath) {
   const metrics = new Metrics();
   const load = () => {

@@ -6,25 +6,25 @@ import { status } from "../support/scripted-server.ts";
 
 const request = "PATCH secrets shop/checkout";
 
-describe("an answer that is no success", () => {
+describe("an error status", () => {
   test.each<[string, number, string | undefined, KubeErrorKind, boolean]>([
     ["a missing object", 404, "NotFound", "notFound", false],
-    ["a name that is taken", 409, "AlreadyExists", "alreadyExists", false],
-    ["another version", 409, "Conflict", "conflict", false],
-    ["a rule that is broken", 422, "Invalid", "invalid", false],
-    ["a right that is missing", 403, "Forbidden", "forbidden", false],
-    ["credentials that are not known", 401, "Unauthorized", "unauthorized", false],
+    ["an existing name", 409, "AlreadyExists", "alreadyExists", false],
+    ["a version conflict", 409, "Conflict", "conflict", false],
+    ["a violated rule", 422, "Invalid", "invalid", false],
+    ["a missing permission", 403, "Forbidden", "forbidden", false],
+    ["unknown credentials", 401, "Unauthorized", "unauthorized", false],
     ["too many requests", 429, "TooManyRequests", "tooManyRequests", true],
     ["an expired version", 410, "Expired", "gone", false],
-    ["a page that has gone", 410, "Gone", "gone", false],
-    ["too large a body", 413, "RequestEntityTooLarge", "tooLarge", false],
-    ["a request that makes no sense", 400, "BadRequest", "badRequest", false],
-    ["a server that took too long", 504, "Timeout", "timeout", true],
-    ["a server that failed", 500, "InternalError", "unavailable", true],
+    ["an expired page", 410, "Gone", "gone", false],
+    ["a body that is too large", 413, "RequestEntityTooLarge", "tooLarge", false],
+    ["a malformed request", 400, "BadRequest", "badRequest", false],
+    ["a server timeout", 504, "Timeout", "timeout", true],
+    ["a server error", 500, "InternalError", "unavailable", true],
     ["a server that is not ready", 503, "ServiceUnavailable", "unavailable", true],
     ["a proxy without a server", 502, undefined, "unavailable", true],
     ["a redirect", 302, undefined, "other", false],
-  ])("means what it is: %s", (_, code, reason, kind, retryable) => {
+  ])("is classified: %s", (_, code, reason, kind, retryable) => {
     const body = reason === undefined ? undefined : status(code, reason);
     const error = errorOfAnswer(request, code, undefined, body);
     expect(error).toMatchObject({
@@ -36,7 +36,7 @@ describe("an answer that is no success", () => {
     expect(isRetryable(error)).toBe(retryable);
   });
 
-  test("of several field managers names each field and whose it is", () => {
+  test("for a field manager conflict names each field and its owner", () => {
     const causes = [
       { reason: "FieldManagerConflict", message: 'conflict with "kubectl-edit" using v1', field: ".data.a" },
       {
@@ -59,17 +59,17 @@ describe("an answer that is no success", () => {
     ["nothing", undefined, {}, undefined],
     ["seconds in the header", "7", {}, 7_000],
     ["seconds in the body", undefined, { details: { retryAfterSeconds: 3 } }, 3_000],
-    ["both, where the header counts", "7", { details: { retryAfterSeconds: 3 } }, 7_000],
+    ["both, of which the header applies", "7", { details: { retryAfterSeconds: 3 } }, 7_000],
     ["a date, which the API server never sends", "Wed, 21 Oct 2026 07:28:00 GMT", {}, undefined],
-    ["a wait of no length", "0", {}, undefined],
-    ["a wait of years", "999999999", {}, 3_600_000],
+    ["zero seconds", "0", {}, undefined],
+    ["a wait of years, which is limited to an hour", "999999999", {}, 3_600_000],
     ["two headers", ["1", "2"], {}, undefined],
-    ["no number", "1e9", { details: { retryAfterSeconds: Number.NaN } }, undefined],
-  ])("says how long to wait: %s", (_, header, body, expected) => {
+    ["a text that is not an integer", "1e9", { details: { retryAfterSeconds: Number.NaN } }, undefined],
+  ])("has Retry-After from %s", (_, header, body, expected) => {
     expect(errorOfAnswer(request, 429, header, body).retryAfterMs).toBe(expected);
   });
 
-  test("holds no text of the body, but for reasons, fields and managers", () => {
+  test("contains no text of the body except reasons, fields and managers", () => {
     const canary = "canary-7f3a";
     const body = {
       ...status(422, "Invalid", {
@@ -83,7 +83,7 @@ describe("an answer that is no success", () => {
     expect(inspect(error, { depth: 9 }) + JSON.stringify(error) + error.message + error.stack).not.toContain(canary);
   });
 
-  test("is bounded, and never throws, whatever the body", () => {
+  test("is bounded and never throws, for any body", () => {
     const hostile = fc.oneof(
       fc.jsonValue(),
       fc.record(
@@ -105,14 +105,18 @@ describe("an answer that is no success", () => {
   });
 });
 
-describe("a connection that failed", () => {
+describe("a failed connection", () => {
   test.each<[string, unknown, string | undefined]>([
-    ["a code of its own", Object.assign(new Error("x"), { code: "ECONNREFUSED" }), "ECONNREFUSED"],
+    ["its own code", Object.assign(new Error("x"), { code: "ECONNREFUSED" }), "ECONNREFUSED"],
     ["the socket's code inside undici's", { code: "UND_ERR_SOCKET", cause: { code: "ECONNRESET" } }, "ECONNRESET"],
-    ["several addresses", { errors: [{ code: "ECONNREFUSED" }, { code: "EHOSTUNREACH" }] }, "ECONNREFUSED"],
-    ["a code that is no code", { code: "canary value" }, undefined],
-    ["nothing", undefined, undefined],
-  ])("is named by %s", (_, cause, code) => {
+    [
+      "the first of several addresses",
+      { errors: [{ code: "ECONNREFUSED" }, { code: "EHOSTUNREACH" }] },
+      "ECONNREFUSED",
+    ],
+    ["no invalid code", { code: "canary value" }, undefined],
+    ["no code of an undefined error", undefined, undefined],
+  ])("is reported with %s", (_, cause, code) => {
     const error = errorOfConnection(request, cause);
     expect(error).toMatchObject({
       kind: "network",
@@ -123,12 +127,12 @@ describe("a connection that failed", () => {
     expect(isRetryable(error)).toBe(true);
   });
 
-  test("takes nothing over of the bytes that a parser stumbled over", () => {
+  test("does not contain the bytes of a parser error", () => {
     const cause = Object.assign(new Error("canary"), { code: "HPE_INVALID_CONSTANT", data: "canary" });
     expect(inspect(errorOfConnection(request, cause), { depth: 9, showHidden: true })).not.toContain("canary");
   });
 
-  test("is not known from an error of another kind", () => {
+  test("is not retryable for an unknown error", () => {
     expect(isRetryable(new Error("x"))).toBe(false);
   });
 });

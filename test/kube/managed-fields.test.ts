@@ -11,7 +11,7 @@ function entry(manager: string, fieldsV1: unknown, more: Partial<ManagedFieldsEn
 const fields = (names: Iterable<string>, prefix = "f:") =>
   Object.fromEntries([...names].map((name) => [`${prefix}${name}`, {}]));
 
-/** As the API server wrote it for an apply of a Secret. */
+/** fieldsV1 as the API server writes it for an apply of a Secret. */
 const applied = {
   "f:data": { ".": {}, "f:DB_PASSWORD": {}, "f:tls.key": {} },
   "f:immutable": {},
@@ -23,8 +23,8 @@ const applied = {
   "f:type": {},
 };
 
-describe("what a manager owns", () => {
-  test("is read from its entry", () => {
+describe("the fields that a manager owns", () => {
+  test("are read from its entry", () => {
     expect(ownedBy([entry("kubectl", {}), entry("keyferry", applied)], "keyferry")).toEqual({
       data: new Set(["DB_PASSWORD", "tls.key"]),
       labels: new Set(["app.kubernetes.io/managed-by"]),
@@ -35,26 +35,26 @@ describe("what a manager owns", () => {
     });
   });
 
-  test("is nothing of an entry that owns other fields only", () => {
+  test("are empty for an entry that owns other fields only", () => {
     const owned = ownedBy([entry("keyferry", { "f:stringData": fields(["a"]) })], "keyferry");
     expect(owned).toMatchObject({ data: new Set(), labels: new Set(), type: false, immutable: false });
   });
 
   test.each<[string, ManagedFieldsEntry[] | undefined]>([
-    ["are left out", undefined],
-    ["are wiped", [{}]],
-    ["name other managers only", [entry("kubectl", applied)]],
-    ["hold the manager's updates only", [entry("keyferry", applied, { operation: "Update" })]],
-    ["hold a subresource's entry only", [entry("keyferry", applied, { subresource: "status" })]],
-    ["are of a form to come", [entry("keyferry", applied, { fieldsType: "FieldsV2" })]],
-    ["hold text for fields", [entry("keyferry", "f:data")]],
-    ["hold a list for fields", [entry("keyferry", ["f:data"])]],
-    ["hold null for fields", [entry("keyferry", null)]],
-  ])("is not known where managedFields %s", (_, managedFields) => {
+    ["are missing", undefined],
+    ["are cleared", [{}]],
+    ["have only entries of other managers", [entry("kubectl", applied)]],
+    ["have only the manager's Update entry", [entry("keyferry", applied, { operation: "Update" })]],
+    ["have only a subresource's entry", [entry("keyferry", applied, { subresource: "status" })]],
+    ["have an unknown fieldsType", [entry("keyferry", applied, { fieldsType: "FieldsV2" })]],
+    ["have text as fields", [entry("keyferry", "f:data")]],
+    ["have a list as fields", [entry("keyferry", ["f:data"])]],
+    ["have null as fields", [entry("keyferry", null)]],
+  ])("are undefined if managedFields %s", (_, managedFields) => {
     expect(ownedBy(managedFields, "keyferry")).toBeUndefined();
   });
 
-  test("is read for an operation and a subresource of its own", () => {
+  test("are read by operation and subresource", () => {
     const update = entry("keyferry", { "f:data": fields(["u"]) }, { operation: "Update" });
     const status = entry("keyferry", { "f:data": fields(["s"]) }, { subresource: "status" });
     expect(ownedBy([status, update], "keyferry", "Update")?.data).toEqual(new Set(["u"]));
@@ -62,24 +62,24 @@ describe("what a manager owns", () => {
   });
 
   test.each([
-    ["no JSON", "k:{uid}"],
+    ["not JSON", "k:{uid}"],
     ["a key of another field", 'k:{"name":"x"}'],
     ["a uid that is no text", 'k:{"uid":1}'],
     ["a uid on the prototype", 'k:{"__proto__":{"uid":"x"}}'],
     ["a value of a set", 'v:"x"'],
-  ])("passes over an owner reference whose key is %s", (_, key) => {
+  ])("skip an owner reference whose key is %s", (_, key) => {
     const owned = ownedBy([entry("keyferry", { "f:metadata": { "f:ownerReferences": { [key]: {} } } })], "keyferry");
     expect(owned?.ownerReferenceUids).toEqual(new Set());
   });
 
-  test("bounds what it reads", () => {
+  test("are limited in number", () => {
     const many = fields(Array.from({ length: 50_000 }, (_, i) => `k${i}`));
     expect(ownedBy([entry("keyferry", { "f:data": many })], "keyferry")?.data.size).toBe(20_000);
   });
 
   const names = fc.uniqueArray(fc.oneof(fc.string(), fc.constantFrom("__proto__", "constructor", "toString", ".")));
 
-  test("comes back as it was written, whatever the names", () => {
+  test("round-trip for any names", () => {
     fc.assert(
       fc.property(names, names, names, names, (data, labels, annotations, uids) => {
         const written = {
@@ -90,7 +90,7 @@ describe("what a manager owns", () => {
             "f:ownerReferences": Object.fromEntries(uids.map((uid) => [`k:${JSON.stringify({ uid })}`, {}])),
           },
         };
-        // Through JSON, as it comes.
+        // Through JSON, as the API server sends it.
         const parsed = JSON.parse(JSON.stringify([entry("keyferry", written)]));
         expect(ownedBy(parsed, "keyferry")).toEqual({
           data: new Set(data),
@@ -104,14 +104,14 @@ describe("what a manager owns", () => {
     );
   });
 
-  test("never throws, whatever stands in the fields", () => {
+  test("never throw for any content", () => {
     const part = fc.constantFrom("f:data", "f:metadata", "f:labels", "f:ownerReferences", "f:type", 'k:{"uid":"a"}');
     const tree = fc.letrec((tie) => ({
       node: fc.oneof({ depthSize: "small" }, fc.jsonValue(), fc.dictionary(part, tie("node"))),
     })).node;
     fc.assert(
       fc.property(tree, (fieldsV1) => {
-        // As a string it is a cache's JSON.
+        // A string is the JSON of a cache entry.
         fc.pre(typeof fieldsV1 !== "string");
         const owned = ownedBy([entry("keyferry", fieldsV1)], "keyferry");
         expect(ownedBy(compact([entry("keyferry", fieldsV1)]), "keyferry")).toEqual(owned);
@@ -124,8 +124,8 @@ describe("what a manager owns", () => {
   });
 });
 
-describe("who else owns keys", () => {
-  test("are all but this manager's apply, also its own update", () => {
+describe("the co-owners of keys", () => {
+  test("are all except this manager's Apply entry, including its own Update entry", () => {
     const others = coOwners(
       [
         entry("keyferry", { "f:data": fields(["a"]) }),
@@ -142,7 +142,7 @@ describe("who else owns keys", () => {
     ]);
   });
 
-  test("are none where there are no managedFields", () => {
+  test("are none without managedFields", () => {
     expect(coOwners(undefined, "keyferry")).toEqual([]);
   });
 });

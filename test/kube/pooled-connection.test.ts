@@ -40,7 +40,7 @@ function connectionOf(load: () => KubeConfig, proxies = noProxies) {
   return { connection, client, clock, warned };
 }
 
-/** A kubeconfig for the cluster, changed as `change` says. */
+/** A kubeconfig for the cluster, modified by `change`. */
 async function kubeconfig(change: (config: Record<string, object[]>) => void = () => {}): Promise<string> {
   const config = JSON.parse(await readFile(cluster.kubeconfigPath, "utf8"));
   change(config);
@@ -55,7 +55,7 @@ const set = (of: "cluster" | "user", entries: object) => (config: Record<string,
   Object.assign((config[`${of}s`]![0] as Record<string, object>)[of]!, entries);
 };
 
-/** A pod's view of the cluster, as a ServiceAccount that may read its namespace's Secrets. */
+/** A pod's environment, with a ServiceAccount that may read its namespace's Secrets. */
 async function podOf(namespace: string) {
   const root = join(folder, `${files++}`);
   const account = join(root, "var/run/secrets/kubernetes.io/serviceaccount");
@@ -80,7 +80,7 @@ async function podOf(namespace: string) {
 }
 
 describe("a connection", () => {
-  test("serves many requests over few connections", async () => {
+  test("sends many requests over few connections", async () => {
     let connections = 0;
     const server = createServer((_, response) => response.end('{"metadata":{"name":"x"}}'));
     server.on("connection", () => connections++);
@@ -93,13 +93,13 @@ describe("a connection", () => {
       return config;
     });
     for (let i = 0; i < 20; i++) await client.get(namespaces, undefined, "x");
-    // The end of an answer and the next request may cross: then there are two.
+    // The end of an answer may cross with the next request: then there are two.
     expect(connections).toBeLessThanOrEqual(2);
     await Promise.all(Array.from({ length: 500 }, () => client.get(namespaces, undefined, "x")));
     expect(connections).toBeLessThanOrEqual(64);
   });
 
-  test("asks under the path of the server's address", async () => {
+  test("keeps the path prefix of the server's URL", async () => {
     const asked: string[] = [];
     const server = createServer((request, response) => {
       asked.push(request.url!);
@@ -117,7 +117,7 @@ describe("a connection", () => {
     expect(asked).toEqual(["/k8s/clusters/c1/api/v1/namespaces/x"]);
   });
 
-  test("keeps its pools while only tokens change, and looks for that every ten seconds", async () => {
+  test("keeps its pools while only tokens change, and rereads files every ten seconds", async () => {
     let token = "one";
     const path = await kubeconfig();
     const load = () => {
@@ -140,7 +140,7 @@ describe("a connection", () => {
     expect(connection.access()).not.toBe(second);
   });
 
-  test("reads its credentials anew once, however many were refused", async () => {
+  test("reloads its credentials once for many refused requests", async () => {
     let loads = 0;
     const path = await kubeconfig();
     const { connection } = connectionOf(() => {
@@ -153,7 +153,7 @@ describe("a connection", () => {
     expect(loads).toBe(2);
   });
 
-  test("fails in our own words where the configuration has gone when it is needed again", async () => {
+  test("reports a configuration file that has been deleted", async () => {
     const path = await kubeconfig();
     const { connection } = connectionOf(loading(path));
     const refused = await connection.access();
@@ -164,7 +164,7 @@ describe("a connection", () => {
     });
   });
 
-  test("goes on with what it has while its files cannot be read", async () => {
+  test("keeps its credentials while the files cannot be read", async () => {
     const ca = join(folder, `${files++}.pem`);
     await copyFile(cluster.caFile, ca);
     const path = await kubeconfig(set("cluster", { "certificate-authority": ca }));
@@ -178,7 +178,7 @@ describe("a connection", () => {
     await expect(connection.renew(await connection.access())).rejects.toMatchObject({ kind: "unauthorized" });
   });
 
-  test("fails at once where it never had any, and again until it has", async () => {
+  test("fails without credentials until they can be read", async () => {
     const ca = join(folder, `${files++}.pem`);
     const path = await kubeconfig(set("cluster", { "certificate-authority": ca }));
     const { client } = connectionOf(loading(path));
@@ -188,7 +188,7 @@ describe("a connection", () => {
     await expect(get()).resolves.toMatchObject({ metadata: { name: "default" } });
   });
 
-  test("makes new pools when the CA file changes; watches of the old ones run on", async () => {
+  test("makes new pools when the CA file changes, and lets the old watches run on", async () => {
     const ca = join(folder, `${files++}.pem`);
     await copyFile(cluster.caFile, ca);
     const path = await kubeconfig(set("cluster", { "certificate-authority": ca }));
@@ -221,7 +221,7 @@ describe("a connection", () => {
     await until(() => (before.watches as { closed?: boolean }).closed === true);
   });
 
-  test("goes through the kubeconfig's proxy", async () => {
+  test("uses the kubeconfig's proxy", async () => {
     const asked: string[] = [];
     const proxy = createServer();
     proxy.on("connect", (request, socket, head) => {
@@ -249,7 +249,7 @@ describe("in a pod", () => {
     ["kubernetes.default.svc", false],
     ["198.51.100.7", false],
     ["10.0.0.0/8", true],
-  ])("NO_PROXY=%s covers the API server by its address or its name", async (no_proxy, isProxied) => {
+  ])("matches NO_PROXY=%s with the API server's address and name (proxied: %s)", async (no_proxy, isProxied) => {
     const asked: string[] = [];
     const proxy = createServer();
     proxy.on("connect", (request, socket) => {
@@ -262,13 +262,13 @@ describe("in a pod", () => {
     const env = { KUBERNETES_SERVICE_HOST: "198.51.100.7", KUBERNETES_SERVICE_PORT: "443" };
     const proxies = new Proxies({ https_proxy: `127.0.0.1:${(proxy.address() as AddressInfo).port}`, no_proxy });
     const { client } = connectionOf(() => loadKubeConfig({ env, root }), proxies);
-    // An address for documentation: nobody answers there, and nobody is waited for.
+    // A documentation address (RFC 5737): no server answers, and the test does not wait for one.
     const signal = AbortSignal.timeout(1_000);
     await expect(client.get(namespaces, undefined, "default", { signal })).rejects.toThrow();
     expect(asked).toEqual(isProxied ? ["198.51.100.7:443"] : []);
   });
 
-  test("the ServiceAccount is who asks, and may what its Role says", async () => {
+  test("requests run as the ServiceAccount with the permissions of its Role", async () => {
     const namespace = await cluster.freshNamespace("connection");
     const { load } = await podOf(namespace);
     const { client } = connectionOf(load);
@@ -276,7 +276,7 @@ describe("in a pod", () => {
     await expect(client.list(syncedSecrets, { namespace })).rejects.toMatchObject({ kind: "forbidden" });
   });
 
-  test("a token that is not good any more is replaced by the file's at once", async () => {
+  test("an expired token is replaced at once by the token of the file", async () => {
     const namespace = await cluster.freshNamespace("connection");
     const { load, token } = await podOf(namespace);
     const good = await readFile(token, "utf8");

@@ -14,7 +14,7 @@ const synced: Happening = { type: "Warning", reason: "Throttled", action: "Sync"
 
 const minute = 60_000;
 
-/** A server of Events that notes what is written, and fails as it is told. */
+/** A fake API server for Events that records writes, and fails as the test sets. */
 function recording(failures: (KubeError | "lost" | "silent")[] = []) {
   const clock = new FakeClock();
   const kept = new Map<string, EventObject>();
@@ -42,8 +42,8 @@ function recording(failures: (KubeError | "lost" | "silent")[] = []) {
         return { ...before, ...patch };
       }),
   };
-  const said: string[] = [];
-  const note = (_: object, message: string) => void said.push(message);
+  const logged: string[] = [];
+  const note = (_: object, message: string) => void logged.push(message);
   const recorder = new EventRecorder({
     client: client as never,
     clock,
@@ -51,11 +51,11 @@ function recording(failures: (KubeError | "lost" | "silent")[] = []) {
     reportingController: "keyferry.io/controller",
     reportingInstance: "keyferry-0",
   });
-  return { clock, kept, writes, recorder, said };
+  return { clock, kept, writes, recorder, logged };
 }
 
-describe("what happens once", () => {
-  test("is one Event", async () => {
+describe("a single occurrence", () => {
+  test("is written as one Event", async () => {
     const { kept, recorder } = recording();
     recorder.record(regarding, synced);
     await recorder.flush();
@@ -75,11 +75,11 @@ describe("what happens once", () => {
 
   test.each<[string, Partial<Regarding>, Partial<Happening>]>([
     ["another object", { name: "other", uid: "u2" }, {}],
-    ["an object made again under its name", { uid: "u2" }, {}],
+    ["a re-created object", { uid: "u2" }, {}],
     ["another reason", {}, { reason: "Unreachable" }],
     ["another note", {}, { note: "something else" }],
     ["another type", {}, { type: "Normal" }],
-  ])("is an Event of its own for %s", async (_, other, different) => {
+  ])("is a separate Event for %s", async (_, other, different) => {
     const { writes, recorder } = recording();
     recorder.record(regarding, synced);
     recorder.record({ ...regarding, ...other }, { ...synced, ...different });
@@ -91,7 +91,7 @@ describe("what happens once", () => {
     ["a", 2_000, 1_021],
     ["é", 2_000, 510],
     ["🚢", 1_000, 255],
-  ])("has its note of %s cut to 1,024 bytes between characters", async (character, length, kept) => {
+  ])("has its note of %s truncated to 1,024 bytes at a character boundary", async (character, length, kept) => {
     const { kept: held, recorder } = recording();
     recorder.record(regarding, { ...synced, note: character.repeat(length) });
     await recorder.flush();
@@ -100,7 +100,7 @@ describe("what happens once", () => {
     expect(Buffer.byteLength(note)).toBeLessThanOrEqual(1024);
   });
 
-  test("keeps a note that just fits", async () => {
+  test("keeps a note of exactly the maximum length", async () => {
     const { kept, recorder } = recording();
     recorder.record(regarding, { ...synced, note: "x".repeat(1024) });
     await recorder.flush();
@@ -108,11 +108,11 @@ describe("what happens once", () => {
   });
 });
 
-describe("what repeats", () => {
+describe("a repeated occurrence", () => {
   test.each([
-    ["back a day", -24 * 60 * minute],
-    ["on a day", 24 * 60 * minute],
-  ])("is one series for six minutes, and no longer, when the clock is set %s", async (_, ms) => {
+    ["back by a day", -24 * 60 * minute],
+    ["forward by a day", 24 * 60 * minute],
+  ])("is one series for exactly six minutes when the clock is set %s", async (_, ms) => {
     const { clock, kept, writes, recorder } = recording();
     recorder.record(regarding, synced);
     await clock.advance(minute);
@@ -128,7 +128,7 @@ describe("what repeats", () => {
     expect(writes.map(({ verb }) => verb)).toEqual(["create", "patch", "create"]);
   });
 
-  test("becomes a series of the same Event at its first repetition, whatever the object's version", async () => {
+  test("becomes a series of the same Event at its first repetition, for any object version", async () => {
     const { clock, kept, writes, recorder } = recording();
     recorder.record({ ...regarding, resourceVersion: "1" }, synced);
     await clock.advance(minute);
@@ -143,7 +143,7 @@ describe("what repeats", () => {
     ]);
   });
 
-  test("while its Event is being made is written right after", async () => {
+  test("is written right after its Event has been created", async () => {
     const { writes, recorder } = recording();
     for (let i = 0; i < 3; i++) recorder.record(regarding, synced);
     await settle();
@@ -159,7 +159,7 @@ describe("what repeats", () => {
     ]);
   });
 
-  test("is counted further without a write, until it has ended for six minutes", async () => {
+  test("is counted without a write until it has not occurred for six minutes", async () => {
     const { clock, writes, recorder } = recording();
     for (let i = 0; i < 10; i++) {
       recorder.record(regarding, synced);
@@ -173,7 +173,7 @@ describe("what repeats", () => {
     expect(clock.pending).toBe(0);
   });
 
-  test("is written every half an hour while it goes on", async () => {
+  test("is written every half hour while it continues", async () => {
     const { clock, writes, recorder } = recording();
     for (let i = 0; i < 100; i++) {
       recorder.record(regarding, synced);
@@ -184,7 +184,7 @@ describe("what repeats", () => {
     expect(patches).toEqual([1, 36, 66, 96]);
   });
 
-  test("is an Event of its own again after six minutes", async () => {
+  test("is a new Event after six minutes", async () => {
     const { clock, writes, recorder } = recording();
     recorder.record(regarding, synced);
     await clock.advance(6 * minute);
@@ -193,7 +193,7 @@ describe("what repeats", () => {
     expect(writes.map(({ verb }) => verb)).toEqual(["create", "create"]);
   });
 
-  test("is begun anew where the server has forgotten the Event", async () => {
+  test("is a new Event if the server has deleted the old one", async () => {
     const { clock, kept, writes, recorder } = recording();
     recorder.record(regarding, synced);
     await clock.advance(minute);
@@ -206,7 +206,7 @@ describe("what repeats", () => {
     ]);
   });
 
-  test("without end does not write without end", async () => {
+  test("without end is rate limited", async () => {
     const { clock, writes, recorder } = recording();
     for (let i = 0; i < 2_000; i++) {
       recorder.record(regarding, synced);
@@ -219,8 +219,8 @@ describe("what repeats", () => {
   });
 });
 
-describe("an object of which much is said", () => {
-  test("gets 25 Events at once and then one in five minutes, and others are not touched by that", async () => {
+describe("an object with many Events", () => {
+  test("gets 25 Events at once and then one in five minutes, independent of other objects", async () => {
     const { clock, writes, recorder } = recording();
     const say = (i: number, about = regarding) => recorder.record(about, { ...synced, note: `note ${i}` });
     for (let i = 0; i < 100; i++) say(i);
@@ -235,10 +235,10 @@ describe("an object of which much is said", () => {
   });
 });
 
-describe("a write that fails", () => {
+describe("a failed Event write", () => {
   const unavailable = () => new KubeError("unavailable", "POST events: 503");
 
-  test("is tried again after ten seconds", async () => {
+  test("is retried after ten seconds", async () => {
     const { clock, writes, recorder } = recording([unavailable(), unavailable()]);
     recorder.record(regarding, synced);
     await clock.advance(19_999);
@@ -247,30 +247,30 @@ describe("a write that fails", () => {
     expect(writes).toMatchObject([{ at: 20_000 }]);
   });
 
-  test("is tried again when the server said, where that is later", async () => {
+  test("is retried after Retry-After if that is longer", async () => {
     const { clock, writes, recorder } = recording([new KubeError("tooManyRequests", "429", { retryAfterMs: minute })]);
     recorder.record(regarding, synced);
     await clock.advance(minute);
     expect(writes).toMatchObject([{ at: minute }]);
   });
 
-  test("is given up after twelve tries, and the next is written", async () => {
-    const { clock, writes, recorder, said } = recording(Array.from({ length: 12 }, unavailable));
+  test("is dropped after twelve tries, and the next Event is written", async () => {
+    const { clock, writes, recorder, logged } = recording(Array.from({ length: 12 }, unavailable));
     recorder.record(regarding, synced);
     recorder.record(regarding, { ...synced, note: "next" });
     await clock.advance(5 * minute);
     expect(writes.map(({ note }) => note)).toEqual(["next"]);
-    expect(said).toEqual(["an Event could not be written"]);
+    expect(logged).toEqual(["writing an event failed"]);
   });
 
-  test("for good is not tried again: a namespace that is being deleted takes no Events", async () => {
+  test("is not retried for a permanent error, as in a namespace that is being deleted", async () => {
     const { clock, writes, recorder } = recording([new KubeError("forbidden", "POST events: 403")]);
     recorder.record(regarding, synced);
     await clock.advance(minute);
     expect(writes).toEqual([]);
   });
 
-  test("whose answer was lost makes no second Event", async () => {
+  test("does not create a second Event if only the answer was lost", async () => {
     const { clock, kept, writes, recorder } = recording(["lost"]);
     recorder.record(regarding, synced);
     await clock.advance(minute);
@@ -281,7 +281,7 @@ describe("a write that fails", () => {
     expect(writes.at(-1)).toMatchObject({ verb: "patch", count: 2 });
   });
 
-  test("or a server that does not answer holds up a bounded flush no longer than that", async () => {
+  test("delays a flush no longer than its timeout, also if the server does not answer", async () => {
     const { clock, recorder, writes } = recording(Array(3).fill("silent"));
     for (const name of ["a", "b", "c"]) recorder.record({ ...regarding, name }, synced);
     let isOver = false;
@@ -294,23 +294,23 @@ describe("a write that fails", () => {
     expect(writes).toEqual([]);
   });
 
-  test("does not hold up a flush", async () => {
+  test("does not delay a flush", async () => {
     const { writes, recorder } = recording(Array.from({ length: 3 }, unavailable));
     for (let i = 0; i < 5; i++) recorder.record(regarding, { ...synced, note: `note ${i}` });
     await recorder.flush();
     expect(writes.map(({ note }) => note)).toEqual(["note 3", "note 4"]);
   });
 
-  test("holds a thousand at most", async () => {
-    const { clock, writes, recorder, said } = recording([unavailable()]);
+  test("leaves at most a thousand Events waiting", async () => {
+    const { clock, writes, recorder, logged } = recording([unavailable()]);
     for (let i = 0; i < 1_500; i++) recorder.record({ ...regarding, name: `n${i}`, uid: `${i}` }, synced);
-    expect(said.length).toBeGreaterThanOrEqual(499);
+    expect(logged.length).toBeGreaterThanOrEqual(499);
     await clock.advance(minute);
     expect(writes.length).toBeLessThanOrEqual(1_001);
     expect(writes.length).toBeGreaterThanOrEqual(1_000);
   });
 
-  test("of an unknown kind is not thrown at anybody", async () => {
+  test("with an unknown error does not throw", async () => {
     const { writes, recorder } = recording([new TypeError("bug") as KubeError]);
     recorder.record(regarding, synced);
     recorder.record(regarding, { ...synced, note: "next" });
@@ -336,7 +336,7 @@ describe("on a real API server", async () => {
     return items.filter((event) => event.regarding?.uid === uid);
   };
 
-  test("an Event of a long name, note and reason is taken, and its series too", async () => {
+  test("an Event with a long name, note and reason is accepted, and its series too", async () => {
     const namespace = await cluster.freshNamespace("recorder");
     const about = { ...regarding, namespace, name: "n".repeat(253), uid: "a" };
     const recorder = real();
@@ -348,7 +348,7 @@ describe("on a real API server", async () => {
     expect(await eventsIn(namespace, "a")).toMatchObject([{ series: { count: 8 }, type: "Warning" }]);
   });
 
-  test("an Event about an object without a namespace is taken", async () => {
+  test("an Event about a cluster-scoped object is accepted", async () => {
     const uid = await cluster.freshNamespace("recorder");
     const { apiVersion, kind } = { apiVersion: "v1", kind: namespaces.kind };
     const recorder = real();
@@ -357,7 +357,7 @@ describe("on a real API server", async () => {
     expect(await eventsIn("default", uid)).toHaveLength(1);
   });
 
-  test("kubectl describe shows it under its object", async () => {
+  test("kubectl describe shows the Event of an object", async () => {
     const namespace = await cluster.freshNamespace("recorder");
     await cluster.run(["create", "secret", "generic", "checkout", "-n", namespace]);
     const { metadata } = await client.get(secrets, namespace, "checkout");

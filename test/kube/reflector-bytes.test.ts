@@ -7,8 +7,8 @@ import { until } from "../support/scripted-server.ts";
 import { widget, widgets } from "../support/widgets.ts";
 import { added, bookmark, rig } from "./reflector-rig.ts";
 
-describe("a watch's bytes", () => {
-  test("may hold two events and a half in a chunk, and characters that chunks cut through", async () => {
+describe("the bytes of a watch", () => {
+  test("may have several events and a partial one in a chunk, and split characters", async () => {
     const { synced, heard, reflector } = await rig();
     const watch = await synced();
     const events = ["a", "b", "c"].map((name) => added(widget(name, { labels: { greeting: "żółć 🚢" } })));
@@ -22,19 +22,19 @@ describe("a watch's bytes", () => {
     expect(reflector.store.get("shop/c")?.metadata.labels).toEqual({ greeting: "żółć 🚢" });
   });
 
-  test("may end in half a line, which is counted and told to nobody", async () => {
-    const { server, clock, synced, heard, reflector, told } = await rig();
+  test("may end in an incomplete line, which is counted and not reported as a change", async () => {
+    const { server, clock, synced, heard, reflector, reported } = await rig();
     const watch = (await synced()).send(added(widget("a", { resourceVersion: "11" })));
     await heard(1);
     await clock.advance(1000);
     const line = JSON.stringify(added(widget("b", { resourceVersion: "12" })));
     watch.raw(line.slice(0, -10)).end();
     expect((await server.nextWatch()).query.resourceVersion).toBe("11");
-    expect(told()).toEqual(["shop/a -→11"]);
+    expect(reported()).toEqual(["shop/a -→11"]);
     expect(reflector.skipped["bad-line"]).toBe(1);
   });
 
-  test("may end in a whole event without its newline, which counts", async () => {
+  test("may end in a complete event without a newline", async () => {
     const { server, clock, synced, reflector } = await rig();
     const watch = await synced();
     watch.open();
@@ -44,7 +44,7 @@ describe("a watch's bytes", () => {
     expect(reflector.lastResourceVersion).toBe("12");
   });
 
-  test("of a line over 8 MiB are passed over, and the next line is read", async () => {
+  test("are skipped for a line over 8 MiB, and the next line is read", async () => {
     const { synced, heard, reflector } = await rig();
     const watch = await synced();
     watch.raw(`{"type":"ADDED","object":{"pad":"${"x".repeat(9 * 1024 * 1024)}"}}\n`);
@@ -53,7 +53,7 @@ describe("a watch's bytes", () => {
     expect(reflector.skipped["too-long"]).toBe(1);
   });
 
-  test("are read no faster than their events are taken in", async () => {
+  test("are read no faster than events are processed", async () => {
     let pulled = 0;
     const pulledAtEvent: number[] = [];
     const chunks = async function* () {
@@ -85,7 +85,7 @@ describe("lines", () => {
     return ends.map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end));
   };
 
-  test("come out the same however their bytes are cut into chunks", () => {
+  test("are the same for any chunk boundaries", () => {
     const text = fc.array(fc.string({ unit: "grapheme", maxLength: 20 }).map((line) => line.replaceAll("\n", "")));
     fc.assert(
       fc.property(text, fc.array(fc.nat(), { maxLength: 20 }), (lines, at) => {
@@ -95,7 +95,7 @@ describe("lines", () => {
     );
   });
 
-  test("over the limit are reported once each, at whatever cut, and spoil no other", () => {
+  test("over the limit are reported once each for any chunk boundaries, and do not affect others", () => {
     const text = fc.array(fc.integer({ min: 0, max: 20 }), { maxLength: 8 });
     fc.assert(
       fc.property(text, fc.array(fc.nat(), { maxLength: 20 }), (lengths, at) => {
@@ -106,12 +106,12 @@ describe("lines", () => {
     );
   });
 
-  test("that are not UTF-8 are reported, and do not spoil the next", () => {
+  test("that are not UTF-8 are reported, and do not affect the next line", () => {
     const chunks = [Buffer.from([0x61, 0xc3]), Buffer.from([0x0a, 0xc3, 0xa9, 0x0a])];
     expect(split(chunks)).toEqual([{ fault: "not-utf8" }, { text: "é" }]);
   });
 
-  test("cost time in proportion to their length, also byte by byte", () => {
+  test("take time linear in their length, also byte by byte", () => {
     const cost = (length: number) => {
       const splitter = new LineSplitter(8 * 1024 * 1024);
       const byte = Buffer.from("x");
@@ -126,8 +126,8 @@ describe("lines", () => {
   });
 });
 
-describe("an event", () => {
-  test("is read, or passed over, whatever a line says: nothing is thrown", () => {
+describe("a watch event", () => {
+  test("is parsed or skipped for any line, and never throws", () => {
     const line = fc.oneof(
       fc.string(),
       fc.json(),
@@ -163,7 +163,7 @@ describe("an event", () => {
     );
   });
 
-  test("of a resource without namespaces has none, and of one with namespaces has one", () => {
+  test("has a namespace if and only if its resource is namespaced", () => {
     const clusterWide = { ...widgets, namespaced: false };
     const object = widget("a");
     const bare = { ...object, metadata: { name: "a", resourceVersion: "1" } };

@@ -52,7 +52,7 @@ async function follow(options: Partial<ReflectorOptions<KubeObject>>) {
   return { reflector, changes, has, restarts };
 }
 
-/** What a replica holds that has followed the changes, as `key uid resourceVersion`. */
+/** The state of a replica that applies the reported changes, as `key uid resourceVersion`. */
 function replay(changes: Change<KubeObject>[]): string[] {
   const held = new Map<string, KubeObject>();
   for (const { key, before, after } of changes) {
@@ -76,7 +76,7 @@ describe.each([
   ["a list", false],
   ["a watch-list", true],
 ])("a reflector that begins with %s on a real API server", (_, useWatchList) => {
-  test("holds what the server holds, whatever is created, changed, deleted and made again", async () => {
+  test("has the server's state after creations, changes, deletions and re-creations", async () => {
     const namespace = await cluster.freshNamespace("reflector");
     await cluster.run(["create", "configmap", "before", "-n", namespace]);
     const { reflector, changes, has, restarts } = await follow({ namespace, useWatchList });
@@ -96,7 +96,7 @@ describe.each([
 });
 
 describe("a reflector on a real API server", () => {
-  test("of metadata only holds no data of a Secret, but its managedFields", async () => {
+  test("of metadata only keeps a Secret's managedFields and not its data", async () => {
     const namespace = await cluster.freshNamespace("reflector");
     const make = (name: string) =>
       cluster.run(["create", "secret", "generic", name, "-n", namespace, "--from-literal=password=hunter2"]);
@@ -120,7 +120,7 @@ describe("a reflector on a real API server", () => {
     }
   });
 
-  test("sees only what its selector selects, and the loss of a label as a deletion", async () => {
+  test("sees only selected objects, and a lost label as a deletion", async () => {
     const namespace = await cluster.freshNamespace("reflector");
     const { changes, has } = await follow({ namespace, labelSelector: "mine=yes" });
     for (const name of ["other", "one"]) await cluster.run(["create", "configmap", name, "-n", namespace]);
@@ -135,7 +135,7 @@ describe("a reflector on a real API server", () => {
     ]);
   });
 
-  test("asks for the newest state when the server has not come to its version", async () => {
+  test("requests the newest state if the server has not reached its resourceVersion", async () => {
     const namespace = await cluster.freshNamespace("reflector");
     const real = await sourceOf(cluster);
     const lists: (string | undefined)[] = [];
@@ -151,7 +151,7 @@ describe("a reflector on a real API server", () => {
     expect(reflector.hasSynced).toBe(true);
   });
 
-  test("lists more than a page whole", async () => {
+  test("lists several pages completely", async () => {
     const namespace = await cluster.freshNamespace("reflector");
     const items = Array.from({ length: 620 }, (_, i) => ({
       apiVersion: "v1",
@@ -175,14 +175,14 @@ describe("a reflector on a real API server", () => {
   }, 60_000);
 });
 
-describe("a reflector on an API server that is killed and started again", () => {
+describe("a reflector on an API server that is killed and restarted", () => {
   let own: Cluster;
   beforeAll(async () => {
     own = await startCluster();
   });
   afterAll(() => own?.stop());
 
-  test("goes on, and misses nothing", async () => {
+  test("continues without missing a change", async () => {
     const namespace = await own.freshNamespace("reflector");
     await own.run(["create", "configmap", "before", "-n", namespace]);
     const { reflector, changes, has } = await follow({ namespace, source: await sourceOf(own) });
@@ -196,7 +196,7 @@ describe("a reflector on an API server that is killed and started again", () => 
     expect(replay(changes)).toEqual(await held(own, namespace));
   }, 120_000);
 
-  test("misses nothing when its version is from before the start: the watch's 410 leads to a list", async () => {
+  test("lists after a 410 if its resourceVersion is from before the restart", async () => {
     const namespace = await own.freshNamespace("reflector");
     const real = await sourceOf(own);
     let watches = 0;

@@ -6,7 +6,7 @@ import { widget } from "../support/widgets.ts";
 import { failure, rig } from "./reflector-rig.ts";
 
 describe("a reflector's delays", () => {
-  test("begin at 800 ms, double, and stop at 30 s", async () => {
+  test("start at 800 ms and double up to 30 s", async () => {
     const { server, pass } = await rig();
     for (const ms of [800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]) {
       (await server.nextList()).status(500, "InternalError");
@@ -15,7 +15,7 @@ describe("a reflector's delays", () => {
     expect((await server.nextList()).query.resourceVersion).toBe("0");
   });
 
-  test("are stretched by a random share of themselves", async () => {
+  test("have random jitter", async () => {
     const { server, pass } = await rig({ random: () => 0.75 });
     for (const ms of [1400, 2800]) {
       (await server.nextList()).status(500, "InternalError");
@@ -23,7 +23,7 @@ describe("a reflector's delays", () => {
     }
   });
 
-  test("begin anew after two minutes of health, and not before", async () => {
+  test("reset after two minutes without a failure, and not before", async () => {
     const { server, clock, pass, synced } = await rig();
     (await server.nextList()).status(500, "InternalError");
     await pass(800);
@@ -38,7 +38,7 @@ describe("a reflector's delays", () => {
     await server.nextList();
   });
 
-  test("are at least what a throttled list's Retry-After says, and at most a minute of it", async () => {
+  test("are at least Retry-After after a throttled list, up to a minute", async () => {
     const { server, pass } = await rig();
     (await server.nextList()).status(429, "TooManyRequests", { retryAfterSeconds: 7 });
     await pass(7000);
@@ -49,7 +49,7 @@ describe("a reflector's delays", () => {
 });
 
 describe("a reflector's list", () => {
-  test("asks for any state first, by pages of 500, and is followed by a watch from where it stands", async () => {
+  test("first requests any state in pages of 500, and is followed by a watch from its resourceVersion", async () => {
     const { server, reflector } = await rig({ namespace: "shop", labelSelector: "a=b" });
     const list = await server.nextList();
     expect(list.path).toBe("/apis/example.test/v1/namespaces/shop/widgets");
@@ -64,7 +64,7 @@ describe("a reflector's list", () => {
   test.each([
     ["an ERROR event", (watch: { send: (event: object) => unknown }) => watch.send(failure(status(410, "Expired")))],
     ["an HTTP status", (watch: { status: (code: number, reason: string) => void }) => watch.status(410, "Gone")],
-  ])("after a 410 of a watch, as %s, asks at the last resourceVersion without pages", async (_, fail) => {
+  ])("after a watch's 410 as %s is unpaged at the last resourceVersion", async (_, fail) => {
     const { server, pass, synced, restarts } = await rig();
     fail(await synced([], "10"));
     await pass(800);
@@ -75,9 +75,9 @@ describe("a reflector's list", () => {
   test.each([
     ["410 Expired", 410, "Expired"],
     ["410 Gone", 410, "Gone"],
-    ["504 for a version that is too large", 504, "Timeout"],
-  ])("asks for the newest state at once, and once, when the last version gets a %s", async (_, code, reason) => {
-    const { server, pass, synced, told, heard } = await rig();
+    ["504 for a resourceVersion that is too large", 504, "Timeout"],
+  ])("requests the newest state once and at once after a %s for the last resourceVersion", async (_, code, reason) => {
+    const { server, pass, synced, reported, heard } = await rig();
     (await synced([widget("a")], "10")).send(failure(status(410, "Expired")));
     await pass(800);
     (await server.nextList()).status(code, reason);
@@ -87,16 +87,16 @@ describe("a reflector's list", () => {
     await pass(1600);
     const again = await server.nextList();
     expect(again.query).toEqual({ limit: "500" });
-    told();
+    reported();
     again.list([widget("b")], { resourceVersion: "99" });
     await heard(2);
-    expect(told()).toEqual(["shop/a 1→-", "shop/b -→1"]);
+    expect(reported()).toEqual(["shop/a 1→-", "shop/b -→1"]);
     (await server.nextWatch()).send(failure(status(410, "Expired")));
     await pass(3200);
     expect((await server.nextList()).query).toEqual({ resourceVersion: "99" });
   });
 
-  test("keeps its version and its store when a list fails for another reason", async () => {
+  test("keeps the resourceVersion and the store when it fails for another reason", async () => {
     const { server, pass, synced, reflector } = await rig();
     (await synced([widget("a")], "10")).status(403, "Forbidden");
     await pass(800);
@@ -106,8 +106,8 @@ describe("a reflector's list", () => {
     expect(reflector.store.size).toBe(1);
   });
 
-  test("goes from page to page by the token alone, and shows nothing before the last", async () => {
-    const { server, reflector, told } = await rig();
+  test("requests further pages by token only, and updates the store after the last page", async () => {
+    const { server, reflector, reported } = await rig();
     (await server.nextList()).list([widget("a")], { resourceVersion: "10", continue: "t1" });
     const second = await server.nextList();
     expect(second.query).toEqual({ limit: "500", continue: "t1" });
@@ -117,46 +117,51 @@ describe("a reflector's list", () => {
     expect(third.query).toEqual({ limit: "500", continue: "t2" });
     third.list([widget("c")], { resourceVersion: "10" });
     await reflector.synced;
-    expect(told()).toEqual(["shop/a -→1", "shop/b -→1", "shop/c -→1"]);
+    expect(reported()).toEqual(["shop/a -→1", "shop/b -→1", "shop/c -→1"]);
     expect((await server.nextWatch()).query.resourceVersion).toBe("10");
   });
 
-  test("asks for the whole without pages when a later page has expired", async () => {
-    const { server, reflector, told } = await rig();
+  test("is requested again without pages if a later page has expired", async () => {
+    const { server, reflector, reported } = await rig();
     (await server.nextList()).list([widget("vanishing")], { resourceVersion: "10", continue: "t1" });
     (await server.nextList()).status(410, "Expired");
     const whole = await server.nextList();
     expect(whole.query).toEqual({ resourceVersion: "0" });
     whole.list([widget("a"), widget("b")], { resourceVersion: "12" });
     await reflector.synced;
-    expect(told()).toEqual(["shop/a -→1", "shop/b -→1"]);
+    expect(reported()).toEqual(["shop/a -→1", "shop/b -→1"]);
     expect((await server.nextWatch()).query.resourceVersion).toBe("12");
   });
 
-  test("replaces the store at once: whoever is told sees all of the new state and none of the old", async () => {
+  test("replaces the store atomically before listeners are called", async () => {
     const seen = new Set<string>();
     const look = () => void seen.add([...made.reflector.store.keys()].join());
-    const told: string[] = [];
+    const reported: string[] = [];
     const made = await rig({
       onChange: ({ key, before, after }) => {
-        told.push(`${key} ${before?.metadata.uid ?? "-"}→${after?.metadata.uid ?? "-"}`);
+        reported.push(`${key} ${before?.metadata.uid ?? "-"}→${after?.metadata.uid ?? "-"}`);
         look();
       },
     });
     const { server, pass, synced } = made;
     (await synced([widget("gone"), widget("same"), widget("again", { uid: "old" })])).status(403, "Forbidden");
     seen.clear();
-    told.length = 0;
+    reported.length = 0;
     await pass(800);
     (await server.nextList()).list([widget("same"), widget("again", { uid: "new" }), widget("fresh")], {
       resourceVersion: "20",
     });
     await server.nextWatch();
-    expect(told).toEqual(["shop/gone uid-gone→-", "shop/again old→-", "shop/again -→new", "shop/fresh -→uid-fresh"]);
+    expect(reported).toEqual([
+      "shop/gone uid-gone→-",
+      "shop/again old→-",
+      "shop/again -→new",
+      "shop/fresh -→uid-fresh",
+    ]);
     expect([...seen]).toEqual(["shop/same,shop/again,shop/fresh"]);
   });
 
-  test("is given up after 90 s without an answer, and asked for again", async () => {
+  test("is aborted after 90 s without an answer, and retried", async () => {
     const { server, clock, pass } = await rig();
     const list = await server.nextList();
     await clock.advance(90_000);
@@ -165,7 +170,7 @@ describe("a reflector's list", () => {
     await server.nextList();
   });
 
-  test("passes over what is not an object of the resource or the namespace, and counts it", async () => {
+  test("skips and counts objects of another resource or namespace", async () => {
     const { reflector, synced, lines } = await rig({ namespace: "shop" });
     await synced([
       widget("a"),
@@ -180,7 +185,7 @@ describe("a reflector's list", () => {
     expect(lines.some(({ level, fields }) => level === "warn" && "cause" in fields)).toBe(true);
   });
 
-  test("keeps of each object what trim leaves, and passes over one that trim fails on", async () => {
+  test("keeps trimmed objects, and skips an object for which trim throws", async () => {
     const { reflector, synced } = await rig({
       trim: ({ metadata, ...rest }) => {
         if (metadata.name === "bad") throw new Error("no");
@@ -196,8 +201,8 @@ describe("a reflector's list", () => {
   });
 });
 
-describe("a list of pages", () => {
-  test("is an error when the pages do not end", async () => {
+describe("a paged list", () => {
+  test("is an error if the pages do not end", async () => {
     let asked = 0;
     const ask = async (_: PageRequest) => {
       asked++;
@@ -207,7 +212,7 @@ describe("a list of pages", () => {
     expect(asked).toBe(2000);
   });
 
-  test("is an error as soon as a page leads to itself", async () => {
+  test("is an error if a continue token repeats", async () => {
     let asked = 0;
     const ask = async (_: PageRequest) => {
       asked++;
@@ -217,7 +222,7 @@ describe("a list of pages", () => {
     expect(asked).toBe(2);
   });
 
-  test("is an error, not a part of the whole, when a list without a limit comes in pages", async () => {
+  test("is an error if a list without a limit is answered in pages", async () => {
     const ask = async (request: PageRequest) => {
       if (request.continue) throw errorOfAnswer("LIST", 410, undefined, undefined);
       return { items: [1], resourceVersion: "5", continue: "more" };

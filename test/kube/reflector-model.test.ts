@@ -13,22 +13,22 @@ import { bookmark } from "./reflector-rig.ts";
 
 interface Stream {
   chunks: Uint8Array[];
-  /** Set once: undefined for a good end, an error for a break. */
+  /** Set once: undefined for a clean end, an error for a broken connection. */
   over: { error?: Error } | undefined;
   wake: () => void;
 }
 
-/** An API server in memory, with its history, that fails as it is told to. */
+/** An in-memory API server with a history, which fails as the test sets. */
 class ModelServer implements ListWatch {
-  /** The state at each resourceVersion, from 1 on. */
+  /** The state at each resourceVersion, starting at 1. */
   readonly #states: Map<string, KubeObject>[] = [new Map(), new Map()];
   readonly #events: { version: number; line: string }[] = [];
   readonly #streams = new Set<Stream>();
   #oldest = 1;
   #uids = 0;
-  /** Statuses that the next requests get. */
+  /** The error statuses of the next requests. */
   readonly failures: number[] = [];
-  /** How far behind the newest state a list may be answered, in versions. */
+  /** How many versions a list's answer may lag behind the newest state. */
   lag = 0;
 
   get version(): number {
@@ -57,12 +57,12 @@ class ModelServer implements ListWatch {
     for (const stream of this.#streams) this.#write(stream, `${JSON.stringify(bookmark(String(this.version)))}\n`);
   }
 
-  /** Forgets the history: a watch from before, and a token from before, get a 410. */
+  /** Compacts the history: watches from earlier versions and earlier continue tokens get a 410. */
   compact(): void {
     this.#oldest = this.version;
   }
 
-  /** Ends all streams: in good order, by a break, or after an ERROR event. */
+  /** Ends all streams: cleanly, with a broken connection, or after an ERROR event. */
   cut(how: "end" | "break" | number): void {
     for (const stream of this.#streams) {
       if (typeof how === "number") {
@@ -168,7 +168,7 @@ const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ op: fc.constant("pass" as const), ms: fc.integer({ min: 1, max: 3000 }) }) },
 );
 
-test("a reflector comes to hold what the server holds once faults stop, and its changes say how", async () => {
+test("a reflector converges to the server's state once faults stop, and reports every change", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40, size: "max" }), fc.boolean(), async (steps, useWatchList) => {
       const clock = new FakeClock();

@@ -6,7 +6,7 @@ import { widget } from "../support/widgets.ts";
 import { added, bookmark, failure, rig } from "./reflector-rig.ts";
 
 describe("a watch that cannot begin", () => {
-  test("because of a 429 is tried again from the same version after a delay, without a list", async () => {
+  test("because of a 429 is retried from the same resourceVersion after a delay, without a list", async () => {
     const { server, pass, synced, restarts } = await rig();
     (await synced([], "10")).status(429, "TooManyRequests");
     await pass(800);
@@ -18,7 +18,7 @@ describe("a watch that cannot begin", () => {
     expect(await restarts()).toEqual({ throttled: 2 });
   });
 
-  test("because nobody listens is tried again from the same version after a delay, without a list", async () => {
+  test("because of a refused connection is retried from the same resourceVersion after a delay", async () => {
     const first = await ScriptedServer.start();
     const { pass, synced, restarts, clock } = await rig({ server: first });
     const watch = (await synced([], "10")).send(bookmark("11"));
@@ -45,7 +45,7 @@ describe("a watch that cannot begin", () => {
     [500, "InternalError", "internal"],
     [503, "ServiceUnavailable", "failed"],
     [504, "Timeout", "failed"],
-  ])("because of a %s %s ends the round: a delay, then a list", async (code, reason, cause) => {
+  ])("because of a %s %s is followed by a delay and a list", async (code, reason, cause) => {
     const { server, pass, synced, restarts, lines } = await rig();
     (await synced([], "10")).status(code, reason);
     await pass(800);
@@ -56,21 +56,21 @@ describe("a watch that cannot begin", () => {
     ]);
   });
 
-  test("and says when to come again is not asked before", async () => {
+  test("is not retried before Retry-After", async () => {
     const { server, pass, synced } = await rig();
     (await synced()).status(503, "ServiceUnavailable", { retryAfterSeconds: 9 });
     await pass(9000);
     await server.nextList();
   });
 
-  test("because the connection was reset ends the round: a delay, then a list", async () => {
+  test("because of a connection reset is followed by a delay and a list", async () => {
     const { server, pass, synced } = await rig();
     (await synced([], "10")).reset();
     await pass(800);
     await server.nextList();
   });
 
-  test("with its token is begun with the one that has taken its place", async () => {
+  test("because of an expired token is retried with the new token", async () => {
     const server = await ScriptedServer.start();
     let token = "old";
     const { client, close } = clientOf(server.url, { token: () => token });
@@ -87,25 +87,25 @@ describe("a watch that cannot begin", () => {
     expect(await restarts()).toEqual({});
   });
 
-  test("with any token goes on with its store as soon as one is good again", async () => {
-    const { server, pass, synced, reflector, told, heard, restarts } = await rig();
+  test("because of rejected tokens continues with its store once a token is valid", async () => {
+    const { server, pass, synced, reflector, reported, heard, restarts } = await rig();
     (await synced([widget("a")], "10")).status(401, "Unauthorized");
     (await server.nextWatch()).status(401, "Unauthorized");
     await pass(800);
     (await server.nextList()).status(401, "Unauthorized");
     (await server.nextList()).status(401, "Unauthorized");
     await pass(1600);
-    told();
+    reported();
     expect(reflector.store.has("shop/a")).toBe(true);
     (await server.nextList()).list([widget("a"), widget("b")], { resourceVersion: "12" });
     await heard(1);
-    expect(told()).toEqual(["shop/b -→1"]);
+    expect(reported()).toEqual(["shop/b -→1"]);
     expect(await restarts()).toEqual({ failed: 1 });
   });
 });
 
 describe("an ERROR event", () => {
-  test("of 429 is followed by a delay and a watch from the last version", async () => {
+  test("with 429 is followed by a delay and a watch from the last resourceVersion", async () => {
     const { server, pass, synced, restarts } = await rig();
     (await synced()).send(bookmark("11"), failure(status(429, "TooManyRequests", { retryAfterSeconds: 3 })));
     await pass(3000);
@@ -113,7 +113,7 @@ describe("an ERROR event", () => {
     expect(await restarts()).toEqual({ throttled: 1 });
   });
 
-  test("of 500 is followed by watches from the last version for a minute, and then by a list", async () => {
+  test("with 500 is followed by watches from the last resourceVersion for a minute, and then by a list", async () => {
     const { server, pass, synced, restarts } = await rig();
     let watch = await synced([], "10");
     // 0.8 + 1.6 + 3.2 + 6.4 + 12.8 + 25.6 s are within the minute, 30 s more are not.
@@ -129,7 +129,7 @@ describe("an ERROR event", () => {
     expect(await restarts()).toEqual({ internal: 8 });
   });
 
-  test("of 500 begins a new minute after an event in between", async () => {
+  test("with 500 starts a new minute after an event in between", async () => {
     const { server, pass, clock, synced } = await rig();
     let watch = await synced([], "10");
     watch.send(failure(status(500, "InternalError")));
@@ -146,7 +146,7 @@ describe("an ERROR event", () => {
     [403, "Forbidden"],
     [504, "Timeout"],
     [0, ""],
-  ])("of %s %s is followed by a delay and a list", async (code, reason) => {
+  ])("with %s %s is followed by a delay and a list", async (code, reason) => {
     const { server, pass, synced } = await rig();
     (await synced([], "10")).send(failure(status(code, reason)));
     await pass(800);
@@ -155,7 +155,7 @@ describe("an ERROR event", () => {
 });
 
 describe("the end of a watch", () => {
-  test("in good order is followed at once by a watch from the last version, without a list", async () => {
+  test("by a clean close is followed at once by a watch from the last resourceVersion, without a list", async () => {
     const { server, clock, synced, restarts, reflector } = await rig();
     const watch = (await synced()).send(bookmark("11"));
     await until(() => reflector.lastResourceVersion === "11");
@@ -165,7 +165,7 @@ describe("the end of a watch", () => {
     expect(await restarts()).toEqual({ ended: 1 });
   });
 
-  test("by a reset is followed by a watch from the last version, without a list", async () => {
+  test("by a connection reset is followed by a watch from the last resourceVersion, without a list", async () => {
     const { server, clock, synced, restarts, reflector } = await rig();
     const watch = (await synced()).send(bookmark("11"));
     await until(() => reflector.lastResourceVersion === "11");
@@ -175,7 +175,7 @@ describe("the end of a watch", () => {
     expect(await restarts()).toEqual({ broken: 1 });
   });
 
-  test("within a second of its start waits for that second, so that nobody is asked in a loop", async () => {
+  test("within a second of its start delays the next watch to the full second", async () => {
     const { server, pass, synced } = await rig();
     (await synced()).send(bookmark("11")).end();
     await pass(1000);
@@ -185,9 +185,9 @@ describe("the end of a watch", () => {
   });
 
   test.each([
-    ["in good order", (watch: Exchange) => watch.end()],
-    ["by a reset", (watch: Exchange) => void watch.open().reset()],
-  ])("%s within a second and without an event is a failure: delays that double, and lists", async (_, finish) => {
+    ["by a clean close", (watch: Exchange) => watch.end()],
+    ["by a connection reset", (watch: Exchange) => void watch.open().reset()],
+  ])("%s within a second and without an event is a failure with doubling delays and lists", async (_, finish) => {
     const { server, pass, synced, restarts } = await rig();
     finish(await synced([], "10"));
     await pass(800);
@@ -198,7 +198,7 @@ describe("the end of a watch", () => {
     expect(await restarts()).toEqual({ short: 2 });
   });
 
-  test("without an event but after a second is none", async () => {
+  test("without an event but after a second is not a failure", async () => {
     const { server, clock, synced } = await rig();
     const watch = (await synced([], "10")).open();
     await clock.advance(1000);

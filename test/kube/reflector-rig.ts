@@ -9,9 +9,9 @@ import { clientOf } from "../support/kube-client.ts";
 import { ScriptedServer, until } from "../support/scripted-server.ts";
 import { widgets } from "../support/widgets.ts";
 
-/** A fake clock that knows which delays are being waited for. */
+/** A fake clock that reports the delays of its timers. */
 export class WatchedClock extends FakeClock {
-  /** Milliseconds of every timer that has been set and has neither fired nor been cancelled. */
+  /** The delays in milliseconds of all pending timers. */
   readonly waits: number[] = [];
   /** Added to now(), never to monotonic(). */
   jump = 0;
@@ -44,7 +44,7 @@ export class WatchedClock extends FakeClock {
   }
 }
 
-/** A reflector of widgets in front of a scripted server; all of it is gone when the test ends. */
+/** A reflector of widgets and a scripted server, both stopped when the test ends. */
 export async function rig(options: Partial<ReflectorOptions<KubeObject>> & { server?: ScriptedServer } = {}) {
   const server = options.server ?? (await ScriptedServer.start());
   const { client, close } = clientOf(server.url);
@@ -79,21 +79,21 @@ export async function rig(options: Partial<ReflectorOptions<KubeObject>> & { ser
     ended,
     changes,
     lines,
-    /** The changes so far, as `key: resourceVersion before→after`; forgets them. */
-    told(): string[] {
+    /** Returns and clears the reported changes, as `key: resourceVersion before→after`. */
+    reported(): string[] {
       return changes.splice(0).map(({ key, before, after }) => {
         return `${key} ${before?.metadata.resourceVersion ?? "-"}→${after?.metadata.resourceVersion ?? "-"}`;
       });
     },
-    /** Resolves when `count` changes have been told since the last `told`. */
+    /** Resolves when `count` changes have been reported since the last `reported`. */
     heard: (count: number) => until(() => changes.length >= count, `${count} changes`),
-    /** Answers the first list and gives the watch that follows. */
+    /** Answers the first list. @returns the watch that follows */
     async synced(items: object[] = [], resourceVersion = "10") {
       (await server.nextList()).list(items, { resourceVersion });
       await reflector.synced;
       return server.nextWatch();
     },
-    /** Waits until the reflector waits `ms`, sees that it asks for nothing before, and lets the time pass. */
+    /** Waits until the reflector delays for `ms`, checks that no request comes before, and advances the clock. */
     async pass(ms: number): Promise<void> {
       await until(() => clock.waits.includes(ms), `a wait of ${ms} ms among ${clock.waits}`);
       await clock.advance(ms - 1);

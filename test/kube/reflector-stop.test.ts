@@ -6,7 +6,7 @@ import { added, bookmark, failure, rig } from "./reflector-rig.ts";
 
 type Rig = Awaited<ReturnType<typeof rig>>;
 
-/** Brings a reflector into one of its waits; gives the request that is open then, if there is one. */
+/** Brings a reflector into each of its waiting states. @returns the open request, if there is one */
 const waits: [string, (made: Rig) => Promise<Exchange | undefined>][] = [
   ["for a list", ({ server }) => server.nextList()],
   [
@@ -17,14 +17,14 @@ const waits: [string, (made: Rig) => Promise<Exchange | undefined>][] = [
     },
   ],
   [
-    "for the delay after a list that failed",
+    "for the delay after a failed list",
     async ({ server, clock }) => {
       (await server.nextList()).status(500, "InternalError");
       await until(() => clock.waits.includes(800));
       return undefined;
     },
   ],
-  ["for the beginning of a watch", ({ synced }) => synced()],
+  ["for the start of a watch", ({ synced }) => synced()],
   [
     "for events",
     async ({ synced, reflector }) => {
@@ -34,7 +34,7 @@ const waits: [string, (made: Rig) => Promise<Exchange | undefined>][] = [
     },
   ],
   [
-    "for the delay after a watch that was throttled",
+    "for the delay after a throttled watch",
     async ({ synced, clock }) => {
       (await synced()).status(429, "TooManyRequests");
       await until(() => clock.waits.includes(800));
@@ -42,7 +42,7 @@ const waits: [string, (made: Rig) => Promise<Exchange | undefined>][] = [
     },
   ],
   [
-    "for the floor between two watches",
+    "for the minimum interval between two watches",
     async ({ synced, clock }) => {
       (await synced()).send(bookmark("11")).end();
       await until(() => clock.waits.includes(1000));
@@ -60,7 +60,7 @@ const waits: [string, (made: Rig) => Promise<Exchange | undefined>][] = [
 ];
 
 describe("a reflector that is stopped while it waits", () => {
-  test.each(waits)("%s ends at once, and leaves no request and no timer", async (_, reach) => {
+  test.each(waits)("%s ends at once without an open request or timer", async (_, reach) => {
     const made = await rig();
     const open = await reach(made);
     made.stop.abort();
@@ -72,7 +72,7 @@ describe("a reflector that is stopped while it waits", () => {
     expect(made.server.unseen).toBe(0);
   });
 
-  test.each(waits)("%s takes nothing in that arrives afterwards", async (_, reach) => {
+  test.each(waits)("%s ignores what arrives afterwards", async (_, reach) => {
     const made = await rig();
     const open = await reach(made);
     made.changes.length = 0;
@@ -86,7 +86,7 @@ describe("a reflector that is stopped while it waits", () => {
 });
 
 describe("a reflector", () => {
-  test("that is stopped before it runs asks for nothing", async () => {
+  test("that is stopped before it runs sends no request", async () => {
     const made = await rig();
     (await made.server.nextList()).list([], { resourceVersion: "1" });
     await made.server.nextWatch();
@@ -97,28 +97,28 @@ describe("a reflector", () => {
     expect(made.server.unseen).toBe(0);
   });
 
-  test("that is stopped by what it tells does not tell the rest", async () => {
-    const told: string[] = [];
+  test("that is stopped by a listener does not report further changes", async () => {
+    const reported: string[] = [];
     const made = await rig({
       onChange: ({ key }) => {
-        told.push(key);
+        reported.push(key);
         made.stop.abort();
       },
     });
     (await made.server.nextList()).list([widget("a"), widget("b")], { resourceVersion: "1" });
     await made.ended;
-    expect(told).toEqual(["shop/a"]);
+    expect(reported).toEqual(["shop/a"]);
     expect(made.server.unseen).toBe(0);
   });
 
-  test("that is stopped by what it tells takes in no further event of the chunk", async () => {
+  test("that is stopped by a listener processes no further event of the chunk", async () => {
     const made = await rig({ onChange: () => made.stop.abort() });
     (await made.synced()).send(added(widget("a")), added(widget("b")));
     await made.ended;
     expect([...made.reflector.store.keys()]).toEqual(["shop/a"]);
   });
 
-  test("ends also where the source pays no heed to signals", async () => {
+  test("ends even if the source ignores signals", async () => {
     const never = () => new Promise<never>(() => {});
     const list = async () => ({ items: [], resourceVersion: "1" });
     const mute = { [Symbol.asyncIterator]: () => ({ next: never, return: never }) };

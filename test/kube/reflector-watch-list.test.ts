@@ -7,7 +7,7 @@ import { added, bookmark, deleted, failure, modified, rig } from "./reflector-ri
 const end = (version: string) => bookmark(version, { "k8s.io/initial-events-end": "true" });
 
 describe("a watch-list", () => {
-  test("asks for the initial events of the newest state", async () => {
+  test("requests the initial events of the newest state", async () => {
     const { server } = await rig({ useWatchList: true, namespace: "shop", labelSelector: "a=b" });
     const watch = await server.nextWatch();
     expect(watch.query).toEqual({
@@ -20,8 +20,8 @@ describe("a watch-list", () => {
     });
   });
 
-  test("collects apart, becomes the store's content at its bookmark, and goes on as a watch", async () => {
-    const { server, clock, reflector, told, heard } = await rig({ useWatchList: true });
+  test("collects initial events, replaces the store at the bookmark, and continues as a watch", async () => {
+    const { server, clock, reflector, reported, heard } = await rig({ useWatchList: true });
     const watch = (await server.nextWatch()).send(
       added(widget("b", { resourceVersion: "9" })),
       added(widget("a", { resourceVersion: "4" })),
@@ -33,7 +33,7 @@ describe("a watch-list", () => {
     expect([reflector.store.size, reflector.hasSynced, reflector.lastResourceVersion]).toEqual([0, false, ""]);
     watch.send(end("12"));
     await reflector.synced;
-    expect(told()).toEqual(["shop/b -→9", "shop/a -→10"]);
+    expect(reported()).toEqual(["shop/b -→9", "shop/a -→10"]);
     expect(reflector.lastResourceVersion).toBe("12");
     watch.send(added(widget("d", { resourceVersion: "13" })));
     await heard(1);
@@ -49,23 +49,23 @@ describe("a watch-list", () => {
     });
   });
 
-  test("after a 410 begins at the last version, and replaces what vanished", async () => {
-    const { server, pass, reflector, told } = await rig({ useWatchList: true });
+  test("after a 410 begins at the last resourceVersion, and removes objects that no longer exist", async () => {
+    const { server, pass, reflector, reported } = await rig({ useWatchList: true });
     (await server.nextWatch()).send(added(widget("a")), added(widget("b")), end("12"), failure(status(410, "Expired")));
     await pass(800);
-    told();
+    reported();
     const again = await server.nextWatch();
     expect(again.query).toMatchObject({ resourceVersion: "12", sendInitialEvents: "true" });
     again.send(added(widget("b")), end("20"));
     await until(() => reflector.lastResourceVersion === "20");
-    expect(told()).toEqual(["shop/a 1→-"]);
+    expect(reported()).toEqual(["shop/a 1→-"]);
   });
 
   test.each([
     ["410 Expired", 410, "Expired"],
-    ["504 for a version that is too large", 504, "Timeout"],
+    ["504 for a resourceVersion that is too large", 504, "Timeout"],
   ])(
-    "whose version gets a %s is asked for the newest state at once, and then gives way to a list",
+    "whose resourceVersion gets a %s requests the newest state at once, and then falls back to a list",
     async (_, code, reason) => {
       const { server, pass, clock } = await rig({ useWatchList: true });
       (await server.nextWatch()).send(end("12"), failure(status(410, "Expired")));
@@ -79,7 +79,7 @@ describe("a watch-list", () => {
     },
   );
 
-  test("of the newest state that succeeds is followed by ones at the last version again", async () => {
+  test("of the newest state is followed by watch-lists at the last resourceVersion after a success", async () => {
     const { server, pass } = await rig({ useWatchList: true });
     (await server.nextWatch()).send(end("12"), failure(status(410, "Expired")));
     await pass(800);
@@ -92,7 +92,7 @@ describe("a watch-list", () => {
   test.each([
     [422, "Invalid"],
     [400, "BadRequest"],
-  ])("that the server refuses with %s %s gives way to a list at once, for good", async (code, reason) => {
+  ])("that the server refuses with %s %s falls back to lists at once and permanently", async (code, reason) => {
     const { server, pass, restarts } = await rig({ useWatchList: true });
     (await server.nextWatch()).status(code, reason);
     (await server.nextList()).list([], { resourceVersion: "10" });
@@ -104,15 +104,15 @@ describe("a watch-list", () => {
     expect(await restarts()).toEqual({ unsupported: 1, gone: 1 });
   });
 
-  test("that the server takes for a plain watch gives way to a list at its first other bookmark", async () => {
-    const { server, reflector, told } = await rig({ useWatchList: true });
+  test("that the server handles as a plain watch falls back to a list at its first other bookmark", async () => {
+    const { server, reflector, reported } = await rig({ useWatchList: true });
     const watch = (await server.nextWatch()).send(added(widget("a")), bookmark("11"));
     const list = await server.nextList();
     await watch.closed;
     expect(reflector.store.size).toBe(0);
     list.list([widget("b")], { resourceVersion: "10" });
     await reflector.synced;
-    expect(told()).toEqual(["shop/b -→1"]);
+    expect(reported()).toEqual(["shop/b -→1"]);
   });
 
   const cuts: [string, (watch: Exchange) => void][] = [
@@ -121,16 +121,16 @@ describe("a watch-list", () => {
     ["gets an ERROR event", (watch) => watch.send(added(widget("a")), failure(status(500, "InternalError")))],
     ["is refused with 403", (watch) => watch.status(403, "Forbidden")],
   ];
-  test.each(cuts)("that %s before its bookmark gives way to a list, of which nothing is mixed in", async (_, cut) => {
-    const { server, reflector, told } = await rig({ useWatchList: true });
+  test.each(cuts)("that %s before its bookmark falls back to a list without mixing both", async (_, cut) => {
+    const { server, reflector, reported } = await rig({ useWatchList: true });
     cut(await server.nextWatch());
     (await server.nextList()).list([widget("b")], { resourceVersion: "10" });
     await reflector.synced;
-    expect(told()).toEqual(["shop/b -→1"]);
+    expect(reported()).toEqual(["shop/b -→1"]);
     expect((await server.nextWatch()).query.sendInitialEvents).toBeUndefined();
   });
 
-  test("that falls silent before its bookmark gives way to a list", async () => {
+  test("that exceeds the silence limit before its bookmark falls back to a list", async () => {
     const { server, clock, restarts } = await rig({ useWatchList: true });
     (await server.nextWatch()).send(added(widget("a")));
     await settle(20);
@@ -139,7 +139,7 @@ describe("a watch-list", () => {
     expect(await restarts()).toEqual({ silent: 1 });
   });
 
-  test("that is throttled is asked for again after a delay", async () => {
+  test("that is throttled is retried after a delay", async () => {
     const { server, pass } = await rig({ useWatchList: true });
     (await server.nextWatch()).status(429, "TooManyRequests");
     await pass(800);

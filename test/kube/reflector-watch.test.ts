@@ -9,7 +9,7 @@ describe("a reflector's watch", () => {
     [0, "300"],
     [0.5, "450"],
     [0.999999, "599"],
-  ])("asks for bookmarks and a random end in 300 to 600 s (random %s: %s)", async (random, timeoutSeconds) => {
+  ])("requests bookmarks and a random timeout of 300 to 600 s (random %s: %s)", async (random, timeoutSeconds) => {
     const { synced } = await rig({ random: () => random, labelSelector: "a=b", namespace: "shop" });
     const watch = await synced([], "10");
     expect(watch.path).toBe("/apis/example.test/v1/namespaces/shop/widgets");
@@ -22,8 +22,8 @@ describe("a reflector's watch", () => {
     });
   });
 
-  test("takes in what was added, modified and deleted, and tells it in that order", async () => {
-    const { reflector, synced, heard, told } = await rig();
+  test("applies added, modified and deleted objects, and reports them in order", async () => {
+    const { reflector, synced, heard, reported } = await rig();
     const watch = await synced([widget("a", { resourceVersion: "5" })]);
     watch.send(
       added(widget("b", { resourceVersion: "11" })),
@@ -31,11 +31,11 @@ describe("a reflector's watch", () => {
       deleted(widget("b", { resourceVersion: "13" })),
     );
     await heard(4);
-    expect(told()).toEqual(["shop/a -→5", "shop/b -→11", "shop/a 5→12", "shop/b 11→-"]);
+    expect(reported()).toEqual(["shop/a -→5", "shop/b -→11", "shop/a 5→12", "shop/b 11→-"]);
     expect([...reflector.store.keys()]).toEqual(["shop/a"]);
   });
 
-  test("tells a deletion and an addition when a name comes again with another uid", async () => {
+  test("reports a deletion and an addition for the same name with another uid", async () => {
     const { synced, heard, changes } = await rig();
     (await synced([widget("a", { uid: "old" })])).send(modified(widget("a", { uid: "new", resourceVersion: "2" })));
     await heard(3);
@@ -45,7 +45,7 @@ describe("a reflector's watch", () => {
     ]);
   });
 
-  test("goes on when a listener throws", async () => {
+  test("continues when a listener throws", async () => {
     const seen: string[] = [];
     const { synced, lines } = await rig({
       onChange: ({ key }) => {
@@ -61,7 +61,7 @@ describe("a reflector's watch", () => {
 });
 
 describe("the resourceVersion of a reflector", () => {
-  test("comes from every event, bookmarks included, and is never compared but for equality", async () => {
+  test("is taken from every event, including bookmarks, and is compared only for equality", async () => {
     const { reflector, synced } = await rig();
     const watch = await synced([], "zebra");
     for (const [event, version] of [
@@ -76,7 +76,7 @@ describe("the resourceVersion of a reflector", () => {
     expect(reflector.store.size).toBe(0);
   });
 
-  test("is not taken from what was passed over, nor is the watch ended by it: each is counted", async () => {
+  test("is not taken from skipped objects and lines, which are counted and do not end the watch", async () => {
     const { reflector, synced, lines } = await rig();
     const watch = await synced([widget("a", { resourceVersion: "5" })], "10");
     watch.send(
@@ -109,19 +109,22 @@ describe("the resourceVersion of a reflector", () => {
     expect(JSON.stringify(lines)).not.toContain("hunter2");
   });
 
-  test.each(["", "0"])("of a watch from %j is kept from the first event that is no addition", async (version) => {
-    const { synced, reflector, heard } = await rig();
-    const watch = await synced([], version);
-    expect(watch.query.resourceVersion ?? "").toBe(version);
-    watch.send(added(widget("b", { resourceVersion: "9" })), added(widget("a", { resourceVersion: "4" })));
-    await heard(2);
-    expect(reflector.lastResourceVersion).toBe(version);
-    watch.send(modified(widget("a", { resourceVersion: "10" })), added(widget("c", { resourceVersion: "11" })));
-    await heard(4);
-    expect(reflector.lastResourceVersion).toBe("11");
-  });
+  test.each(["", "0"])(
+    "is kept in a watch from %j starting with the first event that is not ADDED",
+    async (version) => {
+      const { synced, reflector, heard } = await rig();
+      const watch = await synced([], version);
+      expect(watch.query.resourceVersion ?? "").toBe(version);
+      watch.send(added(widget("b", { resourceVersion: "9" })), added(widget("a", { resourceVersion: "4" })));
+      await heard(2);
+      expect(reflector.lastResourceVersion).toBe(version);
+      watch.send(modified(widget("a", { resourceVersion: "10" })), added(widget("c", { resourceVersion: "11" })));
+      await heard(4);
+      expect(reflector.lastResourceVersion).toBe("11");
+    },
+  );
 
-  test("of a watch from none is also kept from a bookmark on", async () => {
+  test("is kept in a watch without one starting with a bookmark", async () => {
     const { synced, reflector, heard } = await rig();
     const watch = await synced([], "");
     watch.send(
@@ -133,7 +136,7 @@ describe("the resourceVersion of a reflector", () => {
     expect(reflector.lastResourceVersion).toBe("11");
   });
 
-  test.each(["", "0"])("%j is none to go on from: after such a watch comes a list", async (version) => {
+  test.each(["", "0"])("%j cannot be resumed from: a list follows", async (version) => {
     const { server, pass, synced, heard } = await rig();
     const watch = await synced([], version);
     watch.send(added(widget("b", { resourceVersion: "9" })));
@@ -144,8 +147,8 @@ describe("the resourceVersion of a reflector", () => {
   });
 });
 
-describe("a watch that falls silent", () => {
-  test("for 150 s is cut, and followed by one from the last version", async () => {
+describe("a watch without bytes", () => {
+  test("for 150 s is aborted, and followed by a watch from the last resourceVersion", async () => {
     const { server, clock, synced, restarts, reflector } = await rig();
     const watch = (await synced()).send(bookmark("11"));
     await until(() => reflector.lastResourceVersion === "11");
@@ -157,7 +160,7 @@ describe("a watch that falls silent", () => {
     expect(await restarts()).toEqual({ silent: 1 });
   });
 
-  test("before its first byte is cut too", async () => {
+  test("from its start is aborted too", async () => {
     const { server, clock, synced } = await rig({ silenceMs: 1000 });
     const watch = await synced([], "10");
     await clock.advance(2000);
@@ -165,7 +168,7 @@ describe("a watch that falls silent", () => {
     expect((await server.nextWatch()).query.resourceVersion).toBe("10");
   });
 
-  test("is kept as long as bytes come, be it half a line", async () => {
+  test("is kept while bytes arrive, even parts of a line", async () => {
     const { server, clock, synced, reflector } = await rig();
     const watch = await synced();
     const line = JSON.stringify(bookmark("11"));
@@ -179,7 +182,7 @@ describe("a watch that falls silent", () => {
     expect(server.unseen).toBe(0);
   });
 
-  test("only because this process slept is kept: what came meanwhile is read first", async () => {
+  test("because the process was suspended is kept, and buffered bytes are read first", async () => {
     const { server, clock, synced, reflector } = await rig();
     const watch = await synced();
     await clock.advance(150_500);
@@ -191,7 +194,7 @@ describe("a watch that falls silent", () => {
     await until(() => reflector.lastResourceVersion === "12");
   });
 
-  test("only by the wall clock, because somebody set it, is kept, and delays are not changed by it", async () => {
+  test("according to a changed wall clock is kept, and delays are unchanged", async () => {
     const { server, clock, synced, pass, reflector } = await rig();
     const watch = (await synced()).send(bookmark("11"));
     await until(() => reflector.lastResourceVersion === "11");
@@ -209,7 +212,7 @@ describe("a watch that falls silent", () => {
 });
 
 describe("a reflector of metadata only", () => {
-  test("asks for metadata, and keeps nothing else even where the server sends it", async () => {
+  test("requests metadata, and keeps only metadata even if the server sends more", async () => {
     const { server, reflector, heard } = await rig({ metadataOnly: true });
     const secret = { data: { password: "aHVudGVyMg==" }, spec: {} };
     const list = await server.nextList();
@@ -229,8 +232,8 @@ describe("a reflector of metadata only", () => {
   });
 });
 
-describe("what a reflector shows", () => {
-  test("is whether it has synced, where it stands, and when it last heard", async () => {
+describe("the state of a reflector", () => {
+  test("shows whether it has synced, its resourceVersion, and the time of the last event", async () => {
     const { server, clock, reflector } = await rig();
     expect([reflector.hasSynced, reflector.lastResourceVersion, reflector.lastEventAt]).toEqual([false, "", undefined]);
     await clock.advance(5000);

@@ -4,7 +4,7 @@ import { errorOfAnswer } from "../../src/kube/errors.ts";
 const answer = (code: number, message: string, more: object = {}) =>
   errorOfAnswer("PATCH secrets shop/x", code, undefined, { kind: "Status", status: "Failure", message, code, ...more });
 
-describe("who of the admission chain refused a write", () => {
+describe("the refuser of a write", () => {
   it.each([
     [
       422,
@@ -24,13 +24,13 @@ describe("who of the admission chain refused a write", () => {
     [403, 'secrets "x" is forbidden: exceeded quota: q1, requested: count/secrets=1, used: 1', "quota", "q1"],
     [403, 'secrets "x" is forbidden: [minimum of something]', "plugin", undefined],
     [403, 'secrets "x" is forbidden: unable to create new content in namespace n because it', "namespace", undefined],
-  ])("%i %s", (code, message, by, name) => {
+  ])("is parsed from %i %s", (code, message, by, name) => {
     const error = answer(code, message, { reason: code === 422 ? "Invalid" : "Forbidden" });
     expect(error.kind).toBe("denied");
     expect(error.refuser).toEqual({ by, ...(name === undefined ? {} : { name }) });
   });
 
-  it("a webhook that cannot be reached is no denial, and is named", () => {
+  it("is named for an unreachable webhook, which is unavailable and not denied", () => {
     const text = 'Internal error occurred: failed calling webhook "hook.example.com": failed to call webhook: Post';
     const error = answer(500, text, { reason: "InternalError" });
     expect(error).toMatchObject({ kind: "unavailable", refuser: { by: "silentWebhook", name: "hook.example.com" } });
@@ -42,7 +42,7 @@ describe("who of the admission chain refused a write", () => {
     [422, `Secret "x" is invalid: a: "s" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'y'`, "invalid"],
     [403, 'secrets "x" is forbidden: exceeded quota: CANARY value, requested', "denied"],
     [400, 'admission webhook "CANARY value" denied the request', "badRequest"],
-  ])("takes no text over that is not a name: %i %s", (code, message, kind) => {
+  ])("has no name if the text is not a valid name: %i %s", (code, message, kind) => {
     const error = answer(code, message);
     expect(error.kind).toBe(kind);
     expect(error.refuser?.name).toBeUndefined();
@@ -51,7 +51,7 @@ describe("who of the admission chain refused a write", () => {
   it.each([
     "etcdserver: request is too large",
     "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2378515 vs. 2097152)",
-  ])("etcd's limit is no outage: %s", (message) => {
+  ])("is not set for etcd's size limit, which is tooLarge: %s", (message) => {
     expect(answer(500, message).kind).toBe("tooLarge");
   });
 });

@@ -43,8 +43,8 @@ async function create(namespace: string, data: Record<string, string>): Promise<
   return result;
 }
 
-describe("applying a Secret where none was seen", () => {
-  test("creates it, and the answer says what was created", async () => {
+describe("applying a Secret that is expected to be absent", () => {
+  test("creates it, and returns its version", async () => {
     const namespace = await cluster.freshNamespace("secret");
     const result = await create(namespace, { a: "1", ["__proto__"]: "own" });
     const now = await live(namespace);
@@ -60,7 +60,7 @@ describe("applying a Secret where none was seen", () => {
     ["equal keys", { password: "stranger" }],
     ["disjoint keys", { other: "stranger" }],
     ["no keys", {}],
-  ])("leaves a stranger's Secret with %s alone that was made between the look and the write", async (_, data) => {
+  ])("does not change another owner's Secret with %s created in the meantime", async (_, data) => {
     const namespace = await cluster.freshNamespace("secret");
     const literals = Object.entries(data).map(([key, value]) => `--from-literal=${key}=${value}`);
     for (const force of [true, false]) {
@@ -78,8 +78,8 @@ describe("applying a Secret where none was seen", () => {
   });
 });
 
-describe("applying a Secret upon the one that was seen", () => {
-  test("replaces the whole intent: a key that is not sent any more goes away", async () => {
+describe("applying a Secret that is expected to be present", () => {
+  test("replaces the whole intent, and removes keys that are no longer sent", async () => {
     const namespace = await cluster.freshNamespace("secret");
     const first = await create(namespace, { a: "1", b: "2" });
     const object = intent(namespace, { b: "3" });
@@ -88,7 +88,7 @@ describe("applying a Secret upon the one that was seen", () => {
     expect((await live(namespace)).data).toEqual({ b: "3" });
   });
 
-  test("refuses a stale writer: an older decision with the right uid does not overwrite a newer one", async () => {
+  test("does not overwrite a newer decision with an older one of the same uid", async () => {
     const namespace = await cluster.freshNamespace("secret");
     const first = await create(namespace, { a: "version 1" });
     const write = (text: string) =>
@@ -103,7 +103,7 @@ describe("applying a Secret upon the one that was seen", () => {
     expect((await live(namespace)).data).toEqual({ a: "version 3" });
   });
 
-  test("refuses where the Secret was deleted and made again by somebody else", async () => {
+  test("writes nothing if the Secret was deleted and re-created", async () => {
     const namespace = await cluster.freshNamespace("secret");
     const first = await create(namespace, { a: "ours" });
     await cluster.run(["delete", "secret", "checkout", "-n", namespace]);
@@ -117,7 +117,7 @@ describe("applying a Secret upon the one that was seen", () => {
     expect((await live(namespace)).data).toEqual({ a: "stranger" });
   });
 
-  test("creates nothing where the Secret has gone meanwhile", async () => {
+  test("creates nothing if the Secret was deleted in the meantime", async () => {
     const namespace = await cluster.freshNamespace("secret");
     const first = await create(namespace, { a: "1" });
     await cluster.run(["delete", "secret", "checkout", "-n", namespace]);
@@ -127,7 +127,7 @@ describe("applying a Secret upon the one that was seen", () => {
     await expect(live(namespace)).rejects.toMatchObject({ kind: "notFound" });
   });
 
-  test("without force names the field and the manager that claims it, and writes nothing", async () => {
+  test("without force reports the conflicting field and manager, and writes nothing", async () => {
     const namespace = await cluster.freshNamespace("secret");
     await cluster.run(["create", "secret", "generic", "checkout", "-n", namespace, "--from-literal=a=stranger"]);
     const before = await live(namespace);
@@ -139,7 +139,7 @@ describe("applying a Secret upon the one that was seen", () => {
     expect(await live(namespace)).toEqual(before);
   });
 
-  test("throws what is no matter of versions: a type cannot change", async () => {
+  test("throws other errors, such as an immutable type", async () => {
     const namespace = await cluster.freshNamespace("secret");
     const first = await create(namespace, { "tls.crt": "1", "tls.key": "canary-7f3a" });
     const object = { ...intent(namespace, { "tls.crt": "1", "tls.key": "canary-7f3a" }), type: "kubernetes.io/tls" };
@@ -149,8 +149,8 @@ describe("applying a Secret upon the one that was seen", () => {
   });
 });
 
-describe("sweeping", () => {
-  test("takes back one manager's keys, and leaves a co-owner's and everybody else's", async () => {
+describe("removing fields", () => {
+  test("removes one manager's keys, and keeps those of co-owners and other managers", async () => {
     const namespace = await cluster.freshNamespace("secret");
     await cluster.run(["create", "secret", "generic", "checkout", "-n", namespace, "--from-literal=theirs=1"]);
     const put = async (fieldManager: string, data: Record<string, string>) => {
@@ -173,7 +173,7 @@ describe("sweeping", () => {
     expect(ownedBy((swept as Written).managedFields, "keyferry-one")).toBeUndefined();
   });
 
-  test("does nothing to a Secret that has changed since the look", async () => {
+  test("does not change a Secret that has changed since the decision", async () => {
     const namespace = await cluster.freshNamespace("secret");
     const seen = await create(namespace, { a: "1" });
     await cluster.run(["label", "secret", "checkout", "-n", namespace, "touched=yes"]);
@@ -183,7 +183,7 @@ describe("sweeping", () => {
 });
 
 describe("deleting a Secret", () => {
-  test("deletes the one that was seen, and is content with none", async () => {
+  test("deletes the expected Secret, and accepts that it is already deleted", async () => {
     const namespace = await cluster.freshNamespace("secret");
     const seen = await create(namespace, { a: "1" });
     expect(await deleteSecret(client, namespace, "checkout", seen)).toEqual({ outcome: "deleted" });
@@ -193,8 +193,8 @@ describe("deleting a Secret", () => {
 
   test.each([
     ["was changed", (seen: Written) => ({ ...seen, resourceVersion: "1" })],
-    ["was made again", (seen: Written) => ({ ...seen, uid: "00000000-0000-0000-0000-000000000000" })],
-  ])("keeps one that %s since the look", async (_, other) => {
+    ["was re-created", (seen: Written) => ({ ...seen, uid: "00000000-0000-0000-0000-000000000000" })],
+  ])("keeps a Secret that %s since the decision", async (_, other) => {
     const namespace = await cluster.freshNamespace("secret");
     const seen = await create(namespace, { a: "1" });
     expect(await deleteSecret(client, namespace, "checkout", other(seen))).toEqual({ outcome: "lookAgain" });
@@ -202,7 +202,7 @@ describe("deleting a Secret", () => {
   });
 });
 
-test("an intent is sent upon its version, and is not changed itself", () => {
+test("adds the version as a precondition without modifying the intent", () => {
   const object = intent("shop", { a: "1" });
   const before = structuredClone(object);
   expect(conditional(object, absent).metadata).toEqual({ namespace: "shop", name: "checkout", resourceVersion: "1" });

@@ -9,36 +9,36 @@ import { silent } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/clock.ts";
 import { widget, widgets } from "../support/widgets.ts";
 
-const told = (changes: Change<KubeObject>[]) =>
+const described = (changes: Change<KubeObject>[]) =>
   changes.map(({ key, before, after }) => `${key} ${before?.metadata.uid ?? "-"}→${after?.metadata.uid ?? "-"}`);
 
 describe("a store", () => {
-  test("says what a put adds, changes and leaves as it was", () => {
+  test("reports what a put adds, changes and leaves unchanged", () => {
     const store = new Store();
-    expect(told(store.put(widget("a", { resourceVersion: "1" })))).toEqual(["shop/a -→uid-a"]);
-    expect(told(store.put(widget("a", { resourceVersion: "2" })))).toEqual(["shop/a uid-a→uid-a"]);
+    expect(described(store.put(widget("a", { resourceVersion: "1" })))).toEqual(["shop/a -→uid-a"]);
+    expect(described(store.put(widget("a", { resourceVersion: "2" })))).toEqual(["shop/a uid-a→uid-a"]);
     expect(store.put(widget("a", { resourceVersion: "2" }))).toEqual([]);
     expect(store.size).toBe(1);
   });
 
-  test("takes the same name with another uid for a deletion and then an addition", () => {
+  test("reports the same name with another uid as a deletion and an addition", () => {
     const store = new Store();
     store.put(widget("a", { uid: "old" }));
-    expect(told(store.put(widget("a", { uid: "new" })))).toEqual(["shop/a old→-", "shop/a -→new"]);
+    expect(described(store.put(widget("a", { uid: "new" })))).toEqual(["shop/a old→-", "shop/a -→new"]);
     store.replace([widget("a", { uid: "old" })]);
-    expect(told(store.replace([widget("a", { uid: "newest" })]))).toEqual(["shop/a old→-", "shop/a -→newest"]);
+    expect(described(store.replace([widget("a", { uid: "newest" })]))).toEqual(["shop/a old→-", "shop/a -→newest"]);
   });
 
-  test("keeps the new object when the deletion of the old one of its name comes late", () => {
+  test("keeps a re-created object when the deletion of the old one arrives late", () => {
     const store = new Store();
     store.put(widget("a", { uid: "new" }));
     expect(store.remove(widget("a", { uid: "old" }))).toEqual([]);
     expect(store.has("shop/a")).toBe(true);
-    expect(told(store.remove(widget("a", { uid: "new", resourceVersion: "9" })))).toEqual(["shop/a new→-"]);
+    expect(described(store.remove(widget("a", { uid: "new", resourceVersion: "9" })))).toEqual(["shop/a new→-"]);
     expect(store.remove(widget("a", { uid: "new" }))).toEqual([]);
   });
 
-  test("keeps names like those of Object's prototype apart", () => {
+  test("supports names of Object.prototype's properties", () => {
     const store = new Store();
     for (const name of ["__proto__", "constructor", "toString"]) {
       expect(store.get(`shop/${name}`)).toBeUndefined();
@@ -48,13 +48,13 @@ describe("a store", () => {
     }
   });
 
-  test("keys an object without a namespace by its name alone", () => {
+  test("uses the name as the key of a cluster-scoped object", () => {
     const store = new Store();
     store.put({ metadata: { name: "default", uid: "u", resourceVersion: "1" } });
     expect([...store.keys()]).toEqual(["default"]);
   });
 
-  test("replaces its whole content, and its changes lead from the old one to the new one", () => {
+  test("replaces its content, and reports the changes from the old to the new content", () => {
     const content = fc
       .dictionary(
         fc.constantFrom("a", "b", "c", "d", "e"),
@@ -82,7 +82,7 @@ describe("a store", () => {
 });
 
 describe("caches of several namespaces", () => {
-  test("read as one, and are synced when all are", () => {
+  test("are read as one, and have synced when all have", () => {
     const clock = new FakeClock();
     const source = { list: () => new Promise<never>(() => {}), watch: () => new Promise<never>(() => {}) };
     const make = (namespace: string) =>

@@ -15,7 +15,7 @@ describe("a work queue under any sequence of operations", () => {
     fc.record({ op: fc.constant("advance" as const), ms: fc.integer({ min: 1, max: 60 }) }),
   );
 
-  test("never gives a key to two workers, never loses one, and takes the highest priority", async () => {
+  test("never gives a key to two workers, never loses a key, and takes the highest priority first", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(operation, { maxLength: 60, size: "max" }), async (operations) => {
         const clock = new FakeClock();

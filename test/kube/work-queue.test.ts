@@ -15,7 +15,7 @@ function setUp(options: Partial<WorkQueueOptions> = {}) {
 }
 
 describe("a work queue", () => {
-  test("gives a key that was added twice once", () => {
+  test("returns a key once if it was added twice", () => {
     const { queue, takeAll } = setUp();
     queue.add("a/x");
     queue.add("a/x");
@@ -23,7 +23,7 @@ describe("a work queue", () => {
     expect(takeAll()).toEqual(["a/x"]);
   });
 
-  test("gives a key that is added while it is being worked on once more, after it is done", () => {
+  test("returns a key again after done if it was added during the work", () => {
     const { queue } = setUp();
     queue.add("a/x");
     expect(queue.take()).toBe("a/x");
@@ -37,7 +37,7 @@ describe("a work queue", () => {
     expect(queue.take()).toBeUndefined();
   });
 
-  test("says how long what is ready has waited, since it became so or more urgent", async () => {
+  test("reports how long each ready key has waited since it was added or raised", async () => {
     const { clock, queue } = setUp();
     queue.add("a/x");
     queue.addAfter("a/y", 500, 3);
@@ -50,7 +50,7 @@ describe("a work queue", () => {
     ]);
   });
 
-  test("ignores done for a key that nobody has taken", () => {
+  test("ignores done for a key that was not taken", () => {
     const { queue } = setUp();
     queue.done("a/x");
     queue.add("a/x");
@@ -58,7 +58,7 @@ describe("a work queue", () => {
     expect(queue.take()).toBe("a/x");
   });
 
-  test("gives higher priorities first, and the first in first within one", () => {
+  test("takes higher priorities first, and first in, first out within a priority", () => {
     const { queue, takeAll } = setUp();
     queue.add("a/low", -1);
     queue.add("a/one");
@@ -67,7 +67,7 @@ describe("a work queue", () => {
     expect(takeAll()).toEqual(["a/high", "a/one", "a/two", "a/low"]);
   });
 
-  test("lets the higher priority of two adds win, whichever comes first", () => {
+  test("uses the higher priority of two adds in either order", () => {
     const { queue, takeAll } = setUp();
     queue.add("a/raised");
     queue.add("a/other", 5);
@@ -77,7 +77,7 @@ describe("a work queue", () => {
     expect(takeAll()).toEqual(["a/raised", "a/other"]);
   });
 
-  test("remembers the higher priority of adds during the work", () => {
+  test("keeps the higher priority of adds during the work", () => {
     const { queue } = setUp();
     queue.add("a/x");
     queue.take();
@@ -98,13 +98,13 @@ describe("a work queue", () => {
     expect(queue.take()).toBe("a/other");
   });
 
-  test("lets the namespaces of a priority take turns", () => {
+  test("lets namespaces take turns within a priority", () => {
     const { queue, takeAll } = setUp();
     for (const key of ["big/1", "big/2", "big/3", "small/1", "cluster-wide", "big/4", "small/2"]) queue.add(key);
     expect(takeAll()).toEqual(["big/1", "small/1", "cluster-wide", "big/2", "small/2", "big/3", "big/4"]);
   });
 
-  test("gives a namespace no second turn for a key that was raised out of its lane", () => {
+  test("gives a namespace no extra turn for a key raised to another priority", () => {
     const { queue, takeAll } = setUp();
     queue.add("a/1");
     queue.add("a/2");
@@ -113,7 +113,7 @@ describe("a work queue", () => {
     expect(takeAll()).toEqual(["a/1", "a/2", "b/1"]);
   });
 
-  test("adds a key later, at the earliest instant and the highest priority that were asked for", async () => {
+  test("adds a delayed key at the earliest time and with the highest priority of its adds", async () => {
     const { clock, queue } = setUp();
     queue.addAfter("a/x", 1000);
     queue.addAfter("a/x", 500, 2);
@@ -134,13 +134,13 @@ describe("a work queue", () => {
     expect(queue.take()).toBe("a/y");
   });
 
-  test.each([0, -5, Number.NaN])("adds a key now when the delay is %s", (ms) => {
+  test.each([0, -5, Number.NaN])("adds a key at once if the delay is %s", (ms) => {
     const { queue } = setUp();
     queue.addAfter("a/x", ms);
     expect(queue.take()).toBe("a/x");
   });
 
-  test("keeps a delayed add when the key is added now", async () => {
+  test("keeps a delayed add when the key is added immediately", async () => {
     const { clock, queue, takeAll } = setUp();
     queue.addAfter("a/x", 1000);
     queue.add("a/x");
@@ -150,7 +150,7 @@ describe("a work queue", () => {
     expect(takeAll()).toEqual(["a/x"]);
   });
 
-  test("brings a key whose delay ends while it is being worked on back after it is done", async () => {
+  test("returns a key after done if its delay ends during the work", async () => {
     const { clock, queue } = setUp();
     queue.add("a/x");
     queue.take();
@@ -161,7 +161,7 @@ describe("a work queue", () => {
     expect(queue.take()).toBe("a/x");
   });
 
-  test("holds one timer, however many keys are delayed", async () => {
+  test("uses one timer for any number of delayed keys", async () => {
     const { clock, queue } = setUp();
     for (let i = 0; i < 1000; i++) queue.addAfter(`a/${i}`, 1000 - i);
     expect(clock.pending).toBe(1);
@@ -171,7 +171,7 @@ describe("a work queue", () => {
     expect([queue.depth, queue.delayed, clock.pending]).toEqual([1000, 0, 0]);
   });
 
-  test("doubles the delay of a key with every retry, up to the limit, until it is forgotten", () => {
+  test("doubles a key's delay with every retry up to the maximum, until forget", () => {
     const { queue } = setUp({ baseDelayMs: 200, maxDelayMs: 1000 });
     expect([1, 2, 3, 4, 5].map(() => queue.retry("a/x"))).toEqual([200, 400, 800, 1000, 1000]);
     expect(queue.attempts("a/x")).toBe(5);
@@ -180,12 +180,12 @@ describe("a work queue", () => {
     expect([queue.attempts("a/x"), queue.retry("a/x")]).toEqual([0, 200]);
   });
 
-  test("stretches a delay by its jitter", () => {
+  test("adds jitter to a delay", () => {
     const { queue } = setUp({ random: () => 0.5, jitter: 1 });
     expect(queue.retry("a/x")).toBe(300);
   });
 
-  test("retries a key after its delay", async () => {
+  test("returns a retried key after its delay", async () => {
     const { clock, queue } = setUp();
     queue.retry("a/x", 3);
     queue.add("a/other", 2);
@@ -195,7 +195,7 @@ describe("a work queue", () => {
     expect(queue.take()).toBe("a/x");
   });
 
-  test("says when it is idle: nothing ready, nothing in work", async () => {
+  test("reports that it is idle when no key is ready or in work", async () => {
     const { queue } = setUp();
     await queue.whenIdle();
     let times = 0;
@@ -222,7 +222,7 @@ describe("a work queue", () => {
     expect(times).toBe(1);
   });
 
-  test("says when a key becomes ready, also after a delay and after its work", async () => {
+  test("notifies listeners when a key becomes ready, also after a delay and after done", async () => {
     const { clock, queue } = setUp();
     let times = 0;
     queue.onReady(() => times++);
@@ -239,7 +239,7 @@ describe("a work queue", () => {
     expect(times).toBe(3);
   });
 
-  test("stays quick at 200,000 keys", () => {
+  test("stays fast with 200,000 keys", () => {
     const work = (count: number) => {
       const { queue } = setUp();
       const start = process.cpuUsage();
@@ -257,7 +257,7 @@ describe("a work queue", () => {
     work(20_000);
     const small = work(20_000);
     const large = work(200_000);
-    // Ten times the keys may cost somewhat more than ten times the work; a quadratic queue would cost a hundred times.
+    // Ten times the keys take little more than ten times as long; a quadratic queue would take a hundred times.
     expect(large / small).toBeLessThan(40);
   });
 });
@@ -283,7 +283,7 @@ describe("workers", () => {
     return { clock, queue, stop, running, started, ended };
   }
 
-  test("work on as many keys at once as they are told, and go on with the next", async () => {
+  test("process up to `concurrency` keys at once, and then the next ones", async () => {
     const { queue, running, started } = work(2);
     for (const key of ["a/1", "a/2", "a/3"]) queue.add(key);
     expect(started).toEqual([]);
@@ -294,7 +294,7 @@ describe("workers", () => {
     expect(started).toEqual(["a/1", "a/2", "a/3"]);
   });
 
-  test("never work on one key at once, and run it again when it was added meanwhile", async () => {
+  test("never process one key concurrently, and process it again if it was added meanwhile", async () => {
     const { queue, running, started } = work(5);
     queue.add("a/1");
     await settle();
@@ -306,7 +306,7 @@ describe("workers", () => {
     expect(started).toEqual(["a/1", "a/1"]);
   });
 
-  test("retry a key whose handler throws, and log neither its message nor a value", async () => {
+  test("retry a key whose handler throws, without logging the message or a value", async () => {
     const lines: object[] = [];
     const { clock, queue, running, started } = work(1, { ...silent, error: (fields) => void lines.push(fields) });
     queue.add("a/1");
@@ -325,7 +325,7 @@ describe("workers", () => {
     expect(queue.attempts("a/1")).toBe(2);
   });
 
-  test("forget the backoff of a key that went well, and keep that of one whose handler asked for a retry", async () => {
+  test("reset a key's backoff after a success, and keep it after a requested retry", async () => {
     const { clock, queue, running } = work(1);
     queue.add("a/1");
     await settle();
@@ -339,7 +339,7 @@ describe("workers", () => {
     expect(queue.attempts("a/1")).toBe(0);
   });
 
-  test("take no key after they are stopped, and end when the last handler has", async () => {
+  test("take no key after a stop, and end when the last handler has ended", async () => {
     const { queue, stop, running, started, ended } = work(2);
     queue.add("a/1");
     await settle();
@@ -359,7 +359,7 @@ describe("workers", () => {
     expect(started).toEqual(["a/1"]);
   });
 
-  test("end at once when they are stopped before they begin", async () => {
+  test("end at once if the signal is already aborted", async () => {
     const { queue } = setUp();
     queue.add("a/1");
     await runWorkers(queue, { concurrency: 1, signal: AbortSignal.abort(), log: silent, handle: async () => {} });

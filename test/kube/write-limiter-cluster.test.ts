@@ -11,14 +11,14 @@ const cluster = await sharedCluster();
 const { client, connection } = connect(cluster);
 afterAll(() => connection.close());
 
-test("a person's write overtakes hundreds of the mass in a real API server, and all are written", async () => {
-  const namespace = await cluster.freshNamespace("places");
-  const places = new WriteLimiter({ clock: systemClock, random: Math.random });
+test("an interactive write overtakes hundreds of bulk writes on a real API server", async () => {
+  const namespace = await cluster.freshNamespace("limiter");
+  const limiter = new WriteLimiter({ clock: systemClock, random: Math.random });
   const ended: string[] = [];
   const write = async (lane: "bulk" | "interactive", name: string) => {
     const object = { apiVersion: "v1", kind: "Secret", metadata: { namespace, name }, data: { a: "MQ==" } };
     const options = { object, expect: { state: "absent" }, fieldManager: "keyferry", force: true } as const;
-    const { outcome } = await places.run(lane, namespace, () => applySecret(client, options));
+    const { outcome } = await limiter.run(lane, namespace, () => applySecret(client, options));
     ended.push(name);
     return outcome;
   };
@@ -26,7 +26,7 @@ test("a person's write overtakes hundreds of the mass in a real API server, and 
   await bulk[0];
   const at = ended.length;
   expect(await write("interactive", "person")).toBe("written");
-  // What was under way when it came may end before it; nothing that waited does, but what its place let in meanwhile.
+  // Writes that were under way may end before it, and those that began in their slots meanwhile.
   expect(ended.indexOf("person") - at).toBeLessThan(2 * mostWrites);
   expect(new Set(await Promise.all(bulk))).toEqual(new Set(["written"]));
   expect((await client.list<KubeObject>(secrets, { namespace })).items).toHaveLength(301);

@@ -9,15 +9,15 @@ import { FakeClock, settle } from "../support/clock.ts";
 const full = firstLimit.limit;
 const isUrgent = (lane: Lane) => lane !== "bulk" && lane !== "poll";
 
-/** Places whose writes end when told to. */
+/** A limiter whose writes end when the test ends them. */
 function setUp() {
   const clock = new FakeClock();
-  const places = new WriteLimiter({ clock, random: () => 0 });
-  /** What was begun and has not ended, in that order. */
+  const limiter = new WriteLimiter({ clock, random: () => 0 });
+  /** Writes under way, in the order in which they began. */
   const underWay: { name: string; end: () => void; fail: (error: unknown) => void }[] = [];
   const begun: string[] = [];
   const run = (lane: Lane, name: string, namespace = "shop") =>
-    places.run(lane, namespace, () => {
+    limiter.run(lane, namespace, () => {
       begun.push(name);
       const { promise, resolve, reject } = Promise.withResolvers<string>();
       const leave = () => underWay.splice(underWay.indexOf(write), 1);
@@ -37,21 +37,21 @@ function setUp() {
     });
   const many = (lane: Lane, count: number, namespace = "shop", name: string = lane) =>
     Array.from({ length: count }, (_, i) => run(lane, `${name}${i}`, namespace));
-  return { clock, places, underWay, begun, run, many };
+  return { clock, limiter, underWay, begun, run, many };
 }
 
 const throttled = (retryAfterMs?: number) => new KubeError("tooManyRequests", "PATCH: 429", { retryAfterMs });
 
-describe("places for writes", () => {
-  test("give back what a write gives, or throws", async () => {
-    const { clock, places } = setUp();
-    expect(await places.run("bulk", "shop", async () => 7)).toBe(7);
+describe("a write limiter", () => {
+  test("returns the result or the error of a write", async () => {
+    const { clock, limiter } = setUp();
+    expect(await limiter.run("bulk", "shop", async () => 7)).toBe(7);
     const refusal = new KubeError("invalid", "PATCH: 422");
-    await expect(places.run("bulk", "shop", () => Promise.reject(refusal))).rejects.toBe(refusal);
+    await expect(limiter.run("bulk", "shop", () => Promise.reject(refusal))).rejects.toBe(refusal);
     expect(clock.pending).toBe(0);
   });
 
-  test("let an urgent write begin at once, however many of the mass are under way and wait", () => {
+  test("begins an urgent write at once while bulk writes are under way and waiting", () => {
     const { begun, many, run } = setUp();
     many("bulk", 1_000);
     expect(begun).toHaveLength(full);
@@ -59,7 +59,7 @@ describe("places for writes", () => {
     expect(begun.slice(full)).toEqual(["event", "drift"]);
   });
 
-  test("take the more urgent lane first, and a waiting urgent write before the mass", async () => {
+  test("takes the most urgent lane first, and urgent writes before bulk writes", async () => {
     const { underWay, begun, many, run } = setUp();
     void many("bulk", full + 1);
     void many("interactive", 2);
@@ -72,7 +72,7 @@ describe("places for writes", () => {
     expect(begun.slice(full)).toEqual(["interactive0", "interactive1", "event", "drift", `bulk${full}`]);
   });
 
-  test("give the namespaces turns within a lane", async () => {
+  test("lets namespaces take turns within a lane", async () => {
     const { underWay, begun, many, run } = setUp();
     void many("bulk", full + 50);
     void run("bulk", "other", "other");
@@ -83,7 +83,7 @@ describe("places for writes", () => {
     expect(begun).toContain("other");
   });
 
-  test("let the mass go on, slowly, while urgent writes never end", async () => {
+  test("continues bulk writes slowly while urgent writes never end", async () => {
     const { underWay, begun, many, run } = setUp();
     void many("interactive", 100);
     void many("poll", 5);
@@ -95,19 +95,19 @@ describe("places for writes", () => {
     expect(begun.filter((name) => name.startsWith("poll"))).toHaveLength(5);
   });
 
-  test("never hold more than the limit of the mass and two urgent ones, in any order", async () => {
+  test("never exceeds the limit with bulk writes, nor the limit plus two with urgent writes", async () => {
     const step = fc.oneof(fc.constantFrom(...lanes), fc.integer({ min: 0, max: 40 }));
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 120 }), async (steps) => {
-        const { places, underWay, begun, run } = setUp();
+        const { limiter, underWay, begun, run } = setUp();
         const asked: Promise<string>[] = [];
         for (const one of steps) {
           if (typeof one === "string") asked.push(run(one, `${one}-${asked.length}`));
           else underWay[one]?.end();
           await Promise.resolve();
           const ofBulk = underWay.filter(({ name }) => !isUrgent(name.split("-")[0] as Lane)).length;
-          expect(underWay.length).toBeLessThanOrEqual(places.limit + 2);
-          expect(ofBulk).toBeLessThanOrEqual(places.limit + 1);
+          expect(underWay.length).toBeLessThanOrEqual(limiter.limit + 2);
+          expect(ofBulk).toBeLessThanOrEqual(limiter.limit + 1);
         }
         while (underWay.length > 0) {
           underWay[0]!.end();
@@ -120,8 +120,8 @@ describe("places for writes", () => {
   });
 });
 
-describe("a write that the API server throttles", () => {
-  test("is written again when the server wants it, and nobody writes before", async () => {
+describe("a write that the API server throttles with a 429", () => {
+  test("is retried after Retry-After, and no other write begins before", async () => {
     const { clock, underWay, begun, run, many } = setUp();
     const first = run("bulk", "first");
     underWay[0]!.fail(throttled(3_000));
@@ -130,7 +130,7 @@ describe("a write that the API server throttles", () => {
     await clock.advance(2_999);
     expect(begun).toEqual(["first"]);
     await clock.advance(1);
-    // One probe, and one of the mass.
+    // One urgent probe and one bulk probe.
     expect(begun).toEqual(["first", "interactive0", "first"]);
     underWay.at(-1)!.end();
     expect(await first).toBe("first");
@@ -138,7 +138,7 @@ describe("a write that the API server throttles", () => {
     expect(begun.at(-1)).toBe("interactive1");
   });
 
-  test("fails after ten seconds of it", async () => {
+  test("fails after ten seconds of 429s", async () => {
     const { clock, underWay, begun, run } = setUp();
     const settled = run("bulk", "first").then(
       () => "written",
@@ -157,13 +157,13 @@ describe("a write that the API server throttles", () => {
     expect(begun.length).toBeLessThan(8);
   });
 
-  test("makes one pause of a burst, and halves what may be under way once", async () => {
-    const { clock, places, underWay, begun, many } = setUp();
+  test("causes one pause for a burst of 429s, and halves the limit once", async () => {
+    const { clock, limiter, underWay, begun, many } = setUp();
     void many("bulk", 100);
     for (const write of [...underWay]) write.fail(throttled());
     await settle();
-    expect(places.limit).toBe(full / 2);
-    // As long as for one alone: half a second.
+    expect(limiter.limit).toBe(full / 2);
+    // The same pause as for a single 429: half a second.
     await clock.advance(499);
     expect(begun).toHaveLength(full);
     await clock.advance(1);
@@ -176,7 +176,7 @@ describe("a write that the API server throttles", () => {
     expect(begun).toHaveLength(full + 2 + full / 2);
   });
 
-  test("pauses for twice as long each time, and from the beginning after a success", async () => {
+  test("doubles the pause each time, and resets it after a success", async () => {
     const { clock, underWay, begun, run } = setUp();
     const pauseAfterThrottle = async () => {
       const before = begun.length;
@@ -199,7 +199,7 @@ describe("a write that the API server throttles", () => {
     expect(await pauseAfterThrottle()).toBe(500);
   });
 
-  test("waits ten seconds at most, whatever the server asks for", async () => {
+  test("pauses for at most ten seconds, even if Retry-After is longer", async () => {
     const { clock, underWay, begun, run } = setUp();
     void run("bulk", "first");
     underWay[0]!.fail(throttled(3_600_000));
@@ -207,53 +207,53 @@ describe("a write that the API server throttles", () => {
     expect(begun).toHaveLength(2);
   });
 
-  test.each(["timeout", "unavailable", "network"] as const)("%s is the caller's to decide anew", async (kind) => {
-    const { places, begun, underWay, run } = setUp();
+  test.each(["timeout", "unavailable", "network"] as const)("rejects with %s without a retry", async (kind) => {
+    const { limiter, begun, underWay, run } = setUp();
     const one = run("bulk", "one");
     underWay[0]!.fail(new KubeError(kind, "PATCH"));
     await expect(one).rejects.toMatchObject({ kind });
-    expect([begun.length, places.limit]).toEqual([1, full / 2]);
+    expect([begun.length, limiter.limit]).toEqual([1, full / 2]);
   });
 });
 
-describe("one namespace whose writes go wrong", () => {
-  /** Writes that take a time of the fake clock. */
+describe("a namespace with failing or slow writes", () => {
+  /** A write that takes `ms` milliseconds of the fake clock. */
   const lasting = (clock: FakeClock, ms: number, end: "written" | KubeError["kind"] = "written") => {
     return () =>
       new Promise<void>((resolve, reject) => {
         clock.setTimer(() => (end === "written" ? resolve() : reject(new KubeError(end, "PATCH"))), ms);
       });
   };
-  /** How many writes of `b` are done after a time. */
-  const written = (clock: FakeClock, places: WriteLimiter, count: number) => {
+  /** Begins writes of namespace `b`, and counts those that are done. */
+  const written = (clock: FakeClock, limiter: WriteLimiter, count: number) => {
     const done = { count: 0 };
-    for (let i = 0; i < count; i++) void places.run("bulk", "b", lasting(clock, 20)).then(() => done.count++);
+    for (let i = 0; i < count; i++) void limiter.run("bulk", "b", lasting(clock, 20)).then(() => done.count++);
     return done;
   };
 
   test.each(["written", "timeout"] as const)(
-    "does not hold up another's mass, though its own hang for 30 s (%s)",
+    "does not delay another namespace's bulk writes while its own hang for 30 s (%s)",
     async (end) => {
-      const { clock, places } = setUp();
-      for (let i = 0; i < 100; i++) places.run("bulk", "a", lasting(clock, 30_000, end)).catch(() => {});
-      const done = written(clock, places, 200);
+      const { clock, limiter } = setUp();
+      for (let i = 0; i < 100; i++) limiter.run("bulk", "a", lasting(clock, 30_000, end)).catch(() => {});
+      const done = written(clock, limiter, 200);
       await clock.advance(1_500);
       expect(done.count).toBe(200);
       await clock.advance(60_000);
-      const more = written(clock, places, 200);
+      const more = written(clock, limiter, 200);
       await clock.advance(1_500);
       expect(more.count).toBe(200);
     },
   );
 
   test.each(["interactive", "bulk"] as const)(
-    "lets another's one begin at once, beside its hanging %s",
+    "lets another namespace's interactive write begin at once while its own %s writes hang",
     async (lane) => {
-      const { clock, places } = setUp();
-      for (let i = 0; i < 100; i++) void places.run(lane, "a", lasting(clock, 30_000));
+      const { clock, limiter } = setUp();
+      for (let i = 0; i < 100; i++) void limiter.run(lane, "a", lasting(clock, 30_000));
       for (let second = 0; second < 70; second++) {
         let isDone = false;
-        void places.run("interactive", `b${second}`, lasting(clock, 20)).then(() => {
+        void limiter.run("interactive", `b${second}`, lasting(clock, 20)).then(() => {
           isDone = true;
         });
         await clock.advance(20);
@@ -263,7 +263,7 @@ describe("one namespace whose writes go wrong", () => {
     },
   );
 
-  test("has eight under way once they last, and all places while nobody else writes", async () => {
+  test("is limited to eight slow writes, but uses all slots while no other namespace writes", async () => {
     const { clock, begun, underWay, many } = setUp();
     void many("bulk", 100);
     expect(begun).toHaveLength(full);
@@ -274,30 +274,30 @@ describe("one namespace whose writes go wrong", () => {
     expect(underWay).toHaveLength(full);
   });
 
-  test("keeps their places, where 32 have given theirs back", async () => {
-    const { clock, underWay, places, many } = setUp();
+  test("keeps its slots once 32 slow writes have released theirs", async () => {
+    const { clock, underWay, limiter, many } = setUp();
     for (let i = 0; i < 20; i++) void many("bulk", 20, `n${i}`);
     await clock.advance(60_000);
-    expect(underWay).toHaveLength(32 + places.limit);
+    expect(underWay).toHaveLength(32 + limiter.limit);
   });
 
-  test("has half of the places while others wait", async () => {
-    const { places, underWay, many } = setUp();
+  test("gets half of the slots while another namespace waits", async () => {
+    const { limiter, underWay, many } = setUp();
     void many("bulk", 100, "a", "a");
     void many("bulk", 100, "b", "b");
     for (let i = 0; i < 2 * full; i++) {
       underWay.find(({ name }) => name.startsWith("a"))!.end();
       await settle(1);
     }
-    expect(underWay).toHaveLength(places.limit);
+    expect(underWay).toHaveLength(limiter.limit);
     const ofA = underWay.filter(({ name }) => name.startsWith("a")).length;
-    expect([ofA, places.limit - ofA]).toContain(Math.ceil(places.limit / 2));
+    expect([ofA, limiter.limit - ofA]).toContain(Math.ceil(limiter.limit / 2));
   });
 
   test.each(["timeout", "unavailable", "tooManyRequests"] as const)(
-    "lowers nobody's limit by %s until a second one has it too",
+    "does not lower the limit by %s until a second namespace fails in the same way",
     async (kind) => {
-      const { clock, places, underWay, run } = setUp();
+      const { clock, limiter, underWay, run } = setUp();
       const settled = [run("bulk", "b", "b"), run("bulk", "c", "c")];
       for (let i = 0; i < 20; i++) {
         if (!underWay.some(({ name }) => name === "a")) run("bulk", "a", "a").catch(() => {});
@@ -305,26 +305,26 @@ describe("one namespace whose writes go wrong", () => {
         underWay.find(({ name }) => name === "a")?.fail(new KubeError(kind, "PATCH"));
         await clock.advance(1_000);
       }
-      expect(places.limit).toBe(full);
+      expect(limiter.limit).toBe(full);
       run("bulk", "a", "a").catch(() => {});
       await clock.advance(10_000);
       for (const name of ["a", "c"]) underWay.find((write) => write.name === name)?.fail(new KubeError(kind, "PATCH"));
       await Promise.allSettled(kind === "tooManyRequests" ? [] : [settled[1]]);
       await settle();
-      expect(places.limit).toBe(full / 2);
+      expect(limiter.limit).toBe(full / 2);
     },
   );
 
-  test("lowers the limit by an error of the network at once", async () => {
-    const { places, underWay, run } = setUp();
+  test("lowers the limit at once by a network error", async () => {
+    const { limiter, underWay, run } = setUp();
     void run("bulk", "b", "b");
     const failed = run("bulk", "a", "a");
     underWay[1]!.fail(new KubeError("network", "PATCH"));
     await expect(failed).rejects.toMatchObject({ kind: "network" });
-    expect(places.limit).toBe(full / 2);
+    expect(limiter.limit).toBe(full / 2);
   });
 
-  test("is closed alone after a 429; all are where two have one in the same moment", async () => {
+  test("opens its own breaker after a 429; two namespaces at once open the server's breaker", async () => {
     const { clock, begun, underWay, run } = setUp();
     void run("bulk", "a", "a");
     underWay[0]!.fail(throttled(5_000));
@@ -344,7 +344,7 @@ describe("one namespace whose writes go wrong", () => {
     await clock.advance(3_999);
     expect(begun).toHaveLength(3);
     await clock.advance(1);
-    // One probe and one of the mass: a has been let again meanwhile, and was first.
+    // One urgent probe and one bulk probe: the breaker of `a` was half-open first.
     expect(begun.slice(3)).toEqual(["a2", expect.stringMatching(/^[abc]$/)]);
     underWay[0]!.end();
     await settle();
@@ -352,7 +352,7 @@ describe("one namespace whose writes go wrong", () => {
     expect(begun).toContain("e");
   });
 
-  test("does not stop all where it alone is refused as the probe", async () => {
+  test("does not reopen the server's breaker if only its own probe gets a 429", async () => {
     const { clock, begun, underWay, run } = setUp();
     for (const name of ["a", "b"]) run("interactive", name, name).catch(() => {});
     for (const write of [...underWay]) write.fail(throttled());
@@ -369,8 +369,8 @@ describe("one namespace whose writes go wrong", () => {
     expect(begun.slice(4)).toEqual(["c", "d"]);
   });
 
-  test("is the only one there is, once others have written nothing for ten seconds", async () => {
-    const { clock, places, underWay, run } = setUp();
+  test("counts as the only namespace once others have not written for ten seconds", async () => {
+    const { clock, limiter, underWay, run } = setUp();
     void run("bulk", "b", "b");
     underWay[0]!.end();
     const limits: number[] = [];
@@ -379,34 +379,34 @@ describe("one namespace whose writes go wrong", () => {
       const failed = run("bulk", "a", "a");
       underWay[0]!.fail(new KubeError("timeout", "PATCH"));
       await expect(failed).rejects.toMatchObject({ kind: "timeout" });
-      limits.push(places.limit);
+      limits.push(limiter.limit);
     }
     expect(limits).toEqual([full, full / 2]);
   });
 
-  test("leaves others theirs, where five hang, and lowers nobody's limit by its times", async () => {
-    const { clock, places } = setUp();
-    while (places.limit < mostWrites) {
-      for (let i = 0; i < 40; i++) void places.run("bulk", "a", lasting(clock, 20));
+  test("leaves slots to others if five namespaces hang, and does not lower the limit by slow writes", async () => {
+    const { clock, limiter } = setUp();
+    while (limiter.limit < mostWrites) {
+      for (let i = 0; i < 40; i++) void limiter.run("bulk", "a", lasting(clock, 20));
       await clock.advance(100);
     }
     for (const name of ["a", "c", "d", "e", "f"]) {
-      for (let i = 0; i < 100; i++) void places.run("bulk", name, lasting(clock, 30_000));
+      for (let i = 0; i < 100; i++) void limiter.run("bulk", name, lasting(clock, 30_000));
       await clock.advance(2_000);
     }
-    let done = written(clock, places, 200);
+    let done = written(clock, limiter, 200);
     await clock.advance(1_500);
     expect(done.count).toBe(200);
     for (let i = 0; i < 60; i++) {
-      done = written(clock, places, 20);
+      done = written(clock, limiter, 20);
       await clock.advance(1_000);
     }
     expect(done.count).toBe(20);
-    expect(places.limit).toBe(mostWrites);
+    expect(limiter.limit).toBe(mostWrites);
   });
 
-  test("is forgotten when its last write has given up", async () => {
-    const { clock, places, underWay, run } = setUp();
+  test("is forgotten after its last write has failed", async () => {
+    const { clock, limiter, underWay, run } = setUp();
     const gaveUp = run("bulk", "a", "a").catch(() => "gave up");
     for (let second = 0; second < 40; second++) {
       underWay[0]?.fail(throttled());
@@ -414,47 +414,47 @@ describe("one namespace whose writes go wrong", () => {
     }
     expect(await gaveUp).toBe("gave up");
     expect(clock.pending).toBe(0);
-    const { limit } = places;
-    for (let i = 0; i < 50; i++) void places.run("bulk", "b", lasting(clock, 20));
+    const { limit } = limiter;
+    for (let i = 0; i < 50; i++) void limiter.run("bulk", "b", lasting(clock, 20));
     await clock.advance(1_000);
-    const risen = places.limit;
+    const risen = limiter.limit;
     expect(risen).toBeGreaterThan(limit);
     await clock.advance(10_000);
     const failed = run("bulk", "b", "b");
     underWay[0]!.fail(new KubeError("timeout", "PATCH"));
     await expect(failed).rejects.toMatchObject({ kind: "timeout" });
-    expect(places.limit).toBe(Math.max(Math.floor(risen / 2), 4));
+    expect(limiter.limit).toBe(Math.max(Math.floor(risen / 2), 4));
   });
 
-  test("leaves nothing waiting for ever, whatever comes of the writes of several", async () => {
+  test("never leaves a write waiting for ever, for any outcomes in several namespaces", async () => {
     const ends = ["written", "written", "tooManyRequests", "timeout", "unavailable", "invalid", "network"] as const;
     const one = fc.record({
       lane: fc.constantFrom(...lanes),
       namespace: fc.constantFrom("a", "b", "c"),
-      /** How it comes out the first time, the second time, and so on; then it is written. */
+      /** The outcome of each try; later tries succeed. */
       ends: fc.array(fc.constantFrom(...ends), { maxLength: 4 }),
       ms: fc.constantFrom(0, 20, 1_000, 3_000, 30_000),
       after: fc.constantFrom(0, 0, 0, 10, 500, 5_000),
     });
     await fc.assert(
       fc.asyncProperty(fc.array(one, { maxLength: 40 }), async (writes) => {
-        const { clock, places } = setUp();
+        const { clock, limiter } = setUp();
         let settled = 0;
         for (const { lane, namespace, ends: its, ms, after } of writes) {
           let tries = 0;
           const write = () => lasting(clock, ms, its[tries++] ?? "written")();
           const note = () => void settled++;
-          places.run(lane, namespace, write).then(note, note);
+          limiter.run(lane, namespace, write).then(note, note);
           if (after > 0) await clock.advance(after);
         }
         await clock.advance(1_800_000);
-        expect([settled, clock.pending, [...places.waits()]]).toEqual([writes.length, 0, []]);
+        expect([settled, clock.pending, [...limiter.waits()]]).toEqual([writes.length, 0, []]);
       }),
       { numRuns: 100 },
     );
   });
 
-  test("keeps nobody waiting by a probe that hangs", async () => {
+  test("does not block other writes by a probe that hangs", async () => {
     const { clock, begun, underWay, run } = setUp();
     for (const name of ["a", "b"]) void run("interactive", name, name);
     for (const write of [...underWay]) write.fail(throttled());
@@ -468,7 +468,7 @@ describe("one namespace whose writes go wrong", () => {
 });
 
 describe("lanes of writes", () => {
-  test("an interactive write, and a repair, pass a few of thousands of events", async () => {
+  test("lets an interactive write and a repair pass thousands of event writes", async () => {
     const { begun, underWay, many, run } = setUp();
     void many("event", 3_000);
     void run("interactive", "person");
@@ -481,27 +481,27 @@ describe("lanes of writes", () => {
     expect(begun.slice(full)).toContain("repair");
   });
 
-  test("leave the places that are kept for urgent writes to them, when the mass has its turns", async () => {
-    const { begun, places, underWay, many } = setUp();
+  test("keeps the reserved slots for urgent writes when bulk writes have credit", async () => {
+    const { begun, limiter, underWay, many } = setUp();
     void many("bulk", 100);
     void many("interactive", 100);
     for (let i = 0; i < 90; i++) {
       underWay.find(({ name }) => name.startsWith("interactive"))?.end();
       await settle(1);
-      expect(underWay.filter(({ name }) => name.startsWith("bulk")).length).toBeLessThanOrEqual(places.limit);
+      expect(underWay.filter(({ name }) => name.startsWith("bulk")).length).toBeLessThanOrEqual(limiter.limit);
     }
     expect(begun.filter((name) => name.startsWith("bulk")).length).toBeGreaterThan(full - 1);
   });
 
-  test("tell how many wait in them, and for how long the oldest", async () => {
-    const { clock, places, underWay, many, run } = setUp();
-    expect([...places.waits()]).toEqual([]);
+  test("reports the number of waiting writes by lane, and how long the oldest has waited", async () => {
+    const { clock, limiter, underWay, many, run } = setUp();
+    expect([...limiter.waits()]).toEqual([]);
     void many("bulk", full + 3);
     await clock.advance(1_000);
     void run("bulk", "late", "other");
     void many("event", 5);
     await clock.advance(500);
-    expect([...places.waits()]).toEqual([
+    expect([...limiter.waits()]).toEqual([
       { lane: "event", depth: 4, oldestMs: 500 },
       { lane: "bulk", depth: 3, oldestMs: 1_500 },
     ]);
@@ -509,15 +509,15 @@ describe("lanes of writes", () => {
       underWay[0]!.end();
       await settle(1);
     }
-    expect([...places.waits()]).toEqual([]);
+    expect([...limiter.waits()]).toEqual([]);
   });
 });
 
-describe("the limit of places", () => {
-  /** Writes 3,000 times in a full house of two namespaces; `take` says how long one takes, and how it ends. */
+describe("the limit of the write limiter", () => {
+  /** Runs 3,000 bulk writes of two namespaces; `take` returns the duration and outcome of each. */
   const limitAfter = async (take: (i: number) => { ms: number; kind?: "secret" | "status"; isRefused?: boolean }) => {
     const clock = new FakeClock();
-    const places = new WriteLimiter({ clock, random: () => 0 });
+    const limiter = new WriteLimiter({ clock, random: () => 0 });
     let ended = 0;
     for (let i = 0; i < 3_000; i++) {
       const { ms, kind, isRefused } = take(i);
@@ -526,32 +526,32 @@ describe("the limit of places", () => {
           clock.setTimer(() => (isRefused ? reject(new KubeError("conflict", "PATCH: 409")) : resolve()), ms);
         });
       const note = () => void ended++;
-      void places.run("bulk", i % 2 ? "a" : "b", write, kind).then(note, note);
+      void limiter.run("bulk", i % 2 ? "a" : "b", write, kind).then(note, note);
     }
     while (ended < 2_500) await clock.advance(20);
-    return places.limit;
+    return limiter.limit;
   };
 
-  test("reaches the most where statuses take less time than Secrets", async () => {
+  test("reaches the maximum if status writes are faster than Secret writes", async () => {
     expect(await limitAfter((i) => (i % 3 ? { ms: 30, kind: "secret" } : { ms: 5, kind: "status" }))).toBe(mostWrites);
   });
 
-  test("reaches the most where times of one kind scatter", async () => {
+  test("reaches the maximum if latencies of one kind vary", async () => {
     expect(await limitAfter((i) => ({ ms: i % 3 === 1 ? 20 : 8 }))).toBe(mostWrites);
   });
 
-  test("reaches the most where one in twenty is refused at once", async () => {
+  test("reaches the maximum if one write in twenty is refused at once", async () => {
     expect(await limitAfter((i) => ({ ms: i % 20 ? 40 : 2, isRefused: i % 20 === 0 }))).toBe(mostWrites);
   });
 });
 
-describe("a stop", () => {
-  test("rejects writes that wait and later ones, and lets those under way end without another try", async () => {
-    const { places, underWay, begun, many, run, clock } = setUp();
+describe("stopping a write limiter", () => {
+  test("rejects waiting and later writes, and lets writes under way end without a retry", async () => {
+    const { limiter, underWay, begun, many, run, clock } = setUp();
     const outcomes = Promise.allSettled([...many("bulk", 100), ...many("interactive", 10, "other")]);
     const before = begun.length;
     expect(before).toBeLessThan(110);
-    places.stop();
+    limiter.stop();
     underWay[0]!.fail(throttled(1));
     while (underWay.length > 0) underWay[0]!.end();
     await clock.advance(60_000);
@@ -560,15 +560,15 @@ describe("a stop", () => {
     expect(begun).toHaveLength(before);
     await expect(run("drift", "late")).rejects.toMatchObject({ kind: "other", message: /^the operator is stopping/ });
     expect(begun).toHaveLength(before);
-    expect([...places.waits()]).toEqual([]);
+    expect([...limiter.waits()]).toEqual([]);
   });
 
-  test("rejects writes of a namespace that the server has closed by a 429", async () => {
-    const { places, underWay, begun, run, clock } = setUp();
+  test("rejects waiting writes of a namespace whose breaker is open", async () => {
+    const { limiter, underWay, begun, run, clock } = setUp();
     const first = run("bulk", "first");
     underWay[0]!.fail(throttled(5_000));
     await settle(1);
-    places.stop();
+    limiter.stop();
     await expect(first).rejects.toMatchObject({ kind: "other" });
     await clock.advance(60_000);
     expect(begun).toEqual(["first"]);

@@ -19,7 +19,7 @@ const cluster = await sharedCluster();
 const { client: real, connection } = connect(cluster);
 afterAll(() => connection.close());
 
-/** One of the two servers, by the requests of the operator and the edits of others. */
+/** Either of the two servers: the operator's requests, and the edits of others. */
 interface Server {
   client: KubeClient;
   /** Sets one key of a Secret as `kubectl edit` does; undefined removes it. */
@@ -54,7 +54,7 @@ function intent(namespace: string, data: Record<string, string>): SecretIntent {
   return { apiVersion: "v1", kind: "Secret", metadata, type: "Opaque", data: encoded };
 }
 
-/** What can be seen of the Secret: who owns what, and what it holds; versions and uids differ from server to server. */
+/** The visible state of the Secret: owners and data. Versions and uids differ between the servers. */
 async function seen({ client }: Server, namespace: string) {
   const found = await client
     .get<KubeObject & { data?: object; type?: string }>(secrets, namespace, "checkout")
@@ -68,7 +68,7 @@ async function seen({ client }: Server, namespace: string) {
   return { data: found.data ?? {}, type: found.type, annotations: annotations ?? {}, labels: labels ?? {}, owners };
 }
 
-/** One request, and what is to be told of how it came out. */
+/** One request, and the outcome to compare. */
 type Request = (server: Server, namespace: string, last: Written | undefined) => Promise<Written | string | undefined>;
 
 function apply(
@@ -131,55 +131,55 @@ const sequences: [string, Request[]][] = [
     "a create, an update, the same again",
     [apply({ a: "1", b: "2" }, "absent"), apply({ a: "1", b: "3" }, "last"), apply({ a: "1", b: "3" }, "last")],
   ],
-  ["a create where a Secret is", [apply({ a: "1" }, "absent"), apply({ a: "2" }, "absent")]],
-  ["an update upon an old version", [apply({ a: "1" }, "absent"), apply({ a: "2" }, "stale")]],
-  ["an update upon another uid", [apply({ a: "1" }, "absent"), apply({ a: "2" }, "other uid")]],
-  ["a key that is dropped", [apply({ a: "1", b: "2" }, "absent"), apply({ a: "1" }, "last")]],
+  ["a create of an existing Secret", [apply({ a: "1" }, "absent"), apply({ a: "2" }, "absent")]],
+  ["an update of an old version", [apply({ a: "1" }, "absent"), apply({ a: "2" }, "stale")]],
+  ["an update of another uid", [apply({ a: "1" }, "absent"), apply({ a: "2" }, "other uid")]],
+  ["a dropped key", [apply({ a: "1", b: "2" }, "absent"), apply({ a: "1" }, "last")]],
   [
-    "an edit that is put back",
+    "a repaired edit",
     [apply({ a: "1", b: "2" }, "absent"), edit("a", "x"), applyAs("keyferry", { a: "1", b: "2" }, true)],
   ],
   ["an edit to the same value", [apply({ a: "1" }, "absent"), edit("a", "1")]],
   [
-    "a key that somebody adds, and one that somebody removes",
+    "a foreign added key, and a removed key",
     [apply({ a: "1", b: "2" }, "absent"), edit("c", "3"), edit("b", undefined)],
   ],
   [
-    "a removed key that is put back",
+    "a repaired removal of a key",
     [apply({ a: "1", b: "2" }, "absent"), edit("b", undefined), applyAs("keyferry", { a: "1", b: "2" }, true)],
   ],
   [
-    "a foreign key that the intent comes to hold",
+    "a foreign key that a later apply includes",
     [apply({ a: "1" }, "absent"), edit("c", "3"), applyAs("keyferry", { a: "1", c: "4" }, true)],
   ],
   [
-    "another applier of an equal value, and then without it",
+    "another applier with the same value, which later drops it",
     [apply({ a: "1" }, "absent"), applyAs("another", { a: "1" }, false), applyAs("keyferry", {}, true)],
   ],
   [
-    "another applier of another value, without force",
+    "another applier with another value, without force",
     [apply({ a: "1" }, "absent"), applyAs("another", { a: "2" }, false)],
   ],
   [
-    "another applier of another value, with force",
+    "another applier with another value, with force",
     [apply({ a: "1", b: "2" }, "absent"), applyAs("another", { a: "2" }, true)],
   ],
   [
-    "a forged apply under the same manager",
+    "a forged apply with the same field manager",
     [apply({ a: "1", b: "2" }, "absent"), applyAs("keyferry", { a: "x" }, true)],
   ],
   [
-    "a sweep of one of two appliers",
+    "a removal of the fields of one of two appliers",
     [apply({ a: "1" }, "absent"), applyAs("another", { a: "1", b: "2" }, false), sweep("another")],
   ],
   [
-    "a delete upon an old version, and upon the present one",
+    "a delete of an old version, and of the current one",
     [apply({ a: "1" }, "absent"), remove("stale"), remove("last")],
   ],
-  ["an update of what was deleted", [apply({ a: "1" }, "absent"), remove("last"), apply({ a: "2" }, "last")]],
+  ["an update of a deleted Secret", [apply({ a: "1" }, "absent"), remove("last"), apply({ a: "2" }, "last")]],
 ];
 
-describe("the API server in memory answers as the real one does to", () => {
+describe("the in-memory API server answers like the real one to", () => {
   it.each(sequences)("%s", async (_, requests) => {
     const namespace = await cluster.freshNamespace("conformance");
     const told = await Promise.all(Object.values(servers).map((server) => run(server, namespace, requests)));
@@ -187,7 +187,7 @@ describe("the API server in memory answers as the real one does to", () => {
   });
 });
 
-/** Makes the requests one after another. @returns how each came out, and what was to be seen after it */
+/** Makes the requests in sequence. @returns each outcome, and the state after it */
 async function run(server: Server, namespace: string, requests: readonly Request[]) {
   const told: unknown[] = [];
   let last: Written | undefined;

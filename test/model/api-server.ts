@@ -8,14 +8,14 @@ import type { TransportOptions } from "../../src/kube/transport.ts";
 import { type Fields, fieldsOf, type Ownership, objectOf, type StoredSecret } from "./secret-fields.ts";
 
 interface SecretRecord {
-  /** The object as it is given out, until something changes. */
+  /** The returned object, cached until a change. */
   object?: StoredSecret | undefined;
   fields: Fields;
   owners: Ownership[];
   own: ObjectMeta;
 }
 
-/** A write that was carried out. */
+/** A completed write. */
 export interface Written {
   verb: "apply" | "delete";
   plural: string;
@@ -25,14 +25,14 @@ export interface Written {
 }
 
 /**
- * The part of the API server that the operator's decisions rest on, in memory: Secrets with server-side apply,
- * preconditions and managedFields; other objects whole, with a status. `api-server.test.ts` runs the same requests
- * against the real one. What it gives out is shared, and not to be changed.
+ * The part of the API server that the operator depends on, in memory: Secrets with server-side apply, preconditions and
+ * managedFields; other objects whole, with a status. `api-server.test.ts` runs the same requests against the real one.
+ * Returned objects are shared and must not be changed.
  */
 export class FakeApiServer extends KubeClient {
-  /** Told of each write before its answer is given. */
+  /** Called for each write before its response. */
   written: ((write: Written) => void) | undefined;
-  /** Called before each write; what it throws is the answer. */
+  /** Called before each write; an exception becomes the response. */
   fault: ((verb: string, plural: string, key: string) => void) | undefined;
   readonly #now: () => number;
   readonly #secrets = new Map<string, SecretRecord>();
@@ -40,7 +40,7 @@ export class FakeApiServer extends KubeClient {
   #version = 1_000;
   #changes = 0;
 
-  /** @param now milliseconds since the epoch, for what the API server dates */
+  /** @param now milliseconds since the epoch, for the API server's timestamps */
   constructor(now: () => number) {
     super({} as TransportOptions);
     this.#now = now;
@@ -104,7 +104,7 @@ export class FakeApiServer extends KubeClient {
     throw new KubeError("notFound", "PATCH: not found", { status: 404 });
   }
 
-  /** Puts an object as a person would; a spec that differs is a new generation. */
+  /** Puts an object as a person would; a changed spec increments the generation. */
   put(plural: string, object: KubeObject & { spec?: object }): void {
     const { namespace, name } = object.metadata;
     const key = `${plural} ${keyOf(namespace, name!)}`;
@@ -117,7 +117,7 @@ export class FakeApiServer extends KubeClient {
     this.#objects.set(key, { ...object, ...status, metadata });
   }
 
-  /** Puts a status as whoever may patch it would. */
+  /** Sets a status, as anyone with permission to patch it could. */
   forge(plural: string, key: string, status: object | undefined): void {
     const { status: _, ...object } = this.#objects.get(`${plural} ${key}`) as KubeObject & { status?: object };
     const metadata = { ...object.metadata, resourceVersion: this.#next() };
@@ -161,7 +161,7 @@ export class FakeApiServer extends KubeClient {
     this.#touch(record);
   }
 
-  /** Deletes an object as a person does, whatever its version. */
+  /** Deletes an object as a person does, regardless of its version. */
   remove(plural: string, namespace: string, name: string): void {
     const key = keyOf(namespace, name);
     if (plural === "secrets") this.#secrets.delete(key);
@@ -169,7 +169,7 @@ export class FakeApiServer extends KubeClient {
     this.#changes += 1;
   }
 
-  /** Removes what an owner that is gone has left, as the garbage collector does. */
+  /** Deletes the dependants of deleted owners, as the garbage collector does. */
   collectGarbage(): void {
     const living = new Set(this.objects("syncedsecrets").map(({ metadata }) => metadata.uid));
     for (const [key, { fields }] of this.#secrets) {
@@ -241,7 +241,7 @@ export class FakeApiServer extends KubeClient {
     record.object = undefined;
   }
 
-  /** How often anything has changed. */
+  /** The number of changes so far. */
   get changes(): number {
     return this.#changes;
   }

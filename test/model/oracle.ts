@@ -4,28 +4,33 @@ import type { Written } from "./api-server.ts";
 import type { StoredSecret } from "./secret-fields.ts";
 import { missingGraceMs, type Resource, type Tenants } from "./tenants.ts";
 
-/** What a value is: `name#count`, the count of all puts, so that a later value of a parameter has a higher one. */
+/**
+ * The format of values: `name#count` with the count of all puts, so that later values of a parameter have higher
+ * counts.
+ */
 const form = /^(\/[a-z/]+)#([0-9]+)$/;
 
-/** One key that a SyncedSecret is to have. */
+/** One key that a SyncedSecret requests. */
 interface WantedKey {
   key: string;
   name: string;
-  /** Whether the key may be left out while its parameter does not exist. */
+  /** Whether the key may be absent while its parameter does not exist. */
   optional: boolean;
 }
 
 /**
- * Says what the operator may do: AWS's state and the connection's allow rules decide, never what stands in a status.
- * What is broken is thrown where it happens, out of the write that broke it, and again at the end of the schedule.
+ * Checks what the operator may do, from AWS's state and the connection's allow rules, never from a status. A violation
+ * is thrown by the write that caused it, and again at the end of the schedule.
  */
 export class Oracle {
   patterns: readonly string[] = [];
   readonly violations: string[] = [];
   readonly #tenants: Tenants;
-  /** When this process first heard, by the monotonic clock, that a parameter is missing; gone once it was found. */
+  /**
+   * When this process first observed that a parameter is missing, in monotonic milliseconds; removed once it was found.
+   */
   readonly #missingSince = new Map<string, number>();
-  /** What each Secret was last written as, for which generation. */
+  /** The data of each Secret's last write, and its generation. */
   readonly #last = new Map<string, { generation: string; data: Record<string, string> }>();
   /** Secrets that a person has deleted, until they are written again. */
   readonly #forgotten = new Set<string>();
@@ -35,18 +40,18 @@ export class Oracle {
     this.#tenants = tenants;
   }
 
-  /** A person has deleted a Secret: there is nothing that could be kept. */
+  /** Handles a person's deletion of a Secret: no bytes are left to keep. */
   forget(key: string): void {
     this.#last.delete(key);
     this.#forgotten.add(key);
   }
 
-  /** Another process: it has heard nothing. */
+  /** Handles a new process, which has observed nothing. */
   restarted(): void {
     this.#missingSince.clear();
   }
 
-  /** Takes a call that AWS is about to answer truly. */
+  /** Handles a call that AWS is about to answer correctly. */
   asked({ operation, names }: Call): void {
     const { aws, clock } = this.#tenants;
     const listed = operation === "GetParametersByPath" ? everyName.filter((name) => name.startsWith(names[0]!)) : names;
@@ -56,7 +61,7 @@ export class Oracle {
     }
   }
 
-  /** Takes a write to the API server. */
+  /** Handles a write to the API server. */
   written({ verb, plural, namespace, name, object }: Written): void {
     if (plural !== "secrets") return;
     this.writes += 1;
@@ -67,7 +72,7 @@ export class Oracle {
     else this.#applied(key, resource, ownDataOf(object!));
   }
 
-  /** What stands in the API server at the end, when everything has had its time, against what AWS holds. */
+  /** Compares the final state of the API server with AWS, after everything had enough time. */
   settled(): void {
     for (const resource of this.#tenants.api.objects("syncedsecrets") as Resource[]) this.#check(resource);
   }
@@ -96,16 +101,16 @@ export class Oracle {
       }
       return;
     }
-    // A member of a path that has gone is missed for as long as the Secret keeps bytes of it.
+    // A deleted member of a path counts as missing for as long as the Secret keeps its bytes.
     const hasLost = resource.spec.dataFrom !== undefined && everyName.some(isGoneMember);
     const mayMiss = hasLost && policy !== "DeleteKeys";
-    // A Secret that was deleted cannot be made again of what has gone.
+    // A deleted Secret cannot be recreated from missing parameters.
     if (mayMiss && !secret && (policy === "DeleteSecret" || ready?.status === "False")) return;
-    // Keys that nobody can vouch for are kept, and the Secret says which.
+    // Keys without a verified revision are kept, and the Secret lists them.
     const keeps = Object.keys(secret?.metadata.annotations ?? {}).some((one) =>
       one.startsWith("keyferry.io/retained-keys"),
     );
-    // Its own status may say that a lost member had expired: then whenExpired applies, which is Retain here.
+    // Its own status may say that a lost member had expired: then whenExpired applies, here Retain.
     const mayBeExpired = hasLost && ready?.reason === "Expired";
     const isFine = ready?.status === "True" || mayBeExpired || ((mayMiss || keeps) && ready?.reason === "SourceGone");
     if (!isFine) this.#broken(`${key} has all that it needs, and says ${said}`);
@@ -133,7 +138,7 @@ export class Oracle {
     const before = this.#last.get(key);
     for (const value of Object.values(data)) {
       const [, name = ""] = form.exec(value) ?? [];
-      // What somebody has added to the Secret stays in it: only what looks like a parameter's value is one.
+      // Foreign keys of the Secret stay, so only values in the format of a parameter count.
       if (name !== "" && !this.#isAllowed(name, namespace))
         this.#broken(`Secret ${key} got ${value}, which is not allowed`);
     }
@@ -149,7 +154,7 @@ export class Oracle {
     this.#last.set(key, { generation, data });
   }
 
-  /** A key may be left out where AWS has said that there is nothing to make it of: for the whole grace, if it was there. */
+  /** A key may be absent if AWS has reported its parameter missing: for the whole grace, if it existed. */
   #mayLack(key: string, resource: Resource, { key: lacks, name, optional }: WantedKey, wasThere: boolean): void {
     const isOfPath = resource.spec.dataFrom !== undefined && !resource.spec.data?.some((entry) => entry.key === lacks);
     const mayDrop = optional || resource.spec.refresh?.whenMissing === "DeleteKeys";
@@ -173,10 +178,10 @@ export class Oracle {
   }
 }
 
-/** Every name that there ever is. */
+/** All parameter names. */
 export const everyName = ["/shared/x", "/shared/z", "/a/y", "/a/w", "/b/z"];
 
-/** The keys that a spec makes of parameters; of paths, those of `names`. */
+/** The keys of a spec from its parameters; for paths, from `names`. */
 function wantedOf({ spec }: Resource, names: readonly string[]): WantedKey[] {
   const data = (spec.data ?? []).map((entry) => ({
     key: entry.key,
@@ -191,7 +196,7 @@ function wantedOf({ spec }: Resource, names: readonly string[]): WantedKey[] {
   return [...members, ...data];
 }
 
-/** What the operator itself has set: a key that somebody else set stays theirs when the operator drops it. */
+/** The keys that the operator itself has set: a key set by others stays when the operator drops it. */
 function ownDataOf({ data, metadata }: StoredSecret): Record<string, string> {
   const own = metadata.managedFields?.filter(({ manager }) => manager?.startsWith("keyferry")) ?? [];
   const fields = own.map(({ fieldsV1 }) => (fieldsV1 as { "f:data"?: object } | undefined)?.["f:data"] ?? {});

@@ -3,14 +3,14 @@ import { expect, it } from "vitest";
 import { begin, end, Puts, step, take } from "./steps.ts";
 import { Tenants } from "./tenants.ts";
 
-/** MODEL_RUNS and MODEL_SEED have other schedules run: `MODEL_RUNS=200000 make test TESTS=test/model`. */
+/** MODEL_RUNS and MODEL_SEED select other schedules: `MODEL_RUNS=200000 make test TESTS=test/model`. */
 const runs = Number(process.env.MODEL_RUNS ?? 20_000);
 const seed = process.env.MODEL_SEED === undefined ? 12 : Number(process.env.MODEL_SEED);
-/** Milliseconds, also on a busy machine. */
+/** Milliseconds, also sufficient on a busy machine. */
 const timeoutMs = 120_000 + runs * 200;
 
 it(
-  "holds to AWS's state and the allow rules through random schedules of edits, restarts, clock steps and faults",
+  "respects AWS's state and the allow rules in random schedules of edits, restarts, clock steps and faults",
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), async (steps) => {
@@ -34,8 +34,8 @@ it(
 );
 
 /**
- * Whether nothing is written for two intervals of polls, in the end: by a clock that was set back what is gone is known
- * to be so only when the clock has come as far again.
+ * Whether nothing is written for two poll intervals in the end. After the clock was set back, a deletion is confirmed
+ * only once the clock has advanced as far again.
  */
 async function isQuiet(tenants: Tenants): Promise<boolean> {
   for (let tries = 0; tries < 4; tries++) {

@@ -1,6 +1,6 @@
 import type { ManagedFieldsEntry, ObjectMeta, OwnerReference } from "../../src/kube/resource.ts";
 
-/** A Secret as the API server holds it. */
+/** A Secret in the API server. */
 export interface StoredSecret {
   apiVersion: "v1";
   kind: "Secret";
@@ -9,10 +9,10 @@ export interface StoredSecret {
   data: Record<string, string>;
 }
 
-/** What somebody sets in a Secret: one value for each field, by its path: `data/KEY`, `annotations/NAME`, `type`, … */
+/** The fields that a writer sets in a Secret, by path: `data/KEY`, `annotations/NAME`, `type`, … */
 export type Fields = Map<string, string>;
 
-/** One entry of managedFields: who set which fields, by which kind of request, and when. */
+/** One entry of managedFields: the writer, its fields, the kind of request, and the time. */
 export interface Ownership {
   manager: string;
   operation: "Apply" | "Update";
@@ -33,7 +33,7 @@ export function fieldsOf(object: Partial<Omit<StoredSecret, "metadata">> & { met
   return fields;
 }
 
-/** The object that has these fields, beside what the API server sets itself. */
+/** The object with these fields, in addition to what the API server sets itself. */
 export function objectOf(fields: Fields, own: ObjectMeta, owners: readonly Ownership[]): StoredSecret {
   const under = (prefix: string) => {
     const entries = [...fields].filter(([path]) => path.startsWith(`${prefix}/`));
@@ -55,7 +55,7 @@ export function objectOf(fields: Fields, own: ObjectMeta, owners: readonly Owner
   };
 }
 
-/** The entry of managedFields in the form FieldsV1. */
+/** The entry of managedFields in the format FieldsV1. */
 function entryOf({ manager, operation, time, paths }: Ownership): ManagedFieldsEntry {
   const under = (prefix: string) =>
     Object.fromEntries(

@@ -13,7 +13,7 @@ export type Step =
   | { kind: "stop" | "start" }
   | { kind: "allow"; parameters: readonly string[] }
   | { kind: "fault"; fault: Fault }
-  /** The time of day jumps; nothing else does. */
+  /** Only the wall clock jumps. */
   | { kind: "jump"; ms: number }
   | { kind: "pass"; ms: number };
 
@@ -91,7 +91,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-/** Puts the next value of a parameter: what it is, and how many puts there have been. */
+/** Puts the next value of a parameter: its name, and the number of puts so far. */
 export class Puts {
   #count = 0;
 
@@ -102,7 +102,7 @@ export class Puts {
   }
 }
 
-/** The spec that a SyncedSecret has at first, and after a change. */
+/** A SyncedSecret's initial spec, and its changed spec. */
 export function specOf(
   resource: string,
   { whenMissing, source, optional }: { whenMissing: WhenMissing; source: string; optional: boolean },
@@ -120,7 +120,7 @@ export function specOf(
   };
 }
 
-/** Brings two tenants to where schedules begin: every SyncedSecret has been synced. */
+/** Brings two tenants to the start of a schedule: every SyncedSecret is synced. */
 export async function begin(tenants: Tenants, puts: Puts): Promise<void> {
   for (const one of everyName.slice(1)) puts.next(tenants, one);
   for (const resource of keys) {
@@ -135,7 +135,7 @@ export async function begin(tenants: Tenants, puts: Puts): Promise<void> {
   await tenants.start();
 }
 
-/** Takes one step. */
+/** Runs one step. */
 export async function take(tenants: Tenants, puts: Puts, one: Step): Promise<void> {
   const { aws, api, clock } = tenants;
   switch (one.kind) {
@@ -168,7 +168,8 @@ export async function take(tenants: Tenants, puts: Puts, one: Step): Promise<voi
       break;
     }
     case "edit":
-      // An edit within seconds of an apply of ours cannot be told from an apply under our name, and counts as one.
+      // An edit within seconds of our apply cannot be distinguished from an apply with our field manager, and counts as
+      // one.
       for (let before = -1; before !== tenants.oracle.writes; ) {
         before = tenants.oracle.writes;
         await tenants.pass(6_000, 6_000);
@@ -197,7 +198,7 @@ export async function take(tenants: Tenants, puts: Puts, one: Step): Promise<voi
   await tenants.sync();
 }
 
-/** Ends all trouble and has enough time pass for everything to be as it should be. */
+/** Ends all faults, and advances until everything should have converged. */
 export async function end(tenants: Tenants): Promise<void> {
   tenants.fault = "none";
   for (const resource of tenants.api.objects("syncedsecrets") as Resource[]) {
@@ -225,7 +226,7 @@ function edit({ api, oracle }: Tenants, resource: string, how: "value" | "label"
   }
 }
 
-/** Patches a status in a way that its tenant might. */
+/** Patches a status as its tenant might. */
 function forge({ api }: Tenants, resource: string, how: Forgery): void {
   const status = api.object<Resource>("syncedsecrets", resource)?.status;
   if (!status) return;

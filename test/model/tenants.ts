@@ -16,24 +16,24 @@ import { Oracle } from "./oracle.ts";
 
 export type Resource = SyncedSecret & KubeObject;
 
-/** Milliseconds of the operator's settings, short so that a schedule is short. */
+/** Milliseconds in the operator's settings, short so that a schedule is short. */
 export const pollIntervalMs = 60_000;
 export const missingGraceMs = 60_000;
 
-/** What goes wrong with calls to AWS at present. */
+/** The current fault of calls to AWS. */
 export type Fault = "none" | "throttled" | "unreachable";
 
 const bothNamespaces = ["a", "b"];
-/** What the connection allows at first. */
+/** The connection's initial allow rules. */
 export const allowed = ["/{namespace}/*", "/shared/*"];
 
 /**
- * Two tenants, `a` and `b`, of one connection; the operator's engine between an API server and a Parameter Store, both
- * in memory, and a clock that is stepped. Each answer and each write is told to the oracle.
+ * Two tenants, `a` and `b`, of one connection. The engine runs between an API server and a Parameter Store, both in
+ * memory, with a stepped clock. The oracle receives each answer and each write.
  */
 export class Tenants {
   readonly clock = new FakeClock();
-  /** Puts are no two at one instant: AWS tells a parameter that was made again by its date. */
+  /** No two puts have the same instant: a recreated parameter is recognized by its date. */
   readonly aws = new FakeAws(() => this.clock.now() + this.puts);
   puts = 0;
   readonly api = new FakeApiServer(() => this.clock.now());
@@ -52,7 +52,7 @@ export class Tenants {
     this.allow(allowed);
   }
 
-  /** Sets what the connection allows. */
+  /** Sets the connection's allow rules. */
   allow(parameters: readonly string[]): void {
     this.oracle.patterns = parameters;
     this.api.put("clusterawsconnections", {
@@ -82,7 +82,7 @@ export class Tenants {
     return this.api.object<Resource>("syncedsecrets", key);
   }
 
-  /** Ends the process at once, as a kill does. */
+  /** Ends the process at once, like SIGKILL. */
   stop(): void {
     if (!this.#engine) return;
     this.#engine.observer.stop();
@@ -91,7 +91,7 @@ export class Tenants {
     this.#engine = undefined;
   }
 
-  /** Begins another process, which knows what the API server and AWS hold and nothing else. */
+  /** Starts another process, which knows only what the API server and AWS hold. */
   async start(): Promise<void> {
     this.stop();
     this.#stores = newStores();
@@ -127,7 +127,7 @@ export class Tenants {
     return this.#engine !== undefined;
   }
 
-  /** Shows the engine what the API server holds, and works off what follows, until nothing is ready. */
+  /** Shows the engine the API server's state, and runs the queues until nothing is ready. */
   async sync(): Promise<void> {
     for (let round = 0; this.#engine && round < 100; round++) {
       this.#show(this.#engine);
@@ -136,7 +136,7 @@ export class Tenants {
     if (this.#engine) throw new Error("the queues do not come to rest");
   }
 
-  /** Has time pass on both clocks, with all that falls due in it. */
+  /** Advances both clocks, and runs everything that is due. */
   async pass(ms: number, stepMs = 15_000): Promise<void> {
     for (let left = ms; left > 0; left -= stepMs) {
       await this.clock.advance(Math.min(stepMs, left));
@@ -183,7 +183,7 @@ export class Tenants {
     all.then(end, end);
     for (let turns = 0; !isOver; turns++) {
       await settle(1);
-      // Throttled calls are made again after a while.
+      // Throttled calls are retried after a while.
       if (!isOver && turns > 20) await this.clock.advance(250);
       if (turns > 2_000) throw new Error("a reconcile does not end");
     }

@@ -15,13 +15,13 @@ beforeEach(() => {
 });
 
 const parameter = (name: string, selector = "") => parameterOf(identity, name, selector);
-/** @returns the dependants that have something to do, since what AWS serves has changed */
+/** @returns the dependents, if AWS serves something else than before; otherwise none */
 const announce = async (name: string, from = account): Promise<readonly string[]> => {
   const { changed, dependants } = await rig.observer.announced(identity, from, name);
   return changed ? dependants : [];
 };
 
-/** Has `ns/<name of the parameter>` depend on each, looks at all, and forgets the calls. */
+/** Makes `ns/<index>` depend on each reference, looks at all, and clears the recorded calls. */
 async function observe(...references: Reference[]): Promise<void> {
   const { observer, aws } = rig;
   for (const [i, reference] of references.entries()) observer.depend(`ns/${i}`, [subscription(reference)]);
@@ -30,7 +30,7 @@ async function observe(...references: Reference[]): Promise<void> {
 }
 
 describe("an announced change", () => {
-  it("is looked at once without decryption, and told to the dependants as urgent", async () => {
+  it("causes one look without decryption and notifies the dependents in the event lane", async () => {
     rig.aws.put("/a", "1");
     await observe(parameter("/a"));
     rig.aws.put("/a", "2");
@@ -39,7 +39,7 @@ describe("an announced change", () => {
     expect(rig.told).toEqual([{ dependent: "ns/0", lane: "event" }]);
   });
 
-  it("wakes every selector of a name, with a leading slash or without", async () => {
+  it("causes a look at every selector of the name, with or without a leading slash", async () => {
     for (const name of ["/plain", "bare"]) {
       rig.aws.put(name, "1");
       rig.aws.label(name, "prod", 1);
@@ -53,7 +53,7 @@ describe("an announced change", () => {
     expect(rig.aws.calls.flatMap(({ names }) => names)).toEqual(["bare"]);
   });
 
-  it("wakes what is known by the ARN of that account and region, and by no other's", async () => {
+  it("causes a look at an ARN of the same account and region only", async () => {
     const arn = (region: string, of: string) => `arn:aws:ssm:${region}:${of}:parameter/a/b`;
     const theirs = arn("eu-west-1", "999999999999");
     await observe(parameter(arn("eu-west-1", account)), parameter(arn("us-east-1", account)), parameter(theirs));
@@ -69,7 +69,7 @@ describe("an announced change", () => {
     expect(await looked("999999999999")).toEqual([false, false, true]);
   });
 
-  it("wakes the paths above it, and no path beside it", async () => {
+  it("causes a look at the paths above the parameter only", async () => {
     rig.aws.put("/app/a/x", "1");
     const paths = ["/app", "/app/a/", "/", "/app/a/x", "/ap", "/other"].map((path) => pathOf(identity, path));
     await observe(...paths);
@@ -79,7 +79,7 @@ describe("an announced change", () => {
     expect(hinted).toEqual(["/app", "/app/a/", "/"]);
   });
 
-  it("wakes nothing of another identity", async () => {
+  it("causes no look for another identity", async () => {
     rig.aws.put("/a", "1");
     const other = rig.aws.identity("other", "eu-west-1", account);
     await observe(parameterOf(other, "/a"));
@@ -87,7 +87,7 @@ describe("an announced change", () => {
     expect(rig.aws.calls).toEqual([]);
   });
 
-  it("that comes fifty times in a second costs five looks at most, and the last state is seen", async () => {
+  it("causes at most five looks when announced fifty times in a second, and sees the last version", async () => {
     rig.aws.put("/a", "0");
     await observe(parameter("/a"));
     const all: Promise<unknown>[] = [];
@@ -102,7 +102,7 @@ describe("an announced change", () => {
     expect(rig.observer.entry(parameter("/a"))!.state.stamp?.version).toBe(51);
   });
 
-  it("that comes while a look is under way leads to one more look, which began after it", async () => {
+  it("causes one more look after the one in flight", async () => {
     rig.aws.put("/a", "1");
     await observe(parameter("/a"));
     const gates: (() => void)[] = [];
@@ -125,8 +125,8 @@ describe("an announced change", () => {
 
   it.each([
     ["fails", new Failure("Unreachable", "retry", "no answer")],
-    ["sees nothing new", undefined],
-  ])("whose look %s is looked at again 5 s later", async (_, failure) => {
+    ["sees no change", undefined],
+  ])("causes another look after 5 s if the first look %s", async (_, failure) => {
     rig.aws.put("/a", "1");
     await observe(parameter("/a"));
     rig.aws.fault = () => {
@@ -143,7 +143,7 @@ describe("an announced change", () => {
     expect(rig.told.map(({ dependent }) => dependent)).toEqual(["ns/0"]);
   });
 
-  it("of what has many dependants is a wave, which must not keep a person waiting", async () => {
+  it("notifies twenty or more dependents in the bulk lane, so that they do not delay interactive work", async () => {
     rig.aws.put("/a", "1");
     for (let i = 0; i < 20; i++) rig.observer.depend(`ns/${i}`, [subscription(parameter("/a"))]);
     await rig.observer.look([parameter("/a")], "bulk");
@@ -158,7 +158,7 @@ describe("an announced change", () => {
     expect(new Set(rig.told.map(({ lane }) => lane))).toEqual(new Set(["event"]));
   });
 
-  it("of what nobody depends on any more leaves nothing behind", async () => {
+  it("leaves no timer and no entry when the last dependent goes during the look", async () => {
     rig.aws.put("/a", "1");
     await observe(parameter("/a"));
     rig.aws.fault = () => new Promise((resolve) => rig.clock.setTimer(resolve, 100));
@@ -172,8 +172,8 @@ describe("an announced change", () => {
   });
 });
 
-describe("polls of what is announced", () => {
-  it("are ten times rarer, and back at base after replan", async () => {
+describe("polls of announced references", () => {
+  it("have ten times the interval, until replan restores the base interval", async () => {
     rig.announces = () => true;
     rig.aws.put("/a", "1");
     await observe(parameter("/a"));
@@ -191,7 +191,7 @@ describe("polls of what is announced", () => {
     expect(rig.aws.calls.length).toBeGreaterThanOrEqual(10);
   });
 
-  it("are not put off by replan, and those of other identities stay as they are", async () => {
+  it("are never postponed by replan, which leaves other identities alone", async () => {
     const other = rig.aws.identity("other");
     for (const name of ["/a", "/b"]) rig.aws.put(name, "1");
     await observe(parameter("/a"), parameterOf(other, "/b"));
@@ -208,7 +208,7 @@ describe("polls of what is announced", () => {
     expect(dueOf(parameterOf(other, "/b"))).toBe(theirsThen);
   });
 
-  it("are not rarer while AWS cannot be heard", async () => {
+  it("keep the base interval while AWS is unreachable", async () => {
     rig.announces = () => true;
     rig.aws.put("/a", "1");
     await observe(parameter("/a"));
@@ -221,7 +221,7 @@ describe("polls of what is announced", () => {
     expect(rig.aws.calls.length).toBeGreaterThan(6);
   });
 
-  it("that find a change say that its announcement is missing", async () => {
+  it("report a missed announcement when they find a change", async () => {
     rig.announces = () => true;
     rig.aws.put("/a", "1");
     await observe(parameter("/a"));
@@ -230,7 +230,7 @@ describe("polls of what is announced", () => {
     expect(rig.missed).toEqual([parameter("/a")]);
   });
 
-  it("say so of a parameter that has gone, and of a member of a path that is new", async () => {
+  it("report a missed announcement of a deleted parameter and of a new member of a path", async () => {
     rig.announces = () => true;
     for (const name of ["/a", "/app/x"]) rig.aws.put(name, "1");
     await observe(parameter("/a"), pathOf(identity, "/app"));
@@ -240,11 +240,11 @@ describe("polls of what is announced", () => {
     expect(rig.missed).toHaveLength(2);
   });
 
-  it("say nothing of what is not announced, nor of what was in the last minute", async () => {
+  it("report nothing for unannounced references, or for changes announced within the last minute", async () => {
     rig.announces = (reference) => reference.kind === "parameter" && reference.name !== "/quiet";
     for (const name of ["/a", "/quiet"]) rig.aws.put(name, "1");
     await observe(parameter("/a"), parameter("/quiet"));
-    // The announcement comes before the change can be seen; the look that follows it finds it.
+    // The announcement arrives before the change is visible; the repeated look finds it.
     await announce("/a");
     rig.aws.put("/a", "2");
     rig.aws.put("/quiet", "2");
@@ -253,7 +253,7 @@ describe("polls of what is announced", () => {
     expect(rig.missed).toEqual([]);
   });
 
-  it("say nothing when a deletion that was announced comes to be believed, or a denial begins", async () => {
+  it("report nothing when an announced deletion is confirmed, or when AWS begins to deny", async () => {
     rig.announces = () => true;
     for (const name of ["/a", "/b"]) rig.aws.put(name, "1");
     await observe(parameter("/a"), parameter("/b"));
@@ -270,8 +270,8 @@ describe("polls of what is announced", () => {
   });
 });
 
-describe("a wave", () => {
-  it("of 1,000 dependants costs one look, one decrypting read and 1,000 notifications, and no value outlives it", async () => {
+describe("a change with 1,000 dependents", () => {
+  it("costs one look, one read and 1,000 notifications, and its values are dropped at the end", async () => {
     rig.aws.put("/a", "1");
     for (let i = 0; i < 1_000; i++) rig.observer.depend(`ns${i}/s`, [subscription(parameter("/a"))]);
     await rig.observer.look([parameter("/a")], "bulk");

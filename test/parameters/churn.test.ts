@@ -10,7 +10,7 @@ import { seeded, throttled } from "../support/service.ts";
 const minute = 60_000;
 const account = "123456789012";
 
-/** An hour of everything, after which nobody depends on anything. @returns the entries and identities that were there */
+/** Runs an hour of random operations, then removes all dependents. @returns the entries and identities that were used */
 async function churn({ aws, clock, observer, quotas }: ObserverRig, random: Random): Promise<WeakRef<object>[]> {
   const identities = [0, 1, 2].map((i) => aws.identity(`i${i}`));
   for (const { key } of identities) quotas.set(key, claim(key, { limits: { ssm: 10 } }));
@@ -49,7 +49,7 @@ async function churn({ aws, clock, observer, quotas }: ObserverRig, random: Rand
   return objects;
 }
 
-it("an hour of dependants that come and go, changes, hints and faults leaves nothing behind", async () => {
+it("the observer leaves no timer, call, value or entry after an hour of random operations and faults", async () => {
   const random = seeded(11);
   const rig = observerRig({ limit: 20, random });
   const objects = await churn(rig, random);

@@ -8,7 +8,7 @@ const second = 1_000;
 const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
-/** Milliseconds within which a jump is noticed, and what it has made due is looked at. */
+/** Milliseconds within which a jump is noticed and the due entries are looked at. */
 const noticed = 95 * second;
 
 const jumps: Record<string, (clock: FakeClock) => void> = {
@@ -42,7 +42,7 @@ const unheard = () => {
   throw new Failure("Unreachable", "retry", "no answer");
 };
 
-/** Each brings a parameter into a state of its entry. */
+/** Brings a parameter's entry into the named state. */
 const states: Record<string, (rig: Scene) => Promise<void>> = {
   unknown: async () => {},
   fresh: seen,
@@ -84,7 +84,7 @@ const states: Record<string, (rig: Scene) => Promise<void>> = {
     await seen(rig);
     await rig.clock.advance(5 * minute);
   },
-  staleSources: async (rig) => {
+  "stale answer": async (rig) => {
     await rig.clock.advance(second);
     rig.aws.put("/a", "2");
     await seen(rig);
@@ -93,7 +93,7 @@ const states: Record<string, (rig: Scene) => Promise<void>> = {
     stored.latest = 1;
     await seen(rig);
   },
-  "waiting for a look after a hint": async (rig) => {
+  "waiting for the second look of a hint": async (rig) => {
     await seen(rig);
     const { account } = await rig.aws.identity().caller();
     await rig.observer.announced(rig.aws.identity(), account, "/a");
@@ -101,11 +101,11 @@ const states: Record<string, (rig: Scene) => Promise<void>> = {
 };
 
 describe.each(Object.entries(jumps))("after %s", (_, jump) => {
-  it.each(Object.entries(states))("what is %s follows AWS by the next poll", async (_, bring) => {
+  it.each(Object.entries(states))('an entry in the state "%s" follows AWS by the next poll', async (_, bring) => {
     const rig = await scene();
     await bring(rig);
     jump(rig.clock);
-    // AWS's own clock was right all the time.
+    // AWS's clock did not jump.
     await rig.clock.advance(second);
     rig.aws.put("/a", "next");
     const next = rig.aws.parameters.get("/a")!;
@@ -116,7 +116,7 @@ describe.each(Object.entries(jumps))("after %s", (_, jump) => {
     rig.observer.stop();
   });
 
-  it("the grace of what is missing is kept, and over after as long as it lasts", async () => {
+  it("the grace of a missing parameter keeps its length", async () => {
     const rig = await scene();
     await states.suspect!(rig);
     jump(rig.clock);
@@ -126,7 +126,7 @@ describe.each(Object.entries(jumps))("after %s", (_, jump) => {
     expect(rig.stage()).toBe("gone");
   });
 
-  it("what was missing before is no sooner gone for being looked at again at once", async () => {
+  it("the extra looks do not shorten the grace of a missing parameter", async () => {
     const rig = await scene();
     await states.suspect!(rig);
     for (let n = 0; n < 4; n++) {
@@ -136,7 +136,7 @@ describe.each(Object.entries(jumps))("after %s", (_, jump) => {
     }
   });
 
-  it("an Expiration that AWS's clock says is days away is not acted on", async () => {
+  it("a parameter does not expire before its Expiration by AWS's clock", async () => {
     const rig = await scene(true);
     const start = rig.clock.now();
     const Attributes = { Timestamp: new Date(start + 10 * hour).toISOString() };
@@ -157,7 +157,7 @@ describe.each(Object.entries(jumps))("after %s", (_, jump) => {
 });
 
 it.each(["10 minutes of suspension", "a day of suspension"])(
-  "after %s what is due is looked at within a minute and a half, and spread",
+  "after %s the due entries are looked at within 95 s, spread over that time",
   async (name) => {
     const rig = observerRig({ random: randoms() });
     const identity = rig.aws.identity();
@@ -180,7 +180,7 @@ it.each(["10 minutes of suspension", "a day of suspension"])(
   },
 );
 
-it("a silence counts what the machine was suspended for, and no step of the time of day", async () => {
+it("ClockWatch.elapsed counts a suspension and ignores steps of the wall clock", async () => {
   const { ClockWatch } = await import("../../src/runtime/clock-watch.ts");
   const { clock } = observerRig();
   const watch = new ClockWatch(clock);
@@ -204,7 +204,7 @@ it("a silence counts what the machine was suspended for, and no step of the time
   expect(clock.pending).toBe(0);
 });
 
-/** Numbers that are spread and the same in every run. */
+/** Evenly spread numbers, the same in every run. */
 function randoms(): () => number {
   let n = 0;
   return () => (n++ * 0.618033988749895) % 1;

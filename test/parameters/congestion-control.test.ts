@@ -10,11 +10,11 @@ describe("the rate after a throttle", () => {
   const rate = fc.double({ min: 0.001, max: 10_000, noNaN: true });
   const ms = fc.integer({ min: 0, max: 100_000 });
 
-  it("is the limit where nothing was throttled", () => {
+  it("is the limit if nothing was throttled", () => {
     expect(rateAfter(undefined, 40, 0)).toBe(40);
   });
 
-  it("is half at once, just below the old one from 10 to 14 s, and the limit after 26 s", () => {
+  it("halves at once, is just below the old rate from 10 to 14 s, and reaches the limit after 26 s", () => {
     const at = (seconds: number) => rateAfter({ rate: 20, at: 0 }, 40, seconds * 1_000);
     expect(at(0)).toBe(10);
     for (const seconds of [10, 12, 14]) {
@@ -24,7 +24,7 @@ describe("the rate after a throttle", () => {
     expect(at(26)).toBe(40);
   });
 
-  it("is a number between one (or the limit) and the limit, and never falls by itself", () => {
+  it("stays between 1 and the limit, and never falls without another throttle", () => {
     fc.assert(
       fc.property(rate, limit, ms, ms, (from, most, earlier, more) => {
         const cut = { rate: from, at: 0 };
@@ -37,7 +37,7 @@ describe("the rate after a throttle", () => {
     );
   });
 
-  it("is back at the limit within 26 s, whatever was cut, however often", () => {
+  it("reaches the limit within 26 s after any sequence of cuts", () => {
     fc.assert(
       fc.property(limit, fc.array(ms, { maxLength: 20 }), (most, gaps) => {
         let now = 0;
@@ -51,7 +51,7 @@ describe("the rate after a throttle", () => {
     );
   });
 
-  it("is halved once for calls that were sent before the cut, and again for one that was sent after it", () => {
+  it("is halved once for calls sent before the cut, and again for a call sent after it", () => {
     const first = cutBy(undefined, 40, 900, 1_000);
     expect(cutBy(first, 40, 950, 1_050)).toBe(first);
     expect(cutBy(first, 40, 1_000, 1_100)).toBe(first);
@@ -60,7 +60,7 @@ describe("the rate after a throttle", () => {
   });
 });
 
-/** Keeps 60 calls of an operator of its own waiting. */
+/** Simulates an operator that always has 60 calls waiting. */
 function busy(clock: FakeClock, service: Service, who: string, limit: number): { failed: () => number } {
   const { lanes, quotas } = lanesOver(clock, limit);
   quotas.set(who, claim(who));
@@ -78,8 +78,8 @@ function busy(clock: FakeClock, service: Service, who: string, limit: number): {
   return { failed: () => failed };
 }
 
-describe("a flood of calls", () => {
-  it.each([1, 2, 3])("finds a quota of 5 within seconds, and one of 40 again within 30 s (seed %d)", async (seed) => {
+describe("an operator with calls always waiting", () => {
+  it.each([1, 2, 3])("adapts to a quota of 5 within seconds, and to 40 again within 30 s (seed %d)", async (seed) => {
     const clock = new FakeClock();
     const service = new Service({ clock, random: seeded(seed), rate: 40 });
     const { failed } = busy(clock, service, "op", 40);
@@ -97,7 +97,7 @@ describe("a flood of calls", () => {
     const before = await minuteAt(40);
     expect(before.throttles).toBe(0);
     const small = await minuteAt(5);
-    // Some halvings, and what was under way at each.
+    // Some halvings, and the calls in flight at each.
     expect(small.throttles).toBeLessThanOrEqual(12);
     expect(small.perSecond[3]).toBeLessThanOrEqual(8);
     const steady = await minuteAt(5);
@@ -116,24 +116,27 @@ describe("a flood of calls", () => {
     [20, 1, 0.05],
     [20, 2, 0.05],
     [8, 3, 0.01],
-  ])("of four operators at %d each lets a foreign reader of 4/s be (seed %d)", async (limit, seed, share) => {
-    const clock = new FakeClock();
-    const random = seeded(seed);
-    const service = new Service({ clock, random, rate: 40 });
-    const operators = [0, 1, 2, 3].map((i) => busy(clock, service, `op${i}`, limit));
-    const foreign = () => {
-      service.call("foreign").catch(() => {});
-      clock.setTimer(foreign, random() * 500);
-    };
-    foreign();
-    await clock.advance(20_000);
-    service.tallies.clear();
-    await clock.advance(600_000);
-    expect(service.tally("foreign").calls).toBeGreaterThan(2_200);
-    expect(service.throttledShare("foreign")).toBeLessThan(share);
-    const perSecond = operators.map((_, i) => service.tally(`op${i}`).calls / 600);
-    // None is pushed aside by the others.
-    expect(Math.min(...perSecond)).toBeGreaterThan(limit === 8 ? 7.9 : 6);
-    expect(operators.map(({ failed }) => failed())).toEqual([0, 0, 0, 0]);
-  });
+  ])(
+    "hardly throttles a foreign client of 4/s, as one of four operators at %d each (seed %d)",
+    async (limit, seed, share) => {
+      const clock = new FakeClock();
+      const random = seeded(seed);
+      const service = new Service({ clock, random, rate: 40 });
+      const operators = [0, 1, 2, 3].map((i) => busy(clock, service, `op${i}`, limit));
+      const foreign = () => {
+        service.call("foreign").catch(() => {});
+        clock.setTimer(foreign, random() * 500);
+      };
+      foreign();
+      await clock.advance(20_000);
+      service.tallies.clear();
+      await clock.advance(600_000);
+      expect(service.tally("foreign").calls).toBeGreaterThan(2_200);
+      expect(service.throttledShare("foreign")).toBeLessThan(share);
+      const perSecond = operators.map((_, i) => service.tally(`op${i}`).calls / 600);
+      // The operators share the quota evenly.
+      expect(Math.min(...perSecond)).toBeGreaterThan(limit === 8 ? 7.9 : 6);
+      expect(operators.map(({ failed }) => failed())).toEqual([0, 0, 0, 0]);
+    },
+  );
 });

@@ -16,13 +16,13 @@ function rig() {
 const namesIn = (described: Awaited<ReturnType<Describer["describe"]>>) =>
   described.state === "described" ? [...described.found.keys()].sort() : described.failure.message;
 
-it("asks for what is asked for together in one call, and for what comes once it has left in another", async () => {
+it("describes names that are requested together in one call, and names requested after it was sent in another", async () => {
   const { aws, describer, identity } = rig();
   const { promise, resolve } = Promise.withResolvers<void>();
   aws.describeFault = () => promise;
   const first = [describer.describe(identity, ["/d/a"], "event"), describer.describe(identity, ["/d/b"], "event")];
   await settle();
-  // What it will answer may be older than this question.
+  // The answer in flight may be older than this request.
   const later = describer.describe(identity, ["/d/a", "/d/c"], "event");
   await settle();
   expect(aws.descriptions).toEqual([
@@ -34,7 +34,7 @@ it("asks for what is asked for together in one call, and for what comes once it 
   for (const one of await Promise.all(first)) expect(namesIn(one)).toEqual(["d/a", "d/b"]);
 });
 
-it("shares no call between lanes or identities, and a failure between those only that share a call", async () => {
+it("never shares a call between lanes or identities, and a failure affects only its own call", async () => {
   const { aws, clock, describer, identity } = rig();
   aws.describeFault = () => {
     if (aws.descriptions.length === 1) throw new Failure("Unreachable", "retry", "no answer");

@@ -25,7 +25,7 @@ const noChange = (hours: number) => ({
 const entryOf = (name: string) => rig.observer.entry(parameterOf(identity, name))!;
 const policiesOf = (name: string) => entryOf(name).state.metadata?.policies;
 
-/** A parameter that somebody depends on, described. */
+/** Puts a parameter, makes a SyncedSecret depend on it, and waits for its description. */
 async function watched(name: string, ...policies: (object | string)[]): Promise<void> {
   rig.aws.put(name, "v");
   rig.aws.policies(name, ...policies);
@@ -40,7 +40,7 @@ beforeEach(() => {
 });
 
 describe("descriptions", () => {
-  it("come after what is being synced, but wait for a minute at most", async () => {
+  it("wait for a sync in progress, for a minute at most", async () => {
     rig.isBusy = true;
     await watched("/d/p");
     await rig.clock.advance(20_000);
@@ -56,7 +56,7 @@ describe("descriptions", () => {
     expect(rig.aws.descriptions).toHaveLength(2);
   });
 
-  it("are asked for fifty a call after the first look, then once an hour, and tell nobody of keys alone", async () => {
+  it("come in calls of fifty after the first look, then once an hour, and notify nobody of keys", async () => {
     const names = Array.from({ length: 120 }, (_, n) => `/d/p${n}`);
     for (const name of names) {
       rig.aws.put(name, "v");
@@ -78,7 +78,7 @@ describe("descriptions", () => {
     expect(entryOf("/d/p7").state.metadata).toEqual({ keyId: "alias/aws/ssm" });
   });
 
-  it("are asked for again when there is another version, and when AWS announces a change", async () => {
+  it("are repeated after another version and after an announced change", async () => {
     await watched("/a");
     rig.aws.descriptions.length = 0;
     rig.aws.put("/a", "2");
@@ -89,7 +89,7 @@ describe("descriptions", () => {
     expect(rig.aws.descriptions).toHaveLength(2);
   });
 
-  it("cost a parameter without policies nothing but a place for them", async () => {
+  it("cost under 80 bytes for a parameter without policies", async () => {
     const count = 5_000;
     const add = async (prefix: string) => {
       for (let n = 0; n < count; n++) {
@@ -111,7 +111,7 @@ describe("descriptions", () => {
     expect(((await heldBytes()) - before) / count).toBeLessThan(80);
   }, 60_000);
 
-  it("that AWS denies are asked for once an hour by one call, and are seen again by themselves", async () => {
+  it("are retried once an hour in one call while AWS denies them, and resume when AWS allows them", async () => {
     rig.aws.describeFault = () => {
       throw new Failure("AccessDenied", "wait", "somebody may not ssm:DescribeParameters");
     };
@@ -129,7 +129,7 @@ describe("descriptions", () => {
     for (let n = 0; n < 120; n++) expect(policiesOf(`/d${n}`)).toBeDefined();
   });
 
-  it("that fail are tried again, rarer and rarer, and are no denial", async () => {
+  it("are retried with backoff after a failure, which does not count as a denial", async () => {
     rig.aws.describeFault = () => {
       throw new Failure("Unreachable", "retry", "no answer");
     };
@@ -145,7 +145,7 @@ describe("descriptions", () => {
 });
 
 describe("an expiry", () => {
-  it("is told at its instant, not before, after a look at that instant", async () => {
+  it("notifies its dependent at its instant, after a look at that instant", async () => {
     const at = rig.clock.now() + hour + 123;
     await watched("/a", expiration(at));
     expect(rig.told.splice(0)).toEqual([{ dependent: "ns/a", lane: "bulk" }]);
@@ -158,7 +158,7 @@ describe("an expiry", () => {
     expect(rig.told).toContainEqual({ dependent: "ns/a", lane: "event" });
   });
 
-  it("is one call for many at one instant", async () => {
+  it("causes one DescribeParameters call for 40 parameters at one instant", async () => {
     const at = rig.clock.now() + hour;
     for (let n = 0; n < 40; n++) {
       rig.aws.put(`/x/p${n}`, "v");
@@ -172,7 +172,7 @@ describe("an expiry", () => {
     expect(rig.aws.descriptions.map((call) => call.length)).toEqual([40]);
   });
 
-  it("that was moved meanwhile is none, and neither is that of a parameter that was replaced", async () => {
+  it("does not happen if the Expiration was moved or the parameter was replaced meanwhile", async () => {
     const at = rig.clock.now() + 10 * minute;
     await watched("/moved", expiration(at));
     await watched("/replaced", expiration(at));
@@ -186,7 +186,7 @@ describe("an expiry", () => {
     expect(isExpired(entryOf("/moved").state)).toBe(true);
   });
 
-  it("that a description tells which is older than what has been seen, or is there, does not count", async () => {
+  it("ignores a description older than the parameter's latest version, seen or not", async () => {
     const at = rig.clock.now() + 10 * minute;
     for (const name of ["/seen", "/unseen"]) await watched(name, expiration(at));
     const { describeParameters } = identity.ssm;
@@ -209,7 +209,7 @@ describe("an expiry", () => {
     expect(isExpired(entryOf("/unseen").state)).toBe(true);
   });
 
-  it("needs both clocks: none is acted on while ours, or AWS's, says that it has not passed", async () => {
+  it("needs both clocks: does not happen until it has passed by the local clock and AWS's", async () => {
     const at = rig.clock.now() + 10 * minute;
     await watched("/ahead", expiration(at));
     const { describeParameters } = identity.ssm;
@@ -231,7 +231,7 @@ describe("an expiry", () => {
     expect(isExpired(entryOf("/behind").state)).toBe(true);
   });
 
-  it("is believed by two answers a minute apart where our clock is behind by minutes", async () => {
+  it("happens after two answers a minute apart if the local clock is four minutes behind", async () => {
     const { describeParameters } = identity.ssm;
     identity.ssm.describeParameters = async (query) => ({
       ...(await describeParameters(query)),
@@ -245,7 +245,7 @@ describe("an expiry", () => {
     expect(isExpired(entryOf("/behind").state)).toBe(true);
   });
 
-  it("is told within a minute of its instant by a clock that was set, as after a machine's sleep", async () => {
+  it("happens within a minute after the wall clock jumped past it", async () => {
     const at = rig.clock.now() + 5 * hour;
     await watched("/a", expiration(at));
     rig.clock.setAhead(5 * hour);
@@ -253,7 +253,7 @@ describe("an expiry", () => {
     expect(isExpired(entryOf("/a").state)).toBe(true);
   });
 
-  it("is told within the time of one call where AWS has deleted many at one instant", async () => {
+  it("takes one call to confirm for 40 parameters that AWS deleted at one instant", async () => {
     const at = rig.clock.now() + 10 * minute;
     for (let n = 0; n < 40; n++) await watched(`/m/p${n}`, expiration(at));
     rig.clock.setTimer(() => rig.aws.parameters.clear(), at - 1 - rig.clock.now());
@@ -262,7 +262,7 @@ describe("an expiry", () => {
     for (let n = 0; n < 40; n++) expect(isExpired(entryOf(`/m/p${n}`).state)).toBe(true);
   });
 
-  it("is over with the next version that expires later", async () => {
+  it("ends when the next version has a later Expiration", async () => {
     const at = rig.clock.now() + 10 * minute;
     await watched("/a", expiration(at));
     await rig.clock.advance(10 * minute);
@@ -275,7 +275,7 @@ describe("an expiry", () => {
   });
 
   it.each(["AccessDenied", "Throttled", "Unreachable"] as const)(
-    "is not believed on %s, and is looked at again",
+    "does not happen while AWS answers %s, and happens after a later look",
     async (reason) => {
       const at = rig.clock.now() + 10 * minute;
       await watched("/a", expiration(at));
@@ -290,8 +290,8 @@ describe("an expiry", () => {
     },
   );
 
-  it.each(["past, and still there", "carried out by AWS"])(
-    "of 500 parameters at one instant is confirmed by a call for ten of them (%s)",
+  it.each(["not yet deleted", "deleted by AWS"])(
+    "of 500 parameters at one instant is confirmed in calls of ten (%s)",
     async (state) => {
       rig = observerRig({ limit: 20 });
       identity = rig.aws.identity();
@@ -307,7 +307,7 @@ describe("an expiry", () => {
         "bulk",
       );
       await rig.clock.advance(at - 1 - rig.clock.now());
-      if (state !== "past, and still there") rig.aws.parameters.clear();
+      if (state !== "not yet deleted") rig.aws.parameters.clear();
       rig.aws.calls.length = 0;
       rig.aws.descriptions.length = 0;
       await rig.clock.advance(6_000);
@@ -319,7 +319,7 @@ describe("an expiry", () => {
     },
   );
 
-  it("is confirmed of each by itself, where others of its call are denied or have been replaced", async () => {
+  it("is confirmed for each parameter separately, if others in the call are denied or replaced", async () => {
     const at = rig.clock.now() + 10 * minute;
     const names = ["/a", "/b", "/denied", "/replaced", "/gone"];
     for (const name of names) await watched(name, expiration(at));
@@ -335,11 +335,11 @@ describe("an expiry", () => {
     };
     await rig.clock.advance(2_000);
     const expired = names.filter((name) => isExpired(entryOf(name).state));
-    // Who may list parameters only has no other word on one.
+    // For a denied parameter there is no second source.
     expect(expired).toEqual(["/a", "/b", "/denied", "/gone"]);
   });
 
-  it("that AWS has carried out by then counts, by the word of GetParameters", async () => {
+  it("happens if AWS has already deleted the parameter and GetParameters confirms it", async () => {
     const at = rig.clock.now() + 10 * minute;
     await watched("/a", expiration(at));
     rig.clock.setTimer(() => rig.aws.delete("/a"), at - 1 - rig.clock.now());
@@ -348,7 +348,7 @@ describe("an expiry", () => {
     expect(rig.aws.calls.at(-1)).toEqual({ operation: "GetParameters", names: ["/a"], decrypt: false });
   });
 
-  it("does not count for what somebody deleted before", async () => {
+  it("does not happen to a parameter that was deleted before its Expiration", async () => {
     const at = rig.clock.now() + 20 * minute;
     await watched("/a", expiration(at));
     rig.aws.delete("/a");
@@ -357,7 +357,7 @@ describe("an expiry", () => {
     expect(entryOf("/a").state.missing?.stage).toBe("gone");
   });
 
-  it("is seen of the members of a path, each by itself", async () => {
+  it("happens to each member of a path separately", async () => {
     const at = rig.clock.now() + 10 * minute;
     for (const name of ["/p/a", "/p/b"]) rig.aws.put(name, "v");
     rig.aws.policies("/p/a", expiration(at));
@@ -372,7 +372,7 @@ describe("an expiry", () => {
     ]);
   });
 
-  it("that a status tells of is looked at for its own resource where it has passed, and is only a word until then", async () => {
+  it("recorded in a status causes a look for its own resource, and is not believed without it", async () => {
     rig.aws.put("/a", "v");
     const reference = parameterOf(identity, "/a");
     rig.observer.depend("ns/one", [subscription(reference)]);
@@ -383,12 +383,12 @@ describe("an expiry", () => {
   });
 });
 
-/** What a status says to have expired. */
+/** A status that records an expired parameter. */
 function pastOf(name: string): Map<string, Set<string>> {
   return new Map([[referenceKey(parameterOf(identity, name)), new Set([name])]]);
 }
 
-it("what statuses tell to have expired is looked at in few calls at a start, one by one though it comes", async () => {
+it("expiries recorded in 300 statuses take fewer than 60 calls at a start, though they arrive one by one", async () => {
   const count = 300;
   for (let n = 0; n < count; n++) {
     rig.aws.put(`/s/p${n}`, "v");
@@ -405,10 +405,10 @@ it("what statuses tell to have expired is looked at in few calls at a start, one
   expect(rig.aws.descriptions.length).toBeLessThan(60);
 });
 
-describe("where something is done about expiries", () => {
+describe("for a dependent that acts on expiries", () => {
   const acting = (name: string) => ({ ...subscription(parameterOf(identity, name)), actsOnExpiry: true });
 
-  it("what comes back after it had gone is looked at before anybody is told", async () => {
+  it("describes a reappeared parameter before it notifies the dependent", async () => {
     rig.aws.put("/a", "v");
     rig.observer.depend("ns/one", [acting("/a")]);
     await rig.observer.look([parameterOf(identity, "/a")], "bulk");
@@ -424,7 +424,7 @@ describe("where something is done about expiries", () => {
     expect(isExpired(entryOf("/a").state)).toBe(true);
   });
 
-  it("a member that is new is looked at before anybody is told, and others are not", async () => {
+  it("describes only the new member of a path before it notifies the dependent", async () => {
     for (const name of ["/p/a", "/p/b"]) rig.aws.put(name, "v");
     const path = pathOf(identity, "/p");
     rig.observer.depend("ns/one", [{ ...subscription(path), actsOnExpiry: true }]);
@@ -438,7 +438,7 @@ describe("where something is done about expiries", () => {
     expect(isExpired(rig.observer.entry(path)!.members.get("/p/c")!)).toBe(true);
   });
 
-  it("a look that takes too long is not waited for, and what it shows is told", async () => {
+  it("waits two seconds for a description, and notifies the dependent when it arrives later", async () => {
     let answer: (() => void) | undefined;
     rig.aws.put("/a", "v");
     rig.aws.policies("/a", expiration(rig.clock.now() - minute));
@@ -456,7 +456,7 @@ describe("where something is done about expiries", () => {
     expect(rig.told).toEqual([{ dependent: "ns/one", lane: "event" }]);
   });
 
-  it("nothing is described before a first look that nobody asks of it", async () => {
+  it("describes nothing before the first look unless requested", async () => {
     rig.aws.put("/a", "v");
     rig.observer.depend("ns/one", [subscription(parameterOf(identity, "/a"))]);
     await rig.observer.settle([parameterOf(identity, "/a")], "interactive", { all: false });
@@ -464,8 +464,8 @@ describe("where something is done about expiries", () => {
   });
 });
 
-describe("a warning", () => {
-  it("is told of a day before the expiry, without a call", async () => {
+describe("a warning of a policy", () => {
+  it("notifies the dependent a day before the expiry, without a call", async () => {
     const at = rig.clock.now() + 3 * day;
     await watched("/a", expiration(at));
     rig.told.length = 0;
@@ -475,7 +475,7 @@ describe("a warning", () => {
     expect(rig.told).toEqual([{ dependent: "ns/a", lane: "bulk" }]);
   });
 
-  it("is told of when nothing has changed for too long", async () => {
+  it("notifies the dependent when the parameter was unchanged for too long", async () => {
     await watched("/a", noChange(2));
     rig.told.length = 0;
     await rig.clock.advance(2 * hour);
@@ -483,7 +483,7 @@ describe("a warning", () => {
   });
 });
 
-it("entries that come and go with expiries far away leave nothing behind", async () => {
+it("removed entries leave no expiry timers behind", async () => {
   for (let n = 0; n < 200; n++) {
     await watched(`/a${n}`, expiration(rig.clock.now() + 1_000 * day));
     rig.observer.depend(`ns/a${n}`, []);

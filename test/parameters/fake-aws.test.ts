@@ -41,7 +41,7 @@ const sides: [string, Side][] = [
     },
   ],
   [
-    "the emulator, by the real client",
+    "the emulator, through the real client",
     {
       identity: identities.get({
         region: "eu-west-1",
@@ -68,10 +68,10 @@ const reasonOf = (promise: Promise<unknown>) =>
     (error: unknown) => (error instanceof Failure ? error.reason : "no Failure"),
   );
 
-describe.each(sides)("Parameter Store as %s has it", (_, side) => {
+describe.each(sides)("Parameter Store of %s", (_, side) => {
   const { ssm } = side.identity;
 
-  it("lists what is found in alphabetical order, and what is invalid without a reason", async () => {
+  it("returns found names in alphabetical order, and invalid names without a reason", async () => {
     await side.put("/c/b", "1");
     await side.put("/c/a", "2", "String");
     const { found, invalid } = await ssm.getParameters(["/c/b", "/c/none", "/c/a", "/c/b:9", "/c/a:prod"], {
@@ -84,7 +84,7 @@ describe.each(sides)("Parameter Store as %s has it", (_, side) => {
     expect([...invalid].sort()).toEqual(["/c/a:prod", "/c/b:9", "/c/none"]);
   });
 
-  it("answers selectors with the selector, and follows labels", async () => {
+  it("returns the requested selector, and follows labels", async () => {
     for (const value of ["one", "two"]) await side.put("/c/v", value);
     await side.label("/c/v", "prod", 1);
     const { found } = await ssm.getParameters(["/c/v:2", "/c/v:prod"], { decrypt: true });
@@ -94,7 +94,7 @@ describe.each(sides)("Parameter Store as %s has it", (_, side) => {
     ]);
   });
 
-  it("tells by GetParameter whether the name or the version is missing", async () => {
+  it("distinguishes a missing name from a missing version in GetParameter", async () => {
     await side.put("/c/there", "v");
     expect(await reasonOf(ssm.getParameter("/c/absent", { decrypt: false }))).toBe("ParameterNotFound");
     expect(await reasonOf(ssm.getParameter("/c/there:7", { decrypt: false }))).toBe("VersionNotFound");
@@ -102,7 +102,7 @@ describe.each(sides)("Parameter Store as %s has it", (_, side) => {
     expect(await reasonOf(ssm.getParameter("/c/there", { decrypt: false }))).toBe("found");
   });
 
-  it("gives no value without decryption, begins again at version 1 after a deletion, and a later time", async () => {
+  it("returns no value without decryption, and restarts at version 1 with a later time after a deletion", async () => {
     await side.put("/c/again", "v");
     await side.put("/c/again", "w");
     const before = await ssm.getParameter("/c/again", { decrypt: false });
@@ -115,7 +115,7 @@ describe.each(sides)("Parameter Store as %s has it", (_, side) => {
     expect(after.modified).toBeGreaterThan(before.modified);
   });
 
-  it("lists a path page by page, flat or recursive, by type and label", async () => {
+  it("lists a path in pages, flat or recursive, by type and label", async () => {
     for (let i = 0; i < 12; i++) await side.put(`/p/n${i}`, "v");
     await side.put("/p/deep/x", "v", "String");
     await side.label("/p/n3", "prod", 1);
@@ -143,7 +143,7 @@ describe.each(sides)("Parameter Store as %s has it", (_, side) => {
     expect(await list({ label: "prod" })).toEqual(["/p/n3"]);
   });
 
-  it("describes what it is asked for by name or path and type, with the key and without a value", async () => {
+  it("describes parameters by name, or by path and type, with the key and without a value", async () => {
     for (const name of ["/d/a", "/d/deep/b"]) await side.put(name, "v");
     await side.put("/d/c", "v", "String");
     await side.put("/d/c", "w", "String");

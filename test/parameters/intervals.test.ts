@@ -35,7 +35,7 @@ const parameters = (count: number, intervalMs: number) =>
   Array.from({ length: count }, (_, i) => entryOf(parameterOf(me!, `/p${i}`), intervalMs));
 
 describe("polls", () => {
-  it("are as often as is asked while they take a quarter of the limit at most, and rarer beyond", () => {
+  it("have the requested interval up to a quarter of the limit, and a longer one beyond", () => {
     // A quarter of 20 is 5 calls a second: 500 parameters at ten seconds.
     const { intervals } = rigOf(20);
     const first = parameters(500, 10_000);
@@ -51,7 +51,7 @@ describe("polls", () => {
     expect(intervals.of(first[0]!)).toBe(10_000);
   });
 
-  it("never take more than a quarter, are stretched by a tenth too far at most, and not at all where there is room", () => {
+  it("never take over a quarter of the limit, and are stretched by at most a tenth more than needed", () => {
     const demand = fc.record({
       count: fc.integer({ min: 1, max: 300 }),
       intervalMs: fc.integer({ min: 10_000, max: 600_000 }),
@@ -72,18 +72,18 @@ describe("polls", () => {
     );
   });
 
-  it("of a path cost a call for each ten members, and one at least", () => {
+  it("of a path cost one call for each ten members, at least one", () => {
     const { intervals } = rigOf(4);
     const path = entryOf(pathOf(me!, "/app"), 10_000);
     expect(intervals.of(path)).toBe(10_000);
     for (let i = 0; i < 100; i++) path.members.set(`/app/${i}`, {});
-    // Ten calls in ten seconds are all that a quarter of 4 is.
+    // A quarter of 4 is ten calls in ten seconds.
     expect(intervals.of(path)).toBe(10_000);
     path.members.set("/app/more", {});
     expect(intervals.of(path)).toBeCloseTo(11_000, 5);
   });
 
-  it("of what is announced are ten times rarer and ask for a tenth, while AWS can be heard", () => {
+  it("of announced references have ten times the interval and a tenth of the demand, while AWS answers", () => {
     const rig = rigOf(20);
     rig.announces = ({ identity }) => identity === me;
     const all = parameters(5_000, 10_000);
@@ -95,13 +95,13 @@ describe("polls", () => {
     expect(rig.intervals.of(one!)).toBeLessThan(20_000);
   });
 
-  it("never come for what is never polled, which asks for nothing", () => {
+  it("never happen for an infinite interval, which has no demand", () => {
     const { intervals } = rigOf(1);
     for (const entry of parameters(1_000, Infinity)) expect(intervals.of(entry)).toBe(Infinity);
     expect(intervals.stretch("me")).toBe(1);
   });
 
-  it("of one account and region are stretched alike, and those elsewhere are not", () => {
+  it("of one account and region are stretched by one factor, which does not affect others", () => {
     const { intervals, quotas } = rigOf(20);
     quotas.set("a", claim("me"));
     quotas.set("b", claim("other"));
@@ -111,7 +111,7 @@ describe("polls", () => {
     expect(intervals.stretch("other")).toBe(1);
   });
 
-  it("of an identity with a bound of its own are stretched to a quarter of that, and no other's are", () => {
+  it("of an identity with its own limit are stretched to a quarter of it, without affecting other identities", () => {
     const { intervals, quotas } = rigOf(20);
     const claim = { account: "1", region: "r", isCluster: false };
     quotas.set("mine", { ...claim, identityKey: "me", limits: { ssm: 1 } });
@@ -123,21 +123,21 @@ describe("polls", () => {
     expect(intervals.stretch("other")).toBe(1);
   });
 
-  it("move with their identity when its account is known, and leave nothing behind", () => {
+  it("move their demand with the identity once its account is known, and drop it at the end", () => {
     const { intervals, quotas } = rigOf(20);
     const all = parameters(1_000, 10_000);
     for (const entry of all) intervals.of(entry);
     quotas.set("a", claim("me"));
     for (const entry of all) intervals.of(entry);
     expect(intervals.stretch("me")).toBeGreaterThan(1.9);
-    // What is still polled as the identity counts where it has counted.
+    // Remaining polls of the identity keep their quota scope.
     quotas.remove("a");
     expect(intervals.stretch("me")).toBeGreaterThan(1.9);
     for (const entry of all) intervals.drop(entry);
     expect(intervals.stretch("me")).toBe(1);
   });
 
-  it("say that they are stretched by steps of a tenth, not with each entry", () => {
+  it("report a changed stretch in steps of a tenth, not with each entry", () => {
     const rig = rigOf(20);
     const all = parameters(1_000, 10_000);
     for (const entry of all) rig.intervals.of(entry);
@@ -151,7 +151,7 @@ describe("polls", () => {
   });
 });
 
-it("an hour of 2,000 parameters at ten seconds takes a quarter of the quota, each polled as often as the stretch says", async () => {
+it("polls of 2,000 parameters at ten seconds take a quarter of the quota and are spread evenly over the parameters", async () => {
   const { aws, clock, observer, quotas } = observerRig({ limit: 20, random: seeded(3) });
   const identity = aws.identity();
   quotas.set("c", claim(identity.key));

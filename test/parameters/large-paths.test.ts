@@ -20,7 +20,7 @@ const picksOf = (pattern: RegExp): Picks => ({
 const read = (picks?: Picks, resource = "ns/one") =>
   rig.observer.values(pathOf(identity, "/big"), "bulk", { resource, namespace: "ns", ...(picks ? { picks } : {}) });
 
-it("a path whose values are over 2 MiB is not read to its end, and not again while nothing has changed", async () => {
+it("a path with values over 2 MiB is not read to its end, nor again until it changes", async () => {
   rig.observer.depend("ns/one", [subscription(pathOf(identity, "/big"))]);
   const first = await read();
   expect(first).toMatchObject({ state: "failed", failure: { reason: "TooLarge" } });
@@ -31,7 +31,7 @@ it("a path whose values are over 2 MiB is not read to its end, and not again whi
   expect(rig.audited.filter(({ event }) => event === "read")).toHaveLength(520);
 });
 
-it("who takes a part of a large path is served, whoever else wants all of it", async () => {
+it("a dependent that picks part of a large path is served while another wants all of it", async () => {
   const path = pathOf(identity, "/big");
   rig.observer.depend("ns/one", [subscription(path)]);
   rig.observer.depend("ns/two", [subscription(path)]);
@@ -43,7 +43,7 @@ it("who takes a part of a large path is served, whoever else wants all of it", a
   expect(again.state === "values" && again.values.size).toBe(50);
 });
 
-it("a small path is listed once for all, whatever each takes of it", async () => {
+it("a small path is listed once for all dependents, whatever part each picks", async () => {
   const path = pathOf(identity, "/small");
   for (let n = 0; n < 20; n++) rig.aws.put(`/small/${n}`, value);
   for (const one of ["ns/one", "ns/two"]) rig.observer.depend(one, [subscription(path)]);
@@ -53,7 +53,7 @@ it("a small path is listed once for all, whatever each takes of it", async () =>
   expect(rig.aws.count("GetParametersByPath")).toBe(2);
 });
 
-it("the values that are held for others stay below 16 MiB", async () => {
+it("the decrypted value cache stays below 16 MiB", async () => {
   for (let p = 0; p < 12; p++) for (let n = 0; n < 450; n++) rig.aws.put(`/p${p}/${n}`, value);
   const paths = Array.from({ length: 12 }, (_, p) => pathOf(identity, `/p${p}`));
   rig.observer.depend("ns/one", paths.map((path) => subscription(path))); // biome-ignore format: one line
@@ -61,7 +61,7 @@ it("the values that are held for others stay below 16 MiB", async () => {
   expect(rig.observer.valuesHeld).toBe(9);
 });
 
-it("a listing whose tokens repeat, or never end, is a failure", async () => {
+it("a listing that never ends is a failure", async () => {
   let page = 0;
   identity.ssm.getParametersByPath = async () => ({ found: [], nextToken: `token ${page++}` });
   rig.observer.depend("ns/one", [subscription(pathOf(identity, "/big"))]);

@@ -5,7 +5,7 @@ import { observerRig, pathOf, subscription } from "../support/observer.ts";
 const minute = 60_000;
 const hour = 60 * minute;
 
-/** A path of which 160 of 460 members have gone, some at a time, as they do where no mass loss is suspected. */
+/** A path of which 160 of 460 members are gone, deleted in small groups, so that they are no mass deletion. */
 async function churned(wishes: readonly ({ leaves?: (state: ParameterState) => boolean } | undefined)[]) {
   const rig = observerRig();
   const path = pathOf(rig.aws.identity(), "/p");
@@ -26,7 +26,7 @@ async function churned(wishes: readonly ({ leaves?: (state: ParameterState) => b
 
 const leaves = ({ missing }: ParameterState) => missing?.stage === "gone";
 
-it("members that went a day ago are forgotten, but for the last hundred, where nothing is kept for them", async () => {
+it("gone members are forgotten after a day, except the last hundred, if no dependent needs them", async () => {
   const { clock, told, members, gone } = await churned([{ leaves }, { leaves }]);
   await clock.advance(20 * hour);
   expect(gone()).toHaveLength(160);
@@ -36,13 +36,13 @@ it("members that went a day ago are forgotten, but for the last hundred, where n
   expect(told.map(({ dependent }) => dependent)).toContain("ns/0");
 });
 
-it("all that have gone are remembered where one of those who depend on them keeps something for it", async () => {
+it("all gone members are kept while one dependent needs all of them", async () => {
   const { clock, gone } = await churned([{ leaves }, undefined]);
   await clock.advance(50 * hour);
   expect(gone()).toHaveLength(160);
 });
 
-it("what a dependent says that it cannot go without is remembered, whatever else is forgotten", async () => {
+it("a gone member that a dependent needs is kept while others are forgotten", async () => {
   const kept = new Set<ParameterState>();
   const { clock, members, gone } = await churned([{ leaves }, { leaves: (state) => !kept.has(state) }]);
   kept.add(members.get("/p/0")!);

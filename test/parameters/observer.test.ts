@@ -65,7 +65,7 @@ async function textOf(reference: ParameterReference): Promise<string | undefined
 }
 
 describe("polls", () => {
-  it("cost a call for ten parameters each interval, without decryption, and tell nobody where nothing changed", async () => {
+  it("cost one call for ten parameters each interval, without decryption, and notify nobody without a change", async () => {
     for (let i = 0; i < 95; i++) {
       aws.put(`/p${i}`, "v");
       observer.depend(`ns/s${i}`, [subscription(parameter(`/p${i}`))]);
@@ -81,7 +81,7 @@ describe("polls", () => {
     expect(told).toEqual([]);
   });
 
-  it("tell the dependants, and nobody else, when a version differs", async () => {
+  it("notify only the dependents of the parameter whose version differs", async () => {
     aws.put("/a", "1");
     aws.put("/b", "1");
     observer.depend("ns/one", [subscription(parameter("/a"))]);
@@ -93,7 +93,7 @@ describe("polls", () => {
     expect(told.sort()).toEqual(["ns/one", "ns/two"]);
   });
 
-  it("notice a parameter that was deleted and made again, though its version is 1 as before", async () => {
+  it("notice a parameter that was recreated with the same version 1", async () => {
     aws.put("/a", "1");
     observer.depend("ns/one", [subscription(parameter("/a"))]);
     await observer.look([parameter("/a")], "bulk");
@@ -117,7 +117,7 @@ describe("polls", () => {
     expect(await textOf(parameter("/a", ":prod"))).toBe("1");
   });
 
-  it("back off while AWS cannot be heard, and tell the dependants when it can be heard again", async () => {
+  it("back off while AWS is unreachable, and notify the dependents when it answers again", async () => {
     aws.put("/a", "1");
     observer.depend("ns/one", [subscription(parameter("/a"), minute)]);
     await observer.look([parameter("/a")], "bulk");
@@ -135,7 +135,7 @@ describe("polls", () => {
     expect(told).toEqual(["ns/one"]);
   });
 
-  it("of a silent identity do not delay those of another", async () => {
+  it("of an identity whose calls hang do not delay those of another", async () => {
     const other = aws.identity("other");
     const theirs: ParameterReference = { kind: "parameter", identity: other, name: "/b", selector: "" };
     aws.put("/a", "1");
@@ -150,7 +150,7 @@ describe("polls", () => {
     expect(told).toEqual(["ns/healthy"]);
   });
 
-  it("end when nobody depends on the parameter any more", async () => {
+  it("end with the last dependent of the parameter", async () => {
     aws.put("/a", "1");
     observer.depend("ns/one", [subscription(parameter("/a"))]);
     await observer.look([parameter("/a")], "bulk");
@@ -161,7 +161,7 @@ describe("polls", () => {
     expect(observer.entry(parameter("/a"))).toBeUndefined();
   });
 
-  it("never happen for what is wanted once", async () => {
+  it("never happen with an infinite interval", async () => {
     aws.put("/a", "1");
     observer.depend("ns/one", [subscription(parameter("/a"), Infinity)]);
     await observer.look([parameter("/a")], "bulk");
@@ -172,7 +172,7 @@ describe("polls", () => {
 });
 
 describe("values", () => {
-  it("cost one call for a hundred dependants of ten parameters, also those that come after the answer", async () => {
+  it("of ten parameters cost one call for a hundred dependents, also those that ask after the answer", async () => {
     const ten = Array.from({ length: 10 }, (_, i) => `/p${i}`);
     for (const name of ten) aws.put(name, `of ${name}`);
     for (let i = 0; i < 100; i++) {
@@ -187,7 +187,7 @@ describe("values", () => {
     expect(aws.calls).toHaveLength(1);
   });
 
-  it("are gone from memory when the wave ends, and after a minute in any case", async () => {
+  it("are dropped at the end of the reconciles, and after a minute at the latest", async () => {
     aws.put("/a", "1");
     observer.depend("ns/one", [subscription(parameter("/a"))]);
     await textOf(parameter("/a"));
@@ -199,7 +199,7 @@ describe("values", () => {
     expect(observer.valuesHeld).toBe(0);
   });
 
-  it("are read again once a poll has seen another version", async () => {
+  it("are read again after a look has seen another version", async () => {
     aws.put("/a", "1");
     observer.depend("ns/one", [subscription(parameter("/a"))]);
     expect(await textOf(parameter("/a"))).toBe("1");
@@ -208,7 +208,7 @@ describe("values", () => {
     expect(await textOf(parameter("/a"))).toBe("2");
   });
 
-  it("of a stale replica are not handed out after a newer version was seen", async () => {
+  it("of a stale replica are not returned after a newer version was seen", async () => {
     aws.put("/a", "1");
     observer.depend("ns/one", [subscription(parameter("/a"))]);
     await observer.look([parameter("/a")], "bulk");
@@ -221,7 +221,7 @@ describe("values", () => {
     expect(observer.entry(parameter("/a"))!.state.stamp?.version).toBe(2);
   });
 
-  it("from before a deletion are not taken back after the parameter was made again with a lower version", async () => {
+  it("from before a deletion are not returned after the parameter was recreated with a lower version", async () => {
     for (const value of ["1", "2", "3"]) aws.put("/a", value);
     const old = structuredClone(aws.parameters.get("/a")!);
     observer.depend("ns/one", [subscription(parameter("/a"))]);
@@ -235,7 +235,7 @@ describe("values", () => {
     expect(observer.entry(parameter("/a"))!.state.stamp?.version).toBe(1);
   });
 
-  it("of a path come with one listing, page by page", async () => {
+  it("of a path are read by one listing, page by page", async () => {
     for (let i = 0; i < 25; i++) aws.put(`/app/p${i}`, `v${i}`);
     observer.depend("ns/one", [subscription(path("/app"))]);
     const read = await observer.values(path("/app"), "bulk");
@@ -243,7 +243,7 @@ describe("values", () => {
     expect(aws.count("GetParametersByPath")).toBe(3);
   });
 
-  it("of a path whose pages never end are a failure, and nothing is taken for missing", async () => {
+  it("of a path whose listing never ends are a failure, and no member becomes missing", async () => {
     aws.put("/app/a", "1");
     observer.depend("ns/one", [subscription(path("/app"))]);
     await observer.look([path("/app")], "bulk");
@@ -256,15 +256,15 @@ describe("values", () => {
   });
 });
 
-describe("what is missing", () => {
-  it("is absent at once where it was never served", async () => {
+describe("a missing parameter", () => {
+  it("is absent at once if AWS never served it", async () => {
     observer.depend("ns/one", [subscription(parameter("/never"))]);
     await observer.look([parameter("/never")], "bulk");
     expect(observer.entry(parameter("/never"))!.state.missing?.stage).toBe("absent");
     expect(aws.count("GetParameter")).toBe(1);
   });
 
-  it("is told when it comes into being", async () => {
+  it("notifies its dependent when it is created", async () => {
     observer.depend("ns/one", [subscription(parameter("/late"))]);
     await observer.look([parameter("/late")], "bulk");
     aws.put("/late", "1");
@@ -272,7 +272,7 @@ describe("what is missing", () => {
     expect(told).toEqual(["ns/one"]);
   });
 
-  it("is only suspected to be gone at first, and gone after a second look by GetParameter the grace later", async () => {
+  it("is suspect at first, and gone after GetParameter confirms it a grace later", async () => {
     aws.put("/a", "1");
     observer.depend("ns/one", [subscription(parameter("/a"), minute)]);
     await observer.look([parameter("/a")], "bulk");
@@ -285,7 +285,7 @@ describe("what is missing", () => {
     expect(aws.count("GetParameter")).toBe(asked + 1);
   });
 
-  it("was never missing where it is back within the grace: replaced in a pipeline", async () => {
+  it("is no longer missing if a pipeline replaces it within the grace", async () => {
     aws.put("/a", "1");
     observer.depend("ns/one", [subscription(parameter("/a"), minute)]);
     await observer.look([parameter("/a")], "bulk");
@@ -301,7 +301,7 @@ describe("what is missing", () => {
     ["denied", new Failure("AccessDenied", "wait", "denied")],
     ["throttled", new Failure("Throttled", "retry", "throttled")],
     ["not answered", new Failure("Unreachable", "retry", "no answer")],
-  ])("is not what is %s", async (_, failure) => {
+  ])("is not assumed when the look is %s", async (_, failure) => {
     aws.put("/a", "1");
     observer.depend("ns/one", [subscription(parameter("/a"), minute)]);
     await observer.look([parameter("/a")], "bulk");
@@ -312,7 +312,7 @@ describe("what is missing", () => {
     expect(observer.entry(parameter("/a"))!.state.missing).toBeUndefined();
   });
 
-  it("is held, not gone, where over a tenth of the identity's names went missing at once", async () => {
+  it("is held, not gone, if over a tenth of the identity's names went missing at once", async () => {
     const all = Array.from({ length: 40 }, (_, i) => `/p${i}`);
     for (const name of all) aws.put(name, "v");
     observer.depend(
@@ -329,7 +329,7 @@ describe("what is missing", () => {
     expect(new Set(stages)).toEqual(new Set(["held"]));
   });
 
-  it("is held as well where polls are so far apart that the loss shows up one by one", async () => {
+  it("is held if all names went missing, though rare polls find them one by one", async () => {
     const all = Array.from({ length: 40 }, (_, i) => `/p${i}`);
     for (const name of all) aws.put(name, "v");
     const subscriptions = all.map((name) => subscription(parameter(name), 120 * minute));
@@ -344,7 +344,7 @@ describe("what is missing", () => {
     expect(new Set(stages)).toEqual(new Set(["held"]));
   });
 
-  it("is not gone while the others of its identity cannot be asked", async () => {
+  it("is not gone while looks at the identity's other names fail", async () => {
     const all = Array.from({ length: 30 }, (_, i) => `/p${i}`);
     for (const name of all) aws.put(name, "v");
     observer.depend("ns/one", [
@@ -366,7 +366,7 @@ describe("what is missing", () => {
     expect(observer.entry(parameter("/p0"))!.state.missing?.stage).toBe("held");
   });
 
-  it("of a path is suspected, then gone, and the members that stay are not", async () => {
+  it("of a path becomes suspect, then gone, without affecting other members", async () => {
     for (const name of ["/app/a", "/app/b", "/app/c"]) aws.put(name, "v");
     observer.depend("ns/one", [subscription(path("/app"), minute)]);
     await observer.look([path("/app")], "bulk");
@@ -378,7 +378,7 @@ describe("what is missing", () => {
     expect(observer.entry(path("/app"))!.members.get("/app/a")!.missing).toBeUndefined();
   });
 
-  it("of a path is not what an empty listing leaves out while GetParameter still finds it", async () => {
+  it("of a path is not gone while GetParameter finds it, though the listing is empty", async () => {
     aws.put("/app/a", "1");
     observer.depend("ns/one", [subscription(path("/app"), minute)]);
     await observer.look([path("/app")], "bulk");
@@ -388,7 +388,7 @@ describe("what is missing", () => {
   });
 });
 
-it("takes over what an earlier process saw, and tells only where the first poll differs", async () => {
+it("takes over the previous statuses, and notifies only the dependent whose status differs from the first poll", async () => {
   aws.put("/same", "1");
   aws.put("/changed", "1");
   const modified = clock.now();

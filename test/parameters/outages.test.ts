@@ -33,7 +33,7 @@ beforeEach(() => {
   outages.watch("a", identity);
 });
 
-/** Has so many calls fail, evenly over so many seconds. */
+/** Notes failed calls, evenly spread over some seconds. */
 async function fail(calls: number, seconds: number, error: unknown = silence): Promise<void> {
   for (let call = 0; call < calls; call++) {
     if (call > 0) await clock.advance((seconds * 1_000) / (calls - 1));
@@ -42,8 +42,8 @@ async function fail(calls: number, seconds: number, error: unknown = silence): P
   }
 }
 
-describe("a service is down", () => {
-  test("where three calls in half a minute were not answered, and its users are told once", async () => {
+describe("a service", () => {
+  test("is down after three unanswered calls in half a minute, and its users are notified once", async () => {
     await fail(3, 30);
     expect(outages.isDown("one", "ssm")).toBe(true);
     expect(outages.isDown("one", "kms")).toBe(false);
@@ -52,21 +52,21 @@ describe("a service is down", () => {
     expect(probes).toEqual(["one ssm"]);
   });
 
-  test("not where these calls failed, and a probe that names nothing of the user's is answered", async () => {
+  test("is not down if the probe is answered, though the user's calls are not", async () => {
     probe = async () => outages.note("one", "ssm");
     await fail(5, 60);
     expect(outages.isDown("one", "ssm")).toBe(false);
     expect(told).toEqual([]);
-    // Half a minute begins anew with the next silence.
+    // The next unanswered call starts another half minute.
     expect(probes).toHaveLength(1);
     expect(clock.pending).toBe(0);
   });
 
   test.each([
-    ["was given up", () => Promise.reject(failure("AbortError"))],
-    ["failed by an error of nobody's", () => Promise.reject(new Error("x"))],
-  ])("not where the probe %s; the next silence has it asked again", async (_, said) => {
-    probe = said;
+    ["is aborted", () => Promise.reject(failure("AbortError"))],
+    ["fails with an unknown error", () => Promise.reject(new Error("x"))],
+  ])("is not down if the probe %s; the next unanswered call probes again", async (_, failing) => {
+    probe = failing;
     await fail(3, 30);
     expect(outages.isDown("one", "ssm")).toBe(false);
     probe = () => Promise.reject(silence);
@@ -76,7 +76,7 @@ describe("a service is down", () => {
     expect(probes).toHaveLength(2);
   });
 
-  test("by one probe, however many calls fail while it is under way", async () => {
+  test("is probed once, however many calls fail during the probe", async () => {
     const answer = Promise.withResolvers<void>();
     probe = () => answer.promise;
     await fail(6, 60);
@@ -87,10 +87,10 @@ describe("a service is down", () => {
   });
 
   test.each([
-    ["somebody else is answered", () => outages.note("one", "ssm")],
-    ["its last user goes", () => outages.unwatch("a", "one")],
-    ["the operator ends", () => outages.stop()],
-  ])("not where %s while it is probed", async (_, happens) => {
+    ["another call is answered", () => outages.note("one", "ssm")],
+    ["its last user leaves", () => outages.unwatch("a", "one")],
+    ["the operator stops", () => outages.stop()],
+  ])("is not down if %s during the probe", async (_, happens) => {
     const answer = Promise.withResolvers<void>();
     probe = () => answer.promise;
     await fail(3, 30);
@@ -101,27 +101,27 @@ describe("a service is down", () => {
   });
 
   test.each([
-    ["two calls were not answered", 2, 40],
-    ["many calls were not answered for less than half a minute", 50, 29.9],
-  ])("not where %s", async (_, calls, seconds) => {
+    ["two unanswered calls", 2, 40],
+    ["50 unanswered calls in less than half a minute", 50, 29.9],
+  ])("is not down after %s", async (_, calls, seconds) => {
     await fail(calls, seconds);
     expect(outages.isDown("one", "ssm")).toBe(false);
     expect(told).toEqual([]);
   });
 
   test.each([
-    ["it answered", undefined],
-    ["it denied", failure("AccessDeniedException")],
-    ["it throttled", failure("ThrottlingException")],
-    ["it had nothing", failure("ParameterNotFound")],
-  ])("not where %s in between", async (_, answer) => {
+    ["succeeds", undefined],
+    ["is denied", failure("AccessDeniedException")],
+    ["is throttled", failure("ThrottlingException")],
+    ["finds no parameter", failure("ParameterNotFound")],
+  ])("is not down if a call in between %s", async (_, answer) => {
     await fail(2, 29);
     outages.note("one", "ssm", answer);
     await fail(2, 2);
     expect(outages.isDown("one", "ssm")).toBe(false);
   });
 
-  test("also where calls were given up in between, which is no answer", async () => {
+  test("is down even if calls in between were aborted, which is no answer", async () => {
     await fail(2, 29);
     for (const error of [
       failure("AbortError"),
@@ -135,7 +135,7 @@ describe("a service is down", () => {
     expect(outages.isDown("one", "ssm")).toBe(true);
   });
 
-  test("never for descriptions, for which no region stands in", async () => {
+  test("is never down for DescribeParameters, which no standby region serves", async () => {
     for (let call = 0; call < 5; call++) {
       outages.note("one", "describe", silence);
       await clock.advance(10_000);
@@ -143,7 +143,7 @@ describe("a service is down", () => {
     expect([outages.isDown("one", "describe"), told, clock.pending]).toEqual([false, [], 0]);
   });
 
-  test("for nobody whose connection has no other region", async () => {
+  test("is not watched for connections without a standby region", async () => {
     outages.unwatch("a", "one");
     await fail(5, 60);
     expect(outages.isDown("one", "ssm")).toBe(false);
@@ -151,13 +151,13 @@ describe("a service is down", () => {
   });
 });
 
-describe("what is down", () => {
+describe("a service that is down", () => {
   beforeEach(async () => {
     await fail(3, 30);
     probes.length = 0;
   });
 
-  test("is asked every half minute until it answers, and then no more", async () => {
+  test("is probed every half minute until it answers", async () => {
     for (let time = 1; time <= 3; time++) {
       await clock.advance(30_000);
       await settle();
@@ -172,13 +172,13 @@ describe("what is down", () => {
     expect(probes).toEqual(Array(4).fill("one ssm"));
   });
 
-  test("is up again with anybody's answer", () => {
+  test("is up after any answered call", () => {
     outages.note("one", "ssm");
     expect(outages.isDown("one", "ssm")).toBe(false);
     expect(clock.pending).toBe(0);
   });
 
-  test("is asked by one alone, also where its user went and came back while it was asked", async () => {
+  test("keeps a single probe if its user leaves and returns during one", async () => {
     const answer = Promise.withResolvers<void>();
     probe = () => answer.promise;
     await clock.advance(30_000);
@@ -189,7 +189,7 @@ describe("what is down", () => {
     expect(clock.pending).toBe(0);
   });
 
-  test("is asked no more when its last user has gone, or the operator ends", async () => {
+  test("is not probed after its last user has left or the operator has stopped", async () => {
     outages.watch("b", identity);
     outages.unwatch("a", "one");
     expect(outages.isDown("one", "ssm")).toBe(true);
@@ -221,11 +221,11 @@ test.each([
   ["InvalidAnswer", false, false],
   ["AddressRefused", false, false],
   ["UnknownError", false, false],
-])("%s is a silence: %s, an answer: %s", (code, silent, answered) => {
+])("%s counts as no answer: %s, as an answer: %s", (code, silent, answered) => {
   expect([isSilence(failure(code)), isAnswer(failure(code))]).toEqual([silent, answered]);
 });
 
-test("an error of the service's own is a silence, under whatever name", () => {
+test("a server error counts as no answer if its code is unknown", () => {
   const parts = { reason: "Unreachable", next: "retry", scope: "server", message: "x" } as const;
   expect(isSilence(new AwsFailure({ ...parts, code: "UnknownError" }))).toBe(true);
   expect(isSilence(new AwsFailure({ ...parts, code: "InvalidNextToken" }))).toBe(false);

@@ -22,14 +22,14 @@ const takeAll = (pendingReads: PendingReads, granted: Lane): string[] => {
   return names;
 };
 
-describe("asks that wait", () => {
+describe("pending reads", () => {
   it("are taken from the granted lane first, then from the most urgent", () => {
     const pendingReads = new PendingReads();
     for (const lane of lanes) pendingReads.add(pendingRead(lane, lane), "ns");
     expect(takeAll(pendingReads, "bulk")).toEqual(["bulk", "event", "interactive", "drift", "poll"]);
   });
 
-  it("of one lane take turns by namespace, so that 5,000 of one do not delay another's", () => {
+  it("of one lane take turns by namespace: 5,000 of one namespace do not delay another", () => {
     const pendingReads = new PendingReads();
     for (let i = 0; i < 5_000; i++) pendingReads.add(pendingRead(`/many/${i}`, "interactive"), "many");
     pendingReads.add(pendingRead("/one", "interactive"), "one");
@@ -37,7 +37,7 @@ describe("asks that wait", () => {
     expect(first).toContain("/one");
   });
 
-  it("are taken in another namespace's turn where that one wants the same name", () => {
+  it("are taken in the turn of each namespace that wants the name", () => {
     const pendingReads = new PendingReads();
     for (let i = 0; i < 5_000; i++) pendingReads.add(pendingRead(`/many/${i}`, "interactive"), "many");
     const shared = pendingReads.get("/many/4999")!;
@@ -47,7 +47,7 @@ describe("asks that wait", () => {
     expect(pendingReads.depth("interactive")).toBe(0);
   });
 
-  it("are never taken twice, never lost, and counted by lane, whatever is asked, hurried and taken", () => {
+  it("are never lost or taken twice, and are counted by lane, for any sequence of operations", () => {
     const name = fc.integer({ min: 0, max: 8 }).map((id) => `/p${id}`);
     const flow = fc.constantFrom("a", "b", "c");
     const lane = fc.constantFrom(...lanes);

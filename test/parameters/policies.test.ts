@@ -11,7 +11,7 @@ const notice = (Before: string, Unit = "Days") => text("ExpirationNotification",
 const noChange = (After: string, Unit = "Days") => text("NoChangeNotification", { After, Unit });
 
 describe("policies", () => {
-  it("say when a parameter expires, and warn a day before where no notification says otherwise", () => {
+  it("expire the parameter, with a warning a day before without a notification", () => {
     expect(readPolicies([expiration], 0)).toEqual({ expiresAt: at, warnAt: at - day });
   });
 
@@ -21,12 +21,12 @@ describe("policies", () => {
     expect(readPolicies([expiration, notice("3", "Hours")], 0)?.warnAt).toBe(at - 3 * hour);
   });
 
-  it("say when a parameter will have gone too long without a change, by the shortest of several", () => {
+  it("use the shortest of several NoChangeNotifications", () => {
     const policies = [noChange("20"), noChange("36", "Hours")];
     expect(readPolicies(policies, 5_000)).toEqual({ unchangedAt: 5_000 + 36 * hour, unchangedSince: 5_000 });
   });
 
-  it("are ten at once, of all kinds", () => {
+  it("can be ten of all types", () => {
     const many = [
       expiration,
       ...["1", "2", "3", "4"].map((n) => notice(n)),
@@ -40,33 +40,33 @@ describe("policies", () => {
     });
   });
 
-  it("are none where there are none", () => expect(readPolicies([], 0)).toBeUndefined());
+  it("are undefined without a policy text", () => expect(readPolicies([], 0)).toBeUndefined());
 
   it.each([
     ["is empty", ""],
-    ["is no JSON", "{not json"],
-    ["is no object", "7"],
+    ["is not JSON", "{not json"],
+    ["is not an object", "7"],
     ["is null", "null"],
     ["is a list", `[${expiration}]`],
     ["has no type", "{}"],
-    ["is of a type that nobody knows", text("Renewal", { Timestamp: "2030-01-31T12:00:00Z" })],
-    ["has its type from a prototype only", '{"__proto__":{"Type":"Expiration"}}'],
+    ["has an unknown type", text("Renewal", { Timestamp: "2030-01-31T12:00:00Z" })],
+    ["has its type from a prototype", '{"__proto__":{"Type":"Expiration"}}'],
     ["has no attributes", '{"Type":"Expiration","Version":"1.0"}'],
     ["has a timestamp of words", text("Expiration", { Timestamp: "tomorrow" })],
     ["has a timestamp without a zone", text("Expiration", { Timestamp: "2030-01-31T12:00:00" })],
-    ["has a day that there is not", text("Expiration", { Timestamp: "2030-13-31T12:00:00Z" })],
-    ["has a year of five digits", text("Expiration", { Timestamp: "9999-12-31T23:59:59-23:59" })],
-    ["has a year below none", text("Expiration", { Timestamp: "0000-01-01T00:00:00+23:59" })],
+    ["has an invalid month", text("Expiration", { Timestamp: "2030-13-31T12:00:00Z" })],
+    ["has a year of five digits in UTC", text("Expiration", { Timestamp: "9999-12-31T23:59:59-23:59" })],
+    ["has a year before 0 in UTC", text("Expiration", { Timestamp: "0000-01-01T00:00:00+23:59" })],
     ["has a number for a timestamp", text("Expiration", { Timestamp: 1_900_000_000 })],
     ["has no unit", text("NoChangeNotification", { After: "20" })],
     ["has a unit of weeks", noChange("2", "Weeks")],
-    ["has a span below nothing", noChange("-1")],
-    ["has a span without end", noChange("999999")],
-  ])("one that %s is noted as unread, and the others count", (_, odd) => {
+    ["has a negative span", noChange("-1")],
+    ["has a span of six digits", noChange("999999")],
+  ])("a policy that %s sets isUnread, and the others still apply", (_, odd) => {
     expect(readPolicies([odd, expiration], 0)).toEqual({ expiresAt: at, warnAt: at - day, isUnread: true });
   });
 
-  it("take any text for what it is, and give instants that are numbers", () => {
+  it("never throw, and yield finite instants, for any text", () => {
     const anything = fc.oneof(
       fc.string(),
       fc.json(),

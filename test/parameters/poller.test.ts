@@ -18,7 +18,7 @@ function entryOf(name: string, intervalMs: number): Entry {
   return entry;
 }
 
-it("looks at each entry within a tenth of its interval of when it was last planned for, whatever was planned before", async () => {
+it("looks at each entry at most a tenth of its interval before its last planned time, and never after", async () => {
   const plan = fc.record({
     afterMs: fc.integer({ min: 0, max: 2_000 }),
     which: fc.integer({ min: 0, max: 3 }),
@@ -66,7 +66,7 @@ it("looks at each entry within a tenth of its interval of when it was last plann
   );
 });
 
-it("keeps one note of an entry that is put off again and again", async () => {
+it("keeps one heap item of an entry that is postponed repeatedly", async () => {
   const clock = new FakeClock();
   let looks = 0;
   const poller = new Poller(
@@ -93,11 +93,11 @@ it("keeps one note of an entry that is put off again and again", async () => {
   const before = timers;
   await clock.advance(hour);
   expect(looks).toBe(1);
-  // Its note is moved once; a note for each plan would be 3,000 timers.
+  // The item is queued again once; an item for each plan would set 3,000 timers.
   expect(timers - before).toBeLessThan(5);
 });
 
-it("holds no entry that nobody depends on beyond its instant", async () => {
+it("releases an entry without dependents at its due time", async () => {
   const clock = new FakeClock();
   const poller = new Poller(
     clock,

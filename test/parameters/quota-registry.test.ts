@@ -17,13 +17,13 @@ const limitOf = (who: string) => quotas.scopeOf(who, "ssm").quota.limit;
 const ownOf = (who: string) => quotas.own(who, "ssm")?.limit;
 
 describe("the limit of an account and region", () => {
-  it("is 20 for Parameter Store and 100 for KMS where nobody says otherwise", () => {
+  it("is 20 for Parameter Store and 100 for KMS by default", () => {
     const usual = new QuotaRegistry(clock);
     expect(usual.scopeOf("me", "ssm").quota.limit).toBe(20);
     expect(usual.scopeOf("me", "kms").quota.limit).toBe(100);
   });
 
-  it("is the lowest that a cluster connection says, and one that says nothing says nothing", () => {
+  it("is the lowest that a cluster connection sets; connections without a limit are ignored", () => {
     quotas.set("a", claim("me", { limits: { ssm: 30 } }));
     quotas.set("b", claim("me"));
     quotas.set("c", claim("other", { limits: { ssm: 25, kms: 7 } }));
@@ -31,7 +31,7 @@ describe("the limit of an account and region", () => {
     expect(quotas.scopeOf("me", "kms").quota.limit).toBe(7);
   });
 
-  it("is one for all identities that lead there, and another elsewhere", () => {
+  it("is shared by all identities of the account and region only", () => {
     quotas.set("a", claim("me", { limits: { ssm: 30 } }));
     quotas.set("b", claim("other"));
     quotas.set("c", claim("abroad", { region: "us-east-1" }));
@@ -41,7 +41,7 @@ describe("the limit of an account and region", () => {
     expect(new Set(["me", "abroad", "stranger"].map((who) => quotas.scopeOf(who, "ssm"))).size).toBe(3);
   });
 
-  it("is not lowered by a namespaced connection, whose identity has a bound of its own", () => {
+  it("is not lowered by a namespaced connection, which limits its own identity", () => {
     quotas.set("a", claim("me"));
     quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 3 } }));
     expect(limitOf("tenant")).toBe(20);
@@ -50,7 +50,7 @@ describe("the limit of an account and region", () => {
     expect(quotas.own("tenant", "kms")).toBeUndefined();
   });
 
-  it("has no bound of one namespace for an identity that a cluster connection uses too", () => {
+  it("replaces a namespaced connection's limit for an identity that a cluster connection uses too", () => {
     quotas.set("n", claim("shared", { isCluster: false, limits: { ssm: 3 } }));
     quotas.set("a", claim("shared"));
     expect(ownOf("shared")).toBeUndefined();
@@ -58,7 +58,7 @@ describe("the limit of an account and region", () => {
     expect(ownOf("shared")).toBe(3);
   });
 
-  it("is another once an identity turns out to belong to another account", () => {
+  it("changes when an identity turns out to belong to another account", () => {
     quotas.set("a", claim("me", { limits: { ssm: 5 } }));
     const before = quotas.scopeOf("me", "ssm");
     quotas.set("a", claim("me", { account: "2", limits: { ssm: 5 } }));
@@ -67,7 +67,7 @@ describe("the limit of an account and region", () => {
     expect(before.quota.limit).toBe(5);
   });
 
-  it("follows from the connections that are there, in whatever order they came, changed and went", () => {
+  it("depends only on the current connections, whatever the order of changes", () => {
     const one = fc.record({
       connection: fc.constantFrom("a", "b", "c"),
       change: fc.option(
@@ -102,16 +102,16 @@ describe("the limit of an account and region", () => {
             const accounts = new Set(users.map(({ account }) => account));
             const scope = all.scopeOf(identityKey, "ssm");
             expect(scope.isKnown).toBe(users.length > 0 || last.has(identityKey));
-            // Whoever has no connection any more stays within what the last one set.
+            // An identity without connections keeps the limit of its last one.
             if (users.length === 0) {
               expect(all.own(identityKey, "ssm")?.limit).toBe(last.get(identityKey)?.limits.ssm);
               continue;
             }
             if (users.length > 0) expect(accounts).toContain(scope.account);
-            const said = claims.filter(({ isCluster, account }) => isCluster && account === scope.account);
-            const limits = said.flatMap(({ limits }) => limits.ssm ?? []);
+            const setting = claims.filter(({ isCluster, account }) => isCluster && account === scope.account);
+            const limits = setting.flatMap(({ limits }) => limits.ssm ?? []);
             expect(scope.quota.limit).toBe(limits.length > 0 ? Math.min(...limits) : 20);
-            // One that sets no bound is not slowed down by another that does.
+            // A connection without a limit is not slowed down by one with a limit.
             const isBound = users.length > 0 && users.every(({ isCluster, limits: { ssm } }) => !isCluster && ssm);
             const highest = Math.max(...users.map(({ limits: { ssm } }) => ssm ?? 0));
             expect(all.own(identityKey, "ssm")?.limit).toBe(isBound ? highest : undefined);
@@ -123,9 +123,9 @@ describe("the limit of an account and region", () => {
   });
 });
 
-describe("the limit of a connection that is deleted", () => {
+describe("the limit of a deleted connection", () => {
   it.each([true, false])(
-    "holds on for its identity, and for its account while no other leads there (cluster: %s)",
+    "remains for its identity, and for the account until another connection uses it (cluster: %s)",
     (isCluster) => {
       quotas.set("n", claim("tenant", { isCluster, limits: { ssm: 1 } }));
       const before = quotas.scopeOf("tenant", "ssm");
@@ -139,7 +139,7 @@ describe("the limit of a connection that is deleted", () => {
     },
   );
 
-  it("is not lifted by making it anew, and another limit counts at once", () => {
+  it("is not lifted by recreating the connection; a new limit applies at once", () => {
     quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 1 } }));
     const own = quotas.own("tenant", "ssm");
     own?.spend(false);
@@ -152,7 +152,7 @@ describe("the limit of a connection that is deleted", () => {
     expect(ownOf("tenant")).toBeUndefined();
   });
 
-  it("is forgotten ten minutes after the last call, and of a thousand identities at most", async () => {
+  it("is forgotten ten minutes after the last call, and kept for at most a thousand identities", async () => {
     for (let n = 0; n < 1_500; n++) {
       quotas.set("n", claim(`tenant${n}`, { isCluster: false, limits: { ssm: 1 } }));
       quotas.remove("n");
@@ -170,8 +170,8 @@ describe("the limit of a connection that is deleted", () => {
   });
 });
 
-describe("a quota that no connection leads to", () => {
-  it("is kept for ten minutes after its last call, and then let go of", async () => {
+describe("a quota without a connection", () => {
+  it("is dropped ten minutes after its last call", async () => {
     quotas.set("a", claim("me"));
     for (let i = 0; i < 50; i++) quotas.scopeOf(`stranger ${i}`, "ssm");
     expect([...quotas.scopes()]).toHaveLength(50);
@@ -187,8 +187,8 @@ describe("a quota that no connection leads to", () => {
   });
 });
 
-describe("a bucket", () => {
-  it("never gives more than it holds and has won, whatever its rate becomes", () => {
+describe("a token bucket", () => {
+  it("never grants more than its burst and the tokens added, for any changes of the rate", () => {
     const step = fc.record({ ms: fc.integer({ min: 0, max: 3_000 }), rate: fc.integer({ min: 1, max: 100 }) });
     return fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async (steps) => {
@@ -213,7 +213,7 @@ describe("a bucket", () => {
     );
   });
 
-  it("owes what was taken beyond it, and holds nothing after it was emptied", async () => {
+  it("becomes negative when overdrawn, and holds no token after empty", async () => {
     const bucket = new Bucket(clock, () => 10);
     for (let i = 0; i < 12; i++) bucket.spend();
     expect(bucket.waitMs).toBeCloseTo(400, 5);

@@ -18,7 +18,7 @@ beforeEach(() => {
 const countOf = (lane: Lane, who = "me") => rig.sent.filter((call) => call.lane === lane && call.who === who).length;
 
 describe("the rate", () => {
-  it("is never over burst and limit in any window, however calls, lanes and identities arrive", async () => {
+  it("never exceeds burst and limit in any window, for any arrival of calls, lanes and identities", async () => {
     const arrival = fc.record({
       afterMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 1_500 })),
       who: fc.constantFrom("a", "b", "c"),
@@ -39,7 +39,7 @@ describe("the rate", () => {
           const answer = () => new Promise<void>((resolve) => clock.setTimer(resolve, latencyMs));
           void ask(who, lane, count, answer).then((answers) => (answered += answers.length));
         }
-        // A quarter is what polls have.
+        // Polls have a quarter of the limit.
         await clock.advance(((asked + 1) / limit) * 5_000 + 5_000);
         expect(answered).toBe(asked);
         expect(clock.pending).toBe(0);
@@ -55,7 +55,7 @@ describe("the rate", () => {
     );
   });
 
-  it("lets 300 calls at a limit of 40 through in the 6.6 s that 264 of them take", async () => {
+  it("sends 300 calls at a limit of 40 in 6.6 s: a burst of 36, then 40 a second", async () => {
     void rig.ask("me", "bulk", 300);
     await rig.clock.advance(6_550);
     expect(rig.sent.length).toBeLessThan(300);
@@ -64,7 +64,7 @@ describe("the rate", () => {
     expect(rig.sent.filter(({ at }) => at < 25)).toHaveLength(36);
   });
 
-  it("of a limit of 40 is never throttled by AWS's own bucket of 40, not even after pauses", async () => {
+  it("at a limit of 40 is never throttled by AWS's token bucket of 40, not even after pauses", async () => {
     const { clock, lanes } = rig;
     const service = new Service({ clock, random: seeded(1), rate: 40, latencyMs: 60 });
     for (let round = 0; round < 6; round++) {
@@ -90,7 +90,7 @@ describe("the rate", () => {
     expect(sent.length - before).toBeGreaterThan(55);
   });
 
-  it("goes on for calls that wait when every connection is gone", async () => {
+  it("still sends waiting calls after every connection is deleted", async () => {
     void rig.ask("me", "bulk", 200);
     await rig.clock.advance(500);
     rig.quotas.remove("c");
@@ -101,7 +101,7 @@ describe("the rate", () => {
 });
 
 describe("lanes", () => {
-  it("let a person's call pass 500 that wait in bulk", async () => {
+  it("send an interactive call before 500 that wait in bulk", async () => {
     void rig.ask("me", "bulk", 500);
     await rig.clock.advance(1_000);
     const asked = rig.clock.monotonic();
@@ -113,7 +113,7 @@ describe("lanes", () => {
     expect(index - left).toBeLessThanOrEqual(1);
   });
 
-  it("keep a small share each, so that nothing starves behind a flood of what is more urgent", async () => {
+  it("keep a small share each, so that none starves behind more urgent ones", async () => {
     for (const lane of allLanes) void rig.ask("me", lane, 2_000);
     await rig.clock.advance(26_000);
     const share = (lane: Lane) => countOf(lane) / rig.sent.length;
@@ -126,10 +126,10 @@ describe("lanes", () => {
     expect(share("poll")).toBeLessThan(0.055);
   });
 
-  it("give the whole rate to one that is alone, but never more than a quarter to polls", async () => {
+  it("give the whole rate to a single lane, but never more than a quarter to polls", async () => {
     void rig.ask("me", "poll", 2_000);
     await rig.clock.advance(20_000);
-    // The burst of a quarter's 0.9 seconds, and ten a second.
+    // A burst of 0.9 seconds of a quarter, then ten a second.
     expect(rig.sent).toHaveLength(9 + 200);
     void rig.ask("me", "bulk", 2_000);
     await rig.clock.advance(10_000);
@@ -137,7 +137,7 @@ describe("lanes", () => {
     expect(length).toBeGreaterThanOrEqual(400);
   });
 
-  it("save nothing up while they are empty", async () => {
+  it("save up no share while they are empty", async () => {
     void rig.ask("me", "event", 2_000);
     await rig.clock.advance(20_000);
     const before = rig.sent.length;
@@ -146,7 +146,7 @@ describe("lanes", () => {
     expect(rig.sent.slice(before).filter(({ lane }) => lane === "bulk").length).toBeLessThanOrEqual(2);
   });
 
-  it("form a call when its turn comes, and spend nothing on one that has nothing to ask", async () => {
+  it("form a call when its turn comes, and use no quota if there is nothing to send", async () => {
     const { clock, lanes } = rig;
     const answers = Promise.all(Array.from({ length: 500 }, () => lanes.run({ key: "me" }, "bulk", () => undefined)));
     await settle();
@@ -157,7 +157,7 @@ describe("lanes", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("hand on what a call is rejected with, be it thrown at once", async () => {
+  it("reject with the error of a call, also if it throws synchronously", async () => {
     const { lanes } = rig;
     const thrown = lanes.run({ key: "me" }, "bulk", () => {
       throw new Error("at once");
@@ -167,7 +167,7 @@ describe("lanes", () => {
     expect(lanes.waiting).toBe(0);
   });
 
-  it("say at a scrape how many wait, how long the oldest has, and what of the quota is used", async () => {
+  it("export the queue depth, the oldest wait and the used share of the quota", async () => {
     void rig.ask("me", "bulk", 4_000);
     await rig.clock.advance(90_000);
     const page = await rig.metrics.registry.metrics();
@@ -185,7 +185,7 @@ describe("identities", () => {
     rig.quotas.set("e", claim("elsewhere", { account: "2" }));
   });
 
-  it("of one account take turns, and share its quota", async () => {
+  it("of one account take turns and share its quota", async () => {
     void rig.ask("me", "bulk", 1_000);
     await rig.clock.advance(1_000);
     void rig.ask("other", "bulk", 20);
@@ -195,7 +195,7 @@ describe("identities", () => {
     expect(rig.sent.length - before).toBe(40);
   });
 
-  it("whose calls hang take ten places, and delay nobody else", async () => {
+  it("whose calls hang take ten slots and delay no other identity", async () => {
     void rig.ask("me", "interactive", 100, never);
     void rig.ask("me", "bulk", 100, never);
     await rig.clock.advance(5_000);
@@ -207,19 +207,17 @@ describe("identities", () => {
     expect(Math.max(...rig.sent.map(({ at }) => at)) - asked).toBeLessThan(5);
   });
 
-  it("have as many places as a quarter second's calls, between ten and fifty", async () => {
-    const placesAt = async (limit: number) => {
+  it("have slots for a quarter second's calls, between ten and fifty", async () => {
+    const slotsAt = async (limit: number) => {
       const { clock, ask, sent } = lanesRig(limit);
       void ask("me", "bulk", 100, never);
       await clock.advance(200_000);
       return sent.length;
     };
-    expect([await placesAt(1), await placesAt(40), await placesAt(100), await placesAt(10_000)]).toEqual([
-      10, 10, 25, 50,
-    ]);
+    expect([await slotsAt(1), await slotsAt(40), await slotsAt(100), await slotsAt(10_000)]).toEqual([10, 10, 25, 50]);
   });
 
-  it("go on when a hanging call ends", async () => {
+  it("send the next call when a hanging call ends", async () => {
     const ends: (() => void)[] = [];
     const hang = () => new Promise<void>((resolve) => ends.push(resolve));
     void rig.ask("me", "bulk", 20, hang);
@@ -230,7 +228,7 @@ describe("identities", () => {
     expect(rig.sent).toHaveLength(13);
   });
 
-  it("of another account are not delayed where this one's is throttled", async () => {
+  it("of another account are not delayed while this account is throttled", async () => {
     void rig.ask("me", "bulk", 100, () => Promise.reject(throttled())).catch(() => {});
     await rig.clock.advance(2_000);
     const asked = rig.clock.monotonic();
@@ -241,7 +239,7 @@ describe("identities", () => {
     expect(theirs.at(-1)!.at - asked).toBeLessThan(10);
   });
 
-  it("count KMS apart from Parameter Store", async () => {
+  it("have separate quotas for KMS and Parameter Store", async () => {
     void rig.ask("me", "bulk", 100);
     await settle();
     const answer = rig.lanes.run({ key: "me" }, "bulk", async () => "kms", { service: "kms" });
@@ -251,7 +249,7 @@ describe("identities", () => {
 });
 
 describe("namespaces of one identity", () => {
-  it("take turns within a lane, whatever they call: 5,000 of one do not keep another's waiting", async () => {
+  it("take turns within a lane: 5,000 calls of one namespace do not delay another", async () => {
     const order: string[] = [];
     const call = (namespace: string) =>
       rig.lanes.run({ key: "me" }, "interactive", async () => order.push(namespace), { namespace });
@@ -264,13 +262,13 @@ describe("namespaces of one identity", () => {
     expect(order.slice(before).indexOf("one")).toBeLessThanOrEqual(2);
   });
 
-  it("share the places of their identity: no more than ten hang, whoever asked", async () => {
+  it("share the ten slots of their identity", async () => {
     for (let i = 0; i < 30; i++) void rig.lanes.run({ key: "me" }, "bulk", never, { namespace: `n${i % 3}` });
     await rig.clock.advance(5_000);
     expect(rig.lanes.waiting).toBe(20);
   });
 
-  it("keep to ten places also where calls are throttled and made again", async () => {
+  it("use at most ten slots while calls are throttled and retried", async () => {
     let [running, most] = [0, 0];
     const call = async () => {
       most = Math.max(most, ++running);
@@ -288,7 +286,7 @@ describe("namespaces of one identity", () => {
   });
 });
 
-describe("a namespaced connection's own bound", () => {
+describe("the limit of a namespaced connection", () => {
   beforeEach(() => {
     rig.quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 4 } }));
   });
@@ -302,7 +300,7 @@ describe("a namespaced connection's own bound", () => {
     expect(rig.sent.length).toBeGreaterThanOrEqual(435);
   });
 
-  it("holds its polls back without a person's call waiting for them", async () => {
+  it("delays its polls without delaying its interactive calls", async () => {
     void rig.ask("tenant", "poll", 50);
     await rig.clock.advance(3_000);
     void rig.ask("tenant", "interactive", 12);
@@ -313,7 +311,7 @@ describe("a namespaced connection's own bound", () => {
     expect(Math.max(...gaps)).toBeLessThanOrEqual(510);
   });
 
-  it("is gone with the connection, also for what waits", async () => {
+  it("is lifted with the connection's limit, also for waiting calls", async () => {
     void rig.ask("tenant", "bulk", 100);
     await rig.clock.advance(1_000);
     expect(countOf("bulk", "tenant")).toBeLessThan(9);
@@ -324,17 +322,17 @@ describe("a namespaced connection's own bound", () => {
   });
 });
 
-describe("the limit of a connection that is deleted while calls wait", () => {
+describe("the limit of a connection with waiting calls", () => {
   const delivered = (from: number) => rig.sent.filter(({ who, at }) => who === "tenant" && at > from).length;
 
-  it.each([true, false])("holds for all of them (cluster: %s)", async (isCluster) => {
+  it.each([true, false])("applies to all of them after its deletion (cluster: %s)", async (isCluster) => {
     rig.quotas.set("n", claim("tenant", { account: "2", isCluster, limits: { ssm: 1 } }));
     void rig.ask("tenant", "bulk", 60);
     await rig.clock.advance(3_000);
     rig.quotas.remove("n");
     await rig.clock.advance(10_000);
     expect(delivered(3_000)).toBeLessThanOrEqual(11);
-    // Made anew, as it was and with other credentials.
+    // Recreated, unchanged and then with other credentials.
     rig.quotas.set("n", claim("tenant", { account: "2", isCluster, limits: { ssm: 1 } }));
     await rig.clock.advance(10_000);
     rig.quotas.set("n", claim("other", { account: "2", isCluster, limits: { ssm: 1 } }));
@@ -343,7 +341,7 @@ describe("the limit of a connection that is deleted while calls wait", () => {
     expect(delivered(3_000)).toBeGreaterThanOrEqual(28);
   });
 
-  it("that is narrowed holds from then on", async () => {
+  it("applies at once after it is lowered", async () => {
     rig.quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 10 } }));
     void rig.ask("tenant", "bulk", 100);
     await rig.clock.advance(1_000);
@@ -353,8 +351,8 @@ describe("the limit of a connection that is deleted while calls wait", () => {
   });
 });
 
-describe("a call that nobody wants any more when its turn comes", () => {
-  it("is dropped without cost, and not made again after a throttle", async () => {
+describe("a call that nobody wants when its turn comes", () => {
+  it("is canceled without using quota, and not retried after a throttle", async () => {
     rig.quotas.set("n", claim("tenant", { isCluster: false, limits: { ssm: 1 } }));
     let isWanted = true;
     let made = 0;
@@ -395,8 +393,8 @@ describe("a call that nobody wants any more when its turn comes", () => {
   });
 });
 
-describe("a call that AWS throttles", () => {
-  it("is made again, and none is lost", async () => {
+describe("a throttled call", () => {
+  it("is retried until it succeeds", async () => {
     const { clock, lanes } = rig;
     const service = new Service({ clock, random: seeded(2), rate: 20, latencyMs: 50 });
     const answers: string[] = [];
@@ -410,7 +408,7 @@ describe("a call that AWS throttles", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("is not one where the role of its identity could not be assumed for a throttle: the quota is not STS's", async () => {
+  it("does not count if AssumeRole was throttled, since the quota is not that of STS", async () => {
     const { clock, lanes, quotas } = rig;
     const { quota } = quotas.scopeOf("me", "ssm");
     const before = quota.rate;
@@ -420,28 +418,28 @@ describe("a call that AWS throttles", () => {
       calls += 1;
       return Promise.reject(new AwsFailure({ ...parts, scope: "credentials" }));
     };
-    const said = expect(lanes.run({ key: "me" }, "bulk", call)).rejects.toThrow("auth.assumeRole[0]");
+    const rejected = expect(lanes.run({ key: "me" }, "bulk", call)).rejects.toThrow("auth.assumeRole[0]");
     await clock.advance(60_000);
-    await said;
+    await rejected;
     expect([calls, quota.rate]).toEqual([1, before]);
   });
 
-  it("is made six times at most, and comes before what waits in its lane", async () => {
+  it("is tried six times at most, before the waiting calls of its lane", async () => {
     const { clock, lanes } = lanesRig(1);
     const order: string[] = [];
     const hard = lanes.run({ key: "me" }, "bulk", () => {
       order.push("hard");
       return Promise.reject(throttled());
     });
-    const said = expect(hard).rejects.toThrow("throttled");
+    const rejected = expect(hard).rejects.toThrow("throttled");
     for (let i = 0; i < 4; i++) void lanes.run({ key: "me" }, "bulk", async () => order.push("easy"));
     await clock.advance(20_000);
-    await said;
+    await rejected;
     expect(order).toEqual([...Array(6).fill("hard"), ...Array(4).fill("easy")]);
     expect(lanes.waiting).toBe(0);
   });
 
-  it("halves the rate once for all the calls that were under way", async () => {
+  it("halves the rate once for all calls in flight", async () => {
     const { clock, quotas } = rig;
     const { quota } = quotas.scopeOf("me", "ssm");
     let isDown = true;
@@ -461,7 +459,7 @@ describe("a call that AWS throttles", () => {
     expect(rig.lanes.waiting).toBe(0);
   });
 
-  it("leaves nothing that was saved: the next call waits for the lower rate", async () => {
+  it("drops the saved tokens: the next call waits for the lower rate", async () => {
     void rig.ask("me", "bulk", 1, () => Promise.reject(throttled())).catch(() => {});
     await settle();
     void rig.ask("me", "bulk", 36);
@@ -472,7 +470,7 @@ describe("a call that AWS throttles", () => {
   });
 });
 
-it("leaves no timer and nothing that waits after an hour of any traffic", async () => {
+it("leaves no timer and no waiting call after an hour of random traffic", async () => {
   const { clock, quotas, lanes } = rig;
   const random = seeded(7);
   const service = new Service({ clock, random, rate: 20, latencyMs: 80 });
@@ -498,8 +496,8 @@ it("leaves no timer and nothing that waits after an hour of any traffic", async 
   expect(clock.pending).toBe(0);
 });
 
-describe("a stop", () => {
-  it("rejects what waits and what comes later, and lets calls under way end without another try", async () => {
+describe("stop", () => {
+  it("rejects waiting and later calls, and lets calls in flight finish without a retry", async () => {
     const { clock, lanes, quotas } = rig;
     quotas.set("limit", claim("me", { limits: { ssm: 1 } }));
     await clock.advance(5_000);
@@ -528,7 +526,7 @@ describe("a stop", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("ends the tries of a call that AWS throttles", async () => {
+  it("ends the retries of a throttled call", async () => {
     const { clock, lanes } = rig;
     let tries = 0;
     const call = lanes.run({ key: "me" }, "bulk", async () => {

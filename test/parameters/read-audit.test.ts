@@ -11,8 +11,8 @@ function rigged() {
   return { ...rig, identity, seen, of };
 }
 
-describe("a value that is held and given out again is audited as a reuse", () => {
-  it("of a parameter, by the request that brought it, until the wave is over", async () => {
+describe("the reuse of a cached value is audited", () => {
+  it("for a parameter, with the request id of its read, until the cache is cleared", async () => {
     const { aws, identity, observer, of, audited } = rigged();
     aws.put("/a", "v");
     const reference = parameterOf(identity, "/a");
@@ -30,7 +30,7 @@ describe("a value that is held and given out again is audited as a reuse", () =>
     expect(of("reuse")).toEqual([]);
   });
 
-  it("of a path, once for each page that it came in", async () => {
+  it("for a path, once for each page", async () => {
     const { aws, identity, observer, of } = rigged();
     for (let i = 0; i < 25; i++) aws.put(`/app/k${i}`, "v");
     const reference = pathOf(identity, "/app");
@@ -44,7 +44,7 @@ describe("a value that is held and given out again is audited as a reuse", () =>
   });
 });
 
-it("who joins a read that is under way is named with who began it, and nobody twice", async () => {
+it("the event of a shared read names each resource that joined it, once", async () => {
   const { aws, identity, observer, of } = rigged();
   aws.put("/a", "v");
   aws.put("/app/k", "v");
@@ -59,7 +59,7 @@ it("who joins a read that is under way is named with who began it, and nobody tw
   expect(of("reuse")).toEqual([]);
 });
 
-it("a path that is asked for more urgently is read twice, and each read is for those who asked for it", async () => {
+it("a path requested in a more urgent lane is read twice, and each event names its own resource", async () => {
   const { aws, identity, observer, of } = rigged();
   aws.put("/app/k", "v");
   const reference = pathOf(identity, "/app");
@@ -75,7 +75,7 @@ it("a path that is asked for more urgently is read twice, and each read is for t
   ).toEqual([["shop/one"], ["shop/two"]]);
 });
 
-it("a name that is known to be missing is audited by the request that found it missing again", async () => {
+it("a name known to be missing is audited with the id of the last request that found it missing", async () => {
   const { identity, observer, of } = rigged();
   const reference = parameterOf(identity, "/absent");
   observer.depend("shop/one", [subscription(reference)]);
@@ -84,12 +84,12 @@ it("a name that is known to be missing is audited by the request that found it m
   }
   expect(of("fail").map(({ reason, requestId }) => [reason, requestId])).toEqual([
     ["ParameterNotFound", "request-1"],
-    // The second call was a GetParameter, which said why.
+    // The second call was the GetParameter that found out why.
     ["ParameterNotFound", "request-3"],
   ]);
 });
 
-it("a path that could not be listed is audited under its own name", async () => {
+it("a failed listing is audited with the path as its source", async () => {
   const { aws, identity, observer, seen } = rigged();
   aws.fault = () => {
     throw new Failure("AccessDenied", "wait", "nobody's business");

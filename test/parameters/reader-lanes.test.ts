@@ -15,7 +15,7 @@ let aws: FakeAws;
 let identity: Identity;
 let reader: Reader;
 
-/** Twenty calls a second, ten milliseconds away. */
+/** A limit of twenty calls a second, and a latency of ten milliseconds. */
 beforeEach(() => {
   rig = lanesRig(20);
   rig.quotas.set("c", claim("identity"));
@@ -27,7 +27,7 @@ beforeEach(() => {
 
 const names = (count: number, prefix = "/p") => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 
-/** Has AWS refuse every call that asks for a name, as late as it answers others. @returns how it answered before */
+/** Makes AWS deny every call with a name, at the usual latency. @returns the fault before */
 function denyName(name: string): NonNullable<FakeAws["fault"]> {
   const late = aws.fault!;
   aws.fault = async (call) => {
@@ -37,7 +37,7 @@ function denyName(name: string): NonNullable<FakeAws["fault"]> {
   return late;
 }
 
-/** Asks for names and notes when each is answered. */
+/** Reads names and collects the answers. */
 function ask(asked: readonly string[], lane: Lane, namespace = "ns"): { answers: Map<string, Read> } {
   const answers = new Map<string, Read>();
   for (const name of asked) {
@@ -46,7 +46,7 @@ function ask(asked: readonly string[], lane: Lane, namespace = "ns"): { answers:
   return { answers };
 }
 
-/** Puts parameters, and asks for them all in bulk. */
+/** Puts parameters and reads them all in the bulk lane. */
 function backlog(count: number): string[] {
   const all = names(count);
   for (const name of all) aws.put(name, "v");
@@ -54,8 +54,8 @@ function backlog(count: number): string[] {
   return all;
 }
 
-describe("a person's read", () => {
-  it("passes 5,000 names that wait in bulk", async () => {
+describe("an interactive read", () => {
+  it("overtakes 5,000 names that wait in bulk", async () => {
     backlog(5_000);
     await rig.clock.advance(2_000);
     const { answers } = ask(["/p4999"], "interactive");
@@ -63,7 +63,7 @@ describe("a person's read", () => {
     expect(answers.get("/p4999")?.state).toBe("found");
   });
 
-  it("passes those of another namespace that has asked for 5,000", async () => {
+  it("overtakes 5,000 reads of another namespace in its lane", async () => {
     const all = names(5_000);
     for (const name of [...all, "/mine"]) aws.put(name, "v");
     ask(all, "interactive", "many");
@@ -73,7 +73,7 @@ describe("a person's read", () => {
     expect([...answers.keys()].sort()).toEqual(["/mine", "/p4999"]);
   });
 
-  it("hurries what waits for a name that is read alone", async () => {
+  it("speeds up a pending bulk read of a poison name", async () => {
     for (const name of names(10)) aws.put(name, "v");
     denyName("/p3");
     ask(names(10), "bulk");
@@ -91,14 +91,14 @@ describe("a person's read", () => {
     expect(aws.calls.filter((call) => call.names.includes("/p3"))).toHaveLength(1);
   });
 
-  it("that travels in a call of a lesser lane stays urgent when the call is halved", async () => {
+  it("in a call of a less urgent lane stays urgent when the call is halved", async () => {
     const urgent = names(200, "/q");
     for (const name of [...names(9), ...urgent, ...names(3_000, "/z")]) aws.put(name, "v");
     const late = aws.fault!;
     aws.fault = async (call) => {
       await late(call);
       if (!call.names.includes("/p3")) return;
-      // What comes now is before the halves in the lane of the mass.
+      // These reads are queued before the halves in the bulk lane.
       ask(names(3_000, "/z"), "bulk");
       aws.fault = async (next) => {
         await late(next);
@@ -115,8 +115,8 @@ describe("a person's read", () => {
   });
 });
 
-describe("a name that is denied", () => {
-  it("is halved out from beside healthy ones, which are answered, and read alone from then on", async () => {
+describe("a denied name", () => {
+  it("is isolated by halving, does not fail the others, and is read alone afterwards", async () => {
     for (const name of names(40)) aws.put(name, "v");
     denyName("/p13");
     const { answers } = ask(names(40), "bulk");
@@ -129,7 +129,7 @@ describe("a name that is denied", () => {
     expect(aws.calls).toHaveLength(5);
   });
 
-  it("travels with the others again once AWS says that it does not exist", async () => {
+  it("is read with others again once AWS reports it missing", async () => {
     for (const name of names(10)) aws.put(name, "v");
     const late = denyName("/p3");
     ask(names(10), "bulk");
@@ -145,8 +145,8 @@ describe("a name that is denied", () => {
   });
 });
 
-describe("a call that AWS throttles", () => {
-  it("is made again with the same names, and every ask is answered once", async () => {
+describe("a throttled call", () => {
+  it("is retried with the same names, and every read is answered once", async () => {
     for (const name of names(100)) aws.put(name, "v");
     let left = 7;
     const late = aws.fault!;
@@ -161,7 +161,7 @@ describe("a call that AWS throttles", () => {
     expect(aws.calls).toHaveLength(17);
   });
 
-  it("again and again is a failure of its names, and none is taken for poison", async () => {
+  it("fails its names after six tries, and none becomes a poison name", async () => {
     for (const name of names(10)) aws.put(name, "v");
     const late = aws.fault!;
     aws.fault = async (call) => {
@@ -182,7 +182,7 @@ describe("a call that AWS throttles", () => {
   });
 });
 
-it("hurries what waits, and asks for nothing where nothing does", async () => {
+it("hurry raises a pending read, and does nothing for a name without one", async () => {
   const all = backlog(3_000);
   await rig.clock.advance(2_000);
   const before = aws.calls.length;
@@ -195,7 +195,7 @@ it("hurries what waits, and asks for nothing where nothing does", async () => {
   expect(aws.calls.flatMap((call) => call.names)).toHaveLength(3_000);
 });
 
-it("a person's listing of a path does not wait for one that polls have begun", async () => {
+it("an interactive listing of a path does not wait for the listing of a poll", async () => {
   const reference: PathReference = { kind: "path", identity, path: "/app", recursive: true, label: "", types: [] };
   for (let i = 0; i < 50; i++) aws.put(`/app/p${i}`, "v");
   const paths = new PathReader(rig.lanes);
@@ -206,7 +206,7 @@ it("a person's listing of a path does not wait for one that polls have begun", a
   void paths.list(reference, { decrypt: false, lane: "interactive" }).then(() => {
     isListed = true;
   });
-  // One listing serves all that come after it and are no more urgent.
+  // A running listing serves later ones that are not more urgent.
   void paths.list(reference, { decrypt: false, lane: "bulk" });
   await rig.clock.advance(500);
   expect(isListed).toBe(true);
@@ -218,7 +218,7 @@ function denied(): AwsFailure {
   return new AwsFailure({ reason: "AccessDenied", next: "wait", code: "AccessDeniedException", message: "denied" });
 }
 
-it("holds no value after its answer, though a name that is missing keeps the identity's memory", async () => {
+it("releases values after the answer, though a missing name keeps the identity's mailbox", async () => {
   const all = names(10);
   for (const name of all) aws.put(name, "v");
   const values: WeakRef<object>[] = [];
@@ -235,11 +235,11 @@ it("holds no value after its answer, though a name that is missing keeps the ide
   expect(await heldOf(values)).toBe(0);
 });
 
-describe("a second opinion", () => {
+describe("a confirming read", () => {
   const confirm = (name: string) =>
     reader.read(identity, name, { decrypt: false, lane: "event", confirms: true, namespace: "ns" });
 
-  it("is none on what may not be decrypted: it travels apart from reads that are", async () => {
+  it("succeeds without permission to decrypt, since it never shares a call with decrypting reads", async () => {
     for (const name of names(30)) aws.put(name, "v");
     const late = aws.fault!;
     aws.fault = async (call) => {
@@ -252,7 +252,7 @@ describe("a second opinion", () => {
     expect(await confirmed).toMatchObject({ state: "found", record: { version: 1 } });
   });
 
-  it("takes an invalid name for one of no parameter, and tells nobody else so who wants to know why", async () => {
+  it("reports an invalid name as missing, while other reads of the name find out why", async () => {
     const confirmed = Promise.all(["/none", "/nowhere"].map(confirm));
     const asked = reader.read(identity, "/none", { decrypt: false, lane: "event", namespace: "ns" });
     await rig.clock.advance(1_000);
@@ -265,8 +265,8 @@ describe("a second opinion", () => {
   });
 });
 
-describe("a stop", () => {
-  it("answers each ask that waits with a failure, and sends nothing more", async () => {
+describe("stop", () => {
+  it("fails each pending read and sends no more calls", async () => {
     const reads = names(500).map((name) => reader.read(identity, name, { decrypt: true, lane: "bulk" }));
     await rig.clock.advance(100);
     const sent = aws.calls.length;

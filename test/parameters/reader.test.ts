@@ -33,7 +33,7 @@ const names = (count: number) => Array.from({ length: count }, (_, i) => `/app/p
 const denied = () => new Failure("AccessDenied", "wait", "denied");
 
 describe("reading in batches", () => {
-  it("reads 3,000 names in 300 calls of ten, and asks for none alone", async () => {
+  it("reads 3,000 names in 300 calls of ten", async () => {
     for (const name of names(3_000)) aws.put(name, "v");
     const reads = await Promise.all(names(3_000).map((name) => read(name)));
     expect(reads.every(({ state }) => state === "found")).toBe(true);
@@ -41,7 +41,7 @@ describe("reading in batches", () => {
     expect(aws.count("GetParameter")).toBe(0);
   });
 
-  it("fills calls with what is asked while earlier ones are under way", async () => {
+  it("fills calls with names requested one after another", async () => {
     for (const name of names(40)) aws.put(name, "v");
     const asked: Promise<unknown>[] = [];
     for (const name of names(40)) {
@@ -52,7 +52,7 @@ describe("reading in batches", () => {
     expect(aws.count("GetParameters")).toBe(4);
   });
 
-  it("answers equal requests by one read", async () => {
+  it("answers equal requests with one read", async () => {
     aws.put("/app/one", "v");
     const reads = await Promise.all(Array.from({ length: 50 }, () => read("/app/one")));
     expect(aws.calls.map((call) => call.names)).toEqual([["/app/one"]]);
@@ -69,7 +69,7 @@ describe("reading in batches", () => {
     ]);
   });
 
-  it("lets the more urgent lane travel first", async () => {
+  it("sends the more urgent lane first", async () => {
     for (const name of names(200)) aws.put(name, "v");
     const bulk = names(190).map((name) => read(name));
     const urgent = reader.read(identity, "/app/p199", { decrypt: true, lane: "interactive" });
@@ -86,7 +86,7 @@ describe("reading in batches", () => {
 });
 
 describe("names that AWS calls invalid", () => {
-  it("finds out by one GetParameter what is missing, and remembers it", async () => {
+  it("are looked up once by GetParameter, and the reason is remembered", async () => {
     aws.put("/app/there", "v");
     const first = await Promise.all([
       read("/app/there"),
@@ -105,7 +105,7 @@ describe("names that AWS calls invalid", () => {
     expect(aws.count("GetParameter")).toBe(3);
   });
 
-  it("sees a parameter that has come into being since", async () => {
+  it("are found after the parameter was created", async () => {
     await read("/app/late");
     aws.put("/app/late", "v");
     expect((await read("/app/late")).state).toBe("found");
@@ -115,8 +115,8 @@ describe("names that AWS calls invalid", () => {
   });
 });
 
-describe("calls that fail as a whole", () => {
-  it("are halved until the poison name stands alone, and the others are answered", async () => {
+describe("calls that fail for all names", () => {
+  it("are halved until the poison name is alone, and the others are answered", async () => {
     for (const name of names(10)) aws.put(name, "v");
     aws.fault = ({ names: asked }) => {
       if (asked.includes("/app/p7")) throw denied();
@@ -127,7 +127,7 @@ describe("calls that fail as a whole", () => {
     expect(aws.calls.length).toBeLessThanOrEqual(9);
   });
 
-  it("leave the poison name to be read alone from then on, and with the others again once it answers", async () => {
+  it("cause the poison name to be read alone until AWS answers for it", async () => {
     for (const name of names(10)) aws.put(name, "v");
     aws.fault = ({ names: asked }) => {
       if (asked.includes("/app/p7")) throw denied();
@@ -143,7 +143,7 @@ describe("calls that fail as a whole", () => {
     expect(aws.calls.map((call) => call.names.length)).toEqual([10]);
   });
 
-  it("by an error of the service's own are halved the second time: one name may bring it about", async () => {
+  it("with a server error are halved the second time, since one name may be the cause", async () => {
     for (const name of names(10)) aws.put(name, "v");
     aws.fault = ({ names: asked }) => {
       if (!asked.includes("/app/p3")) return;
@@ -159,7 +159,7 @@ describe("calls that fail as a whole", () => {
     expect(aws.calls.map((call) => call.names.length).sort()).toEqual([1, 9]);
   });
 
-  it("are not split where AWS throttled or was not reached: no name is to blame", async () => {
+  it("are not split if AWS throttled, since no name is the cause", async () => {
     for (const name of names(10)) aws.put(name, "v");
     aws.fault = () => {
       throw new Failure("Throttled", "retry", "throttled");
@@ -174,7 +174,7 @@ describe("an answer that is too long", () => {
   const tooLong = () =>
     new AwsFailure({ reason: "Unreachable", next: "retry", message: "too long", code: "AnswerTooLong" });
 
-  it("has the call split, so that what fits is read, and its neighbours with it", async () => {
+  it("causes the call to be split until the answers fit", async () => {
     for (const name of names(10)) aws.put(name, "v");
     const long = new Set(names(6));
     aws.fault = ({ names: asked }) => {
@@ -185,7 +185,7 @@ describe("an answer that is too long", () => {
     expect(aws.calls.map((call) => call.names.length)).toEqual([10, 5, 5]);
   });
 
-  it("has a name that is too long by itself be read alone from then on", async () => {
+  it("for a single name causes it to be read alone afterwards", async () => {
     for (const name of names(10)) aws.put(name, "v");
     aws.fault = ({ names: asked }) => {
       if (asked.includes("/app/p7")) throw tooLong();
@@ -198,9 +198,9 @@ describe("an answer that is too long", () => {
   });
 });
 
-describe("an answer for something else than was asked for", () => {
+describe("an answer for another parameter or version", () => {
   const account = "arn:aws:ssm:eu-west-1:123456789012:parameter";
-  /** Has every answer tell of other things than AWS does. */
+  /** Changes every record in the answers. */
   const tampering = (change: (record: ParameterRecord) => ParameterRecord) => {
     const { ssm } = identity;
     identity = {
@@ -216,7 +216,7 @@ describe("an answer for something else than was asked for", () => {
     };
   };
 
-  it("is never taken where a name with and one without its slash are two parameters, in whatever order", async () => {
+  it("is never used where names with and without a leading slash are two parameters, in any order", async () => {
     for (const name of ["h/x", "/h/x", "y", "/y"]) aws.put(name, `of ${name}`);
     for (const asked of [
       ["/h/x", "h/x", "/y", "y"],
@@ -231,17 +231,17 @@ describe("an answer for something else than was asked for", () => {
   });
 
   it.each<[string, string, (record: ParameterRecord) => Partial<ParameterRecord>]>([
-    ["without its slash", "/h/x", () => ({ name: "h/x" })],
-    ["without its slash, of one level", "/x", () => ({ name: "x" })],
-    ["with one", "x", () => ({ name: "/x" })],
-    ["of another name", "/h/x", () => ({ name: "/h/y" })],
-    ["whose ARN is another's", "/h/x", () => ({ arn: `${account}/h/y` })],
-    ["of another version", "/h/x:1", () => ({ version: 2 })],
-    ["of another selector", "/h/x:1", () => ({ selector: ":2" })],
-    ["of no selector", "/h/x:prod", () => ({ selector: undefined })],
-    ["of a selector that nobody asked for", "/h/x", () => ({ selector: ":prod" })],
-    ["in other case", "/h/x", () => ({ name: "/h/X" })],
-  ])("is Unreachable: one %s", async (_, asked, part) => {
+    ["lacks its leading slash", "/h/x", () => ({ name: "h/x" })],
+    ["has one level and lacks its leading slash", "/x", () => ({ name: "x" })],
+    ["has an added leading slash", "x", () => ({ name: "/x" })],
+    ["has another name", "/h/x", () => ({ name: "/h/y" })],
+    ["has another ARN", "/h/x", () => ({ arn: `${account}/h/y` })],
+    ["has another version", "/h/x:1", () => ({ version: 2 })],
+    ["has another selector", "/h/x:1", () => ({ selector: ":2" })],
+    ["lacks its selector", "/h/x:prod", () => ({ selector: undefined })],
+    ["has a selector that was not requested", "/h/x", () => ({ selector: ":prod" })],
+    ["differs in case", "/h/x", () => ({ name: "/h/X" })],
+  ])("is Unreachable if it %s", async (_, asked, part) => {
     const [name = ""] = asked.split(":");
     aws.put(name, "v");
     aws.label(name, "prod", 1);
@@ -251,7 +251,7 @@ describe("an answer for something else than was asked for", () => {
     }
   });
 
-  it("is Unreachable: the parameter of another account", async () => {
+  it("is a failure if it is of another account", async () => {
     aws.put("/shared/x", "v");
     const own = await identity.ssm.getParameter("/shared/x", { decrypt: false });
     const { ssm } = identity;
@@ -261,7 +261,7 @@ describe("an answer for something else than was asked for", () => {
     expect(await reader.confirm(identity, theirs, "bulk")).toMatchObject({ state: "failed" });
   });
 
-  it("is no second opinion: a name that it leaves out is not missing", async () => {
+  it("does not confirm a deletion by leaving the name out", async () => {
     aws.put("/h/x", "v");
     const { ssm } = identity;
     identity = { ...identity, ssm: { ...ssm, getParameters: async () => ({ found: [], invalid: [] }) } };
@@ -270,7 +270,7 @@ describe("an answer for something else than was asked for", () => {
   });
 });
 
-it("answers every ask exactly once with its own parameter, whatever is asked, missing or denied", async () => {
+it("answers every read with its own parameter, for any mix of found, missing and denied names", async () => {
   const asked = fc.array(fc.record({ id: fc.integer({ min: 0, max: 30 }), decrypt: fc.boolean() }), {
     minLength: 1,
     maxLength: 60,

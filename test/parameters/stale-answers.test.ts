@@ -18,7 +18,7 @@ const stampOf = (name: string) => entryOf(name).state.stamp;
 const toldOf = () => rig.told.map(({ dependent }) => dependent);
 const look = (name: string) => rig.observer.look([parameterOf(identity, name)], "bulk");
 
-/** Has AWS answer as it did before its last change. */
+/** Makes AWS answer with the version before the last. @returns a function that undoes it */
 function asBefore(name: string): () => void {
   const now = structuredClone(rig.aws.parameters.get(name)!);
   const then = structuredClone(now);
@@ -38,8 +38,8 @@ async function twoVersions(name: string): Promise<void> {
   rig.told.length = 0;
 }
 
-describe("an answer that is older than the one before", () => {
-  it("is asked for again within seconds, and told to nobody where the newer is there again", async () => {
+describe("an answer older than the last one", () => {
+  it("causes another look within seconds, and no notification if the newer version is back", async () => {
     await twoVersions("/a");
     const back = asBefore("/a");
     await look("/a");
@@ -52,7 +52,7 @@ describe("an answer that is older than the one before", () => {
     expect(toldOf()).toEqual([]);
   });
 
-  it("is told once it comes again, and believed once it has stood for a minute", async () => {
+  it("notifies the dependent when it is repeated, and is believed after a minute", async () => {
     await twoVersions("/a");
     asBefore("/a");
     await look("/a");
@@ -65,14 +65,14 @@ describe("an answer that is older than the one before", () => {
     expect(toldOf()).toEqual(["ns/one", "ns/one"]);
   });
 
-  it("is taken at once where a person asks for a refresh", async () => {
+  it("is believed at once for a refresh request", async () => {
     await twoVersions("/a");
     asBefore("/a");
     const read = await rig.observer.values(parameterOf(identity, "/a"), "interactive", { fresh: true });
     expect(read.state === "values" && read.values.get("/a")?.version).toBe(1);
   });
 
-  it("begins its minute anew where the next is older still", async () => {
+  it("restarts its minute if the next answer is older still", async () => {
     await twoVersions("/a");
     await rig.clock.advance(second);
     rig.aws.put("/a", "3");
@@ -87,7 +87,7 @@ describe("an answer that is older than the one before", () => {
     expect(stampOf("/a")?.version).toBe(1);
   });
 
-  it("of a path's member is doubted like any other", async () => {
+  it("for a member of a path is believed after a minute too", async () => {
     for (const value of ["1", "2"]) {
       rig.aws.put("/p/a", value);
       await rig.clock.advance(second);
@@ -103,7 +103,7 @@ describe("an answer that is older than the one before", () => {
     expect(member().stamp?.version).toBe(1);
   });
 
-  it("does not have AWS asked without end while it denies the look", async () => {
+  it("does not cause repeated looks while AWS denies them", async () => {
     await twoVersions("/a");
     asBefore("/a");
     await look("/a");
@@ -116,7 +116,7 @@ describe("an answer that is older than the one before", () => {
   });
 });
 
-it("an answer of the far future does not make those after it stale, and a rotation is followed", async () => {
+it("a modification time in the far future does not make later answers stale", async () => {
   rig.aws.put("/a", "1");
   rig.observer.depend("ns/one", [subscription(parameterOf(identity, "/a"))]);
   const stored = rig.aws.parameters.get("/a")!;
@@ -132,10 +132,10 @@ it("an answer of the far future does not make those after it stale, and a rotati
   expect(stampOf("/a")?.version).toBe(2);
 });
 
-describe("what the status of one dependent says", () => {
+describe("the previous status of a dependent", () => {
   const version = (number: number, modified = 1) => ({ version: number, modified });
 
-  it("is not in the entry that all share, and is told only to those of whom AWS says otherwise", async () => {
+  it("does not change the shared entry, and causes a notification only if AWS's answer differs", async () => {
     rig.aws.put("/a", "1");
     const reference = parameterOf(identity, "/a");
     const right = version(1, rig.clock.now());
@@ -148,22 +148,22 @@ describe("what the status of one dependent says", () => {
     expect(entryOf("/a").stored).toBeUndefined();
   });
 
-  it("of a path is told where a member was added, changed or has gone", async () => {
+  it("of a path causes a notification if a member was added, changed or deleted", async () => {
     for (const name of ["/p/a", "/p/b"]) rig.aws.put(name, "1");
     const path = pathOf(identity, "/p");
     const now = version(1, rig.clock.now());
-    const says = (dependent: string, stored: Map<string, ReturnType<typeof version>>) =>
+    const dependWith = (dependent: string, stored: Map<string, ReturnType<typeof version>>) =>
       rig.observer.depend(dependent, [{ ...subscription(path), stored }]);
-    says("ns/same", new Map(["/p/a", "/p/b"].map((name) => [name, now])));
-    says("ns/added", new Map([["/p/a", now]]));
-    says("ns/changed", new Map([["/p/a", now], ["/p/b", version(2)]])); // biome-ignore format: one line
-    says("ns/gone", new Map(["/p/a", "/p/b", "/p/c"].map((name) => [name, now])));
+    dependWith("ns/same", new Map(["/p/a", "/p/b"].map((name) => [name, now])));
+    dependWith("ns/added", new Map([["/p/a", now]]));
+    dependWith("ns/changed", new Map([["/p/a", now], ["/p/b", version(2)]])); // biome-ignore format: one line
+    dependWith("ns/gone", new Map(["/p/a", "/p/b", "/p/c"].map((name) => [name, now])));
     await rig.observer.look([path], "bulk");
     expect(toldOf().sort()).toEqual(["ns/added", "ns/changed", "ns/gone"]);
     expect([...rig.observer.entry(path)!.members.keys()]).toEqual(["/p/a", "/p/b"]);
   });
 
-  it("has its deletion confirmed from the first look on, and confirms nothing by itself", async () => {
+  it("starts the grace at the first look, and does not confirm a deletion by itself", async () => {
     const reference = parameterOf(identity, "/a");
     rig.observer.depend("ns/one", [{ ...subscription(reference), stored: version(1) }]);
     await look("/a");
@@ -174,7 +174,7 @@ describe("what the status of one dependent says", () => {
     expect(entryOf("/a").state.missing?.stage).toBe("gone");
   });
 
-  it("costs memory for a thousand members of a path, whatever it names", async () => {
+  it("is kept for at most a thousand members of a path", async () => {
     const path = pathOf(identity, "/p");
     rig.aws.put("/p/a", "1");
     for (let n = 0; n < 30; n++) {
@@ -188,7 +188,7 @@ describe("what the status of one dependent says", () => {
     expect(rig.observer.entry(path)!.stored).toBeUndefined();
   });
 
-  it("names hundreds that have never been there does not hold up the deletion of one that was", async () => {
+  it("with names that never existed does not delay the deletion of a real member", async () => {
     for (let n = 0; n < 2_000; n++) rig.aws.put(`/p/${n}`, "1");
     rig.aws.pageSize = 1_000;
     const path = pathOf(identity, "/p");

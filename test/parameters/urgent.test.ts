@@ -6,7 +6,7 @@ import { claim } from "../support/rate-limiters.ts";
 let rig: ObserverRig;
 let identity: Identity;
 
-/** 3,000 parameters that are read in bulk, at 20 calls a second: 15 seconds. */
+/** Reads 3,000 parameters in bulk at 20 calls a second, which takes 15 seconds. */
 beforeEach(async () => {
   rig = observerRig({ limit: 20 });
   const { aws, clock, observer, quotas } = rig;
@@ -24,7 +24,7 @@ beforeEach(async () => {
   await clock.advance(2_000);
 });
 
-it("a person gets a value that is already being read in bulk without waiting for the rest, by the same read", async () => {
+it("an interactive read joins a pending bulk read of the same value and is answered at once", async () => {
   let isRead = false;
   const reading = rig.observer.values(parameterOf(identity, "/p2999"), "interactive", { namespace: "person" });
   void reading.then(() => {
@@ -36,7 +36,7 @@ it("a person gets a value that is already being read in bulk without waiting for
   expect(rig.aws.calls.filter(({ names }) => names.includes("/p2999"))).toHaveLength(1);
 });
 
-it("another namespace gets a value that one namespace's backlog holds in its own turn", async () => {
+it("a value in the backlog of one namespace is read in the turn of another that wants it", async () => {
   let isRead = false;
   const reading = rig.observer.values(parameterOf(identity, "/p2999"), "bulk", { namespace: "other" });
   void reading.then(() => {
@@ -46,7 +46,7 @@ it("another namespace gets a value that one namespace's backlog holds in its own
   expect(isRead).toBe(true);
 });
 
-it("a person gets the values of a path that is already being listed in bulk", async () => {
+it("an interactive read of a path does not wait for its listing in bulk", async () => {
   let isRead = false;
   const reading = rig.observer.values(pathOf(identity, "/app"), "interactive", { namespace: "person" });
   void reading.then((values) => {

@@ -13,11 +13,11 @@ const event = (source: string): AuditEvent => ({
   requestId: undefined,
 });
 
-/** A writer over a sink that a test answers for, and what it wrote, counted and said. */
+/** An audit writer over a sink that the test controls, and what it wrote, counted and logged. */
 function rig(options: Partial<AuditWriterOptions> = {}) {
   const clock = new FakeClock();
   const counted = { written: 0, lost: 0 };
-  const said: string[] = [];
+  const logged: string[] = [];
   const writes: string[] = [];
   const state = {
     answer: async (_lines: readonly string[], _wrote: (lines: number) => void): Promise<void> => {},
@@ -39,9 +39,9 @@ function rig(options: Partial<AuditWriterOptions> = {}) {
       state.closed += 1;
     },
   };
-  const say = (level: string) => (fields: object, message: string) =>
-    void said.push(`${level} ${JSON.stringify(fields)} ${message}`);
-  const log = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
+  const record = (level: string) => (fields: object, message: string) =>
+    void logged.push(`${level} ${JSON.stringify(fields)} ${message}`);
+  const log = { debug: record("debug"), info: record("info"), warn: record("warn"), error: record("error") };
   const count = (result: "written" | "lost", lines: number) => {
     counted[result] += lines;
   };
@@ -52,15 +52,15 @@ function rig(options: Partial<AuditWriterOptions> = {}) {
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => (JSON.parse(line) as { source: string }).source);
-  return { writer, clock, counted, said, writes, state, sources };
+  return { writer, clock, counted, logged, writes, state, sources };
 }
 
 const full = (code: string) => async () => {
   throw Object.assign(new Error("a path that is nobody's business"), { code });
 };
 
-describe("the audit's writer", () => {
-  it("writes in order what it is given, together where it comes together", async () => {
+describe("the audit writer", () => {
+  it("writes lines in order, and lines of the same turn together", async () => {
     const { writer, sources, writes, counted } = rig();
     for (const source of ["/a", "/b", "/c"]) writer.audit(event(source));
     await settle();
@@ -71,31 +71,34 @@ describe("the audit's writer", () => {
     expect(counted).toEqual({ written: 4, lost: 0 });
   });
 
-  it.each(["ENOSPC", "EPIPE", "EACCES"])("loses, counts and says once what cannot be written (%s)", async (code) => {
-    const { writer, state, counted, said, sources } = rig();
-    state.answer = full(code);
-    for (let i = 0; i < 5; i++) {
-      writer.audit(event(`/lost-${i}`));
+  it.each(["ENOSPC", "EPIPE", "EACCES"])(
+    "loses and counts lines that cannot be written, and logs it once (%s)",
+    async (code) => {
+      const { writer, state, counted, logged, sources } = rig();
+      state.answer = full(code);
+      for (let i = 0; i < 5; i++) {
+        writer.audit(event(`/lost-${i}`));
+        await settle();
+      }
+      expect(counted).toEqual({ written: 0, lost: 5 });
+      expect(logged).toHaveLength(1);
+      expect(logged[0]).toContain(code);
+      expect(logged[0]).not.toContain("nobody's business");
+
+      state.answer = async () => {};
+      writer.audit(event("/there"));
       await settle();
-    }
-    expect(counted).toEqual({ written: 0, lost: 5 });
-    expect(said).toHaveLength(1);
-    expect(said[0]).toContain(code);
-    expect(said[0]).not.toContain("nobody's business");
+      expect(sources()).toEqual(["/there"]);
+      expect(counted).toEqual({ written: 1, lost: 5 });
+      expect(logged).toHaveLength(2);
+      state.answer = full(code);
+      writer.audit(event("/lost-again"));
+      await settle();
+      expect(logged).toHaveLength(3);
+    },
+  );
 
-    state.answer = async () => {};
-    writer.audit(event("/there"));
-    await settle();
-    expect(sources()).toEqual(["/there"]);
-    expect(counted).toEqual({ written: 1, lost: 5 });
-    expect(said).toHaveLength(2);
-    state.answer = full(code);
-    writer.audit(event("/lost-again"));
-    await settle();
-    expect(said).toHaveLength(3);
-  });
-
-  it("leaves no line behind that comes at the very end of a write", async () => {
+  it("writes a line that arrives at the end of a write", async () => {
     let isFirst = true;
     const one = rig({
       count: () => {
@@ -108,8 +111,8 @@ describe("the audit's writer", () => {
     expect(one.sources()).toEqual(["/first", "/late"]);
   });
 
-  it("tries once more what was not written, and none of what was", async () => {
-    const { writer, state, counted, said, sources } = rig();
+  it("retries only unwritten lines, once", async () => {
+    const { writer, state, counted, logged, sources } = rig();
     let tries = 0;
     state.answer = async (_, wrote) => {
       if (tries++ > 0) return;
@@ -120,11 +123,11 @@ describe("the audit's writer", () => {
     await settle();
     expect(sources()).toEqual(["/a", "/b", "/c", "/d"]);
     expect(counted).toEqual({ written: 4, lost: 0 });
-    expect(said).toEqual([]);
+    expect(logged).toEqual([]);
   });
 
-  it("counts what was written before a failure, and loses the rest alone", async () => {
-    const { writer, state, counted, said, sources } = rig();
+  it("counts lines written before a failure, and loses only the rest", async () => {
+    const { writer, state, counted, logged, sources } = rig();
     let left = 3;
     state.answer = async (lines, wrote) => {
       const some = Math.min(left, lines.length);
@@ -136,18 +139,18 @@ describe("the audit's writer", () => {
     await settle();
     expect(sources()).toEqual(["/a", "/b", "/c"]);
     expect(counted).toEqual({ written: 3, lost: 2 });
-    expect(said).toHaveLength(1);
+    expect(logged).toHaveLength(1);
   });
 
-  it("holds so much and no more while what it writes to hangs, and never makes anybody wait", async () => {
-    const { writer, state, counted, said, sources } = rig({ waitingAtMost: 2_000 });
+  it("limits waiting lines while the sink hangs, and never blocks the caller", async () => {
+    const { writer, state, counted, logged, sources } = rig({ waitingAtMost: 2_000 });
     const { promise, resolve } = Promise.withResolvers<void>();
     state.answer = () => promise;
     writer.audit(event("/first"));
     await settle();
     for (let i = 0; i < 1_000; i++) writer.audit(event(`/p${i}`));
     expect(counted.lost).toBeGreaterThan(900);
-    expect(said).toHaveLength(1);
+    expect(logged).toHaveLength(1);
     resolve();
     await settle(50);
     expect(counted.written + counted.lost).toBe(1_001);
@@ -155,7 +158,7 @@ describe("the audit's writer", () => {
     expect(sources().slice(0, 3)).toEqual(["/first", "/p0", "/p1"]);
   });
 
-  it("is closed when all is written", async () => {
+  it("closes the sink when all lines are written", async () => {
     const { writer, state, sources, clock } = rig();
     writer.audit(event("/a"));
     const closing = writer.close(2_000);
@@ -165,8 +168,8 @@ describe("the audit's writer", () => {
     expect(clock.now()).toBe(new FakeClock().now());
   });
 
-  it("is given up after the time that a stop may take, where what it writes to hangs", async () => {
-    const { writer, state, clock, counted, said } = rig();
+  it("gives up at a stop after its timeout if the sink hangs", async () => {
+    const { writer, state, clock, counted, logged } = rig();
     state.answer = (_, wrote) => {
       wrote(1);
       return new Promise(() => {});
@@ -184,6 +187,6 @@ describe("the audit's writer", () => {
     await closing;
     expect(isClosed).toBe(true);
     expect(counted).toEqual({ written: 1, lost: 3 });
-    expect(said).toHaveLength(1);
+    expect(logged).toHaveLength(1);
   });
 });

@@ -19,8 +19,8 @@ const read: AuditEvent = {
 
 const parsed = (event: AuditEvent) => auditLines(event, at).map((line) => JSON.parse(line) as Record<string, unknown>);
 
-describe("a line of the audit", () => {
-  it("says what was read, in which version, for whom, by whom and in which request", () => {
+describe("an audit line", () => {
+  it("names source, version, resources, caller and request", () => {
     expect(parsed(read)).toEqual([
       {
         audit: 1,
@@ -40,7 +40,7 @@ describe("a line of the audit", () => {
     ]);
   });
 
-  it("leaves out what is not known, and says why a read failed", () => {
+  it("omits unknown fields, and has the reason of a failure", () => {
     const { selector, version, ...rest } = read;
     const event = { ...rest, event: "fail", reason: "Throttled", code: "ThrottlingException" } as const;
     expect(parsed({ ...event, resources: ["shop/web"], caller: undefined, requestId: undefined })).toEqual([
@@ -64,7 +64,7 @@ const dnsName = (most: number) =>
   fc.string({ unit: fc.constantFrom("a", "7", "-", "."), minLength: 1, maxLength: most });
 const resource = fc.tuple(dnsName(63), dnsName(253)).map(([namespace, name]) => `${namespace}/${name}`);
 
-test("however many resources asked, each is named once, on lines that a pipe takes whole", () => {
+test("names each of many resources once, on lines that a pipe writes atomically", () => {
   fc.assert(
     fc.property(fc.uniqueArray(resource, { minLength: 1, maxLength: 150 }), (resources) => {
       const event: AuditEvent = {
@@ -93,13 +93,13 @@ test("however many resources asked, each is named once, on lines that a pipe tak
   );
 });
 
-test("a name that is longer than any is cut, rather than a line that is longer than a pipe takes whole", () => {
+test("truncates overlong names, so that a pipe writes the line atomically", () => {
   const long = "x".repeat(9_000);
   const [line = ""] = auditLines({ ...read, source: long, selector: long, key: long, code: long }, at);
   expect(Buffer.byteLength(line)).toBeLessThan(4_096);
 });
 
-test("whatever a name is made of, a line stays one line of JSON", () => {
+test("stays one line of JSON for any name", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (source, key) => {
       const lines = auditLines({ ...read, source, key }, at);

@@ -2,14 +2,14 @@ import { expect, it } from "vitest";
 import { ByteBudget } from "../../src/runtime/byte-budget.ts";
 import { settle } from "../support/clock.ts";
 
-/** A ticket that says whether it has room. */
+/** A ticket that counts how often it got room. */
 function grower(budget: ByteBudget, flow: string) {
   const ticket = budget.ticket(flow);
   let entered = 0;
   return { ...ticket, ask: () => void ticket.room().then(() => entered++), entered: () => entered };
 }
 
-it("lets work grow while there is room, one of each flow go beyond, and the next once one has ended", async () => {
+it("grants room within the budget, lets one ticket of each flow exceed it, and the next after its end", async () => {
   const budget = new ByteBudget({ all: 100, ofFlow: 60, beyond: 2 });
   const all = ["a", "a", "b", "c"].map((flow) => grower(budget, flow));
   const [first, second, other, third] = all as [(typeof all)[0], (typeof all)[0], (typeof all)[0], (typeof all)[0]];
@@ -21,7 +21,7 @@ it("lets work grow while there is room, one of each flow go beyond, and the next
   second.ask();
   other.ask();
   await settle();
-  // Its flow has more than its share: the first goes on, and the second waits for it; another flow does not.
+  // Flow `a` exceeds its budget: the first ticket may continue, the second waits. Another flow does not wait.
   expect(all.map((one) => one.entered())).toEqual([2, 1, 2, 1]);
   other.add(50);
   other.ask();
@@ -36,7 +36,7 @@ it("lets work grow while there is room, one of each flow go beyond, and the next
   expect(budget.used).toBe(0);
 });
 
-it("always comes to an end, whatever grows", async () => {
+it("never deadlocks", async () => {
   const budget = new ByteBudget({ all: 50, ofFlow: 20, beyond: 2 });
   let most = 0;
   const work = Array.from({ length: 60 }, async (_, n) => {
@@ -51,6 +51,6 @@ it("always comes to an end, whatever grows", async () => {
   });
   await Promise.all(work);
   expect(budget.used).toBe(0);
-  // What had entered before the budget was spent adds a page each.
+  // Tickets that got room before the budget was used up add one page each.
   expect(most).toBeLessThan(50 + 2 * 20 + 60 * 2);
 });

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 
 const folder = join(import.meta.dirname, "../../src");
 
-test("the time is read through a Clock alone, so that each use says whether it means the time of day or an interval", () => {
+test("the source reads the time only through a Clock", () => {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
   const reads = files
     .filter((file) => file.endsWith(".ts") && file !== join("runtime", "clock.ts"))

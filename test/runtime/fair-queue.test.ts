@@ -11,7 +11,7 @@ interface Element {
 }
 
 describe("a fair queue", () => {
-  it("takes what is not withdrawn, once each, by priority, and first in, first out within a flow", () => {
+  it("takes each element that is not withdrawn once, by priority and first in, first out within a flow", () => {
     const priority = fc.integer({ min: 0, max: 2 });
     const operation = fc.oneof(
       {
@@ -54,7 +54,7 @@ describe("a fair queue", () => {
     );
   });
 
-  it("gives each of its flows a turn before any has a second one", () => {
+  it("gives each flow a turn before a second turn of another flow", () => {
     const queue = new FairQueue<Element>();
     const push = (flow: string, count: number) => {
       for (let id = 0; id < count; id++) queue.push({ id, priority: 0, flow, withdrawn: id % 3 === 1 });
@@ -67,8 +67,8 @@ describe("a fair queue", () => {
   });
 });
 
-describe("first in, first out", () => {
-  it("is an array's own shift, push and unshift, over thousands of elements", () => {
+describe("a FIFO", () => {
+  it("behaves like an array's shift, push and unshift with thousands of elements", () => {
     const operation = fc.oneof(
       fc.record({ op: fc.constant("push" as const), count: fc.integer({ min: 1, max: 1_500 }) }),
       fc.record({ op: fc.constant("shift" as const), count: fc.integer({ min: 1, max: 1_500 }) }),

@@ -6,7 +6,7 @@ const mebibyte = 1 << 20;
 
 let clock: FakeClock;
 let stop: AbortController;
-/** What the process uses and holds, and how often it was made to collect. */
+/** The resource use of a fake process, and its number of collections. */
 let process: { cpuMs: number; heldBytes: number; leaves: number; collections: number };
 
 beforeEach(() => {
@@ -24,7 +24,7 @@ beforeEach(() => {
   new IdleCollection(clock, meter).start(stop.signal);
 });
 
-/** Lets seconds pass in which the process uses so many milliseconds of processor time each. */
+/** Advances the clock by seconds in which the process uses `ms` milliseconds of CPU time each. */
 async function pass(seconds: number, cpuMs: number): Promise<void> {
   for (let second = 0; second < seconds; second++) {
     process.cpuMs += cpuMs;
@@ -32,7 +32,7 @@ async function pass(seconds: number, cpuMs: number): Promise<void> {
   }
 }
 
-it("collects once when the work is done, and not again while nothing grows", async () => {
+it("collects once when the process becomes idle, and not again without growth", async () => {
   await pass(20, 800);
   expect(process.collections).toBe(0);
   await pass(6, 5);
@@ -41,7 +41,7 @@ it("collects once when the work is done, and not again while nothing grows", asy
   expect(process.collections).toBe(1);
 });
 
-it("leaves a process alone that is never idle for long", async () => {
+it("does not collect in a process that is never idle for long", async () => {
   for (let round = 0; round < 50; round++) {
     await pass(2, 5);
     await pass(2, 300);
@@ -49,7 +49,7 @@ it("leaves a process alone that is never idle for long", async () => {
   expect(process.collections).toBe(0);
 });
 
-it("collects again when a tenth, and at least 4 MiB, has come on top of what was left", async () => {
+it("collects again after growth by a tenth and at least 4 MiB", async () => {
   await pass(6, 5);
   process.heldBytes = process.leaves + 3.9 * mebibyte;
   await pass(60, 5);
@@ -68,7 +68,7 @@ it("collects again when a tenth, and at least 4 MiB, has come on top of what was
   expect(process.collections).toBe(3);
 });
 
-it("does not stop everything every few seconds where little is done and much comes and goes", async () => {
+it("does not collect repeatedly while a nearly idle process allocates and frees much", async () => {
   for (let second = 0; second < 3_600; second++) {
     process.heldBytes += 2 * mebibyte;
     await pass(1, 5);
@@ -77,7 +77,7 @@ it("does not stop everything every few seconds where little is done and much com
   expect(process.collections).toBeLessThanOrEqual(20);
 });
 
-it("stops with the program", async () => {
+it("stops with the signal", async () => {
   stop.abort();
   await pass(60, 5);
   expect(process.collections).toBe(0);

@@ -5,7 +5,7 @@ import { OneOrManyMap } from "../../src/runtime/one-or-many-map.ts";
 
 const names = fc.constantFrom("a", "b", "c", "d");
 
-it("few of a kind are what a set of them would be", () => {
+it("OneOrMany behaves like a Set", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.boolean(), names)), (steps) => {
       const set = new Set<string>();
@@ -21,7 +21,7 @@ it("few of a kind are what a set of them would be", () => {
   );
 });
 
-it("a small map is what a map would be", () => {
+it("OneOrManyMap behaves like a Map", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.option(fc.nat(9), { nil: undefined }), names)), (steps) => {
       const map = new Map<string, number>();

@@ -5,8 +5,8 @@ const proxy = "http://proxy.test:3128";
 const viaProxy = (url: string, env: Record<string, string>) =>
   new Proxies({ HTTPS_PROXY: proxy, HTTP_PROXY: proxy, ...env }).for(new URL(url)) !== undefined;
 
-describe("the environment's proxies, as Go reads them", () => {
-  it("each scheme has its own", () => {
+describe("the environment's proxies, by Go's rules", () => {
+  it("are set for each scheme", () => {
     const both = new Proxies({ HTTPS_PROXY: "http://a.test:1", HTTP_PROXY: "b.test:2" });
     expect(both.for(new URL("https://x.test"))).toMatchObject({ label: "a.test:1", variable: "HTTPS_PROXY" });
     expect(both.for(new URL("http://x.test"))).toMatchObject({ label: "b.test:2", variable: "HTTP_PROXY" });
@@ -14,7 +14,7 @@ describe("the environment's proxies, as Go reads them", () => {
     expect(new Proxies({}).for(new URL("https://x.test"))).toBeUndefined();
   });
 
-  it("capitals go before small letters, and an empty one is none", () => {
+  it("prefer upper-case variables, and ignore empty ones", () => {
     const { label, variable } = new Proxies({ HTTPS_PROXY: "", https_proxy: "small.test:1" }).all[0]!;
     expect([label, variable]).toEqual(["small.test:1", "https_proxy"]);
     expect(new Proxies({ HTTPS_PROXY: "http://big.test", https_proxy: "small.test" }).all[0]!.label).toBe(
@@ -23,13 +23,13 @@ describe("the environment's proxies, as Go reads them", () => {
     expect(new Proxies({ HTTPS_PROXY: "https://tls.test" }).all[0]!.label).toBe("tls.test:443");
   });
 
-  it.each(["socks5://proxy.test:1080", "http://", "ftp://x", "http://a b", "://"])("%s is refused", (text) => {
+  it.each(["socks5://proxy.test:1080", "http://", "ftp://x", "http://a b", "://"])("refuse %s", (text) => {
     expect(() => new Proxies({ https_proxy: text })).toThrow(
       /^https_proxy names no proxy that can be used: write http/,
     );
   });
 
-  it("a refusal never shows the value, which may hold a password", () => {
+  it("do not quote a refused value, which may contain a password", () => {
     expect(() => new Proxies({ HTTPS_PROXY: "socks5://me:hunter2@x" })).toThrow(/^(?!.*hunter2)/);
     expect(new Proxies({ HTTPS_PROXY: "http://me:hunter2@x:1" }).all[0]!.label).toBe("x:1");
   });

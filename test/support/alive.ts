@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 
 /**
- * Whether a process runs (Linux). A zombie does not: in a container whose first process reaps nobody, an orphan that
- * has ended stays one for ever.
+ * Whether a process runs (Linux). A zombie does not run: in a container whose init does not reap, an ended orphan stays
+ * a zombie.
  */
 export function isAlive(pid: number): boolean {
   try {

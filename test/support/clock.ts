@@ -6,9 +6,9 @@ interface Pending {
   fire: () => void;
 }
 
-/** A clock that moves only when told to. Timers fire in the order of their instants, then of their setting. */
+/** A clock that the test advances. Timers fire by time, then in the order in which they were set. */
 export class FakeClock implements Clock {
-  /** Milliseconds since the start: fractions of one would be lost beside those since the epoch. */
+  /** Milliseconds since the start: fractions would be lost when added to the milliseconds since the epoch. */
   #elapsed = 0;
   #order = 0;
   #pending = new Set<Pending>();
@@ -31,7 +31,7 @@ export class FakeClock implements Clock {
     return this.#elapsed + this.#suspended;
   }
 
-  /** How many timers wait. */
+  /** Number of pending timers. */
   get pending(): number {
     return this.#pending.size;
   }
@@ -42,18 +42,18 @@ export class FakeClock implements Clock {
     return { cancel: () => void this.#pending.delete(timer) };
   }
 
-  /** Sets the time of day `ms` milliseconds on, or back where negative: no timer hears of it. */
+  /** Moves the wall clock by `ms` milliseconds, back if negative. Timers are not affected. */
   setAhead(ms: number): void {
     this.#start += ms;
   }
 
-  /** Has the machine sleep: time goes by, and neither timers nor the monotonic clock hear of it. */
+  /** Suspends the machine: timers and the monotonic clock stand still. */
   suspend(ms: number): void {
     this.#start += ms;
     this.#suspended += ms;
   }
 
-  /** Moves `ms` milliseconds on, firing what falls due on the way, and lets promises settle after each. */
+  /** Advances by `ms` milliseconds. Fires due timers, and lets promises settle after each. */
   async advance(ms: number): Promise<void> {
     const end = this.#elapsed + ms;
     await settle();
@@ -70,7 +70,7 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Lets everything that is ready to run, run: some turns of the event loop. */
+/** Waits some turns of the event loop, so that ready callbacks run. */
 export async function settle(turns = 3): Promise<void> {
   for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -14,7 +14,7 @@ import { Sealed } from "../../src/runtime/sealed.ts";
 import { FakeClock } from "./clock.ts";
 import { FakeAws } from "./fake-aws.ts";
 
-/** A write that the API server was asked for, at an instant of the clock's monotonic milliseconds. */
+/** A write to the API server, with its time in monotonic milliseconds. */
 export interface WriteSeen {
   at: number;
   kind: "secret" | "status" | "delete";
@@ -23,17 +23,17 @@ export interface WriteSeen {
 }
 
 /**
- * The engine and its workers over a clock that is stepped, Parameter Store in memory, and an API server that takes every
- * write. A test shows it what a watch would.
+ * The engine and its workers with a fake clock, an in-memory Parameter Store, and an API server that accepts every
+ * write. The test delivers the watch events.
  */
 export class EngineRig {
   readonly clock = new FakeClock();
   readonly aws = new FakeAws(() => this.clock.now());
   readonly engine: Engine;
   readonly writes: WriteSeen[] = [];
-  /** When AWS was asked, and for what: names of parameters, paths, ids of keys. */
+  /** AWS calls with their time: parameter names, paths, key ids. */
   readonly asked: { at: number; names: readonly string[] }[] = [];
-  /** Secrets that hold credentials, by namespace/name: the access key id. */
+  /** Secrets with credentials, by namespace/name: the access key id. */
   readonly credentials = new Map<string, string>();
   /** Called before the API server answers a write. */
   holdWrite: ((write: WriteSeen) => void | Promise<void>) | undefined;
@@ -73,7 +73,7 @@ export class EngineRig {
     );
   }
 
-  /** Starts the workers; what is shown from here on is a person's. */
+  /** Starts the workers. From now on, delivered objects count as a person's changes. */
   start(): void {
     const { queues, connections, syncedSecrets: controller } = this.engine;
     const common = { concurrency: Number.POSITIVE_INFINITY, signal: this.#stop.signal, log: silent };
@@ -89,7 +89,7 @@ export class EngineRig {
     this.engine.keys.stop();
   }
 
-  /** Has time pass in steps of 100 ms. */
+  /** Advances the clock in steps of 100 ms. */
   async pass(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= 100) await this.clock.advance(Math.min(left, 100));
   }
@@ -131,12 +131,12 @@ export class EngineRig {
     return this.#stores.syncedSecrets.get(key)?.status;
   }
 
-  /** Keys of the Secrets that were written after an instant. */
+  /** Keys of the Secrets written after a time. */
   secretsAfter(at: number): string[] {
     return this.writes.filter((write) => write.kind === "secret" && write.at > at).map(({ key }) => key);
   }
 
-  /** What AWS was asked for after an instant. */
+  /** The AWS calls after a time. */
   askedAfter(at: number): string[] {
     return this.asked.filter((call) => call.at > at).flatMap(({ names }) => names);
   }
@@ -145,7 +145,7 @@ export class EngineRig {
     return namespace === undefined ? this.#stores.clusterConnections : this.#stores.connections;
   }
 
-  /** Puts an object into a store as a watch would show it: with a uid, and a generation that counts its specs. */
+  /** Puts an object into a store as a watch would: with a uid, and a generation that counts its specs. */
   #show<T extends KubeObject>(store: Store<T>, object: T, told: (change: Change<T>) => void): void {
     const { namespace, name } = object.metadata;
     const before = store.get(namespace === undefined ? name! : `${namespace}/${name}`);

@@ -11,7 +11,7 @@ interface Stored {
   versions: Map<number, { value: string; modified: number }>;
   labels: Map<string, number>;
   latest: number;
-  /** PolicyText of each policy, which a new version takes over. */
+  /** PolicyText of each policy; a new version keeps them. */
   policies: string[];
   tags: Map<string, string>;
   type: ParameterRecord["type"];
@@ -24,17 +24,17 @@ export interface Call {
 }
 
 /**
- * Parameter Store in memory, for what is stepped by a fake clock; `test/parameters/fake-aws.test.ts` holds it against
- * the emulator.
+ * An in-memory Parameter Store for tests with a fake clock. `test/parameters/fake-aws.test.ts` compares it with the
+ * emulator.
  */
 export class FakeAws {
   readonly parameters = new Map<string, Stored>();
   readonly calls: Call[] = [];
-  /** Names that DescribeParameters was asked for, a call each; a path for a listing. */
+  /** The names, or the path, of each DescribeParameters call. */
   readonly descriptions: string[][] = [];
-  /** Called before each description; what it throws is the answer. */
+  /** Called before each DescribeParameters answer; an error that it throws is the answer. */
   describeFault: (() => void | Promise<void>) | undefined;
-  /** Called before each answer; what it throws is the answer. */
+  /** Called before each answer; an error that it throws is the answer. */
   fault: ((call: Call) => void | Promise<void>) | undefined;
   /** Parameters in one page of a listing. */
   pageSize = 10;
@@ -59,7 +59,7 @@ export class FakeAws {
     return stored.latest;
   }
 
-  /** Puts policies in the place of those that a parameter has; each is JSON, or what a test takes for it. */
+  /** Replaces a parameter's policies; a string is used as it is, an object as JSON. */
   policies(name: string, ...policies: (object | string)[]): void {
     this.parameters.get(name)!.policies = policies.map((one) => (typeof one === "string" ? one : JSON.stringify(one)));
   }
@@ -174,7 +174,7 @@ export class FakeAws {
     };
   }
 
-  /** AWS's id of the last call's answer. */
+  /** The request id of the last call. */
   #requestId(): string {
     return `request-${this.calls.length}`;
   }

@@ -3,12 +3,12 @@ import type { QueueMessage, ReceiveRequest, SqsPort } from "../../src/aws/sqs.ts
 import { type Clock, sleep } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 
-/** A queue in memory, by the clock of a test; `test/awsapi/receiver-emulator.test.ts` is about a real one. */
+/** An in-memory queue with the test's clock. `test/awsapi/receiver-emulator.test.ts` tests a real queue. */
 export class FakeQueue implements SqsPort {
   readonly tagged = new Map<string, string>();
   readonly calls: string[] = [];
   readonly requests: ReceiveRequest[] = [];
-  /** Called before each answer; what it throws is the answer. */
+  /** Called before each answer; an error that it throws is the answer. */
   fault: ((operation: string, request: ReceiveRequest | undefined) => void) | undefined;
   readonly #clock: Clock;
   readonly #messages = new Map<string, { body: string; hiddenUntil: number; receipt: string }>();
@@ -19,12 +19,12 @@ export class FakeQueue implements SqsPort {
     this.#clock = clock;
   }
 
-  /** Messages that were not deleted. */
+  /** Number of messages that are not deleted. */
   get size(): number {
     return this.#messages.size;
   }
 
-  /** Receives under way. */
+  /** Number of receive calls under way. */
   get waiting(): number {
     return this.#waiting.size;
   }
@@ -37,7 +37,7 @@ export class FakeQueue implements SqsPort {
     for (const waiting of this.#waiting) waiting.abort();
   }
 
-  /** Empties it, as its owner can. */
+  /** Purges the queue, as its owner can. */
   purge(): void {
     this.#messages.clear();
   }
@@ -46,10 +46,10 @@ export class FakeQueue implements SqsPort {
     return this.calls.filter((call) => call === operation).length;
   }
 
-  /** An identity whose SQS has this one queue. */
+  /** An identity whose SQS has only this queue. */
   identity(key: string, region = "eu-west-1"): Identity {
     const unused = async () => {
-      throw new Error("only SQS is there");
+      throw new Error("only SQS is supported");
     };
     return {
       key,
@@ -108,7 +108,7 @@ export class FakeQueue implements SqsPort {
   }
 }
 
-/** An event of EventBridge about a parameter, as a queue gets it. */
+/** An EventBridge event about a parameter, as delivered to a queue. */
 export function changeOf(name: string, part: object = {}): string {
   const { account = "123456789012", region = "eu-west-1" } = part as { account?: string; region?: string };
   return JSON.stringify({

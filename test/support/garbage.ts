@@ -2,11 +2,11 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { settle } from "./clock.ts";
 
-/** How many of these objects somebody still holds, after a collection of all that nobody does. */
+/** How many of these objects are still referenced after a garbage collection. */
 export async function heldOf(objects: readonly WeakRef<object>[]): Promise<number> {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
-  // A WeakRef that was looked at holds its object until the turn of the event loop ends.
+  // deref() keeps the object alive until the end of the current job.
   for (let i = 0; i < 3; i++) {
     await settle();
     collect();

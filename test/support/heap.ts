@@ -6,9 +6,9 @@ import { settle } from "./clock.ts";
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
-/** Bytes that are still held once all garbage has been collected. */
+/** Bytes of heap in use after a garbage collection. */
 export async function heldBytes(): Promise<number> {
-  // What a promise or a WeakRef holds is let go of in a later turn.
+  // Promises and WeakRefs release objects in a later turn of the event loop.
   for (let turn = 0; turn < 3; turn++) {
     await settle();
     collect();
@@ -16,7 +16,7 @@ export async function heldBytes(): Promise<number> {
   return process.memoryUsage().heapUsed;
 }
 
-/** The distinct strings, and names of properties, in the heap that match; those of the source itself too. */
+/** The distinct matching strings and property names in the heap, including those of the source code. */
 export async function heldStrings(pattern: RegExp): Promise<string[]> {
   await heldBytes();
   const { strings } = (await json(getHeapSnapshot())) as { strings: string[] };

@@ -2,10 +2,10 @@ import { constants, createPublicKey, publicEncrypt, randomBytes } from "node:cry
 import type { Emulator } from "../aws/emulator.ts";
 
 /**
- * Imports material into a key that was made for it, as a customer does.
+ * Imports key material into a key of origin EXTERNAL, as a customer does.
  *
- * @param validTo milliseconds since the epoch when it expires; never when left out
- * @param material 32 bytes; the very same open what they encrypted before
+ * @param validTo expiration in milliseconds since the epoch. Default: never.
+ * @param material 32 bytes; reimporting the same material makes earlier ciphertexts decryptable
  * @returns the material
  */
 export async function importMaterial(

@@ -7,7 +7,7 @@ import { silent } from "../../src/runtime/log.ts";
 /**
  * A client of the API server at `url`, on the real clock.
  *
- * @param access the certificates of a server with TLS (PEM), and what gives the bearer token of the moment
+ * @param access the certificates of a TLS server (PEM), and a function that returns the current bearer token
  */
 export function clientOf(url: string, access: { ca?: string; token?: () => string } = {}) {
   const { ca, token } = access;

@@ -13,7 +13,7 @@ import { FakeClock } from "./clock.ts";
 import { FakeAws } from "./fake-aws.ts";
 import { lanesOver } from "./rate-limiters.ts";
 
-/** An observer over a clock that is stepped and a Parameter Store in memory, and what it has said. */
+/** An observer with a fake clock and an in-memory Parameter Store, and the calls of its callbacks. */
 export interface ObserverRig {
   clock: FakeClock;
   aws: FakeAws;
@@ -24,15 +24,15 @@ export interface ObserverRig {
   missed: Reference[];
   stretched: QuotaScope[];
   audited: AuditEvent[];
-  /** Identities that may not, or may again, see policies. */
+  /** Identities that have lost or gained the permission to see policies, in order. */
   seen: string[];
-  /** Whether a queue announces what becomes of a reference; none does at first. */
+  /** Whether a queue announces changes of a reference; initially never. */
   announces: (reference: Reference) => boolean;
-  /** Whether something is being synced; false at first. */
+  /** Whether a sync is in progress; initially false. */
   isBusy: boolean;
 }
 
-/** @param options.limit requests a second where no connection says otherwise */
+/** @param options.limit requests a second without a connection's limit */
 export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } = {}): ObserverRig {
   const clock = new FakeClock();
   const { quotas, lanes, metrics } = lanesOver(clock, limit);
@@ -80,12 +80,12 @@ export function parameterOf(identity: Identity, name: string, selector = ""): Pa
   return { kind: "parameter", identity, name, selector };
 }
 
-/** Everything below a path, with its latest version. */
+/** All parameters below a path, at their latest versions. */
 export function pathOf(identity: Identity, path: string): PathReference {
   return { kind: "path", identity, path, recursive: true, label: "", types: [] };
 }
 
-/** @param pollIntervalMs five minutes when left out */
+/** @param pollIntervalMs default: five minutes */
 export function subscription(reference: Reference, pollIntervalMs = 300_000): Subscription {
   return { reference, pollIntervalMs };
 }

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /**
- * Encrypts with a public key by openssl itself, as docs/rsa-offline.md says.
+ * Encrypts with a public key by openssl, as in docs/rsa-offline.md.
  *
- * @param publicKey DER in base64, as kms:GetPublicKey gives it
+ * @param publicKey DER in base64, as kms:GetPublicKey returns it
  * @returns the ciphertext in base64
  */
 export function encryptOffline(publicKey: string, hash: "sha1" | "sha256", plaintext: string): string {

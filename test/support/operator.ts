@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { freePort } from "../cluster/ports.ts";
 import { type Supervised, startSupervised } from "./supervise.ts";
 
-/** The built program, running as its own process against a cluster. */
+/** The built program, running as a process against a cluster. */
 export interface RunningOperator {
   pid: number;
   metricsUrl: string;
@@ -11,13 +11,13 @@ export interface RunningOperator {
   logFile: string;
   /** The log so far. */
   log(): Promise<string>;
-  /** One metric's value, the sum over its series that carry `labels`; 0 where there is none. */
+  /** The sum of a metric's series that have `labels`; 0 without series. */
   metric(name: string, labels?: Record<string, string>): Promise<number>;
-  /** The exit code when it has ended; null when a signal ended it. */
+  /** Resolves to the exit code, or to null if a signal ended the process. */
   exited: Promise<number | null>;
-  /** SIGTERM, and waits until it has ended. */
+  /** Sends SIGTERM, and waits for the end. */
   stop(): Promise<void>;
-  /** SIGKILL, and waits until it has ended. */
+  /** Sends SIGKILL, and waits for the end. */
   kill(): Promise<void>;
 }
 
@@ -26,13 +26,15 @@ let started = 0;
 /**
  * Starts `dist/keyferry.js controller` outside the cluster.
  *
- * @param options.ready false returns at once; else when /readyz says ok
+ * @param options.ready false returns at once. Default: waits until /readyz returns ok.
  */
 export async function startOperator(options: {
   kubeconfig: string;
   folder: string;
   args?: string[];
   env?: Record<string, string>;
+  /** Options of Node. */
+  node?: readonly string[];
   ready?: boolean;
 }): Promise<RunningOperator> {
   const [metrics, probes] = [await freePort(), await freePort()];
@@ -46,7 +48,14 @@ export async function startOperator(options: {
   const program: Supervised = await startSupervised({
     name: "keyferry",
     command: process.execPath,
-    args: ["dist/keyferry.js", "controller", ...flags, "--allow-insecure-endpoints", ...(options.args ?? [])],
+    args: [
+      ...(options.node ?? []),
+      "dist/keyferry.js",
+      "controller",
+      ...flags,
+      "--allow-insecure-endpoints",
+      ...(options.args ?? []),
+    ],
     env: { KUBECONFIG: options.kubeconfig, ...options.env },
     logFile,
   });
@@ -87,10 +96,10 @@ export async function startOperator(options: {
 }
 
 /**
- * Waits for something that another process brings about. Between two looks there are 20 ms, and at least as long as a look
- * takes: a look by kubectl costs as much as what it looks at.
+ * Polls until a condition holds. The interval is 20 ms, and at least as long as one check: a check by kubectl costs as
+ * much as what it waits for.
  *
- * @throws after `withinMs` without it
+ * @throws if the condition does not hold within `withinMs`
  */
 export async function until(
   holds: () => Promise<boolean> | boolean,
@@ -103,7 +112,7 @@ export async function until(
     if (await holds()) return;
     const tookMs = performance.now() - before;
     if (performance.now() > end) {
-      throw new Error(`${typeof what === "string" ? what : what()} did not come about within ${withinMs} ms`);
+      throw new Error(`${typeof what === "string" ? what : what()} did not happen within ${withinMs} ms`);
     }
     await new Promise((resolve) => setTimeout(resolve, Math.max(20, tookMs)));
   }

@@ -4,14 +4,14 @@ import { createServer as createTlsServer, request as requestByTls } from "node:h
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 
-/** A CA of a company of one's own, and certificates by it. */
+/** A private CA, and certificates that it issues. */
 export interface OwnCa {
   /** The CA's certificate in PEM. */
   file: string;
   certificate(hosts: readonly string[]): { cert: string; key: string };
 }
 
-/** Makes a CA in a folder, by openssl. */
+/** Makes a CA in a folder with openssl. */
 export function makeCa(folder: string): OwnCa {
   const openssl = (args: string[]) =>
     execFileSync("openssl", args, { cwd: folder, stdio: ["ignore", "pipe", "ignore"] });
@@ -32,7 +32,7 @@ export function makeCa(folder: string): OwnCa {
   };
 }
 
-/** A proxy that answers CONNECT, and what it was asked for. */
+/** A proxy that supports CONNECT and records its requests. */
 export interface ConnectProxy {
   /** `http://127.0.0.1:PORT`. */
   url: string;
@@ -45,8 +45,8 @@ export interface ConnectProxy {
 /**
  * Starts a proxy.
  *
- * @param route where a target leads: a port of this machine; undefined refuses it with 403
- * @param credentials `user:password` that it wants
+ * @param route maps a target to a local port; undefined refuses the request with 403
+ * @param credentials the required `user:password`
  */
 export async function startProxy(
   route: (target: string) => number | undefined,
@@ -86,7 +86,7 @@ export async function startProxy(
   return { url: `http://127.0.0.1:${port}`, port, asked, close: () => void server.close() };
 }
 
-/** Starts a TLS server that passes each request on to another one, as a proxy does that looks into TLS. */
+/** Starts a TLS server that forwards each request to another server, as a TLS-inspecting proxy does. */
 export async function startTlsFront(
   { cert, key }: { cert: string; key: string },
   target: string,

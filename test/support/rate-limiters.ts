@@ -6,19 +6,19 @@ import type { Clock } from "../../src/runtime/clock.ts";
 import type { Lane } from "../../src/runtime/lane.ts";
 import { FakeClock } from "./clock.ts";
 
-/** Lanes over a clock that is stepped, and what leaves through them. */
+/** Rate limiters with a fake clock, and the calls that they send. */
 export interface LanesRig {
   clock: FakeClock;
   quotas: QuotaRegistry;
   lanes: RateLimiters;
   metrics: Metrics;
-  /** Calls in the order in which they left, with the clock's monotonic milliseconds. */
+  /** Calls in the order in which they were sent, with the clock's monotonic milliseconds. */
   sent: { at: number; who: string; lane: Lane }[];
-  /** Asks for `count` calls; each is `answer`, or answered a millisecond later. @returns when all have been answered */
+  /** Makes `count` calls of `answer`, by default answered after a millisecond. Resolves when all have been answered. */
   ask: (who: string, lane: Lane, count: number, answer?: () => Promise<unknown>) => Promise<unknown[]>;
 }
 
-/** @param limit requests a second where no connection says otherwise */
+/** @param limit requests a second without a connection's limit */
 export function lanesOver(
   clock: Clock,
   limit: number,
@@ -28,7 +28,7 @@ export function lanesOver(
   return { quotas, metrics, lanes: new RateLimiters({ quotas, clock, metrics }) };
 }
 
-/** @param limit requests a second where no connection says otherwise */
+/** @param limit requests a second without a connection's limit */
 export function lanesRig(limit: number): LanesRig {
   const clock = new FakeClock();
   const { quotas, lanes, metrics } = lanesOver(clock, limit);
@@ -44,7 +44,7 @@ export function lanesRig(limit: number): LanesRig {
   return { clock, quotas, lanes, metrics, sent, ask };
 }
 
-/** What a connection claims that leads to account 1 in eu-west-1 and limits nothing, but for what is said. */
+/** The claim of a cluster connection to account 1 in eu-west-1 without limits, with changes. */
 export function claim(identityKey: string, changes: Partial<Claim> = {}): Claim {
   return { identityKey, account: "1", region: "eu-west-1", isCluster: true, limits: {}, ...changes };
 }

@@ -1,6 +1,6 @@
 import type { Reporter, TestModule } from "vitest/node";
 
-/** Closes a run with one plain line, `N passed, N failed`, that any runner can read. */
+/** Ends a run with one plain line, `N passed, N failed`, for other tools to parse. */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     let passed = 0;
@@ -8,7 +8,7 @@ export default class ClosingLine implements Reporter {
     let skipped = 0;
     for (const module of modules) {
       const tests = [...module.children.allTests()];
-      // A hook that throws fails no test: it has them skipped.
+      // A hook that throws does not fail tests: they are skipped.
       for (const suite of [module, ...module.children.allSuites()]) if (suite.errors().length > 0) failed += 1;
       for (const test of tests) {
         const { state } = test.result();

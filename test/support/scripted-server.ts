@@ -2,8 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 
 /**
- * A Kubernetes API server that answers what the test tells it to, one request at a time: a test takes the next
- * request, looks at what was asked, and writes the answer, down to single bytes of a watch.
+ * A Kubernetes API server whose answers the test writes, one request at a time: the test takes the next request, checks
+ * it, and writes the answer, down to single bytes of a watch.
  */
 export class ScriptedServer {
   readonly url: string;
@@ -22,7 +22,7 @@ export class ScriptedServer {
     });
   }
 
-  /** Listens on a free port of the loopback, or on the one given. */
+  /** Listens on the loopback interface. Default: a free port. */
   static async start(port = 0): Promise<ScriptedServer> {
     const server = createServer();
     await new Promise<void>((resolve, reject) => {
@@ -36,12 +36,12 @@ export class ScriptedServer {
     return Number(new URL(this.url).port);
   }
 
-  /** Requests that have come and that no test has taken. */
+  /** Number of received requests that the test has not taken. */
   get unseen(): number {
     return this.#arrived.length;
   }
 
-  /** The next request, in the order of their coming; fails when none comes within five real seconds. */
+  /** The next request in order of arrival. Fails if none arrives within five real seconds. */
   next(): Promise<Exchange> {
     const exchange = this.#arrived.shift();
     if (exchange) return Promise.resolve(exchange);
@@ -52,7 +52,7 @@ export class ScriptedServer {
       };
       const timer = setTimeout(() => {
         this.#takers.splice(this.#takers.indexOf(taker), 1);
-        reject(new Error("no request came"));
+        reject(new Error("no request arrived"));
       }, 5000);
       this.#takers.push(taker);
     });
@@ -61,18 +61,18 @@ export class ScriptedServer {
   /** The next request, which must be a list. */
   async nextList(): Promise<Exchange> {
     const exchange = await this.next();
-    if (exchange.isWatch) throw new Error(`a watch came in the place of a list: ${exchange.target}`);
+    if (exchange.isWatch) throw new Error(`expected a list, got a watch: ${exchange.target}`);
     return exchange;
   }
 
   /** The next request, which must be a watch. */
   async nextWatch(): Promise<Exchange> {
     const exchange = await this.next();
-    if (!exchange.isWatch) throw new Error(`a list came in the place of a watch: ${exchange.target}`);
+    if (!exchange.isWatch) throw new Error(`expected a watch, got a list: ${exchange.target}`);
     return exchange;
   }
 
-  /** Stops listening and cuts every connection. */
+  /** Stops listening and closes every connection. */
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#server.closeAllConnections();
@@ -87,7 +87,7 @@ export class Exchange {
   readonly query: Record<string, string>;
   readonly accept: string;
   readonly authorization: string | undefined;
-  /** Resolves when the other side has gone, or the answer is complete. */
+  /** Resolves when the client has disconnected, or the answer is complete. */
   readonly closed: Promise<void>;
   #response: ServerResponse;
 
@@ -121,7 +121,7 @@ export class Exchange {
     this.#json(code, status(code, reason, extra));
   }
 
-  /** Answers 200 and leaves the stream open. */
+  /** Answers 200 and keeps the stream open. */
   open(): this {
     if (!this.#response.headersSent) {
       this.#response.writeHead(200, { "content-type": "application/json" });
@@ -130,7 +130,7 @@ export class Exchange {
     return this;
   }
 
-  /** Writes events, one a line, in one chunk. */
+  /** Writes events, one per line, in one chunk. */
   send(...events: object[]): this {
     return this.raw(events.map((event) => `${JSON.stringify(event)}\n`).join(""));
   }
@@ -142,13 +142,13 @@ export class Exchange {
     return this;
   }
 
-  /** Ends the stream in good order. */
+  /** Ends the stream cleanly. */
   end(): void {
     this.open();
     this.#response.end();
   }
 
-  /** Cuts the connection. */
+  /** Resets the connection. */
   reset(): void {
     this.#response.socket?.resetAndDestroy();
   }
@@ -159,7 +159,7 @@ export class Exchange {
   }
 }
 
-/** A Status object as the API server makes it. */
+/** A Status object as the API server returns it. */
 export function status(
   code: number,
   reason: string,
@@ -170,7 +170,7 @@ export function status(
   return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", code, reason, message, details };
 }
 
-/** Waits until `met` holds, turning the real event loop; fails after five real seconds. */
+/** Waits in the real event loop until `met` returns true. Fails after five real seconds. */
 export async function until(met: () => boolean, what = "the condition"): Promise<void> {
   const end = performance.now() + 5000;
   while (!met()) {

@@ -1,11 +1,11 @@
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Clock, Random } from "../../src/runtime/clock.ts";
 
-/** What AWS answers past its quota. */
+/** The AWS error above the quota. */
 export const throttled = () =>
   new AwsFailure({ reason: "Throttled", next: "retry", code: "ThrottlingException", message: "throttled" });
 
-/** How often something was asked, and how often throttled. */
+/** The numbers of calls and of throttled calls. */
 export interface Tally {
   calls: number;
   throttles: number;
@@ -14,16 +14,16 @@ export interface Tally {
 export interface ServiceOptions {
   clock: Clock;
   random: Random;
-  /** Requests a second, and the burst: AWS's bucket holds one second's worth. */
+  /** Requests per second, and the burst: AWS's token bucket holds one second's worth. */
   rate: number;
-  /** Milliseconds that a call takes, there and back: half of it at least, and half of it more at most. */
+  /** Mean round-trip time in milliseconds; a call takes 0.5 to 1.5 times as long. */
   latencyMs?: number;
 }
 
-/** A service of one account and region: a token bucket that all callers share, some milliseconds away. */
+/** An AWS service of one account and region: a token bucket shared by all callers, with latency. */
 export class Service {
   rate: number;
-  /** When each call was sent, and who sent it, whatever came of it. */
+  /** The time and the caller of each call, also of throttled ones. */
   readonly sent: { at: number; who: string }[] = [];
   readonly tallies = new Map<string, Tally>();
   readonly #options: ServiceOptions;
@@ -37,7 +37,7 @@ export class Service {
     this.#at = options.clock.monotonic();
   }
 
-  /** One call. Rejects with an AwsFailure where it is throttled. */
+  /** Makes one call. Rejects with an AwsFailure if it is throttled. */
   async call(who = ""): Promise<"answer"> {
     const { clock, random, latencyMs = 30 } = this.#options;
     this.sent.push({ at: clock.monotonic(), who });
@@ -58,7 +58,7 @@ export class Service {
     return tally;
   }
 
-  /** The share of calls that were throttled since `tallies` was cleared; 0 where there was none. */
+  /** The share of throttled calls since `tallies` was cleared; 0 without calls. */
   throttledShare(who = ""): number {
     const { calls, throttles } = this.tally(who);
     return calls === 0 ? 0 : throttles / calls;
@@ -74,7 +74,7 @@ export class Service {
   }
 }
 
-/** Random numbers that are the same for the same seed (mulberry32). */
+/** Deterministic random numbers for a seed (mulberry32). */
 export function seeded(seed: number): Random {
   let state = seed;
   return () => {

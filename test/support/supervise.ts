@@ -4,37 +4,37 @@ import { fileURLToPath } from "node:url";
 
 /** A program to start. */
 export interface Program {
-  /** What messages call it. */
+  /** The name in messages. */
   name: string;
-  /** A path, or a name that is looked up in PATH. */
+  /** A path, or a name to look up in PATH. */
   command: string;
   args: string[];
-  /** Added to this process's own environment; an entry that is undefined takes a variable away. */
+  /** Added to this process's environment. An undefined entry removes a variable. */
   env?: Record<string, string | undefined>;
-  /** The working folder; this process's own when left out. */
+  /** The working directory. Default: that of this process. */
   cwd?: string;
-  /** Where its standard output and error are appended. */
+  /** The file to which standard output and error are appended. */
   logFile: string;
-  /** Milliseconds between stop()'s SIGTERM and SIGKILL; 5,000 when left out, 0 for SIGKILL at once. */
+  /** Milliseconds between stop()'s SIGTERM and SIGKILL. Default 5,000; 0 for SIGKILL at once. */
   graceMs?: number;
 }
 
-/** A program that runs, and ends no later than this process. */
+/** A running program that ends no later than this process. */
 export interface Supervised {
   pid: number;
-  /** Resolves with the exit code when the program has ended, null when a signal ended it. Holds no process open. */
+  /** Resolves to the exit code, or to null if a signal ended the program. Does not keep this process alive. */
   exited: Promise<number | null>;
-  /** Ends the program and what it started; resolves when it is gone, at once when it already is. */
+  /** Ends the program and its children. Resolves when it has ended. */
   stop(): Promise<void>;
 }
 
-/** What goes to the supervisor, a line of JSON each. */
+/** A request to the supervisor, one line of JSON. */
 export type Request =
   | { id: number; start: Pick<Program, "command" | "args" | "logFile"> & { env: NodeJS.ProcessEnv; cwd: string } }
   | { stop: number; graceMs: number }
   | { folder: string };
 
-/** What comes back. */
+/** An answer of the supervisor. */
 export type Answer = { id: number; pid: number } | { id: number; error: string } | { id: number; exit: number | null };
 
 interface Waiting {
@@ -43,7 +43,7 @@ interface Waiting {
   ended: (code: number | null) => void;
 }
 
-/** The one supervisor process of this process, made when the first program is started. */
+/** The supervisor process, started with the first program. */
 class Supervisor {
   #process: ChildProcess;
   #nextId = 1;
@@ -104,7 +104,7 @@ class Supervisor {
     this.#waiting.clear();
   }
 
-  /** Keeps this process alive only while somebody waits for an answer. */
+  /** Keeps this process alive only while an answer is pending. */
   async #whileHeld<T>(answer: Promise<T>): Promise<T> {
     this.#hold(1);
     try {
@@ -117,7 +117,7 @@ class Supervisor {
   #hold(by: number): void {
     this.#held += by;
     const method = this.#held > 0 ? "ref" : "unref";
-    // Pipes of a child are sockets, which their declared type does not say.
+    // The pipes of a child process are sockets, unlike their declared type.
     for (const pipe of [this.#process.stdin, this.#process.stdout]) (pipe as unknown as NodeJS.Timeout)[method]();
   }
 }
@@ -127,14 +127,14 @@ let supervisor: Supervisor | undefined;
 /**
  * Starts a program that cannot outlive this process: when this process ends, SIGKILL and crash included, the program
  * and everything in its process group are killed. Does not keep this process alive by itself.
- * Rejects, naming the program, when it cannot be started (no such command, log file not writable).
+ * Rejects with the program's name if it cannot be started (no such command, log file not writable).
  */
 export async function startSupervised(program: Program): Promise<Supervised> {
   supervisor ??= new Supervisor();
   return supervisor.start(program);
 }
 
-/** Has a folder removed after this process and all of its supervised programs have ended, in whatever way. */
+/** Removes a folder after this process and all supervised programs have ended, also after a crash. */
 export function removeAtEnd(folder: string): void {
   supervisor ??= new Supervisor();
   supervisor.send({ folder });

@@ -1,7 +1,7 @@
 /*
- * The process that keeps a test run's other programs from outliving it. Its standard input is a pipe that only the
- * runner holds: when the runner ends in whatever way, SIGKILL included, the kernel closes the pipe, and everything
- * that was started here is killed and the temporary folders removed. It runs in a session of its own, so Ctrl-C at
+ * The process that ends a test run's programs with the run. Its standard input is a pipe that only the
+ * runner holds. When the runner ends, even by SIGKILL, the kernel closes the pipe. Then the supervisor kills every
+ * program that it started, and removes the temporary folders. It runs in its own session, so Ctrl-C at
  * the terminal or a kill of the runner's process group does not reach it before that work is done.
  *
  * Requests are lines of JSON on standard input, answers lines of JSON on standard output: see supervise.ts.
@@ -18,13 +18,13 @@ function answer(message: Answer): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 
-/** Signals the whole process group: a program that starts others (go, a shell) takes them along. */
+/** Signals the whole process group, including the children of programs such as go or a shell. */
 function signal(child: ChildProcess, name: NodeJS.Signals): void {
   if (child.pid === undefined) return;
   try {
     process.kill(-child.pid, name);
   } catch {
-    // ESRCH: the group has ended by itself.
+    // ESRCH: the group has already ended.
   }
 }
 
@@ -40,7 +40,7 @@ function start(id: number, { command, args, env, cwd, logFile }: Extract<Request
     answer({ id, error: error.message });
   });
   child.once("exit", (code) => {
-    // What the program started and left behind in its group goes with it.
+    // Kill the children that the program left in its group.
     signal(child, "SIGKILL");
     children.delete(id);
     answer({ id, exit: code });
@@ -78,6 +78,6 @@ lines.on("close", async () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   process.exit(0);
 });
-// The runner may be gone before an answer is read.
+// The runner may end before it reads an answer.
 process.stdout.on("error", () => {});
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => lines.close());

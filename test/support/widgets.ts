@@ -9,7 +9,7 @@ export const widgets: Resource = {
   namespaced: true,
 };
 
-/** A widget of the namespace `shop`, with a uid made of its name, unless told otherwise. */
+/** A widget. Default namespace: `shop`; default uid: derived from the name. */
 export function widget(name: string, metadata: Partial<KubeObject["metadata"]> = {}, rest: object = {}): KubeObject {
   return {
     apiVersion: "example.test/v1",

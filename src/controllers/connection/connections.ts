@@ -7,7 +7,7 @@ import type { Grant } from "../syncedsecret/plan.ts";
 import type { ConnectionIdentities } from "./identities.ts";
 import { type AnyConnection, allowsNamespace, connectionKey } from "./resolve.ts";
 
-/** What a connection's own reconcile found. */
+/** The result of a connection's reconcile. */
 export type Resolved =
   | {
       state: "ready";
@@ -18,13 +18,13 @@ export type Resolved =
     }
   | { state: "failed"; connection: AnyConnection; failure: Failure };
 
-/** What a SyncedSecret gets of its connection. */
+/** What a connection grants to a SyncedSecret. */
 export interface Granted extends Grant {
-  /** The floor and the default of poll intervals, in milliseconds. */
+  /** The minimum and the default of poll intervals, in milliseconds. */
   pollIntervalMs: number;
 }
 
-/** The connections as they were last resolved, and who may use them. */
+/** The resolved connections and their access rules. */
 export class Connections {
   readonly #resolved = new Map<string, Resolved>();
   readonly #namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
@@ -34,11 +34,11 @@ export class Connections {
   readonly #default: { kind: "AWSConnection" | "ClusterAWSConnection"; namespace: string; name: string };
 
   /**
-   * @param options.namespaceLabels labels of a namespace, undefined where they cannot be known
+   * @param options.namespaceLabels returns a namespace's labels, or undefined if they are unknown
    * @param options.exists whether the cluster has the connection under a key, resolved or not
    * @param options.clusterName the operator's `--cluster-name`, which bound ciphertexts carry
-   * @param options.fallback the AWSConnection that plays the part of the ClusterAWSConnections, where these cannot be
-   *   seen: `--default-connection`
+   * @param options.fallback the AWSConnection that replaces the default ClusterAWSConnection, which a namespaced
+   *   operator cannot see: `--default-connection`
    * @param options.isNamespaced whether the operator works in some namespaces only, and sees no ClusterAWSConnection
    */
   constructor(options: {
@@ -70,10 +70,10 @@ export class Connections {
   }
 
   /**
-   * Takes a connection as the watch shows it. What it allows counts at once; where it would come to another identity,
-   * nothing is granted until it has been resolved.
+   * Takes a connection from the watch. Its `allow` rules apply immediately. If its identity changes, the connection
+   * grants nothing until it is resolved again.
    *
-   * @returns whether what it grants may differ
+   * @returns whether its grants may have changed
    */
   shown(key: string, connection: AnyConnection | undefined): boolean {
     const resolved = this.#resolved.get(key);
@@ -87,7 +87,7 @@ export class Connections {
     return !isDeepStrictEqual(before.spec, connection.spec);
   }
 
-  /** Keys of the connections that lead to an account and region. */
+  /** Keys of the connections to an account and region. */
   *leadingTo(account: string, region: string): Iterable<string> {
     for (const [key, resolved] of this.#resolved) {
       if (resolved.state !== "ready" || resolved.account !== account) continue;
@@ -95,14 +95,14 @@ export class Connections {
     }
   }
 
-  /** Keys of the connections that have come to an identity. */
+  /** Keys of the connections that use an identity. */
   *of(identityKey: string): Iterable<string> {
     for (const [key, resolved] of this.#resolved) {
       if (resolved.state === "ready" && resolved.identities.all.some((one) => one.key === identityKey)) yield key;
     }
   }
 
-  /** The key of the connection that a SyncedSecret names, or of the default one. */
+  /** The key of the connection that a SyncedSecret names, or of the default connection. */
   keyFor(resource: SyncedSecret): string {
     const { kind, namespace, name } = this.#named(resource);
     return connectionKey(kind, namespace, name);
@@ -114,14 +114,14 @@ export class Connections {
     return { kind: ref.kind ?? "ClusterAWSConnection", namespace: resource.metadata.namespace!, name: ref.name };
   }
 
-  /** What a SyncedSecret may ask of AWS, or why it may not. A default that stands in allows nothing that it does not list. */
+  /** What a SyncedSecret may request from AWS, or why it may not. The fallback connection allows only what it lists. */
   grant(
     resource: SyncedSecret,
   ): { state: "granted"; granted: Granted } | { state: "refused"; failure: Failure } | { state: "pending" } {
     const namespace = resource.metadata.namespace!;
     const { kind, namespace: of, name } = this.#named(resource);
     const resolved = this.#resolved.get(this.keyFor(resource));
-    // It will be looked at in a moment, and then its users are told.
+    // The connection's first reconcile is queued, and enqueues its SyncedSecrets.
     if (!resolved && this.#exists(this.keyFor(resource))) return { state: "pending" };
     if (!resolved && kind === "AWSConnection") {
       const message = `there is no AWSConnection ${name} in namespace ${of}: create it, or correct spec.connectionRef`;
@@ -135,8 +135,8 @@ export class Connections {
     const isAllowed =
       resolved && (standsIn || allowsNamespace(resolved.connection, namespace, this.#namespaceLabels(namespace)));
     if (!resolved || !isAllowed) {
-      // The same words for both: a namespace finds out nothing of connections that are not for it.
-      const message = `${kind} ${name} does not exist, or does not allow namespace ${namespace}: correct spec.connectionRef, or ask who runs the cluster to create it or to add the namespace to its spec.allow.namespaces`;
+      // One message for both cases: a namespace must not learn about connections that do not allow it.
+      const message = `${kind} ${name} does not exist, or does not allow namespace ${namespace}: correct spec.connectionRef, or ask the cluster's administrator to create it or to add the namespace to its spec.allow.namespaces`;
       return { state: "refused", failure: new Failure("NotAllowed", "wait", message) };
     }
     if (resolved.state === "failed") {
@@ -167,7 +167,7 @@ export class Connections {
         account: resolved.account,
         parameters: allow?.parameters,
         keyIds: allow?.keyIds ?? (closed && !isBound ? [] : undefined),
-        // Also where it asks for nothing: a message that says whose it is says of which cluster.
+        // Also with scope None: error messages for bound ciphertexts name the cluster.
         binding: {
           scope: binding?.scope ?? "None",
           cluster: this.#clusterName,
@@ -184,7 +184,7 @@ export class Connections {
   }
 }
 
-/** Whether two states of a connection come to the same identity, as far as their specs tell. */
+/** Reports whether two versions of a connection have the same identity, judged by their specs. */
 function isSameIdentity({ spec: before }: AnyConnection, { spec: after }: AnyConnection): boolean {
   const whoAndWhere = (spec: AnyConnection["spec"]) => {
     const { endpoints, useFIPS, useDualStack } = spec as ClusterAWSConnection["spec"];

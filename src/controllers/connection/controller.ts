@@ -13,9 +13,12 @@ import type { ConnectionReconciler } from "./reconcile.ts";
 import { type AnyConnection, connectionKey, credentialsSecret } from "./resolve.ts";
 
 const firstRoundMs = 2_000;
-/** Connections of one namespace that are reconciled at once, and cluster connections. */
+/** Maximum concurrent reconciles for the connections of one namespace, and for cluster connections. */
 const atOnce = 10;
-/** Milliseconds until a status says how far polls are stretched: while resources come in, that changes with many. */
+/**
+ * Delay before a status reports stretched polls, in milliseconds: the stretch changes often while SyncedSecrets are
+ * added.
+ */
 const tellStretchAfterMs = 5_000;
 
 export interface ConnectionControllerOptions {
@@ -24,13 +27,13 @@ export interface ConnectionControllerOptions {
   queue: WorkQueue;
   metrics: Metrics;
   log: Log;
-  /** Aborted when nothing may be begun any more. */
+  /** Aborted when the operator stops. */
   stopping: AbortSignal;
-  /** Called with a connection's key when what it grants has changed, before it has been looked at anew. */
+  /** Called with a connection's key when its grants have changed, before it is resolved again. */
   changed: (key: string) => void;
 }
 
-/** Says when connections are reconciled: on a change of spec, of their credentials, and once an interval. */
+/** Schedules the reconciles of connections: on a change of the spec or the credentials, and once per interval. */
 export class ConnectionController {
   readonly #reconciler: ConnectionReconciler;
   readonly #connections: Connections;
@@ -72,30 +75,30 @@ export class ConnectionController {
       if (users.size > 0) this.#watch?.begin(where);
       else this.#watch?.end(where);
     }
-    // What is taken away is taken away now: credentials, or AWS, may keep a reconcile waiting.
+    // Revoke access immediately: a reconcile can be delayed by credentials or by AWS.
     if (this.#connections.shown(key, after?.metadata.deletionTimestamp ? undefined : after)) this.#changed(key);
     this.#queue.add(key);
   }
 
-  /** Has the Secrets that hold credentials watched from here on. */
+  /** Starts to watch the Secrets with credentials. */
   watchCredentials(watch: CredentialsWatch): void {
     this.#watch = watch;
     for (const where of this.#bySecret.keys()) watch.begin(where);
   }
 
-  /** Takes word that a Secret has changed: credentials may themselves be a SyncedSecret's target. */
+  /** Handles a change of a Secret. Credentials may themselves be the target of a SyncedSecret. */
   secretChanged(namespace: string, name: string): void {
     for (const key of this.#bySecret.get(`${namespace}/${name}`) ?? []) this.#queue.add(key);
   }
 
-  /** Takes word that the polls in an account and region are stretched otherwise than before: statuses say so. */
+  /** Handles a change of the poll stretch in an account and region, which statuses report. */
   stretched(account: string, region: string): void {
     for (const key of this.#connections.leadingTo(account, region)) this.#queue.addAfter(key, tellStretchAfterMs);
   }
 
   /**
-   * Reconciles one connection and says when to look again. Those of one namespace wait for each other alone: its STS may
-   * hang, or its role.
+   * Reconciles one connection and schedules the next reconcile. Each namespace has its own concurrency limit, because
+   * its STS or its role may hang.
    */
   async handle(key: string): Promise<void> {
     const [, namespace = ""] = key.split("/");
@@ -118,26 +121,25 @@ export class ConnectionController {
       if (this.#stopping.aborted) return;
       this.#queue.retry(key);
       if (!(error instanceof KubeError)) return this.#defect(key, error);
-      const said = error.message;
-      this.#log.warn({ connection: key, error: said }, "a connection could not be reconciled; it is tried again");
+      this.#log.warn({ connection: key, error: error.message }, "connection reconcile failed, retrying");
     }
   }
 
-  /** Notes an error that nobody expected: the connection says so, and goes on as it was. */
+  /** Handles an unexpected error. The status reports it; a connection that was ready keeps its grants. */
   async #defect(key: string, error: unknown): Promise<void> {
     const defect = defectOf(error);
-    this.#log.error({ connection: key, ...defect }, "the operator itself failed on a connection; it is tried again");
+    this.#log.error({ connection: key, ...defect }, "the operator itself failed on a connection, retrying");
     this.#metrics.internalErrors.inc({ controller: "connection" });
     try {
       await this.#reconciler.failed(key, internalError(defect));
     } catch {
-      // It was told in the log, and is told in the status with the next try.
+      // The log has the error, and the next retry writes the status.
     }
   }
 
   /**
-   * Returns when the connections that were there at the start have been looked at once, when `signal` aborts, or after
-   * two seconds: one that hangs must not keep the others waiting.
+   * Resolves when the connections present at the start have been reconciled once, when `signal` aborts, or after two
+   * seconds. The time limit keeps a connection that hangs from blocking the others.
    */
   async firstRound(clock: Clock, signal: AbortSignal): Promise<void> {
     const cancel = new AbortController();

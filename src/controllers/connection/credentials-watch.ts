@@ -1,11 +1,11 @@
 import { namespaceOf } from "../../runtime/fair-queue.ts";
 
-/** Secrets that are watched, of all namespaces and of one: each watch is a connection to the API server. */
+/** Maximum number of watched Secrets, in total and per namespace. Each watch is a connection to the API server. */
 const watchedAtMost = { ofAll: 200, ofNamespace: 10 };
 
 /**
- * Watches the Secrets that hold connections' credentials, each by itself, as the kubelet does: they carry no label of
- * ours, and to watch all Secrets would cost the memory of all. Those beyond the bounds are looked at once a minute only.
+ * Watches each Secret with credentials individually, as the kubelet does. These Secrets do not carry our label, and a
+ * watch of all Secrets would hold all of them in memory. Secrets above the limits are only checked once a minute.
  */
 export class CredentialsWatch {
   readonly #watch: (namespace: string, name: string, signal: AbortSignal) => void;

@@ -9,8 +9,9 @@ import type { Log } from "../../runtime/log.ts";
 const retryMs = 2_000;
 
 /**
- * Creates the ClusterAWSConnection `default` where there is none: a chart cannot bring a custom resource along with
- * the definition of its kind. One that is there is left as it is. Tries until it succeeds or `signal` aborts; never rejects.
+ * Creates the ClusterAWSConnection `default` if it does not exist: a Helm chart cannot install a custom resource
+ * together with its CRD. An existing connection is not changed. Retries until it succeeds or `signal` aborts; never
+ * rejects.
  */
 export async function ensureDefaultConnection(
   client: KubeClient,
@@ -28,15 +29,15 @@ export async function ensureDefaultConnection(
   while (!signal.aborted) {
     try {
       await client.create(clusterAWSConnections, connection as unknown as KubeObject, { fieldManager });
-      log.info({ region }, "ClusterAWSConnection default created");
+      log.info({ region }, "created ClusterAWSConnection default");
       return;
     } catch (error) {
       if (!(error instanceof KubeError)) {
-        log.error({}, "ClusterAWSConnection default could not be created");
+        log.error({}, "failed to create ClusterAWSConnection default");
         return;
       }
       if (error.kind === "alreadyExists" || error.kind === "conflict") return;
-      log.warn({ error: error.message }, "ClusterAWSConnection default could not be created; it is tried again");
+      log.warn({ error: error.message }, "failed to create ClusterAWSConnection default, retrying");
     }
     await sleep(clock, retryMs, signal);
   }

@@ -11,32 +11,32 @@ import {
 
 export interface ConnectionIdentitiesOptions {
   connection: AnyConnection;
-  /** Of the Secret that holds the connection's static keys; undefined where it names none. */
+  /** Data of the Secret with the connection's static keys; undefined if the connection names none. */
   data: SecretData | undefined;
   identities: Pick<Identities, "get">;
 }
 
-/** Who is told of the identities that read for a connection. */
+/** Receives changes in the set of identities that read for a connection. */
 export interface Told {
   /** Called with each identity before it reads. */
   joined: (identity: Identity) => void;
-  /** Called with the key of each that reads no more. */
+  /** Called with the key of each identity that no longer reads. */
   left: (identityKey: string) => void;
 }
 
-/** The identity of a namespace in the connection's region, and those in the regions that stand in. */
+/** One namespace's identities by region: the connection's own region and its failover regions. */
 type Reading = Map<string, Identity>;
 
 /**
- * The identities that a connection stands for: one, or one for each namespace that uses it, made when it is first asked
- * for; and the same in each region that stands in.
+ * The identities of a connection: one, or one for each namespace that uses it, in each of its regions. They are created
+ * on first use.
  */
 export class ConnectionIdentities {
-  /** A digest of what the identities are made from; two that are equal have the same. */
+  /** A digest of the inputs of the identities; equal digests mean equal identities. */
   readonly digest: string;
   readonly isOfNamespaces: boolean;
   readonly #options: ConnectionIdentitiesOptions;
-  /** By namespace, then region; all under "" where there is one identity. */
+  /** By namespace, then by region. A single identity is stored under "". */
   readonly #readings = new Map<string, Reading>();
   #told: Told | undefined;
 
@@ -46,7 +46,7 @@ export class ConnectionIdentities {
     this.isOfNamespaces = isOfNamespaces(options.connection);
   }
 
-  /** The AWS account, where it is known without asking AWS. */
+  /** The AWS account, if it is known without a call to AWS. */
   get account(): string | undefined {
     return accountOfRole(this.#options.connection);
   }
@@ -54,8 +54,8 @@ export class ConnectionIdentities {
   /**
    * The identity that reads for a namespace.
    *
-   * @param region the connection's own when left out
-   * @throws Failure where the connection makes none for this namespace
+   * @param region default: the connection's own region
+   * @throws Failure if the connection has no identity for this namespace
    */
   of(namespace: string, region = this.#options.connection.spec.region): Identity {
     const key = this.isOfNamespaces ? namespace : "";
@@ -69,28 +69,30 @@ export class ConnectionIdentities {
     return identity;
   }
 
-  /** Who receives from the connection's queue: the one identity, or the one that has no namespace. */
+  /**
+   * The identity that receives from the connection's queue: the single identity, or the identity without a namespace.
+   */
   get receiver(): Identity {
     return this.isOfNamespaces ? this.#get({ forQueue: true }) : this.of("");
   }
 
-  /** The namespaces that were asked for, where each is an identity of its own. */
+  /** The namespaces whose identities were requested, if each namespace has its own identity. */
   get namespaces(): string[] {
     return this.isOfNamespaces ? [...this.#readings.keys()] : [];
   }
 
-  /** Those of the connection's own region that were asked for. */
+  /** The requested identities in the connection's own region. */
   get atHome(): Identity[] {
     const { region } = this.#options.connection.spec;
     return [...this.#readings.values()].flatMap((reading) => reading.get(region) ?? []);
   }
 
-  /** Every identity that was asked for. */
+  /** All requested identities. */
   get all(): Identity[] {
     return [...this.#readings.values()].flatMap((reading) => [...reading.values()]);
   }
 
-  /** Lets go of the identities of all namespaces but these. */
+  /** Releases the identities of all other namespaces. */
   keepOnly(namespaces: ReadonlySet<string>): void {
     for (const namespace of this.namespaces) {
       if (namespaces.has(namespace)) continue;
@@ -101,9 +103,9 @@ export class ConnectionIdentities {
   }
 
   /**
-   * Makes this what the connection stands for: from here on `told` hears of who reads.
+   * Makes these the connection's current identities. From here on, `told` receives each change.
    *
-   * @param before what it stood for: whose namespaces read on, and of whom `told` has heard
+   * @param before the previous identities: their namespaces keep reading, and `told` already knows them
    */
   begin(told: Told, before?: ConnectionIdentities): void {
     this.#told = told;
@@ -112,16 +114,16 @@ export class ConnectionIdentities {
       try {
         this.of(namespace);
       } catch {
-        // Its SyncedSecrets are told when they ask.
+        // The SyncedSecrets of the namespace get this error from their own request.
       }
     }
     const taken = new Set(this.all.map(({ key }) => key));
     for (const { key } of before?.all ?? []) if (!taken.has(key)) told.left(key);
-    // What a reconcile that is under way still asks it for counts nowhere, and so stays behind nowhere.
+    // Identities that a reconcile in flight still requests from `before` are not registered, so they cannot leak.
     if (before) before.#told = undefined;
   }
 
-  /** Makes the connection stand for nobody. */
+  /** Releases all identities of the connection. */
   end(): void {
     for (const { key } of this.all) this.#told?.left(key);
     this.#told = undefined;

@@ -22,69 +22,75 @@ import { ConnectionIdentities } from "./identities.ts";
 import { type AnyConnection, credentialsSecret, type SecretData } from "./resolve.ts";
 
 export interface ConnectionReconcilerOptions {
-  /** The connection under a key, as the cluster has it. */
+  /** The connection under a key, from the watch cache. */
   find: (key: string) => AnyConnection | undefined;
   connections: Connections;
   quotas: QuotaRegistry;
-  /** By how much the polls of an identity are stretched, for want of quota. */
+  /** The factor by which an identity's polls are stretched for lack of quota. */
   stretch: (identityKey: string) => number;
-  /** What is known of whether an identity may see the policies of parameters; see `Expiries.visibilityOf`. */
+  /** Whether an identity may see the policies of parameters; see `Expiries.visibilityOf`. */
   visibilityOf: (identityKey: string) => Failure | "seen" | undefined;
   /** Called when the limits of an account and region may have changed. */
   limited: (account: string, region: string) => void;
-  /** Is told of each connection, and says what becomes of its queue. */
+  /** Receives each connection, and reports the state of its queue. */
   events: Pick<EventHub, "resolved" | "joined" | "left" | "removed" | "condition" | "isProved">;
-  /** Watches the identities that have regions to stand in for their own. */
+  /** Watches the identities that have failover regions. */
   outages: Pick<Outages, "watch" | "unwatch" | "isDown">;
   /** The namespaces whose SyncedSecrets name a connection. */
   usedFrom: (key: string) => ReadonlySet<string>;
-  /** Of another operator, which writes, no status is touched. */
+  /** If true, another operator writes, and this one updates no status. */
   readOnly: boolean;
-  /** Aborted when nothing may be begun any more: what fails from there on is not reported. */
+  /** Aborted when the operator stops. Later errors are not reported. */
   stopping: AbortSignal;
   identities: Identities;
-  /** The operator's `--cluster-name`; empty where it has none. */
+  /** The operator's `--cluster-name`; empty if not set. */
   clusterName: string;
   client: KubeClient;
   recorder: EventRecorder;
   clock: Clock;
   log: Log;
-  /** Called with a connection's key when what it grants may have changed. */
+  /** Called with a connection's key when its grants may have changed. */
   changed: (key: string) => void;
 }
 
 type Ready = Extract<Resolved, { state: "ready" }>;
 
-/** When a connection is looked at again. */
+/** When to reconcile a connection again. */
 export interface Again {
   retry: boolean;
   /** Milliseconds. */
   afterMs: number;
 }
 
-/** Milliseconds between polls where neither connection nor resource says so. */
+/** Default milliseconds between polls, if neither the connection nor the SyncedSecret sets an interval. */
 export const defaultPollIntervalMs = 300_000;
-/** The condition that says that the expiry of parameters is not seen; there only while True, and no part of Ready. */
+/**
+ * This condition reports that the expiry of parameters is not visible. It exists only while True, and does not affect
+ * Ready.
+ */
 const expiryUnknown = "ExpiryUnknown";
-/** Milliseconds until the Secret with a connection's credentials is looked at again. */
+/** Milliseconds until the Secret with a connection's credentials is read again. */
 const credentialsAgainMs = 60_000;
 
 /**
- * Reconciles both kinds of connection: credentials to an identity, the identity to an account. A connection that was
- * ready stays so while AWS cannot be reached.
+ * Reconciles both kinds of connection: resolves credentials to an identity, and the identity to an account. A ready
+ * connection stays ready while AWS is unreachable.
  */
 export class ConnectionReconciler {
   readonly #options: ConnectionReconcilerOptions;
-  /** What each connection stands for, also while it is not ready: what is under way goes on counting. */
+  /**
+   * Each connection's identities. They stay registered while the connection is not ready, because calls in flight use
+   * quota.
+   */
   readonly #current = new Map<string, ConnectionIdentities>();
-  /** With read-only: the Ready that was last written here. */
+  /** In read-only mode: the Ready condition that this process last computed. */
   readonly #own = new Map<string, Asked>();
 
   constructor(options: ConnectionReconcilerOptions) {
     this.#options = options;
   }
 
-  /** Brings what is known of the connection `key` (see `connectionKey`) up to date, and its status. */
+  /** Updates the state and the status of the connection `key` (see `connectionKey`). */
   async reconcile(key: string): Promise<Again> {
     const { connections, events, changed, find } = this.#options;
     const connection = find(key);
@@ -95,12 +101,12 @@ export class ConnectionReconciler {
       this.#current.delete(key);
       this.#own.delete(key);
       events.removed(key);
-      // Also where nothing was known of it: its users may have waited for it.
+      // Also if the connection was unknown: its SyncedSecrets may have waited for it.
       changed(key);
       return { retry: false, afterMs: Infinity };
     }
     const resolved = await this.#resolve(key, connection, before);
-    // What has changed meanwhile is in the queue again: the older spec must not come back.
+    // A connection that changed meanwhile is queued again. Do not store the result of the older spec.
     const isOver = this.#options.stopping.aborted || !isSameState(connection, find(key));
     if (isOver) return { retry: false, afterMs: Infinity };
     connections.set(key, resolved);
@@ -110,12 +116,12 @@ export class ConnectionReconciler {
     else events.removed(key);
     await this.#report(key, connection, resolved);
     if (resolved.state === "failed") return { retry: resolved.failure.next === "retry", afterMs: 60_000 };
-    // However seldom parameters are looked at: a Secret that is not ours is not watched, and its keys are replaced.
+    // Independent of the poll interval: a Secret without our label is not watched, and its keys may be rotated.
     const afterMs = credentialsSecret(connection) ? credentialsAgainMs : defaultPollIntervalMs;
     return { retry: false, afterMs: Math.min(resolved.pollIntervalMs, afterMs) };
   }
 
-  /** Says of a connection why it could not be reconciled. One that was ready stays so for its users. */
+  /** Reports why a connection could not be reconciled. A ready connection stays ready for its SyncedSecrets. */
   async failed(key: string, failure: Failure): Promise<void> {
     const { connections, changed, find } = this.#options;
     const connection = find(key);
@@ -135,7 +141,7 @@ export class ConnectionReconciler {
       checkBinding(connection, this.#options.clusterName);
       const data = await this.#credentials(connection);
       const made = new ConnectionIdentities({ connection, data, identities: this.#options.identities });
-      // Other credentials: what was granted by the old ones is not granted while AWS is asked for the new.
+      // The credentials have changed: revoke the old grants while AWS resolves the new identity.
       if (before?.state === "ready" && !isOfSameIdentity(before.identities, made)) {
         this.#options.connections.remove(key);
         this.#options.changed(key);
@@ -143,7 +149,7 @@ export class ConnectionReconciler {
       const known = before?.state === "ready" && before.identities.digest === made.digest ? before : undefined;
       const common = { state: "ready", connection, pollIntervalMs } as const;
       const identities = known?.identities ?? made;
-      // Where each namespace is an identity of its own, its SyncedSecrets say how that fares.
+      // If each namespace has its own identity, the SyncedSecrets report its errors.
       if (made.isOfNamespaces) return { ...common, identities, account: made.account! };
       try {
         const { account } = await identities.of("").caller();
@@ -161,7 +167,7 @@ export class ConnectionReconciler {
     }
   }
 
-  /** Has a connection's identities count against its quotas, and hear of its events. */
+  /** Registers a connection's identities with the quota registry, the event hub and the outage detection. */
   #begin(key: string, resolved: Ready): void {
     const { quotas, events, limited, usedFrom, outages } = this.#options;
     const { identities, account, connection } = resolved;
@@ -184,12 +190,12 @@ export class ConnectionReconciler {
     identities.keepOnly(usedFrom(key));
   }
 
-  /** Has the connection's queue received from, where it names one. */
+  /** Starts to receive from the connection's queue, if it names one. */
   async #receive(key: string, { connection, identities, account }: Ready): Promise<void> {
     const { events } = this.#options;
     const receiver = connection.spec.events ? identities.receiver : undefined;
     if (!receiver) return events.removed(key);
-    // Where it cannot be told, receiving says why.
+    // If the account is unknown, the error of ReceiveMessage tells why.
     const caller = identities.isOfNamespaces ? await receiver.caller().catch(() => undefined) : { account };
     events.resolved(key, connection, {
       receiver,
@@ -222,7 +228,7 @@ export class ConnectionReconciler {
     }
   }
 
-  /** What there is to say of the connection's queue: what was said before, while nothing else is known. */
+  /** The condition of the connection's queue. The previous condition is kept until the state is known. */
   #eventsCondition(key: string, connection: AnyConnection): Asked[] {
     if (!connection.spec.events) return [];
     const { connections, events } = this.#options;
@@ -230,7 +236,7 @@ export class ConnectionReconciler {
     return known ? [known] : [];
   }
 
-  /** What there is to say while the connection's region is down, and others stand in. */
+  /** The condition while a service is down in the connection's region and failover regions are in use. */
   #failedOver({ connection, identities }: Ready): Asked[] {
     const { outages } = this.#options;
     const { region, failoverRegions = [] } = connection.spec;
@@ -244,11 +250,11 @@ export class ConnectionReconciler {
     return [{ type: failedOver, status: "True", reason: "Unreachable", message }];
   }
 
-  /** That expiries are not seen, and why; what was said before, while nobody has tried. */
+  /** The condition that expiries are not visible. The previous condition is kept until a call has shown the state. */
   #expiryCondition({ metadata, status }: AnyConnection, resolved: Resolved): Asked[] {
     if (resolved.state === "failed") return [];
     const stampsByName = resolved.identities.atHome.map(({ key }) => this.#options.visibilityOf(key));
-    // Where each namespace is an identity, their roles differ in nothing but the namespace: what one lacks, all lack.
+    // The roles of the namespaces differ only in the namespace, so one missing permission concerns all.
     const stamp = stampsByName.find((one) => one instanceof Failure);
     if (!stamp && stampsByName.includes("seen")) return [];
     if (stamp) return [{ type: expiryUnknown, status: "True", reason: stamp.reason, message: unseenMessage(stamp) }];
@@ -267,7 +273,7 @@ export class ConnectionReconciler {
     const generation = connection.metadata.generation ?? 1;
     const ready = resolved.state === "ready";
     const single = ready && !resolved.identities.isOfNamespaces ? resolved.identities.of("") : undefined;
-    // Who it is has been asked just before, and where nobody answered, that is so still.
+    // caller() was called just before; if it failed, the last known caller is still correct.
     const caller = single?.lastCaller;
     const condition = ready
       ? {
@@ -282,7 +288,7 @@ export class ConnectionReconciler {
     const before = connection.status;
     const inEffect = ({ identities, pollIntervalMs }: Ready) => {
       const { stretch, events } = this.#options;
-      // All of them share one quota.
+      // All identities share one quota.
       const [one] = identities.atHome;
       const ms = pollIntervalMs * (events.isProved(key) ? announcedFactor : 1) * (one ? stretch(one.key) : 1);
       return Math.ceil(ms / 1_000) * 1_000;
@@ -320,13 +326,13 @@ export class ConnectionReconciler {
         { fieldManager, force: true, subresource: "status" },
       );
     } catch (error) {
-      // Deleted meanwhile: there is nobody to tell.
+      // The connection was deleted meanwhile.
       if (!(error instanceof KubeError && error.kind === "notFound")) throw error;
     }
   }
 }
 
-/** @throws Failure where ciphertexts are to carry the cluster's name, and it has none */
+/** @throws Failure if ciphertexts are bound to the cluster's name and the cluster has none */
 function checkBinding({ spec }: AnyConnection, clusterName: string): void {
   const scope = spec.binding?.scope ?? "None";
   if (scope === "None" || clusterName !== "") return;
@@ -335,8 +341,8 @@ function checkBinding({ spec }: AnyConnection, clusterName: string): void {
 }
 
 /**
- * The account, as the region says that stands in and answers first; undefined where none does. All are asked at once: one
- * that hangs keeps a place that other connections wait for.
+ * The account, from the first failover region that answers; undefined if none does. All regions are asked in parallel:
+ * a call that hangs occupies a slot that other connections wait for.
  */
 async function accountElsewhere(
   identities: ConnectionIdentities,
@@ -347,7 +353,7 @@ async function accountElsewhere(
   return caller?.account;
 }
 
-/** What is to be said of a connection whose namespaces are identities of their own. */
+/** The Ready message of a connection with one identity per namespace. */
 function namespacesIn({ connection, identities, account }: Ready): string {
   const all = identities.atHome;
   const refused = all.filter(({ refusal }) => refusal !== undefined).length;
@@ -356,7 +362,7 @@ function namespacesIn({ connection, identities, account }: Ready): string {
   return `each namespace calls AWS account ${account} in ${connection.spec.region} by a role of its own; ${use}${how}`;
 }
 
-/** The event where a connection's region is down for the first time, or answers again. */
+/** The event when a connection's region goes down or recovers. */
 function turnOf(before: readonly Condition[] | undefined, now: Asked | undefined) {
   const was = before?.find(({ type }) => type === failedOver);
   if (now && !was) return { type: "Warning", reason: "Unreachable", note: now.message } as const;
@@ -364,13 +370,12 @@ function turnOf(before: readonly Condition[] | undefined, now: Asked | undefined
   return { type: "Normal", reason: "Synced", note: "the connection's own region answers again" } as const;
 }
 
-/** What a connection's claim for one of its identities is called. */
+/** The quota registry's name for a connection's claim. */
 function claimName(key: string, identityKey: string): string {
   return `${key} ${identityKey}`;
 }
 
-/** What a connection says of the quota that an identity of its uses. */
-/** What a connection claims of the quota that an identity of its own uses. */
+/** A connection's claim on the quota of one of its identities. */
 export function claimOf({ connection, account }: Pick<Ready, "connection" | "account">, identity: Identity): Claim {
   const { ssmRequestsPerSecond: ssm, kmsRequestsPerSecond: kms } = connection.spec.limits ?? {};
   return {
@@ -382,7 +387,7 @@ export function claimOf({ connection, account }: Pick<Ready, "connection" | "acc
   };
 }
 
-/** Whether a connection is still what it was when its reconcile began. */
+/** Reports whether a connection has the same uid and generation as when its reconcile began. */
 function isSameState({ metadata: before }: AnyConnection, now: AnyConnection | undefined): boolean {
   return (
     before.uid === now?.metadata.uid &&
@@ -391,7 +396,7 @@ function isSameState({ metadata: before }: AnyConnection, now: AnyConnection | u
   );
 }
 
-/** @throws Failure where the connection makes no identity */
+/** @throws Failure if the connection has no identity */
 function isOfSameIdentity(before: ConnectionIdentities, after: ConnectionIdentities): boolean {
   if (before.digest === after.digest) return true;
   return !before.isOfNamespaces && !after.isOfNamespaces && before.of("").key === after.of("").key;

@@ -7,10 +7,10 @@ import { Sealed } from "../../runtime/sealed.ts";
 
 export type AnyConnection = AWSConnection | ClusterAWSConnection;
 
-/** A Secret's data as the API server gives it: base64 by key. */
+/** A Secret's data as in the API: base64 by key. */
 export type SecretData = Readonly<Record<string, string>>;
 
-/** How a connection is called wherever one is meant: `ClusterAWSConnection//default`, `AWSConnection/shop/aws`. */
+/** The key of a connection everywhere in the code: `ClusterAWSConnection//default`, `AWSConnection/shop/aws`. */
 export function connectionKey(kind: "AWSConnection" | "ClusterAWSConnection", namespace: string, name: string): string {
   return `${kind}/${kind === "AWSConnection" ? namespace : ""}/${name}`;
 }
@@ -23,12 +23,14 @@ export function credentialsSecret(connection: AnyConnection): { namespace: strin
   return { namespace: own, name: ref.name };
 }
 
-/** The roles that a connection assumes, as its spec has them. */
+/** The roles that a connection assumes, as in its spec. */
 type Roles = NonNullable<NonNullable<AnyConnection["spec"]["auth"]>["assumeRole"]>;
 
 const placeholder = "{namespace}";
 
-/** Whether each namespace that uses a connection is an identity of its own. A namespaced connection is one in any case. */
+/**
+ * Reports whether each namespace that uses a connection has its own identity. A namespaced connection always has one.
+ */
 export function isOfNamespaces(connection: AnyConnection): boolean {
   if (connection.kind === "AWSConnection") return false;
   const texts = ({ roleArn, sourceIdentity = "", sessionTags = {} }: Roles[number]) =>
@@ -36,27 +38,27 @@ export function isOfNamespaces(connection: AnyConnection): boolean {
   return (connection.spec.auth?.assumeRole ?? []).some((role) => texts(role).includes(placeholder));
 }
 
-/** The account that a connection's last role belongs to, as its ARN says; undefined where it assumes none. */
+/** The account of the last role that a connection assumes, from its ARN; undefined without roles. */
 export function accountOfRole(connection: AnyConnection): string | undefined {
   return connection.spec.auth?.assumeRole?.at(-1)?.roleArn.split(":")[4];
 }
 
-/** Whom a connection's identity is asked for: for a SyncedSecret's namespace, for its queue, and in which region. */
+/** Which identity of a connection is meant: for a namespace, for the queue, and in which region. */
 export interface IdentityFor {
-  /** The SyncedSecret's own, where each namespace is an identity of its own. */
+  /** The SyncedSecret's namespace, if each namespace has its own identity. */
   namespace?: string;
-  /** Whether it is the one that receives from the connection's queue. */
+  /** Whether the identity receives from the connection's queue. */
   forQueue?: boolean;
-  /** A region that stands in; the connection's own when left out. */
+  /** A failover region. Default: the connection's own region. */
   region?: string;
 }
 
 /**
- * Turns a connection into the identity that it stands for. Pure.
+ * Returns the spec of a connection's identity. Pure.
  *
- * @param data of the Secret that `credentialsSecret` names; undefined where it names none
- * @throws Failure where a namespaced connection would borrow the operator's identity, the Secret lacks a key, or a role
- *   comes to have no possible name
+ * @param data of the Secret that `credentialsSecret` names; undefined if it names none
+ * @throws Failure if a namespaced connection would use the operator's identity, the Secret lacks a key, or a role's
+ *   name would be invalid
  */
 export function identitySpec(
   connection: AnyConnection,
@@ -86,7 +88,7 @@ export function identitySpec(
   };
 }
 
-/** Endpoints that hold for a region: one that does not say `{region}` is the home region's. */
+/** The endpoints for a region. An endpoint without `{region}` applies to the connection's own region only. */
 function endpointsOf(
   endpoints: NonNullable<ClusterAWSConnection["spec"]["endpoints"]> | undefined,
   region: string,
@@ -97,7 +99,7 @@ function endpointsOf(
   return { endpoints: Object.fromEntries(urls.map(([service, url]) => [service, endpointIn(url, region)])) };
 }
 
-/** The endpoint by which a connection reaches SQS in its own region, where its spec has one. */
+/** The connection's SQS endpoint in its own region, if its spec sets one. */
 export function sqsEndpoint({ kind, spec }: AnyConnection): string | undefined {
   const { endpoints } = kind === "ClusterAWSConnection" ? (spec as ClusterAWSConnection["spec"]) : {};
   return endpoints?.sqs === undefined ? undefined : endpointIn(endpoints.sqs, spec.region);
@@ -107,7 +109,7 @@ function endpointIn(url: string, region: string): string {
   return url.replaceAll("{region}", region);
 }
 
-/** Characters of a role's name and of a source identity, at most (IAM User Guide, "IAM and AWS STS quotas"). */
+/** Maximum characters of a role's name and of a source identity (IAM User Guide, "IAM and AWS STS quotas"). */
 const nameLength = 64;
 
 function stepOf(
@@ -157,10 +159,10 @@ function staticKeys(data: SecretData, where: string): IdentitySpec["credentials"
 }
 
 /**
- * Whether a connection may be used from a namespace. A namespaced one serves its own namespace only; a cluster one,
- * those that it lists or selects, and none where it says nothing.
+ * Reports whether a namespace may use a connection. An AWSConnection serves its own namespace only. A
+ * ClusterAWSConnection serves the namespaces that it lists or selects; by default none.
  *
- * @param labels of the namespace; undefined where they are not known, which a selector takes for no
+ * @param labels of the namespace; undefined if unknown, which no selector matches
  */
 export function allowsNamespace(
   connection: AnyConnection,
@@ -179,7 +181,10 @@ interface Selector {
   matchExpressions?: { key: string; operator: string; values?: string[] }[];
 }
 
-/** A label selector as apimachinery reads one (pkg/apis/meta/v1/helpers.go): every term must hold; none holds always. */
+/**
+ * Evaluates a label selector as apimachinery does (pkg/apis/meta/v1/helpers.go): every term must match; an empty
+ * selector always matches.
+ */
 function matches(selector: Selector, labels: Readonly<Record<string, string>>): boolean {
   const label = (key: string) => (Object.hasOwn(labels, key) ? labels[key] : undefined);
   for (const [key, value] of Object.entries(selector.matchLabels ?? {})) if (label(key) !== value) return false;

@@ -2,14 +2,14 @@ import { parseParameterRef } from "../../aws/names.ts";
 import type { ParameterReference, Reference } from "../../parameters/reference.ts";
 
 /**
- * Whether EventBridge announces every change of a reference to the account's own bus. It does not for what belongs to
- * another account, which hears of it on its own, nor for what AWS publishes and passes through under `/aws/` (Systems
- * Manager User Guide, "Monitoring Systems Manager events with Amazon EventBridge").
+ * Reports whether EventBridge announces every change of a reference to the account's own bus. It does not for
+ * parameters of other accounts, whose own bus gets the event, nor for parameters that AWS publishes or passes through
+ * under `/aws/` (Systems Manager User Guide, "Monitoring Systems Manager events with Amazon EventBridge").
  *
- * @param account that the reference's identity calls
+ * @param account the account that the reference's identity calls
  */
 export function isAnnouncedByAws(reference: Reference, account: string): boolean {
-  // A tag that comes or goes is announced to nobody.
+  // Adding or removing a tag sends no event.
   if (reference.kind === "path") return reference.tags === undefined && !isAwsOwn(`${reference.path}/`);
   const parsed = parseParameterRef(reference.name);
   if ("problem" in parsed) return false;
@@ -18,7 +18,7 @@ export function isAnnouncedByAws(reference: Reference, account: string): boolean
   return !isAwsOwn(ref.name);
 }
 
-/** The name of a reference's parameter, with its slash in front; undefined where it is none. */
+/** The name of a reference's parameter with a leading slash; undefined if the reference is not a parameter. */
 export function nameOf(reference: ParameterReference): string | undefined {
   const parsed = parseParameterRef(reference.name);
   return "ref" in parsed ? parsed.ref.name : undefined;

@@ -3,10 +3,10 @@ import type { Asked } from "../conditions.ts";
 import type { AnyConnection } from "../connection/resolve.ts";
 import type { Member } from "./queue.ts";
 
-/** The condition that says whether a connection's queue is received from. It is none of Ready's business: polls go on. */
+/** Reports whether the connection's queue is received from. It does not affect Ready, because polls continue. */
 export const eventsReady = "EventsReady";
 
-/** What a connection says of its queue; undefined while nothing is known, or where it is not this process that receives. */
+/** The queue condition of a connection; undefined while the state is unknown, or if this process does not receive. */
 export function eventsCondition(
   { queueUrl, problem, isForeign }: Pick<Member, "queueUrl" | "problem" | "isForeign">,
   health: Health,
@@ -20,10 +20,10 @@ export function eventsCondition(
 }
 
 /**
- * What a connection says of its queue where there is nothing new to say.
+ * The queue condition without a new result.
  *
- * @param isReady whether the connection itself is: its queue is not received from where it is not
- * @returns what was said before, where it was of this spec
+ * @param isReady whether the connection is ready: otherwise its queue is not received from
+ * @returns the previous condition, if it is of this generation
  */
 export function conditionWithout(isReady: boolean, { metadata, status }: AnyConnection): Asked | undefined {
   if (!isReady) return failed("ConnectionNotReady", "the connection is not ready, so its queue is not received from");

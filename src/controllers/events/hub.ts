@@ -15,23 +15,23 @@ import { type Member, placeOf, Queue } from "./queue.ts";
 
 export interface EventHubOptions {
   observer: {
-    /** Looks at what a parameter's name concerns. Rejects only for defects. */
+    /** Looks at the references that a parameter's name concerns. Rejects only for defects. */
     announced(identity: Identity, account: string, name: string): Promise<Announced>;
-    /** Brings the polls of an identity back to their own intervals. */
+    /** Restores an identity's poll intervals. */
     replan(identityKey: string): void;
   };
   keys: {
-    /** Looks at a KMS key as the identities that use it. Rejects only for defects. */
+    /** Checks a KMS key with the identities that use it. Rejects only for defects. */
     announced(
       identityKeys: ReadonlySet<string>,
       arn: string,
     ): Promise<{ isHeard: boolean; dependants: readonly string[] }>;
   };
   syncedSecrets: {
-    /** Resolves when the next reconciles of these have ended: true where none of them has to be tried again. */
+    /** Resolves when the next reconcile of each key has finished: true if none of them has to be retried. */
     settled(keys: readonly string[]): Promise<boolean>;
   };
-  /** The operator's `--cluster-name`; empty where it has none. */
+  /** The operator's `--cluster-name`; empty if not set. */
   clusterName: string;
   clock: Clock;
   random: Random;
@@ -41,22 +41,24 @@ export interface EventHubOptions {
   changed: (connectionKey: string) => void;
 }
 
-/** Milliseconds that an event's dependants may take after the look; the event is then left to come again. */
+/** Milliseconds that dependants may take after the look. After that, the message is left for redelivery. */
 export const settleWithinMs = 20_000;
-/** Milliseconds before and after a change was found in which its event may come: events are late, and not in order. */
+/**
+ * Milliseconds before and after a detected change in which its event may arrive: events may be late and out of order.
+ */
 export const lateMs = 60_000;
 
 /**
- * Turns the events of connections' queues into looks, and knows whose polls may therefore be fewer. A queue is believed
- * to announce what happens in an account and region once it has done so: never after a start, and not any more when a
- * poll finds what it has kept from us, or when it is not received from.
+ * Turns the events of connections' queues into looks, and decides whose polls may be stretched. A queue is proved for
+ * an account and region by an event that led to a change. A restart, a change that only a poll found, or a failure to
+ * receive revokes the proof.
  */
 export class EventHub {
   readonly #options: EventHubOptions;
   readonly #members = new Map<string, Member>();
   readonly #byIdentity = new Map<string, Set<Member>>();
   readonly #queues = new Map<string, Queue>();
-  /** Changes that no event has announced so far, by the key of the reference. */
+  /** Detected changes without an event so far, by the key of the reference. */
   readonly #missing = new Map<string, Timer>();
   readonly #stopping = new Set<Promise<void>>();
   #receives = false;
@@ -65,13 +67,15 @@ export class EventHub {
     this.#options = options;
   }
 
-  /** Receives from here on: of several replicas, only the one that leads may, or each would see a part. */
+  /** Starts to receive. Only the leader may: several replicas would each get a part of the messages. */
   begin(): void {
     this.#receives = true;
     for (const queue of this.#queues.values()) this.#receive(queue);
   }
 
-  /** Receives no more, and resolves when nothing is under way. What was not done with comes again to whoever is next. */
+  /**
+   * Stops receiving, and resolves when nothing is in flight. Unfinished messages are redelivered to the next leader.
+   */
   async stop(): Promise<void> {
     this.#receives = false;
     for (const timer of this.#missing.values()) timer.cancel();
@@ -83,7 +87,7 @@ export class EventHub {
     await Promise.all(this.#stopping);
   }
 
-  /** Takes what a connection has come to, and who reads for it. */
+  /** Takes a resolved connection and its readers. */
   resolved(
     key: string,
     connection: AnyConnection,
@@ -108,7 +112,7 @@ export class EventHub {
     if (before) this.#leave(before);
   }
 
-  /** Takes word of an identity that comes to read for a connection. */
+  /** Adds an identity that reads for a connection. */
   joined(key: string, identity: Identity): void {
     const member = this.#members.get(key);
     if (!member || member.identity.region !== identity.region) return;
@@ -116,14 +120,14 @@ export class EventHub {
     this.#index(member, identity.key);
   }
 
-  /** Takes word that an identity reads no more for a connection. */
+  /** Removes an identity that no longer reads for a connection. */
   left(key: string, identityKey: string): void {
     const member = this.#members.get(key);
     if (!member?.readers.delete(identityKey)) return;
     this.#unindex(member, identityKey);
   }
 
-  /** Takes word that a connection is no more, or grants nothing at the moment. */
+  /** Removes a connection that was deleted or currently grants nothing. */
   removed(key: string): void {
     const before = this.#members.get(key);
     if (!before) return;
@@ -131,27 +135,27 @@ export class EventHub {
     this.#leave(before);
   }
 
-  /** What a connection says of its queue; undefined where it names none, or nothing is known yet. */
+  /** The queue condition of a connection; undefined if it names no queue or the state is unknown. */
   condition(key: string): Asked | undefined {
     const member = this.#members.get(key);
     if (!member) return undefined;
     return eventsCondition(member, this.#queueOf(member)?.health(member.identity.key) ?? { state: "pending" });
   }
 
-  /** Whether the queue that a connection names has proved itself for it. */
+  /** Whether a connection's queue is proved for it. */
   isProved(key: string): boolean {
     const member = this.#members.get(key);
     return member !== undefined && this.#proof(member) !== undefined;
   }
 
-  /** Whether changes of a reference can be relied upon to be announced, so that its polls may be fewer. */
+  /** Whether changes of a reference are reliably announced, so that its polls may be stretched. */
   isAnnounced(reference: Reference): boolean {
     return this.#provedFor(reference).length > 0;
   }
 
   /**
-   * Takes word that a poll found a change of an announced reference. Where no event has been about it, nor comes while
-   * it may still be late, its queue is not believed any more.
+   * Handles a change of an announced reference that a poll found. If no event for it has arrived or arrives within the
+   * allowed delay, the queue's proof is revoked.
    */
   missed(reference: Reference): void {
     const key = referenceKey(reference);
@@ -168,7 +172,7 @@ export class EventHub {
         const what = reference.kind === "path" ? reference.path : reference.name;
         this.#options.log.warn(
           { queue: queue.url, parameter: what },
-          "a change was not announced; polls are not stretched any more",
+          "change was not announced by an event, no longer stretching polls",
         );
         this.#withdraw(queue, place);
       }
@@ -183,7 +187,10 @@ export class EventHub {
     });
   }
 
-  /** By what a member's place is proved: another's receiver is no word on what its own identity may. */
+  /**
+   * The proof for a member. Its own identity's receiver must be healthy: another receiver does not show what this
+   * identity may do.
+   */
   #proof(member: Member): Proof | undefined {
     const queue = this.#queueOf(member);
     const place = placeOf(member);
@@ -260,10 +267,10 @@ export class EventHub {
   }
 
   /**
-   * Has everybody look whom a notice concerns, and waits for what depends on it to be written: also where this look saw
-   * nothing new, for the look of an earlier delivery may have, and that has not been written yet.
+   * Looks with every identity that a notice concerns, and waits until the dependants are written. It waits even if this
+   * look found no change: the look of an earlier delivery may have, without a write so far.
    *
-   * @throws Failure where that was not done in time, or has to be done again
+   * @throws Failure if this was not done in time, or must be repeated
    */
   async #handle(queue: Queue, { account, region, name }: ParameterNotice): Promise<void> {
     const { observer } = this.#options;
@@ -275,25 +282,25 @@ export class EventHub {
     const seen = await Promise.all(looks);
     if (seen.some(({ changed }) => changed)) this.#prove(queue, place);
     if (!seen.every(({ isHeard }) => isHeard)) {
-      throw new Failure("Unreachable", "retry", "what it concerns could not be looked at");
+      throw new Failure("Unreachable", "retry", "its parameter could not be checked");
     }
     if (!(await this.#areSettled([...new Set(seen.flatMap(({ dependants }) => dependants))]))) {
-      throw new Failure("Unreachable", "retry", "not all of its SyncedSecrets could be brought up to date");
+      throw new Failure("Unreachable", "retry", "not all of its SyncedSecrets were updated in time");
     }
   }
 
   /**
-   * Has a key looked at by every connection of the queue that uses it: also where the key is of another account, whose
-   * events are sent on to this queue. It proves nothing of what the queue announces of parameters.
+   * Checks a key for every connection of the queue that uses it, also for a key of another account whose events are
+   * forwarded to this queue. It proves nothing about the queue's parameter events.
    *
-   * @throws Failure where that was not done in time, or has to be done again
+   * @throws Failure if this was not done in time, or must be repeated
    */
   async #handleKey(queue: Queue, { name }: KeyNotice): Promise<void> {
     const identities = new Set([...queue.members.values()].flatMap(({ readers }) => [...readers.keys()]));
     const { isHeard, dependants } = await this.#options.keys.announced(identities, name);
-    if (!isHeard) throw new Failure("Unreachable", "retry", "the key could not be looked at");
+    if (!isHeard) throw new Failure("Unreachable", "retry", "the key could not be checked");
     if (!(await this.#areSettled([...new Set(dependants)]))) {
-      throw new Failure("Unreachable", "retry", "not all of its SyncedSecrets could be brought up to date");
+      throw new Failure("Unreachable", "retry", "not all of its SyncedSecrets were updated in time");
     }
   }
 
@@ -312,7 +319,7 @@ export class EventHub {
     if (queue.proved.has(place) || !queue.isWell || queue.membersAt(place).length === 0) return;
     queue.proved.add(place);
     for (const { key } of queue.membersAt(place)) this.#options.changed(key);
-    this.#options.log.info({ queue: queue.url, place }, "a queue announces changes; polls are stretched");
+    this.#options.log.info({ queue: queue.url, place }, "queue announces changes, stretching polls");
   }
 
   #withdraw(queue: Queue, place: string): void {
@@ -344,19 +351,19 @@ export class EventHub {
   }
 }
 
-/** What a connection with a queue has come to. */
+/** A resolved connection with a queue. */
 export interface Resolved {
-  /** Who receives. */
+  /** The identity that receives. */
   receiver: Identity;
-  /** Of whoever receives. */
+  /** The receiver's AWS account. */
   receiverAccount: string;
   /** AWS account of the parameters that are read. */
   account: string;
-  /** The identities that read parameters so far; `joined` and `left` tell of the others. */
+  /** The identities that read parameters so far; `joined` and `left` report later changes. */
   readers: readonly Identity[];
 }
 
-/** What a queue has proved. */
+/** A proved queue. */
 interface Proof {
   queue: Queue;
   place: string;

@@ -6,16 +6,16 @@ import { RecentNotices } from "./recent.ts";
 
 /** A connection that names a queue. */
 export interface Member {
-  /** As `connectionKey` makes them. */
+  /** A key of `connectionKey`. */
   key: string;
   queueUrl: string;
-  /** The one queue that the URL is a spelling of; undefined where there is a problem. */
+  /** The queue's canonical key for all spellings of its URL; undefined if there is a problem. */
   queueKey: string | undefined;
-  /** Why the URL is of no use; nothing is then received. */
+  /** Why the URL cannot be used; nothing is received then. */
   problem: string | undefined;
-  /** Whether the queue is of another account than the identity. */
+  /** Whether the queue belongs to another account than the identity. */
   isForeign: boolean;
-  /** Receives. */
+  /** The identity that receives. */
   identity: Identity;
   /** AWS account of the parameters that are read. */
   account: string;
@@ -23,27 +23,27 @@ export interface Member {
   readers: Map<string, Identity>;
 }
 
-/** Where an event happened, and so what a queue proves itself for. */
+/** The account and region of an event, for which a queue is proved. */
 export function placeOf({ account, identity }: Member): string {
   return `${account}/${identity.region}`;
 }
 
 export type QueueOptions = Omit<ReceiverOptions, "queueUrl" | "isForeign" | "identity" | "inWork" | "changed"> & {
-  /** Milliseconds that names are remembered. */
+  /** Milliseconds that names are kept. */
   recentMs: number;
-  /** Called when a receiver's health has changed, after it has. */
+  /** Called after a receiver's health has changed. */
   changed: (identityKey: string) => void;
 };
 
-/** A queue with the connections that name it, and a receiver for each identity among them. */
+/** A queue with the connections that name it, and one receiver for each of their identities. */
 export class Queue {
-  /** As the first connection spells it, for messages and metrics. */
+  /** In the first connection's spelling, for messages and metrics. */
   readonly url: string;
-  /** By their keys. */
+  /** By connection key. */
   readonly members = new Map<string, Member>();
-  /** Places for which an event of this queue has led to a change that a look found. */
+  /** Places for which an event of this queue led to a change that a look found. */
   readonly proved = new Set<string>();
-  /** What its events have lately been about, in places where it has members. */
+  /** The parameters of recent events, in places where the queue has members. */
   readonly recent: RecentNotices;
   readonly #options: QueueOptions;
   readonly #inWork: InWork;
@@ -57,7 +57,7 @@ export class Queue {
     this.recent = new RecentNotices(options.clock, options.recentMs);
   }
 
-  /** Starts a receiver for every identity that has none, and stops those that nobody needs. */
+  /** Starts a receiver for every identity that has none, and stops the unused ones. */
   receive(): void {
     const wanted = new Map([...this.members.values()].map((member) => [member.identity.key, member]));
     for (const [key, { identity, queueUrl, isForeign }] of wanted) {
@@ -71,7 +71,7 @@ export class Queue {
     for (const key of this.#receivers.keys()) if (!wanted.has(key)) this.#stop(key);
   }
 
-  /** Resolves when every receiver has ended, those that were stopped before too. */
+  /** Resolves when every receiver has ended, including those stopped earlier. */
   async stop(): Promise<void> {
     for (const key of [...this.#receivers.keys()]) this.#stop(key);
     await Promise.all(this.#stopping);
@@ -81,12 +81,12 @@ export class Queue {
     return this.#receivers.get(identityKey)?.health ?? { state: "pending" };
   }
 
-  /** Whether messages come: one receiver is enough to get them all. */
+  /** Whether messages are received: one healthy receiver gets all of them. */
   get isWell(): boolean {
     return [...this.#receivers.values()].some(({ health }) => health.state === "ok");
   }
 
-  /** The connections of a place. */
+  /** The connections at a place. */
   membersAt(place: string): Member[] {
     return [...this.members.values()].filter((member) => placeOf(member) === place);
   }

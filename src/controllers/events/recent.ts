@@ -3,23 +3,23 @@ import { isBelow } from "../../parameters/reference.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { nameOf } from "./announced.ts";
 
-/** Names that are remembered, at most; the oldest give way. */
+/** Maximum number of names; the oldest are dropped first. */
 const namesAtMost = 10_000;
 
-/** Which parameters a queue's events have lately been about: a look that finds a change then owes it to the event. */
+/** The parameters of a queue's recent events: a change that a look finds soon after is attributed to the event. */
 export class RecentNotices {
   readonly #clock: Clock;
   readonly #keptMs: number;
-  /** By place and name, the oldest first; `at` by the monotonic clock. */
+  /** By place and name, oldest first; `at` is monotonic. */
   readonly #seen = new Map<string, { place: string; name: string; at: number }>();
 
-  /** @param keptMs milliseconds that a notice is remembered */
+  /** @param keptMs milliseconds that a notice is kept */
   constructor(clock: Clock, keptMs: number) {
     this.#clock = clock;
     this.#keptMs = keptMs;
   }
 
-  /** @param place as `placeOf` makes them */
+  /** @param place a result of `placeOf` */
   add(place: string, name: string): void {
     const key = keyOf(place, name);
     this.#seen.delete(key);
@@ -27,7 +27,7 @@ export class RecentNotices {
     this.#prune();
   }
 
-  /** Whether one of those that are remembered was about a reference, which lies in `place`. */
+  /** Whether a recent notice concerns a reference at `place`. */
   has(place: string, reference: Reference): boolean {
     this.#prune();
     if (reference.kind === "parameter") {

@@ -20,19 +20,19 @@ import type { RevisionSource } from "./revision.ts";
 
 export type WhenMissing = "Retain" | "DeleteKeys" | "DeleteSecret";
 
-/** What is done when a source is missing, and when it has expired; undefined where expiries are not followed. */
+/** The policies for missing and for expired sources; `expired` is undefined under Once. */
 export interface When {
   missing: WhenMissing;
   expired: WhenMissing | undefined;
 }
 
-/** A source that the Secret was made from and that is missing since. Its keys keep their bytes. */
+/** A source that the Secret was made from and that is missing now. Its keys keep their bytes. */
 export interface Lost {
   entry: Planned;
   /** The parameter's full name. */
   name: string;
   missing: { stage: Missing["stage"] | "left" };
-  /** Whether it is missing because it has expired. */
+  /** Set if the source is missing because it has expired. */
   isExpired?: true;
 }
 
@@ -44,47 +44,47 @@ export interface Overdue {
   at: number;
 }
 
-/** What a Secret may be deleted for: AWS's own word, to this process, that a source is gone or has expired. */
+/** Proof that allows a Secret's deletion: AWS's answer to this process that a source is deleted or expired. */
 export type Proof = ConfirmedDeletion | Expired;
 
-/** A source of which AWS tells with an older version than it did before. */
+/** A source with a stale answer. */
 export interface StaleSource {
   reference: Reference;
   name: string;
 }
 
-/** What the sources of a SyncedSecret are, as far as they have been looked at. */
+/** The state of all sources of a SyncedSecret, as far as it is known. */
 export interface Assessment {
-  /** References that nobody has looked at yet. */
+  /** References without a look so far. */
   unknown: Reference[];
   problems: Failure[];
-  /** What the revision is made of; whole only without `unknown` and `problems`. */
+  /** The sources of the revision; complete only if `unknown` and `problems` are empty. */
   sources: RevisionSource[];
   lost: Lost[];
-  /** Members that a path has and must have a value for, by the label of the entry; sorted. */
+  /** Members of a path that must have a value, by the label of the entry; sorted. */
   present: Map<string, string[]>;
-  /** Names of parameters that the policy lets the Secret go without, because they are gone. */
+  /** Names of deleted or expired parameters whose keys are dropped under DeleteKeys. */
   left: string[];
-  /** Sources that have expired, and whose keys are not dropped for it. */
+  /** Expired sources whose keys are not dropped. */
   overdue: Overdue[];
-  /** What is known of the sources' policies and keys; undefined where they are none of the resource's business. */
+  /** The known policies and keys of the sources; undefined under Once. */
   sourcesMetadata: SourcesMetadata | undefined;
-  /** Whether a path has not been listed by this process. */
+  /** Whether this process has not yet listed a path, and uses the status instead. */
   isFromStatus: boolean;
-  /** What a policy asks for the Secret to be deleted for. */
+  /** The proof for a deletion of the Secret, if a policy requires the deletion. */
   deleteSecret: Proof | undefined;
-  /** Sources whose last answer is not believed yet. */
+  /** Sources whose stale answer is not accepted yet. */
   staleSources: StaleSource[];
-  /** Milliseconds, as `ClockWatch.elapsed` counts them, when AWS was last heard of the source that has been silent for longest. */
+  /** The oldest last answer of all sources, in milliseconds of `ClockWatch.elapsed`. */
   heardAt: number | undefined;
-  /** Why a source has not been heard of since. */
+  /** Why AWS has not answered for a source since. */
   unheard: Failure | undefined;
 }
 
 /**
- * Puts together what is known of every source. Pure: `known` gives what the SyncedSecret sees of a reference.
+ * Assesses every source of a plan. Pure: `known` returns the SyncedSecret's view of a reference.
  *
- * @param whenExpired left out where expiries are not followed
+ * @param whenExpired undefined under Once
  */
 export function assess(
   plan: Plan,
@@ -125,18 +125,18 @@ export function assess(
       }
       result.unheard = entry.failure;
     }
-    // From the first want of it a silence counts.
+    // Before the first answer, the silence counts from the first subscription.
     const heardAt = entry.unreadSince ?? entry.heardAt ?? (entry.isStored ? entry.openedAt : undefined);
     if (heardAt !== undefined) result.heardAt = Math.min(result.heardAt ?? Infinity, heardAt);
     if (planned.kind === "path") assessPath(planned, entry, result, grant, namespace, when);
-    else if (isUntold(entry, planned, when)) result.unknown.push(planned.reference);
+    else if (isUncheckedLeft(entry, planned, when)) result.unknown.push(planned.reference);
     else assessParameter(planned, entry.state, result, grant, when);
   }
   return result;
 }
 
-/** Whether the status says that the Secret was made without a source that it cannot go without now. */
-function isUntold(
+/** Whether, by the status alone, the Secret was made without a source that is required now. */
+function isUncheckedLeft(
   { looked, state }: ReferenceView,
   planned: DataFromParameter | ManyFromDocument,
   when: When,
@@ -193,17 +193,17 @@ function assessParameter(
   }
 }
 
-/** Whether the SyncedSecret's own status says that a source has expired, which AWS calls missing. */
+/** Whether a source that AWS reports as missing has expired according to the SyncedSecret's status. */
 function isReportedExpired({ reportedExpiredAt }: ParameterView, when: When): boolean {
   return when.expired !== undefined && reportedExpiredAt !== undefined;
 }
 
-/** Whether a Secret that was made without a source is as it should be: the source was missing, or had expired. */
+/** Whether a policy drops the keys of missing or expired sources. */
 function dropsMissing(when: When): boolean {
   return when.missing === "DeleteKeys" || when.expired === "DeleteKeys";
 }
 
-/** Whether only the version has gone, which AWS drops after a hundred newer ones: nobody has deleted anything. */
+/** Whether AWS has only purged the version, after 100 newer ones, and the parameter still exists. */
 function isPurged({ reason }: Pick<Missing, "reason">, selector: string): boolean {
   return reason === "VersionNotFound" && isVersion(selector);
 }
@@ -225,14 +225,14 @@ function assessPath(
   try {
     names = membersOf(planned, entry.members.keys());
   } catch (error) {
-    // A pattern that is none is refused at admission, as far as the API server's own engine and ours agree.
+    // Admission rejects invalid patterns, but the API server's regular expression engine may accept what ours rejects.
     if (!(error instanceof Failure)) throw error;
     result.problems.push(labelled(planned, error));
     return;
   }
   const refused = refusedMembers(names, grant, namespace);
   if (refused.length > 0) {
-    const message = `${planned.label}: the path returned what is not allowed: ${refused.join(", ")}; exclude it, or allow it in the connection's spec.allow.parameters`;
+    const message = `${planned.label}: the path contains parameters that are not allowed: ${refused.join(", ")}; exclude them, or allow them in the connection's spec.allow.parameters`;
     result.problems.push(new Failure("NotAllowed", "wait", message));
     return;
   }
@@ -253,10 +253,10 @@ function assessPath(
       result.overdue.push({ entry: planned, name, at: state.expired!.at });
       if (when.expired === "DeleteSecret") result.deleteSecret = state.expired;
     }
-    const isSaid = isReportedExpired(state, when);
-    if (isSaid) result.overdue.push({ entry: planned, name, at: state.reportedExpiredAt! });
+    const isReported = isReportedExpired(state, when);
+    if (isReported) result.overdue.push({ entry: planned, name, at: state.reportedExpiredAt! });
     if (missing) {
-      result.lost.push({ entry: planned, name, missing, ...(hasExpired || isSaid ? { isExpired: true } : {}) });
+      result.lost.push({ entry: planned, name, missing, ...(hasExpired || isReported ? { isExpired: true } : {}) });
       const isDeleted = !hasExpired && missing.stage === "gone" && when.missing === "DeleteSecret";
       if (isDeleted) result.deleteSecret = missing.confirmed;
     } else present.push(name);
@@ -264,19 +264,19 @@ function assessPath(
   }
 }
 
-/** What a Secret tells of members that it goes without; undefined where it goes without none. */
+/** Returns which members of a path are left out under DeleteKeys; undefined under other policies. */
 export function leavesBy(when: When): Leaves | undefined {
   if (when.missing !== "DeleteKeys" && when.expired !== "DeleteKeys") return undefined;
   return (state) => isLeft(state, when);
 }
 
-/** Whether the Secret goes without a path's member, whose keys are dropped: it has expired, or is gone. */
+/** Whether DeleteKeys drops the keys of a path's member, because the member has expired or is deleted. */
 function isLeft(state: ParameterView, when: When): boolean {
   if (when.expired !== undefined && isExpired(state)) return when.expired === "DeleteKeys";
   return state.missing?.stage === "gone" && when.missing === "DeleteKeys";
 }
 
-/** Tries the patterns of paths on names that are new, so that `assess` need not; what is wrong with them it will say. */
+/** Matches the patterns of paths against new names ahead of `assess`, which reports invalid patterns. */
 export async function prepareMembers(
   plan: Plan,
   known: (reference: Reference) => { members: ReadonlyMap<string, unknown> } | undefined,
@@ -296,12 +296,12 @@ export function membersOf(planned: ManyFromPath, names: Iterable<string>): strin
   return selectMembers([...names], { include: planned.include, exclude: planned.exclude }).sort();
 }
 
-/** A failure with the entry that it concerns. */
+/** The failure with the entry's label in front of its message. */
 export function labelled(planned: Planned, failure: Failure): Failure {
   return new Failure(failure.reason, failure.next, `${planned.label}: ${failure.message}`, failure.retryAfterMs);
 }
 
-/** Says that a parameter, or the version that is asked for, does not exist, where, and what to do. */
+/** The failure of a parameter, version or label that does not exist. */
 export function notFound(
   planned: DataFromParameter | ManyFromDocument,
   reason: Missing["reason"],

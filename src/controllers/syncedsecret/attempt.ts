@@ -5,46 +5,46 @@ import type { Lane } from "../../runtime/lane.ts";
 import type { Connections, Granted } from "../connection/connections.ts";
 import { plan } from "./plan.ts";
 
-/** One try to reconcile a SyncedSecret, for as long as what it was begun under holds. */
+/** One attempt to reconcile a SyncedSecret, canceled as soon as its basis changes. */
 export interface Attempt {
-  /** Whom its reads and writes are for. */
+  /** The lane of its reads and writes. */
   readonly lane: Lane;
-  /** Whether what it was begun under holds still; asked before each read and each write. */
+  /** Whether the basis still holds; checked before each read and each write. */
   readonly isWanted: IsWanted;
-  /** Aborts as soon as the watch shows that it does not. */
+  /** Aborts as soon as a watch shows that the basis has changed. */
   readonly signal: AbortSignal;
 }
 
-/** An attempt that nothing cancels. */
+/** An attempt that is never canceled. */
 export function uncanceled(lane: Lane): Attempt {
   return { lane, isWanted: () => true, signal: new AbortController().signal };
 }
 
-/** @throws Canceled where what an attempt was begun under holds no more */
+/** @throws Canceled if the attempt's basis has changed */
 export function check({ isWanted }: Attempt): void {
   if (!isWanted()) throw new Canceled();
 }
 
-/** Waits for AWS for no longer than the attempt is wanted. @throws Canceled */
+/** Waits for AWS until the attempt is canceled. @throws Canceled */
 export function awaitAws<T>({ signal }: Attempt, answer: Promise<T>): Promise<T> {
   return orAborted(answer, signal);
 }
 
 export interface AttemptsOptions {
-  /** A SyncedSecret as the watch shows it now. */
+  /** A SyncedSecret in the watch cache. */
   find: (key: string) => SyncedSecret | undefined;
   connections: Pick<Connections, "grant">;
 }
 
-/** What an attempt was begun under. */
+/** The identity, spec and grant under which an attempt began. */
 interface Basis {
   readonly uid: string | undefined;
   readonly generation: number | undefined;
-  /** Undefined where nothing was granted: then nothing is read. */
+  /** Undefined if nothing was granted: then nothing is read. */
   granted: Granted | undefined;
 }
 
-/** The attempts under way, and whether what each was begun under still holds. */
+/** The attempts under way. */
 export class Attempts {
   readonly #options: AttemptsOptions;
   readonly #underWay = new Map<string, { basis: Basis; canceler: AbortController }>();
@@ -67,9 +67,9 @@ export class Attempts {
   }
 
   /**
-   * Cancels the attempt of a SyncedSecret, if one is under way under what holds no more.
+   * Cancels the attempt under way of a SyncedSecret if its basis has changed.
    *
-   * @returns whether the SyncedSecret may read on: all that its spec names is allowed
+   * @returns whether reads may continue: the connection allows everything that the spec names
    */
   recheck(key: string): boolean {
     const attempt = this.#underWay.get(key);
@@ -101,7 +101,7 @@ export class Attempts {
   }
 }
 
-/** Whether what is begun under one grant may go on under another. */
+/** Whether an attempt that began under one grant may continue under another. */
 function isCovered(before: Granted, after: Granted, resource: SyncedSecret): boolean {
   const regions = ({ standIns = [] }: Granted) => standIns.map(({ region }) => region);
   const isSameIdentity =
@@ -117,7 +117,7 @@ function isCovered(before: Granted, after: Granted, resource: SyncedSecret): boo
   return isSameList || isAllowed(resource, after);
 }
 
-/** Whether a grant allows all that a SyncedSecret's spec names. */
+/** Whether a grant allows everything that a SyncedSecret's spec names. */
 function isAllowed({ spec, metadata }: SyncedSecret, granted: Granted): boolean {
   return plan(spec, granted, { namespace: metadata.namespace!, name: metadata.name! }).refused.length === 0;
 }

@@ -15,28 +15,28 @@ import type { Sealed } from "../../runtime/sealed.ts";
 import { blobRules, type FromCiphertext, isFromParameters, messageRules } from "./plan.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** The way to KMS. */
+/** What decryption by KMS needs. */
 export interface WayToKms {
   lanes: RateLimiters;
-  /** Told of every decryption. */
+  /** Records every decryption. */
   audit: Audit | undefined;
   outages: Pick<Outages, "isDown">;
   metrics: Pick<Metrics, "failoverReads">;
 }
 
-/** What came of a spec's blobs and messages. */
+/** The decrypted blobs and messages of a spec. */
 export interface Opened {
-  /** The plaintexts by the label of the entry. */
+  /** Plaintexts by the label of the entry. */
   blobs: Map<string, Sealed>;
-  /** The ARNs of the KMS keys that made them, as they are in the connection's own region. */
+  /** ARNs of the KMS keys that encrypted them, in the connection's own region. */
   keyIds: ReadonlySet<string>;
-  /** A region that stood in for some of them. */
+  /** A failover region in which some of them were decrypted. */
   elsewhere?: string;
   /** In the order of the messages. */
   problems: Failure[];
 }
 
-/** Opens all ciphertexts of a spec, each call in its turn; where KMS is down at home, in the regions that stand in. */
+/** Decrypts all ciphertexts of a spec through the rate limiter; in the failover regions if KMS is down at home. */
 export async function openBlobs(snapshot: Snapshot, way: WayToKms): Promise<Opened> {
   const { plan } = snapshot;
   const opened: Opened & { keyIds: Set<string> } = { blobs: new Map(), keyIds: new Set(), problems: [] };
@@ -58,7 +58,7 @@ export async function openBlobs(snapshot: Snapshot, way: WayToKms): Promise<Open
   return opened;
 }
 
-/** @returns the region too, where it is one that stood in */
+/** @returns also the region, if it is a failover region */
 async function open(snapshot: Snapshot, entry: FromCiphertext, { lanes, audit, outages, metrics }: WayToKms) {
   const { granted, lane, target, resource, attempt } = snapshot;
   const home = granted.blobsBy ?? granted.identity;
@@ -78,7 +78,7 @@ async function open(snapshot: Snapshot, entry: FromCiphertext, { lanes, audit, o
       : openMessage({ kms }, entry.message, messageRules(grant, owner, entry.label, entry.message));
   };
   const { standIns = [] } = granted;
-  // Another connection that comes to the same identity may have regions that stand in.
+  // isDown() may be true without failover regions here: another connection with the same identity may have some.
   const isAlone = standIns.length === 0;
   if (isAlone || !outages.isDown(home.key, "kms")) {
     try {
@@ -96,11 +96,11 @@ async function open(snapshot: Snapshot, entry: FromCiphertext, { lanes, audit, o
       const here = keyIn(keyId, home.region);
       return { plaintext, keyId: "keyId" in here ? here.keyId : keyId, region };
     } catch (error) {
-      // That it cannot be opened there says nothing of home: a key may have no replica there, or another policy.
+      // A failure there is not a failure at home: the key may have no replica there, or another policy.
       if (!(error instanceof Failure)) throw error;
     }
   }
   const regions = standIns.map(({ region }) => region).join(", ");
-  const message = `${entry.label}: AWS KMS in ${home.region} does not answer; it does not open in ${regions} either; ${tryAgain}`;
+  const message = `${entry.label}: AWS KMS in ${home.region} does not answer, and decryption in ${regions} failed too; ${tryAgain}`;
   throw new Failure("Unreachable", "retry", message);
 }

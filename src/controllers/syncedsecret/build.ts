@@ -18,17 +18,17 @@ import {
 } from "./plan.ts";
 import type { RevisionSource } from "./revision.ts";
 
-/** What was read for one write. */
+/** The values read for one write. */
 export interface Material {
   /** By the key of the reference, then by parameter name. */
   values: ReadonlyMap<string, ReadonlyMap<string, StampedValue>>;
-  /** Plaintexts of blobs and messages, by the label of the entry that they are for. */
+  /** Plaintexts of blobs and messages, by the label of the entry. */
   blobs: ReadonlyMap<string, Sealed>;
-  /** The ARNs of the KMS keys that made the blobs. */
+  /** ARNs of the KMS keys that encrypted the blobs. */
   keyIds: ReadonlySet<string>;
-  /** A region that stood in where blobs were opened. */
+  /** The failover region in which blobs were decrypted. */
   elsewhere?: string;
-  /** What the Secret has of ours at present; read only where something is lost and has to keep its bytes. */
+  /** Our keys in the live Secret; read only if a lost or retained key must keep its bytes. */
   live: ReadonlyMap<string, Uint8Array> | undefined;
 }
 
@@ -36,7 +36,7 @@ export type Built =
   | { ok: true; data: Map<string, Uint8Array>; sources: RevisionSource[]; modified: number }
   | { ok: false; problems: Failure[] };
 
-/** What a Secret's data is made for, and by. */
+/** What build() needs besides the assessment and the values. */
 export interface Making {
   resource: SyncedSecret;
   plan: Plan;
@@ -45,9 +45,9 @@ export interface Making {
 }
 
 /**
- * Makes a Secret's data from what was read, whole or not at all.
+ * Builds a Secret's data from the values, completely or not at all.
  *
- * @returns the data, and the sources with the very versions that the bytes came from
+ * @returns the data, and the sources with the exact versions that the bytes came from
  */
 export async function build(
   { resource, plan, granted, assembler }: Making,
@@ -79,7 +79,7 @@ export async function build(
     const stamped = valuesOf(planned.reference).get(name);
     const isLost = lost.has(`${planned.label}\n${name}`);
     const isLeft = leftOut.has(name + selector);
-    // What has expired may still be there, and is left out all the same.
+    // An expired parameter may still exist, and is left out anyway.
     if (stamped && !isLost && !isLeft) {
       seen(name, selector, stamped);
       return { state: "value", bytes: stamped.value.reveal() };
@@ -138,7 +138,7 @@ export async function build(
         const isRead = valuesOf(planned.reference).has(name) && !leftOut.has(name + selector);
         const isFallback = planned.fallback !== undefined && !isRead;
         source = one(planned, planned.fallback);
-        // A default stands for the key's value as it is, not for the parameter's.
+        // A default replaces the key's final value, so jmesPath and decode do not apply.
         if (isFallback) processing = {};
       }
       input.data.push({
@@ -162,7 +162,7 @@ export async function build(
   }
   if (material.live) retain(assembled.data, assessment.lost, material.live);
   const unmade = assessment.lost.filter(({ entry }) => entry.kind === "parameter" && !assembled.data.has(entry.key));
-  // What others had of a parameter that is gone, this Secret has never had.
+  // This Secret never had the key of the lost parameter: report the parameter as not found.
   if (unmade.length > 0) {
     const problems = unmade.map(({ entry }) => notFound(entry as DataFromParameter, "ParameterNotFound", granted));
     return { ok: false, problems };
@@ -170,7 +170,7 @@ export async function build(
   return { ok: true, data: assembled.data, sources, modified };
 }
 
-/** Keeps the bytes of what is lost, under the keys that it had, where nothing else has them now. */
+/** Keeps the bytes of lost sources under their keys, unless another source now produces the key. */
 function retain(data: Map<string, Uint8Array>, lost: readonly Lost[], live: ReadonlyMap<string, Uint8Array>): void {
   const keep = (key: string) => {
     const bytes = live.get(key);
@@ -182,16 +182,16 @@ function retain(data: Map<string, Uint8Array>, lost: readonly Lost[], live: Read
     else if (entry.kind === "path") {
       const key = keyOfLost(name, entry, work);
       if (typeof key === "string") keep(key);
-      // Where it takes too much to tell which key it had: all that nothing else explains.
+      // The work budget is exhausted, so the key is unknown: keep all keys without another source.
       else if (key === undefined) for (const each of live.keys()) keep(each);
     } else {
-      // Which keys a document had cannot be known without it: all that nothing else explains.
+      // The keys of a lost document are unknown: keep all keys without another source.
       for (const key of live.keys()) keep(key);
     }
   }
 }
 
-/** The key that a path's member came to; undefined where that takes more work than is left. */
+/** The key of a path's member; undefined if computing it exceeds the work budget. */
 function keyOfLost(
   name: string,
   { keys, reference }: ManyFromPath,
@@ -205,8 +205,8 @@ function keyOfLost(
   }
 }
 
-/** AWS answered with less than it had shown before: its replicas do not agree yet. */
+/** The failure of a value that is missing although a look has shown it: AWS's replicas do not agree yet. */
 function unsettled(planned: Planned, name: string): Failure {
-  const message = `${planned.label}: AWS answered for ${name} with an older version than before; it is asked again`;
+  const message = `${planned.label}: AWS returned an older version of ${name} than before, retrying`;
   return new Failure("Unreachable", "retry", message);
 }

@@ -42,7 +42,7 @@ import type { VerifiedRevisions } from "./verified-revisions.ts";
 import type { SecretWriter } from "./write.ts";
 
 type Resource = SyncedSecret & KubeObject;
-/** Of a namespace; undefined where they are not known. */
+/** Labels of a namespace; undefined if they are not known. */
 type Labels = Readonly<Record<string, string>> | undefined;
 
 export interface SyncedSecretControllerOptions {
@@ -66,23 +66,23 @@ export interface SyncedSecretControllerOptions {
   /** No Secret is written. */
   readOnly: boolean;
   verifiedRevisions: VerifiedRevisions;
-  /** Aborted when nothing may be begun any more: what fails from there on is not reported. */
+  /** Aborted at shutdown: no new work begins, and failures are not reported. */
   stopping: AbortSignal;
 }
 
-/** Milliseconds after which what nothing announces is looked at again: a key that was enabled, a role that was granted. */
+/** Milliseconds after which a cause that sends no event is rechecked: an enabled key, a granted role. */
 const slowRetryMs = 300_000;
-/** SyncedSecrets that are held against what their connection allows before others have their turn. */
+/** SyncedSecrets that are checked against their connection's grant before the event loop runs other work. */
 const recheckedAtOnce = 100;
-/** Milliseconds after which a status is put right that somebody else has edited. */
+/** Milliseconds after which a status that another client has edited is repaired. */
 const statusRepairMs = 2_000;
-/** Polls that must fail in a row before Ready turns False, where the spec does not say. */
+/** Default of `refresh.staleAfter`, in poll intervals. */
 const intervalsUntilStale = 10;
 
-/** Says when SyncedSecrets are reconciled, and turns each outcome into status, event, metrics and the next look. */
+/** Decides when SyncedSecrets are reconciled, and reports each outcome as status, events and metrics. */
 export class SyncedSecretController {
   readonly #options: SyncedSecretControllerOptions;
-  /** Whom the next reconcile of a key is for; bulk where nothing is said. */
+  /** The lane of the next reconcile of a key; bulk if absent. */
   readonly #lanes = new Map<string, Lane>();
   /** SyncedSecrets by the key of the connection that they name. */
   readonly #byConnection = new Map<string, OneOrMany<string>>();
@@ -95,7 +95,7 @@ export class SyncedSecretController {
   readonly #attempts: Attempts;
   /** SyncedSecrets by namespace. */
   readonly #byNamespace = new Map<string, OneOrMany<string>>();
-  /** Who waits for a SyncedSecret to be settled. */
+  /** Callers that wait for a SyncedSecret to be settled. */
   readonly #settling = new Map<string, (() => void)[]>();
   readonly #startedAt: number;
   #begun = false;
@@ -110,12 +110,12 @@ export class SyncedSecretController {
     this.#startedAt = options.clockWatch.elapsed();
   }
 
-  /** From here on a change is a person's, and no longer part of what was there at the start. */
+  /** Ends the initial list: from now on a change has the lane interactive instead of bulk. */
   begin(): void {
     this.#begun = true;
   }
 
-  /** Has a SyncedSecret reconciled soon. */
+  /** Enqueues a SyncedSecret, in the more urgent of this lane and the lane that it waits in. */
   enqueue(key: string, lane: Lane): void {
     const before = this.#lanes.get(key);
     const urgent = before ? moreUrgent(before, lane) : lane;
@@ -124,9 +124,9 @@ export class SyncedSecretController {
   }
 
   /**
-   * Resolves when what is queued or under way for these SyncedSecrets has ended.
+   * Resolves when no reconcile of these SyncedSecrets is queued or under way.
    *
-   * @returns whether all of it came to an end that needs no retry
+   * @returns whether none of them is being retried
    */
   async settled(keys: readonly string[]): Promise<boolean> {
     const { queue } = this.#options;
@@ -142,14 +142,14 @@ export class SyncedSecretController {
     return keys.every((key) => queue.attempts(key) === 0);
   }
 
-  /** Takes a change from the watch of SyncedSecrets; a status that comes back is none. */
+  /** Handles a change from the watch of SyncedSecrets; our own status writes are ignored. */
   changed({ key, before, after }: Change<Resource>): void {
     const last = before && this.#statuses.latest(key, before);
     const change = this.#statuses.shown(key, after);
     this.#index(key, before, after);
     if (before && before.metadata.generation !== after?.metadata.generation) this.#revoke(key);
     if (before && after && !isAsking(before, after)) {
-      // Somebody else's status is put right, and not more often than now and then, however often it is edited.
+      // Another client's edit of the status is repaired after a delay, which limits how often.
       const isForeign = change !== "ours" && !isSame(before.status, after.status);
       if (isForeign) this.#options.queue.addAfter(key, statusRepairMs);
       return;
@@ -158,11 +158,11 @@ export class SyncedSecretController {
     this.enqueue(key, this.#begun ? "interactive" : "bulk");
   }
 
-  /** Takes a change of a Secret that is not our own write coming back. */
+  /** Handles a change of a Secret; the caller filters out our own writes. */
   secretChanged({ key, before, after }: Change<KubeObject>): void {
     const namespace = key.slice(0, key.indexOf("/"));
     for (const object of [before, after]) {
-      // Anybody may write an owner reference: only one that we applied, for a SyncedSecret that there is, counts.
+      // Any client may write an owner reference: it counts only if we applied it for an existing SyncedSecret.
       const uid = applierOf(object?.metadata);
       const owner = object?.metadata.ownerReferences?.find((one) => one.uid === uid);
       if (uid === undefined || !owner) continue;
@@ -172,7 +172,7 @@ export class SyncedSecretController {
     for (const dependent of each(this.#byTarget.get(key))) this.#repair(dependent);
   }
 
-  /** A Secret is no more, since a SyncedSecret took it away: another may have waited for its name. */
+  /** Handles the removal of a Secret by a SyncedSecret: another SyncedSecret may be waiting for its name. */
   secretRemoved(key: string): void {
     const dependents = [...each(this.#byTarget.get(key))];
     const isAwaited = (dependent: string) => {
@@ -182,7 +182,7 @@ export class SyncedSecretController {
     for (const dependent of dependents) if (isAwaited(dependent)) this.enqueue(dependent, "drift");
   }
 
-  /** Has a SyncedSecret look at what others have done to its Secret: soon, or once the next repair's time has come. */
+  /** Enqueues a SyncedSecret after a change of its Secret by others, delayed by the repair backoff. */
   #repair(key: string): void {
     const waitMs = this.#repairs.waitMs(key);
     if (waitMs === 0) {
@@ -193,7 +193,7 @@ export class SyncedSecretController {
     this.#options.queue.addAfter(key, waitMs, priorityOf("drift"));
   }
 
-  /** Takes word of what is known of KMS keys: those of their users are reconciled whose statuses say otherwise. */
+  /** Handles new findings about KMS keys: enqueues the users whose status differs from the findings. */
   keysChanged(users: readonly string[], lane: Lane): void {
     const { resources, keys } = this.#options;
     for (const key of users) {
@@ -202,7 +202,7 @@ export class SyncedSecretController {
     }
   }
 
-  /** Has every user of a connection reconciled; what a user may not read any more is not read from here on. */
+  /** Enqueues every user of a connection, and stops reads that the connection no longer allows. */
   connectionChanged(connectionKey: string): void {
     this.#recheck([...each(this.#byConnection.get(connectionKey))]);
   }
@@ -212,13 +212,13 @@ export class SyncedSecretController {
     return each(this.#byConnection.get(connectionKey));
   }
 
-  /** Has those users of a connection reconciled that ask for something to be done about expiries. */
+  /** Enqueues the users of a connection that set `refresh.whenExpired`. */
   expiriesSeen(connectionKey: string): void {
     const asks = (key: string) => asksForExpiry(this.#options.resources.get(key));
     for (const key of [...each(this.#byConnection.get(connectionKey))].filter(asks)) this.enqueue(key, "bulk");
   }
 
-  /** Has those SyncedSecrets of a namespace reconciled whose connections allow it by its labels, or do no longer. */
+  /** Enqueues the SyncedSecrets of a namespace whose connection allows the namespace only before or only after. */
   namespaceChanged(namespace: string, before: Labels, after: Labels): void {
     const { connections, resources } = this.#options;
     const differs = (connectionKey: string) => {
@@ -237,13 +237,13 @@ export class SyncedSecretController {
     this.#recheck(all.filter((key) => resources.has(key) && isConcerned(key)));
   }
 
-  /** Has SyncedSecrets reconciled. What they may not read any more is not read from here on. */
+  /** Enqueues SyncedSecrets, and stops reads that are no longer allowed. */
   #recheck(keys: readonly string[]): void {
     for (const key of keys) this.enqueue(key, "bulk");
     const { queue } = this.#options;
     const isBusy = (key: string) => queue.isInWork(key);
     for (const key of keys.filter(isBusy)) this.#revokeIfDenied(key);
-    // Thousands at once would keep everybody waiting.
+    // Checking thousands at once would block the event loop.
     const rest = keys.filter((key) => !isBusy(key));
     const next = () => {
       for (const key of rest.splice(0, recheckedAtOnce)) this.#revokeIfDenied(key);
@@ -256,7 +256,7 @@ export class SyncedSecretController {
     if (!this.#attempts.recheck(key)) this.#pause(key);
   }
 
-  /** Takes word that what a SyncedSecret's attempt was begun under has changed. */
+  /** Handles a new generation or a deletion: cancels the attempt under way, and pauses polls. */
   #revoke(key: string): void {
     const { observer, resources } = this.#options;
     this.#attempts.recheck(key);
@@ -265,7 +265,7 @@ export class SyncedSecretController {
     else observer.pause(key);
   }
 
-  /** Has nothing asked of AWS for a SyncedSecret until it is reconciled. */
+  /** Stops all AWS calls for a SyncedSecret until its next reconcile. */
   #pause(key: string): void {
     const { observer, keys, resources } = this.#options;
     if (resources.has(key)) observer.pause(key);
@@ -277,20 +277,20 @@ export class SyncedSecretController {
   async handle(key: string): Promise<void> {
     const { resources, connections, queue } = this.#options;
     const lane = this.#lanes.get(key) ?? "bulk";
-    const isSwept = await this.#deleted.collect(key);
-    // Synchronous until enter(): a slot that is granted in between would leak.
+    const isCollected = await this.#deleted.collect(key);
+    // Stay synchronous until enter(): a slot granted in between would leak.
     const granted = this.#slots.arrived(key);
     const cached = resources.get(key);
     if (!cached) {
       this.#lanes.delete(key);
       this.#slots.drop(key);
-      if (isSwept) this.#forget(key);
+      if (isCollected) this.#forget(key);
       else queue.retry(key);
       this.#settle(key);
       if (granted) this.#slots.pass(granted);
       return;
     }
-    if (!isSwept) queue.addAfter(key, slowRetryMs);
+    if (!isCollected) queue.addAfter(key, slowRetryMs);
     const connection = connections.keyFor(cached);
     const slot = this.#slots.enter(connection, key, lane);
     const isUsed = slot && granted?.connection === connection && granted.lane === lane;
@@ -316,14 +316,14 @@ export class SyncedSecretController {
     for (const resolve of waiting) resolve();
   }
 
-  /** Whether keys wait for a slot: the wave that they belong to is not over. */
+  /** Whether keys wait for a slot. */
   get isHolding(): boolean {
     return this.#slots.isHolding;
   }
 
   /**
-   * @returns whether it came to an end; false where it begins again at once, since something changed meanwhile
-   * @throws Canceled where what it was begun under holds no more
+   * @returns whether the reconcile is over; false if it restarts at once because something changed meanwhile
+   * @throws Canceled if the attempt's basis has changed
    */
   async #reconcile(key: string, cached: Resource, attempt: Attempt): Promise<boolean> {
     const { lane } = attempt;
@@ -340,7 +340,7 @@ export class SyncedSecretController {
       if (stopping.aborted) return true;
       if (error instanceof Canceled) throw error;
       if (error instanceof KubeError) {
-        log.warn({ syncedSecret: key, error: error.message }, "a reconcile did not come to an end; it is tried again");
+        log.warn({ syncedSecret: key, error: error.message }, "reconcile failed, retrying");
         metrics.syncs.inc({ result: "error", reason: "" });
         queue.retry(key, priorityOf(lane));
         return true;
@@ -372,28 +372,28 @@ export class SyncedSecretController {
     return true;
   }
 
-  /** A SyncedSecret for which the cache had no room; undefined where it is no more, or cannot be had now. */
+  /** Reads a SyncedSecret that the cache has cut; undefined if it is deleted, has changed or cannot be read now. */
   async #whole(key: string, { metadata }: Resource): Promise<Resource | undefined> {
     const { client, queue, log } = this.#options;
     try {
       const live = trimSyncedSecret(await client.get<Resource>(syncedSecrets, metadata.namespace!, metadata.name!));
-      // Deleted, made again or changed meanwhile: the watch will say so.
+      // Deleted, recreated or changed meanwhile: the watch will show it.
       const isSame = live.metadata.uid === metadata.uid && live.metadata.generation === metadata.generation;
       return isSame ? this.#statuses.latest(key, live) : undefined;
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
       if (error.kind === "notFound") return undefined;
-      log.warn({ syncedSecret: key, error: error.message }, "a SyncedSecret could not be read; it is tried again");
+      log.warn({ syncedSecret: key, error: error.message }, "could not read a SyncedSecret, retrying");
       queue.retry(key);
       return undefined;
     }
   }
 
-  /** Notes an error that nobody expected: the resource says so, and its Secret stays. */
+  /** The outcome of an unexpected error: the status reports InternalError, and the Secret stays. */
   #defect(key: string, { status }: Resource, error: unknown): Extract<Outcome, { kind: "failed" }> {
     const { metrics, log } = this.#options;
     const defect = defectOf(error);
-    log.error({ syncedSecret: key, ...defect }, "the operator itself failed on a SyncedSecret; it is tried again");
+    log.error({ syncedSecret: key, ...defect }, "the operator itself failed on a SyncedSecret, retrying");
     metrics.internalErrors.inc({ controller: "syncedsecret" });
     const hasGoodSecret = status?.secretRef !== undefined;
     return { kind: "failed", problems: [internalError(defect)], hasGoodSecret };
@@ -409,13 +409,13 @@ export class SyncedSecretController {
     const { queue, clock, clockWatch, recorder, random, keys, connections, stopping } = this.#options;
     const grant = connections.grant(resource);
     const identity = grant.state === "granted" ? grant.granted.identity : undefined;
-    // What is not allowed is not asked about either.
+    // A key of a refused spec is not watched.
     const isRefused = outcome.kind === "failed" && outcome.problems.some(({ reason }) => reason === "NotAllowed");
     keys.depend(key, identity, identity && !isRefused ? keysInUse(resource, outcome, identity.region) : []);
     const summary = summarize({
       resource,
       outcome,
-      // Without a connection nothing is looked at, and what was said stays.
+      // Without a connection no key is checked, and KeyAtRisk stays as it is.
       ...(identity ? { keys: keys.findings(key) } : {}),
       now: clock.now(),
       elapsed: clockWatch.elapsed(),
@@ -436,7 +436,7 @@ export class SyncedSecretController {
     }
     if (summary.retry) queue.retry(key, priorityOf("bulk"));
     else queue.forget(key);
-    // An Expiration that the status alone tells of so far is looked at by its own resource at its instant.
+    // An Expiration that is known only from the status has no expiry timer yet: reconcile when it is due.
     const expiry = outcome.sourcesMetadata?.isStored ? nextExpiryOf(outcome.sourcesMetadata) : undefined;
     const untilExpiryMs = (expiry ?? 0) - clock.now();
     if (untilExpiryMs > 0) queue.addAfter(key, untilExpiryMs);
@@ -449,7 +449,7 @@ export class SyncedSecretController {
     const { metrics, clock, perObjectMetrics, log } = this.#options;
     metrics.syncs.inc({ result: summary.ready === "False" ? "failed" : "ok", reason: summary.reason });
     if (perObjectMetrics) {
-      // Suspended is neither: nobody is to be woken for it.
+      // Suspended must not alert, so it has no series.
       if (summary.ready === "Unknown") metrics.ready.remove(key);
       else metrics.ready.set(key, summary.ready === "True" ? 1 : 0);
       if (outcome.kind === "current") metrics.lastSuccess.set(key, clock.now() / 1_000);
@@ -480,7 +480,7 @@ export class SyncedSecretController {
     const asked = pollIntervalOf(resource, floor);
     const interval = asked * this.#options.observer.longestFactor(`${namespace}/${name}`, asked);
     const own = refresh?.staleAfter === undefined ? undefined : parseDuration(refresh.staleAfter);
-    // Between two polls nothing can be heard: less than two intervals would be stale by itself.
+    // With less than two intervals, Ready would turn False between two polls.
     return Math.max(own ?? intervalsUntilStale * interval, 2 * interval);
   }
 
@@ -491,7 +491,7 @@ export class SyncedSecretController {
     reindex(this.#byNamespace, key, before?.metadata.namespace, after?.metadata.namespace);
   }
 
-  /** Forgets a SyncedSecret that is no more. */
+  /** Drops all state of a deleted SyncedSecret. */
   #forget(key: string): void {
     const { observer, queue, metrics, verifiedRevisions, keys } = this.#options;
     observer.depend(key, []);

@@ -13,14 +13,14 @@ export interface DeletedResourcesOptions {
   readOnly: boolean;
 }
 
-/** A SyncedSecret that is no more, and the Secrets that may still have what it merged into them, besides those in view. */
+/** A deleted SyncedSecret, and Secrets outside the watch cache that may still hold keys that it merged. */
 interface Gone {
   uid: string;
   namespace: string;
   names: Set<string>;
 }
 
-/** What deleted SyncedSecrets merged into the Secrets of others, to be taken back when their key is worked on. */
+/** Garbage collection of keys that deleted SyncedSecrets merged into other owners' Secrets. */
 export class DeletedResources {
   readonly #options: DeletedResourcesOptions;
   readonly #left = new Map<string, Gone[]>();
@@ -30,10 +30,10 @@ export class DeletedResources {
   }
 
   /**
-   * Notes a deleted SyncedSecret. Its last spec names one target; the status may name an earlier one, which a spec that
-   * was changed just before had no time to leave; and the field managers say of what the watch shows whose it is.
+   * Records a deleted SyncedSecret. Its last spec names one target. The status may name an earlier target, if the spec
+   * changed just before the deletion. For Secrets in the watch cache, the field managers tell the owner.
    *
-   * @param before as it was last, with the status that was last written to it
+   * @param before the last state, with the last written status
    */
   note(key: string, before: SyncedSecret): void {
     const { uid, namespace, generation } = before.metadata;
@@ -48,10 +48,10 @@ export class DeletedResources {
   }
 
   /**
-   * Takes back what is left. What was being written when the SyncedSecret was deleted has been written by now: a key is
-   * worked on once at a time.
+   * Removes the merged keys. A write that was under way at the deletion is over by now: the work queue never handles a
+   * key twice at a time.
    *
-   * @returns whether nothing is left to take back
+   * @returns whether all keys are removed
    */
   async collect(key: string): Promise<boolean> {
     const { writer, view, log } = this.#options;
@@ -65,8 +65,11 @@ export class DeletedResources {
         if (rest.length > 0) this.#left.set(key, rest);
         else this.#left.delete(key);
       } catch (error) {
-        const said = error instanceof KubeError ? error.message : "unknown error";
-        log.warn({ syncedSecret: key, error: said }, "keys could not be taken back; it is tried again");
+        const message = error instanceof KubeError ? error.message : "unknown error";
+        log.warn(
+          { syncedSecret: key, error: message },
+          "could not remove the keys of a deleted SyncedSecret, retrying",
+        );
       }
     }
     return !this.#left.has(key);

@@ -4,35 +4,35 @@ import type { Failure } from "../../runtime/failure.ts";
 import { type Asked, secondsOf } from "../conditions.ts";
 import type { ParameterView } from "./reference-view.ts";
 
-/** What DescribeParameters has told of one source. */
+/** The metadata of one source, from DescribeParameters. */
 export interface SourceMetadata {
-  /** How messages call the entry: `data[2] (DB_PASSWORD)`. */
+  /** The entry's name in messages: `data[2] (DB_PASSWORD)`. */
   label: string;
   name: string;
   selector: string;
   keyId?: string;
   policies?: Policies;
-  /** Whether it is known to have expired. */
+  /** Whether the source is known to have expired. */
   hasExpired: boolean;
 }
 
-/** What is known of the sources' policies and keys. */
+/** The known policies and keys of all sources. */
 export interface SourcesMetadata {
   sources: SourceMetadata[];
-  /** Whether some of it is what a status says, and not what AWS has told this process. */
+  /** Whether some of it comes from the status, and not from an answer of AWS to this process. */
   isStored: boolean;
-  /** Why policies are not seen, where the resource asks for something to be done about them. */
+  /** Why policies cannot be read, if the resource sets `refresh.whenExpired`. */
   unseen?: Failure;
 }
 
-/** Conditions that warn, and are there only while True. */
+/** Warning conditions, present only while True. */
 const warnings = ["ExpiringSoon", "RotationDue", "ExpiryUnknown"] as const;
 
 export function newSourcesMetadata(): SourcesMetadata {
   return { sources: [], isStored: false };
 }
 
-/** Adds what is known of one source. */
+/** Adds the known metadata of one source. */
 export function addSourceMetadata(
   sourcesMetadata: SourcesMetadata | undefined,
   { label }: { label: string },
@@ -52,7 +52,7 @@ export function addSourceMetadata(
   });
 }
 
-/** When the next source expires, in milliseconds since the epoch; undefined where none will. */
+/** When the next source expires, in milliseconds since the epoch; undefined if none will. */
 export function nextExpiryOf({ sources }: SourcesMetadata): number | undefined {
   return earliest(sources.filter(({ hasExpired }) => !hasExpired));
 }
@@ -72,11 +72,11 @@ function earliest(sources: readonly SourceMetadata[]): number | undefined {
 }
 
 /**
- * The conditions that warn of expiries, of changes that are due, and of what cannot be seen of either. What an earlier
- * process said holds until this one has looked.
+ * The conditions ExpiringSoon, RotationDue and ExpiryUnknown. Conditions of an earlier process stay until this process
+ * has looked.
  *
- * @param before the conditions that are there
- * @param notes undefined where nothing is known, so that what was said stays
+ * @param before the current conditions
+ * @param sourcesMetadata undefined if nothing is known, so that the conditions stay
  */
 export function warningsOf(
   before: readonly Asked[],
@@ -92,8 +92,10 @@ export function warningsOf(
   const warn = (type: (typeof warnings)[number], reason: string, clauses: string[]) => {
     if (clauses.length > 0) asked.push({ type, status: "True", reason, message: clauses.join("; ") });
   };
-  const clauses = (says: (source: SourceMetadata, policies: Policies) => string | undefined) => [
-    ...new Set(sourcesMetadata.sources.flatMap((source) => (source.policies && says(source, source.policies)) ?? [])),
+  const clauses = (clauseOf: (source: SourceMetadata, policies: Policies) => string | undefined) => [
+    ...new Set(
+      sourcesMetadata.sources.flatMap((source) => (source.policies && clauseOf(source, source.policies)) ?? []),
+    ),
   ];
   const expiring = clauses(({ label, name, hasExpired }, { expiresAt, warnAt }) =>
     expiresAt !== undefined && warnAt! <= now && !hasExpired
@@ -102,11 +104,11 @@ export function warningsOf(
   );
   const due = clauses(({ label, name }, { unchangedAt, unchangedSince }) =>
     unchangedAt !== undefined && unchangedAt <= now
-      ? `${label}: ${name} has not changed since ${secondsOf(unchangedSince!)}, which is longer than its policy NoChangeNotification wants: put a new value`
+      ? `${label}: ${name} has not changed since ${secondsOf(unchangedSince!)}, which is longer than its policy NoChangeNotification allows: put a new value`
       : undefined,
   );
   const unread = clauses(({ label, name }, { isUnread }) =>
-    isUnread ? `${label}: a policy of ${name} could not be read, so that what it asks for is not seen` : undefined,
+    isUnread ? `${label}: a policy of ${name} cannot be parsed and is ignored` : undefined,
   );
   warn("ExpiringSoon", "Expiring", expiring);
   warn("RotationDue", "NoChange", due);
@@ -116,17 +118,17 @@ export function warningsOf(
   return asked;
 }
 
-/** What is said while AWS denies the look at policies. */
+/** The message while AWS denies DescribeParameters. */
 export function unseenMessage({ message }: Failure): string {
-  return `the expiry of parameters and the keys of SecureStrings are not seen: ${message}`;
+  return `cannot read the expiry of parameters or the keys of SecureStrings: ${message}`;
 }
 
-/** Events of what is warned of for the first time, one a condition; what is only not seen is no news. */
+/** One event for each condition with new warnings; ExpiryUnknown emits none. */
 export function newsOf(before: readonly Asked[], after: readonly Asked[]) {
   return after.flatMap(({ type, reason, message }) => {
     if (type !== "ExpiringSoon" && type !== "RotationDue") return [];
-    const said = before.find((condition) => condition.type === type)?.message ?? "";
-    const fresh = message.split("; ").filter((clause) => !said.includes(clause));
+    const previous = before.find((condition) => condition.type === type)?.message ?? "";
+    const fresh = message.split("; ").filter((clause) => !previous.includes(clause));
     return fresh.length > 0 ? [{ type: "Warning" as const, reason, note: fresh.join("; ") }] : [];
   });
 }

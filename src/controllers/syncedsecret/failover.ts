@@ -7,26 +7,26 @@ import { type Plan, plan, type StandIn } from "./plan.ts";
 import { madeFrom, presentOf, revisionOf, type Snapshot } from "./snapshot.ts";
 import { noWarmStart } from "./warm-start.ts";
 
-/** The condition that something was read in a region that stood in. */
+/** The condition while the Secret holds values from a failover region. */
 export const failedOver = "FailedOver";
 
-/** Whether it concerns a SyncedSecret that its connection's region is down, or answers again. */
+/** Whether a SyncedSecret must be reconciled when its connection's region goes down or answers again. */
 export function isConcerned(resource: SyncedSecret | undefined): boolean {
   const conditions = resource?.status?.conditions ?? [];
   const isWell = conditions.some(({ type, status }) => type === "Ready" && status === "True");
   return !isWell || conditions.some(({ type }) => type === failedOver);
 }
 
-/** What is said of parameters, or blobs, that were read elsewhere. */
+/** The message about parameters or blobs that were read in a failover region. */
 export function saidOf(what: "parameters" | "blobs", home: string, region: string): string {
   return what === "blobs"
-    ? `blobs were opened in ${region}, since ${home} does not answer`
-    : `parameters were read in ${region}, since ${home} does not answer, and versions there are its own: they are read in ${home} as soon as it answers`;
+    ? `blobs were decrypted in ${region} because ${home} does not answer`
+    : `parameters were read in ${region} because ${home} does not answer; versions there are independent, so the parameters are read in ${home} as soon as it answers`;
 }
 
 /**
- * Whether the parameters of a spec are such that a region may stand in for them. Not where a version is named, whose
- * number means another value there, and not under Once, which would never be read at home again.
+ * Whether failover regions may serve the parameters of a spec. Not for a numbered version, which is another value in
+ * another region, and not under Once, which would never read at home again.
  */
 export function mayMove({ spec }: Pick<SyncedSecret, "spec">, { references }: Plan): boolean {
   if (spec.refresh?.policy === "Once" || references.length === 0) return false;
@@ -34,24 +34,24 @@ export function mayMove({ spec }: Pick<SyncedSecret, "spec">, { references }: Pl
 }
 
 /**
- * Whether a SyncedSecret's parameters may be read in a region that stands in: it has never had a Secret, or one of such
- * a region only.
+ * Whether a SyncedSecret's parameters may be read in a failover region: it has never had a Secret, or only one from a
+ * failover region.
  */
 function mayReadElsewhere(snapshot: Snapshot): boolean {
   const { resource, plan: planned } = snapshot;
   if (!mayMove(resource, planned)) return false;
   if (presentOf(snapshot) && revisionOf(snapshot) !== undefined) return false;
   const { revision, sources = [] } = resource.status ?? {};
-  // Sources without a revision are those of a Secret that was deleted for what became of them at home.
+  // Sources without a revision belong to a Secret that was deleted under DeleteSecret at home.
   if (revision === undefined) return sources.length === 0;
   return madeElsewhere(snapshot, revision) !== undefined;
 }
 
 /**
- * The region that stood in when the Secret was made. The Secret itself says so: its revision is the one that follows
- * from what the status lists, in that region.
+ * The failover region that the Secret was made from: the region in which the sources of the status reproduce its
+ * revision.
  *
- * @param revision the Secret's when left out
+ * @param revision default: the Secret's revision
  */
 export function madeElsewhere(snapshot: Snapshot, revision = revisionOf(snapshot)): string | undefined {
   const { granted, plan: planned, resource, revisions } = snapshot;
@@ -61,7 +61,7 @@ export function madeElsewhere(snapshot: Snapshot, revision = revisionOf(snapshot
   return granted.standIns.find(({ region }) => revisions.isOf(revision, { ...made, region }))?.region;
 }
 
-/** A SyncedSecret as one whose parameters a region that stands in has. */
+/** The snapshot with the parameters of a failover region. */
 function at(snapshot: Snapshot, { identity }: StandIn): Snapshot {
   const { granted, resource, target } = snapshot;
   const there = { ...granted, identity, blobsBy: granted.identity };
@@ -70,11 +70,11 @@ function at(snapshot: Snapshot, { identity }: StandIn): Snapshot {
 }
 
 /**
- * Decides on a SyncedSecret at home, or, where it may be and home is down, in the first region that stands in and has
- * all of it.
+ * Decides on a SyncedSecret in the home region. If home is down and failover is allowed, decides in the first failover
+ * region that has all parameters.
  *
- * @param decide decides on it as it is gathered for one region
- * @param comeHome has it depend on what is at home, and on nothing else
+ * @param decide decides from the snapshot of one region
+ * @param comeHome subscribes to the references of the home region only
  */
 export async function decideSomewhere(
   snapshot: Snapshot,
@@ -98,12 +98,12 @@ export async function decideSomewhere(
     }
   }
   const outcome = await decide(snapshot);
-  const said = stillSaid(snapshot, outages, outcome);
-  return said === undefined ? outcome : { ...outcome, failedOver: said };
+  const message = remainingMessage(snapshot, outages, outcome);
+  return message === undefined ? outcome : { ...outcome, failedOver: message };
 }
 
-/** What is still to be said after a decision at home that has read nothing elsewhere. */
-function stillSaid(snapshot: Snapshot, outages: Pick<Outages, "isDown">, outcome: Outcome): string | undefined {
+/** The failover message that stays after a decision at home, while the Secret still holds values from elsewhere. */
+function remainingMessage(snapshot: Snapshot, outages: Pick<Outages, "isDown">, outcome: Outcome): string | undefined {
   if (outcome.kind !== "current" && outcome.kind !== "failed") return undefined;
   if (outcome.failedOver !== undefined || outcome.wrote !== undefined) return undefined;
   const { granted, resource } = snapshot;

@@ -8,10 +8,10 @@ import type { Snapshot } from "./snapshot.ts";
 import type { SecretWriter } from "./write.ts";
 
 /**
- * Removes what else is ours once the target is written: the Secret under the name, or the keys under the policy, that
- * the target had before. What each Secret is decides, not the present policy.
+ * Once the target is written, removes the Secret under an earlier target name, and the keys of an earlier creation
+ * policy. The ownership of each Secret decides, not the current policy.
  *
- * @returns undefined when nothing is left; what stands in the way otherwise
+ * @returns undefined when nothing is left; otherwise what prevents the removal
  */
 export async function collectGarbage(
   { resource, target, attempt }: Snapshot,
@@ -39,7 +39,7 @@ export async function collectGarbage(
     }
     const managers = mergeManagers(metadata).flatMap((merged) => (merged.uid === uid ? [merged.manager] : []));
     if (isOwned && target.policy === "Merge") managers.push(fieldManager);
-    // In the target, what is applied now stays.
+    // In the target, the fields of the current manager stay.
     for (const manager of managers.filter((one) => !isTarget || one !== target.manager)) {
       try {
         await writer.release(namespace!, name, manager);

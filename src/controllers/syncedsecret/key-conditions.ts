@@ -7,15 +7,14 @@ import type { Outcome } from "./outcome.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
 
-/** What AWS keeps for its services begins so. Nobody can disable or delete those keys. */
+/** Prefix of the aliases of AWS managed keys, which customers cannot disable or delete. */
 const managedByAws = "alias/aws/";
 
 /**
- * The KMS keys that a SyncedSecret hangs on: those that KMS said it used for its blobs and messages, and of
- * SecureStrings those that ssm:DescribeParameters has told, and its status tells. Of a Secret that was made before
- * statuses listed keys, the ARNs that the spec names.
+ * The KMS keys that a SyncedSecret depends on. For blobs and messages: the keys that KMS used. For SecureStrings: the
+ * keys from ssm:DescribeParameters and from the status. For a Secret older than `status.kmsKeys`: the ARNs in the spec.
  *
- * @param region of its connection; keys of another one are none of its business, but for a replica there
+ * @param region of the connection; keys of another region count only if they have a replica in it
  */
 export function keysInUse({ spec, status }: SyncedSecret, outcome: Outcome, region: string): string[] {
   if (outcome.kind === "suspended" || outcome.kind === "nothing") return [];
@@ -37,22 +36,22 @@ function hereOf(name: string, region: string): string[] {
 }
 
 /**
- * The condition that a key is in danger; undefined where none is. What is not known anew stays as it was said.
+ * The condition KeyAtRisk; undefined if no key is at risk. Without new findings the condition stays as it is.
  *
- * @param findings undefined where nothing is known anew
+ * @param findings undefined if there are no new findings
  */
 export function keyCondition(findings: Findings | undefined, before: Status): Asked | undefined {
   const worst = worstOf(findings?.risks ?? []);
   if (worst) return { type: keyAtRisk, status: "True", ...worst };
-  const said = before.conditions?.find(({ type }) => type === keyAtRisk);
-  // An alias is told by the key that it led to, whichever that was.
-  const isAbout = (name: string) => !name.startsWith("arn:") || said!.message.includes(name);
-  return said && (!findings || findings.unseen.some(isAbout)) ? said : undefined;
+  const previous = before.conditions?.find(({ type }) => type === keyAtRisk);
+  // The condition names the key that an alias led to, not the alias, so any alias may be the cause.
+  const isAbout = (name: string) => !name.startsWith("arn:") || previous!.message.includes(name);
+  return previous && (!findings || findings.unseen.some(isAbout)) ? previous : undefined;
 }
 
-/** Whether a status says otherwise of its keys than is known. */
+/** Whether the findings differ from the status. */
 export function isKeyNews(findings: Findings, { status = {} }: SyncedSecret): boolean {
-  const said = status.conditions?.find(({ type }) => type === keyAtRisk);
+  const previous = status.conditions?.find(({ type }) => type === keyAtRisk);
   const now = keyCondition(findings, status);
-  return said?.reason !== now?.reason || said?.message !== now?.message;
+  return previous?.reason !== now?.reason || previous?.message !== now?.message;
 }

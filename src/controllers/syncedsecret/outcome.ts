@@ -3,7 +3,7 @@ import type { Applied } from "./applied.ts";
 import type { SourcesMetadata } from "./expiry-conditions.ts";
 import type { RevisionSource } from "./revision.ts";
 
-/** How one reconcile came out; summarize turns it into status, event, metrics and the next look. */
+/** The outcome of one reconcile; `summarize` turns it into status, events, metrics and the next reconcile. */
 export type Outcome = Common &
   (
     | {
@@ -11,35 +11,35 @@ export type Outcome = Common &
         secret: string;
         revision: string;
         keyCount: number;
-        /** What the Secret was made from; where left out, it is no better known than the status says. */
+        /** The sources of the Secret; if absent, the status keeps its list. */
         sources?: RevisionSource[];
-        /** The ARNs of the KMS keys that made its blobs, sorted; where left out, they were not opened. */
+        /** ARNs of the KMS keys that encrypted its blobs, sorted; absent if no blob was decrypted. */
         kmsKeys?: string[];
-        /** Names of parameters that the Secret goes without, because they are gone. */
+        /** Names of deleted or expired parameters whose keys are dropped under DeleteKeys. */
         left: string[];
-        /** What the API server answered to an apply of the Secret, where there was one. */
+        /** The API server's response to an apply of the Secret, if there was one. */
         applied?: Applied;
-        /** The last apply as it was found; for the status where that is written anyway. */
+        /** The last known apply, for a status that is written anyway. */
         found?: Applied;
-        /** Whether the Secret is made from something else than the status says. */
+        /** Whether the Secret's sources differ from those in the status. */
         changed?: boolean;
-        /** What was done to the Secret, if anything was. */
+        /** The write of the Secret, if there was one. */
         wrote?: "created" | "updated" | "repaired" | "adopted";
-        /** Field managers that had set keys of ours to something else, where it is known; sorted. */
+        /** Field managers that had changed keys of ours, as far as known; sorted. */
         editors?: string[];
-        /** Keys of others in the Secret, which a repair leaves as they are; sorted. */
+        /** Keys of other managers in the Secret, which a repair does not change; sorted. */
         foreignKeys?: string[];
-        /** Where a new version alone was the cause of a write: milliseconds since the epoch when it was made. */
+        /** Modification time of the new version, in milliseconds since the epoch, if it alone caused the write. */
         modified?: number;
       }
     | {
         kind: "failed";
         problems: Failure[];
-        /** Whether the Secret that is there was made from the present spec, so that it is still good. */
+        /** Whether the existing Secret was made from the current spec and is still good. */
         hasGoodSecret: boolean;
-        /** What was done to the Secret, if anything was. */
+        /** The write of the Secret, if there was one. */
         wrote?: "deleted" | "updated";
-        /** What the Secret was made from, where that is known. */
+        /** The current content of the Secret, if it is known. */
         made?: {
           secret: string;
           revision: string;
@@ -51,27 +51,27 @@ export type Outcome = Common &
         };
       }
     | { kind: "suspended" }
-    /** A write was refused, or a cache is behind: the same again in a moment. */
+    /** A write conflicted, or a cache is stale: reconcile again soon. */
     | { kind: "again" }
-    /** There is nothing to say: the resource or its namespace is going away. */
+    /** Nothing to report: the resource is being deleted, or its connection has not been checked yet. */
     | { kind: "nothing" }
   );
 
 interface Common {
-  /** Milliseconds, as `ClockWatch.elapsed` counts them, when AWS was last heard of the source that has been silent for longest. */
+  /** The oldest last answer of all sources, in milliseconds of `ClockWatch.elapsed`. */
   heardAt?: number;
-  /** Why a source has not been heard of since. */
+  /** Why AWS has not answered for a source since. */
   unheard?: Failure;
-  /** Names of parameters of which AWS tells with an older version than before, which is not believed yet; sorted. */
+  /** Names of parameters with a stale answer that is not accepted yet; sorted. */
   staleSources?: readonly string[];
-  /** What is said where the Secret holds what was read in a region that stood in. */
+  /** The message of FailedOver, if the Secret holds values from a failover region. */
   failedOver?: string;
-  /** Whether a path has not been listed by this process, so that what is left out of it is not known. */
+  /** Set if this process has not yet listed a path, so that its left-out members are unknown. */
   isFromStatus?: true;
-  /** What is known of the sources' policies and keys. */
+  /** The known policies and keys of the sources. */
   sourcesMetadata?: SourcesMetadata;
-  /** Whether no event is made of it: a namespace that is being deleted takes none. */
+  /** Set if no event is emitted: a terminating namespace accepts none. */
   isQuiet?: true;
-  /** The value of the refresh annotation that this reconcile honoured. */
+  /** The mark of the refresh request that this reconcile has handled. */
   handledRefresh?: string;
 }

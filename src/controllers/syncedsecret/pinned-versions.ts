@@ -21,7 +21,7 @@ type Status = NonNullable<SyncedSecret["status"]>;
 export type Source = NonNullable<Status["sources"]>[number];
 type Pinned = { ok: true; values: Map<string, ReadonlyMap<string, StampedValue>> } | { ok: false; problems: Failure[] };
 
-/** What a status says that a Secret was made from, in place of what is there now. */
+/** The assessment of the sources that a status lists, instead of the current ones. */
 export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assessment {
   const present = new Map<string, string[]>();
   for (const entry of plan.entries) {
@@ -57,10 +57,10 @@ export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assess
 }
 
 /**
- * Reads by number the versions that a Secret was made from.
+ * Reads the pinned versions of a Secret by number.
  *
  * @param whom.resource namespace/name of the SyncedSecret
- * @returns values under the keys of the plan's own references, or a problem for each version that is not kept any more
+ * @returns values by the key of the plan's references, or a problem for each version that AWS no longer keeps
  */
 export async function readPinned(
   plan: Plan,
@@ -79,7 +79,7 @@ export async function readPinned(
       isWanted: whom.isWanted,
     });
     if (answer.state === "failed") problems.push(answer.failure);
-    // After a deletion the same number is another parameter's.
+    // After a deletion and re-creation, the same number is another version.
     else if (answer.state === "found" && isEqual(answer.stamped, stampOfSource(source))) return answer.stamped;
     else problems.push(notKept(reference.name, version));
     return undefined;
@@ -89,7 +89,7 @@ export async function readPinned(
       const found = new Map<string, StampedValue>();
       for (const source of sources.filter((candidate) => belongs(candidate, reference))) {
         if (reference.kind === "path" && isAmbiguous(source, reference, plan)) {
-          problems.push(unexplained(source.name));
+          problems.push(ambiguous(source.name));
           continue;
         }
         const asked: ParameterReference = {
@@ -107,7 +107,7 @@ export async function readPinned(
   return problems.length > 0 ? { ok: false, problems } : { ok: true, values };
 }
 
-/** Whether a source came from a reference: the parameter itself, or a member of the path. */
+/** Whether a source belongs to a reference: the parameter itself, or a member of the path. */
 export function belongs(source: Source, reference: ParameterReference | PathReference): boolean {
   if (reference.kind === "parameter") {
     return source.name === reference.name && selectorOf(source) === reference.selector;
@@ -116,15 +116,15 @@ export function belongs(source: Source, reference: ParameterReference | PathRefe
 }
 
 /**
- * Whether it cannot be told if a source was a member of a path: the path lists some types or tags only, a status does
- * not say which a source was of, and another reference explains the source as well.
+ * Whether it is unknown if a source was a member of a path: the path filters by type or tag, which a status does not
+ * record, and another reference matches the source as well.
  */
 export function isAmbiguous(source: Source, path: PathReference, plan: Plan): boolean {
-  const explained = plan.references.filter((reference) => belongs(source, reference));
-  return (path.types.length > 0 || path.tags !== undefined) && explained.some((reference) => reference !== path);
+  const matching = plan.references.filter((reference) => belongs(source, reference));
+  return (path.types.length > 0 || path.tags !== undefined) && matching.some((reference) => reference !== path);
 }
 
-/** What was seen of a source, as a status says. */
+/** The version stamp of a source in a status. */
 export function stampOfSource({ version, lastModified, versionId }: Source): VersionStamp {
   return { version, modified: Date.parse(lastModified), ...(versionId === undefined ? {} : { versionId }) };
 }
@@ -134,11 +134,11 @@ function selectorOf({ selector }: Source): string {
 }
 
 function notKept(name: string, version: number): Failure {
-  const message = `version ${version} of ${name}, which the Secret was made from, is not kept any more: change the spec to have the Secret made anew`;
+  const message = `AWS no longer keeps version ${version} of ${name}, from which the Secret was made: change the spec to make the Secret from current versions`;
   return new Failure("SourceGone", "wait", message);
 }
 
-function unexplained(name: string): Failure {
-  const message = `${name} may have come from several entries, so that the Secret cannot be made again as it was: change the spec to have it made anew`;
+function ambiguous(name: string): Failure {
+  const message = `${name} matches several entries, so the Secret cannot be restored as it was: change the spec to make it from current versions`;
   return new Failure("SourceGone", "wait", message);
 }

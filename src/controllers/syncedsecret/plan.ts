@@ -18,33 +18,33 @@ import type { KeyRules, NullValues } from "../../values/assemble.ts";
 /** What a connection lets a SyncedSecret use, and as whom. */
 export interface Grant {
   identity: Identity;
-  /** Whose KMS opens blobs, where it is another one than reads the parameters. */
+  /** The identity that decrypts blobs, if it differs from the one that reads parameters. */
   blobsBy?: Identity;
-  /** The same identity in the regions that stand in, in order; none where left out. */
+  /** The same identity in the failover regions, in order; default none. */
   standIns?: readonly StandIn[];
   /** AWS account that the identity calls; part of every revision. */
   account: string;
-  /** `spec.allow.parameters`; undefined allows nothing where `closed`, everything else where not. */
+  /** `spec.allow.parameters`; undefined allows nothing if `closed`, otherwise everything. */
   parameters: readonly string[] | undefined;
-  /** Keys of blobs and messages; undefined allows every key, an empty list none. */
+  /** Allowed keys of blobs and messages; undefined allows every key, an empty list none. */
   keyIds: readonly string[] | undefined;
-  /** Whether a left-out `allow.parameters` means nothing (a cluster connection) or everything. */
+  /** Whether an absent `allow.parameters` allows nothing (ClusterAWSConnection) or everything. */
   closed: boolean;
-  /** What every ciphertext must carry; undefined where nothing is asked for. */
+  /** The encryption context that every ciphertext must carry; undefined without binding. */
   binding?: Binding | undefined;
-  /** Whose keys a message may name by itself; undefined where each entry has to name them. */
+  /** Accounts whose keys a message may name by itself; undefined if each entry must name the keys. */
   discovery?: Discovery | undefined;
 }
 
-/** A region that stands in for a connection's own. */
+/** A failover region of a connection. */
 export interface StandIn {
   region: string;
-  /** Made when it is first asked for. */
+  /** Created at the first access. */
   readonly identity: Identity;
 }
 
 interface Labelled {
-  /** How messages call it: `data[2] (DB_PASSWORD)`. */
+  /** The entry's name in messages: `data[2] (DB_PASSWORD)`. */
   label: string;
 }
 
@@ -105,7 +105,7 @@ export interface ManyFromMessage extends Labelled {
   allowEmpty: boolean;
 }
 
-/** An entry whose value stands in the spec, encrypted. */
+/** An entry with an encrypted value in the spec. */
 export type FromCiphertext = DataFromBlob | DataFromMessage | ManyFromMessage;
 
 /** An entry whose value is read from Parameter Store. */
@@ -118,21 +118,21 @@ export function isFromParameters(planned: Planned): planned is FromParameters {
   return "reference" in planned;
 }
 
-/** The entries of a SyncedSecret as reads to make: `dataFrom` in order, then `data`. */
+/** The entries of a SyncedSecret and the reads they need: `dataFrom` in order, then `data`. */
 export interface Plan {
   entries: Planned[];
   /** Every distinct reference, once. */
   references: Reference[];
-  /** What the connection does not allow, and ciphertexts that are none; with any, nothing is asked of AWS. */
+  /** Entries that the connection does not allow, and malformed ciphertexts; if any, no AWS call is made. */
   refused: Failure[];
-  /** The encryption context that binding asks of its ciphertexts, as text; undefined where it asks for none. */
+  /** The encryption context that binding requires, as text; undefined without binding. */
   bound?: string;
 }
 
 /**
- * Turns a spec into reads, and checks each against the connection before AWS hears of any of them.
+ * Plans the reads of a spec, and checks each against the connection before any AWS call.
  *
- * @param owner the SyncedSecret's own namespace, which `{namespace}` stands for, and its name
+ * @param owner the SyncedSecret's name, and its namespace, which replaces `{namespace}`
  */
 export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Plan {
   const { identity } = grant;
@@ -156,10 +156,10 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
     const verdict = allowsParameter(patterns, source.name, namespace);
     check(label, `parameter ${source.name}`, verdict);
     const elsewhere = regionProblem(source.name, identity.region);
-    // Of what is not allowed nothing more is told.
+    // For a name that is not allowed, report nothing else.
     if (verdict.allowed && elsewhere) refuse(label, elsewhere);
     if (verdict.allowed && source.version !== undefined && isPassedThrough(source.name)) {
-      refuse(label, `${source.name} is a secret of Secrets Manager, whose versions have no numbers: remove version`);
+      refuse(label, `${source.name} is a Secrets Manager secret, whose versions have no numbers: remove version`);
     }
     const reference: ParameterReference = { kind: "parameter", identity, name: source.name, selector };
     references.set(source.name + selector, reference);
@@ -198,7 +198,7 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
       const verdict = allowsPath(patterns, name, recursive, namespace);
       check(label, `path ${name}`, verdict);
       if (verdict.allowed && /^\/aws\/reference(\/|$)/.test(name)) {
-        refuse(label, `path ${name} leads to other services, which list nothing: name each secret by parameter`);
+        refuse(label, `path ${name} refers to another service and cannot be listed: name each secret by parameter`);
       }
       const path = name.length > 1 && name.endsWith("/") ? name.slice(0, -1) : name;
       const reference: PathReference = {
@@ -255,26 +255,26 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
   };
 }
 
-/** What a connection says of a blob. */
+/** The rules of a connection for a blob. */
 export function blobRules(
   { identity, blobsBy = identity, keyIds, binding, closed }: Grant,
   owner: Owner,
   entry: string,
   { bound }: { bound?: boolean } = {},
 ): BlobRules {
-  // Without a list of keys a cluster connection opens what is bound to a namespace, and nothing that is not.
+  // Without allow.keyIds a ClusterAWSConnection decrypts only bound blobs.
   const allowKeyIds = keyIds ?? (closed && bound === false ? [] : undefined);
   return { region: blobsBy.region, allowKeyIds, binding, owner, entry };
 }
 
-/** Why a parameter's ARN leads nowhere from a region: Systems Manager answers for its own region alone. */
+/** Why a parameter's ARN cannot be read from a region: Systems Manager serves only its own region. */
 function regionProblem(name: string, region: string): string | undefined {
   const parsed = parseParameterRef(name);
   if (!("ref" in parsed) || parsed.ref.kind === "name" || parsed.ref.region === region) return undefined;
-  return `parameter ${name} is one of region ${parsed.ref.region}, and its connection reads in ${region}: use a connection for ${parsed.ref.region}`;
+  return `parameter ${name} is in region ${parsed.ref.region}, but the connection reads in ${region}: use a connection for ${parsed.ref.region}`;
 }
 
-/** What a connection says of a message. */
+/** The rules of a connection for a message. */
 export function messageRules(
   grant: Grant,
   owner: Owner,
@@ -284,12 +284,12 @@ export function messageRules(
   return { ...blobRules(grant, owner, entry, message), discovery: grant.discovery };
 }
 
-/** What a connection allows by name; undefined for everything. */
+/** The name patterns that a connection allows; undefined allows everything. */
 function patternsOf({ parameters, closed }: Grant): readonly string[] | undefined {
   return parameters ?? (closed ? [] : undefined);
 }
 
-/** Of a path's members, those that the connection allows: a listing may return what the path alone did not tell. */
+/** Members of a path that the connection does not allow: a path may be allowed without all of its members. */
 export function refusedMembers(names: Iterable<string>, grant: Grant, namespace: string): string[] {
   const patterns = patternsOf(grant);
   return [...names].filter((name) => !allowsParameter(patterns, name, namespace).allowed);

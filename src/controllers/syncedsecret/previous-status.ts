@@ -2,7 +2,7 @@ import { annotations } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import { markOf } from "../refresh-mark.ts";
 
-/** What `kubectl annotate … keyferry.io/refresh=…` asks for, until it has been done. */
+/** The mark of a refresh request (`kubectl annotate … keyferry.io/refresh=…`) that is not handled yet. */
 export function pendingRefresh(resource: SyncedSecret): string | undefined {
   const { annotations: own } = resource.metadata;
   const asked = own && Object.hasOwn(own, annotations.refresh) ? own[annotations.refresh] : undefined;
@@ -11,24 +11,24 @@ export function pendingRefresh(resource: SyncedSecret): string | undefined {
   return mark === resource.status?.lastHandledRefresh ? undefined : mark;
 }
 
-/** The condition Ready as it was last written. */
+/** The Ready condition of the status. */
 export function readyOf({ status }: SyncedSecret) {
   return status?.conditions?.find(({ type }) => type === "Ready");
 }
 
-/** Whether the present spec was said before to be in want of a source. */
+/** Whether the status reports SourceGone for the current spec. */
 export function reportedGone(resource: SyncedSecret): boolean {
   const ready = readyOf(resource);
   return ready?.reason === "SourceGone" && ready.observedGeneration === resource.metadata.generation;
 }
 
-/** Whether it was said that a source has never been there. */
+/** Whether the status reports that a source does not exist. */
 export function reportedMissing(resource: SyncedSecret): boolean {
   const reason = readyOf(resource)?.reason;
   return reason === "ParameterNotFound" || reason === "VersionNotFound";
 }
 
-/** Whether a change asks for work: a spec, a refresh, a deletion. A status or a label does not. */
+/** Whether a change needs a reconcile: of the spec, the refresh annotation or a deletion, but not of status or labels. */
 export function isAsking(before: SyncedSecret, after: SyncedSecret): boolean {
   const refresh = (resource: SyncedSecret) => resource.metadata.annotations?.[annotations.refresh];
   return (

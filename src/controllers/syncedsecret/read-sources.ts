@@ -10,25 +10,25 @@ import { membersOf } from "./assess.ts";
 import type { ManyFromPath, Plan } from "./plan.ts";
 
 /**
- * Bytes that all sources of one SyncedSecret may have, at most: what a Secret may have, and as much again for what is
- * taken out of documents or written over.
+ * Maximum bytes of all sources of one SyncedSecret: twice the size of a Secret, since parts of documents and overridden
+ * keys do not end up in the Secret.
  */
 const sourcesAtMost = 2 * maxBytes;
-/** Paths of one SyncedSecret that are listed at once. */
+/** Paths of one SyncedSecret that are listed concurrently. */
 const pathsAtOnce = 4;
 
-/** What was read of the sources, by the key of each reference. */
+/** The values of the sources, or their failures, by the key of each reference. */
 export interface SourcesRead {
   values: Map<string, ReadonlyMap<string, StampedValue>>;
   failures: Map<string, Failure>;
-  /** That the sources together are too large; no more was read from there on. */
+  /** Set if the sources together are too large; reading stopped there. */
   tooLarge: Failure | undefined;
 }
 
 /**
- * Reads every source with decryption, and ends as soon as they are more than a Secret could be made of.
+ * Reads every source, and stops as soon as the values exceed the maximum.
  *
- * @param how.ticket what is held of the bytes in flight
+ * @param how.ticket the share of the byte budget
  */
 export async function readSources(
   plan: Plan,
@@ -65,7 +65,7 @@ export async function readSources(
   return read;
 }
 
-/** What a SyncedSecret takes of a path; undefined where it is everything. */
+/** The members of a path that a SyncedSecret uses; undefined for all. */
 function picksOf(plan: Plan, reference: PathReference): Picks | undefined {
   const key = referenceKey(reference);
   const isOfPath = (entry: Plan["entries"][number]): entry is ManyFromPath =>
@@ -78,7 +78,7 @@ function picksOf(plan: Plan, reference: PathReference): Picks | undefined {
       try {
         return entries.flatMap((entry) => membersOf(entry, names));
       } catch (error) {
-        // A pattern that is none is said by whoever assesses the path.
+        // assess() reports invalid patterns.
         if (!(error instanceof Failure)) throw error;
         return [...names];
       }
@@ -87,6 +87,6 @@ function picksOf(plan: Plan, reference: PathReference): Picks | undefined {
 }
 
 function tooLarge(): Failure {
-  const message = `the sources together have over ${sourcesAtMost} bytes, and a Secret has ${maxBytes} at most: take less of them, or make several SyncedSecrets`;
+  const message = `the sources together have over ${sourcesAtMost} bytes, and a Secret can have ${maxBytes}: use fewer sources, or split them into several SyncedSecrets`;
   return new Failure("TooLarge", "wait", message);
 }

@@ -64,22 +64,22 @@ export interface ReconcilerOptions extends WayToKms {
   revisions: Revisions;
   assembler: Assembler;
   clock: Clock;
-  /** Everything is looked at and reported, and no Secret is written. */
+  /** Sources are checked and statuses written, but no Secret is written. */
   readOnly: boolean;
-  /** Namespaces that are left alone, whatever their SyncedSecrets say. */
+  /** Namespaces in which the operator writes no Secret. */
   protectedNamespaces: ReadonlySet<string>;
-  /** Domains of labels and annotations that targets may have although other programs act on them. */
+  /** Domains of labels and annotations that a target may set although other programs act on them. */
   allowedTargetMetadata: readonly string[];
-  /** Whether a namespace is known to be on its way out. */
+  /** Whether a namespace is known to be terminating. */
   isTerminating: (namespace: string) => boolean;
 }
 
-/** Milliseconds between two looks at a source of which AWS has told with an older version than before. */
+/** Milliseconds between two looks at a source after a stale answer. */
 const staleAnswerRetryMs = 10_000;
 
 /**
- * One reconcile of a SyncedSecret: gather, decide, act; the outcome is for summarize. Level-based: it takes nothing
- * from the event that led to it, and where everything is as it should be, it neither decrypts nor writes.
+ * Reconciles one SyncedSecret: takes a snapshot, decides and acts; `summarize` reports the outcome. Level-based: the
+ * triggering event carries no data. If the Secret is current, a reconcile neither decrypts nor writes.
  */
 export class SyncedSecretReconciler {
   readonly #options: ReconcilerOptions;
@@ -91,13 +91,13 @@ export class SyncedSecretReconciler {
     this.#applied = new AppliedRecords(options.clock);
   }
 
-  /** @param key namespace/name of a SyncedSecret that is no more */
+  /** @param key namespace/name of a deleted SyncedSecret */
   forget(key: string): void {
     this.#applied.forget(key);
   }
 
   /**
-   * @throws KubeError where the API server cannot be asked; Canceled where what the attempt was begun under holds no more
+   * @throws KubeError if a request to the API server fails; Canceled if the attempt's basis has changed
    */
   async reconcile(resource: SyncedSecret, attempt: Attempt): Promise<Outcome> {
     try {
@@ -128,32 +128,32 @@ export class SyncedSecretReconciler {
       return { ...refuse([terminating(`Secret ${target.namespace}/${target.name}`)]), isQuiet: true };
     }
     if (protectedNamespaces.has(target.namespace)) {
-      const message = `namespace ${target.namespace} is left alone by the operator: use another, or change --protected-namespaces`;
+      const message = `namespace ${target.namespace} is protected: use another namespace, or change --protected-namespaces`;
       return refuse([new Failure("NotAllowed", "wait", message)]);
     }
     const refusedMetadata = refusedTargetMetadata(resource.spec.target, this.#options.allowedTargetMetadata);
     if (refusedMetadata) return refuse([refusedMetadata]);
     const grant = connections.grant(resource);
-    // Its users are told when it has been looked at.
+    // The connection's first check enqueues its users.
     if (grant.state === "pending") return { kind: "nothing" };
     if (grant.state === "refused") {
-      // While a connection is being mended the polls go on: nothing is forgotten that would have to be read again. One
-      // that is gone, or no longer for this namespace, asks AWS nothing more.
-      const isMending = connections.get(connections.keyFor(resource))?.state === "failed";
-      if (!isMending || grant.failure.reason === "NotAllowed") observer.depend(dependent, []);
+      // Polls continue while a connection has failed, so that nothing has to be read again once it recovers. If the
+      // connection is deleted, or denies this namespace, no more AWS calls are made.
+      const hasFailed = connections.get(connections.keyFor(resource))?.state === "failed";
+      if (!hasFailed || grant.failure.reason === "NotAllowed") observer.depend(dependent, []);
       return { kind: "failed", problems: [grant.failure], hasGoodSecret: resource.status?.secretRef !== undefined };
     }
     const { granted } = grant;
     const planned = plan(resource.spec, granted, { namespace: target.namespace, name: resource.metadata.name! });
     if (planned.refused.length > 0) return refuse(planned.refused);
-    const whose = await this.#standing(resource, target);
+    const ownership = await this.#standing(resource, target);
     const refresh = pendingRefresh(resource);
     const snapshot: Snapshot = {
       resource,
       granted,
       plan: planned,
       target,
-      standing: whose,
+      standing: ownership,
       whenMissing: resource.spec.refresh?.whenMissing ?? "Retain",
       whenExpired:
         resource.spec.refresh?.policy === "Once" ? undefined : (resource.spec.refresh?.whenExpired ?? "Retain"),
@@ -162,11 +162,11 @@ export class SyncedSecretReconciler {
       refresh,
       warmStart: noWarmStart,
       revisions,
-      isForged: whose.state === "ours" && this.#applied.isForged(resource, target, whose.metadata),
+      isForged: ownership.state === "ours" && this.#applied.isForged(resource, target, ownership.metadata),
     };
     const { verifiedRevisions } = this.#options;
-    const told = { ...snapshot, verifiedRevisions, followsExpiry: snapshot.whenExpired !== undefined };
-    snapshot.warmStart = warmStartOf(told, revisionOf(snapshot), this.#options.clock.now());
+    const warmStartInput = { ...snapshot, verifiedRevisions, followsExpiry: snapshot.whenExpired !== undefined };
+    snapshot.warmStart = warmStartOf(warmStartInput, revisionOf(snapshot), this.#options.clock.now());
     const outcome = await decideSomewhere(
       snapshot,
       this.#options,
@@ -176,7 +176,7 @@ export class SyncedSecretReconciler {
         observer.depend(dependent, subscriptionsOf(snapshot));
       },
     );
-    // A refresh that AWS did not answer, or that read-only kept from being applied, is still to be done.
+    // A refresh stays pending if AWS did not answer or if --read-only prevented the apply.
     const isDone =
       outcome.kind === "current" ||
       (outcome.kind === "failed" &&
@@ -186,13 +186,13 @@ export class SyncedSecretReconciler {
   }
 
   async #decide(snapshot: Snapshot, dependent: string): Promise<Outcome> {
-    const { resource, granted, plan: planned, target, standing: whose, lane, refresh, attempt } = snapshot;
+    const { resource, granted, plan: planned, target, standing: ownership, lane, refresh, attempt } = snapshot;
     const { observer, clock } = this.#options;
     check(attempt);
-    const standsInTheWay = conflict(whose, target);
-    if (standsInTheWay) {
-      if (whose.state !== "passing") observer.depend(dependent, []);
-      return { kind: "failed", problems: [standsInTheWay], hasGoodSecret: false };
+    const targetConflict = conflict(ownership, target);
+    if (targetConflict) {
+      if (ownership.state !== "passing") observer.depend(dependent, []);
+      return { kind: "failed", problems: [targetConflict], hasGoodSecret: false };
     }
     const inSecret = revisionOf(snapshot);
     const isOnce = resource.spec.refresh?.policy === "Once";
@@ -214,7 +214,7 @@ export class SyncedSecretReconciler {
       if (found.sourcesMetadata && unseen instanceof Failure) found.sourcesMetadata.unseen = unseen;
       return found;
     };
-    // A Secret that is made for the first time, or again, is not made of what has expired.
+    // A Secret that is created must not contain expired values.
     const all = asksForExpiry(resource) && inSecret === undefined;
     const past = pastOf(snapshot.warmStart, clock.now());
     if (!isOnce) await awaitAws(attempt, observer.settle(planned.references, lane, { all, past }));
@@ -223,27 +223,27 @@ export class SyncedSecretReconciler {
       const entry = observer.entry(reference);
       return entry !== undefined && wantsAnotherLook(entry, clock.monotonic());
     });
-    // Where a Secret is there, a look without decryption may show that it is current, and where a source was missing,
-    // that it still is; else all is read at once. What a read found, only a read can show to be mended.
+    // If the Secret exists, a look may show that it is current; if a source was missing, that it still is. Otherwise
+    // everything is read at once. A failure of a read is only cleared by another read.
     const isBroken = again.some((reference) => observer.entry(reference)?.failure);
     const mustRead = refresh !== undefined || (isBroken && inSecret === undefined);
     if (!mustRead && (inSecret !== undefined || reportedMissing(resource))) {
-      // What an earlier process knew is taken on trust only where all was well: else a start would call bad good.
+      // A warm start trusts the previous status only if it was Ready: otherwise a restart would hide failures.
       const isUnseen = (reference: Reference) => observer.entry(reference)?.looked === false;
       const unseen = readyOf(resource)?.status !== "True" ? planned.references.filter(isUnseen) : [];
       const isSilent = (reference: Reference) =>
         clock.monotonic() - (observer.entry(reference)?.askedAt ?? -Infinity) >= staleAnswerRetryMs;
       const staleSources = assessment.staleSources.map(({ reference }) => reference).filter(isSilent);
-      const toSee = new Set([...assessment.unknown, ...again, ...unseen, ...staleSources]);
-      if (toSee.size > 0) {
-        await this.#look(snapshot, [...toSee]);
+      const toLookAt = new Set([...assessment.unknown, ...again, ...unseen, ...staleSources]);
+      if (toLookAt.size > 0) {
+        await this.#look(snapshot, [...toLookAt]);
         assessment = await view();
       }
     }
     if (!mustRead && assessment.problems.length > 0) return this.#failed(snapshot, assessment, assessment.problems);
     if (!mustRead && assessment.deleteSecret) return this.#delete(snapshot, assessment, assessment.deleteSecret);
-    const hurt = damageOf(snapshot);
-    const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
+    const damage = damageOf(snapshot);
+    const isIntact = damage !== undefined && !damage.data && !damage.metadata;
     if (!mustRead && assessment.unknown.length === 0) {
       const wanted = madeFrom(snapshot, assessment.sources);
       if (isIntact && snapshot.revisions.isOf(inSecret, wanted)) return this.#current(snapshot, assessment);
@@ -254,7 +254,7 @@ export class SyncedSecretReconciler {
     return this.#write(snapshot, view);
   }
 
-  /** Reads everything and applies it, or says why not. */
+  /** Reads all sources and applies the Secret, within the byte budget. */
   async #write(snapshot: Snapshot, view: () => Promise<Assessment>): Promise<Outcome> {
     const ticket = this.#options.observer.inFlight.ticket(snapshot.target.namespace);
     try {
@@ -276,8 +276,8 @@ export class SyncedSecretReconciler {
     const assessment = await view();
     if (tooLarge) {
       const revision = snapshot.revisions.of(madeFrom(snapshot, assessment.sources));
-      const upon = presentOf(snapshot)?.resourceVersion;
-      this.#tooLarge.note(resource, { revision, resourceVersion: upon, failure: tooLarge });
+      const resourceVersion = presentOf(snapshot)?.resourceVersion;
+      this.#tooLarge.note(resource, { revision, resourceVersion, failure: tooLarge });
       return this.#failed(snapshot, assessment, [tooLarge]);
     }
     const unread = planned.entries.flatMap((entry) => {
@@ -288,15 +288,15 @@ export class SyncedSecretReconciler {
     if (problems.length > 0) return this.#failed(snapshot, assessment, problems);
     if (assessment.deleteSecret) return this.#delete(snapshot, assessment, assessment.deleteSecret);
     if (assessment.staleSources.length > 0) return this.#failed(snapshot, assessment, staleSourceProblems(assessment));
-    const hurt = damageOf(snapshot);
-    const isAllThere = assessment.lost.length === 0;
-    const mayRetain = hurt !== undefined && !hurt.data && !resource.spec.target?.template;
-    if (!isAllThere && !mayRetain) return this.#failed(snapshot, assessment, losses(assessment));
+    const damage = damageOf(snapshot);
+    const isComplete = assessment.lost.length === 0;
+    const mayRetain = damage !== undefined && !damage.data && !resource.spec.target?.template;
+    if (!isComplete && !mayRetain) return this.#failed(snapshot, assessment, losses(assessment));
     const missed = missedSinceDeletion(snapshot, assessment, this.#options.clock.now());
     if (missed) return this.#failed(snapshot, assessment, [missed]);
     const opened = await awaitAws(attempt, openBlobs(snapshot, this.#options));
     if (opened.problems.length > 0) return this.#failed(snapshot, assessment, opened.problems);
-    const mayKeep = !isAllThere || mayHaveToRetain(snapshot, verifiedRevisions);
+    const mayKeep = !isComplete || mayHaveToRetain(snapshot, verifiedRevisions);
     const live = mayKeep ? await writer.read(target.namespace, target.name, keysOf(snapshot)) : undefined;
     return this.#apply(snapshot, assessment, { ...opened, values, live });
   }
@@ -305,38 +305,37 @@ export class SyncedSecretReconciler {
     const { resource, plan: planned, target, granted, attempt, revisions } = snapshot;
     const { writer, view, verifiedRevisions, readOnly, assembler } = this.#options;
     const inSecret = revisionOf(snapshot);
-    const hurt = damageOf(snapshot);
+    const damage = damageOf(snapshot);
     const built = await build({ resource, plan: planned, granted, assembler }, assessment, material);
     if (!built.ok) return this.#failed(snapshot, assessment, built.problems);
     const retained = retain(snapshot, verifiedRevisions, built.data, material.live);
     const from = madeFrom(snapshot, built.sources);
-    const isAsItWas = revisions.isOf(inSecret, from);
-    const isNewVersion = revisions.isOfSpec(inSecret, resource.spec) && !isAsItWas && snapshot.refresh === undefined;
+    const isUnchanged = revisions.isOf(inSecret, from);
+    const isNewVersion = revisions.isOfSpec(inSecret, resource.spec) && !isUnchanged && snapshot.refresh === undefined;
     const made = revisions.of(from);
     if (readOnly) {
       const message = `read-only: Secret ${target.name} would be written with ${built.data.size} keys`;
       return this.#failed(snapshot, assessment, [new Failure("Pending", "wait", message)]);
     }
-    let whose = snapshot.standing as Exclude<Standing, { state: "foreign" | "passing" }>;
-    if (hurt?.unrecorded && whose.state === "ours" && target.policy !== "Merge") {
-      const restored = await writer.restoreRecord(target, whose.metadata, attempt);
-      if (restored) whose = { state: "ours", metadata: restored };
+    let ownership = snapshot.standing as Exclude<Standing, { state: "foreign" | "passing" }>;
+    if (damage?.unrecorded && ownership.state === "ours" && target.policy !== "Merge") {
+      const restored = await writer.restoreRecord(target, ownership.metadata, attempt);
+      if (restored) ownership = { state: "ours", metadata: restored };
     }
-    const write = await writer.apply(resource, target, whose, built.data, { revision: made, retained }, attempt);
+    const write = await writer.apply(resource, target, ownership, built.data, { revision: made, retained }, attempt);
     if (write.outcome === "refused") this.#applied.unsure(resource);
     if (write.outcome === "again") return { kind: "again" };
     if (write.outcome === "refused") {
       const { failure } = write;
-      const upon = whose.state === "absent" ? undefined : whose.metadata.resourceVersion;
-      if (failure.reason === "TooLarge")
-        this.#tooLarge.note(resource, { revision: made, resourceVersion: upon, failure });
+      const resourceVersion = ownership.state === "absent" ? undefined : ownership.metadata.resourceVersion;
+      if (failure.reason === "TooLarge") this.#tooLarge.note(resource, { revision: made, resourceVersion, failure });
       return this.#failed(snapshot, assessment, [failure]);
     }
     this.#tooLarge.forget(resource);
     const applied = write.metadata && this.#applied.wrote(resource, target, made, write.metadata);
     verifiedRevisions.found(resource, made, asWhom(snapshot));
-    const said = listed(built.sources);
-    if (!said.sourcesOmitted) verifiedRevisions.verified(resource, made, said.sources ?? []);
+    const statusSources = listed(built.sources);
+    if (!statusSources.sourcesOmitted) verifiedRevisions.verified(resource, made, statusSources.sources ?? []);
     const changed = !revisions.isOf(resource.status?.revision, from);
     const { sources } = built;
     const kmsKeys = [...material.keyIds].sort();
@@ -344,7 +343,7 @@ export class SyncedSecretReconciler {
       ...{ secret: target.name, revision: made, keyCount: built.data.size, sources, kmsKeys, changed },
       ...(applied ? { applied } : {}),
     };
-    const isRepair = hurt !== undefined && (hurt.data || hurt.metadata) && isAsItWas;
+    const isRepair = damage !== undefined && (damage.data || damage.metadata) && isUnchanged;
     const wasSynced = resource.status?.secretRef?.name === target.name;
     const left = await collectGarbage(snapshot, view, writer);
     const problems = [...wanting(assessment, resource, retained, granted), ...(left instanceof Failure ? [left] : [])];
@@ -357,8 +356,8 @@ export class SyncedSecretReconciler {
     }
     const created = wasSynced ? "repaired" : "created";
     const updated = isRepair ? "repaired" : "updated";
-    const wrote = whose.state === "adoptable" ? "adopted" : whose.state === "absent" ? created : updated;
-    // What was read in another region is not newer: home answers again.
+    const wrote = ownership.state === "adoptable" ? "adopted" : ownership.state === "absent" ? created : updated;
+    // A read at home after a failover is not a new version, so its age is not measured.
     const isMeasured = isNewVersion && built.modified > 0 && madeElsewhere(snapshot) === undefined;
     const newer = isMeasured ? { modified: built.modified } : {};
     const editors = isRepair ? editorsOf(snapshot, built.data) : [];
@@ -367,22 +366,22 @@ export class SyncedSecretReconciler {
   }
 
   /**
-   * Under Once, what was synced stays: a newer version would be another Secret. After an edit it is asked for by number,
-   * where the Secret, or what was said of it, vouches for what the status lists.
+   * Under Once, the Secret keeps the versions that it was made from. After an edit these versions are read again by
+   * number, if the revision of the Secret, or of the status, matches the sources that the status lists.
    */
   async #keepOnce(snapshot: Snapshot, dependent: string): Promise<Outcome> {
     const { resource, plan: planned, target, granted, attempt, revisions } = snapshot;
     const { observer, writer, view, readOnly } = this.#options;
     const inSecret = revisionOf(snapshot);
-    const hurt = damageOf(snapshot);
-    const isIntact = hurt !== undefined && !hurt.data && !hurt.metadata;
+    const damage = damageOf(snapshot);
+    const isIntact = damage !== undefined && !damage.data && !damage.metadata;
     const listed = pinnedAssessment(planned, resource.status?.sources ?? []);
     const made = inSecret ?? resource.status?.revision;
-    const vouched = revisions.isOf(made, madeFrom(snapshot, listed.sources));
+    const isVerified = revisions.isOf(made, madeFrom(snapshot, listed.sources));
     const isForeign = revisions.isForeign(made);
     if (isIntact && (!isForeign || wasCurrent(snapshot))) {
-      let sources = vouched ? listed.sources : undefined;
-      if (!vouched && !isForeign) {
+      let sources = isVerified ? listed.sources : undefined;
+      if (!isVerified && !isForeign) {
         observer.depend(dependent, subscriptionsOf(snapshot));
         await this.#look(snapshot, planned.references);
         const known = (reference: Reference) => observer.entry(reference);
@@ -398,10 +397,10 @@ export class SyncedSecretReconciler {
       return { kind: "current", ...common, ...(sources ? { sources } : {}) };
     }
     observer.depend(dependent, []);
-    if (!vouched) {
+    if (!isVerified) {
       const message = isForeign
-        ? `Secret ${target.name} was made by a newer release, and it cannot be told here what from: go back to that release, or set the annotation keyferry.io/refresh to have the Secret made anew`
-        : `it is not known any more what Secret ${target.name} was made from: change the spec, or set the annotation keyferry.io/refresh, to have it made anew`;
+        ? `Secret ${target.name} was made by a newer release, and this release cannot tell from which sources: run the newer release, or set the annotation keyferry.io/refresh to make the Secret from the current versions`
+        : `the sources of Secret ${target.name} are no longer known: change the spec, or set the annotation keyferry.io/refresh, to make the Secret from the current versions`;
       return this.#failed(snapshot, listed, [new Failure("SourceGone", "wait", message)]);
     }
     const whom = { ...attempt, resource: dependent };
@@ -420,7 +419,7 @@ export class SyncedSecretReconciler {
     return awaitAws(attempt, looks);
   }
 
-  /** @param _proof AWS's own word, to this process, that a source is gone or has expired: there is no deletion without */
+  /** @param _proof AWS's answer to this process that a source is deleted or expired; required for a deletion */
   async #delete(snapshot: Snapshot, assessment: Assessment, _proof: Proof): Promise<Outcome> {
     const { target } = snapshot;
     const present = presentOf(snapshot);
@@ -439,8 +438,8 @@ export class SyncedSecretReconciler {
     const isStale = view.isStale(namespace, name);
     const known = view.known(namespace, name);
     if (known && !isStale) return standing(resource, target, known);
-    // Absent from the cache of labelled Secrets: it may be there without its label. On a first sync the write itself
-    // finds out, since it only ever creates.
+    // The watch cache holds only labelled Secrets, so the Secret may exist without its label. A first sync needs no
+    // live read: its write can only create, and fails if the Secret exists.
     const wasRefused = resource.status?.conditions?.some(({ reason }) => reason === "SecretConflict");
     const mayBeThere =
       isStale || view.isCut(namespace, name) || resource.status?.secretRef || wasRefused || target.policy === "Merge";
@@ -470,7 +469,7 @@ export class SyncedSecretReconciler {
   }
 
   #failed(snapshot: Snapshot, assessment: Assessment, problems: Failure[]): Outcome {
-    // An edited Secret is not good, however good what it was made from.
+    // A Secret with edited data is not good, even if its sources are.
     const hasGoodSecret = mayBeOfSpec(snapshot) && !damageOf(snapshot)?.data;
     return { kind: "failed", problems, hasGoodSecret, ...heard(assessment) };
   }

@@ -2,7 +2,7 @@ import { annotations, labels } from "../../api/annotations.ts";
 import type { ManagedFieldsEntry, ObjectMeta } from "../../kube/resource.ts";
 
 /**
- * The managedFields entry of an apply that set these keys and all that is ours in the metadata, in the form FieldsV1
+ * The managedFields entry of an apply that sets these keys and all our metadata, in the form FieldsV1
  * (sigs.k8s.io/structured-merge-diff, fieldpath/serialize.go).
  */
 export function recordOf(manager: string, keys: readonly string[], metadata: ObjectMeta): ManagedFieldsEntry {

@@ -17,38 +17,38 @@ import type { WarmStart } from "./warm-start.ts";
 
 /** A parameter as one SyncedSecret sees it. */
 export interface ParameterView extends Omit<ParameterState, "missing"> {
-  /** `left`: its Secret was made without the parameter, and AWS has not shown it since. */
+  /** `left`: the Secret was made without the parameter, and AWS has not returned the parameter since. */
   missing?: Missing | (Omit<Missing, "stage" | "confirmed"> & { stage: "left" });
-  /** When it has expired, in milliseconds since the epoch, where the own status alone says so: to be said, not acted on. */
+  /** Expiry in milliseconds since the epoch, known only from the status: it is reported, and no key is dropped for it. */
   reportedExpiredAt?: number;
 }
 
 /**
- * What one SyncedSecret decides by: what AWS has told this process, and until then what its own status says. An entry is
- * shared by all who depend on it; a view is nobody else's.
+ * One SyncedSecret's view of a cache entry: AWS's answers to this process, and until then its own status. All
+ * subscribers share an entry; each SyncedSecret has its own view.
  */
 export interface ReferenceView
   extends Pick<Entry, "looked" | "failure" | "heardAt" | "unreadSince" | "openedAt" | "askedAt"> {
   state: ParameterView;
   members: ReadonlyMap<string, ParameterView>;
-  /** Whether AWS has not answered yet, and the own status stands in. */
+  /** Whether AWS has not answered yet, so that the view comes from the status. */
   isStored?: boolean;
 }
 
-/** How an entry is looked at. */
+/** The clock and the warm start for a view. */
 export interface Looking extends At {
   warmStart: WarmStart;
-  /** Whether a person asked for everything anew, so that an older version than the status tells of is taken at once. */
+  /** Whether a refresh is pending: an older version than the one in the status is then accepted at once. */
   mayGoBack: boolean;
 }
 
-/** What of a reference's own status is looked at. */
+/** The part of the status about one reference. */
 interface Own {
   stored: Stored | undefined;
   metadata: ReadonlyMap<string, ParameterMetadata> | undefined;
 }
 
-/** An entry as one SyncedSecret sees it. Pure. */
+/** One SyncedSecret's view of a cache entry. Pure. */
 export function viewOf(entry: Readonly<Entry>, looking: Looking): ReferenceView {
   const key = referenceKey(entry.reference);
   const { warmStart } = looking;
@@ -121,7 +121,7 @@ function parameterViewOf(
     if (ownStamp) view.stamp ??= ownStamp;
     const isOwn = stamp !== undefined || ownStamp !== undefined;
     const { reason, since, at } = missing;
-    // What a status of another says was there has never been there for this one.
+    // Another SyncedSecret's status does not prove that the parameter existed for this SyncedSecret.
     if (!isOwn) view.missing = { reason, since, at, stage: "absent" };
     else if (missing.stage === "absent") view.missing = { reason, since, at, stage: "suspect" };
     return expire(view, missing, metadata);
@@ -132,13 +132,13 @@ function parameterViewOf(
   return { ...view, stamp: ownStamp!, staleAnswer };
 }
 
-/** What is known of keys and policies: AWS's word where there is one, else that of the own status. */
+/** Key and policies: from AWS's answer if there is one, otherwise from the status. */
 function metadataOf(
   { metadata, missing }: ParameterState,
   own: { ownStamp: VersionStamp | undefined; metadata: ParameterMetadata | undefined },
   looked: boolean,
 ): ParameterMetadata | undefined {
-  // Of what is missing AWS tells nothing, which is no word on what it was.
+  // AWS returns no metadata for a missing parameter, which says nothing about its earlier metadata.
   const isTold =
     metadata && metadata.unsure !== "stored" && !(missing && !metadata.policies && metadata.keyId === undefined);
   if (isTold) return metadata;
@@ -146,8 +146,8 @@ function metadataOf(
 }
 
 /**
- * What AWS says that is older than what the Secret was made from: doubted until it has stood for a minute, as an answer
- * that is older than another.
+ * An answer of AWS that is older than the version that the Secret was made from. It is stale until it has stayed the
+ * same for a minute.
  */
 function staleAnswerOf(
   entry: Readonly<Entry>,
@@ -168,8 +168,8 @@ function canGoBack(reference: Reference): boolean {
 }
 
 /**
- * What the own status says has an Expiration, and is missing since that instant, has expired. Something is done about it
- * once it is gone: which of two policies of the own spec holds is all that the status decides.
+ * A parameter with an Expiration in the status that is missing since that time has expired. The expiry takes effect once
+ * the parameter is gone: the status only decides between `whenMissing` and `whenExpired`.
  */
 function expire(view: ParameterView, missing: Missing, metadata: ParameterMetadata | undefined): ParameterView {
   const expiresAt = metadata?.unsure === "stored" ? metadata.policies?.expiresAt : undefined;

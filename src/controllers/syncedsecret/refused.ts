@@ -3,10 +3,10 @@ import type { Refuser } from "../../kube/refuser.ts";
 import { Failure } from "../../runtime/failure.ts";
 
 /**
- * A refusal of the API server in the words of a condition.
+ * The failure of a write that the API server has rejected.
  *
  * @param what the object of the write: `Secret shop/checkout`
- * @param size what the object takes, for the message where it is too large
+ * @param size the object's size, for the message if it is too large
  */
 export function writeFailure(error: unknown, what: string, size = ""): Failure {
   if (!(error instanceof KubeError)) throw error;
@@ -22,17 +22,12 @@ export function writeFailure(error: unknown, what: string, size = ""): Failure {
   if (error.kind === "forbidden") {
     return new Failure("AccessDenied", "wait", `the operator may not write ${what}: its Role must allow it`);
   }
-  // Only a namespace that is gone makes an apply that creates answer so.
+  // An apply that creates returns NotFound only if the namespace does not exist.
   if (error.kind === "notFound") return refusal({ by: "namespace" }, what);
-  return new Failure(
-    "Unreachable",
-    "retry",
-    `the API server did not take ${what}; it is tried again`,
-    error.retryAfterMs,
-  );
+  return new Failure("Unreachable", "retry", `the API server did not accept ${what}, retrying`, error.retryAfterMs);
 }
 
-/** What is said of a namespace in which nothing can be made any more. */
+/** The failure of a write into a terminating namespace. */
 export function terminating(what: string): Failure {
   return new Failure("NotAllowed", "wait", `${what} is not written: its namespace is being deleted`);
 }
@@ -46,20 +41,20 @@ function refusal({ by, name }: Refuser, what: string): Failure {
       return new Failure(
         "AccessDenied",
         "refused",
-        `ResourceQuota${named} leaves no room for ${what}: raise it, or delete what is not needed; it is tried again`,
+        `ResourceQuota${named} leaves no room for ${what}: raise the quota, or delete objects that are not needed; retrying`,
       );
     case "silentWebhook":
       return new Failure(
         "Unreachable",
         "refused",
-        `the API server cannot reach the admission webhook${named}, without which it does not take ${what}: mend the webhook; it is tried again`,
+        `the API server cannot reach the admission webhook${named} and therefore rejects ${what}: repair the webhook; retrying`,
       );
     default: {
       const whom = { policy: "admission policy", webhook: "admission webhook", plugin: "an admission plugin" }[by];
       return new Failure(
         "AccessDenied",
         "refused",
-        `${whom}${named} refuses ${what}: change the policy, or set what it asks for in spec.target; it is tried again`,
+        `${whom}${named} refuses ${what}: change the policy, or set what it requires in spec.target; retrying`,
       );
     }
   }
@@ -72,7 +67,7 @@ function invalid(error: KubeError, what: string): Failure {
     return new Failure("SecretConflict", "stalled", message);
   }
   if (fields.some((field) => field === "immutable" || field === "data")) {
-    const message = `${what} is immutable, or its data does not fit its type: set a new target.name, or supply the keys that the type asks for`;
+    const message = `${what} is immutable, or its data does not fit its type: set a new target.name, or supply the keys that the type requires`;
     return new Failure("SecretConflict", "stalled", message);
   }
   const named = fields.filter((field) => /^[\w.[\]-]{1,253}$/.test(field));
@@ -80,6 +75,6 @@ function invalid(error: KubeError, what: string): Failure {
   return new Failure(
     "InvalidData",
     "stalled",
-    `the API server refuses ${what}${which}: supply the keys that its type asks for, in the form that it asks for`,
+    `the API server refuses ${what}${which}: supply the keys that its type requires, in the required format`,
   );
 }

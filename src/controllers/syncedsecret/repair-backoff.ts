@@ -1,22 +1,22 @@
 import type { Clock } from "../../runtime/clock.ts";
 
-/** Repairs in a row that are made at once. */
+/** Repairs in a row without a delay. */
 const atOnce = 3;
-/** Milliseconds before the next one; it doubles from there. */
+/** Milliseconds before the next repair; doubles with each further repair. */
 const firstDelayMs = 1_000;
 const longestDelayMs = 300_000;
-/** Milliseconds without a repair after which all is forgotten, at least; twice the delay where that is longer. */
+/** Minimum milliseconds without a repair until the backoff resets; twice the delay if that is longer. */
 const quietMs = 60_000;
 
 interface Repairs {
   count: number;
-  /** Monotonic milliseconds of the last one. */
+  /** Monotonic milliseconds of the last repair. */
   at: number;
 }
 
 /**
- * How long the next repair of a Secret waits that others change again and again. An edit war costs one decryption and one
- * write a repair, and nobody wins it: the first repairs are made at once, those that follow wait twice as long each time.
+ * Backoff for repairs of a Secret that others keep changing. Each repair costs a decryption and a write, so the first
+ * repairs are immediate, and the delay of the following ones doubles each time.
  */
 export class RepairBackoff {
   readonly #clock: Clock;
@@ -26,25 +26,25 @@ export class RepairBackoff {
     this.#clock = clock;
   }
 
-  /** Notes that a change of the Secret by others had a SyncedSecret's Secret written, or tried to. */
+  /** Records a repair, or an attempt of one, after a change of the Secret by others. */
   note(key: string): void {
     const count = (this.#current(key)?.count ?? 0) + 1;
     this.#repairs.set(key, { count, at: this.#clock.monotonic() });
   }
 
-  /** Milliseconds that a change by others waits before it is looked at; 0 where it need not. */
+  /** Milliseconds until a change by others may be repaired; 0 for at once. */
   waitMs(key: string): number {
     const repairs = this.#current(key);
     return repairs ? Math.max(repairs.at + delayAfter(repairs.count) - this.#clock.monotonic(), 0) : 0;
   }
 
-  /** Milliseconds between two repairs, where they are held back; undefined where there is peace. */
+  /** Milliseconds between two repairs; undefined if repairs are not delayed. */
   spacingMs(key: string): number | undefined {
     const repairs = this.#current(key);
     return repairs && repairs.count >= atOnce ? delayAfter(repairs.count) : undefined;
   }
 
-  /** Milliseconds until all is forgotten, if nothing happens; undefined where nothing is remembered. */
+  /** Milliseconds until the backoff resets without further repairs; undefined if there were none. */
   quietInMs(key: string): number | undefined {
     const repairs = this.#current(key);
     return repairs && repairs.at + quietAfter(repairs.count) - this.#clock.monotonic();

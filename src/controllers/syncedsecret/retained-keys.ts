@@ -3,8 +3,8 @@ import { asWhom, damageOf, mayBeOfSpec, retainedKeysOf, revisionOf, type Snapsho
 import type { VerifiedRevisions } from "./verified-revisions.ts";
 
 /**
- * Whether keys that nothing makes any more would have to be kept: nothing vouches for what was there before, neither
- * the status nor this process, or keys are kept already.
+ * Whether keys without a source may have to be retained: neither the status nor this process proves what the Secret was
+ * made from, or the Secret has retained keys already.
  */
 export function mayHaveToRetain(snapshot: Snapshot, verifiedRevisions: VerifiedRevisions): boolean {
   const { refresh } = snapshot;
@@ -13,19 +13,19 @@ export function mayHaveToRetain(snapshot: Snapshot, verifiedRevisions: VerifiedR
 }
 
 /**
- * Whether it is known what the Secret was made from: by a status that it vouches for, or by this process. What was read
- * in a region that stood in is known to be no more than that.
+ * Whether the sources of the Secret are known: from a status that reproduces its revision, or from this process. True
+ * also for a Secret from a failover region, whose keys need not be retained.
  */
 function reproducesRevision(snapshot: Snapshot, verifiedRevisions: VerifiedRevisions): boolean {
   const { resource, warmStart } = snapshot;
   const inSecret = revisionOf(snapshot);
-  // By a clock that was set back a version that this process has not seen itself is of the future.
+  // After the clock was set back, versions in the status may be in the future, and do not count.
   if (warmStart.isPartial) return false;
   if (warmStart.stamps !== undefined || verifiedRevisions.isVerified(resource, inSecret, asWhom(snapshot))) return true;
   return madeElsewhere(snapshot) !== undefined;
 }
 
-/** Puts the bytes that are kept into `data`. @returns their keys */
+/** Copies the bytes of retained keys into `data`. @returns the retained keys */
 export function retain(
   snapshot: Snapshot,
   verifiedRevisions: VerifiedRevisions,
@@ -35,9 +35,9 @@ export function retain(
   const retained = new Set<string>();
   if (!live || !mayHaveToRetain(snapshot, verifiedRevisions)) return retained;
   const already = retainedKeysOf(snapshot);
-  const vouched = reproducesRevision(snapshot, verifiedRevisions);
+  const areSourcesKnown = reproducesRevision(snapshot, verifiedRevisions);
   for (const [key, bytes] of live) {
-    if (data.has(key) || (vouched && !already.has(key))) continue;
+    if (data.has(key) || (areSourcesKnown && !already.has(key))) continue;
     data.set(key, bytes);
     retained.add(key);
   }

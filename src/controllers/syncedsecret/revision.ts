@@ -2,53 +2,52 @@ import { hash } from "node:crypto";
 import type { SyncedSecret } from "../../api/types.ts";
 
 /**
- * One source as the revision sees it; never a value.
- * `left` is a source that the Secret goes without: optional and missing, or gone and its keys deleted.
+ * One source in a revision; never a value.
+ * `left` is a source that the Secret is made without: optional and missing, or dropped under DeleteKeys.
  */
 export type RevisionSource = { name: string; selector: string } & (
   | { version: number; modified: number; versionId?: string }
   | { left: true }
 );
 
-/** What a Secret is made from. */
+/** Everything that a Secret is made from. */
 export interface Made {
   spec: SyncedSecret["spec"];
   /** AWS account and region of the sources. */
   account: string;
   region: string;
   sources: readonly RevisionSource[];
-  /** The encryption context that binding asks of its ciphertexts, as text; undefined where it asks for none. */
+  /** The encryption context that binding requires, as text; undefined without binding. */
   bound?: string | undefined;
 }
 
-/** One way to write down what a Secret was made from. Pure; neither digest has a point in it. */
+/** One format of a revision. Pure; neither digest contains a dot. */
 export interface RevisionFormat {
-  /** A digest of what in the spec decides the Secret's content. */
+  /** A digest of the fields of the spec that decide the Secret's content. */
   spec(spec: SyncedSecret["spec"]): string;
-  /** A digest of what the sources were. */
+  /** A digest of the sources. */
   sources(made: Made): string;
 }
 
 /**
- * Every format that has ever been written, by its number. A format that has been in a release never changes and never
- * leaves: what is hashed differently is a format more.
+ * Every format that was ever written, by number. A released format never changes and is never removed: a different hash
+ * is a new format.
  */
 const formats: ReadonlyMap<number, RevisionFormat> = new Map([[1, { spec: specDigest, sources: sourcesDigest }]]);
 
-/** The format that is written. A release that knows a newer one without writing it makes the way back free of cost. */
+/** The format that is written. A release that only reads a newer format makes a later rollback free of cost. */
 const written = 1;
 
 /**
- * Revisions of Secrets: a format's number, a digest of the spec's output part, and a digest of what the sources were,
- * in the form `1.<spec>.<sources>`. Equal revisions mean equal Secrets, so that nothing has to be decrypted to know that
- * a Secret is current. Each is compared in the format that it was written in, so that a new format costs nothing until
- * a Secret is written anyway.
+ * Revisions of Secrets: the format's number, a digest of the spec's output part and a digest of the sources, in the form
+ * `1.<spec>.<sources>`. Equal revisions mean equal Secrets, so a Secret is known to be current without decryption. Each
+ * revision is compared in its own format, so a new format causes no writes.
  */
 export class Revisions {
   readonly #formats: ReadonlyMap<number, RevisionFormat>;
   readonly #written: number;
 
-  /** @param write the number of the format that is written; one of `known` */
+  /** @param write number of the format to write; one of `known` */
   constructor(known = formats, write = written) {
     this.#formats = known;
     this.#written = write;
@@ -59,19 +58,19 @@ export class Revisions {
     return inFormat(this.#written, this.#formats.get(this.#written)!, made);
   }
 
-  /** Whether a revision says that a Secret was made from just this. In a format that is not known it says nothing. */
+  /** Whether a Secret with this revision was made from exactly this; false for an unknown format. */
   isOf(revision: string | undefined, made: Made): boolean {
     const found = this.#formatOf(revision);
     return found !== undefined && revision === inFormat(found.number, found.format, made);
   }
 
-  /** Whether a Secret with this revision was made from this spec, whatever its sources were then. */
+  /** Whether a Secret with this revision was made from this spec, with any sources. */
   isOfSpec(revision: string | undefined, spec: SyncedSecret["spec"]): boolean {
     const found = this.#formatOf(revision);
     return found !== undefined && revision!.startsWith(`${found.number}.${found.format.spec(spec)}.`);
   }
 
-  /** Whether a revision is in a format that is not known here: a newer release has written it. */
+  /** Whether a revision has an unknown format, which a newer release has written. */
   isForeign(revision: string | undefined): boolean {
     return numberOf(revision) !== undefined && this.#formatOf(revision) === undefined;
   }
@@ -87,36 +86,36 @@ function inFormat(number: number, format: RevisionFormat, made: Made): string {
   return `${number}.${format.spec(made.spec)}.${format.sources(made)}`;
 }
 
-/** The number that a revision begins with; undefined where it is none of ours. */
+/** The format's number in a revision; undefined if the text is not a revision. */
 function numberOf(revision: string | undefined): number | undefined {
   const digits = /^([1-9][0-9]{0,8})\./.exec(revision ?? "")?.[1];
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** The digest of a Secret's key names: what `keyferry.io/key-digest` holds, to tell a removed key without a value. */
+/** The digest of a Secret's key names for `keyferry.io/key-digest`, which shows a removed key without any value. */
 export function keysDigest(keys: Iterable<string>): string {
   return digest([...keys].sort().join("\n"));
 }
 
-/** What decides the Secret's content; when it is looked at, and by which connection, does not. */
+/** Digest of the fields that decide the Secret's content, without the refresh policy and the connection. */
 function specDigest(spec: SyncedSecret["spec"]): string {
   const { name: _name, ...target } = spec.target ?? {};
   return digest(canonical({ data: spec.data ?? [], dataFrom: spec.dataFrom ?? [], target }));
 }
 
 function sourcesDigest({ account, region, sources, bound }: Made): string {
-  // A parameter that several entries use is one source.
+  // A parameter in several entries counts as one source.
   const lines = sources.map((source) => {
     const seen = "left" in source ? "left" : `${source.version}\t${source.modified}`;
     const id = "left" in source || source.versionId === undefined ? "" : `\t${source.versionId}`;
     return `${source.name}\t${source.selector}\t${seen}${id}`;
   });
-  // Nothing where nothing is bound: revisions from before there was binding stay as they are. No source's line begins so.
+  // No line without binding, so that revisions from before binding stay valid. No source's line begins with a tab.
   const context = bound === undefined ? [] : [`\tbound\t${bound}`];
   return digest([account, region, ...context, ...[...new Set(lines)].sort()].join("\n"));
 }
 
-/** JSON with sorted keys, so that the order in which a client sent them does not matter. */
+/** JSON with sorted keys, so that the order of a client's fields does not matter. */
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (value !== null && typeof value === "object") {

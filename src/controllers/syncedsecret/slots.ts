@@ -2,48 +2,48 @@ import { namespaceOf } from "../../runtime/fair-queue.ts";
 import { byLane, type Lane } from "../../runtime/lane.ts";
 
 /**
- * Reconciles under way at once in each lane, those that wait for AWS or for the API server included: they bound memory.
- * Connections share `all` evenly, those of one namespace as one. No namespace can take what `least` guarantees another,
- * however many of its reconciles hang.
+ * Limits on concurrent reconciles in each lane, including those that wait for AWS or the API server; they bound memory.
+ * Connections share `all` evenly; all AWSConnections of one namespace count as one. `least` is guaranteed to each
+ * namespace, however many reconciles of other namespaces hang.
  */
 const bounds = { ofConnection: { least: 10, most: 400 }, ofNamespace: { least: 10, most: 600 }, all: 900 };
 /**
- * Slots that are granted together, or a quarter of the connection's where that is less: ten reconciles that begin at
- * once fill their calls to AWS, ten names each, however many names one reconcile has.
+ * Slots that are granted together, or a quarter of the connection's slots if that is less: ten reconciles that begin
+ * together fill batched AWS calls of ten names, even with one name each.
  */
 const together = 10;
 
-/** Reconciles of one connection in one lane. */
+/** The reconciles of one connection in one lane. */
 interface Users {
-  /** Who shares the slots: the connection, or the namespace of a namespaced one. */
+  /** The owner of the share of slots: the connection, or the namespace of an AWSConnection. */
   readonly owner: string;
-  /** Reconciles under way, and keys that have been granted a slot and are to begin. */
+  /** Reconciles under way; `invited`: keys with a granted slot that have not begun. */
   underWay: number;
   invited: number;
   /** Reconciles under way by namespace. */
   readonly byNamespace: Map<string, number>;
-  /** Keys that wait for a slot, by namespace: the first is the next whose turn it is. */
+  /** Keys that wait for a slot, by namespace; the first namespace is next. */
   readonly parked: Map<string, Set<string>>;
 }
 
-/** A slot in use, or granted: of which lane and connection. */
+/** A slot in use or granted. */
 export interface Slot {
   readonly connection: string;
   readonly lane: Lane;
 }
 
 /**
- * Bounds the reconciles under way by lane, connection and namespace; namespaces take turns. There is no bound beyond
- * these: reconciles that hang keep no other namespace waiting, in its own connection or in another.
+ * Limits concurrent reconciles by lane, connection and namespace, round-robin over namespaces. There is no other limit:
+ * hanging reconciles do not block other namespaces, in the same connection or in another.
  */
 export class ReconcileSlots {
   readonly #lanes: Record<Lane, LaneSlots>;
   /** Keys that wait for a slot. */
   readonly #parked = new Map<string, Slot>();
-  /** Keys that were granted a slot and have not come yet. */
+  /** Keys with a granted slot that have not arrived yet. */
   readonly #invited = new Map<string, Slot>();
 
-  /** @param come has a key, whose turn it is, worked on soon */
+  /** @param come enqueues a key that was granted a slot */
   constructor(come: (key: string, lane: Lane) => void) {
     const laneSlots = (lane: Lane) =>
       new LaneSlots((connection, key) => {
@@ -54,7 +54,7 @@ export class ReconcileSlots {
     this.#lanes = byLane(laneSlots);
   }
 
-  /** Takes back the invitation by which a key may have come. @returns the slot that it was granted */
+  /** Ends the invitation of a key. @returns the granted slot, if there is one */
   arrived(key: string): Slot | undefined {
     const slot = this.#invited.get(key);
     if (!slot) return undefined;
@@ -63,12 +63,12 @@ export class ReconcileSlots {
     return slot;
   }
 
-  /** @returns the slot, to be given to `leave`; undefined where there is none: the key waits until it is invited */
+  /** @returns the slot, to be passed to `leave`; undefined if none is free: the key then waits for an invitation */
   enter(connection: string, key: string, lane: Lane): Slot | undefined {
     const laneSlots = this.#lanes[lane];
     const parked = this.#parked.get(key);
     const isFree = laneSlots.take(connection, namespaceOf(key));
-    // Where it waits here already, it keeps its turn.
+    // A key that waits here already keeps its turn.
     if (!isFree && parked?.connection === connection && parked.lane === lane) return undefined;
     this.drop(key);
     const slot = { connection, lane };
@@ -78,17 +78,17 @@ export class ReconcileSlots {
     return undefined;
   }
 
-  /** Gives a slot back, and those that are free, once they are enough, to the next that wait. */
+  /** Releases a slot, and grants free slots to waiting keys once there are enough. */
   leave({ connection, lane }: Slot, key: string): void {
     this.#lanes[lane].leave(connection, namespaceOf(key));
   }
 
-  /** Grants a slot that nobody has used to the next that waits for one. */
+  /** Grants an unused slot to the next waiting key. */
   pass({ connection, lane }: Slot): void {
     this.#lanes[lane].pass(connection);
   }
 
-  /** Has a key wait for a slot no more. */
+  /** Removes a key from the waiting keys. */
   drop(key: string): void {
     const slot = this.#parked.get(key);
     if (!slot) return;
@@ -108,13 +108,13 @@ export class ReconcileSlots {
 
 /** The slots of one lane. */
 class LaneSlots {
-  /** By connection; one that nobody uses is left out. */
+  /** By connection; unused connections are removed. */
   readonly #users = new Map<string, Users>();
-  /** Reconciles under way, by who shares the slots. */
+  /** Reconciles under way, by owner of the share. */
   readonly #byOwner = new Map<string, number>();
   /** Reconciles under way, by namespace. */
   readonly #byNamespace = new Map<string, number>();
-  /** Connections at which a namespace's keys wait. */
+  /** Connections where a namespace's keys wait. */
   readonly #waitsAt = new Map<string, Set<string>>();
   #underWay = 0;
   readonly #come: (connection: string, key: string) => void;
@@ -129,7 +129,7 @@ class LaneSlots {
     this.#dropIfUnused(connection, users);
   }
 
-  /** @returns whether there is a slot; then it is taken */
+  /** Takes a slot if one is free. @returns whether it did */
   take(connection: string, namespace: string): boolean {
     const users = this.#usersOf(connection);
     const isFree = this.#isFree(users, namespace);
@@ -162,7 +162,7 @@ class LaneSlots {
     this.#inviteElsewhere(connection, namespace);
   }
 
-  /** Grants a slot that nobody has used to the next that waits at the connection. */
+  /** Grants an unused slot to the next key that waits at the connection. */
   pass(connection: string): void {
     const users = this.#users.get(connection);
     if (users) this.#inviteNext(connection, users);
@@ -180,14 +180,14 @@ class LaneSlots {
     }
   }
 
-  /** A namespace at its bound has a slot again, which another connection's keys may wait for. */
+  /** Grants a slot that a namespace at its limit has released to its keys at another connection. */
   #inviteElsewhere(connection: string, namespace: string): void {
     const others = this.#waitsAt.get(namespace);
     if (!others) return;
     for (const other of others) {
       const users = this.#users.get(other)!;
       if (other === connection || users.invited > 0 || !this.#isFree(users, namespace)) continue;
-      // To the end: the next slot is another connection's.
+      // Round-robin: the next slot goes to another connection.
       others.delete(other);
       others.add(other);
       this.#invite(other, users, namespace);
@@ -195,7 +195,7 @@ class LaneSlots {
     }
   }
 
-  /** Has a namespace's first key come, and the namespace wait for its next turn. */
+  /** Grants a slot to a namespace's first key, and moves the namespace to the end. */
   #invite(connection: string, users: Users, namespace: string): void {
     const [next] = users.parked.get(namespace)!;
     this.#take(connection, users, next!);
@@ -208,7 +208,7 @@ class LaneSlots {
     this.#come(connection, next!);
   }
 
-  /** Takes a key out of those that wait. */
+  /** Removes a key from the waiting keys. */
   #take(connection: string, { parked }: Users, key: string): void {
     const namespace = namespaceOf(key);
     const keys = parked.get(namespace)!;
@@ -257,7 +257,7 @@ class LaneSlots {
   }
 }
 
-/** A namespaced connection's namespace, so that a thousand connections of one get no more than one; else itself. */
+/** The namespace of an AWSConnection, so that more connections bring no more slots; otherwise the connection. */
 function ownerOf(connection: string): string {
   return connection.startsWith("AWSConnection/") ? connection.slice(0, connection.lastIndexOf("/")) : connection;
 }

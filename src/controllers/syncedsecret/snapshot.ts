@@ -14,7 +14,7 @@ import type { Made, RevisionSource, Revisions } from "./revision.ts";
 import { type Damage, damage, type Standing, type Target } from "./target.ts";
 import type { WarmStart } from "./warm-start.ts";
 
-/** A SyncedSecret with all that its decisions rest on, gathered once. */
+/** The facts that one decision about a SyncedSecret is made from, taken once. */
 export interface Snapshot {
   resource: SyncedSecret;
   granted: Granted;
@@ -22,38 +22,38 @@ export interface Snapshot {
   target: Target;
   standing: Standing;
   whenMissing: WhenMissing;
-  /** Undefined under Once, where expiries are not followed. */
+  /** Undefined under Once, which ignores expiries. */
   whenExpired: WhenMissing | undefined;
   lane: Lane;
   attempt: Attempt;
-  /** The mark of a refresh annotation that has not been honoured yet. */
+  /** The mark of a pending refresh request. */
   refresh: string | undefined;
-  /** What the status says of the sources. */
+  /** The sources according to the previous status. */
   warmStart: WarmStart;
   revisions: Revisions;
-  /** Whether somebody else has applied the Secret under our field manager. */
+  /** Whether another client has applied the Secret under our field manager. */
   isForged: boolean;
 }
 
-/** The Secret's metadata, where it is ours. */
+/** The Secret's metadata, if the Secret is ours. */
 export function presentOf({ standing }: Snapshot): ObjectMeta | undefined {
   return standing.state === "ours" ? standing.metadata : undefined;
 }
 
-/** The revision that the Secret carries, where it is ours. */
+/** The revision in the Secret's annotation, if the Secret is ours. */
 export function revisionOf({ standing, target }: Snapshot): string | undefined {
   return standing.state === "ours" ? standing.metadata.annotations?.[target.revisionAnnotation] : undefined;
 }
 
-/** What a revision is made of, where the Secret is made from these sources. */
+/** The input of the revision of a Secret made from these sources. */
 export function madeFrom({ resource, granted, plan }: Snapshot, sources: readonly RevisionSource[]): Made {
   const { account, identity } = granted;
   return { spec: resource.spec, account, region: identity.region, sources, bound: plan.bound };
 }
 
 /**
- * Whether the Secret may have been made from the present spec. What a newer release has written cannot be read, and
- * counts as such: what a spec has dropped is taken away later rather than a key too many now.
+ * Whether the Secret may have been made from the current spec. True also for the unreadable revision of a newer
+ * release: a key that the spec has dropped then stays for longer, and no key is removed by mistake.
  */
 export function mayBeOfSpec(snapshot: Snapshot): boolean {
   const { resource, revisions } = snapshot;
@@ -62,8 +62,8 @@ export function mayBeOfSpec(snapshot: Snapshot): boolean {
 }
 
 /**
- * Whether Once has had its time: the Secret, or one that was deleted since, was made from the present spec. One that a
- * newer release made is never taken for another spec's: a newer version in its place could not be taken back.
+ * Whether the Secret, possibly deleted since, was already made from the current spec under Once. True also for a Secret
+ * of a newer release: replacing its versions by newer ones could not be undone.
  */
 export function isSyncedOnce(snapshot: Snapshot): boolean {
   const { resource, revisions } = snapshot;
@@ -71,15 +71,15 @@ export function isSyncedOnce(snapshot: Snapshot): boolean {
   return revisions.isOfSpec(made, resource.spec) || revisions.isForeign(made);
 }
 
-/** Whether a Secret that a newer release made was found to be current, for the present spec, by that release. */
+/** Whether the newer release that made the Secret reported it as current for the current spec. */
 export function wasCurrent(snapshot: Snapshot): boolean {
   const { status, metadata } = snapshot.resource;
   const ready = readyOf(snapshot.resource);
-  const isOfNow = ready?.status === "True" && ready.observedGeneration === metadata.generation;
-  return isOfNow && status?.revision === revisionOf(snapshot);
+  const isCurrent = ready?.status === "True" && ready.observedGeneration === metadata.generation;
+  return isCurrent && status?.revision === revisionOf(snapshot);
 }
 
-/** What is no longer as it was applied; undefined where nothing has been applied yet. */
+/** The drift of the Secret from the last apply; undefined before the first apply. */
 export function damageOf(snapshot: Snapshot): Damage | undefined {
   const present = presentOf(snapshot);
   const isApplied = revisionOf(snapshot) !== undefined;
@@ -94,9 +94,9 @@ export function keysOf(snapshot: Snapshot): ReadonlySet<string> {
 }
 
 /**
- * Keys that the Secret keeps for the present spec though nothing makes them any more: after a restart, or with another
- * account, "it is not there" is not "it was deleted". They are kept until the spec changes or a person asks for a
- * refresh. The Secret itself says which they are, so that no restart forgets them.
+ * Retained keys: keys of the current spec that no source produces any more. After a restart, or in another account, a
+ * missing parameter is not proof of a deletion. The keys are kept until the spec changes or a person requests a
+ * refresh. An annotation of the Secret lists them, so they survive a restart.
  */
 export function retainedKeysOf(snapshot: Snapshot): ReadonlySet<string> {
   const text = presentOf(snapshot)?.annotations?.[snapshot.target.retainedKeysAnnotation];
@@ -107,28 +107,28 @@ export function retainedKeysOf(snapshot: Snapshot): ReadonlySet<string> {
   try {
     listed = JSON.parse(text);
   } catch {
-    // Somebody has edited it: all that we own is kept rather than anything lost.
+    // The annotation was edited: retain all our keys rather than lose one.
     return own;
   }
   return new Set(Array.isArray(listed) ? listed.filter((key) => typeof key === "string" && own.has(key)) : own);
 }
 
-/** Who has set keys of ours to something else; whoever removed one leaves no trace. */
+/** The field managers that have changed keys of ours; a manager that removes a key leaves no trace. */
 export function editorsOf(snapshot: Snapshot, data: ReadonlyMap<string, unknown>): string[] {
-  if (snapshot.isForged) return [`an apply of somebody else as field manager ${snapshot.target.manager}`];
+  if (snapshot.isForged) return [`an apply of another client as field manager ${snapshot.target.manager}`];
   const own = keysOf(snapshot);
   const others = coOwners(presentOf(snapshot)?.managedFields, snapshot.target.manager);
   const editors = others.filter((other) => [...other.data].some((key) => data.has(key) && !own.has(key)));
   return [...new Set(editors.map(({ manager }) => manager))].sort();
 }
 
-/** Keys that others have added to the Secret, which are not ours to remove; sorted. */
+/** Keys that other field managers have added to the Secret, which we do not remove; sorted. */
 export function foreignKeysOf(snapshot: Snapshot, data: ReadonlyMap<string, unknown>): string[] {
   const others = coOwners(presentOf(snapshot)?.managedFields, snapshot.target.manager);
   return [...new Set(others.flatMap((other) => [...other.data]))].filter((key) => !data.has(key)).sort();
 }
 
-/** Whether it is the resource's wish that something is done when a source expires. */
+/** Whether the spec sets `refresh.whenExpired`. */
 export function asksForExpiry(resource: SyncedSecret | undefined): boolean {
   return resource?.spec.refresh?.whenExpired !== undefined;
 }
@@ -141,14 +141,14 @@ export function asWhom({ granted }: Snapshot): string {
 /**
  * Milliseconds between polls for a SyncedSecret.
  *
- * @param floorMs the connection's own interval, which a resource cannot go below
+ * @param floorMs the connection's interval, the lower bound
  */
 export function pollIntervalOf({ spec }: SyncedSecret, floorMs: number): number {
   const own = spec.refresh?.pollInterval;
   return Math.max((own === undefined ? undefined : parseDuration(own)) ?? floorMs, floorMs);
 }
 
-/** What a SyncedSecret observes. */
+/** The subscriptions of a SyncedSecret. */
 export function subscriptionsOf({
   resource,
   granted,

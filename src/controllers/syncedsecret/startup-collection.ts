@@ -8,8 +8,8 @@ import { mergeManagers } from "../merge-index.ts";
 import type { SecretWriter } from "./write.ts";
 
 /**
- * Takes back what SyncedSecrets merged into the Secrets of others and left there, because they were deleted while
- * nobody listened. There is no finalizer, so this is done at every start.
+ * Removes keys that SyncedSecrets merged into other owners' Secrets and that stayed, because the SyncedSecrets were
+ * deleted while no operator ran. Runs at every start, since there is no finalizer.
  */
 export async function collectLeftovers(
   secrets: View<KubeObject>,
@@ -25,14 +25,14 @@ export async function collectLeftovers(
     if (left.length === 0) continue;
     const { namespace, name } = secret.metadata;
     try {
-      // The first list may be older than the one of Secrets: what is about to be swept is asked for live.
+      // The list of SyncedSecrets may be older than the list of Secrets: read live before removing keys.
       const { items } = await client.list<KubeObject>(syncedSecrets, { namespace: namespace!, metadataOnly: true });
       for (const { metadata } of items) living.add(metadata.uid!);
       for (const { manager, uid } of left) if (!living.has(uid)) await writer.release(namespace!, name!, manager);
     } catch (error) {
-      const said = error instanceof KubeError ? error.message : "unknown error";
-      const where = { secret: `${namespace}/${name}`, error: said };
-      log.warn(where, "what a deleted SyncedSecret left could not be taken back; it is tried at the next start");
+      const message = error instanceof KubeError ? error.message : "unknown error";
+      const where = { secret: `${namespace}/${name}`, error: message };
+      log.warn(where, "could not remove the keys of a deleted SyncedSecret, retrying at the next start");
     }
   }
 }

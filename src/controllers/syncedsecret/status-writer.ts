@@ -16,24 +16,24 @@ export type Status = NonNullable<SyncedSecret["status"]>;
 export interface StatusWriterOptions {
   resources: View<Resource>;
   client: KubeClient;
-  /** The places for writes, which Secrets share. */
+  /** Shared with the writes of Secrets. */
   writes: WriteLimiter;
   clock: Clock;
   log: Log;
-  /** Of another operator, which writes, no status is touched: two would write each other's over without an end. */
+  /** Leaves statuses of another operator alone: two operators would overwrite each other forever. */
   readOnly: boolean;
 }
 
-/** Milliseconds of work after which a person who waits is told that it goes on. */
+/** Milliseconds of a reconcile after which the status reports Pending. */
 const pendingAfterMs = 2_000;
 
-/** Writes statuses, and knows those that the watch has yet to show. */
+/** Writes statuses, with a mutation cache for those that the watch has not shown yet. */
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #written: MutationCache<Status>;
-  /** With read-only: the status that was last written here. */
+  /** With --read-only: the status that this process wrote last. */
   readonly #own = new Map<string, Status>();
-  /** With read-only: what a writer's status would have become, and the version of the resource that it was decided on. */
+  /** With --read-only: the status that was not written, and the resourceVersion that it was computed from. */
   readonly #unwritten = new Map<string, { status: Status; resourceVersion: string | undefined }>();
 
   constructor(options: StatusWriterOptions) {
@@ -41,7 +41,7 @@ export class StatusWriter {
     this.#written = new MutationCache(options.clock);
   }
 
-  /** Takes what the watch shows of a SyncedSecret. */
+  /** Handles a SyncedSecret from the watch. */
   shown(key: string, resource: Resource | undefined): ReturnType<MutationCache<Status>["take"]> {
     const change = this.#written.take(key, resource?.metadata.resourceVersion);
     if (resource) return change;
@@ -50,28 +50,36 @@ export class StatusWriter {
     return change;
   }
 
-  /** A resource with the status that was last written to it, whether or not the watch has shown it. */
+  /** The resource with its last written status, even if the watch has not shown it yet. */
   latest(key: string, cached: Resource): Resource {
     const unwritten = this.#unwritten.get(key);
-    const isOfNow = unwritten?.resourceVersion === cached.metadata.resourceVersion;
-    const status = (isOfNow ? unwritten?.status : this.#written.get(key)?.value) ?? cached.status;
+    const isCurrent = unwritten?.resourceVersion === cached.metadata.resourceVersion;
+    const status = (isCurrent ? unwritten?.status : this.#written.get(key)?.value) ?? cached.status;
     return status ? { ...cached, status } : cached;
   }
 
-  /** @throws Canceled @returns whether there is nothing left to write; false where it has to be tried again */
+  /** @throws Canceled @returns whether the write is done; false if it must be retried */
   async write(key: string, resource: Resource, status: Status, turn: WriteTurn): Promise<boolean> {
     const { client, writes, log, resources, readOnly } = this.#options;
     if (readOnly && this.#isAnothers(key)) {
       this.#unwritten.set(key, { status, resourceVersion: resources.get(key)?.metadata.resourceVersion });
       const { status: ready, reason, message } = readyOf(status) ?? {};
-      log.info({ syncedSecret: key, ready, reason, message }, "read-only: a status is another operator's, and stays");
+      log.info(
+        { syncedSecret: key, ready, reason, message },
+        "read-only: the status belongs to another operator and is not written",
+      );
       return true;
     }
     const { apiVersion, kind, metadata } = resource;
     const { namespace, name, uid, resourceVersion } = metadata;
-    // A writer may have come first since.
-    const upon = readOnly ? { resourceVersion } : {};
-    const object = { apiVersion, kind, metadata: { namespace, name, uid, ...upon }, status } as unknown as Resource;
+    // Another operator may have written since.
+    const precondition = readOnly ? { resourceVersion } : {};
+    const object = {
+      apiVersion,
+      kind,
+      metadata: { namespace, name, uid, ...precondition },
+      status,
+    } as unknown as Resource;
     this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
     try {
       const written = await writes.run(
@@ -86,19 +94,19 @@ export class StatusWriter {
     } catch (error) {
       this.#written.invalidate(key);
       if (!(error instanceof KubeError)) throw error;
-      // Deleted, or deleted and made again, meanwhile: the watch will say so.
+      // Deleted or recreated meanwhile: the watch will show it.
       if (error.kind === "notFound") return true;
-      // With read-only it may only have changed: what has become of it decides again.
+      // With --read-only the resource may just have changed: retry with the new version.
       if (error.kind === "conflict") return !readOnly;
-      // A status that the API server refuses would be refused again.
+      // A rejected status would be rejected again.
       const isFinal = error.kind === "invalid" || error.kind === "tooLarge";
-      const outlook = isFinal ? "it stays as it was" : "it is tried again";
-      log.warn({ syncedSecret: key, error: error.message }, `a status could not be written; ${outlook}`);
+      const outlook = isFinal ? "the status stays as it is" : "retrying";
+      log.warn({ syncedSecret: key, error: error.message }, `could not write a status, ${outlook}`);
       return isFinal;
     }
   }
 
-  /** Whether the status that is there was written, and not by this process. */
+  /** Whether the current status was written by another process. */
   #isAnothers(key: string): boolean {
     const cached = this.#options.resources.get(key);
     if (!cached?.status?.conditions?.length || this.#written.get(key)) return false;
@@ -107,9 +115,9 @@ export class StatusWriter {
   }
 
   /**
-   * Says `Reconciling` for a person who waits, once the work has lasted.
+   * Reports Pending and Reconciling in the status of a new resource if its first reconcile takes long.
    *
-   * @returns what ends the waiting: the resource as it is by then, with no write of this any more under way
+   * @returns a function that ends this: resolves to the latest resource once no such write is under way
    */
   tellWhenItLasts(key: string, resource: Resource): () => Promise<Resource> {
     const { clock } = this.#options;
@@ -129,7 +137,7 @@ export class StatusWriter {
         clock.now(),
       );
       const status: Status = { observedGeneration: generation, conditions };
-      // A notice of progress comes after all Secrets and all final statuses, those of other namespaces included.
+      // Lane bulk: progress reports must not delay Secrets or final statuses, in any namespace.
       writing = this.write(key, resource, status, "bulk").then(
         (done) => {
           if (done) latest = { ...resource, status };

@@ -11,25 +11,25 @@ import type { RevisionSource } from "./revision.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
 
-/** Something that is worth an event. */
+/** An event to emit. */
 export interface News {
   type: "Normal" | "Warning";
   reason: string;
   note: string;
 }
 
-/** What follows from an outcome. */
+/** The status, events and next reconcile that follow from an outcome. */
 export interface Summary {
   status: Status;
-  /** Whether the status differs from the one that is there. */
+  /** Whether the status differs from the current one. */
   statusChanged: boolean;
-  /** What is news: of Ready, of the region that was read in, of a key in danger, of expiries, in this order. */
+  /** The events: of Ready, failover, KMS keys at risk and expiries, in this order. */
   events: News[];
   ready: "True" | "False" | "Unknown";
   reason: Reason;
-  /** Milliseconds after which it has to be looked at again, whatever happens meanwhile. */
+  /** Milliseconds until the next reconcile, without any event; undefined if none is needed. */
   againAfterMs?: number;
-  /** Whether to try again with backoff. */
+  /** Whether to retry with backoff. */
   retry: boolean;
 }
 
@@ -38,38 +38,38 @@ export interface SummarizeInput {
   outcome: Exclude<Outcome, { kind: "again" | "nothing" }>;
   /** Milliseconds since the epoch. */
   now: number;
-  /** Milliseconds as `ClockWatch.elapsed` counts them: what silences are measured by. */
+  /** Milliseconds of `ClockWatch.elapsed`, which measure how long AWS has not answered. */
   elapsed: number;
-  /** Milliseconds without a word from AWS after which Ready turns False; Infinity where AWS is not asked any more. */
+  /** Milliseconds without an answer from AWS after which Ready turns False; Infinity if AWS is not polled. */
   staleAfterMs: number;
-  /** The same, when this process began to listen. */
+  /** Start of this process, in milliseconds of `ClockWatch.elapsed`. */
   startedAt: number;
-  /** Milliseconds after which a cause that nothing announces is looked at again. */
+  /** Milliseconds after which a cause that sends no event is rechecked. */
   slowRetryMs: number;
-  /** Milliseconds between two repairs where others change the Secret again and again; undefined where there is peace. */
+  /** Milliseconds between two repairs while others keep changing the Secret; undefined if repairs are not delayed. */
   repairsApartMs?: number | undefined;
-  /** What is known of the KMS keys that it uses; where left out, nothing anew. */
+  /** Findings about the KMS keys in use; undefined if nothing is known, so that the condition stays. */
   keys?: Findings;
 }
 
-/** Sources that a status lists, at most: a status is read by people and kept in etcd. */
+/** Sources that a status lists, at most: people read a status, and etcd stores it. */
 const sourcesAtMost = 100;
 /** The reason of the event of a repair. */
 const repaired: Reason = "Repaired";
-/** Said of a Secret that others change again and again; without figures, so that it is the same from one to the next. */
+/** Suffix while others keep changing the Secret; without figures, so that the message stays the same. */
 const contestedMark = "; others change it again and again, so that repairs are up to 5 minutes apart";
-/** Keys of others that such an event names, at most. */
+/** Keys of other managers that a Repaired event names, at most. */
 const keysNamed = 5;
-/** Milliseconds between two looks at whether a silence has become too long, at least. */
+/** Minimum milliseconds until the next check whether AWS has been silent for too long. */
 const staleAgainMs = 10_000;
-/** Milliseconds after which what is not watched is looked at again: a Secret that stands in the way, a policy. */
+/** Milliseconds after which an unwatched cause is rechecked: a conflicting Secret, an admission policy. */
 const refusedAgainMs = 30_000;
-/** Milliseconds after which an answer that is older than the one before it is looked at again. */
+/** Milliseconds after which a stale answer is rechecked. */
 const staleAnswerRetryMs = 20_000;
-/** How what is said of such answers begins. */
-const doubtedMark = "; AWS answers with an older version than before for ";
+/** Start of the suffix for stale answers. */
+const staleAnswerMark = "; AWS answers with an older version than before for ";
 
-/** The one place where an outcome becomes conditions, status, an event and the next look. Pure. */
+/** Turns an outcome into conditions, status, events and the next reconcile. Pure. */
 export function summarize(input: SummarizeInput): Summary {
   const { resource, outcome, now } = input;
   const before: Status = resource.status ?? {};
@@ -98,7 +98,7 @@ export function summarize(input: SummarizeInput): Summary {
     if (made.sources) Object.assign(status, listed(made.sources, outcome.sourcesMetadata?.sources ?? []));
     if (made.kmsKeys) {
       delete status.kmsKeys;
-      // All of them: the next process looks at those that are listed.
+      // Not truncated: the next process watches the keys that are listed.
       if (made.kmsKeys.length > 0) status.kmsKeys = made.kmsKeys;
     }
   }
@@ -108,13 +108,13 @@ export function summarize(input: SummarizeInput): Summary {
   if (nextExpiry !== undefined) status.nextExpiryTime = new Date(nextExpiry).toISOString();
   const isDeleted = outcome.kind === "failed" && outcome.wrote === "deleted";
   if (isDeleted) {
-    // The sources stay: they tell later what the Secret was deleted for.
+    // The sources stay: missedSinceDeletion() needs them.
     for (const field of ["secretRef", "revision", "keyCount", "applied"] as const) delete status[field];
   }
   if (made?.changed || (isDeleted && before.revision !== undefined)) status.lastChangeTime = secondsOf(now);
   const ready = verdict.conditions.find(({ type }) => type === "Ready")!;
   const statusChanged = !isSame(before, status);
-  // That the last apply was found is no cause to write: after an upgrade every status would be.
+  // A found last apply alone does not cause a status write: after an upgrade every status would be written.
   const found = outcome.kind === "current" ? outcome.found : undefined;
   if (statusChanged && found && before.applied?.revision !== found.revision) status.applied = found;
   return {
@@ -126,8 +126,8 @@ export function summarize(input: SummarizeInput): Summary {
       ? []
       : [
           ...eventOf(before, ready, outcome, input.repairsApartMs !== undefined),
-          ...turnOf(before, elsewhere[0], outcome),
-          ...(key && !wasSaid(before, key)
+          ...failoverEventsOf(before, elsewhere[0], outcome),
+          ...(key && !wasReported(before, key)
             ? [{ type: "Warning", reason: key.reason, note: key.message } as const]
             : []),
           ...newsOf((before.conditions ?? []) as Asked[], warned),
@@ -142,23 +142,23 @@ function failoverOf(outcome: SummarizeInput["outcome"]): Asked[] {
   return [{ type: failedOver, status: "True", reason: "ReadInFailoverRegion", message: outcome.failedOver }];
 }
 
-/** The event where a Secret comes to hold what was read elsewhere, or no longer does. */
-function turnOf(before: Status, now: Asked | undefined, { kind }: SummarizeInput["outcome"]): News[] {
+/** The event when a Secret starts or stops holding values from a failover region. */
+function failoverEventsOf(before: Status, now: Asked | undefined, { kind }: SummarizeInput["outcome"]): News[] {
   const was = before.conditions?.find(({ type }) => type === failedOver);
   const reason = "ReadInFailoverRegion";
   if (now && was?.message !== now.message) return [{ type: "Warning", reason, note: now.message }];
-  // That nothing is read at all says nothing of the region.
+  // An outcome without a read does not show that the home region answers.
   if (!was || now || kind !== "current") return [];
-  const note = "the connection's own region answers again, and nothing is used from another";
+  const note = "the connection's own region answers again, and no value comes from another region";
   return [{ type: "Normal", reason, note }];
 }
 
-/** Whether a condition was there for the same reason. */
-function wasSaid(before: Status, { type, reason }: Asked): boolean {
+/** Whether the condition was present with the same reason. */
+function wasReported(before: Status, { type, reason }: Asked): boolean {
   return before.conditions?.some((was) => was.type === type && was.reason === reason) ?? false;
 }
 
-/** What is warned of: by an outcome that knows nothing of the sources, what was before. */
+/** The warning conditions; unchanged if the outcome has no metadata of the sources. */
 function warningsAfter({ resource, outcome, now }: SummarizeInput): Asked[] {
   const before = (resource.status?.conditions ?? []) as Asked[];
   if (outcome.kind !== "failed" && !outcome.sourcesMetadata) return [];
@@ -173,25 +173,25 @@ interface Verdict {
 
 function judge(input: SummarizeInput): Verdict {
   const verdict = judged(input);
-  if (!isDoubting(input.outcome)) return verdict;
-  // Nothing tells that an answer has stood for long enough but another look.
+  if (!hasStaleSources(input.outcome)) return verdict;
+  // Only another look shows that an answer has stood for a minute.
   return { ...verdict, againAfterMs: Math.min(verdict.againAfterMs ?? Infinity, staleAnswerRetryMs) };
 }
 
-function isDoubting(outcome: SummarizeInput["outcome"]): boolean {
+function hasStaleSources(outcome: SummarizeInput["outcome"]): boolean {
   return outcome.kind !== "suspended" && (outcome.staleSources?.length ?? 0) > 0;
 }
 
-/** What a message says besides, of answers that are not believed yet. */
+/** Suffix of a message for stale answers that are not accepted yet. */
 function staleAnswerOf({ staleSources = [] }: { staleSources?: readonly string[] }): string {
   if (staleSources.length === 0) return "";
-  return `${doubtedMark}${staleSources.join(", ")}: it is asked again, and believed once that has stood for a minute`;
+  return `${staleAnswerMark}${staleSources.join(", ")}: retrying, and accepted if unchanged for one minute`;
 }
 
 function judged(input: SummarizeInput): Verdict {
   const { resource, outcome, elapsed: now, staleAfterMs, startedAt, slowRetryMs, repairsApartMs } = input;
   if (outcome.kind === "suspended") {
-    const message = "spec.suspend is set: nothing is looked at and nothing is written";
+    const message = "spec.suspend is set: nothing is read or written";
     return { conditions: [ready("Unknown", "Suspended", message)], retry: false };
   }
   const staleAt = (outcome.heardAt ?? startedAt) + staleAfterMs;
@@ -201,11 +201,11 @@ function judged(input: SummarizeInput): Verdict {
       return { conditions: stale(outcome.unheard, staleAfterMs), retry: true };
     }
     const gone = [...new Set(outcome.left)].sort().join(", ");
-    const left = gone === "" ? "" : `; left out, since they are gone: ${gone}`;
+    const left = gone === "" ? "" : `; left out because they are deleted or expired: ${gone}`;
     const current = `Secret ${outcome.secret} is current with ${count(outcome.keyCount, "key")}`;
     const contested = repairsApartMs === undefined ? "" : contestedMark;
-    const message = (saidBefore(resource, outcome, current) ?? current + left) + contested + staleAnswerOf(outcome);
-    // Nothing failed, so there is nothing to wait for but the next poll.
+    const message = (messageBefore(resource, outcome, current) ?? current + left) + contested + staleAnswerOf(outcome);
+    // Nothing failed: the next poll is enough.
     const againAfterMs = untilStale === 0 ? slowRetryMs : untilStale && Math.max(untilStale, staleAgainMs);
     return {
       conditions: [ready("True", "Synced", message)],
@@ -226,7 +226,7 @@ function judged(input: SummarizeInput): Verdict {
     now < staleAt;
   if (staysReady) {
     return {
-      conditions: [ready("True", "Synced", withoutDoubt(wasReady.message) + staleAnswerOf(outcome))],
+      conditions: [ready("True", "Synced", withoutSuffix(wasReady.message) + staleAnswerOf(outcome))],
       retry,
       ...(untilStale ? { againAfterMs: untilStale } : {}),
     };
@@ -237,7 +237,7 @@ function judged(input: SummarizeInput): Verdict {
   if (first.next === "retry" || first.next === "refused")
     conditions.push({ type: "Reconciling", status: "True", reason: first.reason, message });
   if (first.next === "stalled") return { conditions, retry };
-  // What the operator itself fails on is not mended by looking often, and each look may decrypt.
+  // Frequent retries do not fix an internal error, and each may decrypt.
   const isRefused = problems.some(({ next, reason }) => next === "refused" && reason !== "InternalError");
   const isSoon = first.reason === "SecretConflict" || isRefused;
   return { conditions, retry, againAfterMs: isSoon ? refusedAgainMs : slowRetryMs };
@@ -247,16 +247,17 @@ function ready(status: Asked["status"], reason: Reason, message: string): Asked 
   return { type: "Ready", status, reason, message };
 }
 
-/** What was said of the same Secret before, while this process has yet to see what is left out of it. */
-function saidBefore({ status, metadata }: SyncedSecret, outcome: Outcome, current: string): string | undefined {
-  const said = status?.conditions?.find(({ type }) => type === "Ready");
-  const isOfNow = said?.status === "True" && said.observedGeneration === metadata.generation;
-  const before = said && withoutDoubt(said.message);
-  return outcome.isFromStatus && isOfNow && before!.startsWith(`${current};`) ? before : undefined;
+/** The previous Ready message about the same Secret, if this process does not yet know which members are left out. */
+function messageBefore({ status, metadata }: SyncedSecret, outcome: Outcome, current: string): string | undefined {
+  const previous = status?.conditions?.find(({ type }) => type === "Ready");
+  const isCurrent = previous?.status === "True" && previous.observedGeneration === metadata.generation;
+  const before = previous && withoutSuffix(previous.message);
+  return outcome.isFromStatus && isCurrent && before!.startsWith(`${current};`) ? before : undefined;
 }
 
-function withoutDoubt(message: string): string {
-  const found = [doubtedMark, contestedMark].map((mark) => message.indexOf(mark)).filter((index) => index >= 0);
+/** A message without the suffixes for stale answers and contested Secrets. */
+function withoutSuffix(message: string): string {
+  const found = [staleAnswerMark, contestedMark].map((mark) => message.indexOf(mark)).filter((index) => index >= 0);
   const at = found.length > 0 ? Math.min(...found) : -1;
   return at < 0 ? message : message.slice(0, at);
 }
@@ -264,31 +265,31 @@ function withoutDoubt(message: string): string {
 function stale(unheard: Failure, staleAfterMs: number): Asked[] {
   const minutes = Math.round(staleAfterMs / 60_000);
   const silence = minutes > 0 ? count(minutes, "minute") : count(Math.round(staleAfterMs / 1_000), "second");
-  const message = `nothing was heard from AWS for ${silence}; the last good Secret stays: ${unheard.message}`;
+  const message = `no answer from AWS for ${silence}; the last good Secret stays: ${unheard.message}`;
   return [
     ready("False", unheard.reason, message),
     { type: "Reconciling", status: "True", reason: unheard.reason, message },
   ];
 }
 
-/** What names the condition where there are several problems: what a person must mend before what mends itself. */
+/** The problem that gives the condition its reason: one that a person must fix comes before one that is retried. */
 function gravest(problems: readonly Failure[]): Failure {
   const rank = { stalled: 0, wait: 1, refused: 2, retry: 3 };
   return [...problems].sort((a, b) => rank[a.next] - rank[b.next])[0]!;
 }
 
-/** Every problem, each once, in the order of the entries. */
+/** The messages of all problems without duplicates, in the order of the entries. */
 export function messageOf(problems: readonly Failure[]): string {
   return [...new Set(problems.map(({ message }) => message))].join("; ");
 }
 
-/** What an outcome that does not know better leaves as it was. */
+/** The status fields that stay unless the outcome sets them. */
 function retained(before: Status): Status {
   const { conditions: _conditions, ...rest } = before;
   return rest;
 }
 
-/** What a status tells of the sources: the first hundred, and how many more there are. */
+/** The sources in a status: the first hundred, and the number of the others. */
 export function listed(
   sources: readonly RevisionSource[],
   sourcesMetadata: readonly SourceMetadata[] = [],
@@ -313,7 +314,7 @@ export function listed(
   return { sources: all.slice(0, sourcesAtMost), sourcesOmitted: Math.max(all.length - sourcesAtMost, 0) };
 }
 
-/** First syncs and changes of a version are no news; what goes wrong, mends, or was put back is. */
+/** The event of Ready: for a failure, a recovery, a repair or a deletion, but not for a first sync or a new version. */
 function eventOf(before: Status, now: Asked, outcome: SummarizeInput["outcome"], isContested: boolean): News[] {
   const was = before.conditions?.find(({ type }) => type === "Ready");
   const { reason } = now;
@@ -322,7 +323,7 @@ function eventOf(before: Status, now: Asked, outcome: SummarizeInput["outcome"],
     const how = editors.length > 0 ? `edited by ${editors.join(", ")}` : "edited or deleted";
     const more = foreignKeys.length > keysNamed ? ` and ${foreignKeys.length - keysNamed} more` : "";
     const stays = `; keys that others have added stay: ${foreignKeys.slice(0, keysNamed).join(", ")}${more}`;
-    const note = `Secret ${outcome.secret} was ${how}, and has been put back${foreignKeys.length > 0 ? stays : ""}${isContested ? contestedMark : ""}`;
+    const note = `Secret ${outcome.secret} was ${how}, and was repaired${foreignKeys.length > 0 ? stays : ""}${isContested ? contestedMark : ""}`;
     return [{ type: "Normal", reason: repaired, note }];
   }
   if (outcome.kind === "failed" && outcome.wrote === "deleted") return [{ type: "Warning", reason, note: now.message }];

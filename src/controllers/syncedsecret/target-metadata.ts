@@ -2,11 +2,11 @@ import { annotations } from "../../api/annotations.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import { Failure } from "../../runtime/failure.ts";
 
-/** Domains whose labels and annotations make other programs act. Their subdomains count too. */
+/** Domains whose labels and annotations other programs act on, including subdomains. */
 const reserved = ["kubernetes.io", "k8s.io", "argocd.argoproj.io", "sealedsecrets.bitnami.com"];
-/** Only describes an application (kubernetes.io, "Recommended Labels"). */
+/** Only describes an application, so it is allowed (kubernetes.io, "Recommended Labels"). */
 const descriptive = "app.kubernetes.io";
-/** The operator's own domain: opened for nobody, since its annotations decide whose a Secret is. */
+/** The operator's own domain, which cannot be opened: its annotations decide who owns a Secret. */
 const own = annotations.prefix.slice(0, -1);
 
 /** Whether `--allowed-target-metadata` may open a domain. */
@@ -18,7 +18,7 @@ export function canBeOpened(domain: string): boolean {
  * Checks the labels and annotations that a spec gives to its Secret.
  *
  * @param allowed domains that `--allowed-target-metadata` opens, with their subdomains
- * @returns NotAllowed, which names every refused label and annotation; undefined where none is refused
+ * @returns NotAllowed, which names every refused label and annotation; undefined if none is refused
  */
 export function refusedTargetMetadata(
   target: SyncedSecret["spec"]["target"],
@@ -30,7 +30,7 @@ export function refusedTargetMetadata(
       .map((name) => `target.${field}: ${name}`);
   const names = [...refused("labels"), ...refused("annotations")].sort();
   if (names.length === 0) return undefined;
-  const message = `other programs act on ${names.join(", ")}: use a domain of your own, or have the operator started with --allowed-target-metadata for that domain`;
+  const message = `other programs act on ${names.join(", ")}: use a domain of your own, or start the operator with --allowed-target-metadata for that domain`;
   return new Failure("NotAllowed", "wait", message);
 }
 

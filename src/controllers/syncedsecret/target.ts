@@ -7,24 +7,24 @@ import { keysDigest } from "./revision.ts";
 
 export type CreationPolicy = "Owner" | "Merge" | "Orphan";
 
-/** The Secret that a SyncedSecret writes, and how it marks what it wrote. */
+/** The Secret that a SyncedSecret writes, with the field manager and annotations of its writes. */
 export interface Target {
   namespace: string;
   name: string;
   policy: CreationPolicy;
-  /** Field manager of the apply; under Merge it carries the uid, so that two writers do not undo each other. */
+  /** Field manager of the apply; under Merge it contains the uid, so that two writers do not undo each other. */
   manager: string;
   revisionAnnotation: string;
   keyDigestAnnotation: string;
   retainedKeysAnnotation: string;
 }
 
-/** The field manager under which a SyncedSecret merges into the Secrets of others. */
+/** The field manager of a SyncedSecret under Merge. */
 export function mergeManagerOf(uid: string): string {
   return `${fieldManager}-${uid}`;
 }
 
-/** The target of a SyncedSecret, its own name where the spec names none. */
+/** The target of a SyncedSecret; the name defaults to the SyncedSecret's. */
 export function targetOf(resource: SyncedSecret): Target {
   const { metadata, spec } = resource;
   const policy = spec.target?.creationPolicy ?? "Owner";
@@ -41,12 +41,12 @@ export function targetOf(resource: SyncedSecret): Target {
 }
 
 /**
- * Whose the Secret under the target's name is:
- * - `absent`: nobody's;
- * - `ours`: made by this SyncedSecret; under Merge, one that it may write into;
- * - `adoptable`: a person handed it over;
- * - `passing`: its owner was an earlier SyncedSecret of this name, and the garbage collector has yet to take it;
- * - `foreign`: somebody else's, never touched.
+ * Who owns the Secret with the target's name:
+ * - `absent`: the Secret does not exist;
+ * - `ours`: made by this SyncedSecret; under Merge, a Secret that it may write into;
+ * - `adoptable`: a person has annotated it for adoption;
+ * - `passing`: owned by a deleted SyncedSecret of this name; the garbage collector has not deleted it yet;
+ * - `foreign`: another owner's, never changed.
  */
 export type Standing =
   | { state: "absent" }
@@ -54,8 +54,8 @@ export type Standing =
   | { state: "foreign"; metadata: ObjectMeta; why: string };
 
 /**
- * Decides whose a Secret is. Ownership is the controller reference's uid: labels and annotations are copied by tools.
- * An Orphan has no owner; it is ours where the field manager that wrote it, and nobody else, owns the mark with our uid.
+ * Decides who owns a Secret. Ownership is the controller reference's uid, since tools copy labels and annotations. An
+ * Orphan has no owner; it is ours if only our field manager owns the annotation with our uid.
  */
 export function standing(resource: SyncedSecret, target: Target, metadata: ObjectMeta | undefined): Standing {
   if (!metadata) return { state: "absent" };
@@ -68,8 +68,8 @@ export function standing(resource: SyncedSecret, target: Target, metadata: Objec
     return { state: "foreign", metadata, why: `it does not carry the annotation ${names.allowMerge}: ${name}` };
   }
   if (controller?.uid === uid) return { state: "ours", metadata };
-  // Without an owner it is ours where we, and nobody else, have set the mark with our uid: an Orphan, or a Secret whose
-  // owner reference was taken away. Whoever could forge that could set the annotation adopt as well.
+  // Without an owner reference the Secret is ours if only we have set the annotation with our uid: an Orphan, or a
+  // Secret whose owner reference was removed. A client that can forge this can also set the annotation adopt.
   const wasMadeBy = (mark: string) =>
     annotation(mark) === uid && ownedBy(metadata.managedFields, target.manager)?.annotations.has(mark);
   if (!controller && (wasMadeBy(names.orphanOf) || wasMadeBy(names.ownerUid))) return { state: "ours", metadata };
@@ -81,49 +81,49 @@ export function standing(resource: SyncedSecret, target: Target, metadata: Objec
   return {
     state: "foreign",
     metadata,
-    why: `it was not made by this SyncedSecret: kubectl annotate secret ${target.name} ${names.adopt}=${name} hands it over`,
+    why: `it was not made by this SyncedSecret: to hand it over, run kubectl annotate secret ${target.name} ${names.adopt}=${name}`,
   };
 }
 
-/** Who controls a Secret, and how it would be handed over. A name that is none is not repeated. */
+/** Who controls a Secret, and how to hand it over. An invalid kind or name is not repeated in the message. */
 function whyOf({ kind, name }: OwnerReference, annotation: string): string {
   const isNamed = /^[A-Za-z0-9]{1,63}$/.test(kind) && /^[a-z0-9A-Z][-a-z0-9A-Z.:_]{0,252}$/.test(name);
   const whom = isNamed ? `${kind} ${name}` : "another object";
-  if (kind === "SyncedSecret") return `its controller is ${whom}: use another target.name, or delete that one`;
-  return `its controller is ${whom}: remove that owner reference first, then kubectl annotate secret ${annotation}`;
+  if (kind === "SyncedSecret") return `its controller is ${whom}: use another target.name, or delete that SyncedSecret`;
+  return `its controller is ${whom}: remove that owner reference, then run kubectl annotate secret ${annotation}`;
 }
 
-/** What keeps the target from being written by us at all. */
-export function conflict(whose: Standing, target: Target): Failure | undefined {
-  if (whose.state === "foreign") {
+/** Why the target cannot be written at all. */
+export function conflict(ownership: Standing, target: Target): Failure | undefined {
+  if (ownership.state === "foreign") {
     return new Failure(
       "SecretConflict",
       "wait",
-      `Secret ${target.name} is not ours: ${whose.why}; it is left as it is`,
+      `Secret ${target.name} is not ours and is not changed: ${ownership.why}`,
     );
   }
-  if (whose.state === "passing") {
-    const message = `Secret ${target.name} belongs to a SyncedSecret of this name that was deleted: waiting for the garbage collector to take it`;
+  if (ownership.state === "passing") {
+    const message = `Secret ${target.name} belongs to a SyncedSecret of this name that was deleted: waiting for the garbage collector to delete it`;
     return new Failure("SecretConflict", "wait", message);
   }
-  if (whose.state === "absent" && target.policy === "Merge") {
-    const message = `Secret ${target.name} does not exist: creationPolicy Merge writes into a Secret that is there`;
+  if (ownership.state === "absent" && target.policy === "Merge") {
+    const message = `Secret ${target.name} does not exist: create it, since creationPolicy Merge only writes into an existing Secret`;
     return new Failure("SecretConflict", "wait", message);
   }
   return undefined;
 }
 
-/** What is no longer as it was applied; `data` also where keys were edited or removed. */
+/** The drift of a Secret from the last apply; `data` means edited or removed keys. */
 export interface Damage {
   data: boolean;
   metadata: boolean;
-  /** The server's record of who set what has been emptied. */
+  /** Whether our managedFields entry was removed. */
   unrecorded: boolean;
 }
 
 /**
- * Compares the managedFields of a Secret of ours with what was applied, without a value: an edit by another manager
- * takes a field out of our set. Who else owns a field does not matter: a co-owner has the same value.
+ * Compares the managedFields of our Secret with the last apply, without values: an edit by another manager removes the
+ * field from our set. A co-owner does not matter, since it has the same value.
  */
 export function damage(resource: SyncedSecret, target: Target, metadata: ObjectMeta): Damage {
   const owned = ownedBy(metadata.managedFields, target.manager);
@@ -134,7 +134,7 @@ export function damage(resource: SyncedSecret, target: Target, metadata: ObjectM
     Object.keys(wanted.labels).every((key) => owned.labels.has(key) && metadata.labels?.[key] === wanted.labels[key]) &&
     Object.keys(wanted.annotations).every(
       (key) =>
-        // Earlier releases did not write it; it comes with the next write.
+        // Earlier releases did not write this annotation; the next write adds it.
         key === names.ownerUid ||
         (owned.annotations.has(key) && metadata.annotations?.[key] === wanted.annotations[key]),
     ) &&
@@ -144,7 +144,7 @@ export function damage(resource: SyncedSecret, target: Target, metadata: ObjectM
   return { data: keysDigest(owned.data) !== recorded, metadata: !intact, unrecorded: false };
 }
 
-/** The metadata that we apply, but for the revision and the digest of keys, which depend on what was read. */
+/** The metadata that we apply, without the revision and the digest of keys, which depend on the values. */
 export function metadataOf(resource: SyncedSecret, target: Target) {
   const { spec, metadata } = resource;
   const mark = { Orphan: names.orphanOf, Owner: names.ownerUid, Merge: undefined }[target.policy];
@@ -156,9 +156,9 @@ export function metadataOf(resource: SyncedSecret, target: Target) {
 }
 
 /**
- * The whole Secret as it is applied.
+ * The complete Secret to apply.
  *
- * @param kept those of the keys that nothing makes any more
+ * @param retained keys that no source produces any more
  */
 export function intent(
   resource: SyncedSecret,

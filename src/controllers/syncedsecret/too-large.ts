@@ -1,21 +1,21 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { Failure } from "../../runtime/failure.ts";
 
-/** What was too large, and made from what. */
+/** A Secret that was rejected as too large. */
 interface TooLarge {
   uid: string | undefined;
   revision: string;
-  /** Of the Secret that the write was made upon; undefined for a creation. */
+  /** Version of the existing Secret; undefined for a creation. */
   resourceVersion: string | undefined;
   failure: Failure;
 }
 
-/** SyncedSecrets that are remembered, at most: one that is forgotten costs one more decryption. */
+/** Maximum number of SyncedSecrets that are remembered; forgetting one costs one more decryption. */
 const mostRemembered = 10_000;
 
 /**
- * Secrets that the API server has refused as too large, in this process: the same bytes upon the same Secret would be
- * refused again, so that nothing is decrypted until either changes.
+ * Secrets that the API server has rejected as too large, in this process. The same write would be rejected again, so
+ * nothing is decrypted until the revision or the existing Secret changes.
  */
 export class TooLargeSecrets {
   readonly #refused = new Map<string, TooLarge>();
@@ -27,7 +27,7 @@ export class TooLargeSecrets {
     if (this.#refused.size > mostRemembered) this.#refused.delete(this.#refused.keys().next().value!);
   }
 
-  /** What was refused last, upon this version of the Secret. */
+  /** The last rejection for this version of the Secret. */
   of(
     { metadata }: SyncedSecret,
     resourceVersion: string | undefined,

@@ -7,37 +7,37 @@ import type { Revisions } from "./revision.ts";
 import type { VerifiedRevisions } from "./verified-revisions.ts";
 
 /**
- * What a SyncedSecret's own status says of its references, by the key of each. Whoever may write the status may say
- * anything, so that it counts for this SyncedSecret alone, and is never a reason to delete.
+ * The facts about a SyncedSecret's references from its status, by the key of each reference. Clients that may write the
+ * status can write anything, so it counts for this SyncedSecret only, and never leads to a deletion.
  */
 export interface WarmStart {
-  /** The versions that the Secret was made from; undefined where the Secret does not vouch for them. */
+  /** The versions that the Secret was made from; undefined if they do not reproduce the Secret's revision. */
   stamps: ReadonlyMap<string, Stored> | undefined;
-  /** Whether a version was left out of `stamps` for a date of the future: what the Secret was made from is not known then. */
+  /** Whether `stamps` lacks a version with a date in the future, so that the Secret's sources are not fully known. */
   isPartial: boolean;
-  /** Expiries and keys, by parameter name: a reason to look. */
+  /** Expiries and keys by parameter name; they only cause looks. */
   metadata: ReadonlyMap<string, ReadonlyMap<string, ParameterMetadata>>;
 }
 
 export const noWarmStart: WarmStart = { stamps: undefined, isPartial: false, metadata: new Map() };
 
-/** What a warm start is taken from. */
+/** The input of a warm start. */
 export interface Told {
   resource: SyncedSecret;
   plan: Plan;
   granted: Grant;
   revisions: Revisions;
   verifiedRevisions: VerifiedRevisions;
-  /** Whether expiries are followed. */
+  /** False under Once. */
   followsExpiry: boolean;
 }
 
 /**
- * Takes from a status what this process can start with. Versions count only where the Secret vouches for them: where
- * the revision that follows from them, for this account and region, is the one that the Secret carries.
+ * Computes the warm start from a status. Versions count only if they reproduce the Secret's revision, for this account
+ * and region.
  *
  * @param inSecret the Secret's revision
- * @param wall milliseconds since the epoch: a version of the future is none
+ * @param wall milliseconds since the epoch: versions with a later date do not count
  */
 export function warmStartOf(told: Told, inSecret: string | undefined, wall: number): WarmStart {
   const { resource, plan, followsExpiry } = told;
@@ -53,7 +53,7 @@ export function warmStartOf(told: Told, inSecret: string | undefined, wall: numb
   return { stamps, isPartial, metadata };
 }
 
-/** What the Secret was made from by its own word, once that was verified also where the status has been edited since. */
+/** The sources that reproduce the Secret's revision: from the status, or remembered if the status was edited since. */
 function verifiedSources(told: Told, inSecret: string): readonly Source[] | undefined {
   const { resource, verifiedRevisions } = told;
   const { sources, sourcesOmitted = 0 } = resource.status ?? {};
@@ -90,7 +90,7 @@ function stampsOf(plan: Plan, sources: readonly Source[], wall: number): Map<str
       if (isOfFuture(stamp, wall)) isOfNow = false;
       stampsByName.set(source.name, stamp);
     }
-    // AWS is asked rather than a date taken for one that nothing can be newer than.
+    // Ask AWS instead: nothing could be newer than a date in the future.
     if (!isOfNow) continue;
     if (reference.kind === "parameter") stamps.set(referenceKey(reference), stampsByName.get(reference.name) ?? "left");
     else if (stampsByName.size > 0) stamps.set(referenceKey(reference), stampsByName);
@@ -113,7 +113,7 @@ function metadataByName(sources: readonly Source[], reference: Reference): Map<s
   return metadata.size > 0 ? metadata : undefined;
 }
 
-/** Names whose Expiration has passed by the status's word, by the key of the reference. */
+/** Names whose Expiration has passed according to the status, by the key of the reference. */
 export function pastOf({ metadata }: WarmStart, wall: number): Map<string, Set<string>> {
   const past = new Map<string, Set<string>>();
   for (const [key, names] of metadata) {

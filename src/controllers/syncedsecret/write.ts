@@ -11,29 +11,29 @@ import { writeFailure } from "./refused.ts";
 import { keysDigest } from "./revision.ts";
 import { intent, type Standing, type Target } from "./target.ts";
 
-/** How a write came out; `again` where what it was decided upon has changed meanwhile. */
+/** The outcome of a write; `again` if the Secret has changed since the decision. */
 export type Write =
   | { outcome: "written"; metadata?: ObjectMeta }
   | { outcome: "again" }
   | { outcome: "refused"; failure: Failure };
 
-/** Looks at a Secret that changes meanwhile, before it is left for later. */
+/** Tries of a release while the Secret keeps changing. */
 const releaseTries = 5;
 
-/** Writes Secrets, each write upon the version that it was decided upon. */
+/** Writes Secrets, with the resourceVersion of the decision as precondition. */
 export class SecretWriter {
   readonly #client: KubeClient;
   readonly #view: SecretView;
   readonly #writes: WriteLimiter;
 
-  /** @param writes the places for writes, which status writes share */
+  /** @param writes shared with the writes of statuses */
   constructor(client: KubeClient, view: SecretView, writes: WriteLimiter) {
     this.#client = client;
     this.#view = view;
     this.#writes = writes;
   }
 
-  /** Applies the whole Secret: creates it where there is none, and never anything else then. */
+  /** Applies the complete Secret. If it was absent at the decision, the write can only create it. */
   async apply(
     resource: SyncedSecret,
     target: Target,
@@ -44,7 +44,7 @@ export class SecretWriter {
   ): Promise<Write> {
     const { namespace, name, manager, policy } = target;
     const present = standing.state === "absent" ? undefined : standing.metadata;
-    // Under Merge nothing is taken from others; what we own as its former owner is no other's.
+    // Under Merge never take fields from other managers, unless the Secret was ours under the policy Owner.
     const force = policy !== "Merge" || controllerOf(present) === resource.metadata.uid;
     this.#view.writing(namespace, name);
     try {
@@ -62,7 +62,7 @@ export class SecretWriter {
       this.#view.invalidate(namespace, name);
       if (result.outcome === "lookAgain") return { outcome: "again" };
       const others = [...new Set(result.conflicts.map(({ manager: other, field }) => `${field} (${other})`))].sort();
-      const message = `Secret ${name}: other field managers have set ${others.join(", ")}: remove these fields there, or use other keys`;
+      const message = `Secret ${name}: other field managers own ${others.join(", ")}: remove these fields there, or use other keys`;
       return { outcome: "refused", failure: new Failure("SecretConflict", "wait", message) };
     } catch (error) {
       this.#view.invalidate(namespace, name);
@@ -71,8 +71,8 @@ export class SecretWriter {
   }
 
   /**
-   * Gives the record of who set what back to a Secret of ours from which it was wiped. Without it the API server would
-   * take every key for somebody else's, and a key that is dropped later would stay.
+   * Restores our managedFields entry in a Secret of ours from which it was removed. Without the entry the API server
+   * would treat our keys as another manager's, and keys that are dropped later would stay.
    */
   async restoreRecord(target: Target, metadata: ObjectMeta, turn: WriteTurn): Promise<ObjectMeta | undefined> {
     const { namespace, name } = target;
@@ -101,7 +101,7 @@ export class SecretWriter {
     }
   }
 
-  /** Deletes a Secret of ours, if it is still the one that was looked at. */
+  /** Deletes a Secret of ours, if its uid and resourceVersion have not changed. */
   async remove(namespace: string, name: string, metadata: ObjectMeta, turn: WriteTurn): Promise<Write> {
     this.#view.writing(namespace, name);
     try {
@@ -120,9 +120,9 @@ export class SecretWriter {
   }
 
   /**
-   * Takes back what a field manager of ours set in somebody else's Secret; nobody waits for it.
+   * Removes the fields of one of our field managers from a Secret, in the lane bulk.
    *
-   * @throws KubeError where the API server does not let it
+   * @throws KubeError if the API server rejects it
    */
   async release(namespace: string, name: string, manager: string): Promise<void> {
     for (let tries = 0; tries < releaseTries; tries++) {
@@ -136,10 +136,10 @@ export class SecretWriter {
       this.#view.invalidate(namespace, name);
       if (result.outcome === "written") return;
     }
-    throw new KubeError("conflict", `Secret ${namespace}/${name} changes too fast to take anything back`);
+    throw new KubeError("conflict", `Secret ${namespace}/${name} changes too often to remove fields from it`);
   }
 
-  /** What a Secret has now under these keys; undefined where there is no Secret. */
+  /** The current values of these keys; undefined if there is no Secret. */
   async read(namespace: string, name: string, keys: ReadonlySet<string>): Promise<Map<string, Uint8Array> | undefined> {
     try {
       const live = await this.#client.get<KubeObject & { data?: Record<string, string> }>(secrets, namespace, name);
@@ -152,7 +152,7 @@ export class SecretWriter {
   }
 }
 
-/** What a Secret takes, in the words of a message: etcd counts names too, which managedFields holds once more. */
+/** A Secret's size for a message: etcd also counts names, which managedFields repeat. */
 function sizeOf(data: ReadonlyMap<string, Uint8Array>): string {
   let [values, names] = [0, 0];
   for (const [key, bytes] of data) {

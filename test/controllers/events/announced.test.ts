@@ -12,7 +12,7 @@ const named = (name: string, selector = ""): ParameterReference => ({ kind: "par
 const below = (path: string, recursive = true): PathReference => {
   return { kind: "path", identity, path, recursive, label: "", types: [] };
 };
-/** Whether a change of one name is one of a reference, which lies in its place. */
+/** Whether a change of a parameter at the reference's place concerns the reference. */
 const concerns = (name: string, reference: Reference) => {
   const recent = new RecentNotices(new FakeClock(), 60_000);
   recent.add("here", name);
@@ -20,22 +20,22 @@ const concerns = (name: string, reference: Reference) => {
 };
 const arn = (where: string, name: string) => named(`arn:aws:ssm:${where}:parameter${name}`);
 
-describe("what EventBridge announces", () => {
+describe("EventBridge announces", () => {
   test.each([
     ["a name", named("/shop/db"), true],
     ["a name without a slash", named("db"), true],
-    ["a label of it", named("/shop/db", ":prod"), true],
+    ["a label of the parameter", named("/shop/db", ":prod"), true],
     ["an ARN of our account", arn(`eu-west-1:${account}`, "/shop/db"), true],
     ["another account's ARN", arn("eu-west-1:999999999999", "/shop/db"), false],
     ["another region's ARN", arn(`eu-west-2:${account}`, "/shop/db"), false],
-    ["what AWS publishes", named("/aws/service/ami"), false],
-    ["what AWS publishes, by ARN", arn("eu-west-1:", "/aws/service/ami"), false],
-    ["a secret passed through", named("/aws/reference/secretsmanager/db"), false],
-    ["a name that only begins so", named("/awsome/db"), true],
+    ["a parameter published by AWS", named("/aws/service/ami"), false],
+    ["a parameter published by AWS, by ARN", arn("eu-west-1:", "/aws/service/ami"), false],
+    ["a secret of Secrets Manager", named("/aws/reference/secretsmanager/db"), false],
+    ["a name that only shares the prefix", named("/awsome/db"), true],
     ["a path", below("/shop/"), true],
     ["everything", below("/"), true],
-    ["AWS's own path", below("/aws/service/x"), false],
-    ["the top of AWS's own", below("/aws"), false],
+    ["a path published by AWS", below("/aws/service/x"), false],
+    ["the path /aws", below("/aws"), false],
   ])("%s", (_, reference, is) => {
     expect(isAnnouncedByAws(reference, account)).toBe(is);
   });
@@ -44,26 +44,26 @@ describe("what EventBridge announces", () => {
 describe("a change of /shop/db/user concerns", () => {
   test.each([
     ["its name", named("/shop/db/user"), true],
-    ["a version of it", named("/shop/db/user", ":3"), true],
+    ["a version of the parameter", named("/shop/db/user", ":3"), true],
     ["its ARN", arn(`eu-west-1:${account}`, "/shop/db/user"), true],
     ["a name above it", named("/shop/db"), false],
-    ["a name that begins so", named("/shop/db/user2"), false],
+    ["a name with the same prefix", named("/shop/db/user2"), false],
     ["the path above it", below("/shop/db", false), true],
-    ["the path above it, with a slash at its end", below("/shop/db/", false), true],
+    ["the path above it with a trailing slash", below("/shop/db/", false), true],
     ["a path further up", below("/shop"), true],
-    ["a path further up that lists its own level only", below("/shop", false), false],
+    ["a non-recursive path further up", below("/shop", false), false],
     ["everything", below("/"), true],
-    ["a path that only begins so", below("/shop/d"), false],
+    ["a path with the same prefix", below("/shop/d"), false],
   ])("%s", (_, reference, is) => {
     expect(concerns("/shop/db/user", reference)).toBe(is);
   });
 });
 
-test("a name and its slash in front are one name", () => {
+test("a name with and without a leading slash is the same", () => {
   expect(concerns("/db", named("db"))).toBe(true);
 });
 
-test("a path concerns what a listing of it would give", () => {
+test("a path is concerned exactly if a listing of it would include the name", () => {
   const part = fc.constantFrom("a", "b", "ab", ".");
   const name = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => `/${parts.join("/")}`);
   fc.assert(
@@ -80,7 +80,7 @@ test("a path concerns what a listing of it would give", () => {
 describe("recent notices", () => {
   const has = (recent: RecentNotices, name: string, place = "here") => recent.has(place, named(name));
 
-  test("are remembered for their time, from the last one of a name, in their place only", async () => {
+  test("are kept for their time after the last notice of a name, per place", async () => {
     const clock = new FakeClock();
     const recent = new RecentNotices(clock, 60_000);
     recent.add("here", "/a");
@@ -96,7 +96,7 @@ describe("recent notices", () => {
     expect(has(recent, "/a")).toBe(false);
   });
 
-  test("are no more than can be held: the oldest give way", () => {
+  test("are limited in number: the oldest are dropped", () => {
     const recent = new RecentNotices(new FakeClock(), 60_000);
     for (let i = 0; i <= 10_000; i++) recent.add("here", `/${i}`);
     expect(has(recent, "/0")).toBe(false);

@@ -31,7 +31,7 @@ async function name(url: string | undefined): Promise<void> {
   await world.sync();
 }
 
-/** Works until the connection says of its queue that it is so. */
+/** Runs until the connection's queue condition has this status and reason. */
 async function says(status: "True" | "False", reason: string) {
   const end = performance.now() + 10_000;
   for (;;) {
@@ -43,7 +43,7 @@ async function says(status: "True" | "False", reason: string) {
   }
 }
 
-it("says that a connection's queue is received from, which is none of Ready's business", async () => {
+it("reports that a connection's queue is received from, independent of Ready", async () => {
   await name(queueUrl);
   expect(await conditionOf("EventsReady")).toBeUndefined();
   world.engine.events.begin();
@@ -55,7 +55,7 @@ it("says that a connection's queue is received from, which is none of Ready's bu
   expect(await conditionOf("Ready")).toMatchObject({ status: "True" });
 });
 
-it("says when the queue is gone, and when it is there again, while the connection stays ready", async () => {
+it("reports a missing queue and its return, while the connection stays ready", async () => {
   await name(queueUrl);
   world.engine.events.begin();
   await says("True", "Receiving");
@@ -68,7 +68,7 @@ it("says when the queue is gone, and when it is there again, while the connectio
   await says("True", "Receiving");
 });
 
-it("says whose queue it is where that is another cluster's, and what is not allowed where something is not", async () => {
+it("names the other cluster that owns the queue, and names missing permissions", async () => {
   await sqs.tagQueue({ QueueUrl: queueUrl, Tags: { "keyferry.io/cluster": "theirs" } });
   await name(queueUrl);
   world.engine.events.begin();
@@ -82,12 +82,12 @@ it("says whose queue it is where that is another cluster's, and what is not allo
   });
 });
 
-it("says at once where the URL is of another region", async () => {
+it("reports a URL of another region at once", async () => {
   await name("https://sqs.us-east-1.amazonaws.com/123456789012/keyferry");
   expect(await conditionOf("EventsReady")).toMatchObject({ status: "False", reason: "InvalidData" });
 });
 
-it("says what it said before a restart until something else is known, and writes nothing for it", async () => {
+it("keeps its message after a restart until the state is known, without a write", async () => {
   await name(queueUrl);
   world.engine.events.begin();
   await says("True", "Receiving");
@@ -101,7 +101,7 @@ it("says what it said before a restart until something else is known, and writes
   expect((await resource()).metadata.resourceVersion).toBe(before);
 });
 
-it("says that nothing is received where the connection itself is not ready", async () => {
+it("reports that nothing is received while the connection is not ready", async () => {
   await name(queueUrl);
   world.engine.events.begin();
   await says("True", "Receiving");

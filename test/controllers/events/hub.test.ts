@@ -20,13 +20,13 @@ let clock: FakeClock;
 let queue: FakeQueue;
 let metrics: Metrics;
 let hub: EventHub;
-/** What the observer is asked, `identity account name`. */
+/** The observer's looks, as `identity account name`. */
 let looks: string[];
 let replanned: string[];
 let changed: string[];
-/** Whom a name concerns, where a look finds it changed. */
+/** The dependants of a name that a look finds changed. */
 let finds: Map<string, string[]>;
-/** Whom a name concerns, where a look finds nothing new. */
+/** The dependants of a name that a look finds unchanged. */
 let concerned: Map<string, string[]>;
 let isHeard: boolean;
 let settled: (keys: readonly string[]) => Promise<boolean>;
@@ -81,13 +81,13 @@ function connection(queueUrl: string | undefined, sqs?: string): AnyConnection {
   } as AnyConnection;
 }
 
-/** A connection of one identity, which receives and reads. */
+/** Adds a connection with one identity, which receives and reads. */
 const reads = (identity: Identity, of = account) => {
   return { receiver: identity, receiverAccount: of, account: of, readers: [identity] };
 };
 const join = (key: string, identity: Identity = queue.identity("one"), queueUrl = url, of = account) =>
   hub.resolved(key, connection(queueUrl), reads(identity, of));
-/** Takes a connection that names no queue. */
+/** Adds a connection without a queue. */
 const joinWithout = (key: string) => hub.resolved(key, connection(undefined), reads(queue.identity("one")));
 const reference = (name: string, identity = queue.identity("one")): Reference => {
   return { kind: "parameter", identity, name, selector: "" };
@@ -97,7 +97,7 @@ const receiving = (count = 3) => until(() => queue.waiting === count, `${count} 
 const emptied = () => until(() => queue.size === 0, "an empty queue");
 const missedTotal = () => seriesOf(metrics, "keyferry_events_missed_total", {});
 
-/** Lets consumers begin their next receive, which they do by a timer of their own. */
+/** Lets consumers start their next receive, which a timer of their own triggers. */
 async function pass(ms: number, steps = 1): Promise<void> {
   for (let step = 0; step < steps; step++) {
     await clock.advance(ms / steps);
@@ -105,7 +105,7 @@ async function pass(ms: number, steps = 1): Promise<void> {
   }
 }
 
-/** An identity that may do nothing with the queue. */
+/** An identity without permission for the queue. */
 function denied(key: string): Identity {
   const refuse = async () => {
     throw new Failure("AccessDenied", "wait", "denied");
@@ -113,7 +113,7 @@ function denied(key: string): Identity {
   return { ...queue.identity(key), sqs: { tags: refuse, receive: refuse, remove: refuse } };
 }
 
-/** Has a connection whose queue is proved. */
+/** Adds a connection with a proved queue. */
 async function proved(key = "c"): Promise<void> {
   join(key);
   hub.begin();
@@ -126,7 +126,7 @@ async function proved(key = "c"): Promise<void> {
 }
 
 describe("before it begins", () => {
-  test("nothing is received, and nothing is said", async () => {
+  test("nothing is received or reported", async () => {
     join("c");
     queue.send(changeOf("/a"));
     await pass(60_000, 5);
@@ -139,7 +139,7 @@ describe("before it begins", () => {
 });
 
 describe("a notice", () => {
-  test("of a key reaches the identities that read, and not the one that receives for them", async () => {
+  test("of a key reaches the identities that read, but not the one that receives for them", async () => {
     const [receiver, ...readers] = ["one", "two", "three"].map((key) => queue.identity(key));
     hub.resolved("c", connection(url), { receiver: receiver!, receiverAccount: account, account, readers });
     hub.joined("c", queue.identity("four"));
@@ -154,7 +154,7 @@ describe("a notice", () => {
     expect(looks).toEqual([`two+three+four ${key}`]);
   });
 
-  test("reaches each identity of its queue's connections, of its account and region, once, whoever received it", async () => {
+  test("reaches each identity of the queue's connections in its account and region once, whoever received it", async () => {
     join("a");
     join("b");
     join("c", queue.identity("two"));
@@ -173,7 +173,7 @@ describe("a notice", () => {
     expect(other.waiting).toBe(0);
   });
 
-  test("is deleted when its dependants are written, and not before", async () => {
+  test("is deleted only after its dependants are written", async () => {
     let write: (value: boolean) => void = () => {};
     const asked: string[] = [];
     settled = (keys) => {
@@ -195,7 +195,7 @@ describe("a notice", () => {
     await emptied();
   });
 
-  test("whose look finds nothing new waits for its dependants too: an earlier one's look may have", async () => {
+  test("waits for its dependants even if its look finds no change: an earlier notice's look may have", async () => {
     let write: (value: boolean) => void = () => {};
     settled = (keys) =>
       new Promise((resolve) => {
@@ -214,7 +214,7 @@ describe("a notice", () => {
     await emptied();
   });
 
-  test("gives its dependants their time when the look has ended, however long that took", async () => {
+  test("starts its dependants' time limit when the look has ended", async () => {
     let end: () => void = () => {};
     look = () =>
       new Promise((resolve) => {
@@ -238,11 +238,11 @@ describe("a notice", () => {
   });
 
   test.each<[string, { settled?: typeof settled; look?: typeof look; isHeard?: boolean }]>([
-    ["a dependant has to be tried again", { settled: async () => false }],
+    ["a dependant has to be retried", { settled: async () => false }],
     ["its dependants take too long", { settled: () => new Promise(() => {}) }],
     ["the look was not answered", { isHeard: false }],
     ["the look fails by a defect", { look: async () => Promise.reject(new TypeError("x")) }],
-  ])("comes again where %s", async (_, spoilt) => {
+  ])("is redelivered if %s", async (_, spoilt) => {
     const well = { settled, look, isHeard };
     ({ settled, look, isHeard } = { ...well, ...spoilt });
     finds.set("/a", ["shop/a"]);
@@ -260,7 +260,7 @@ describe("a notice", () => {
     expect(looks).toHaveLength(2);
   });
 
-  test("of a place where its queue has no connection is deleted, and counts for nobody", async () => {
+  test("of a place without a connection is deleted, and proves nothing", async () => {
     await proved();
     const other = new FakeQueue(clock);
     join("o", other.identity("four"), otherUrl);
@@ -275,7 +275,7 @@ describe("a notice", () => {
     expect(await missedTotal()).toBe(1);
   });
 
-  test("about nothing of ours is deleted, and proves nothing", async () => {
+  test("about an unused parameter is deleted, and proves nothing", async () => {
     join("c");
     hub.begin();
     await receiving();
@@ -285,8 +285,8 @@ describe("a notice", () => {
   });
 });
 
-describe("polls may be fewer", () => {
-  test("once an event has led to a change, for its account and region", async () => {
+describe("polls are stretched", () => {
+  test("after an event has led to a change, for its account and region", async () => {
     await proved();
     expect(isAnnounced("/whatever")).toBe(true);
     expect(isAnnounced("/aws/service/x")).toBe(false);
@@ -296,7 +296,7 @@ describe("polls may be fewer", () => {
     expect(isAnnounced("/a", queue.identity("far"))).toBe(false);
   });
 
-  test("also for the entries of an identity some of whose connections name no queue", async () => {
+  test("also for an identity that some connections use without a queue", async () => {
     await proved();
     joinWithout("none");
     expect(isAnnounced()).toBe(true);
@@ -305,7 +305,7 @@ describe("polls may be fewer", () => {
     expect(replanned).toEqual(["one"]);
   });
 
-  test("not any more when the connection names another queue, or none", async () => {
+  test("no longer when the connection names another queue, or none", async () => {
     await proved();
     join("c", queue.identity("one"), otherUrl);
     expect(isAnnounced()).toBe(false);
@@ -314,7 +314,7 @@ describe("polls may be fewer", () => {
     expect(isAnnounced()).toBe(false);
   });
 
-  test("not any more when a connection comes back after it was gone, though the queue has served others", async () => {
+  test("no longer when a connection returns after its removal, even if the queue served others", async () => {
     await proved();
     join("far", queue.identity("far"), url, "999999999999");
     hub.removed("c");
@@ -323,7 +323,7 @@ describe("polls may be fewer", () => {
     expect(isAnnounced()).toBe(false);
   });
 
-  test("not any more when the connection whose receiver works leaves, for none of those that stay", async () => {
+  test("no longer for any connection when the one with the working receiver leaves", async () => {
     await proved();
     join("b", denied("two"));
     await until(() => hub.condition("b")?.status === "False", "the denial");
@@ -338,7 +338,7 @@ describe("polls may be fewer", () => {
     expect([hub.isProved("b"), hub.isProved("d")]).toEqual([false, false]);
   });
 
-  test("for new credentials only once an event has led to a change by them", async () => {
+  test("for new credentials only after an event has led to a change with them", async () => {
     await proved();
     const renewed = queue.identity("renewed");
     join("c", renewed);
@@ -352,7 +352,7 @@ describe("polls may be fewer", () => {
     expect(hub.isProved("c")).toBe(true);
   });
 
-  test("not where a look found nothing new", async () => {
+  test("not if a look found no change", async () => {
     join("c");
     hub.begin();
     await receiving();
@@ -363,7 +363,7 @@ describe("polls may be fewer", () => {
     expect(isAnnounced()).toBe(false);
   });
 
-  test("not any more while the queue is not received from; and what was proved has then to be proved again", async () => {
+  test("no longer while the queue is not received from, and must be proved again afterwards", async () => {
     await proved();
     queue.fault = () => {
       throw new Failure("QueueNotFound", "wait", "gone");
@@ -383,7 +383,7 @@ describe("polls may be fewer", () => {
     expect(await missedTotal()).toBe(0);
   });
 
-  test("for that one of two identities which receives from the queue", async () => {
+  test("only for the identity that receives from the queue", async () => {
     await proved();
     join("b", queue.identity("two"));
     await receiving(6);
@@ -400,8 +400,8 @@ describe("polls may be fewer", () => {
   });
 });
 
-describe("a change that a poll found", () => {
-  test("and no event announces within a minute is missed, and ends the queue's credit", async () => {
+describe("a change found by a poll", () => {
+  test("is missed if no event arrives within a minute, and revokes the queue's proof", async () => {
     await proved();
     await pass(lateMs + 1, 3);
     hub.missed(reference("/b"));
@@ -414,7 +414,7 @@ describe("a change that a poll found", () => {
     expect(replanned).toEqual(["one"]);
   });
 
-  test.each([["a name"], ["a path above it"]])("is not missed where an event is only late, about %s", async (what) => {
+  test.each([["a name"], ["a path above it"]])("is not missed if its event is only late, about %s", async (what) => {
     const path = { kind: "path", path: "/x", recursive: true, label: "", types: [] } as const;
     const found = what === "a name" ? reference("/x/b") : { ...path, identity: queue.identity("one") };
     await proved();
@@ -428,7 +428,7 @@ describe("a change that a poll found", () => {
     expect(isAnnounced()).toBe(true);
   });
 
-  test("is not missed where its event has come a moment before", async () => {
+  test("is not missed if its event came just before", async () => {
     await proved();
     await pass(lateMs / 2);
     hub.missed(reference("/a"));
@@ -437,7 +437,7 @@ describe("a change that a poll found", () => {
     expect(isAnnounced()).toBe(true);
   });
 
-  test("is missed where an event was about another name", async () => {
+  test("is missed if the event was about another name", async () => {
     await proved();
     await pass(lateMs + 1, 3);
     hub.missed(reference("/b"));
@@ -448,7 +448,7 @@ describe("a change that a poll found", () => {
 });
 
 describe("the condition", () => {
-  test("is absent where no queue is named, and unknown until the queue has answered", async () => {
+  test("is absent without a queue, and unknown until the queue has answered", async () => {
     joinWithout("none");
     expect(hub.condition("none")).toBeUndefined();
     join("c");
@@ -464,7 +464,7 @@ describe("the condition", () => {
     expect(changed).toEqual(["c"]);
   });
 
-  test("says what is wrong with the queue, and is told to each connection whose it is", async () => {
+  test("reports the queue's problem on each of its connections", async () => {
     queue.tagged.set("keyferry.io/cluster", "theirs");
     join("a");
     join("b");
@@ -479,7 +479,7 @@ describe("the condition", () => {
     });
   });
 
-  test("says that tags cannot be read where the queue is another account's, and receives from it", async () => {
+  test("reports unreadable tags for another account's queue, and still receives from it", async () => {
     queue.fault = (operation) => {
       if (operation === "ListQueueTags") throw new Failure("AccessDenied", "wait", "never allowed");
     };
@@ -492,7 +492,7 @@ describe("the condition", () => {
     });
   });
 
-  test("says at once what is wrong with the URL, and nothing is asked of AWS", async () => {
+  test("reports an invalid URL at once, without an AWS call", async () => {
     join("c", queue.identity("one"), url.replace("eu-west-1", "eu-west-2"));
     hub.begin();
     expect(hub.condition("c")).toMatchObject({
@@ -505,13 +505,13 @@ describe("the condition", () => {
     expect(metrics.silences.size).toBe(0);
   });
 
-  test("takes an endpoint's own URLs where the connection has one", () => {
+  test("accepts the URLs of the connection's own endpoint", () => {
     const endpoint = "http://127.0.0.1:4566";
     hub.resolved("c", connection(`${endpoint}/${account}/q`, endpoint), reads(queue.identity("one")));
     expect(hub.condition("c")).toBeUndefined();
   });
 
-  test("takes an endpoint's own URLs where it says {region}", () => {
+  test("accepts the URLs of an endpoint with {region}", () => {
     const at = (region: string) => `https://vpce-1.sqs.${region}.vpce.amazonaws.com`;
     const spelt = connection(`${at("eu-west-1")}/${account}/q`, at("{region}"));
     hub.resolved("c", spelt, reads(queue.identity("one")));
@@ -520,7 +520,7 @@ describe("the condition", () => {
 });
 
 describe("receivers", () => {
-  test("are those of one queue where two connections spell it in two ways", async () => {
+  test("belong to one queue if two connections spell its URL differently", async () => {
     join("a");
     join("b", queue.identity("one"), url.replace("https://sqs.eu-west-1", "https://eu-west-1.queue"));
     hub.begin();
@@ -530,7 +530,7 @@ describe("receivers", () => {
     expect([hub.condition("a")?.status, hub.condition("b")?.status]).toEqual(["True", "True"]);
   });
 
-  test("are one for each queue and identity, and end with the last connection that needs them", async () => {
+  test("exist once per queue and identity, and end with their last connection", async () => {
     join("a");
     hub.begin();
     join("b");
@@ -554,7 +554,7 @@ describe("receivers", () => {
     await receiving();
   });
 
-  test("are left as they are by a connection that comes to the same again", async () => {
+  test("stay unchanged when a connection resolves to the same identity", async () => {
     await proved();
     join("c");
     expect(queue.count("ListQueueTags")).toBe(1);
@@ -563,7 +563,7 @@ describe("receivers", () => {
   });
 });
 
-test("silence is measured from a queue's last message, or from when it was first received from", async () => {
+test("measures silence from a queue's last message, or from the start of receiving", async () => {
   const silence = () => seriesOf(metrics, "keyferry_events_silent_seconds", { queue: url });
   join("c");
   hub.begin();
