@@ -35,8 +35,8 @@ export function allowsParameter(patterns: readonly string[] | undefined, name: s
 }
 
 /**
- * Reports whether a connection's `allow.parameters` covers every parameter below a path: one pattern must cover the whole
- * path. A pattern without `*` covers no path.
+ * Reports whether a connection's `allow.parameters` covers every parameter below a path: one pattern must cover the
+ * whole path. A pattern without `*` covers no path.
  *
  * @param patterns as for `allowsParameter`
  * @param path as the user wrote it, with or without a trailing slash; `/` for everything
@@ -64,9 +64,9 @@ export function allowsPath(
 export const everyKey = "*";
 
 /**
- * Reports whether a connection's `allow.keyIds` lists a key. Only a full key ARN matches: an alias can be moved to another
- * key. The ARN of a multi-Region key (`mrk-`) matches its replicas in every region. They share key material, and calls
- * go only to the connection's region, where the replica's own key policy applies.
+ * Reports whether a connection's `allow.keyIds` lists a key. Only a full key ARN matches: an alias can be moved to
+ * another key. The ARN of a multi-Region key (`mrk-`) matches its replicas in every region. They share key material,
+ * and calls go only to the connection's region, where the replica's own key policy applies.
  *
  * @param keyIds undefined allows every key; an empty list allows none
  * @param key as the user wrote it, or as KMS returned it

@@ -9,8 +9,8 @@ export interface Answered {
 }
 
 /**
- * Reports whether AWS's response is for the requested parameter. Here `x` and `/x` are different names: a response for one
- * is never used for the other.
+ * Reports whether AWS's response is for the requested parameter. Here `x` and `/x` are different names: a response for
+ * one is never used for the other.
  *
  * @param asked a name or an ARN, with its selector (`/shop/db:3`), as sent
  */

@@ -62,7 +62,7 @@ function variantOf(name: string, message: unknown): string | undefined {
   return words.includes("is unavailable") ? "KMSInvalidState/Unavailable" : undefined;
 }
 
-/** Reports whether AWS rejected a signature only because of clock skew (IAM User Guide, "Troubleshoot Signature Version 4"). */
+/** Reports whether the signature failed only for clock skew (IAM User Guide, "Troubleshoot Signature Version 4"). */
 function isSkew(name: string, message: unknown): boolean {
   if (name !== "InvalidSignature" && name !== "SignatureDoesNotMatch") return false;
   return typeof message === "string" && /^Signature (expired|not yet current)/.test(message);
@@ -106,7 +106,11 @@ function fromStatus(
   if (status === 429) return fromRow(rows.get("Throttling") as Row, name, requestId, about);
   if (status >= 500) return fromRow(rows.get("InternalFailure") as Row, name, requestId, about);
   if (status >= 300 && status < 400) {
-    return unreachable("InvalidAnswer", "answered with a redirect, which the operator does not follow: check the endpoint", about);
+    return unreachable(
+      "InvalidAnswer",
+      "answered with a redirect, which the operator does not follow: check the endpoint",
+      about,
+    );
   }
   // Not an AWS error: the SDK could not parse the response.
   return status >= 200 && status < 300 ? notUnderstood(about) : undefined;

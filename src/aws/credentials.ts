@@ -37,9 +37,10 @@ const clientConfig = (proxies: Proxies) => ({
 });
 
 /**
- * The operator's own credentials, from the first source of the SDK's chain that has any: environment, files, web identity
- * token (IRSA), container (Pod Identity), instance. The chain caches them, and the clients of all regions share one
- * chain. It uses its own connections, which may reach the instance metadata service. Its code is loaded at first use.
+ * The operator's own credentials, from the first source of the SDK's chain that has any: environment, files, web
+ * identity token (IRSA), container (Pod Identity), instance. The chain caches them, and all regions' clients share
+ * one chain. It uses its own connections, which may reach the instance metadata service. Its code is loaded at first
+ * use.
  */
 async function operatorsOwn(region: string, sessionName: string, proxies: Proxies): Promise<Credentials> {
   chain ??= import("@aws-sdk/credential-providers").then(({ fromNodeProviderChain }) =>

@@ -4,7 +4,7 @@ import { parseKeyArn, parseParameterRef } from "./names.ts";
 /** Maximum characters of AWS's message to parse. */
 const lookedAt = 4_096;
 
-/** Policy types in AWS's message, and our message for each (IAM User Guide, "Troubleshoot access denied error messages"). */
+/** Policy types in AWS's message, and our text (IAM User Guide, "Troubleshoot access denied error messages"). */
 const explicit: readonly (readonly [string, string])[] = [
   ["explicit deny in a service control policy", "a Deny in a service control policy forbids it"],
   ["explicit deny in a resource control policy", "a Deny in a resource control policy forbids it"],
@@ -21,9 +21,9 @@ const explicit: readonly (readonly [string, string])[] = [
 ];
 
 /**
- * Explains an access denied error: the principal, action and resource, and where to allow it. From AWS's message `User:
- * ARN is not authorized to perform: ACTION on resource: ARN because …`, only valid ARNs are used. Missing parts come from
- * the call. Parses in one pass.
+ * Explains an access denied error: principal, action, resource, and where to allow it. AWS's message reads `User: ARN is
+ * not authorized to perform: ACTION on resource: ARN because …`. Only valid ARNs of it are used, in one pass. Missing
+ * parts come from the call.
  *
  * @param text AWS's message; untrusted
  * @returns the message

@@ -72,8 +72,8 @@ export class AddressRefused extends Error {
 }
 
 /**
- * A lookup that fails with AddressRefused if any address of the host is not allowed. It runs for every connection, which
- * prevents DNS rebinding.
+ * A lookup that fails with AddressRefused if any address of the host is not allowed. It runs for every connection,
+ * which prevents DNS rebinding.
  */
 export function guardedLookup({
   allowInsecureEndpoints,

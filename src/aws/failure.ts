@@ -14,8 +14,8 @@ export interface AwsFailureParts {
   /** The message to the user: no AWS text, request id or time. */
   message: string;
   /**
-   * AWS's error name (`ThrottlingException`), or `TimeoutError`, `NetworkError`, `InvalidAnswer` or `AnswerTooLong`. For
-   * the credential chain, `Chain.` and the failure.
+   * AWS's error name (`ThrottlingException`), or `TimeoutError`, `NetworkError`, `InvalidAnswer` or `AnswerTooLong`.
+   * For the credential chain, `Chain.` and the failure.
    */
   code: string;
   scope?: FailureScope;

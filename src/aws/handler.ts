@@ -4,10 +4,10 @@ import { NodeHttpHandler } from "@smithy/node-http-handler";
 import type { HttpProxy, Proxies } from "../runtime/proxies.ts";
 import { guardedLookup, type Lookup } from "./endpoints.ts";
 
-/** A request that had to go through a proxy failed on the way; `cause` is what Node threw. */
+/** A request through a proxy failed; `cause` is Node's error. */
 export class ProxyFailed extends Error {
   readonly proxy: HttpProxy;
-  /** The host that was asked for. */
+  /** The requested host. */
   readonly host: string;
 
   constructor(proxy: HttpProxy, host: string, cause: unknown) {
@@ -18,19 +18,19 @@ export class ProxyFailed extends Error {
   }
 }
 
-/** What every handler of some clients shares: the sockets, and when they are given up. */
+/** Options that the handlers of an identity share: sockets and timeouts. */
 export interface HandlerSettings {
   proxies: Proxies;
   allowInsecureEndpoints: boolean;
   lookup?: Lookup;
-  /** Sockets to one host, at most. */
+  /** Maximum sockets to one host. */
   maxSockets: number;
   connectTimeoutMs: number;
 }
 
 type Handled = ReturnType<NodeHttpHandler["handle"]>;
 
-/** Makes handlers that share their sockets, straight to AWS and through the environment's proxies. */
+/** Creates handlers that share sockets, both direct and through the environment's proxies. */
 export class Handlers {
   readonly #settings: HandlerSettings;
   readonly #agents: { http: HttpAgent; https: HttpsAgent };
@@ -42,7 +42,7 @@ export class Handlers {
     const sockets = { keepAlive: true, maxSockets, lookup: guardedLookup(settings) };
     this.#agents = { http: new HttpAgent(sockets), https: new HttpsAgent(sockets) };
     if (proxies.all.length === 0) return;
-    // Only the proxy's name is looked up here; a proxy on this machine is fine, one at the instance's metadata is not.
+    // This looks up only the proxy's name. A proxy on loopback is allowed, one at the metadata address is not.
     const lookup = guardedLookup({ ...settings, allowInsecureEndpoints: true });
     const proxyEnv: Record<string, string> = {};
     for (const { scheme, url } of proxies.all) proxyEnv[`${scheme.toUpperCase()}_PROXY`] = url.href;
@@ -50,7 +50,7 @@ export class Handlers {
     this.#proxied = { http: new HttpAgent(through), https: new HttpsAgent(through) };
   }
 
-  /** A handler of the SDK. @param requestTimeout milliseconds of one request */
+  /** Creates an SDK handler. @param requestTimeout in milliseconds */
   handler(requestTimeout: number): NodeHttpHandler {
     const { connectTimeoutMs: connectionTimeout, proxies } = this.#settings;
     const times = { connectionTimeout, requestTimeout, throwOnRequestTimeout: true };
@@ -70,7 +70,7 @@ export class Handlers {
   }
 }
 
-/** Sends each request straight or through its proxy, by NO_PROXY. */
+/** Sends each request directly or through its proxy, by NO_PROXY. */
 class ProxyHandler implements Pick<NodeHttpHandler, "handle" | "metadata"> {
   readonly metadata = { handlerProtocol: "http/1.1" };
   readonly #straight: NodeHttpHandler;

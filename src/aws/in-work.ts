@@ -1,14 +1,14 @@
 import { type Clock, sleep } from "../runtime/clock.ts";
 
-/** Messages of a queue that are worked on at once, beyond which no more is received; what is on its way still comes. */
+/** Messages of a queue in progress, above which no receive starts; receives in flight still add theirs. */
 const heldAtMost = 200;
-/** Messages of a queue that are taken a second, for as long as there are more, and at once after a calm. */
+/** Rate of messages of a queue: sustained per second, and burst. */
 const aSecond = 200;
 const atOnce = 400;
 
 /**
- * The messages of a queue that are being worked on, whichever of its receivers has got them. One that takes longer than
- * it is hidden comes again meanwhile: it is not begun anew, and only what deletes it is exchanged.
+ * The messages of a queue in progress, across its receivers. SQS redelivers a message that outlasts its visibility
+ * timeout: it is not started again, and only its receipt handle is replaced.
  */
 export class InWork {
   readonly #clock: Clock;
@@ -22,7 +22,7 @@ export class InWork {
     this.#filledAt = clock.monotonic();
   }
 
-  /** Resolves when more may be received, or when `signal` aborts. */
+  /** Resolves when a receive may start, or when `signal` aborts. */
   async room(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.#fill();
@@ -33,10 +33,10 @@ export class InWork {
   }
 
   /**
-   * Takes a message that was received.
+   * Adds a received message.
    *
-   * @param deletion deletes it by what it was received with now
-   * @returns whether it is to be worked on; else it already is
+   * @param deletion deletes it by the latest receipt handle
+   * @returns false if the message is already in progress
    */
   begin(id: string, deletion: () => Promise<void>): boolean {
     this.#fill();
@@ -46,7 +46,7 @@ export class InWork {
     return isNew;
   }
 
-  /** Deletes a message of those in work. */
+  /** Deletes a message in progress. */
   async delete(id: string): Promise<void> {
     await this.#deletions.get(id)!();
   }

@@ -8,26 +8,26 @@ import { parseKeyArn } from "./names.ts";
 
 type Context = ReadonlyMap<string, string>;
 
-/** What KMS made, and the ARN of the key that it made it with. */
+/** The ciphertext, and the ARN of its key. */
 export interface Encrypted {
   ciphertext: Uint8Array;
   keyId: string;
 }
 
-/** The encryption of KMS, of one identity: for people who make ciphertexts, never for the operator. */
+/** KMS encryption by one identity: for the CLI, never for the operator. */
 export interface KmsEncryptPort {
   /**
-   * @param request.algorithm SYMMETRIC_DEFAULT when left out
-   * @throws AwsFailure and nothing else; so do the others
+   * @param request.algorithm default SYMMETRIC_DEFAULT
+   * @throws AwsFailure, and no other error; so do the other methods
    */
   encrypt(request: { keyId: string; plaintext: Sealed; algorithm?: Algorithm; context: Context }): Promise<Encrypted>;
-  /** A key for data, of so many bytes. */
+  /** Generates a data key of the given number of bytes. */
   generateDataKey(request: {
     keyId: string;
     bytes: number;
     context: Context;
   }): Promise<Encrypted & { plaintext: Sealed }>;
-  /** Decrypts and encrypts within KMS. @returns what it made, and the ARN of the key that the ciphertext was under */
+  /** Decrypts and encrypts within KMS. @returns the new ciphertext, and the ARN of the old key */
   reEncrypt(request: {
     ciphertext: Uint8Array;
     from: { keyId?: string; algorithm?: Algorithm; context: Context };
@@ -35,7 +35,7 @@ export interface KmsEncryptPort {
   }): Promise<Encrypted & { from: string }>;
 }
 
-/** Encrypts by the SDK. @param region of the identity, for messages */
+/** Implements the port with the SDK. @param region of the identity, for messages */
 export function kmsEncryptPort(call: SendCall, region: string): KmsEncryptPort {
   const send = async <T extends { KeyId?: string | undefined; CiphertextBlob?: Uint8Array | undefined }>(
     operation: string,
@@ -43,7 +43,7 @@ export function kmsEncryptPort(call: SendCall, region: string): KmsEncryptPort {
     what: string,
     use: Parameters<typeof call<T>>[2],
   ): Promise<T & Required<Pick<T, "KeyId" | "CiphertextBlob">>> => {
-    // For IAM a ReEncrypt is two actions, of two keys.
+    // ReEncrypt needs two IAM actions, on two keys.
     const action = operation === "ReEncrypt" ? { action: "ReEncrypt*" } : {};
     const about: CallContext = { service: "kms", operation, ...action, region, resource: keyId, pinnedKey: keyId };
     const answer = await call(about, undefined, use).catch((error: unknown) => {
@@ -104,7 +104,7 @@ function contextOf<Name extends string>(name: Name, context: Context): { [name i
     : ({ [name]: Object.fromEntries(context) } as { [name in Name]: Record<string, string> });
 }
 
-/** What the table says of decryption, said of encryption. */
+/** Rewords the table's decryption messages for encryption. */
 function reworded(failure: AwsFailure, keyId: string, what: string): AwsFailure {
   const { code, scope, requestId, reason, next } = failure;
   const made = (message: string) => new AwsFailure({ reason, next, code, scope, requestId, message });

@@ -5,23 +5,23 @@ import { invalidAnswer, requestIdOf } from "./classify.ts";
 import type { CallContext } from "./failure.ts";
 import { parseKeyArn } from "./names.ts";
 
-/** How a ciphertext was made (KMS API Reference, Decrypt). SM2 is for the regions of China, and not taken. */
+/** How a ciphertext was made (KMS API Reference, Decrypt). SM2, for the regions of China, is not supported. */
 export type Algorithm = "SYMMETRIC_DEFAULT" | "RSAES_OAEP_SHA_1" | "RSAES_OAEP_SHA_256";
 
-/** One ciphertext for KMS. */
+/** One ciphertext to decrypt. */
 export interface DecryptRequest {
-  /** As kms:Encrypt made it; at most 6,144 bytes. */
+  /** From kms:Encrypt; at most 6,144 bytes. */
   ciphertext: Uint8Array;
-  /** Pins the key: KMS refuses a ciphertext of another one. An ARN, an id or an alias. KMS requires it for RSA. */
+  /** Pins the key: KMS rejects a ciphertext of another key. An ARN, an id or an alias. KMS requires it for RSA. */
   keyId?: string;
-  /** SYMMETRIC_DEFAULT when left out. */
+  /** Default SYMMETRIC_DEFAULT. */
   algorithm?: Algorithm;
-  /** As given to kms:Encrypt, to the letter; the order does not matter. RSA has none. */
+  /** Exactly as passed to kms:Encrypt, in any order. RSA has none. */
   encryptionContext?: ReadonlyMap<string, string> | Readonly<Record<string, string>>;
   signal?: AbortSignal;
 }
 
-/** What KMS tells of a key, as far as it decides whether the key can be used, and for how long. */
+/** The fields of DescribeKey that decide whether, and for how long, the key is usable. */
 export interface KeyDescription {
   arn: string;
   /** `Enabled`, `Disabled`, `PendingDeletion` and others (KMS API Reference, KeyMetadata). */
@@ -30,30 +30,30 @@ export interface KeyDescription {
   usage: string;
   /** `SYMMETRIC_DEFAULT`, `RSA_2048`, `ECC_NIST_P256` and others. */
   spec: string;
-  /** Milliseconds since the epoch when it will be deleted; undefined where that is not scheduled. */
+  /** Deletion time in milliseconds since the epoch; undefined if none is scheduled. */
   deletionAt?: number;
-  /** Milliseconds since the epoch when its imported material expires; undefined where it does not. */
+  /** When imported material expires, in milliseconds since the epoch; undefined if it does not. */
   validTo?: number;
 }
 
-/** KMS, as one identity uses it. */
+/** KMS calls by one identity. */
 export interface KmsPort {
   /**
-   * @returns the plaintext, the ARN of the key that KMS says it used, and AWS's id of the request
-   * @throws AwsFailure and nothing else
+   * @returns the plaintext, the ARN of the key that KMS used, and the AWS request id
+   * @throws AwsFailure, and no other error
    */
   decrypt(request: DecryptRequest): Promise<{ plaintext: Sealed; keyId: string; requestId?: string | undefined }>;
   /**
    * @param keyId an ARN, an id or an alias
-   * @throws AwsFailure and nothing else
+   * @throws AwsFailure, and no other error
    */
   describeKey(keyId: string, signal?: AbortSignal): Promise<KeyDescription>;
 }
 
 /**
- * KMS by the SDK.
+ * Implements KmsPort with the SDK.
  *
- * @param call makes a call of the identity, measured and with its failures classed
+ * @param call makes a call as the identity, with metrics and classified failures
  * @param region of the identity, for messages
  */
 export function kmsPort(call: SendCall, region: string): KmsPort {
@@ -110,7 +110,7 @@ export function kmsPort(call: SendCall, region: string): KmsPort {
   };
 }
 
-/** A word of AWS's that may stand in a message; undefined for everything else. */
+/** Returns an AWS identifier that is safe to show in a message; undefined for any other text. */
 function wordOf(text: unknown): string | undefined {
   return typeof text === "string" && /^[A-Za-z0-9_]{1,64}$/.test(text) ? text : undefined;
 }

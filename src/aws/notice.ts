@@ -1,9 +1,9 @@
 import { type KeyArn, keyArnText, nameProblem, parseKeyRef, parseParameterRef, partitionOf } from "./names.ts";
 
-/** What a message of a queue says. */
+/** The content of a queue message. */
 export type Notice = ParameterNotice | KeyNotice | { kind: "unknown" };
 
-/** Something may have changed about a KMS key: a hint to look at it. */
+/** A hint that a KMS key may have changed. */
 export interface KeyNotice {
   kind: "key";
   type: "key";
@@ -16,32 +16,32 @@ export interface KeyNotice {
   operation: string;
 }
 
-/** Something may have changed about a parameter: a hint to look, without version and value. */
+/** A hint that a parameter may have changed; it has no version and no value. */
 export interface ParameterNotice {
   kind: "parameter";
   type: "change" | "policy";
   /** 12 digits. */
   account: string;
   region: string;
-  /** With its slash in front: to AWS `x` and `/x` are one name. */
+  /** With a leading slash: `x` and `/x` are the same name for AWS. */
   name: string;
-  /** `Create`, `Update`, `Delete`, `LabelParameterVersion`; a policy's type; empty where the event does not say. */
+  /** `Create`, `Update`, `Delete`, `LabelParameterVersion`; a policy's type; empty if the event has none. */
   operation: string;
-  /** Milliseconds since the epoch, to the second; undefined where the event does not say. */
+  /** Milliseconds since the epoch, to the second; undefined if the event has none. */
   time: number | undefined;
 }
 
-/** Characters of a body that is looked at, at most: many times what an event of Parameter Store has, in an envelope too. */
+/** Maximum characters of a body to parse: many times the size of a Parameter Store event in an envelope. */
 const bodyLength = 65_536;
 
 const unknown: Notice = { kind: "unknown" };
 
 /**
- * Reads a message's body: an event of EventBridge about a parameter or a KMS key, bare, as a queue that is a rule's target gets it,
- * or inside a notification of SNS. The body may be anything. An event counts for the account and region that EventBridge
- * says it is of; one whose ARN says otherwise is not believed.
+ * Parses a message body: an EventBridge event about a parameter or a KMS key, directly from a rule or wrapped in an SNS
+ * notification. The body is untrusted. The event's account and region fields apply; an event whose ARN contradicts them
+ * is `unknown`.
  *
- * @returns `unknown` for everything else; never throws
+ * @returns `unknown` for any other body; never throws
  */
 export function parseNotice(body: string): Notice {
   const outer = object(body);
@@ -71,14 +71,14 @@ function parameterEvent(event: object, detail: object, account: string, region: 
   return { kind: "parameter", type, account, region, name, operation, time: timeOf(own(event, "time")) };
 }
 
-/** What KMS itself announces, after the fact (AWS KMS Developer Guide, "Monitoring KMS keys with Amazon EventBridge"). */
+/** Events that KMS sends after a change (AWS KMS Developer Guide, "Monitoring KMS keys with Amazon EventBridge"). */
 const keyEvents: ReadonlySet<unknown> = new Set([
   "KMS CMK Deletion",
   "KMS Imported Key Material Expiration",
   "KMS CMK Rotation",
 ]);
 
-/** Calls that CloudTrail records, and that change whether a key can be used, or for how long. */
+/** CloudTrail calls that change whether, or for how long, a key is usable. */
 const keyCalls: ReadonlySet<unknown> = new Set([
   "ScheduleKeyDeletion",
   "CancelKeyDeletion",
@@ -99,7 +99,7 @@ function keyEvent(event: object, detail: object, account: string, region: string
   }
   const operation = own(detail, "eventName");
   const isCall = type === "AWS API Call via CloudTrail" && own(detail, "eventSource") === "kms.amazonaws.com";
-  // A call that failed has changed nothing.
+  // A failed call changed nothing.
   if (!isCall || !keyCalls.has(operation) || own(detail, "errorCode") !== undefined) return undefined;
   const listed = own(detail, "resources");
   const arns =
@@ -112,7 +112,7 @@ function keyEvent(event: object, detail: object, account: string, region: string
     : { kind: "key", type: "key", account, region, name, operation: operation as string };
 }
 
-/** The ARN of the first of these that names a key of a place: ARNs, ids, or lists of them. */
+/** Returns the ARN of the first candidate (ARNs, ids, or lists) that is a key of the account and region. */
 function keyOf(candidates: readonly unknown[], place: Omit<KeyArn, "id">): string | undefined {
   for (const candidate of candidates.flatMap((one) => (Array.isArray(one) ? one.slice(0, 10) : [one]))) {
     const ref = typeof candidate === "string" ? parseKeyRef(candidate) : undefined;
@@ -134,7 +134,7 @@ function nameOf(written: unknown): string | undefined {
   return nameProblem(name) === undefined ? name : undefined;
 }
 
-/** Whether the ARNs that the event lists, where it lists any, are of the one parameter that it says it is about. */
+/** Reports whether the event's ARNs, if any, are all of the parameter that it names. */
 function agrees(resources: unknown, account: string, region: string, name: string): boolean {
   if (resources === undefined || (Array.isArray(resources) && resources.length === 0)) return true;
   if (!Array.isArray(resources) || resources.length > 10) return false;
@@ -156,7 +156,7 @@ function timeOf(text: unknown): number | undefined {
   return Number.isNaN(time) ? undefined : time;
 }
 
-/** Parses JSON of an object; undefined where it is something else, or too long. The parser's words are dropped. */
+/** Parses a JSON object; undefined if it is anything else, or too long. Parser errors are dropped. */
 function object(text: unknown): object | undefined {
   if (typeof text !== "string" || text.length > bodyLength) return undefined;
   try {
@@ -171,7 +171,7 @@ function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** An own property: what a prototype has is none of the message's. */
+/** Returns an own property, never one of the prototype. */
 function own(object: object, key: string): unknown {
   return Object.hasOwn(object, key) ? (object as Record<string, unknown>)[key] : undefined;
 }

@@ -5,54 +5,54 @@ import { AwsFailure, answerTooLong } from "./failure.ts";
 import type { Identity } from "./identity.ts";
 import { longestWaitMs, type QueueMessage } from "./sqs.ts";
 
-/** What is known of a queue: nothing yet, that it is received from, or why it is not. */
+/** State of a queue: unknown, receiving, or why receiving fails. */
 export type Health = { state: "pending" } | { state: "ok" } | { state: "failed"; failure: Failure };
 
 export interface QueueAccessOptions {
   queueUrl: string;
-  /** Whether the queue is of another account than the identity: its tags can then not be read. */
+  /** Whether the queue is in another account than the identity, so that its tags cannot be read. */
   isForeign: boolean;
   identity: Identity;
-  /** The operator's `--cluster-name`; empty where it has none. */
+  /** The operator's `--cluster-name`; empty if unset. */
   clusterName: string;
   clock: Clock;
   random: Random;
   log: Log;
-  /** Seconds after which a message that was not deleted comes again. */
+  /** Visibility timeout in seconds. */
   hiddenSeconds: number;
-  /** Ends everything. */
+  /** Aborts all calls and waits. */
   signal: AbortSignal;
-  /** Called when the health has changed. */
+  /** Called when the health changes. */
   changed: (health: Health) => void;
 }
 
-/** The tag by which a queue says whose it is. */
+/** The tag that names the cluster that owns a queue. */
 export const clusterTag = "keyferry.io/cluster";
 
-/** Milliseconds to the second try, and to every one after many. */
+/** Backoff in milliseconds: initial and maximum. */
 const firstTryAgainMs = 1_000;
 const lastTryAgainMs = 60_000;
-/** Failures in a row that mend themselves, a throttle or a reset, before they count. */
+/** Consecutive transient failures, such as a throttle or reset, before the queue counts as failed. */
 const troublesUntilFailed = 3;
-/** Milliseconds after which the tags are read again: a queue can be given away while it is received from. */
+/** Milliseconds after which the tags are read again: the owner of a queue can change. */
 const checkAgainMs = 600_000;
-/** Receives that ask for one message alone after an answer that was too long to be read. */
+/** Number of single-message receives after a response above the size limit. */
 const receivesOfOne = 20;
 
 /**
- * A queue as its consumers share it. While all is well each of them receives on its own, by long polls. Else they take
- * turns: one waits for the backoff, sees whose queue it is and receives what is there; when that goes well, all go on.
+ * A queue's state, shared by its consumers. While the queue is healthy, each consumer long-polls independently. After a
+ * failure, one consumer waits for the backoff, checks the owner and receives; on success, all continue.
  */
 export class QueueAccess {
   readonly #options: QueueAccessOptions;
   #health: Health = { state: "pending" };
-  /** Failures in a row; results of calls that were begun before the last one do not count. */
+  /** Consecutive failures; results of calls started before the last failure are ignored. */
   #troubles = 0;
   #round = 0;
-  /** By the monotonic clock: when the next try may be, and when the tags were last in order. */
+  /** Monotonic times of the next permitted attempt and of the last successful tag check. */
   #tryAt = 0;
   #checkedAt = Number.NEGATIVE_INFINITY;
-  /** Why messages cannot be deleted: each would come again and again. */
+  /** Why messages cannot be deleted; receiving would deliver them repeatedly. */
   #undeletable: Failure | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #onlyOne = 0;
@@ -65,15 +65,15 @@ export class QueueAccess {
     return this.#health;
   }
 
-  /** Whether the queue is another cluster's: what comes of it all the same is then none of our business. */
+  /** Whether the queue belongs to another cluster; its messages are then ignored. */
   get isAnothers(): boolean {
     return this.#health.state === "failed" && this.#health.failure.reason === "NotAllowed";
   }
 
   /**
-   * Receives messages when it makes sense to ask.
+   * Receives messages, after the backoff if the queue has failed.
    *
-   * @returns none where none came in 20 s
+   * @returns an empty list if none arrived in 20 s
    * @throws Failure
    */
   async receive(atMost: number): Promise<QueueMessage[]> {
@@ -85,9 +85,9 @@ export class QueueAccess {
   }
 
   /**
-   * Deletes messages; none where the queue is another cluster's.
+   * Deletes messages, but none of another cluster's queue.
    *
-   * @returns the ids of those that were
+   * @returns the ids of the deleted messages
    * @throws Failure
    */
   async remove(messages: readonly { id: string; receipt: string }[]): Promise<string[]> {
@@ -102,7 +102,7 @@ export class QueueAccess {
       return removed;
     } catch (error) {
       const failure = asFailure(error);
-      // What else goes wrong, receiving shows too.
+      // Receiving reports other failures too.
       if (failure.reason === "AccessDenied") {
         this.#undeletable = failure;
         this.#failed(failure, this.#round);
@@ -116,7 +116,7 @@ export class QueueAccess {
     return this.#troubles === 0 && isChecked && !this.#undeletable;
   }
 
-  /** @returns undefined where all is well again without it */
+  /** @returns undefined if the queue has recovered meanwhile */
   async #tryAlone(atMost: number): Promise<QueueMessage[] | undefined> {
     const { clock, signal } = this.#options;
     if (this.#isWell) return undefined;
@@ -129,11 +129,11 @@ export class QueueAccess {
     } catch (error) {
       throw this.#failed(asFailure(error), round);
     }
-    // One message is enough to see whether it can be deleted by now; to wait for it costs less than to ask again.
+    // One message is enough to test deletion; a long poll costs less than repeated short ones.
     return this.#undeletable ? this.#ask(1, longestWaitMs / 1_000) : this.#ask(atMost, 0);
   }
 
-  /** Sees whose queue it is. @throws Failure where it is another cluster's, or where that cannot be told */
+  /** Checks the owner. @throws Failure if the queue is another cluster's, or its owner is unknown */
   async #check(): Promise<void> {
     const { identity, queueUrl, isForeign, clusterName, clock, signal } = this.#options;
     if (clock.monotonic() - this.#checkedAt < checkAgainMs) return;
@@ -180,14 +180,14 @@ export class QueueAccess {
     this.#say({ state: "ok" });
   }
 
-  /** @param round in which the call began */
+  /** @param round in which the call started */
   #failed(failure: Failure, round: number): Failure {
     if (this.#options.signal.aborted || round !== this.#round) return failure;
     this.#round += 1;
     this.#troubles += 1;
     this.#backOff();
     const isLasting = failure.next !== "retry";
-    // Whatever has happened to the queue, it may be another's when it is there again.
+    // Check the tags again: a recreated queue may belong to another cluster.
     if (isLasting) this.#checkedAt = Number.NEGATIVE_INFINITY;
     if (isLasting || this.#troubles >= troublesUntilFailed) this.#say({ state: "failed", failure });
     return failure;
@@ -210,16 +210,13 @@ export class QueueAccess {
     this.#health = health;
     if (health.state === "failed") {
       const { reason, message } = health.failure;
-      log.warn(
-        { queue: queueUrl, reason, error: message },
-        "a queue of events is not received from; it is tried again",
-      );
-    } else log.info({ queue: queueUrl }, "a queue of events is received from");
+      log.warn({ queue: queueUrl, reason, error: message }, "receiving from the event queue failed, retrying");
+    } else log.info({ queue: queueUrl }, "receiving from the event queue");
     changed(health);
   }
 }
 
 function asFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
-  return new Failure("Unreachable", "retry", "the queue could not be received from by a defect of the operator");
+  return new Failure("Unreachable", "retry", "receiving from the queue failed because of a bug in the operator");
 }

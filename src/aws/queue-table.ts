@@ -12,7 +12,7 @@ const key = (what: string, next: Row["next"] = "wait"): Row => ({
 const absent: Row = {
   reason: "QueueNotFound",
   next: "wait",
-  // SQS answers so too where the queue is there, but not for this caller.
+  // SQS also returns this for an existing queue that the caller may not access.
   says: (about) =>
     `${queueOf(about)} does not exist in ${about.region}, or is not for this caller to see: create it, or correct spec.events.queueUrl`,
 };
@@ -24,8 +24,8 @@ const notTaken: Row = {
 };
 
 /**
- * What SQS's own errors mean, for ReceiveMessage, DeleteMessageBatch and ListQueueTags (their pages in the API
- * Reference). Everything else is as for every service.
+ * SQS-specific errors of ReceiveMessage, DeleteMessageBatch and ListQueueTags (API Reference). Other errors are in
+ * table.ts.
  */
 const queueRows: ReadonlyMap<string, Row> = new Map<string, Row>([
   ["QueueDoesNotExist", absent],
@@ -75,8 +75,8 @@ const queueRows: ReadonlyMap<string, Row> = new Map<string, Row>([
 ]);
 
 /**
- * The row of an error of SQS, by its name in the JSON protocol (`QueueDoesNotExist`, `KmsDisabled`) or in the Query
- * protocol (`AWS.SimpleQueueService.NonExistentQueue`, `KMS.DisabledException`), which SQS still answers with beside it.
+ * Returns the row of an SQS error by its name in the JSON protocol (`QueueDoesNotExist`, `KmsDisabled`) or the Query
+ * protocol (`AWS.SimpleQueueService.NonExistentQueue`, `KMS.DisabledException`), which SQS still sends too.
  */
 export function queueRowOf(name: string): Row | undefined {
   const plain = name.replace(/^AWS\.SimpleQueueService\./, "").replace(/^KMS\./, "Kms");

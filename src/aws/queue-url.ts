@@ -1,13 +1,13 @@
-/** What a queue's URL tells. */
+/** The parts of a queue URL. */
 export interface QueueUrl {
-  /** `aws` for every host by which AWS's own SQS of the region is named, else the endpoint's origin. */
+  /** `aws` for every SQS host name of the region, otherwise the endpoint's origin. */
   origin: string;
   /** 12 digits. */
   account: string;
   name: string;
 }
 
-/** How the hosts of a region end, where they have IPv4 only and where they have both (botocore's partitions.json). */
+/** DNS suffixes of a region's hosts, for IPv4 only and dual-stack (botocore's partitions.json). */
 const suffixes: readonly (readonly [region: RegExp, plain: string, dualStack: string])[] = [
   [/^cn-/, "amazonaws.com.cn", "api.amazonwebservices.com.cn"],
   [/^eusc-/, "amazonaws.eu", "api.amazonwebservices.eu"],
@@ -19,12 +19,12 @@ const suffixes: readonly (readonly [region: RegExp, plain: string, dualStack: st
 ];
 
 /**
- * Reads a queue's URL and holds it against the connection that names it. The URL is never connected to, but a queue of
- * another region or partition would be asked for in the wrong place, and be found absent for no reason that shows.
+ * Parses a queue URL and checks it against its connection. The operator never connects to the URL. The check reports a
+ * queue of another region or partition, which would otherwise appear not to exist.
  *
  * @param where.region of the connection
- * @param where.endpoint the connection's endpoints.sqs: the URL may then begin with it, as an emulator's do
- * @returns the URL's parts, or a clause that says what would be right
+ * @param where.endpoint the connection's endpoints.sqs: the URL may then begin with it, as with an emulator
+ * @returns the URL's parts, or a clause that states the expected form
  */
 export function parseQueueUrl(
   text: string,
@@ -54,13 +54,13 @@ export function parseQueueUrl(
   return { queue: { origin: isAws ? "aws" : url.origin, account, name } };
 }
 
-/** How the hosts of a region's services end. */
+/** Returns the DNS suffixes of a region's services. */
 export function suffixesOf(region: string): { plain: string; dualStack: string } {
   const [, plain, dualStack] = suffixes.find(([of]) => of.test(region))!;
   return { plain, dualStack };
 }
 
-/** Hosts that stand in queues' URLs, those of the years before 2011 too (SQS Developer Guide, "Legacy endpoints"). */
+/** Hosts in queue URLs, including the legacy ones from before 2011 (SQS Developer Guide, "Legacy endpoints"). */
 function hostsOf(region: string): ReadonlySet<string> {
   const { plain, dualStack } = suffixesOf(region);
   const hosts = new Set([`${region}.queue.${plain}`]);

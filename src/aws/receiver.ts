@@ -11,29 +11,30 @@ import { type Health, QueueAccess, type QueueAccessOptions } from "./queue-acces
 export interface ReceiverOptions extends Omit<QueueAccessOptions, "hiddenSeconds" | "signal"> {
   metrics: Metrics;
   /**
-   * Does what a notice asks for. Resolves when that is done, and the message is deleted; where it rejects, or takes
-   * longer than `handleWithinMs`, the message comes again.
+   * Handles a notice. The message is deleted when this resolves. If it rejects, or exceeds `handleWithinMs`, SQS
+   * redelivers the message.
    */
   handle: (notice: ParameterNotice | KeyNotice) => Promise<void>;
-  /** What is being worked on of the queue, where other identities receive from it too. */
+  /** The queue's messages in progress, shared with other identities that receive from it. */
   inWork?: InWork;
-  /** Seconds after which a message that was not deleted comes again; 60. */
+  /** Visibility timeout in seconds; default 60. */
   hiddenSeconds?: number;
-  /** Called when messages have come, of whatever kind. */
+  /** Called when messages of any kind arrive. */
   heard: () => void;
 }
 
-/** Messages of one receive (SQS gives no more). */
+/** Messages per receive (SQS maximum). */
 const batchSize = 10;
-/** Receives under way at once: a long poll asks some of the queue's servers only, and each answer costs a round trip. */
+/** Concurrent receives: a response may cover only some of the queue's servers, and each costs a round trip. */
 const consumersOfAQueue = 3;
-/** Milliseconds that one message may be worked on: a long path takes minutes to list. It comes again meanwhile. */
+/** Timeout of handling a message in milliseconds: a long path takes minutes to list. SQS redelivers it meanwhile. */
 export const handleWithinMs = 300_000;
 const hiddenSecondsOfAMessage = 60;
 
 /**
- * Receives one queue's messages as one identity, from `start` to `stop`: batches of ten by long polls, several at once,
- * and goes on receiving while they are worked on. A queue that is gone, denied or silent is tried again with backoff, for as long as it takes.
+ * Receives one queue's messages as one identity, from `start` to `stop`, by concurrent long polls for batches of ten.
+ * Receiving continues while messages are handled. A missing, denied or unresponsive queue is retried forever, with
+ * backoff.
  */
 export class Receiver {
   readonly #options: ReceiverOptions;
@@ -50,7 +51,7 @@ export class Receiver {
     this.#access = new QueueAccess({ ...options, hiddenSeconds, signal: this.#stop.signal });
     this.#inWork = inWork;
     this.#deletions = new Deletions((messages) => this.#access.remove(messages));
-    // What the consumers send goes the way of every other call of the identity: measured, bounded, classed.
+    // The consumers' calls use the identity's ports, with the same metrics, timeouts and error classification.
     const sqs = { send: (command: unknown) => this.#track(this.#send(command)) } as unknown as SQSClient;
     this.#consumers = Array.from({ length: consumersOfAQueue }, () =>
       Consumer.create({
@@ -60,11 +61,11 @@ export class Receiver {
         handleMessageBatch: async (messages) => this.#take(messages),
       }),
     );
-    // A call's failure is known where it was made, and a message's is none of the queue's. Without a listener it throws.
+    // Failures are handled where they occur. Without a listener, EventEmitter throws on `error`.
     for (const consumer of this.#consumers) consumer.on("error", () => {});
   }
 
-  /** What is known of the queue. */
+  /** The state of the queue. */
   get health(): Health {
     return this.#access.health;
   }
@@ -74,10 +75,9 @@ export class Receiver {
   }
 
   /**
-   * Ends every call, and whatever waits for a message to be worked on; what was not deleted comes again, elsewhere or
-   * after the next start.
+   * Aborts every call and wait. SQS redelivers undeleted messages, to another process or after the next start.
    *
-   * @returns resolves when nothing is under way any more
+   * @returns resolves when no call is in flight
    */
   async stop(): Promise<void> {
     for (const consumer of this.#consumers) consumer.stop();
@@ -85,7 +85,7 @@ export class Receiver {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
 
-  /** Carries out what a consumer asks of SQS: it deletes nothing, for it is told that nothing is done with. */
+  /** Executes a consumer's SQS commands. The consumer never deletes, because no message is returned as handled. */
   async #send(command: unknown): Promise<object> {
     if (!(command instanceof ReceiveMessageCommand)) throw new TypeError("a consumer of a queue receives, and no more");
     await this.#inWork.room(this.#stop.signal);
@@ -95,7 +95,7 @@ export class Receiver {
     };
   }
 
-  /** @returns no message: a consumer would delete what is returned, and wait for it before it receives again */
+  /** @returns no message: the consumer would delete returned messages, and wait for them before the next receive */
   #take(messages: Message[]): Message[] {
     if (this.#stop.signal.aborted || this.#access.isAnothers) return [];
     this.#options.heard();
@@ -111,7 +111,7 @@ export class Receiver {
       await this.#takeOne(body);
       await this.#inWork.delete(id);
     } catch {
-      // It comes again when it is not hidden any more.
+      // SQS redelivers it after its visibility timeout.
     } finally {
       this.#inWork.end(id);
     }

@@ -2,24 +2,24 @@ import type { Next } from "../runtime/failure.ts";
 import { explicitDeny, principalIn } from "./denial.ts";
 import type { CallContext } from "./failure.ts";
 
-/** Why AWS did not let a role be assumed, as far as its words tell. */
+/** Why AWS denied AssumeRole, as far as its message tells. */
 export interface RoleRefusal {
   reason: "AccessDenied" | "InvalidData";
   next: Next;
   message: string;
 }
 
-/** Actions that a trust policy may lack; AWS's sentence names the one that it asked about. */
+/** Actions that a trust policy may lack; AWS's message names the denied one. */
 const others = ["sts:TagSession", "sts:SetSourceIdentity"] as const;
 
 /**
- * What a refusal of sts:AssumeRole means. AWS tells neither whether the role is there, nor which of the two sides lacks
- * something, nor that an external id is wrong: what it does not tell, the message leaves open (IAM User Guide,
- * "Troubleshoot IAM roles").
+ * Explains a denial of sts:AssumeRole. AWS does not say whether the role exists, which of the two policies lacks the
+ * permission, or whether the external id is wrong, so the message lists these causes (IAM User Guide, "Troubleshoot IAM
+ * roles").
  *
- * @param code AWS's name of the error
- * @param text AWS's words; may be anything, and none of them gets into the message but an ARN that reads as such
- * @returns undefined where the error is no word on the role
+ * @param code AWS's error name
+ * @param text AWS's message; untrusted: the result contains only valid ARNs of it
+ * @returns undefined if the error is not about the role
  */
 export function roleRefusal(code: string, text: string, about: CallContext): RoleRefusal | undefined {
   const role = about.resource ?? "the role";

@@ -1,15 +1,15 @@
 import { createHash } from "node:crypto";
 
-/** Characters of a role session's name, at most (STS API Reference, AssumeRole). */
+/** Maximum characters of a role session name (STS API Reference, AssumeRole). */
 const longest = 64;
 
 /**
  * The name of the operator's sessions, which CloudTrail records and messages show as part of the caller's ARN:
- * `keyferry.<cluster>.<namespace>`. Steady, since it tells who called from one session to the next. What is too long is
- * cut, and ends in a digest of all of it, so that no two namespaces come to have one name.
+ * `keyferry.<cluster>.<namespace>`. It is stable across sessions. A long name is truncated and ends in a digest of the
+ * full name, so that namespaces have distinct names.
  *
- * @param clusterName empty where the cluster has none; what a session's name cannot hold becomes a hyphen
- * @param namespace where the identity is a namespace's own
+ * @param clusterName empty if unset; invalid characters become hyphens
+ * @param namespace that owns the identity, if any
  */
 export function sessionName(clusterName: string, namespace?: string): string {
   const parts = [

@@ -7,37 +7,37 @@ import {
 import type { SendCall } from "./calls.ts";
 import type { CallContext } from "./failure.ts";
 
-/** Milliseconds that SQS waits for a message, at most (API Reference, ReceiveMessage). */
+/** Maximum long-poll duration in milliseconds (API Reference, ReceiveMessage). */
 export const longestWaitMs = 20_000;
 
-/** A message of a queue, as far as it is looked at. */
+/** The fields of a queue message that the operator uses. */
 export interface QueueMessage {
   id: string;
-  /** What deletes it; another one each time that the message is received. */
+  /** Deletes the message; differs for each receive. */
   receipt: string;
-  /** May be anything, of any length that SQS carries. Never to be logged. */
+  /** Untrusted, up to the SQS size limit. Never log it. */
   body: string;
 }
 
-/** What `receive` asks for. */
+/** Options of `receive`. */
 export interface ReceiveRequest {
   queueUrl: string;
-  /** Messages, 1 to 10. */
+  /** Maximum messages, 1 to 10. */
   atMost: number;
-  /** Seconds that SQS waits for the first message, 0 to 20. */
+  /** Long-poll duration in seconds, 0 to 20. */
   waitSeconds: number;
-  /** Seconds for which the messages are hidden from others; those not deleted by then come again. */
+  /** Visibility timeout in seconds. */
   hiddenSeconds: number;
   signal?: AbortSignal;
 }
 
-/** The reads of SQS, of one identity. Every method rejects with an AwsFailure, and with nothing else. */
+/** SQS calls by one identity. Every method rejects only with an AwsFailure. */
 export interface SqsPort {
-  /** Messages in no order that means anything; a message without id, receipt or body is left out. */
+  /** Returns messages in undefined order; drops a message without id, receipt or body. */
   receive(request: ReceiveRequest): Promise<QueueMessage[]>;
   /**
    * @param messages 1 to 10, distinct
-   * @returns the ids of those that were deleted: AWS may refuse single ones
+   * @returns the ids of the deleted messages: SQS may reject single entries
    */
   remove(queueUrl: string, messages: readonly Omit<QueueMessage, "body">[], signal?: AbortSignal): Promise<string[]>;
   /** The tags of a queue. */
@@ -45,9 +45,9 @@ export interface SqsPort {
 }
 
 /**
- * Receives by the SDK.
+ * Implements SqsPort with the SDK.
  *
- * @param call makes a call of the identity, measured and with its failures classed
+ * @param call makes a call as the identity, with metrics and classified failures
  * @param region of the identity, for messages
  */
 export function sqsPort(call: SendCall, region: string): SqsPort {
@@ -72,7 +72,7 @@ export function sqsPort(call: SendCall, region: string): SqsPort {
         ({ sqs }, abortSignal) => sqs.send(command, { abortSignal }),
         { waitMs: waitSeconds * 1_000 },
       );
-      // A standard queue may give one message twice, and a batch of deletions must not name it twice.
+      // A standard queue may return a message twice, but DeleteMessageBatch needs distinct ids.
       return [
         ...new Map(
           list(answer.Messages)
@@ -100,7 +100,7 @@ export function sqsPort(call: SendCall, region: string): SqsPort {
   };
 }
 
-/** Takes a message for what it has to be. */
+/** Validates a received message. */
 function read({ MessageId: id, ReceiptHandle: receipt, Body: body }: Message): QueueMessage[] {
   if (typeof id !== "string" || typeof receipt !== "string" || typeof body !== "string") return [];
   return [{ id, receipt, body }];

@@ -1,8 +1,8 @@
 /**
- * What calls to AWS are made in the name of, as CloudTrail records it: `keyferry/1.2.3 keyferry-cluster/prod-eu`.
+ * Returns the user agent of AWS calls, which CloudTrail records: `keyferry/1.2.3 keyferry-cluster/prod-eu`.
  *
- * @param clusterName empty where the cluster has none; what a product's version cannot hold (RFC 9110, section 10.1.5)
- *   becomes a hyphen
+ * @param clusterName empty if unset; characters that a product version cannot contain (RFC 9110, section 10.1.5) become
+ *   hyphens
  */
 export function awsUserAgent(version: string, clusterName: string): string {
   const own = `keyferry/${version}`;

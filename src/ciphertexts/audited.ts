@@ -4,7 +4,7 @@ import type { KmsPort } from "../aws/kms.ts";
 import type { Audit, AuditEvent } from "../runtime/audit.ts";
 import { Failure } from "../runtime/failure.ts";
 
-/** What is decrypted, and for whom. */
+/** The subject of an audit record. */
 export interface Audited {
   kind: "blob" | "message";
   /** How messages call the entry: `data[2] (LICENSE)`. */
@@ -14,9 +14,9 @@ export interface Audited {
 }
 
 /**
- * The same KMS, with each Decrypt told to the audit.
+ * Wraps a KmsPort so that each Decrypt is audited.
  *
- * @param identity whose calls they are
+ * @param identity that makes the calls
  */
 export function audited(
   kms: KmsPort,

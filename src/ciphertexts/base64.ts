@@ -1,8 +1,7 @@
 /**
- * Reads base64 as RFC 4648 section 4 writes it: padded, no line breaks, no other alphabet, and no bits left over after
- * the last byte, so that there is one text for the same bytes.
+ * Decodes canonical base64 (RFC 4648 section 4): padded, without line breaks, other alphabets or trailing bits.
  *
- * @returns the bytes, or undefined where the text is anything else or empty
+ * @returns the bytes, or undefined if the text is empty or not canonical
  */
 export function parseBase64(text: string): Uint8Array | undefined {
   if (text.length === 0 || text.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return undefined;

@@ -2,29 +2,29 @@ import { annotations } from "../api/annotations.ts";
 import { Failure } from "../runtime/failure.ts";
 import { refuseServiceContext } from "./service-context.ts";
 
-/** What a connection's `binding` asks of every ciphertext that is opened through it. */
+/** What a connection's `binding` requires of every ciphertext. */
 export interface Binding {
   scope: "None" | "Namespace" | "Name";
-  /** The operator's `--cluster-name`; never empty where the scope is not None. A message is held to it in any case. */
+  /** The operator's `--cluster-name`; not empty unless the scope is None. Messages are always checked against it. */
   cluster: string;
-  /** Whether an entry with `bound: false` opens too. */
+  /** Whether an entry may set `bound: false`. */
   allowUnbound: boolean;
 }
 
-/** The SyncedSecret that a ciphertext is opened for. */
+/** The SyncedSecret that contains the ciphertext. */
 export interface Owner {
   namespace: string;
   name: string;
 }
 
-/** What begins the names of encryption contexts that nobody but the operator sets. */
+/** Prefix of encryption context names that are reserved for the operator. */
 const reserved = annotations.prefix;
 
 /**
- * The pairs that a ciphertext must carry in its encryption context, in the order in which messages show them: what
- * `keyferry encrypt` puts into it, and what the operator asks KMS for.
+ * Returns the pairs that a ciphertext's encryption context must have, in the order of messages. `keyferry encrypt` adds
+ * them, and the operator passes them to KMS.
  *
- * @returns no pair for the scope None
+ * @returns no pairs for the scope None
  */
 export function boundPairs(
   scope: Binding["scope"],
@@ -40,12 +40,12 @@ export function boundPairs(
 }
 
 /**
- * The pairs that one entry's ciphertext must carry.
+ * Returns the pairs that one entry's ciphertext must have.
  *
- * @param binding of the connection; undefined where it has none
- * @param bound the entry's own field; only `false` asks for anything
- * @param entry how messages call it: `data[2] (LICENSE)`
- * @throws Failure NotAllowed where the entry asks to be unbound and the connection does not let it
+ * @param binding of the connection, if any
+ * @param bound the entry's field; only `false` has an effect
+ * @param entry its name in messages: `data[2] (LICENSE)`
+ * @throws Failure NotAllowed if the entry sets `bound: false` and the connection forbids it
  */
 export function pairsFor(
   binding: Binding | undefined,
@@ -61,10 +61,9 @@ export function pairsFor(
 }
 
 /**
- * Refuses a context that names what is the operator's own, or an AWS service's. For contexts that a person wrote, never for
- * the pairs above.
+ * Rejects a user's context that uses names reserved for the operator or an AWS service.
  *
- * @param entry how messages call it
+ * @param entry its name in messages
  * @throws Failure NotAllowed
  */
 export function refuseReserved(context: Readonly<Record<string, string>>, entry: string): void {
@@ -73,7 +72,7 @@ export function refuseReserved(context: Readonly<Record<string, string>>, entry:
   throw new Failure("NotAllowed", "stalled", `${entry}: encryptionContext names below ${reserved} are the operator's`);
 }
 
-/** Pairs as a message shows them: `keyferry.io/cluster=prod, keyferry.io/namespace=shop`. */
+/** Formats pairs for a message: `keyferry.io/cluster=prod, keyferry.io/namespace=shop`. */
 export function pairsText(pairs: ReadonlyMap<string, string>): string {
   return [...pairs].map(([name, value]) => `${name}=${value}`).join(", ");
 }

@@ -4,26 +4,25 @@ import { Failure, type Next } from "../runtime/failure.ts";
 import { pairsText } from "./binding.ts";
 import { isAlias } from "./key-name.ts";
 
-/** A decryption that KMS refused. */
+/** A decryption that failed in KMS. */
 export interface Refused {
-  /** As KMS was asked. */
+  /** The request to KMS. */
   request: DecryptRequest;
-  /** The pairs among the context that the connection's binding asks for; empty where it asks for none. */
+  /** The pairs of the context that the connection's binding requires. */
   bound: ReadonlyMap<string, string>;
 }
 
-/** What there is to add to a failure of KMS. */
+/** An addition to a KMS failure. */
 interface More {
   message: string;
   next?: Next;
 }
 
 /**
- * Adds to a failure of kms:Decrypt what its name alone does not tell: that an alias may have moved, what kind of key it
- * is, that binding is on. Where it is about the key, kms:DescribeKey is asked, the one permission that tells and gives
- * nothing out; where that is not allowed, less is said.
+ * Adds likely causes to a failure of kms:Decrypt: a moved alias, the wrong kind of key, or binding. Calls
+ * kms:DescribeKey for details of the key, and omits them without that permission.
  *
- * @param entry what every message begins with
+ * @param entry begins every message
  */
 export async function explain(
   failure: AwsFailure,
@@ -57,7 +56,7 @@ async function moreOf(
   }
 }
 
-/** The alias leads elsewhere than it did: moved back, it opens the ciphertext again without a change of the spec. */
+/** The alias may point to another key. Moving it back makes the ciphertext usable without a change of the spec. */
 function moved({ message }: AwsFailure, alias: string, now: KeyDescription | undefined): More {
   const leads = now ? `it leads to ${now.arn} now` : "kms:DescribeKey, where it is allowed, tells where it leads now";
   return {
@@ -67,7 +66,7 @@ function moved({ message }: AwsFailure, alias: string, now: KeyDescription | und
 }
 
 function otherKind(failure: AwsFailure, { keyId = "the key", algorithm }: DecryptRequest, key?: KeyDescription): More {
-  // An alias can be moved to a key that is fit.
+  // The alias can be moved to a suitable key.
   const next: Next = isNamedByAlias(keyId) ? "wait" : failure.next;
   if (!key) return { message: failure.message, next };
   const what = key.arn === keyId ? keyId : `${keyId} (${key.arn})`;
@@ -89,13 +88,13 @@ function bindingHint(bound: ReadonlyMap<string, string>): string {
   return `; its connection's binding is on and adds the encryption context ${pairsText(bound)}: what was encrypted for another cluster, namespace or name, or without it, does not open here`;
 }
 
-/** A ciphertext of a symmetric key begins with the byte 1; one of an RSA key is as long as its modulus, and random. */
+/** A symmetric ciphertext begins with byte 1; an RSA ciphertext is random and as long as the modulus. */
 function rsaHint({ ciphertext }: DecryptRequest): string {
   if (ciphertext[0] === 1 || !rsaBytes.includes(ciphertext.length)) return "";
   return "; if an RSA key made it, give its keyId and algorithm";
 }
 
-/** Bytes of what RSA keys of 2048, 3072 and 4096 bits encrypt. */
+/** Ciphertext bytes of RSA keys with 2048, 3072 and 4096 bits. */
 export const rsaBytes: readonly number[] = [256, 384, 512];
 
 export function isRsa(algorithm: DecryptRequest["algorithm"]): boolean {

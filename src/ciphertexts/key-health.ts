@@ -1,19 +1,19 @@
 import type { Reason } from "../api/reasons.ts";
 import type { KeyDescription } from "../aws/kms.ts";
 
-/** The condition that is there, with status True, while a key in use is in danger or out of use. */
+/** The condition that is True while a key in use is unusable or at risk. */
 export const keyAtRisk = "KeyAtRisk";
 
-/** What endangers a key. */
+/** A risk to a key. */
 export interface KeyRisk {
   reason: Reason;
   message: string;
 }
 
-/** Milliseconds before imported material expires from which that is said: time to import it again at leisure. */
+/** Milliseconds before the expiry of imported material at which the warning starts: time to import it again. */
 export const materialNoticeMs = 7 * 86_400_000;
 
-/** The gravest first: what cannot be undone once it has happened, before what a call undoes. */
+/** By severity: irreversible risks before those that one call reverts. */
 const gravity: readonly Reason[] = [
   "KeyUnavailable",
   "KeyPendingDeletion",
@@ -25,10 +25,10 @@ const gravity: readonly Reason[] = [
 const stays = "the Secrets that were made with it stay as they are, and none can be made anew";
 
 /**
- * What endangers a key, by what KMS says of it (AWS KMS Developer Guide, "Key states of AWS KMS keys"). Pure.
+ * Returns the risk to a key, from its description in KMS (AWS KMS Developer Guide, "Key states of AWS KMS keys"). Pure.
  *
- * @param key undefined where KMS says that there is no such key any more
- * @param name how it was asked for
+ * @param key undefined if KMS returned NotFound
+ * @param name of the key in the request
  * @param now milliseconds since the epoch
  */
 export function riskOf(key: KeyDescription | undefined, name: string, now: number): KeyRisk | undefined {
@@ -66,7 +66,7 @@ export function riskOf(key: KeyDescription | undefined, name: string, now: numbe
   );
 }
 
-/** What a condition says of several keys: every risk once, the gravest first. Undefined where there is none. */
+/** Merges the risks of several keys into a condition, by severity, without duplicates; undefined if there are none. */
 export function worstOf(risks: readonly KeyRisk[]): KeyRisk | undefined {
   const rank = ({ reason, message }: KeyRisk) => `${gravity.indexOf(reason)} ${message}`;
   const sorted = [...risks].sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
@@ -75,7 +75,7 @@ export function worstOf(risks: readonly KeyRisk[]): KeyRisk | undefined {
   return { reason: first.reason, message: [...new Set(sorted.map(({ message }) => message))].join("; ") };
 }
 
-/** An instant as Kubernetes writes it, to the second. */
+/** Formats a time as Kubernetes does, to the second. */
 function textOf(ms: number): string {
   return new Date(ms).toISOString().replace(/\.[0-9]{3}Z$/, "Z");
 }

@@ -1,12 +1,12 @@
 import { isMultiRegion, keyArnText, parseKeyRef, partitionOf } from "../aws/names.ts";
 
 /**
- * How KMS in a connection's own region is asked for the key that a user named. Calls never go to another region: the
- * ARN of a multi-Region key (`mrk-`) of whatever region means the replica in this one (AWS KMS Developer Guide,
- * "Multi-Region keys"), and another key's is refused.
+ * Returns the key reference to send to KMS in the connection's region. Calls never go to another region. The ARN of a
+ * multi-Region key (`mrk-`) selects its replica in this region (AWS KMS Developer Guide, "Multi-Region keys"). Other
+ * keys of another region are rejected.
  *
  * @param keyId an ARN, an id or an alias, as the user wrote it
- * @returns what to ask for, or a clause that says why there is nothing
+ * @returns the reference, or a clause that states why it is rejected
  */
 export function keyIn(keyId: string, region: string): { keyId: string } | { problem: string } {
   const ref = parseKeyRef(keyId);
@@ -29,7 +29,7 @@ export function keyIn(keyId: string, region: string): { keyId: string } | { prob
   };
 }
 
-/** Whether a key is named by an alias, which can be moved to another key. */
+/** Reports whether the reference is an alias, which can be moved to another key. */
 export function isAlias(keyId: string): boolean {
   const kind = parseKeyRef(keyId)?.kind;
   return kind === "alias" || kind === "aliasArn";

@@ -11,38 +11,38 @@ import type { Log } from "../runtime/log.ts";
 import { type KeyRisk, riskOf } from "./key-health.ts";
 
 export interface KeyWatchOptions {
-  /** Asks KMS, in its turn. Rejects with Failure, or with Canceled where the key is not wanted by then. */
+  /** Calls KMS under the rate limiter. Rejects with Failure, or with Canceled if the key is no longer used. */
   describe: (identity: Identity, keyId: string, lane: Lane, isWanted: IsWanted) => Promise<KeyDescription>;
   clock: Clock;
   metrics: Metrics;
   log: Log;
-  /** Called with the dependants of a key when what is known of it has changed. */
+  /** Called with the dependents of a key when its known state changes. */
   changed: (dependants: readonly string[], lane: Lane) => void;
 }
 
-/** What is known of the keys that a dependent uses. */
+/** The known state of a dependent's keys. */
 export interface Findings {
   risks: KeyRisk[];
-  /** Names of keys that nothing is known of, as they were given: what was said of them before may still hold. */
+  /** Names of keys with unknown state: an earlier status of them may still apply. */
   unseen: readonly string[];
 }
 
-/** Milliseconds within which a key that is new here is looked at first. */
+/** Maximum milliseconds until the first look at a new key. */
 const firstWithinMs = 300_000;
-/** Milliseconds between two looks at a key. */
+/** Milliseconds between looks at a key. */
 const everyMs = 3_600_000;
-/** Milliseconds after which a look that AWS did not answer is tried again. */
+/** Milliseconds until a failed look is retried. */
 const againMs = 300_000;
-/** Milliseconds after which a key that may not be described is asked for again: permissions are granted seldom. */
+/** Milliseconds until a denied look is retried: permissions rarely change. */
 const deniedMs = 86_400_000;
 
-/** A key as one identity uses it: identities share nothing, so that nobody learns of a key that is not theirs. */
+/** A key as used by one identity. Identities share no state, so none learns of another's keys. */
 interface Watched {
   readonly identity: Identity;
   /** An ARN, an id or an alias. */
   readonly name: string;
   readonly dependants: Set<string>;
-  /** What KMS said last; `gone` where it said that there is no such key; undefined while nothing is known. */
+  /** The last answer of KMS; `gone` after NotFound; undefined while unknown. */
   seen: KeyDescription | "gone" | undefined;
   risk: KeyRisk | undefined;
   isDenied: boolean;
@@ -51,8 +51,8 @@ interface Watched {
 }
 
 /**
- * Looks at the keys in use once an hour by kms:DescribeKey, each at a moment of its own within the hour, and at once
- * when an event says so. The permission is optional: where it is missing, nothing is known and nothing is said.
+ * Calls kms:DescribeKey for each key in use once an hour, spread over the hour, and immediately after an event. The
+ * permission is optional: without it, key states are unknown and not reported.
  */
 export class KeyWatch {
   readonly #options: KeyWatchOptions;
@@ -65,9 +65,9 @@ export class KeyWatch {
   }
 
   /**
-   * Says which keys a dependent uses; this takes the place of what was said before.
+   * Sets the keys that a dependent uses, and replaces the previous ones.
    *
-   * @param names ARNs, ids or aliases; empty where it uses none any more
+   * @param names ARNs, ids or aliases; empty to remove the dependent
    */
   depend(dependent: string, identity: Identity | undefined, names: readonly string[]): void {
     const wanted = new Set(identity ? names.map((name) => this.#of(identity, name)) : []);
@@ -82,7 +82,7 @@ export class KeyWatch {
     else this.#byDependent.delete(dependent);
   }
 
-  /** What is known of a dependent's keys. */
+  /** Returns the known state of a dependent's keys. */
   findings(dependent: string): Findings {
     const watched = [...(this.#byDependent.get(dependent) ?? [])];
     return {
@@ -92,10 +92,10 @@ export class KeyWatch {
   }
 
   /**
-   * Looks at a key at once, as every one of these identities that uses it.
+   * Looks at a key immediately, as each of these identities that uses it.
    *
    * @param arn of the key
-   * @returns whether KMS answered, and who uses the key
+   * @returns whether KMS answered, and the key's dependents
    */
   async announced(identityKeys: ReadonlySet<string>, arn: string): Promise<{ isHeard: boolean; dependants: string[] }> {
     const concerned = [...this.#watched.values()].filter(
@@ -103,7 +103,7 @@ export class KeyWatch {
     );
     const heard = await Promise.all(
       concerned.map(async (watched) => {
-        // One that is under way may have been answered before what is announced.
+        // A look in flight may return the state before the event.
         await watched.looking;
         return this.#look(watched, "event");
       }),
@@ -165,7 +165,7 @@ export class KeyWatch {
     } catch (error) {
       if (error instanceof Canceled) return false;
       if (!(error instanceof Failure)) {
-        // A fault of our own must not be the last look at a key.
+        // Keep looking at the key after an internal error.
         const name = error instanceof Error ? error.name : typeof error;
         this.#options.log.error({ key: watched.name, error: name }, "a look at a key failed; it is tried again");
         isHeard = false;
@@ -190,7 +190,7 @@ export class KeyWatch {
     return isHeard;
   }
 
-  /** Says once that a key may not be looked at: that is a choice, and none of it is news the next day. */
+  /** Logs a denied look once per key: omitting the permission is a valid choice. */
   #denied(watched: Watched, { message }: Failure): void {
     if (!watched.isDenied) {
       this.#options.log.info(
@@ -218,13 +218,13 @@ function keyOf({ key }: Identity, name: string): string {
   return `${key} ${name}`;
 }
 
-/** Whether an ARN is that of a key, however it is named; an alias is known once it has been looked at. */
+/** Reports whether a key has this ARN; an alias matches after its first look. */
 function isNamed({ name, seen }: Watched, arn: string): boolean {
   if (name === arn || name === arn.slice(arn.indexOf("/") + 1)) return true;
   return seen !== undefined && seen !== "gone" && seen.arn === arn;
 }
 
-/** A number in [0, 1) that is a key's own, so that looks at many are spread, and alike in every process. */
+/** Hashes a key to a number in [0, 1), which spreads looks and is the same in every process. */
 function fractionOf(key: string): number {
   return createHash("sha256").update(key).digest().readUInt32BE(0) / 2 ** 32;
 }

@@ -9,48 +9,48 @@ import { type Binding, type Owner, pairsFor, refuseReserved } from "./binding.ts
 import { explain, isRsa, rsaBytes } from "./explain.ts";
 import { keyIn } from "./key-name.ts";
 
-/** A ciphertext of kms:Encrypt, or of RSA-OAEP with the public key of a KMS key, as a SyncedSecret holds it. */
+/** A ciphertext in a SyncedSecret, from kms:Encrypt or from RSA-OAEP with a KMS key's public key. */
 export interface KmsBlob {
   /** Base64. */
   ciphertext: string;
-  /** Pins the key. An ARN, where the connection lists keys. Required for RSA. */
+  /** Pins the key. Must be an ARN if the connection lists keys. Required for RSA. */
   keyId?: string;
-  /** SYMMETRIC_DEFAULT when left out. */
+  /** Default SYMMETRIC_DEFAULT. */
   algorithm?: Algorithm;
   encryptionContext?: Readonly<Record<string, string>>;
-  /** False opens it without the context of the connection's binding, where the binding lets it. */
+  /** If false, decrypts without the binding's context pairs, if the connection permits it. */
   bound?: boolean;
 }
 
-/** What a connection says of the blobs that are opened through it, and for whom one is. */
+/** The connection's rules for a blob, and the blob's SyncedSecret. */
 export interface BlobRules {
-  /** The connection's own: no call leaves it. */
+  /** The connection's region, to which all calls go. */
   region: string;
   /** `allow.keyIds` of the connection; undefined allows every key, an empty list none. */
   allowKeyIds?: readonly string[] | undefined;
   binding?: Binding | undefined;
   owner: Owner;
-  /** How messages call the blob: `data[2] (LICENSE)`. */
+  /** The blob's name in messages: `data[2] (LICENSE)`. */
   entry: string;
 }
 
-/** A blob that nothing is wrong with, as far as can be told without KMS. */
+/** A blob that passed every check that needs no KMS call. */
 export interface ReadyBlob {
   request: DecryptRequest;
-  /** The pairs of its context that binding asks for. */
+  /** The context pairs that binding requires. */
   bound: ReadonlyMap<string, string>;
 }
 
-/** Bytes that kms:Decrypt takes, at most (KMS API Reference, Decrypt). */
+/** Maximum ciphertext bytes of kms:Decrypt (KMS API Reference, Decrypt). */
 const ciphertextBytes = 6_144;
 
-/** Characters of base64 that make so many bytes. */
+/** Base64 characters of that many bytes. */
 const ciphertextLength = Math.ceil(ciphertextBytes / 3) * 4;
 
 /**
- * Checks a blob before KMS hears of it: its form, its key, its context. Pure.
+ * Validates a blob's format, key and context without a KMS call. Pure.
  *
- * @returns what to ask KMS for
+ * @returns the request to KMS
  * @throws Failure whose message begins with the entry
  */
 export function checkBlob(blob: KmsBlob, rules: BlobRules): ReadyBlob {
@@ -76,10 +76,10 @@ export function checkBlob(blob: KmsBlob, rules: BlobRules): ReadyBlob {
 }
 
 /**
- * Opens a blob by kms:Decrypt. Where the connection lists keys, the key is checked before the call by its name, and
- * after it by what KMS says it used, before the plaintext is given out.
+ * Decrypts a blob with kms:Decrypt. If the connection lists keys, checks the requested key before the call, and the key
+ * that KMS used before it returns the plaintext.
  *
- * @returns the plaintext, and the ARN of the key that KMS says it used
+ * @returns the plaintext, and the ARN of the key that KMS used
  * @throws Failure whose message begins with the entry
  */
 export async function openBlob(
@@ -114,7 +114,7 @@ function readCiphertext({ ciphertext: text, algorithm }: KmsBlob, entry: string)
   }
   const bytes = parseBase64(text);
   if (!bytes) throw invalid("is not base64: give the CiphertextBlob that aws kms encrypt prints, on one line");
-  // What RSA makes is random, and begins as a message does in one of 65,536 cases.
+  // An RSA ciphertext is random, and matches a message's prefix in one of 65,536 cases.
   const isOfRsa = isRsa(algorithm) && rsaBytes.includes(bytes.length);
   if (!isOfRsa && isEncryptionSdkMessage(bytes)) {
     throw invalid(
@@ -125,7 +125,7 @@ function readCiphertext({ ciphertext: text, algorithm }: KmsBlob, entry: string)
 }
 
 /**
- * How messages of the AWS Encryption SDK begin: version 2 with the algorithm suites 0578 and 0478, version 1 with the
+ * Prefixes of AWS Encryption SDK messages: version 2 with the algorithm suites 0578 and 0478, version 1 with the
  * type 80 (AWS Encryption SDK Developer Guide, "Message format reference"). A ciphertext of KMS begins with 01 02.
  */
 function isEncryptionSdkMessage(bytes: Uint8Array): boolean {
@@ -147,7 +147,7 @@ function checkKey(allowKeyIds: readonly string[] | undefined, keyId: string | un
     throw new Failure("NotAllowed", "wait", `${entry}: key ${keyId} is not allowed: ${verdict.rule}`);
 }
 
-/** What RSA asks for that nothing else does (KMS API Reference, Decrypt). */
+/** Validates the fields that only RSA needs (KMS API Reference, Decrypt). */
 function checkRsa({ keyId, algorithm, encryptionContext = {} }: KmsBlob, ciphertext: Uint8Array, entry: string): void {
   const invalid = (what: string) => new Failure("InvalidData", "stalled", `${entry}: ${what}`);
   if (keyId === undefined) {

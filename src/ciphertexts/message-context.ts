@@ -4,37 +4,37 @@ import { pairsText } from "./binding.ts";
 
 type Context = ReadonlyMap<string, string>;
 
-/** What is said where pairs may be missing because the message was made so. */
+/** The hint for a message that was encrypted without the required pairs. */
 export const requiredContextNote =
   "messages of the required encryption context CMM, which leave pairs out of their header, are not supported";
 
-/** What begins the names of pairs that say whose a ciphertext is. */
+/** Prefix of the pairs that name a ciphertext's owner. */
 const reserved = annotations.prefix;
 
-/** Of such names, those that are known, and how messages call what they hold. */
+/** The known owner pairs, and their labels in messages. */
 const owned: readonly (readonly [string, string])[] = [
   [`${reserved}cluster`, "cluster"],
   [`${reserved}namespace`, "namespace"],
   [`${reserved}name`, "name"],
 ];
 
-/** Who a message is opened for, and what it has to carry. */
+/** The SyncedSecret of a message, and the context pairs that the message must have. */
 export interface ContextRules {
-  /** Of the entry. */
+  /** From the entry. */
   required: Readonly<Record<string, string>>;
-  /** The pairs that the connection's binding asks for; none where it asks for nothing. */
+  /** The pairs that the connection's binding requires, if any. */
   bound: Context;
-  /** The pairs of a message that is bound to just this SyncedSecret; one without a value is not known, and not compared. */
+  /** The owner pairs of this SyncedSecret; a pair without a value is unknown and not compared. */
   own: Context;
 }
 
 /**
- * Holds a message's context against what is asked of it. A message that says whose it is opens for nobody else, whether
- * or not its connection asks for that.
+ * Checks a message's context against its requirements. A message with owner pairs is decrypted only for that owner,
+ * even if its connection requires no binding.
  *
  * @param context of the header
- * @param entry how messages call it: `data[2] (tls.key)`
- * @throws Failure ContextMismatch; it tells no value of a pair but of those that say whose the message is
+ * @param entry its name in messages: `data[2] (tls.key)`
+ * @throws Failure ContextMismatch; it shows only the values of owner pairs
  */
 export function checkContext(context: Context, { required, bound, own }: ContextRules, entry: string): void {
   const mismatch = (what: string) => new Failure("ContextMismatch", "stalled", `${entry}: the message ${what}`);
@@ -67,7 +67,7 @@ function quoted(name: string): string {
   return JSON.stringify(name);
 }
 
-/** Whose a message says that it is: `cluster prod, namespace shop, name checkout`. */
+/** Formats a message's owner pairs: `cluster prod, namespace shop, name checkout`. */
 function ownerText(context: Context): string {
   const said = owned.flatMap(([name, what]) => {
     const value = context.get(name);

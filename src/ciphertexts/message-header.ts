@@ -1,35 +1,35 @@
-/** A data key of a message, as its header has it encrypted. */
+/** An encrypted data key in a message header. */
 export interface MessageKey {
-  /** Who encrypted it: `aws-kms` for KMS; empty where that is no text. */
+  /** Key provider: `aws-kms` for KMS; empty if it is not text. */
   provider: string;
-  /** With what, for KMS: the ARN of a key, or anything in a message that somebody made up. Others' is binary, and left out. */
+  /** For KMS, the key ARN, which may be forged. Omitted for other providers, whose value is binary. */
   name: string;
 }
 
-/** What the header of a message of the AWS Encryption SDK tells before anything is decrypted. Nothing of it is proved. */
+/** The unauthenticated header of an AWS Encryption SDK message. */
 export interface MessageHeader {
   version: 1 | 2;
   /** The algorithm suite's id, such as 0x0578. */
   suite: number;
-  /** The encryption context, in clear. */
+  /** The encryption context, in plaintext. */
   context: ReadonlyMap<string, string>;
   keys: readonly MessageKey[];
 }
 
-/** The header, or a clause that says why there is none. */
+/** The header, or a clause that states why it is invalid. */
 export type ParsedHeader = { header: MessageHeader } | { problem: string };
 
-/** The provider of data keys that KMS encrypted (AWS Encryption SDK Developer Guide, "Message format reference"). */
+/** The key provider id of KMS (AWS Encryption SDK Developer Guide, "Message format reference"). */
 export const kmsProvider = "aws-kms";
 
-/** Data keys of a message, at most: each may cost a call to KMS. */
+/** Maximum data keys of a message: each may need a KMS call. */
 export const messageKeys = 10;
 
 const truncated = "is cut off: it ends within its header";
 const malformed = "is damaged: its header is not one of the AWS Encryption SDK";
 
 /**
- * Reads the header of a message (AWS Encryption SDK Developer Guide, "Message format reference"), in one pass over at
+ * Parses the header of a message (AWS Encryption SDK Developer Guide, "Message format reference"), in one pass over at
  * most the bytes that the header counts.
  */
 export function parseMessageHeader(bytes: Uint8Array): ParsedHeader {
@@ -81,7 +81,7 @@ function readContext(reader: Reader): Map<string, string> {
       context.set(name, text(reader.field()));
     }
   } catch (error) {
-    // The context's own length says where it ends.
+    // The context ends by its length field.
     throw error === ended ? new Malformed(malformed) : error;
   }
   if (reader.left > 0) throw new Malformed(malformed);
@@ -92,7 +92,7 @@ const ended = Symbol("ended");
 
 class Malformed extends Error {}
 
-/** Reads on from the start; throws `ended` where there is less than is asked for. */
+/** Reads sequentially; throws `ended` at the end of the data. */
 class Reader {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -101,7 +101,7 @@ class Reader {
     this.#bytes = bytes;
   }
 
-  /** Bytes that have not been read. */
+  /** Unread bytes. */
   get left(): number {
     return this.#bytes.length - this.#at;
   }
@@ -116,13 +116,13 @@ class Reader {
     return this.#bytes.subarray(this.#at - count, this.#at);
   }
 
-  /** Two bytes, the greater first. */
+  /** A big-endian 16-bit integer. */
   short(): number {
     const [high, low] = this.take(2) as unknown as [number, number];
     return high * 256 + low;
   }
 
-  /** Bytes after their count. */
+  /** Length-prefixed bytes. */
   field(): Uint8Array {
     return this.take(this.short());
   }

@@ -7,26 +7,26 @@ import { kmsProvider, type MessageHeader } from "./message-header.ts";
 /** Whose keys a message may name by itself. */
 export interface Discovery {
   partition: string;
-  /** Of the keys; one at least. */
+  /** Accounts of the keys; at least one. */
   accounts: readonly string[];
 }
 
-/** What says which keys may open a message. */
+/** The rules for the keys that may decrypt a message. */
 export interface MessageKeyRules {
-  /** Of the entry: ARNs of keys. Undefined where the message itself says. */
+  /** Key ARNs of the entry. Undefined uses the keys that the message names. */
   keyIds?: readonly string[];
-  /** Where KMS is called. */
+  /** The region of the KMS calls. */
   region: string;
   /** `allow.keyIds` of the connection; undefined allows every key, an empty list none. */
   allowKeyIds?: readonly string[] | undefined;
-  /** `allow.discovery` of the connection; undefined where each entry has to name its keys. */
+  /** `allow.discovery` of the connection; undefined requires keys in each entry. */
   discovery?: Discovery | undefined;
 }
 
 /**
- * What is wrong with the keys of an entry, whatever its message: this is known before anything is opened.
+ * Validates an entry's keys independently of the message.
  *
- * @param entry how messages call it: `data[2] (tls.key)`
+ * @param entry its name in messages: `data[2] (tls.key)`
  */
 export function keyIdsProblem({ keyIds, region, allowKeyIds, discovery }: MessageKeyRules, entry: string) {
   if (allowKeyIds?.length === 0) return new Failure("NotAllowed", "wait", `${entry}: ${noKeys}`);
@@ -51,11 +51,11 @@ export function keyIdsProblem({ keyIds, region, allowKeyIds, discovery }: Messag
 }
 
 /**
- * The keys that a message may be opened with, by their ARNs in the connection's region, in the order of `keyIds`, or of
+ * Returns the keys that may decrypt a message, by their ARNs in the connection's region, in the order of `keyIds` or of
  * the message.
  *
- * @param rules in which `keyIdsProblem` finds nothing
- * @throws Failure where there are none, which says why
+ * @param rules for which `keyIdsProblem` found no problem
+ * @throws Failure with the cause if there are none
  */
 export function usableKeys(header: MessageHeader, rules: MessageKeyRules, entry: string): string[] {
   const { keyIds, region, allowKeyIds, discovery } = rules;
@@ -76,7 +76,7 @@ export function usableKeys(header: MessageHeader, rules: MessageKeyRules, entry:
   if (wanted.length === 0) {
     const { partition } = discovery!;
     const isHere = names.some((name) => parseKeyArn(name)!.partition === partition);
-    // The accounts that a connection lists are no business of a namespace.
+    // A namespace must not see the accounts that a connection lists.
     const why = isHere ? "does not cover the accounts of these" : `covers keys in ${partition} only`;
     const message = `${entry}: the message's data keys are under ${shown}, and allow.discovery of its connection ${why}`;
     throw new Failure("NotAllowed", "wait", message);
@@ -94,7 +94,7 @@ export function usableKeys(header: MessageHeader, rules: MessageKeyRules, entry:
   return [...new Set(allowed)];
 }
 
-/** Whose data keys a message has, as far as that can be shown. */
+/** Describes the key providers of a message's data keys. */
 function othersIn({ keys }: MessageHeader): string {
   const providers = [...new Set(keys.map(({ provider }) => provider))];
   if (providers.includes("aws-kms-hierarchy")) return "such of a hierarchical keyring, whose branch keys are elsewhere";
@@ -102,7 +102,7 @@ function othersIn({ keys }: MessageHeader): string {
   return `such of raw keys${shown.length > 0 ? ` (${shown.join(", ")})` : ""}`;
 }
 
-/** Whether two ARNs are of one multi-Region key. */
+/** Reports whether two ARNs are of the same multi-Region key. */
 function areReplicas(one: string, other: string): boolean {
   const { region } = parseKeyArn(one)!;
   return keyArnIn(region, other) === one;
@@ -113,7 +113,7 @@ function isDiscovered(name: string, { partition, accounts }: Discovery): boolean
   return arn.partition === partition && accounts.includes(arn.account);
 }
 
-/** The ARN by which KMS in a region is asked for the key of an ARN; undefined where it cannot be. */
+/** Returns the ARN for a key in a region; undefined if the key is not available there. */
 function keyArnIn(region: string, arn: string): string | undefined {
   const here = keyIn(arn, region);
   return "keyId" in here ? here.keyId : undefined;

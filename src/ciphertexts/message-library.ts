@@ -4,12 +4,11 @@ import { Sealed } from "../runtime/sealed.ts";
 import { messageKeys } from "./message-header.ts";
 
 /**
- * The AWS Encryption SDK, read in with the first message: whoever has none does not pay for it. `scripts/build.ts` leaves
- * out what is not used of it.
+ * The AWS Encryption SDK, loaded with the first message to save memory. `scripts/build.ts` omits its unused parts.
  */
 const library = () => import("@aws-crypto/client-node");
 
-/** What the library asks KMS for, of the aggregated client that it expects. */
+/** The methods of the aggregated KMS client that the library calls. */
 interface Request {
   KeyId?: string;
   CiphertextBlob: Uint8Array;
@@ -36,7 +35,7 @@ export async function decryptMessage(
     async decrypt({ CiphertextBlob, KeyId, EncryptionContext = {} }: Request) {
       const encryptionContext = new Map(Object.entries(EncryptionContext));
       const opened = await decrypt({ ciphertext: CiphertextBlob, keyId: KeyId!, encryptionContext });
-      // The library wipes what it is given.
+      // The library wipes its input.
       return { KeyId: opened.keyId, Plaintext: Uint8Array.from(opened.plaintext.reveal()) };
     },
     encrypt: notHere,

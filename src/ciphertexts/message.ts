@@ -12,46 +12,46 @@ import { keyIdsProblem, type MessageKeyRules, usableKeys } from "./message-keys.
 import { decryptMessage } from "./message-library.ts";
 import { refuseServiceMessage } from "./service-context.ts";
 
-/** A message of the AWS Encryption SDK, as a SyncedSecret holds it. */
+/** An AWS Encryption SDK message in a SyncedSecret. */
 export interface Message {
   /** Base64. */
   ciphertext: string;
-  /** ARNs of the keys that may open it; undefined where the message itself says. */
+  /** ARNs of the keys that may decrypt it; undefined uses the keys that the message names. */
   keyIds?: readonly string[];
-  /** Pairs that its encryption context must have; it may have more. */
+  /** Required pairs of its encryption context, which may have more. */
   encryptionContext?: Readonly<Record<string, string>>;
-  /** False opens it without what binding asks for, where the connection lets it. */
+  /** If false, decrypts without the binding's pairs, if the connection permits it. */
   bound?: boolean;
 }
 
-/** What a connection says of a message. */
+/** The connection's rules for a message. */
 export interface MessageRules extends Omit<MessageKeyRules, "keyIds"> {
   binding?: Binding | undefined;
-  /** Whom the message is opened for. */
+  /** The SyncedSecret of the message. */
   owner: Owner;
-  /** How messages call the entry: `data[2] (tls.key)`. */
+  /** The entry's name in messages: `data[2] (tls.key)`. */
   entry: string;
 }
 
-/** Bytes of a message, at most: what makes a Secret of 1 MiB, and fits into a SyncedSecret. */
+/** Maximum bytes of a message: enough for a Secret of 1 MiB, and fits into a SyncedSecret. */
 export const messageBytes = 1_050_000;
 
-/** The algorithm suites that commit to their key (AWS Encryption SDK Developer Guide, "Supported algorithm suites"). */
+/** The algorithm suites with key commitment (AWS Encryption SDK Developer Guide, "Supported algorithm suites"). */
 const committing: readonly number[] = [0x0478, 0x0578];
 
-/** What is known of a message before KMS is asked. */
+/** A message that passed every check that needs no KMS call. */
 export interface CheckedMessage {
-  /** The pairs that binding asks for; none where it asks for nothing. */
+  /** The pairs that binding requires, if any. */
   bound: ReadonlyMap<string, string>;
-  /** The keys that may open it, by their ARNs in the connection's region; one at least. */
+  /** The keys that may decrypt it, by their ARNs in the connection's region; at least one. */
   keyIds: readonly string[];
-  /** Holds the proved context against the same rules as the header's. */
+  /** Checks the authenticated context by the same rules as the header's. */
   checkContext: (context: ReadonlyMap<string, string>) => void;
 }
 
 /**
- * Holds what a message's header tells against its entry and its connection. Of the message only its beginning is looked
- * at, so that it costs little to do again.
+ * Checks a message's header against its entry and connection. Parses only the start of the message, so it is cheap to
+ * repeat.
  *
  * @throws Failure whose message begins with the entry
  */
@@ -71,10 +71,10 @@ export function checkMessage(message: Message, rules: MessageRules): CheckedMess
 }
 
 /**
- * Opens a message. The key that KMS says it used is checked before the data key is used; the first data key that opens is
- * taken.
+ * Decrypts a message with the first data key that KMS decrypts. Checks the key that KMS used before it uses the
+ * data key.
  *
- * @returns the plaintext, and the ARN of the key that KMS says it used
+ * @returns the plaintext, and the ARN of the key that KMS used
  * @throws Failure whose message begins with the entry
  */
 export async function openMessage(
@@ -117,7 +117,7 @@ export async function openMessage(
   }
 }
 
-/** Bytes that are looked at for a header; KMS takes no context and no data key that would need more. */
+/** Maximum header bytes; KMS accepts no context or data key that would need more. */
 const headerBytes = 96 * 1_024;
 
 function readHeader(text: string, entry: string): MessageHeader {
@@ -129,7 +129,7 @@ function readHeader(text: string, entry: string): MessageHeader {
   if (!bytes) throw notBase64(entry);
   const parsed = parseMessageHeader(bytes);
   if ("problem" in parsed) throw invalid(entry, parsed.problem);
-  // Whatever else is wrong with a message of a service's, it is not to be mended.
+  // Report this first: no change can make a message of an AWS service usable.
   refuseServiceMessage(parsed.header.context, entry);
   const { version, suite } = parsed.header;
   if (version === 1 || !committing.includes(suite)) {
@@ -148,10 +148,10 @@ function notBase64(entry: string): Failure {
   return invalid(entry, "is not base64: give the message on one line, as base64 -w0 prints it");
 }
 
-/** How soon it is worth another try, the soonest first. */
+/** By retry delay, soonest first. */
 const soonest: readonly Next[] = ["retry", "wait", "stalled"];
 
-/** What several data keys failed of: that which mends itself soonest counts, and all of it is said. */
+/** Merges the failures of several data keys: the soonest retry applies, and the message lists all. */
 function joined(failures: readonly Failure[], entry: string): Failure {
   const { reason, next } = soonest.flatMap((next) => failures.find((failure) => failure.next === next) ?? [])[0]!;
   const messages = [...new Set(failures.map(({ message }) => message))].sort();

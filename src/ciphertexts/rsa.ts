@@ -10,10 +10,10 @@ const hashes: Readonly<Record<RsaAlgorithm, { name: string; bytes: number }>> = 
   RSAES_OAEP_SHA_256: { name: "sha256", bytes: 32 },
 };
 
-/** Bits of the RSA keys of KMS (KMS Developer Guide, "Key spec reference"). */
+/** RSA key sizes of KMS in bits (KMS Developer Guide, "Key spec reference"). */
 export const rsaBits: readonly number[] = [2_048, 3_072, 4_096];
 
-/** Bytes that an RSA key encrypts, at most (RFC 8017, section 7.1.1). */
+/** Maximum plaintext bytes of an RSA key (RFC 8017, section 7.1.1). */
 export function rsaLimit(algorithm: RsaAlgorithm, bits: number): number {
   return bits / 8 - 2 * hashes[algorithm].bytes - 2;
 }
@@ -22,7 +22,7 @@ export function rsaLimit(algorithm: RsaAlgorithm, bits: number): number {
  * Reads a public key: PEM, with text before it or a byte order mark; DER, or DER in base64; and what `aws kms
  * get-public-key` prints as JSON. SubjectPublicKeyInfo, as KMS gives it, and PKCS#1.
  *
- * @returns the key and its bits, or a clause that says what is wrong with it
+ * @returns the key and its size in bits, or a clause that states why it is invalid
  */
 export function readPublicKey(bytes: Uint8Array): { key: KeyObject; bits: number } | { problem: string } {
   const key = parsePublicKey(Buffer.from(bytes));
@@ -39,7 +39,7 @@ export function readPublicKey(bytes: Uint8Array): { key: KeyObject; bits: number
   return { key, bits };
 }
 
-/** Bytes of a file that are looked at for a public key: the largest key has 800 in PEM. */
+/** Maximum file bytes to parse for a public key: the largest key has 800 in PEM. */
 const keyFileBytes = 16_384;
 
 function parsePublicKey(bytes: Buffer): KeyObject | string {
@@ -87,9 +87,9 @@ function inJson(text: string): string {
 }
 
 /**
- * Encrypts as KMS would with the private key's other half, without asking it.
+ * Encrypts locally, as KMS does with the same public key.
  *
- * @param plaintext of `rsaLimit` bytes at most
+ * @param plaintext at most `rsaLimit` bytes
  */
 export function rsaEncrypt(key: KeyObject, algorithm: RsaAlgorithm, plaintext: Sealed): Uint8Array {
   const oaepHash = hashes[algorithm].name;

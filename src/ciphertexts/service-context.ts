@@ -15,10 +15,10 @@ const names: ReadonlySet<string> = new Set([
   "glue_catalog_id",
 ]);
 
-/** What begins all other names of the kind: `aws:ebs:id`, `aws:s3:arn`, `aws:lambda:FunctionArn`. */
+/** Prefix of all other names of this kind: `aws:ebs:id`, `aws:s3:arn`, `aws:lambda:FunctionArn`. */
 const servicePrefix = "aws:";
 
-/** What begins the names that the Encryption SDK puts into a context by itself. */
+/** Prefix of the names that the Encryption SDK adds to a context. */
 const libraryPrefix = "aws-crypto-";
 
 function isService(name: string): boolean {
@@ -31,10 +31,10 @@ function notAllowed(entry: string, what: string): Failure {
 }
 
 /**
- * Refuses a context that a person wrote and in which AWS services encrypt: a SecureString's ciphertext can be had by
- * whoever may not decrypt it.
+ * Rejects a user's context that AWS services use: users without decrypt permission can obtain a SecureString's
+ * ciphertext.
  *
- * @param entry how messages call it
+ * @param entry its name in messages
  * @throws Failure NotAllowed
  */
 export function refuseServiceContext(context: Readonly<Record<string, string>>, entry: string): void {
@@ -45,8 +45,8 @@ export function refuseServiceContext(context: Readonly<Record<string, string>>, 
 }
 
 /**
- * Refuses a message that an AWS service made, such as a SecureString of the advanced tier. The library's own names, which
- * it puts into every message that it signs, are no service's.
+ * Rejects a message that an AWS service encrypted, such as a SecureString of the advanced tier. The library's own
+ * names, which it adds to every signed message, are allowed.
  *
  * @param context of the message's header
  * @throws Failure NotAllowed

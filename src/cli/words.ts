@@ -83,8 +83,8 @@ export function forCommand(failure: Failure): string {
     const role = /^auth\.assumeRole\[\d+\]: /.exec(message)?.[0] ?? "";
     const own = ofCredentials.get(code.replace(/Exception$/, ""));
     if (own !== undefined && (scope === "credentials" || own === wrongClock)) return role + own;
-    if (/log at debug level/.test(message)) {
-      return message.replace(/: the operator's log at debug level.*$/, `: ${code}`);
+    if (/operator's log at debug level$/.test(message)) {
+      return message.replace(/: see its name in the operator's log at debug level$/, `: ${code}`);
     }
   }
   return rewordings.reduce((text, [from, to]) => text.replace(from, to), failure.message);

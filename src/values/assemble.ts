@@ -36,40 +36,40 @@ export {
 /** One key from one source. */
 export interface DataInput {
   key: string;
-  /** How messages call the entry: `data[2] (DB_PASSWORD)`. */
+  /** The entry's name in messages: `data[2] (DB_PASSWORD)`. */
   entry: string;
   source: SourceValue;
   /** Applied before `decode`. */
   jmesPath?: string;
-  /** Whether the key is left out where `jmesPath` finds nothing, or null. */
+  /** Whether to omit the key if `jmesPath` finds nothing or null. */
   optional?: boolean;
-  /** What the key has where `jmesPath` finds nothing, or null: as it is, without `decode`. */
+  /** The value if `jmesPath` finds nothing or null; `decode` does not apply. */
   fallback?: string;
-  /** `None` when left out. */
+  /** Default `None`. */
   decode?: "None" | "Base64" | "Base64URL";
 }
 
 export interface AssembleInput {
   data: DataInput[];
-  /** In the order of the spec; `data` wins over all of them. */
+  /** In the order of the spec; `data` takes precedence. */
   dataFrom: (PathInput | DocumentInput)[];
   template?: TemplateInput;
-  /** The Secret's type: `Opaque` when left out. */
+  /** The Secret's type; default `Opaque`. */
   type?: string;
 }
 
-/** The Secret's data, whole; or all that is wrong, in the order of the entries, `dataFrom` before `data`. */
+/** The complete data of the Secret, or all problems, in the order of the entries, `dataFrom` before `data`. */
 export type Assembled = { ok: true; data: Map<string, Uint8Array> } | { ok: false; problems: Problem[] };
 
 /**
- * Makes a Secret's data from what its sources came to. Pure, and never throws for what the sources or the spec hold.
- * Messages name entries, keys, parameters and places, never a value.
+ * Builds a Secret's data from its resolved sources. Pure; never throws for invalid sources or specs. Messages name
+ * entries, keys, parameters and positions, never a value.
  */
 export function assemble(input: AssembleInput, work = new Work()): Assembled {
   const problems: Problem[] = [];
   const data = new Map<string, Uint8Array>();
 
-  /** Which entry of `dataFrom` made each key. */
+  /** The `dataFrom` entry that made each key. */
   const owners = new Map<string, string>();
   for (const many of input.dataFrom) {
     const { made, problems: found } = makeMany(many, work);
@@ -107,13 +107,13 @@ export function assemble(input: AssembleInput, work = new Work()): Assembled {
   return fitting(made);
 }
 
-/** Keys of registry credentials, by the type that asks for them. */
+/** Required keys of registry credentials, by Secret type. */
 const registryKeys: Readonly<Record<string, string>> = {
   "kubernetes.io/dockerconfigjson": ".dockerconfigjson",
   "kubernetes.io/dockercfg": ".dockercfg",
 };
 
-/** What the API server would refuse of the data for its type, and says with a part of the value. */
+/** Validates the data for its type. The API server's own error would quote part of the value. */
 function problemsOfType(type: string | undefined, data: ReadonlyMap<string, Uint8Array>, work: Work): Problem[] {
   const key = type !== undefined && Object.hasOwn(registryKeys, type) ? registryKeys[type]! : undefined;
   const bytes = key === undefined ? undefined : data.get(key);
@@ -129,7 +129,7 @@ function problemsOfType(type: string | undefined, data: ReadonlyMap<string, Uint
 }
 
 /**
- * Bytes of data as the API server counts them for its limit of 1 MiB: those of the values, keys not.
+ * Bytes of data as the API server counts them for its limit of 1 MiB: values only, without keys.
  * `ValidateSecret` in k8s.io/kubernetes/pkg/apis/core/validation.
  */
 export function sizeOf(data: ReadonlyMap<string, Uint8Array>): number {
@@ -138,7 +138,7 @@ export function sizeOf(data: ReadonlyMap<string, Uint8Array>): number {
   return size;
 }
 
-/** The JSON documents that several keys are taken from, parsed once each. */
+/** Caches the JSON documents that several keys use. */
 type Documents = Map<Uint8Array, Json>;
 
 function makeOne(
@@ -161,7 +161,7 @@ function makeOne(
     }
     bytes = bytesOf(found);
   }
-  // To decode a text is to look at each of its characters some times.
+  // Decoding reads each character a few times.
   work.spend(encoding === "None" ? bytes.length >> 5 : bytes.length >> 1);
   return encoding === "None" ? bytes : decode(bytes, encoding);
 }

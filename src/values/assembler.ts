@@ -5,17 +5,17 @@ import { type Assembled, type AssembleInput, assemble, type SourceValue } from "
 import { Exhausted, inlineUnits, Work } from "./work.ts";
 import { WorkerShares } from "./worker-shares.ts";
 
-/** Milliseconds that one assembly may take in the worker, with the time that its start takes. */
+/** Timeout of one assembly in the worker in milliseconds, including the worker's start. */
 const deadlineMs = 10_000;
-/** Milliseconds that an assembly waits for its namespace's share of the worker, at most: it holds values meanwhile. */
+/** Maximum milliseconds that an assembly waits for its namespace's share: it holds values meanwhile. */
 const waitAtMostMs = 30_000;
-/** Milliseconds without work after which the worker is ended, so that it costs no memory and holds no value. */
+/** Idle milliseconds after which the worker is terminated, so that it uses no memory and holds no value. */
 const idleMs = 5_000;
-/** Milliseconds for which a namespace with an expensive Secret has no time of the event loop for its others either. */
+/** Milliseconds for which all Secrets of a namespace use the worker after an expensive one. */
 const expensiveMs = 10_000;
-/** Namespaces that are remembered for that, at most. */
+/** Maximum number of such namespaces to track. */
 const expensiveAtMost = 1_000;
-/** MiB of objects that the worker may hold. */
+/** Heap limit of the worker in MiB. */
 const heapMebibytes = 96;
 
 interface Task extends Waiting {
@@ -26,7 +26,7 @@ interface Task extends Waiting {
   reject: (error: Error) => void;
 }
 
-/** The worker thread ended by an error of the program's own. */
+/** The worker thread exited with an internal error. */
 export class WorkerFailed extends Error {
   constructor() {
     super("the worker thread failed");
@@ -34,26 +34,26 @@ export class WorkerFailed extends Error {
   }
 }
 
-/** What an Assembler works with. */
+/** Options of an Assembler. */
 export interface AssemblerOptions {
   clock?: Clock;
-  /** Makes the worker thread; that of this program where left out. */
+  /** Creates the worker thread; default: this program's. */
   start?: () => Worker;
 }
 
 /**
- * Makes Secrets' data without holding the event loop up: at once where that is surely quick, and else in a worker thread
- * with a deadline and a memory limit, which is started when it is needed and ends when it is idle. Namespaces take turns
- * at it, and each has a share of its time.
+ * Builds Secrets' data without blocking the event loop: inline if that is cheap, otherwise in a worker thread with a
+ * timeout and a memory limit. The worker starts on demand and stops when idle. Namespaces alternate, and each has a
+ * share of its time.
  */
 export class Assembler {
   readonly #clock: Clock;
   readonly #start: () => Worker;
   readonly #queue = new FairQueue<Task>();
-  /** Namespaces of which something was too expensive for the event loop, by monotonic milliseconds. */
+  /** Namespaces with an assembly that was too expensive for the event loop, by monotonic milliseconds. */
   readonly #expensive = new Map<string, number>();
   readonly #shares: WorkerShares;
-  /** What waits for its namespace's share, and when the first of it is looked at again. */
+  /** Assemblies that wait for their namespace's share, and the timer of the first. */
   readonly #resting = new Map<string, { tasks: Task[]; timer: Timer }>();
   #beganAt = 0;
   #worker: Worker | undefined;
@@ -67,9 +67,9 @@ export class Assembler {
   }
 
   /**
-   * Does what `assemble` does; rejects with WorkerFailed where the worker fails by itself.
+   * Runs `assemble`; rejects with WorkerFailed if the worker fails.
    *
-   * @param namespace whose turn it takes, where it is done in the worker
+   * @param namespace whose share of the worker it uses
    */
   async assemble(input: AssembleInput, namespace = ""): Promise<Assembled> {
     if (!this.#isExpensive(namespace)) {
@@ -97,12 +97,12 @@ export class Assembler {
     if (this.#expensive.size > expensiveAtMost) this.#expensive.delete(this.#expensive.keys().next().value!);
   }
 
-  /** Whether a worker thread is there. */
+  /** Whether the worker thread is running. */
   get isWorking(): boolean {
     return this.#worker !== undefined;
   }
 
-  /** Ends the worker; what waits for it is refused. */
+  /** Terminates the worker; rejects the waiting assemblies. */
   stop(): void {
     this.#end();
     const resting = [...this.#resting.values()];
@@ -134,7 +134,7 @@ export class Assembler {
     }, deadlineMs);
   }
 
-  /** The next whose namespace has time of the worker left; the others wait until it has. */
+  /** Returns the next assembly whose namespace has worker time left; others wait. */
   #take(): Task | undefined {
     for (let task = this.#queue.take(); task; task = this.#queue.take()) {
       const waitMs = this.#shares.waitMs(task.flow);
@@ -172,7 +172,7 @@ export class Assembler {
       if (error.code === "ERR_WORKER_OUT_OF_MEMORY") {
         this.#done(refused("it takes too much memory to make; make its templates, paths or documents smaller"));
       }
-      // A fault of ours. What the error says is not passed on, since it may quote a value.
+      // An internal error. Its message is dropped, because it may quote a value.
       else this.#done(new WorkerFailed());
     });
     return worker;
@@ -200,13 +200,13 @@ function refused(message: string): Assembled {
   return { ok: false, problems: [{ reason: "InvalidData", message: `the Secret's data: ${message}` }] };
 }
 
-/** The worker's file lies beside this one, as source or as what the build makes of it. */
+/** The worker's file is next to this one, as source or as build output. */
 function startWorker(): Worker {
   if (!isMainThread) throw new Error("a worker starts no worker");
   const name = import.meta.url.endsWith(".ts") ? "./worker.ts" : "./keyferry-values.js";
   return new Worker(new URL(name, import.meta.url), {
     resourceLimits: { maxOldGenerationSizeMb: heapMebibytes, maxYoungGenerationSizeMb: 8 },
-    // None of the program's own options: a heap of its own, and no preloaded module.
+    // Drop the program's options: the worker has its own heap limit, and no preloaded module.
     execArgv: [],
     env: {},
     name: "values",
@@ -214,9 +214,9 @@ function startWorker(): Worker {
 }
 
 /**
- * A copy whose bytes can be moved to the worker: others use the values too. What several entries share is copied once.
+ * Copies the input so that its buffers can be transferred: the values have other users. Shared values are copied once.
  *
- * @returns the copy, and what is moved
+ * @returns the copy, and its transfer list
  */
 function copied(input: AssembleInput): { copy: AssembleInput; buffers: ArrayBuffer[] } {
   const copies = new Map<Uint8Array, Uint8Array<ArrayBuffer>>();

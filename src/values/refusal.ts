@@ -1,17 +1,17 @@
 import type { Reason } from "../api/reasons.ts";
 
-/** Reasons that a Secret's data can be refused for, of those that conditions have. */
+/** Condition reasons of a refusal. */
 export type ProblemReason = Extract<Reason, "InvalidData" | "KeyConflict" | "EmptyResult" | "TooLarge">;
 
-/** What is wrong with an entry, in the words that its user will read. Never holds a value or a parser's text. */
+/** A problem of an entry, with the message to the user. Never contains a value or a parser's text. */
 export interface Problem {
   reason: ProblemReason;
   message: string;
 }
 
 /**
- * Thrown inside values/ where data cannot be used, and caught by what is exported to other folders, which puts the
- * entry's label in front. Its message is a part of a sentence, without the entry.
+ * Thrown inside values/ for unusable data. The exported functions catch it and prefix the entry's label. Its message is
+ * a clause, without the entry.
  */
 export class Refusal extends Error {
   readonly reason: ProblemReason;
@@ -23,7 +23,7 @@ export class Refusal extends Error {
   }
 }
 
-/** The commonest refusal: the data is not of the form that the spec says it has. */
+/** The most common refusal: the data does not have the format that the spec declares. */
 export function invalid(message: string): Refusal {
   return new Refusal("InvalidData", message);
 }

@@ -2,14 +2,14 @@ import { invalid } from "./refusal.ts";
 
 /**
  * Units that one assembly may spend on the event loop. A unit is about 100 ns at worst on a small machine, so that all
- * of it is some 20 ms; what needs more is done in a worker thread.
+ * of it is some 20 ms; a larger assembly runs in a worker thread.
  */
 export const inlineUnits = 200_000;
 
 /** Units that one assembly may spend in the worker: about two seconds. */
 export const workerUnits = 20_000_000;
 
-/** Thrown where the work that is left does not suffice. It is no refusal: with more units the same may come to an end. */
+/** Thrown if the remaining units do not suffice. Not a refusal: the assembly may succeed with more units. */
 export class Exhausted extends Error {
   constructor() {
     super("the work that was allowed is used up");
@@ -18,16 +18,16 @@ export class Exhausted extends Error {
 }
 
 /**
- * What may still be spent on one assembly. Every engine counts what it is about to touch, by its size, before it touches
- * it: counted and not timed, so that the same input comes to the same end on every machine.
+ * The remaining work budget of one assembly. Every engine counts the size of its input before it processes it. Counting
+ * instead of timing gives the same result on every machine.
  */
 export class Work {
   #left: number;
   readonly #atEnd: "exhausted" | "refused";
 
   /**
-   * @param units what may be spent in all; without end where left out
-   * @param atEnd whether there is somebody who can do it with more units, or it is refused
+   * @param units the budget; default unlimited
+   * @param atEnd whether a retry with more units is possible, or the work is refused
    */
   constructor(units = Number.POSITIVE_INFINITY, atEnd: "exhausted" | "refused" = "exhausted") {
     this.#left = units;
@@ -37,7 +37,7 @@ export class Work {
   /**
    * Counts work that is about to be done.
    *
-   * @throws Exhausted, or a Refusal, where it is more than is left
+   * @throws Exhausted, or a Refusal, if the work exceeds the budget
    */
   spend(units: number): void {
     this.#left -= units;

@@ -1,8 +1,8 @@
 import type { Clock } from "../runtime/clock.ts";
 
-/** Milliseconds of the worker's time that a namespace may use at once, and in each second after that. */
+/** Worker time of a namespace in milliseconds: burst, and per second. */
 const [burstMs, perSecondMs] = [2_000, 100];
-/** Namespaces that are remembered, at most; one that is forgotten begins anew. */
+/** Maximum namespaces to track; an evicted one starts with a full burst. */
 const rememberedAtMost = 1_000;
 
 /**
@@ -11,7 +11,7 @@ const rememberedAtMost = 1_000;
  */
 export class WorkerShares {
   readonly #clock: Clock;
-  /** Milliseconds that are left, negative where more was used, and the monotonic milliseconds of that. */
+  /** Remaining milliseconds, negative if overdrawn, and the monotonic time of that balance. */
   readonly #left = new Map<string, { ms: number; at: number }>();
 
   constructor(clock: Clock) {
@@ -24,7 +24,7 @@ export class WorkerShares {
     return left > 0 ? 0 : Math.ceil(((1 - left) / perSecondMs) * 1_000);
   }
 
-  /** Notes that the worker has worked so many milliseconds for a namespace. */
+  /** Charges worker milliseconds to a namespace. */
   spend(namespace: string, ms: number): void {
     const left = this.#of(namespace) - ms;
     this.#left.delete(namespace);

@@ -3,7 +3,7 @@ import { Deletions, type Received } from "../../src/aws/deletions.ts";
 
 const message = (n: number): Received => ({ id: `m${n}`, receipt: `r${n}` });
 
-test("what is done with while a batch is under way goes together after it, by tens", async () => {
+test("batches deletions requested during a batch by ten", async () => {
   const sizes: number[] = [];
   const ends: (() => void)[] = [];
   const deletions = new Deletions((messages) => {
@@ -25,7 +25,7 @@ test("what is done with while a batch is under way goes together after it, by te
   await Promise.all(rest);
 });
 
-test("a deletion that fails is no failure of those that wait for it, and the next goes on", async () => {
+test("continues with the next batch after a failed deletion", async () => {
   let calls = 0;
   const deletions = new Deletions(async () => {
     calls += 1;

@@ -6,7 +6,7 @@ import type { CallContext } from "../../src/aws/failure.ts";
 const about: CallContext = { service: "ssm", operation: "GetParameters", region: "eu-west-1", resource: "/shop/db" };
 const usual = "the caller may not ssm:GetParameters on /shop/db in eu-west-1: allow it in the caller's IAM policy";
 
-test("whatever AWS's words are, only ARNs that read as such get into ours", () => {
+test("a denial message contains no AWS text except valid ARNs", () => {
   const piece = fc.constantFrom(
     "User: ",
     " is not authorized to perform: ",
@@ -42,7 +42,7 @@ test.each([
   ["of a service", "User: arn:aws:s3:::bucket is not authorized"],
   ["with a name for a resource", "x on resource: canary"],
   ["of every resource", "x on resource: *"],
-])("an ARN %s is not taken", (_, text) => {
+])("ignores an ARN %s", (_, text) => {
   expect(denial(text, about)).toBe(usual);
 });
 
@@ -55,11 +55,11 @@ test.each([
   ["because no permissions boundary allows the x action", /allow it in the caller's permissions boundary$/],
   ["because no service control policy allows the x action", /allow it in the service control policies$/],
   ["because no identity-based policy allows the x action", /allow it in the caller's IAM policy$/],
-])("AWS's %s is told as where to mend it", (text, message) => {
+])("AWS's %s becomes a message that says where to fix it", (text, message) => {
   expect(denial(text, about)).toMatch(message);
 });
 
-test("KMS that was told no key is not taken to have told which it is", () => {
+test("names no key if the KMS request had none", () => {
   const unseen =
     "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.";
   expect(denial(unseen, { service: "kms", operation: "Decrypt", region: "eu-west-1" })).toBe(

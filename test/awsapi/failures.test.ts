@@ -197,7 +197,7 @@ describe("an error of AWS", () => {
       "InvalidKeyUsageException",
       "DecryptFailed",
       "stalled",
-      /no key for encryption by SYMMETRIC_DEFAULT: it is of another kind/,
+      /cannot decrypt with SYMMETRIC_DEFAULT: its key spec or key usage does not match/,
     ],
     [
       "an expired token",
@@ -241,14 +241,7 @@ describe("an error of AWS", () => {
       "wait",
       /does not know ssm:GetParameters: check the endpoint$/,
     ],
-    [
-      "an error that nobody knows",
-      getParameters,
-      "StrangeException",
-      "Unreachable",
-      "wait",
-      /an unknown error/,
-    ],
+    ["an error that nobody knows", getParameters, "StrangeException", "Unreachable", "wait", /an unknown error/],
   ])("%s becomes its reason, what happens next, and our own words", async (_, call, code, reason, next, message) => {
     server.answer((received, response) => {
       const text = `told about ${canary}`;
@@ -409,7 +402,7 @@ describe("an answer that is none", () => {
       "a redirect",
       (r) => r.writeHead(302, { location: "http://127.0.0.1:1/" }).end(),
       "retry",
-      /redirect, which is not followed/,
+      /redirect, which the operator does not follow/,
     ],
     ["a closed connection", (r) => void r.socket?.destroy(), "retry", /cut the connection/],
     ["text that is no JSON", (r) => r.writeHead(200).end(`{"a": ${canary}`), "retry", /could not be understood/],

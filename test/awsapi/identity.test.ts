@@ -59,7 +59,7 @@ describe("a key", () => {
 });
 
 describe("the clients", () => {
-  test("are one set for equal specs", () => {
+  test("are shared by equal specs", () => {
     const { identities } = rig();
     expect(identities.get(specAt(server.url))).toBe(identities.get(specAt(server.url)));
     expect(identities.size).toBe(1);
@@ -78,7 +78,7 @@ describe("the clients", () => {
     identities.close();
   });
 
-  test("ask once and leave trying again to whoever asked", async () => {
+  test("do not retry", async () => {
     const { identities } = rig();
     server.answerError("InternalServerError", "x", 500);
     await expect(look(identities.get(specAt(server.url)))).rejects.toMatchObject({ next: "retry" });
@@ -119,7 +119,7 @@ describe("the clients", () => {
     identities.close();
   });
 
-  test("that have to give way finish the call that they are in", async () => {
+  test("finish their call in flight when evicted", async () => {
     const { identities } = rig({ maxIdentities: 1 });
     let release = () => {};
     server.answer((_, response) => {
@@ -135,7 +135,7 @@ describe("the clients", () => {
     identities.close();
   });
 
-  test("that are in a call when their time is over stay for it", async () => {
+  test("stay open past the idle timeout during a call", async () => {
     const { identities, clock } = rig({ idleMs: 1_000, callTimeoutMs: 60_000 });
     let release = () => {};
     server.answer((_, response) => {
@@ -164,7 +164,7 @@ describe("the clients", () => {
 });
 
 describe("the caller", () => {
-  test("is asked for once, also by several at once", async () => {
+  test("is requested once by concurrent callers", async () => {
     const { identities } = rig();
     const identity = identities.get(specAt(server.url));
     const both = await Promise.all([identity.caller(), identity.caller()]);
@@ -177,7 +177,7 @@ describe("the caller", () => {
     identities.close();
   });
 
-  test("is asked for again after a failure", async () => {
+  test("is requested again after a failure", async () => {
     const { identities } = rig();
     const identity = identities.get(specAt(server.url));
     server.answer((_, response) => response.writeHead(503).end());

@@ -59,7 +59,7 @@ describe("a chain of roles", () => {
     expect(emulator.log().map(({ region }) => region)).toEqual(emulator.log().map(() => "eu-west-1"));
   });
 
-  test("tells who its session is, without another call", async () => {
+  test("returns the session's principal without another call", async () => {
     const identity = identityOf({ roleArn: hub }, { roleArn: tenant });
     expect(identity.lastCaller).toBeUndefined();
     await look(identity);
@@ -68,7 +68,7 @@ describe("a chain of roles", () => {
     expect(emulator.count({ operation: "GetCallerIdentity" })).toBe(0);
   });
 
-  test("says tags, source identity and duration to the role that they are for", async () => {
+  test("passes tags, source identity and duration to the right role", async () => {
     await look(
       identityOf(
         { roleArn: hub, sessionTags: { team: "core", ns: "shop" }, sourceIdentity: "shop", durationSeconds: 1_800 },
@@ -81,7 +81,7 @@ describe("a chain of roles", () => {
     ]);
   });
 
-  test("is assumed once, however many calls of however many services begin at once", async () => {
+  test("is assumed once for concurrent calls of all services", async () => {
     const identity = identityOf({ roleArn: hub }, { roleArn: tenant });
     const blob = { ciphertext: Buffer.from("x") };
     const calls = Array.from({ length: 20 }, () => look(identity));
@@ -90,7 +90,7 @@ describe("a chain of roles", () => {
     expect(assumed()).toBe(2);
   });
 
-  test("is assumed anew five minutes before it ends, while what there is serves", async () => {
+  test("is renewed five minutes before it ends, while the current session stays in use", async () => {
     const identity = identityOf({ roleArn: hub });
     await look(identity);
     await clock.advance(54 * 60_000);
@@ -107,7 +107,7 @@ describe("a chain of roles", () => {
     expect(assumed()).toBe(2);
   });
 
-  test("serves until it ends while STS does not answer, which is asked every ten seconds at most", async () => {
+  test("is used until it ends during an STS outage, with one attempt every ten seconds", async () => {
     const identity = identityOf({ roleArn: hub });
     await look(identity);
     emulator.fault({ operation: "sts:AssumeRole", kind: "503" });
@@ -128,7 +128,7 @@ describe("a chain of roles", () => {
     await look(identity);
   });
 
-  test("is assumed anew by the next call where AWS says that its session has ended", async () => {
+  test("is assumed again by the next call after an expired token", async () => {
     const identity = identityOf({ roleArn: hub });
     await look(identity);
     emulator.expireSessions();
@@ -171,7 +171,7 @@ describe("a chain of roles", () => {
     await server.close();
   });
 
-  test("outlives its clients: what was idle does not assume its roles again", async () => {
+  test("keeps its session when its idle clients are destroyed", async () => {
     const identity = identityOf({ roleArn: hub });
     await look(identity);
     await clock.advance(11 * 60_000);
@@ -180,7 +180,7 @@ describe("a chain of roles", () => {
     expect(assumed()).toBe(1);
   });
 
-  test("that hangs is given up in half of a call's time, and said to be STS's", async () => {
+  test("times out after half of the call timeout, and names STS", async () => {
     emulator.fault({ operation: "AssumeRole", kind: "hang" });
     const failing = failureOf(look(identityOf({ roleArn: hub })));
     await expect.poll(assumed).toBe(1);

@@ -17,7 +17,7 @@ const made = (options = {}) => {
 const receiveOf = (sqs: ReturnType<typeof made>["sqs"], waitSeconds = 0) =>
   sqs.receive({ queueUrl, atMost: 10, waitSeconds, hiddenSeconds: 60 });
 
-test("a queue's URL never says whom the operator talks to", async () => {
+test("never connects to the host of a queue URL", async () => {
   const { sqs } = made();
   await receiveOf(sqs);
   expect(server.received).toHaveLength(1);
@@ -30,7 +30,7 @@ test("a queue's URL never says whom the operator talks to", async () => {
   expect(server.received[0]!.headers.authorization).toContain("/eu-west-1/sqs/");
 });
 
-test("without an endpoint of its own, a connection asks SQS of its region, whatever host the URL has", async () => {
+test("uses the regional SQS endpoint for any queue URL, if the connection sets none", async () => {
   const asked: string[] = [];
   const { identities } = rig({
     lookup: (host, _options, callback) => {
@@ -46,7 +46,7 @@ test("without an endpoint of its own, a connection asks SQS of its region, whate
   identities.close();
 });
 
-test("messages come without those that lack a part, each once", async () => {
+test("drops incomplete and duplicate messages", async () => {
   const { sqs } = made();
   const whole = { MessageId: "1", ReceiptHandle: "r", Body: "b" };
   server.answerJson({ Messages: [whole, { ...whole, ReceiptHandle: "s" }, { MessageId: "2", Body: "b" }, {}] });
@@ -55,14 +55,14 @@ test("messages come without those that lack a part, each once", async () => {
   expect(await receiveOf(sqs)).toEqual([]);
 });
 
-test("deleted is what SQS says was deleted", async () => {
+test("reports only the messages that SQS deleted", async () => {
   const { sqs } = made();
   server.answerJson({ Successful: [{ Id: "1" }], Failed: [{ Id: "2", Code: "InternalError", SenderFault: false }] });
   const [one, two] = ["1", "2"].map((id) => ({ id, receipt: "r" }));
   expect(await sqs.remove(queueUrl, [one!, two!])).toEqual(["1"]);
 });
 
-test("a receive may wait its own seconds beyond what a call may take, and is counted but not timed", async () => {
+test("adds the long-poll duration to the call timeout, and counts but does not time the receive", async () => {
   const { sqs, clock, metrics } = made({ callTimeoutMs: 10_000 });
   server.answer(() => {});
   const waiting = receiveOf(sqs, 20).catch((error: unknown) => error);
@@ -110,12 +110,7 @@ test.each<[string, string, string, RegExp]>([
   ["OverLimit", "Throttled", "retry", /as many messages under way as SQS allows/],
   ["InvalidAddress", "InvalidData", "wait", /takes https:.*keyferry for no queue/],
   ["UnsupportedOperation", "InvalidData", "wait", /name a standard queue/],
-  [
-    "InternalError",
-    "Unreachable",
-    "retry",
-    /Amazon SQS in eu-west-1 answers sqs:DeleteMessage with a server error/,
-  ],
+  ["InternalError", "Unreachable", "retry", /Amazon SQS in eu-west-1 answers sqs:DeleteMessage with a server error/],
 ])("%s of SQS is %s", async (code, reason, next, message) => {
   const { sqs, log } = made();
   server.answerError(`com.amazonaws.sqs#${code}`, denial);
@@ -124,7 +119,7 @@ test.each<[string, string, string, RegExp]>([
   expect(log.lines.join() + (failure as Error).message).not.toContain(canary);
 });
 
-test("an answer of more than one long message is too long, and says so", async () => {
+test("reports a response above the size limit as too long", async () => {
   const { sqs } = made();
   const message = { MessageId: "1", ReceiptHandle: "r", Body: '"'.repeat(1_048_576) };
   server.answerJson({ Messages: [message] });

@@ -32,7 +32,7 @@ const asked = () => {
   return { target, body: JSON.parse(body) };
 };
 
-test("asks for names as they are, and gives version, selector, time and sealed value", async () => {
+test("requests names unchanged, and returns version, selector, time and sealed value", async () => {
   server.answerJson({ Parameters: [whole], InvalidParameters: ["/gone"] });
   const answer = await identity.ssm.getParameters(["/shop/db:prod", "/gone"], { decrypt: true });
   expect(asked()).toEqual({
@@ -65,7 +65,7 @@ test.each(["String", "StringList", "SecureString"])(
   },
 );
 
-test("counts the SecureStrings that were decrypted, each of which AWS has asked KMS for", async () => {
+test("counts decrypted SecureStrings, each of which is a KMS request", async () => {
   const counted = rig();
   const { ssm } = counted.identities.get(specAt(server.url));
   const decrypted = () => seriesOf(counted.metrics, "keyferry_secure_strings_decrypted_total", {});
@@ -80,7 +80,7 @@ test("counts the SecureStrings that were decrypted, each of which AWS has asked 
   counted.identities.close();
 });
 
-test("lists a page of a path with its filters and its token", async () => {
+test("lists a page of a path with filters and token", async () => {
   server.answerJson({ Parameters: [], NextToken: "n-2" });
   const page = await identity.ssm.getParametersByPath({
     path: "/shop/",
@@ -107,7 +107,7 @@ test("lists a page of a path with its filters and its token", async () => {
   });
 });
 
-test("lists without filters where none are asked for, and ends without a token", async () => {
+test("lists without filters by default, and ends without a token", async () => {
   server.answerJson({ Parameters: [whole] });
   const page = await identity.ssm.getParametersByPath({ path: "/shop", recursive: false, types: [], decrypt: false });
   expect(page).toEqual({ found: [expect.objectContaining({ name: "/shop/db" })] });
@@ -155,7 +155,7 @@ test.each<[string, object | string]>([
   });
 });
 
-test("a date that the SDK cannot read is a failure too, and tried again", async () => {
+test("retries after a date that the SDK cannot parse", async () => {
   server.answerJson({ Parameter: { ...whole, LastModifiedDate: "yesterday" } });
   await expect(identity.ssm.getParameter("/a", { decrypt: true })).rejects.toMatchObject({
     code: "InvalidAnswer",
@@ -163,7 +163,7 @@ test("a date that the SDK cannot read is a failure too, and tried again", async 
   });
 });
 
-test("a name among the invalid ones that is no text counts as absent", async () => {
+test("ignores an invalid name that is not text", async () => {
   server.answerJson({ Parameters: [], InvalidParameters: [5, "/a", null] });
   const answer = await identity.ssm.getParameters(["/a", "/b"], { decrypt: true });
   expect(answer).toMatchObject({ found: [], invalid: ["/a"] });
@@ -191,13 +191,13 @@ describe.each<[string, object | null]>([
   });
 });
 
-test("a token that is no text is a failure: the listing would not be whole", async () => {
+test("fails on a token that is not text, because the listing would be incomplete", async () => {
   server.answerJson({ Parameters: [], NextToken: { a: 1 } });
   const page = identity.ssm.getParametersByPath({ path: "/", recursive: true, decrypt: false });
   await expect(page).rejects.toMatchObject({ code: "InvalidAnswer" });
 });
 
-test("sends a ciphertext with its key and every name of its context, `__proto__` too", async () => {
+test("sends a ciphertext with its key and every context name, including `__proto__`", async () => {
   const keyId = "arn:aws:kms:eu-west-1:123456789012:key/1234";
   server.answerJson({ Plaintext: Buffer.from("p4ss").toString("base64"), KeyId: keyId });
   const context = JSON.parse('{"team": "shop", "__proto__": "x", "constructor": "y"}');
@@ -212,7 +212,7 @@ test("sends a ciphertext with its key and every name of its context, `__proto__`
   }
 });
 
-test("sends no context and no key where none are given", async () => {
+test("sends no context or key by default", async () => {
   server.answerJson({ Plaintext: "eA==", KeyId: "arn:aws:kms:eu-west-1:123456789012:key/1234" });
   await identity.kms.decrypt({ ciphertext: Buffer.from("blob"), encryptionContext: {} });
   expect(asked().body).toEqual({ CiphertextBlob: "YmxvYg==" });
@@ -228,7 +228,7 @@ test.each<[string, object]>([
   await expect(call).rejects.toMatchObject({ code: "InvalidAnswer", next: "retry" });
 });
 
-test("asks for descriptions by exact names, path, types and tags, fifty a page", async () => {
+test("requests descriptions by exact names, path, types and tags, 50 a page", async () => {
   server.answerJson({ Parameters: [], NextToken: "more" });
   const tags = [["env", "prod"] as const];
   const path = { name: "/shop", recursive: true };
@@ -277,7 +277,7 @@ test.each([
   expect(JSON.stringify(record)).not.toContain("p4ss");
 });
 
-test("tells how far AWS's clock is ahead of ours, by the time of its answer, and nothing where they agree", async () => {
+test("returns the clock difference to AWS, and undefined if the clocks agree", async () => {
   const describe = async (aheadMs: number) => {
     server.answer((_, response) => {
       response.setHeader("date", new Date(Date.now() + aheadMs).toUTCString());
