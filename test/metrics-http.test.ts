@@ -100,7 +100,7 @@ describe("the page of metrics", () => {
   it("is rate limited after a burst", async () => {
     const clock = new FakeClock();
     let given = 0;
-    const page = paced(clock, { burst: 3, intervalMs: 100 }, async () => {
+    const page = paced(clock, { burst: 3, perSecond: 10 }, async () => {
       given += 1;
     });
     void Promise.all(Array.from({ length: 10 }, page));

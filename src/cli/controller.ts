@@ -29,7 +29,7 @@ const closeWithinMs = 100;
 /** Milliseconds that a rendered metrics page is reused: twenty scrapers cost no more than one. */
 const pageForMs = 1_000;
 /** Scrapes answered at once, and milliseconds between further ones. */
-const scrapes = { burst: 20, intervalMs: 100 };
+const scrapes = { burst: 20, perSecond: 10 };
 /** Milliseconds after which a stop ends the process regardless; the caller waits five seconds. */
 const stopWithinMs = 4_500;
 /** Milliseconds of the stop reserved for the last lines of the audit. */

@@ -1,10 +1,10 @@
 import { type Clock, endsWithin, sleep, type Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import { KeyedTokenBuckets } from "../runtime/token-bucket.ts";
 import type { KubeClient } from "./client.ts";
 import { isRetryable, KubeError } from "./errors.ts";
 import { type EventObject, eventOf, type Happening, microTime, type Regarding, seriesKey } from "./event-series.ts";
 import { events } from "./resource.ts";
-import { TokenBuckets } from "./token-bucket.ts";
 
 export interface EventRecorderOptions {
   client: Pick<KubeClient, "create" | "mergePatch">;
@@ -23,7 +23,7 @@ const refreshMs = 30 * 60_000;
 /**
  * Writes for one object: 25 at once, then one in five minutes (client-go tools/record, EventSourceObjectSpamFilter).
  */
-const perObject = { burst: 25, intervalMs: 5 * 60_000, mostKeys: 4096 };
+const perObject = { size: 25, perSecond: 1 / 300, maxKeys: 4096 };
 /** Maximum number of series and of waiting writes (client-go: maxLruCacheEntries, maxQueuedEvents). */
 const maxSeries = 4096;
 const maxWaiting = 1000;
@@ -54,7 +54,7 @@ interface Series {
 export class EventRecorder {
   #options: EventRecorderOptions;
   #series = new Map<string, Series>();
-  #buckets: TokenBuckets;
+  #buckets: KeyedTokenBuckets;
   #waiting: Series[] = [];
   #writing: Promise<void> | undefined;
   #serial = 0;
@@ -64,7 +64,7 @@ export class EventRecorder {
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
-    this.#buckets = new TokenBuckets(options.clock, perObject);
+    this.#buckets = new KeyedTokenBuckets(options.clock, perObject);
   }
 
   /** Records what happened to an object. */

@@ -1,9 +1,14 @@
 import type { Clock } from "../runtime/clock.ts";
-import { Bucket } from "./bucket.ts";
+import { TokenBucket } from "../runtime/token-bucket.ts";
 import { type Cut, cutBy, rateAfter } from "./congestion-control.ts";
 
 /** The share of the quota that polls may take, at most. */
 export const pollShare = 0.25;
+/**
+ * The burst after a pause, in seconds of the rate. AWS allows one second. The rest is a margin for varying latency:
+ * calls may reach AWS closer together than they were sent.
+ */
+const burstSeconds = 0.9;
 /** Seconds over which use is averaged. */
 const averageSeconds = 30;
 
@@ -13,8 +18,8 @@ const averageSeconds = 30;
  */
 export class Quota {
   readonly #clock: Clock;
-  readonly #all: Bucket;
-  readonly #polls: Bucket;
+  readonly #all: TokenBucket;
+  readonly #polls: TokenBucket;
   #limit: number;
   #cut: Cut | undefined;
   /** Average requests a second at the instant `#usedAt`. */
@@ -28,8 +33,8 @@ export class Quota {
     this.#limit = limit;
     this.#usedAt = clock.monotonic();
     this.#spentAt = this.#usedAt;
-    this.#all = new Bucket(clock, () => this.rate);
-    this.#polls = new Bucket(clock, () => pollShare * this.rate);
+    this.#all = bucketOf(clock, () => this.rate);
+    this.#polls = bucketOf(clock, () => pollShare * this.rate);
   }
 
   /** Milliseconds since the last call, or since the start. */
@@ -80,4 +85,9 @@ export class Quota {
     this.#usedAt = now;
     return this.#used;
   }
+}
+
+/** The token bucket of a rate that may change at any time. */
+export function bucketOf(clock: Clock, rate: () => number): TokenBucket {
+  return new TokenBucket(clock, { perSecond: rate, size: () => Math.max(burstSeconds * rate(), 1) });
 }

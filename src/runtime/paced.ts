@@ -1,17 +1,17 @@
 import { type Clock, sleep } from "./clock.ts";
+import { TokenBucket } from "./token-bucket.ts";
 
-/** Limits calls to `burst` at once, and then one every `intervalMs`. Further calls wait. */
+/** Limits calls to `burst` at once, and then `perSecond`. Further calls wait. */
 export function paced<T>(
   clock: Clock,
-  { burst, intervalMs }: { burst: number; intervalMs: number },
+  { burst, perSecond }: { burst: number; perSecond: number },
   make: () => Promise<T>,
 ): () => Promise<T> {
-  // Generic cell rate algorithm: the theoretical arrival time of the next call.
-  let dueAt = 0;
+  const bucket = new TokenBucket(clock, { size: () => burst, perSecond: () => perSecond });
   return async () => {
-    const now = clock.monotonic();
-    const waitMs = dueAt - (burst - 1) * intervalMs - now;
-    dueAt = Math.max(dueAt, now) + intervalMs;
+    const { waitMs } = bucket;
+    // Spent before the wait, so that each further call waits for a token of its own.
+    bucket.spend();
     if (waitMs > 0) await sleep(clock, waitMs);
     return make();
   };

@@ -1,9 +1,9 @@
 import { isMainThread, Worker } from "node:worker_threads";
 import { type Clock, systemClock, type Timer } from "../runtime/clock.ts";
 import { FairQueue, type Waiting } from "../runtime/fair-queue.ts";
+import { KeyedTokenBuckets } from "../runtime/token-bucket.ts";
 import { type Assembled, type AssembleInput, assemble, type SourceValue } from "./assemble.ts";
 import { Exhausted, inlineUnits, Work } from "./work.ts";
-import { WorkerShares } from "./worker-shares.ts";
 
 /** Timeout of one assembly in the worker in milliseconds, including the worker's start. */
 const deadlineMs = 10_000;
@@ -15,6 +15,11 @@ const idleMs = 5_000;
 const expensiveMs = 10_000;
 /** Maximum number of such namespaces to track. */
 const expensiveAtMost = 1_000;
+/**
+ * A namespace's share of the worker, in milliseconds: expensive values that are made once wait for nothing, and those that
+ * are made again and again use a tenth of a processor. On few cores, others would wait for it.
+ */
+const workerShare = { size: 2_000, perSecond: 100, maxKeys: 1_000 };
 /** Heap limit of the worker in MiB. */
 const heapMebibytes = 96;
 
@@ -52,7 +57,7 @@ export class Assembler {
   readonly #queue = new FairQueue<Task>();
   /** Namespaces with an assembly that was too expensive for the event loop, by monotonic milliseconds. */
   readonly #expensive = new Map<string, number>();
-  readonly #shares: WorkerShares;
+  readonly #shares: KeyedTokenBuckets;
   /** Assemblies that wait for their namespace's share, and the timer of the first. */
   readonly #resting = new Map<string, { tasks: Task[]; timer: Timer }>();
   #beganAt = 0;
@@ -63,7 +68,7 @@ export class Assembler {
   constructor({ clock = systemClock, start = startWorker }: AssemblerOptions = {}) {
     this.#clock = clock;
     this.#start = start;
-    this.#shares = new WorkerShares(clock);
+    this.#shares = new KeyedTokenBuckets(clock, workerShare);
   }
 
   /**

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
-import { Bucket } from "../../src/parameters/bucket.ts";
+import { bucketOf } from "../../src/parameters/quota.ts";
 import { type Claim, QuotaRegistry } from "../../src/parameters/quota-registry.ts";
 import { FakeClock } from "../support/clock.ts";
 import { claim } from "../support/rate-limiters.ts";
@@ -195,7 +195,7 @@ describe("a token bucket", () => {
         const time = new FakeClock();
         let rate = 10;
         let highest = 10;
-        const bucket = new Bucket(time, () => rate);
+        const bucket = bucketOf(time, () => rate);
         let granted = 0;
         for (const { ms, rate: next } of steps) {
           await time.advance(ms);
@@ -214,7 +214,7 @@ describe("a token bucket", () => {
   });
 
   it("becomes negative when overdrawn, and holds no token after empty", async () => {
-    const bucket = new Bucket(clock, () => 10);
+    const bucket = bucketOf(clock, () => 10);
     for (let i = 0; i < 12; i++) bucket.spend();
     expect(bucket.waitMs).toBeCloseTo(400, 5);
     bucket.empty();
