@@ -40,11 +40,19 @@ const every = async (what: keyof typeof counts, ms: number, act: (index: number)
 };
 const scrape = async () => (await fetch(metricsUrl, { signal })).arrayBuffer();
 const edit = (index: number) =>
-  client.mergePatch(secrets, namespace, "fought", { data: { K0: Buffer.from(`${index}`).toString("base64") } });
+  client.mergePatch(
+    secrets,
+    { namespace, name: "fought" },
+    { data: { K0: Buffer.from(`${index}`).toString("base64") } },
+  );
 const refresh = (index: number) =>
-  client.mergePatch(syncedSecrets, namespace, `costly${index % costly}`, {
-    metadata: { annotations: { "keyferry.io/refresh": `${index}` } },
-  });
+  client.mergePatch(
+    syncedSecrets,
+    { namespace, name: `costly${index % costly}` },
+    {
+      metadata: { annotations: { "keyferry.io/refresh": `${index}` } },
+    },
+  );
 
 const going = [
   ...Array.from({ length: scrapers }, () => every("scrapes", 0, scrape)),

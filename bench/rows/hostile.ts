@@ -134,7 +134,8 @@ async function changeOnce(
   // A Secret of its own each time: one that is edited again and again is repaired less and less often.
   const edited = index === 0 ? "edited" : `n${index - 1}`;
   // The first change that the watch shows is the edit itself.
-  const edit = () => client.mergePatch(secrets, neighbour, edited, { data }, { fieldManager: "kubectl-edit" });
+  const edit = () =>
+    client.mergePatch(secrets, { namespace: neighbour, name: edited }, { data }, { fieldManager: "kubectl-edit" });
   await timed("repair", `${neighbour}/${edited}`, edit, 1);
   const put = { name: `/${neighbour}/changed`, type: "SecureString", value: `change ${index}` } as const;
   await timed("change", `${neighbour}/changed`, () => door.ask("putParameter", put));

@@ -29,9 +29,8 @@ export interface QueueAccessOptions {
 /** The tag that names the cluster that owns a queue. */
 export const clusterTag = "keyferry.io/cluster";
 
-/** Backoff in milliseconds: initial and maximum. */
-const firstTryAgainMs = 1_000;
-const lastTryAgainMs = 60_000;
+/** Backoff after a transient failure, in milliseconds. */
+const tryAgain = { baseMs: 1_000, capMs: 60_000, jitter: 0.5 };
 /** Consecutive transient failures, such as a throttle or reset, before the queue counts as failed. */
 const troublesUntilFailed = 3;
 /** Milliseconds after which the tags are read again: the owner of a queue can change. */
@@ -195,7 +194,7 @@ export class QueueAccess {
 
   #backOff(): void {
     const { clock, random } = this.#options;
-    const waitMs = backoff(Math.max(this.#troubles - 1, 0), firstTryAgainMs, lastTryAgainMs, 0.5, random);
+    const waitMs = backoff(Math.max(this.#troubles - 1, 0), tryAgain, random);
     this.#tryAt = clock.monotonic() + waitMs;
   }
 

@@ -98,7 +98,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     const endServing = await serveAll(settings, metrics, operator, log);
     log.info({ version, readOnly: settings.readOnly, namespaces: settings.namespaces }, "starting");
     if (settings.defaultConnectionRegion !== undefined) {
-      void ensureDefaultConnection(client, settings.defaultConnectionRegion, clock, log, stop.signal);
+      void ensureDefaultConnection(settings.defaultConnectionRegion, { client, clock, log }, stop.signal);
     }
     const meter = processMeter();
     if (meter) new IdleCollection(clock, meter).start(stop.signal);

@@ -92,7 +92,11 @@ export class Rendering {
     });
     await Promise.all(read);
     const known = (reference: Reference) => this.#observer.entry(reference);
-    const assessment = assess(planned, known, granted, namespace, whenMissing, whenExpired);
+    const assessment = assess(planned, known, {
+      grant: granted,
+      namespace,
+      when: { missing: whenMissing, expired: whenExpired },
+    });
     const unread = planned.entries.flatMap((entry) => {
       const failure = isFromParameters(entry) ? failures.get(referenceKey(entry.reference)) : undefined;
       return failure ? [labelled(entry, failure)] : [];
@@ -107,7 +111,7 @@ export class Rendering {
     const built = await build(making, assessment, { ...opened, values, live: undefined });
     if (!built.ok) return { ok: false, problems: built.problems };
     const revision = snapshot.revisions.of(madeFrom(snapshot, built.sources));
-    const secret = intent(resource, target, built.data, revision) as SecretIntent;
+    const secret = intent(resource, target, { data: built.data, revision }) as SecretIntent;
     const sizes = new Map([...built.data].map(([key, bytes]) => [key, bytes.length]));
     return { ok: true, secret: resource.metadata.uid === undefined ? withoutUid(secret) : secret, sizes };
   }

@@ -134,7 +134,10 @@ export class Operator {
       // Immediately: no worker would process messages received from here on.
       signal.addEventListener("abort", () => void events.stop(), { once: true });
       if (!settings.readOnly)
-        void collectLeftovers(this.#caches.secrets, this.#caches.syncedSecrets, client, writer, log);
+        void collectLeftovers(
+          { secrets: this.#caches.secrets, resources: this.#caches.syncedSecrets },
+          { client, writer, log },
+        );
       const syncing = runWorkers(queues.syncedSecrets, {
         // ReconcileSlots limits them by namespace and connection: under a global limit, one tenant that hangs would
         // block all.

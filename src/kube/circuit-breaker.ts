@@ -66,7 +66,7 @@ export class CircuitBreaker {
   refused(beganAt: number, retryAfterMs = 0): void {
     if (this.#state === "open" || beganAt <= this.#openedAt) return;
     const { clock, random, halfOpened } = this.#options;
-    const own = backoff(this.#times++, pause.baseMs, pause.capMs, pause.jitter, random);
+    const own = backoff(this.#times++, pause, random);
     this.#state = "open";
     this.#openedAt = clock.monotonic();
     clock.setTimer(

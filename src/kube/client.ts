@@ -143,8 +143,7 @@ export class KubeClient implements ListWatch {
   /** JSON merge patch (RFC 7386). */
   async mergePatch<T extends KubeObject>(
     resource: Resource,
-    namespace: string | undefined,
-    name: string,
+    { namespace, name }: { namespace?: string | undefined; name: string },
     patch: object,
     options: WriteOptions = {},
   ): Promise<T> {

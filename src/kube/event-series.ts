@@ -44,15 +44,14 @@ const maxNameLength = 253;
 /**
  * Makes an Event.
  *
- * @param now milliseconds since the epoch
- * @param serial distinguishes the Events of one millisecond
+ * @param at.now milliseconds since the epoch
+ * @param at.serial distinguishes the Events of one millisecond
  */
 export function eventOf(
   regarding: Regarding,
   { type, reason, action, note }: Happening,
   reporter: { controller: string; instance: string },
-  now: number,
-  serial: number,
+  { now, serial }: { now: number; serial: number },
 ): EventObject {
   const suffix = `.${(BigInt(Math.trunc(now)) * 1_000_000n + BigInt(serial % 1_000_000)).toString(16)}`;
   // Kubernetes requires the namespace `default` for Events about cluster-scoped objects.

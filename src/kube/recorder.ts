@@ -81,7 +81,7 @@ export class EventRecorder {
       return;
     }
     if (running) this.#finish(key, running, now);
-    const event = eventOf(regarding, happening, { controller, instance }, seenAt, this.#serial++);
+    const event = eventOf(regarding, happening, { controller, instance }, { now: seenAt, serial: this.#serial++ });
     const series = {
       event,
       count: 1,
@@ -179,7 +179,7 @@ export class EventRecorder {
     const { namespace, name } = event.metadata;
     if (writtenCount > 0) {
       try {
-        await client.mergePatch(events, namespace, name!, progress);
+        await client.mergePatch(events, { namespace, name: name! }, progress);
         series.writtenCount = count;
         return;
       } catch (error) {

@@ -26,7 +26,7 @@ export class ReflectorBackoff {
   /** Waits for the next delay, or for Retry-After if longer, or until the signal aborts. */
   async delay(signal: AbortSignal, retryAfterMs = 0): Promise<void> {
     if (this.#lastEnd !== undefined && this.#clock.monotonic() - this.#lastEnd > resetMs) this.#attempt = 0;
-    const ms = backoff(this.#attempt++, baseMs, capMs, jitter, this.#random);
+    const ms = backoff(this.#attempt++, { baseMs, capMs, jitter }, this.#random);
     await sleep(this.#clock, Math.max(ms, Math.min(retryAfterMs, maxRetryAfterMs)), signal);
     this.#lastEnd = this.#clock.monotonic();
   }

@@ -93,8 +93,7 @@ export async function applySecret(
  */
 export async function removeFields(
   client: KubeClient,
-  namespace: string,
-  name: string,
+  { namespace, name }: { namespace: string; name: string },
   version: SecretVersion,
   fieldManager: string,
 ): Promise<Written | LookAgain> {

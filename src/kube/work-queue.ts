@@ -109,7 +109,11 @@ export class WorkQueue {
   retry(key: string, priority = 0): number {
     const attempt = this.attempts(key);
     this.#attempts.set(key, attempt + 1);
-    const ms = backoff(attempt, this.#baseDelayMs, this.#maxDelayMs, this.#jitter, this.#random);
+    const ms = backoff(
+      attempt,
+      { baseMs: this.#baseDelayMs, capMs: this.#maxDelayMs, jitter: this.#jitter },
+      this.#random,
+    );
     this.addAfter(key, ms, priority);
     return ms;
   }

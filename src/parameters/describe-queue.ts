@@ -84,11 +84,7 @@ export class DescribeQueue {
     if (!isHeard) for (const entry of batch) soon.entries.add(entry);
     soon.failures = isHeard ? 0 : soon.failures + 1;
     if (soon.entries.size === 0) this.#soon.delete(identityKey);
-    else
-      soon.timer = this.#describeIn(
-        identityKey,
-        isHeard ? gatherMs : backoff(soon.failures - 1, again.baseMs, again.capMs, 0, () => 0),
-      );
+    else soon.timer = this.#describeIn(identityKey, isHeard ? gatherMs : backoff(soon.failures - 1, again, () => 0));
   }
 
   #describeIn(identityKey: string, ms: number): Timer {

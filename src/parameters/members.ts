@@ -64,7 +64,7 @@ export class Members {
     for (const [, state] of missing) miss(state, "ParameterNotFound", at);
     if (fresh.size > 0) await expiries.before(entry, (_, name) => fresh.has(name), lane);
     const confirm = (name: string, state: ParameterState) =>
-      this.#confirm(entry, reference, name, state, untagged?.has(name), lane);
+      this.#confirm({ entry, reference, name, state, isUntagged: untagged?.has(name) ?? false }, lane);
     await this.#settle(missing, false, confirm);
     // Separately: members known only from statuses must not make a loss seen by this process look larger.
     await this.#settle([...(entry.claimed ?? [])], true, confirm);
@@ -101,14 +101,7 @@ export class Members {
   }
 
   /** Confirms that a member is gone: a single read finds it missing too, or the path's filters exclude it now. */
-  async #confirm(
-    entry: Entry,
-    reference: PathReference,
-    name: string,
-    state: ParameterState,
-    isUntagged: boolean | undefined,
-    lane: Lane,
-  ): Promise<void> {
+  async #confirm({ entry, reference, name, state, isUntagged }: MissingMember, lane: Lane): Promise<void> {
     const { reader, clock, confirmer, isWanted } = this.#options;
     const read = await reader.confirm(reference.identity, name + memberSelector(reference), lane, {
       isWanted: () => isWanted(entry),
@@ -117,6 +110,16 @@ export class Members {
     if (read.state === "missing" || isUnlisted) await confirmer.settle(entry, state);
     else if (state.missing) state.missing.since = clock.monotonic();
   }
+}
+
+/** A member that the last listing lacks. */
+interface MissingMember {
+  entry: Entry;
+  reference: PathReference;
+  name: string;
+  state: ParameterState;
+  /** Whether the path's tags exclude it now. */
+  isUntagged: boolean;
 }
 
 /** Forgets members that went long ago and that no dependent needs, so that entries with changing members stay small. */

@@ -10,8 +10,7 @@ export type Look = (entries: Entry[]) => Promise<"heard" | "unheard">;
 /** Concurrent looks of one identity. */
 const looksAtOnce = 4;
 /** First and longest pause, in milliseconds, after an `unheard` look. */
-const pauseBaseMs = 2_000;
-const pauseCapMs = 300_000;
+const pauses = { baseMs: 2_000, capMs: 300_000, jitter: 0.5 };
 
 interface Round {
   due: DueQueue;
@@ -92,7 +91,7 @@ export class Poller {
           round.underWay -= 1;
           if (outcome === "heard") round.failures = 0;
           else if (round.pausedUntil <= this.#clock.monotonic()) {
-            const pause = backoff(round.failures, pauseBaseMs, pauseCapMs, 0.5, this.#random);
+            const pause = backoff(round.failures, pauses, this.#random);
             round.failures += 1;
             round.pausedUntil = this.#clock.monotonic() + pause;
           }

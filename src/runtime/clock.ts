@@ -78,7 +78,11 @@ export function endsWithin(clock: Clock, work: Promise<unknown>, ms: number): Pr
  * @param attempt 0 for the first retry
  * @returns milliseconds: base × 2^attempt, at most cap, times 1 to 1 + jitter
  */
-export function backoff(attempt: number, baseMs: number, capMs: number, jitter: number, random: Random): number {
+export function backoff(
+  attempt: number,
+  { baseMs, capMs, jitter = 0 }: { baseMs: number; capMs: number; jitter?: number },
+  random: Random,
+): number {
   const plain = Math.min(capMs, baseMs * 2 ** Math.min(attempt, 30));
   return plain * (1 + jitter * random());
 }

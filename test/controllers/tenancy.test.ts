@@ -240,7 +240,11 @@ describe("names that are allowed are read:", () => {
     for (const name of ["/shop/a", "/shopping/b", "/shop/../stock"]) {
       entry.members.set(name, { stamp: { version: 1, modified: 0 } });
     }
-    const { problems, sources } = assess(planned, () => entry, grant, "shop", "Retain");
+    const { problems, sources } = assess(planned, () => entry, {
+      grant,
+      namespace: "shop",
+      when: { missing: "Retain", expired: undefined },
+    });
     expect(problems).toMatchObject([{ reason: "NotAllowed" }]);
     expect(problems[0]!.message).toContain("contains parameters that are not allowed: /shop/../stock, /shopping/b");
     expect(sources).toEqual([]);

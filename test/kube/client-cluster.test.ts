@@ -28,7 +28,7 @@ describe("the client on a real API server", () => {
     expect(await client.get(secrets, namespace, "one")).toEqual(made);
     await expect(client.create(secrets, secret(namespace, "one"))).rejects.toMatchObject({ kind: "alreadyExists" });
     const patch = { data: { a: null, b: "Mg==" } };
-    expect(await client.mergePatch(secrets, namespace, "one", patch)).toMatchObject({ data: { b: "Mg==" } });
+    expect(await client.mergePatch(secrets, { namespace, name: "one" }, patch)).toMatchObject({ data: { b: "Mg==" } });
     await client.delete(secrets, namespace, "one", { uid: made.metadata.uid! });
     await expect(client.get(secrets, namespace, "one")).rejects.toMatchObject({ kind: "notFound", reason: "NotFound" });
     await expect(client.delete(secrets, namespace, "one")).rejects.toMatchObject({ kind: "notFound" });

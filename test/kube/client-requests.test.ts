@@ -42,7 +42,13 @@ describe("the client's requests", () => {
     ],
     [
       "merge patch",
-      (c) => c.mergePatch(secrets, "shop", "checkout", { data: { a: null } }, { fieldManager: "keyferry" }),
+      (c) =>
+        c.mergePatch(
+          secrets,
+          { namespace: "shop", name: "checkout" },
+          { data: { a: null } },
+          { fieldManager: "keyferry" },
+        ),
       {
         target: "PATCH /api/v1/namespaces/shop/secrets/checkout?fieldManager=keyferry",
         body: { data: { a: null } },

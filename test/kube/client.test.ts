@@ -285,7 +285,7 @@ describe("after a stop", () => {
     const apply = () => client.apply(secrets, secret, { fieldManager: "keyferry" });
     for (const write of [
       apply,
-      () => client.mergePatch(secrets, "shop", "checkout", {}),
+      () => client.mergePatch(secrets, { namespace: "shop", name: "checkout" }, {}),
       () => client.create(secrets, secret),
       () => client.delete(secrets, "shop", "checkout"),
     ]) {
@@ -293,7 +293,7 @@ describe("after a stop", () => {
     }
     expect(requests()).toBe(0);
     await client.create(events, event);
-    await client.mergePatch(events, "shop", "e", {});
+    await client.mergePatch(events, { namespace: "shop", name: "e" }, {});
     await client.get(secrets, "shop", "checkout");
     expect(requests()).toBe(3);
   });

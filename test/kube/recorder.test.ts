@@ -36,7 +36,7 @@ function recording(failures: (KubeError | "lost" | "silent")[] = []) {
         if (before) throw new KubeError("alreadyExists", "taken");
         return event;
       }),
-    mergePatch: (_: unknown, _namespace: unknown, name: string, patch: object) =>
+    mergePatch: (_: unknown, { name }: { name: string }, patch: object) =>
       write("patch", name, (before) => {
         if (!before) throw new KubeError("notFound", "gone");
         return { ...before, ...patch };

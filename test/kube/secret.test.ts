@@ -167,7 +167,7 @@ describe("removing fields", () => {
       ["keyferry-two", "shared"],
       ["kubectl-create", "theirs"],
     ]);
-    const swept = await removeFields(client, namespace, "checkout", seen, "keyferry-one");
+    const swept = await removeFields(client, { namespace, name: "checkout" }, seen, "keyferry-one");
     expect(swept.outcome).toBe("written");
     expect((await live(namespace)).data).toEqual({ shared: "same", theirs: "1" });
     expect(ownedBy((swept as Written).managedFields, "keyferry-one")).toBeUndefined();
@@ -177,7 +177,7 @@ describe("removing fields", () => {
     const namespace = await cluster.freshNamespace("secret");
     const seen = await create(namespace, { a: "1" });
     await cluster.run(["label", "secret", "checkout", "-n", namespace, "touched=yes"]);
-    expect(await removeFields(client, namespace, "checkout", seen, ours)).toEqual({ outcome: "lookAgain" });
+    expect(await removeFields(client, { namespace, name: "checkout" }, seen, ours)).toEqual({ outcome: "lookAgain" });
     expect((await live(namespace)).data).toEqual({ a: "1" });
   });
 });

@@ -31,7 +31,7 @@ const servers: Record<string, Server> = {
     client: real,
     async edit(namespace, name, key, value) {
       const data = { [key]: value === undefined ? null : base64(value) };
-      await real.mergePatch(secrets, namespace, name, { data }, { fieldManager: "kubectl-edit" });
+      await real.mergePatch(secrets, { namespace, name }, { data }, { fieldManager: "kubectl-edit" });
     },
   },
   fake: fakeServer(),
@@ -122,7 +122,7 @@ const remove =
 const sweep =
   (manager: string): Request =>
   async ({ client }, namespace, last) => {
-    const result = await removeFields(client, namespace, "checkout", last!, manager);
+    const result = await removeFields(client, { namespace, name: "checkout" }, last!, manager);
     return result.outcome === "written" ? result : result.outcome;
   };
 

@@ -14,10 +14,8 @@ const retryMs = 2_000;
  * rejects.
  */
 export async function ensureDefaultConnection(
-  client: KubeClient,
   region: string,
-  clock: Clock,
-  log: Log,
+  { client, clock, log }: { client: KubeClient; clock: Clock; log: Log },
   signal: AbortSignal,
 ): Promise<void> {
   const connection: ClusterAWSConnection = {

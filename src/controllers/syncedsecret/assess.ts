@@ -81,20 +81,21 @@ export interface Assessment {
   unheard: Failure | undefined;
 }
 
-/**
- * Assesses every source of a plan. Pure: `known` returns the SyncedSecret's view of a reference.
- *
- * @param whenExpired undefined under Once
- */
+/** What the sources of a plan are assessed by. */
+export interface Assessing {
+  grant: Grant;
+  /** Of the SyncedSecret. */
+  namespace: string;
+  when: When;
+}
+
+/** Assesses every source of a plan. Pure: `known` returns the SyncedSecret's view of a reference. */
 export function assess(
   plan: Plan,
   known: (reference: Reference) => Readonly<ReferenceView> | undefined,
-  grant: Grant,
-  namespace: string,
-  whenMissing: WhenMissing,
-  whenExpired?: WhenMissing,
+  by: Assessing,
 ): Assessment {
-  const when: When = { missing: whenMissing, expired: whenExpired };
+  const { when } = by;
   const result: Assessment = {
     unknown: [],
     problems: [],
@@ -103,7 +104,7 @@ export function assess(
     present: new Map(),
     left: [],
     overdue: [],
-    sourcesMetadata: whenExpired === undefined ? undefined : newSourcesMetadata(),
+    sourcesMetadata: when.expired === undefined ? undefined : newSourcesMetadata(),
     isFromStatus: false,
     deleteSecret: undefined,
     staleSources: [],
@@ -128,9 +129,9 @@ export function assess(
     // Before the first answer, the silence counts from the first subscription.
     const heardAt = entry.unreadSince ?? entry.heardAt ?? (entry.isStored ? entry.openedAt : undefined);
     if (heardAt !== undefined) result.heardAt = Math.min(result.heardAt ?? Infinity, heardAt);
-    if (planned.kind === "path") assessPath(planned, entry, result, grant, namespace, when);
+    if (planned.kind === "path") assessPath(planned, entry, result, by);
     else if (isUncheckedLeft(entry, planned, when)) result.unknown.push(planned.reference);
-    else assessParameter(planned, entry.state, result, grant, when);
+    else assessParameter(planned, entry.state, result, by);
   }
   return result;
 }
@@ -152,14 +153,13 @@ function assessParameter(
   planned: DataFromParameter | ManyFromDocument,
   state: ParameterView,
   result: Assessment,
-  grant: Grant,
-  when: When,
+  { grant, when }: Assessing,
 ): void {
   const { name, selector } = planned.reference;
   const { stamp, missing } = state;
   const hasExpired = when.expired !== undefined && isExpired(state);
   if (!(hasExpired && when.expired === "DeleteKeys"))
-    addSourceMetadata(result.sourcesMetadata, planned, name, selector, state);
+    addSourceMetadata(result.sourcesMetadata, { label: planned.label, name, selector }, state);
   if (state.staleAnswer) result.staleSources.push({ reference: planned.reference, name });
   if (missing && canBeLeft(planned) && missing.stage !== "suspect" && missing.stage !== "held") {
     result.sources.push({ name, selector, left: true });
@@ -216,9 +216,7 @@ function assessPath(
   planned: ManyFromPath,
   entry: Readonly<ReferenceView>,
   result: Assessment,
-  grant: Grant,
-  namespace: string,
-  when: When,
+  { grant, namespace, when }: Assessing,
 ): void {
   if (!entry.looked) result.isFromStatus = true;
   let names: string[];
@@ -248,7 +246,7 @@ function assessPath(
       result.left.push(name);
       continue;
     }
-    addSourceMetadata(result.sourcesMetadata, planned, name, selector, state);
+    addSourceMetadata(result.sourcesMetadata, { label: planned.label, name, selector }, state);
     if (hasExpired) {
       result.overdue.push({ entry: planned, name, at: state.expired!.at });
       if (when.expired === "DeleteSecret") result.deleteSecret = state.expired;

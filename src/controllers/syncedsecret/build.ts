@@ -106,7 +106,7 @@ export async function build(
       }
       for (const { entry, name } of assessment.lost)
         if (entry === planned && !values.has(name)) asAssessed(name, selector);
-      const { keys, onConflict } = planned;
+      const { rename, onConflict } = planned;
       input.dataFrom.push({
         kind: "path",
         entry: planned.label,
@@ -114,18 +114,18 @@ export async function build(
         ...(planned.reference.tags ? { tags: planned.reference.tags } : {}),
         members,
         allowEmpty: planned.allowEmpty || assessment.left.length + assessment.lost.length > 0,
-        ...(keys ? { keys } : {}),
+        ...(rename ? { rename } : {}),
         ...(onConflict ? { onConflict } : {}),
       });
     } else if (planned.kind === "document" || planned.kind === "messageDocument") {
-      const { keys, onConflict, nullValues, format, label, allowEmpty } = planned;
+      const { rename, onConflict, nullValues, format, label, allowEmpty } = planned;
       input.dataFrom.push({
         kind: "document",
         entry: label,
         source: isFromParameters(planned) ? one(planned) : opened(planned),
         format,
         allowEmpty,
-        ...(keys ? { keys } : {}),
+        ...(rename ? { rename } : {}),
         ...(onConflict ? { onConflict } : {}),
         ...(nullValues ? { nullValues } : {}),
       });
@@ -194,11 +194,11 @@ function retain(data: Map<string, Uint8Array>, lost: readonly Lost[], live: Read
 /** The key of a path's member; undefined if computing it exceeds the work budget. */
 function keyOfLost(
   name: string,
-  { keys, reference }: ManyFromPath,
+  { rename, reference }: ManyFromPath,
   work: Work,
 ): ReturnType<typeof keyOfMember> | undefined {
   try {
-    return keyOfMember(name, { rules: keys, path: reference.path }, work);
+    return keyOfMember(name, { rules: rename, path: reference.path }, work);
   } catch (error) {
     if (error instanceof Exhausted) return undefined;
     throw error;

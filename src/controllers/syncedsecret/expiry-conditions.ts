@@ -35,9 +35,7 @@ export function newSourcesMetadata(): SourcesMetadata {
 /** Adds the known metadata of one source. */
 export function addSourceMetadata(
   sourcesMetadata: SourcesMetadata | undefined,
-  { label }: { label: string },
-  name: string,
-  selector: string,
+  source: Pick<SourceMetadata, "label" | "name" | "selector">,
   state: ParameterView,
 ): void {
   const { metadata } = state;
@@ -46,7 +44,7 @@ export function addSourceMetadata(
   const { keyId, policies } = metadata;
   if (keyId === undefined && !policies) return;
   sourcesMetadata.sources.push({
-    ...{ label, name, selector, hasExpired: isExpired(state) || state.reportedExpiredAt !== undefined },
+    ...{ ...source, hasExpired: isExpired(state) || state.reportedExpiredAt !== undefined },
     ...(keyId === undefined ? {} : { keyId }),
     ...(policies ? { policies } : {}),
   });

@@ -79,7 +79,7 @@ export interface ManyFromPath extends Labelled {
   reference: PathReference;
   include: readonly string[];
   exclude: readonly string[];
-  keys?: KeyRules;
+  rename?: KeyRules;
   onConflict?: "Fail" | "Override";
   nullValues?: NullValues;
   allowEmpty: boolean;
@@ -89,7 +89,7 @@ export interface ManyFromDocument extends Labelled {
   kind: "document";
   reference: ParameterReference;
   format: "JSON" | "YAML" | "Dotenv" | "StringList";
-  keys?: KeyRules;
+  rename?: KeyRules;
   onConflict?: "Fail" | "Override";
   nullValues?: NullValues;
   allowEmpty: boolean;
@@ -99,7 +99,7 @@ export interface ManyFromMessage extends Labelled {
   kind: "messageDocument";
   message: Message;
   format: ManyFromDocument["format"];
-  keys?: KeyRules;
+  rename?: KeyRules;
   onConflict?: "Fail" | "Override";
   nullValues?: NullValues;
   allowEmpty: boolean;

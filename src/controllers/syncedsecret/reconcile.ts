@@ -209,7 +209,11 @@ export class SyncedSecretReconciler {
         return entry && viewOf(entry, looking);
       };
       const { whenMissing, whenExpired } = snapshot;
-      const found = assess(planned, known, granted, target.namespace, whenMissing, whenExpired);
+      const found = assess(planned, known, {
+        grant: granted,
+        namespace: target.namespace,
+        when: { missing: whenMissing, expired: whenExpired },
+      });
       const unseen = asksForExpiry(resource) ? observer.expiries.visibilityOf(granted.identity.key) : undefined;
       if (found.sourcesMetadata && unseen instanceof Failure) found.sourcesMetadata.unseen = unseen;
       return found;
@@ -322,7 +326,12 @@ export class SyncedSecretReconciler {
       const restored = await writer.restoreRecord(target, ownership.metadata, attempt);
       if (restored) ownership = { state: "ours", metadata: restored };
     }
-    const write = await writer.apply(resource, target, ownership, built.data, { revision: made, retained }, attempt);
+    const write = await writer.apply(
+      resource,
+      target,
+      { ownership, data: built.data, revision: made, retained },
+      attempt,
+    );
     if (write.outcome === "refused") this.#applied.unsure(resource);
     if (write.outcome === "again") return { kind: "again" };
     if (write.outcome === "refused") {
@@ -385,7 +394,11 @@ export class SyncedSecretReconciler {
         observer.depend(dependent, subscriptionsOf(snapshot));
         await this.#look(snapshot, planned.references);
         const known = (reference: Reference) => observer.entry(reference);
-        sources = assess(planned, known, granted, target.namespace, "Retain").sources;
+        sources = assess(planned, known, {
+          grant: granted,
+          namespace: target.namespace,
+          when: { missing: "Retain", expired: undefined },
+        }).sources;
         if (!revisions.isOf(inSecret, madeFrom(snapshot, sources))) sources = [];
       }
       observer.depend(dependent, []);

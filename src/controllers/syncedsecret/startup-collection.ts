@@ -12,11 +12,8 @@ import type { SecretWriter } from "./write.ts";
  * deleted while no operator ran. Runs at every start, since there is no finalizer.
  */
 export async function collectLeftovers(
-  secrets: View<KubeObject>,
-  resources: View<SyncedSecret & KubeObject>,
-  client: KubeClient,
-  writer: SecretWriter,
-  log: Log,
+  { secrets, resources }: { secrets: View<KubeObject>; resources: View<SyncedSecret & KubeObject> },
+  { client, writer, log }: { client: KubeClient; writer: SecretWriter; log: Log },
 ): Promise<void> {
   const living = new Set<string>();
   for (const resource of resources.values()) living.add(resource.metadata.uid!);

@@ -155,18 +155,16 @@ export function metadataOf(resource: SyncedSecret, target: Target) {
   };
 }
 
-/**
- * The complete Secret to apply.
- *
- * @param retained keys that no source produces any more
- */
-export function intent(
-  resource: SyncedSecret,
-  target: Target,
-  data: ReadonlyMap<string, Uint8Array>,
-  revision: string,
-  retained: ReadonlySet<string> = new Set(),
-) {
+/** What a Secret is to hold. */
+export interface Contents {
+  data: ReadonlyMap<string, Uint8Array>;
+  revision: string;
+  /** Keys that no source produces any more; none when left out. */
+  retained?: ReadonlySet<string>;
+}
+
+/** The complete Secret to apply. */
+export function intent(resource: SyncedSecret, target: Target, { data, revision, retained = new Set() }: Contents) {
   const { spec, metadata } = resource;
   const { labels, annotations } = metadataOf(resource, target);
   return {

@@ -9,7 +9,7 @@ import { controllerOf, type SecretView } from "../secret-view.ts";
 import { recordOf } from "./record.ts";
 import { writeFailure } from "./refused.ts";
 import { keysDigest } from "./revision.ts";
-import { intent, type Standing, type Target } from "./target.ts";
+import { type Contents, intent, type Standing, type Target } from "./target.ts";
 
 /** The outcome of a write; `again` if the Secret has changed since the decision. */
 export type Write =
@@ -37,18 +37,16 @@ export class SecretWriter {
   async apply(
     resource: SyncedSecret,
     target: Target,
-    standing: Exclude<Standing, { state: "foreign" | "passing" }>,
-    data: ReadonlyMap<string, Uint8Array>,
-    made: { revision: string; retained: ReadonlySet<string> },
+    { ownership, ...contents }: Contents & { ownership: Exclude<Standing, { state: "foreign" | "passing" }> },
     turn: WriteTurn,
   ): Promise<Write> {
     const { namespace, name, manager, policy } = target;
-    const present = standing.state === "absent" ? undefined : standing.metadata;
+    const present = ownership.state === "absent" ? undefined : ownership.metadata;
     // Under Merge never take fields from other managers, unless the Secret was ours under the policy Owner.
     const force = policy !== "Merge" || controllerOf(present) === resource.metadata.uid;
     this.#view.writing(namespace, name);
     try {
-      const object = intent(resource, target, data, made.revision, made.retained);
+      const object = intent(resource, target, contents);
       const expect = present
         ? ({ state: "present", resourceVersion: present.resourceVersion!, uid: present.uid! } as const)
         : ({ state: "absent" } as const);
@@ -66,7 +64,7 @@ export class SecretWriter {
       return { outcome: "refused", failure: new Failure("SecretConflict", "wait", message) };
     } catch (error) {
       this.#view.invalidate(namespace, name);
-      return { outcome: "refused", failure: writeFailure(error, `Secret ${namespace}/${name}`, sizeOf(data)) };
+      return { outcome: "refused", failure: writeFailure(error, `Secret ${namespace}/${name}`, sizeOf(contents.data)) };
     }
   }
 
@@ -91,7 +89,7 @@ export class SecretWriter {
     try {
       const fieldManager = target.manager;
       const restored = await this.#writes.run(turn, namespace, () =>
-        this.#client.mergePatch<KubeObject>(secrets, namespace, name, patch, { fieldManager }),
+        this.#client.mergePatch<KubeObject>(secrets, { namespace, name }, patch, { fieldManager }),
       );
       this.#view.wrote(namespace, name, restored.metadata, live.metadata.resourceVersion);
       return restored.metadata;
@@ -131,7 +129,7 @@ export class SecretWriter {
       if (!metadata || !isOurs) return;
       const version = { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! };
       const result = await this.#writes.run("bulk", namespace, () =>
-        removeFields(this.#client, namespace, name, version, manager),
+        removeFields(this.#client, { namespace, name }, version, manager),
       );
       this.#view.invalidate(namespace, name);
       if (result.outcome === "written") return;
