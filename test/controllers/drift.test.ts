@@ -304,7 +304,7 @@ it("read-only leaves a writer's status unchanged, and reports its own result in 
   await world.apply("owned-new", { data: [one("V", "/owned/new")] });
   await world.pass(10 * 60_000);
   expect((await world.synced("owned")).metadata.resourceVersion).toBe(before.metadata.resourceVersion);
-  const said = world.lines.filter((line) => line.includes("another operator's") && line.includes("/owned"));
+  const said = world.lines.filter((line) => line.includes("belongs to another operator") && line.includes("/owned"));
   expect(said).toHaveLength(1);
   expect(said[0]).toContain('"ready":"False","reason":"Pending"');
   expect(await world.metrics.registry.metrics()).toContain(

@@ -321,7 +321,7 @@ it("reports a denied DescribeParameters once on the connection, and on SyncedSec
   const said = await connectionCondition();
   expect(said).toMatchObject({ status: "True", reason: "AccessDenied" });
   expect(said?.message).toMatch(
-    /not seen: arn:aws:iam::123456789012:\S+ may not ssm:DescribeParameters on \* in eu-west-1/,
+    /SecureStrings: arn:aws:iam::123456789012:\S+ may not ssm:DescribeParameters on \* in eu-west-1/,
   );
   expect(await conditionOf("denied", "ExpiryUnknown")).toMatchObject({ reason: "AccessDenied" });
   expect(await conditionOf("denied-too", "ExpiryUnknown")).toBeUndefined();
