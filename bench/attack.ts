@@ -4,20 +4,20 @@ import { parentPort, workerData } from "node:worker_threads";
 import { secrets, syncedSecrets } from "../src/kube/resource.ts";
 import { openClient } from "./kubernetes.ts";
 
-/** What a hostile namespace does for as long as it is measured. */
+/** The actions of a hostile namespace during a measurement. */
 export interface AttackOptions {
   kubeconfig: string;
   metricsUrl: string;
   namespace: string;
-  /** Clients that scrape the operator's metrics without a pause. */
+  /** Clients that scrape the operator's metrics continuously. */
   scrapers: number;
   /** Edits of the Secret `fought`. */
   editsASecond: number;
-  /** SyncedSecrets `costly0`, `costly1`, … whose templates are expensive; five times a second one is refreshed. */
+  /** SyncedSecrets `costly0`, `costly1`, … with expensive templates; one is refreshed five times a second. */
   costly: number;
 }
 
-/** Niceness of the thread (nice(7)): what it does is on another machine in a real cluster. */
+/** Niceness of the thread (nice(7)): in a real cluster this load runs on other machines. */
 const niceness = 10;
 
 const { kubeconfig, metricsUrl, namespace, scrapers, editsASecond, costly } = workerData as AttackOptions;

@@ -3,16 +3,16 @@ import { keysOf, synced } from "../test/e2e/stage.ts";
 import type { Ground } from "./ground.ts";
 import { Arrivals, isReady } from "./kubernetes.ts";
 
-/** How often a chain is gone through. */
+/** Number of measured repetitions. */
 const times = 30;
 const parameter = "/chain/k";
 const data = { K0: Buffer.from("value").toString("base64") };
 
 /**
- * What a change by an event takes at least, one step after another with nothing else under way: the event through the
- * queue, one read, one write of a Secret, word of it by a watch.
+ * The minimum latency of a change by an event, with its steps in sequence and no other load: the event through the
+ * queue, one read, one write of a Secret, and its watch event.
  *
- * @returns milliseconds of each time, from the answer to PutParameter
+ * @returns milliseconds of each repetition, from the response to PutParameter
  */
 export async function eventChain(ground: Ground): Promise<number[]> {
   const { door, client } = ground;
@@ -39,10 +39,10 @@ export async function eventChain(ground: Ground): Promise<number[]> {
 }
 
 /**
- * What a new resource takes at least, likewise: its creation, one read, a write of its Secret and one of its status,
- * word of it by a watch.
+ * The minimum latency of a new resource, measured the same way: its creation, one read, a write of its Secret and one
+ * of its status, and the watch event.
  *
- * @returns milliseconds of each time, from before the creation
+ * @returns milliseconds of each repetition, from before the creation
  */
 export async function creationChain(ground: Ground): Promise<number[]> {
   const { door, client } = ground;

@@ -6,13 +6,13 @@ import type { Ground } from "./ground.ts";
 import { atOnce } from "./kubernetes.ts";
 import { type Load, specOf } from "./load.ts";
 
-/** What the operator made of one resource: the pattern of what the bare loop writes. */
+/** The operator's writes for one resource: the templates for the bare loop. */
 export interface Pattern {
   secret: KubeObject;
   status: NonNullable<SyncedSecret["status"]>;
 }
 
-/** Has the operator sync a single resource like those of `load`, and takes what it wrote. */
+/** Lets the operator sync one resource like those of `load`, and captures its writes. */
 export async function patternOf(ground: Ground, load: Load): Promise<Pattern> {
   const one: Load = { ...load, name: "pattern", resources: 1 };
   await ground.synced(one);
@@ -25,10 +25,10 @@ export async function patternOf(ground: Ground, load: Load): Promise<Pattern> {
 }
 
 /**
- * The two writes that a first sync of each resource takes, with the operator's own bodies, by a loop that does nothing
- * else, 32 at once.
+ * Makes the two writes of each resource's first sync, with the operator's own bodies, in a loop without other work,
+ * 32 at once.
  *
- * @param name a namespace that nothing is in
+ * @param name an empty namespace
  * @returns resources a second
  */
 export async function bareLoop(ground: Ground, name: string, load: Load, pattern: Pattern): Promise<number> {
@@ -46,7 +46,7 @@ export async function bareLoop(ground: Ground, name: string, load: Load, pattern
   await atOnce(load.resources, async (index) => {
     const meta = { namespace: name, name: `r${index}` };
     const ownerReferences = [{ ...owner!, name: meta.name, uid: uids[index]! }];
-    // The version that no object has: the apply can only create, as the operator's.
+    // A version that no object has: like the operator's, the apply can only create.
     const metadata = { ...pattern.secret.metadata, ...meta, ownerReferences, resourceVersion: "1" };
     await client.apply(secrets, { ...pattern.secret, metadata }, options);
     const object = {

@@ -11,7 +11,7 @@ type Answer<M extends keyof Methods> = Awaited<ReturnType<Methods[M]>>;
 /** Parameters in one request to put many: the door reads bodies of at most 1 MiB. */
 const parametersInARequest = 2_000;
 
-/** The emulator of AWS as a process of its own, so that what it costs is not the benchmark's or the operator's. */
+/** The AWS emulator in a separate process, so that its cost does not count for the benchmark or the operator. */
 export class Door {
   readonly url: string;
   readonly #program: Supervised;
@@ -21,7 +21,7 @@ export class Door {
     this.#program = program;
   }
 
-  /** Starts it; it answers from memory, and without a quota until told otherwise. */
+  /** Starts the emulator with in-memory parameters. Default: no quota. */
   static async start(folder: string): Promise<Door> {
     const logFile = join(folder, "door.log");
     const program = await startSupervised({
@@ -35,7 +35,7 @@ export class Door {
     return new Door((await place())!, program);
   }
 
-  /** Calls a method of `Emulator` there. */
+  /** Calls a method of `Emulator` in that process. */
   async ask<M extends keyof Methods>(method: M, ...args: Parameters<Methods[M]>): Promise<Answer<M>> {
     const answer = await fetch(`${this.url}/__door/${method}`, { method: "POST", body: JSON.stringify(args) });
     const result = (await answer.json()) as { error?: string };
@@ -51,7 +51,7 @@ export class Door {
     }
   }
 
-  /** Asks for one parameter as another program of the account would. @returns whether it was answered */
+  /** Reads one parameter like another program of the account. @returns false if throttled or failed */
   async readAs(accessKeyId: string, name: string): Promise<boolean> {
     return (
       (await this.#call(accessKeyId, "ssm", "AmazonSSM.GetParameter", { Name: name, WithDecryption: true })) === 200
@@ -63,7 +63,7 @@ export class Door {
     await this.#call("AKIAKEYFERRYBENCH", "sqs", "AmazonSQS.ReceiveMessage", { QueueUrl, WaitTimeSeconds: 20 });
   }
 
-  /** One call past the SDK. @returns the answer's status */
+  /** Makes one call without the SDK. @returns the HTTP status */
   async #call(accessKeyId: string, service: string, target: string, input: object): Promise<number> {
     const credential = `${accessKeyId}/20260101/eu-west-1/${service}/aws4_request`;
     const answer = await fetch(this.url, {

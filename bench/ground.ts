@@ -21,18 +21,18 @@ import { Arrivals, atOnce, isReady, openClient } from "./kubernetes.ts";
 import { type Load, parametersOf, specOf } from "./load.ts";
 import { say } from "./progress.ts";
 
-/** Requests a second where no quota is to be felt. */
+/** Requests a second, high enough to have no effect. */
 export const noQuota = 10_000;
 
-/** What an operator is started with. */
+/** Options of an operator process. */
 export interface Start {
   args?: string[];
   env?: Record<string, string>;
-  /** False returns at once; else when it is ready. */
+  /** False returns at once. Default: waits until it is ready. */
   ready?: boolean;
 }
 
-/** What every row stands on: one control plane, one emulator, and what the row before has left there. */
+/** The shared environment of all rows: one control plane, one emulator, and the objects that the previous row left. */
 export class Ground {
   readonly cluster: Cluster;
   readonly door: Door;
@@ -41,7 +41,7 @@ export class Ground {
   readonly #folder: string;
   readonly #scale: number;
   readonly #close: () => Promise<void>;
-  /** What is there now; the rows clear away what they find, and not what they leave. */
+  /** The current loads. A row removes the objects that it finds, and keeps the objects that it makes. */
   #present = new Map<string, { isSynced: boolean }>();
   #operators: RunningOperator[] = [];
   #image: Image = { env: {}, node: [] };
@@ -57,7 +57,7 @@ export class Ground {
     this.#close = close;
   }
 
-  /** @param scale what whole sizes are multiplied with */
+  /** @param scale factor of all sizes */
   static async open(scale: number): Promise<Ground> {
     const folder = await mkdtemp(join(tmpdir(), "keyferry-bench-"));
     removeAtEnd(folder);
@@ -67,12 +67,12 @@ export class Ground {
     return ground;
   }
 
-  /** A whole size at this run's scale. */
+  /** A size at this run's scale. */
   size(whole: number): number {
     return Math.max(2, Math.round(whole * this.#scale));
   }
 
-  /** What the door grants, and what the default connection may use: the same, or no quota at all. */
+  /** Sets the emulator's quota and the default connection's limit to the same rate, or to none. */
   async quota(
     rate: number | "none",
     spec: { pollInterval?: string; events?: { queueUrl: string } } = {},
@@ -90,7 +90,7 @@ export class Ground {
     });
   }
 
-  /** Applies one object whole. */
+  /** Applies one complete object. */
   async apply(resource: Resource, namespace: string | undefined, name: string, body: object): Promise<void> {
     const { group, version, kind } = resource;
     const apiVersion = group ? `${group}/${version}` : version;
@@ -99,7 +99,7 @@ export class Ground {
     await this.client.apply(resource, object, { fieldManager: "bench", force: true });
   }
 
-  /** Has these loads there, never synced, and nothing else. */
+  /** Creates these loads, never synced, and removes everything else. */
   async fresh(...loads: Load[]): Promise<void> {
     await this.clear();
     for (const load of loads) {
@@ -116,7 +116,7 @@ export class Ground {
     await this.audit.take();
   }
 
-  /** Has this load there, synced, and nothing else; at once where the row before has left it so. */
+  /** Creates this load, synced, and removes everything else. Returns at once if the previous row left exactly that. */
   async synced(load: Load): Promise<void> {
     if (!this.#present.has(load.name)) await this.fresh(load);
     if (this.#present.get(load.name)!.isSynced) return;
@@ -130,29 +130,29 @@ export class Ground {
     this.isSynced(load);
   }
 
-  /** Notes that a load has been synced whole. */
+  /** Records that a load has been synced completely. */
   isSynced(load: Load): void {
     this.#present.set(load.name, { isSynced: true });
   }
 
-  /** A count of the resources of a load that are Ready. */
+  /** The number of a load's resources that are Ready. */
   ready(load: Load): Promise<Arrivals> {
     return Arrivals.of(this.client, { resource: syncedSecrets, namespace: load.name }, isReady);
   }
 
-  /** Removes what the rows before have left. */
+  /** Removes the objects of earlier rows. */
   async clear(): Promise<void> {
     await this.stopOperators();
     await this.door.ask("clearEvents");
     for (const name of this.#present.keys()) {
-      // First what the garbage collector would remove at the same time.
+      // The garbage collector would delete these dependents at the same time.
       await this.remove(secrets, name);
       await this.remove(syncedSecrets, name);
     }
     this.#present.clear();
   }
 
-  /** Removes everything of a kind from a namespace, in requests that the API server ends after a minute at most. */
+  /** Deletes all objects of a kind in a namespace. The API server ends each request after a minute. */
   async remove({ group, version, plural }: Resource, namespace: string): Promise<void> {
     const path = `/${group ? `apis/${group}` : "api"}/${version}/namespaces/${namespace}/${plural}`;
     for (let tries = 3; (await this.cluster.kubectl(["delete", "--raw", path])).code !== 0; tries--) {
@@ -160,7 +160,7 @@ export class Ground {
     }
   }
 
-  /** Starts the built program, with the environment's AWS identity: no connection needs a Secret. */
+  /** Starts the built program, with the AWS identity of the environment, so that no connection needs a Secret. */
   async operator({ args = [], env = {}, ready = true }: Start = {}): Promise<RunningOperator> {
     const identity = {
       AWS_ACCESS_KEY_ID: "AKIAKEYFERRYBENCH",
@@ -179,12 +179,12 @@ export class Ground {
     return operator;
   }
 
-  /** Stops every operator that still runs. */
+  /** Stops every running operator. */
   async stopOperators(): Promise<void> {
     await Promise.all(this.#operators.splice(0).map((operator) => operator.stop()));
   }
 
-  /** What the operators that run have logged of late; for a row that failed. */
+  /** The last log lines of the running operators, for a failed row. */
   async lastWords(): Promise<string> {
     const logs = await Promise.all(this.#operators.map((operator) => operator.log()));
     return logs.map((log) => log.trimEnd().split("\n").slice(-5).join("\n")).join("\n");
@@ -197,14 +197,14 @@ export class Ground {
   }
 }
 
-/** What the image starts the program with. */
+/** The image's environment and arguments for the program. */
 interface Image {
   env: Record<string, string>;
   /** Options of Node. */
   node: string[];
 }
 
-/** The image's environment and ENTRYPOINT under the chart's memory limit, which the rows about memory need. */
+/** The image's environment and ENTRYPOINT under the chart's memory limit, for the rows that measure memory. */
 async function imageSettings(): Promise<Image> {
   const [image, chart] = await Promise.all([
     readFile("Dockerfile", "utf8"),
@@ -219,7 +219,7 @@ async function imageSettings(): Promise<Image> {
   if (entrypoint === undefined || !mebibytes || !env.MALLOC_ARENA_MAX)
     throw new Error("the image's options or the chart's memory limit are not found");
   const options = (JSON.parse(entrypoint) as string[]).filter((option) => option.startsWith("--"));
-  // A share of the limit there; of the whole machine's memory here.
+  // The image computes a share of the container limit. Here it would be a share of the machine's memory.
   const heap = (_: string, percent: string) =>
     `--max-old-space-size=${Math.floor((Number(percent) * mebibytes) / 100)}`;
   return { env, node: options.map((option) => option.replace(/^--max-old-space-size-percentage=([0-9]+)$/, heap)) };

@@ -20,7 +20,7 @@ export function openClient(kubeconfig: string): { client: KubeClient; close: () 
   return { client, close: () => connection.close() };
 }
 
-/** Does something `count` times, 32 at once. */
+/** Calls a function `count` times, 32 at once. */
 export async function atOnce(count: number, one: (index: number) => Promise<unknown>): Promise<void> {
   let next = 0;
   const worker = async () => {
@@ -29,23 +29,23 @@ export async function atOnce(count: number, one: (index: number) => Promise<unkn
   await Promise.all(Array.from({ length: writesAtOnce }, worker));
 }
 
-/** What is followed. */
+/** The watched resource. */
 export interface Followed {
   resource: Resource;
   namespace?: string;
   labelSelector?: string;
-  /** Asks for metadata only. */
+  /** Requests only metadata. */
   metadataOnly?: boolean;
 }
 
 type Seen = KubeObject & { status?: { conditions?: { type: string; status: string }[] } };
 
-/** A watch that runs until it is stopped. */
+/** A running watch. */
 export interface Following {
   stop(): Promise<void>;
 }
 
-/** Tells of every change, beginning with what is there; resolves when all of that has been told. */
+/** Reports the existing objects and then every change. Resolves after the existing objects. */
 export async function follow(
   client: KubeClient,
   followed: Followed,
@@ -64,16 +64,16 @@ export async function follow(
   };
 }
 
-/** Objects for which something holds, as a watch shows them. */
+/** Objects that meet a condition, as seen by a watch. */
 export class Arrivals {
-  /** By `namespace/name`, when an object came, by performance.now(). */
+  /** The performance.now() at which each object first met the condition, by `namespace/name`. */
   readonly times = new Map<string, number>();
   #following: Following | undefined;
 
   /**
-   * Begins to follow; resolves when what is there already has been seen.
+   * Starts the watch. Resolves after the existing objects.
    *
-   * @param has whether an object has come; each counts once
+   * @param has the condition; each object counts once
    */
   static async of(client: KubeClient, followed: Followed, has: (object: Seen) => boolean): Promise<Arrivals> {
     const arrivals = new Arrivals();
@@ -83,7 +83,7 @@ export class Arrivals {
     return arrivals;
   }
 
-  /** Waits for so many. @returns when the last of them came */
+  /** Waits for `count` objects. @returns the time of the last one */
   async reach(count: number, withinMs: number): Promise<number> {
     const what = () => `${count} of them (${this.times.size} came)`;
     await until(() => this.times.size >= count, withinMs, what);
@@ -100,7 +100,7 @@ export function isReady({ status }: Seen): boolean {
   return status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") ?? false;
 }
 
-/** What is looked at, so that the benchmark's own memory stays small. */
+/** Only the used fields, so that the benchmark's own memory stays small. */
 function trim({ metadata, status }: Seen): Seen {
   const { name, namespace, uid, resourceVersion } = metadata;
   const kept = { name, namespace, uid, resourceVersion } as KubeObject["metadata"];

@@ -1,23 +1,23 @@
 import type { SyncedSecretSpec } from "../src/api/types.ts";
 import { keysOf } from "../test/e2e/stage.ts";
 
-/** SyncedSecrets `r0`, `r1`, … of one namespace, and the parameters that they carry. */
+/** SyncedSecrets `r0`, `r1`, … of one namespace, and their parameters. */
 export interface Load {
-  /** The namespace, and where their parameters begin. */
+  /** The namespace, also the first level of their parameters' names. */
   name: string;
   resources: number;
-  /** The parameters of one resource, one a key. */
+  /** The parameters of one resource, one per key. */
   parameters: (index: number) => string[];
-  /** What their specs hold besides the data. */
+  /** Fields of their specs other than data. */
   spec?: Partial<SyncedSecretSpec>;
 }
 
-/** Resources of so many keys each; no two share a parameter. */
+/** Resources with `keys` keys each and no shared parameters. */
 export function distinct(name: string, resources: number, keys: number): Load {
   return { name, resources, parameters: (i) => Array.from({ length: keys }, (_, key) => `/${name}/r${i}/k${key}`) };
 }
 
-/** Resources that share so many parameters, with so many of them in each. */
+/** Resources that share `parameters` parameters, with `keys` of them in each. */
 export function sharing(name: string, resources: number, keys: number, parameters: number): Load {
   const of = (i: number) => Array.from({ length: keys }, (_, key) => `/${name}/p${(i * keys + key) % parameters}`);
   return { name, resources, parameters: of };
@@ -28,7 +28,7 @@ export function specOf(load: Load, index: number): SyncedSecretSpec {
   return { ...load.spec, ...keysOf(load.parameters(index)) };
 }
 
-/** Every parameter of a load, once. */
+/** The distinct parameters of a load. */
 export function parametersOf(load: Load): string[] {
   const names = Array.from({ length: load.resources }, (_, index) => load.parameters(index)).flat();
   return [...new Set(names)];

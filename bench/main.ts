@@ -8,9 +8,9 @@ import { type Row, rows } from "./rows.ts";
 import { type Results, tableOf } from "./table.ts";
 
 /**
- * Times and memory of the built program, each beside what the machine can do at most in the same run.
+ * Measures times and memory of the built program, each with the machine's limit measured in the same run.
  *
- * `node bench/main.ts [--only ROW,ROW] [--scale 0.2] [--table]`: runs the rows one after another, tells of each step on
+ * `node bench/main.ts [--only ROW,ROW] [--scale 0.2] [--table]`: runs the rows in sequence, reports each step on
  * standard error, and prints the results as a table in Markdown; the raw data is in bench/results.json. `--table` prints
  * the table of the last run.
  */
@@ -19,7 +19,7 @@ const { values: flags } = parseArgs({
   options: { only: { type: "string" }, scale: { type: "string", default: "1" }, table: { type: "boolean" } },
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  // The supervisor ends with this process, and takes along what was started.
+  // The supervisor ends with this process, and ends the started programs.
   process.once(signal, () => process.exit(130));
 }
 
@@ -63,7 +63,7 @@ async function run(wanted: Row[], scale: number): Promise<void> {
   console.log(tableOf(results));
 }
 
-/** Runs one row; one that fails does not keep the others from running. */
+/** Runs one row. A failed row does not stop the others. */
 async function measure(row: Row, ground: Ground, results: Results): Promise<void> {
   try {
     for (const figure of await row.run(ground)) {

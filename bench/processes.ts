@@ -1,14 +1,14 @@
 import { readFile } from "node:fs/promises";
 
-/** What a process holds of the machine's memory, in MB (10⁶ bytes). */
+/** Memory of a process in MB (10⁶ bytes). */
 export interface Memory {
-  /** Resident, as the kernel counts it for a container's limit. */
+  /** Resident set size. */
   resident: number;
-  /** The same, with pages that others share counted by share. */
+  /** Proportional set size: shared pages are divided among their processes. */
   proportional: number;
-  /** Of what is resident, what is no file's: the program's own data. */
+  /** Resident anonymous memory: the program's own data. */
   anonymous: number;
-  /** The most that was resident so far. */
+  /** Peak resident set size. */
   peak: number;
 }
 
@@ -40,7 +40,7 @@ function megabytes(text: string, field: string): number {
   return (Number(kibibytes) * 1_024) / 1e6;
 }
 
-/** What stands beside a resident figure. */
+/** The note of a resident figure. */
 export function besides({ proportional, anonymous, peak }: Memory): string {
   const of = (megabytes: number) => megabytes.toFixed(0);
   return `Pss ${of(proportional)}, anonymous ${of(anonymous)}, peak ${of(peak)} MB`;

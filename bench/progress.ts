@@ -1,11 +1,11 @@
 const begun = performance.now();
 
-/** Seconds since the program began. */
+/** Seconds since the program started. */
 export function elapsed(): number {
   return (performance.now() - begun) / 1_000;
 }
 
-/** Tells of a step on the screen, with the time that has passed since the start. */
+/** Prints a step with the time since the start. */
 export function say(step: string): void {
   const seconds = Math.floor(elapsed());
   const clock = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;

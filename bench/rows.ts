@@ -10,15 +10,15 @@ import { quotaRow } from "./rows/quota.ts";
 import { pollRow, restartRow } from "./rows/unchanged.ts";
 import { urgentRow } from "./rows/urgent.ts";
 
-/** One piece of work and what is measured of it. */
+/** One workload and its measurements. */
 export interface Row {
   name: string;
-  /** What happens, in a line. */
+  /** A description in one line. */
   about: string;
   run(ground: Ground): Promise<RowFigure[]>;
 }
 
-/** Every row, in the order in which the one finds what it needs where the one before has left it. */
+/** Every row, ordered so that each can reuse the objects of the previous one. */
 export const rows: readonly Row[] = [
   firstSyncRow,
   pollRow,

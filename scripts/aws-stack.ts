@@ -1,5 +1,5 @@
-// Makes aws/keyferry.yaml, which is aws/operator.yaml and aws/events.yaml in one stack, so that the first installation
-// is one command. With --check it only compares, and exits with 1 where they differ.
+// Merges aws/operator.yaml and aws/events.yaml into the single stack aws/keyferry.yaml, so that the first installation
+// is one command. With --check it only compares, and exits with 1 if they differ.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Document, isMap, parseDocument, type YAMLMap } from "yaml";
@@ -10,7 +10,7 @@ const script = "scripts/aws-stack.ts";
 const sections = ["Parameters", "Rules", "Conditions", "Resources", "Outputs"];
 
 function read(file: string): Document {
-  // Tags of CloudFormation are kept as they are, and are nothing to warn of.
+  // Keeps CloudFormation tags unchanged and without warnings.
   return parseDocument(readFileSync(join(root, "aws", file), "utf8"), { logLevel: "error" });
 }
 
@@ -24,7 +24,7 @@ const events = read("events.yaml");
 for (const name of sections) {
   for (const pair of section(events, name)?.items ?? []) {
     const key = String(pair.key);
-    // The role is this stack's own.
+    // The stack creates the role itself.
     if (key === "RoleName" || key === "IsAttached" || section(stack, name)!.has(key)) continue;
     section(stack, name)!.items.push(pair);
   }

@@ -2,12 +2,12 @@ import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { build, type Plugin } from "esbuild";
 
-/** Makes the bundled file that the image and the npm package run, and beside it that of its worker thread. */
+/** The bundle that the image and the npm package run, and the bundle of its worker thread. */
 const bundles = { "src/main.ts": "dist/keyferry.js", "src/values/worker.ts": "dist/keyferry-values.js" };
 
 /**
- * client-node does nothing when it is loaded, though it does not say so. With that the bundle holds what is used of it:
- * KubeConfig, and none of its generated clients and models.
+ * client-node has no side effects on load, but does not declare that. Declared, the bundle contains only KubeConfig,
+ * and none of the generated clients and models.
  */
 const onlyWhatIsUsed: Plugin = {
   name: "only-what-is-used",
@@ -20,8 +20,8 @@ const onlyWhatIsUsed: Plugin = {
 };
 
 /**
- * Of undici the program uses its agents; the index would bring WebSocket, caches and mocks along: 0.7 MB. Clients of
- * client-node, which the bundle does not hold, ask for its fetch: Node has the same.
+ * The program uses only undici's agents; the index would add WebSocket, caches and mocks: 0.7 MB. client-node's
+ * clients, which the bundle does not contain, import its fetch: Node has the same.
  */
 const undiciAgents: Plugin = {
   name: "undici-agents",
@@ -32,7 +32,7 @@ const undiciAgents: Plugin = {
       pluginData: resolveDir,
     }));
     onLoad({ filter: /.*/, namespace: "agents" }, ({ pluginData: resolveDir }) => ({
-      // The first two lines are what its index does to every dispatcher.
+      // The first two lines equal the index's setup of every dispatcher.
       contents: `
         import Dispatcher from "undici/lib/dispatcher/dispatcher.js"; import api from "undici/lib/api/index.js";
         Object.assign(Dispatcher.prototype, api);
@@ -45,8 +45,8 @@ const undiciAgents: Plugin = {
 };
 
 /**
- * Of the AWS Encryption SDK only its KMS keyrings are used, and those ask KMS through a port of our own: the parts that
- * bring clients of their own, DynamoDB's among them, stay out of the bundle.
+ * The program uses only the KMS keyrings of the AWS Encryption SDK, with its own KMS client: the parts with other
+ * clients, such as DynamoDB's, stay out of the bundle.
  */
 const onlyKeyrings: Plugin = {
   name: "only-keyrings",
@@ -69,19 +69,19 @@ for (const [entryPoint, outfile] of Object.entries(bundles)) {
     entryPoints: [entryPoint],
     outfile,
     bundle: true,
-    // Names stay as they are: for stack traces, and since libraries compare them. keepNames would give each closure its
-    // name anew, each time that it is made.
+    // Names stay unchanged for stack traces, and because libraries compare them. keepNames would set each closure's
+    // name on every creation.
     minifyWhitespace: true,
     minifySyntax: true,
     platform: "node",
     target: "node22",
-    // Of ES modules the bundle takes only what is used, of CommonJS everything.
+    // The bundle contains only the used parts of ES modules, but all of a CommonJS module.
     mainFields: ["module", "main"],
     format: "esm",
     sourcemap: false,
     legalComments: "none",
     plugins: [onlyWhatIsUsed, undiciAgents, onlyKeyrings],
-    // Some dependencies are CommonJS and ask for Node's own modules at run time.
+    // Some dependencies are CommonJS and require Node's built-in modules at run time.
     banner: {
       js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
     },
@@ -89,7 +89,7 @@ for (const [entryPoint, outfile] of Object.entries(bundles)) {
   });
   const text = await readFile(outfile, "utf8");
   const shebang = text.startsWith("#!") || entryPoint !== "src/main.ts" ? "" : "#!/usr/bin/env node\n";
-  // esbuild leaves regular expressions as they are. A single letter outside Latin-1 doubles what V8 holds of the source.
+  // esbuild leaves regular expressions as they are. One character outside Latin-1 doubles V8's memory for the source.
   const ascii = text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
   await writeFile(outfile, shebang + ascii);
   await chmod(outfile, 0o755);

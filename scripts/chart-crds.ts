@@ -1,5 +1,5 @@
-// Copies crds/ into the chart, which cannot reach outside its own folder: links are left out where Flux fetches a chart
-// from Git. With --check it only compares, and exits with 1 where a file differs.
+// Copies crds/ into the chart, which cannot reach outside its own folder: Flux omits links when it fetches a chart
+// from Git. With --check it only compares, and exits with 1 if a file differs.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./crds.ts";

@@ -9,7 +9,7 @@ import { connectionTo } from "../test/e2e/stage.ts";
 import { startOperator, until } from "../test/support/operator.ts";
 import { removeAtEnd } from "../test/support/supervise.ts";
 
-/** Brings everything up on this machine, shows what the operator does, and takes everything down again. */
+/** Starts everything on this machine, demonstrates the operator, and stops everything. */
 
 const keep = process.argv.includes("--keep");
 const namespace = "shop";
@@ -81,7 +81,7 @@ async function demonstrate(): Promise<void> {
   let since = performance.now();
   for (const file of await readdir("examples")) {
     if (!file.endsWith(".yaml") || file === "parameters.yaml" || file.startsWith("connection-")) continue;
-    // One example shows where a blob of one's own goes.
+    // One example has a placeholder for the reader's own blob.
     const text = (await readFile(join("examples", file), "utf8"))
       .replace(/ciphertext: .+/, `ciphertext: ${ciphertext}`)
       .replace(/keyId: .+/, `keyId: ${key}`);

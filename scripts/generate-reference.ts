@@ -1,5 +1,5 @@
-// Writes the generated parts of docs/reference/ from crds/: what stands between a page's markers. With --check it only
-// compares, and exits with 1 where a page differs.
+// Writes the generated parts of docs/reference/, between a page's markers, from crds/. With --check it only
+// compares, and exits with 1 if a page differs.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readKinds, root } from "./crds.ts";

@@ -1,4 +1,4 @@
-// Writes src/api/types.ts and src/api/schemas.ts from crds/. With --check it only compares, and exits with 1 where a
+// Writes src/api/types.ts and src/api/schemas.ts from crds/. With --check it only compares, and exits with 1 if a
 // file differs.
 import { readKinds } from "./crds.ts";
 import { settle } from "./generated.ts";
@@ -12,7 +12,7 @@ import type { ObjectMeta } from "./metadata.ts";
 `;
 
 const schemasHead = `${generated}
-/** The schema of each kind's spec, as JSON: read by commands that have no API server to ask. */
+/** The schema of each kind's spec, as JSON, for commands that run without an API server. */
 `;
 
 const kinds = readKinds();

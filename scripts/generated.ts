@@ -7,7 +7,7 @@ import { root } from "./crds.ts";
  * and makes the program exit with 1.
  *
  * @param files contents by path from the repository's root
- * @param script what a person has to run to bring them up to date
+ * @param script the command that updates them
  */
 export function settle(files: ReadonlyMap<string, string>, script: string): void {
   const differing = stale(files);
@@ -19,7 +19,7 @@ export function settle(files: ReadonlyMap<string, string>, script: string): void
   for (const path of differing) writeFileSync(join(root, path), files.get(path)!);
 }
 
-/** The paths of `files` that are absent, or have other contents. */
+/** The paths of `files` that are missing or differ. */
 export function stale(files: ReadonlyMap<string, string>): string[] {
   return [...files].filter(([path, content]) => read(path) !== content).map(([path]) => path);
 }

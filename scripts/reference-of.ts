@@ -1,6 +1,6 @@
 import type { Kind, Schema } from "./crds.ts";
 
-/** Tables of a kind's fields in Markdown: one for spec and one for status, every field at its whole path. */
+/** Tables of a kind's fields in Markdown: one for spec and one for status, every field with its full path. */
 export function referenceOf({ schema }: Kind): string {
   const parts = ["spec", "status"].map((name) => {
     const property = schema.properties![name]!;
@@ -20,7 +20,7 @@ export function referenceOf({ schema }: Kind): string {
   );
 }
 
-/** The names that kubectl takes, and the columns that it shows. */
+/** The names that kubectl accepts, and the columns that it prints. */
 export function namesOf({ plural, shortNames, apiVersion, namespaced, columns }: Kind): string {
   const scope = namespaced ? "belongs to a namespace" : "belongs to no namespace";
   const names = [plural, ...shortNames].map((name) => `\`${name}\``).join(" or ");
@@ -34,7 +34,7 @@ function rowsOf(path: string, schema: Schema, required: boolean): string[] {
   return [row, ...childrenOf(path, schema).flatMap(([name, child, isRequired]) => rowsOf(name, child, isRequired))];
 }
 
-/** The fields inside a field; those of a list's items, where they have any. */
+/** The nested fields of an object, or of a list's items. */
 function childrenOf(path: string, schema: Schema): [path: string, schema: Schema, required: boolean][] {
   const holder = schema.items ?? schema;
   const inner = schema.items ? `${path}[]` : path;
@@ -66,7 +66,7 @@ function cell(description: string): string {
   return text(description).replaceAll("|", "\\|");
 }
 
-/** Keeps what Markdown would take for markup. */
+/** Escapes Markdown markup. */
 function text(plain: string): string {
   return plain.replaceAll("*", "\\*").replaceAll("_", "\\_").replaceAll("<", "&lt;");
 }

@@ -1,6 +1,6 @@
 import type { Kind, Schema } from "./crds.ts";
 
-/** What of a schema is checked without an API server; the rest is descriptions, and rules in CEL. */
+/** The keywords that are validated without an API server, unlike descriptions and CEL rules. */
 const kept = [
   "type",
   "enum",
@@ -34,7 +34,7 @@ function bare(schema: Schema): object {
   };
 }
 
-/** JSON is full of double quotes; so the formatter wants single ones. */
+/** JSON contains double quotes, so the formatter requires single quotes. */
 function quoted(json: string): string {
   return `'${json.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
 }

@@ -21,7 +21,7 @@ const banned: readonly (readonly [RegExp, string])[] = [
   [/\bsmall-?map\b/i, "one-or-many map"],
 ];
 
-/** The list itself, and what is not prose or code of ours. */
+/** The list itself, and files that the project did not write. */
 const exempt = /^(scripts\/words\.ts|CHANGELOG\.md|package-lock\.json|test\/values\/go-replace\.json)$/;
 const read = /\.(ts|md|ya?ml|tpl|txt|sh)$|^(Makefile|Dockerfile)$/;
 
@@ -46,7 +46,7 @@ if (found > 0) {
   process.exit(1);
 }
 
-/** A file that is deleted and still in the index has no lines. */
+/** A deleted file may still be in the index. */
 function readOrNothing(path: string): string {
   try {
     return readFileSync(path, "utf8");

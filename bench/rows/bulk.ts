@@ -7,13 +7,13 @@ import { besides, cpuSecondsOf, memoryOf } from "../processes.ts";
 import { say } from "../progress.ts";
 import type { Row } from "../rows.ts";
 
-/** Milliseconds without work after which memory is looked at a second time. */
+/** Idle milliseconds before memory is measured again. */
 export const idleMs = 10_000;
 
-/** What rows 2 and 5 work on. */
+/** The load of rows 2 and 5. */
 export const bulkLoad = (ground: Ground): Load => distinct("bulk", ground.size(2_000), 3);
 
-/** Requests of the operator that write. */
+/** The operator's write requests. */
 export const isOperatorsWrite = ({ verb, userAgent }: AuditedRequest): boolean =>
   userAgent.startsWith("keyferry/") && !["get", "list", "watch"].includes(verb);
 

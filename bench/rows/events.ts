@@ -10,10 +10,10 @@ import type { Row } from "../rows.ts";
 import { isOperatorsWrite } from "./bulk.ts";
 
 const changesASecond = 20;
-/** Milliseconds after which a change has not come by an event; polls are an hour away. */
+/** Milliseconds after which a change counts as missed by events; the next poll is an hour away. */
 const lostAfterMs = 10_000;
 
-/** What the rows of this file work on: each parameter the source of one key. */
+/** The load of the rows in this file: each parameter is the source of one key. */
 const load = (ground: Ground) => distinct("events", ground.size(250), 4);
 
 export const eventsRow: Row = {
@@ -37,7 +37,7 @@ export const eventsRow: Row = {
         latencies.push(performance.now() - since);
       },
     );
-    /** Changes one parameter; its event is sent after the answer, so that it arrives no sooner than the time noted. */
+    /** Changes one parameter. Its event is sent after the response, so that it cannot precede the recorded time. */
     const change = async (index: number) => {
       const resource = index % resources;
       const name = `/events/r${resource}/k${Math.floor(index / resources) % 4}`;
@@ -108,7 +108,7 @@ export const burstRow: Row = {
   },
 };
 
-/** Has everything synced, and an operator that listens to a queue, with polls an hour away. */
+/** Syncs the load, and starts an operator that receives from a queue and polls hourly. */
 async function listen(ground: Ground): Promise<void> {
   const { door } = ground;
   await ground.synced(load(ground));
@@ -119,6 +119,6 @@ async function listen(ground: Ground): Promise<void> {
   await ready.reach(load(ground).resources, 60_000);
   await ready.stop();
   await door.ask("eventsTo", queueUrl);
-  // What a start looks at has been looked at.
+  // The looks of the start are done.
   await sleep(3_000);
 }

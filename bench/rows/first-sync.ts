@@ -3,7 +3,7 @@ import { Arrivals, isReady } from "../kubernetes.ts";
 import { distinct, parametersOf, sharing } from "../load.ts";
 import type { Row } from "../rows.ts";
 
-/** Requests a second that AWS grants an account in a region, unless it is asked for more. */
+/** AWS's default quota for an account and region, in requests a second. */
 const usualQuota = 40;
 
 export const firstSyncRow: Row = {
@@ -29,7 +29,7 @@ export const firstSyncRow: Row = {
     const calls = await ground.door.ask("count", { operation: "GetParameters" });
     const throttled = await ground.door.ask("count", { error: "ThrottlingException" });
     const fewest = Math.ceil(parametersOf(load).length / 10);
-    // The bucket is full at first: a second's worth at once, and then the rate.
+    // The bucket starts full: one second's worth at once, then the rate.
     const soonest = Math.max(0, fewest - usualQuota) / usualQuota;
     return [
       { what: "GetParameters calls", value: calls, unit: "", goal: { atMost: fewest }, limit: fewest },

@@ -13,11 +13,11 @@ import type { Row } from "../rows.ts";
 
 const neighbour = "neighbour";
 const hostile = "hostile";
-/** How often each thing is done and measured, alone and beside the hostile namespace: of 100, the worst two would decide. */
+/** Repetitions of each measurement, alone and beside the hostile namespace. With 100, the worst two decide p99. */
 const tries = 200;
-/** Milliseconds between two of them. */
+/** Milliseconds between two repetitions. */
 const pauseMs = 120;
-/** What the hostile namespace has: resources of ten names each behind one request a second, and foreign annotations. */
+/** The hostile namespace's load: resources with ten names each behind one request a second, and foreign annotations. */
 const flood = { resources: 1_100, names: 10, secrets: 300, annotationBytes: 250_000, scrapers: 20, editsASecond: 60 };
 
 export const hostileRow: Row = {
@@ -46,7 +46,7 @@ const names = { new: "a new resource to Ready", repair: "an edit to its repair",
 
 type Latencies = Record<keyof typeof names, number[]>;
 
-/** Makes both namespaces and what the neighbour has; returns the queue that announces changes. */
+/** Creates both namespaces and the neighbour's objects. Returns the queue that announces changes. */
 async function prepare(ground: Ground): Promise<string> {
   const { door } = ground;
   await door.ask("quota", "none");
@@ -64,7 +64,7 @@ async function prepare(ground: Ground): Promise<string> {
 /**
  * Starts an operator and measures the neighbour.
  *
- * @param begin starts what goes on beside it, and returns what ends that
+ * @param begin starts the concurrent load, and returns a function that ends it
  */
 async function measured(
   ground: Ground,
@@ -105,7 +105,7 @@ async function measured(
   return latencies;
 }
 
-/** One new resource, one edit, one change, one after another. */
+/** One new resource, one edit and one change, in sequence. */
 async function changeOnce(
   { client, door }: Ground,
   seen: Map<string, () => void>,
@@ -131,7 +131,7 @@ async function changeOnce(
   const object = synced(neighbour, name, keysOf([`/${neighbour}/${name}`])) as KubeObject;
   await timed("new", `ready ${neighbour}/${name}`, () => client.create(syncedSecrets, object));
   const data = { K0: Buffer.from(`edit ${index}`).toString("base64") };
-  // A Secret of its own each time: one that is edited again and again is repaired less and less often.
+  // A different Secret each time: the operator repairs a repeatedly edited Secret less often.
   const edited = index === 0 ? "edited" : `n${index - 1}`;
   // The first change that the watch shows is the edit itself.
   const edit = () =>
@@ -141,7 +141,7 @@ async function changeOnce(
   await timed("change", `${neighbour}/changed`, () => door.ask("putParameter", put));
 }
 
-/** Does all at once that a namespace can do to its neighbours. @returns what ends it */
+/** Starts everything at once that a namespace can do to its neighbours. @returns a function that ends it */
 async function attack(ground: Ground, operator: RunningOperator): Promise<() => Promise<void>> {
   const { client } = ground;
   say(`  the hostile namespace begins: ${JSON.stringify(flood)}`);
@@ -169,8 +169,8 @@ async function attack(ground: Ground, operator: RunningOperator): Promise<() => 
     }),
   );
   await prepareExpensive(ground);
-  // In a thread of its own, at a lower priority: a tenant's programs do not run on the operator's processors, and what
-  // measures must not wait for them.
+  // In a separate thread at a lower priority: a tenant's programs do not run on the operator's processors, and must
+  // not delay the measurement.
   const attacker: AttackOptions = {
     kubeconfig: ground.cluster.kubeconfigPath,
     metricsUrl: operator.metricsUrl,
@@ -185,12 +185,12 @@ async function attack(ground: Ground, operator: RunningOperator): Promise<() => 
   };
 }
 
-/** Resources whose property paths and patterns cost as much as any. */
+/** Resources whose JMESPath expressions and patterns are the most expensive. */
 const costly = 5;
 
-/** A Secret to fight over, and values that are expensive to look into. */
+/** A Secret to fight over, and values that are expensive to query. */
 async function prepareExpensive({ client, door }: Ground): Promise<void> {
-  // What a parameter holds at most: an object beside a list, which a filter compares with each other.
+  // A value of maximum size: an object beside a list, which a filter compares with each other.
   const text = (keys: number, items: number) =>
     JSON.stringify({
       o: Object.fromEntries(Array.from({ length: keys }, (_, index) => [`k${index}`, index])),

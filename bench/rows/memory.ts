@@ -78,14 +78,14 @@ export const foreignRow: Row = {
   },
 };
 
-/** The middle one of three starts. */
+/** The median of three starts. */
 async function ofStarts(ground: Ground, load: Load): Promise<number> {
   const resident: number[] = [];
   for (let start = 0; start < 3; start++) resident.push((await afterStart(ground, load)).resident);
   return median(resident)!;
 }
 
-/** Starts an operator with nothing to write, and looks at its memory when it has been idle for a while. */
+/** Starts an operator with nothing to write, and measures its memory after an idle period. */
 async function afterStart(ground: Ground, load: Load): Promise<Memory> {
   const operator = await ground.operator();
   const parameters = parametersOf(load).length;

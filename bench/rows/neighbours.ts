@@ -20,13 +20,13 @@ export const neighboursRow: Row = {
 };
 
 /**
- * @param limit what each operator is allowed, requests a second
+ * @param limit requests a second of each operator
  * @param seconds how long the foreign reader reads
- * @param settleSeconds what does not count at the beginning
- * @param atMost how much of the foreign reader's calls may be throttled, in percent
+ * @param settleSeconds seconds at the start that do not count
+ * @param atMost target for the throttled share of the foreign reader's calls, in percent
  */
 async function share(ground: Ground, limit: number, seconds: number, settleSeconds: number, atMost: number) {
-  // A little more than there is time for, at the most that each can get.
+  // Slightly more work than each operator can do in the time.
   const each = Math.ceil(1.15 * seconds * Math.min(limit, quota / operators));
   const loads = Array.from({ length: operators }, (_, index): Load => {
     const spec = { connectionRef: { kind: "AWSConnection", name: "aws" } } as const;
@@ -77,7 +77,7 @@ async function share(ground: Ground, limit: number, seconds: number, settleSecon
   return figures;
 }
 
-/** An AWSConnection with keys of its own, and no more than `limit` requests a second. */
+/** An AWSConnection with its own access key and `limit` requests a second. */
 async function connect(ground: Ground, namespace: string, accessKeyId: string, limit: number): Promise<void> {
   const stringData = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: "any" };
   await ground.apply(secrets, namespace, "aws", { stringData });

@@ -4,7 +4,7 @@ import { say } from "../progress.ts";
 import type { Row } from "../rows.ts";
 
 const [usual, low] = [40, 5];
-/** Milliseconds of a window over which a rate is taken. */
+/** Milliseconds of the window for a rate. */
 const windowMs = 3_000;
 
 export const quotaRow: Row = {

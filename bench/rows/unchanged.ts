@@ -8,7 +8,7 @@ import { say } from "../progress.ts";
 import type { Row } from "../rows.ts";
 import { bulkLoad, isOperatorsWrite } from "./bulk.ts";
 
-/** The shortest interval that a connection takes. */
+/** The shortest interval that a connection accepts. */
 const pollIntervalMs = 10_000;
 
 export const pollRow: Row = {
@@ -30,7 +30,7 @@ export const pollRow: Row = {
     const polled = `${new Set(names).size} of ${parameters} parameters, ${names.length} reads`;
     const fewest = Math.ceil(parameters / 10);
     const perPoll = Math.round((calls.length * parameters) / Math.max(1, names.length));
-    // Batches of a round that begins or ends within the interval need not be full.
+    // Batches of a round that starts or ends within the interval may be partial.
     const goal = { atMost: Math.ceil(1.02 * fewest) };
     return [
       { what: "calls for one poll of all", value: perPoll, unit: "", goal, limit: fewest, note: polled },
@@ -79,7 +79,7 @@ export const restartRow: Row = {
   },
 };
 
-/** What has been done since the last look, where nothing was to be done. */
+/** The work since the last measurement, although nothing changed. */
 async function idleCosts(ground: Ground): Promise<RowFigure[]> {
   const { door, audit } = ground;
   const decrypted = await door.ask("count", { service: "ssm", decrypt: true });

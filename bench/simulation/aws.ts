@@ -11,27 +11,27 @@ import type { SimulationClock } from "./clock.ts";
 interface Stored {
   version: number;
   modified: number;
-  /** When it was last asked for without decryption, by the clock. */
+  /** The clock's time of the last look. */
   lookedAt: number;
 }
 
-/** Requests a second of Parameter Store, of all callers in one account and region, where nobody has raised it. */
+/** Parameter Store's default quota in requests a second, for all callers in one account and region. */
 export const awsRate = 40;
-/** Milliseconds of a call: the quickest, and what the slowest takes more. */
+/** Latency of a call in milliseconds: the minimum, and the range above it. */
 const latency = { least: 15, spread: 45 };
 
 const value = Sealed.text("v".repeat(40));
 
-/** Parameter Store of one account and region, as SecureStrings: its quota, its latency, and what was asked of it. */
+/** Parameter Store of one account and region, with SecureStrings, a quota, latency and counters. */
 export class ParameterStore {
   calls = 0;
-  /** Of these, those with decryption that were let through. */
+  /** Calls with decryption that were not throttled. */
   reads = 0;
   throttles = 0;
-  /** Names that were read without decryption, and values that were decrypted: each a request to KMS. */
+  /** Names read without decryption, and decrypted values: each is a request to KMS. */
   looks = 0;
   decrypts = 0;
-  /** Milliseconds between two looks at one parameter, the longest and the sum. */
+  /** Milliseconds between two looks at one parameter: the maximum and the sum. */
   gaps = { longest: 0, sum: 0, count: 0 };
   readonly identity: Identity;
   readonly account: string;
@@ -41,7 +41,7 @@ export class ParameterStore {
   readonly #quota: Quota;
   readonly #stored = new Map<string, Stored>();
 
-  /** @param rate requests a second that AWS lets through */
+  /** @param rate the quota in requests a second */
   constructor(at: { account: string; region: string }, clock: SimulationClock, random: Random, rate = awsRate) {
     this.account = at.account;
     this.region = at.region;
@@ -57,7 +57,7 @@ export class ParameterStore {
         getParameters: (names, { decrypt }) => this.#getParameters(names, decrypt),
         getParameter: refused,
         getParametersByPath: refused,
-        // Nothing has policies, and the calls have a limit of their own.
+        // No parameter has policies, and DescribeParameters has a separate quota.
         describeParameters: async () => ({ found: [] }),
       },
       kms: { decrypt: refused, describeKey: refused },
@@ -71,7 +71,7 @@ export class ParameterStore {
     this.#stored.set(name, { version, modified: this.#clock.now(), lookedAt });
   }
 
-  /** What a parameter is now. */
+  /** The current state of a parameter. */
   at(name: string): VersionStamp {
     const { version, modified } = this.#stored.get(name)!;
     return { version, modified };
@@ -81,7 +81,7 @@ export class ParameterStore {
     return { kind: "parameter", identity: this.identity, name, selector: "" };
   }
 
-  /** Counts from here on. */
+  /** Resets the counters. */
   reset(): void {
     this.calls = 0;
     this.reads = 0;
@@ -91,7 +91,7 @@ export class ParameterStore {
     this.gaps = { longest: 0, sum: 0, count: 0 };
   }
 
-  /** Spends a call of somebody else's. @returns whether AWS let it through */
+  /** Makes a call of another caller. @returns false if throttled */
   foreign(): boolean {
     try {
       this.#quota.spend({ account: this.account, region: this.region });

@@ -8,14 +8,14 @@ interface Pending {
   fire: (() => void) | undefined;
 }
 
-/** Cancelled timers that are kept, at least, before the heap is made anew without them. */
+/** The minimum number of cancelled timers before the heap is rebuilt without them. */
 const slack = 10_000;
-/** Turns of the event loop in which all that an instant brings about has happened: an answer, then a gate's turn. */
+/** Turns of the event loop after which all work of an instant is done: a response, then the next granted slot. */
 const turnsAnInstant = 2;
 
 /**
- * A clock for long simulations: whole milliseconds, O(log n) a timer, and the event loop turns once an instant rather
- * than once a timer. Timers of one instant fire in the order of their setting.
+ * A clock for long simulations: whole milliseconds, O(log n) per timer, and event loop turns per instant rather than
+ * per timer. Timers of one instant fire in the order in which they were set.
  */
 export class SimulationClock implements Clock {
   #now = 0;
@@ -51,9 +51,9 @@ export class SimulationClock implements Clock {
   }
 
   /**
-   * Moves from instant to instant until `isOver`, which is asked after each.
+   * Advances from instant to instant until `isOver` returns true.
    *
-   * @throws Error where nothing is left to happen, or `withinMs` have gone by: the simulation has hung
+   * @throws Error if no timer is left or `withinMs` has passed: the simulation hangs
    */
   async runUntil(isOver: () => boolean, withinMs = 7 * 86_400_000): Promise<void> {
     const end = this.#now + withinMs;
@@ -72,7 +72,7 @@ export class SimulationClock implements Clock {
     }
   }
 
-  /** Moves `ms` milliseconds on. */
+  /** Advances by `ms` milliseconds. */
   async run(ms: number): Promise<void> {
     const end = this.#now + ms;
     this.setTimer(() => {}, ms);

@@ -1,6 +1,6 @@
 import { seeded } from "./random.ts";
 
-/** One account and region: what shares a quota. */
+/** One account and region, which share a quota. */
 export interface Site {
   account: string;
   region: string;
@@ -8,11 +8,11 @@ export interface Site {
   seed: number;
 }
 
-/** How large a fleet is. */
+/** The size of a fleet. */
 export interface Scale {
   resources: number;
   accounts: number;
-  /** SyncedSecrets that share one parameter, in an account of their own besides. */
+  /** SyncedSecrets that share one parameter, in an additional account. */
   sharing: number;
 }
 
@@ -23,15 +23,15 @@ export const small: Scale = { resources: 1_000, accounts: 5, sharing: 100 };
 export const parametersEach = 10;
 
 const regions = ["eu-west-1", "us-east-1", "ap-southeast-2"];
-/** How an account with one, two or three regions is spread over them. */
+/** The shares of the regions in an account with one, two or three of them. */
 const spreads = [[1], [0.8, 0.2], [0.7, 0.2, 0.1]];
 
-/** The n-th account, counted from 0, has one part of n and this many: ten of fifty have half. */
+/** The size of account n, counted from 0, is proportional to 1 / (n + this): ten of fifty have half. */
 const flattening = 4;
 
 /**
- * Accounts of which few hold most, each in one to three regions; none comes to more than the 100,000 parameters that
- * AWS keeps in one account and region. The largest site comes first.
+ * Accounts with a skewed size, each in one to three regions. No site exceeds the 100,000 parameters that AWS allows in
+ * one account and region. The largest site comes first.
  */
 export function fleetOf({ resources, accounts }: Scale): Site[] {
   const random = seeded(1);
@@ -47,7 +47,7 @@ export function fleetOf({ resources, accounts }: Scale): Site[] {
     }
   }
   sites.sort((a, b) => b.resources - a.resources);
-  // What rounding left over or took too much.
+  // Corrects the rounding error.
   sites[0]!.resources += resources - sites.reduce((total, site) => total + site.resources, 0);
   return sites;
 }

@@ -5,8 +5,8 @@ import { report } from "./report.ts";
 import { simulate, simulateShared } from "./scenarios.ts";
 
 /**
- * What a fleet costs that no machine here could hold: prints the tables of docs/scale.md. The same figures come out of
- * every run, apart from those of memory. `--small` is a fleet of a hundredth.
+ * Simulates a fleet that is too large for this machine, and prints the tables of docs/scale.md. Every run gives the
+ * same figures, except for memory. `--small` simulates a hundredth of the fleet.
  */
 const isSmall = process.argv.includes("--small");
 const scale = isSmall ? small : full;

@@ -13,22 +13,22 @@ import { observerOf, pollIntervalMs } from "./world.ts";
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
-/** Bytes of the heap that one of each takes. */
+/** Heap bytes per item. */
 export interface Weights {
-  /** A watched parameter, by how many there are. */
+  /** Bytes of a watched parameter, by the number of parameters. */
   entry: Map<number, number>;
   syncedSecret: number;
   secret: number;
 }
 
-/** @param counts parameters to watch at once, for as many measurements */
+/** @param counts numbers of watched parameters, one for each measurement */
 export async function weigh(counts: readonly number[]): Promise<Weights> {
   const entry = new Map<number, number>();
   for (const count of counts) entry.set(count, await weighEntries(count));
   return { entry, syncedSecret: weighObjects(syncedSecret), secret: weighObjects(secret) };
 }
 
-/** Ten parameters a dependant, two rounds of polls after they were first seen. */
+/** Ten parameters per dependent, measured two rounds of polls after the first look. */
 async function weighEntries(count: number): Promise<number> {
   const clock = new SimulationClock();
   const at = { account: "123456789012", region: "eu-west-1" };
@@ -57,7 +57,7 @@ function weighObjects(make: (i: number) => KubeObject): number {
   const before = heapUsed();
   for (let i = 0; i < count; i++) kept[i] = make(i);
   const bytes = heapUsed() - before;
-  // Still in use here, so that nothing of it was collected before.
+  // Still referenced here, so that nothing was garbage-collected before.
   return bytes / kept.length;
 }
 

@@ -5,21 +5,21 @@ import { parametersEach } from "./fleet.ts";
 import { seeded } from "./random.ts";
 import { World } from "./world.ts";
 
-/** What becomes of a region. */
+/** The result of a region. */
 export interface Neighbour {
   name: string;
-  /** Requests a second that AWS lets through. */
+  /** The quota in requests a second. */
   rate: number;
-  /** Requests a second of somebody else's. */
+  /** Requests a second of other callers. */
   foreign: number;
 }
 
 export interface Outcome extends Neighbour {
-  /** Milliseconds until the last of its Secrets was made. */
+  /** Milliseconds until its last Secret was made. */
   ms: number;
   calls: number;
   throttles: number;
-  /** Calls of somebody else's, and those that AWS throttled. */
+  /** Calls of other callers, and the throttled ones of these. */
   foreignCalls: number;
   foreignThrottles: number;
 }
@@ -31,14 +31,14 @@ const troubled = [
 ];
 const more = ["a", "b", "c"].map((name) => ({ name: `throttled to 2/s ${name}`, rate: 2, foreign: 0 }));
 
-/** First syncs by one process: of healthy regions alone, and beside two and five that are in trouble. */
+/** First syncs by one process: of healthy regions alone, and beside two and five impaired ones. */
 export interface Outcomes {
   alone: Outcome[];
   besideTwo: Outcome[];
   besideFive: Outcome[];
 }
 
-/** @param resources in each region */
+/** @param resources number in each region */
 export async function neighbours(resources: number): Promise<Outcomes> {
   return {
     alone: await syncAll(healthy, resources),
@@ -72,7 +72,7 @@ async function syncAll(regions: readonly Neighbour[], resources: number): Promis
   });
 }
 
-/** Calls by somebody else, `perSecond` on average and at random, for as long as the clock runs. */
+/** Calls of another caller at random times, `perSecond` on average, while the clock runs. */
 function stranger(store: ParameterStore, perSecond: number, clock: SimulationClock, random: Random) {
   const counts = { foreignCalls: 0, foreignThrottles: 0 };
   const call = () => {

@@ -3,10 +3,10 @@ import { parametersEach } from "./fleet.ts";
 
 const time = "2026-01-01T00:00:00Z";
 const indices = Array.from({ length: parametersEach }, (_, k) => k);
-/** Names of keys differ from one application to the next. */
+/** Key names differ between applications. */
 const keyOf = (i: number, k: number) => `SERVICE_${i % 50}_CREDENTIAL_${k}`;
 
-/** A SyncedSecret of ten parameters that is Ready, as the API server gives it out. */
+/** A SyncedSecret of ten parameters that is Ready, as the API server returns it. */
 export function syncedSecretText(i: number): string {
   const data = indices.map((k) => ({ key: keyOf(i, k), parameter: { name: nameOf(i, k), format: "Text" } }));
   const status = {
@@ -40,7 +40,7 @@ export function syncedSecretText(i: number): string {
   });
 }
 
-/** The metadata of its Secret, as a watch for metadata gives it out. */
+/** The metadata of its Secret, as a metadata watch returns it. */
 export function secretText(i: number): string {
   const owner = { apiVersion: "keyferry.io/v1alpha1", kind: "SyncedSecret", name: `service-${i}`, uid: uidOf(i, 1) };
   const fields = {

@@ -1,6 +1,6 @@
 import type { Random } from "../../src/runtime/clock.ts";
 
-/** Numbers in [0, 1) that are the same for the same seed: mulberry32. */
+/** Deterministic random numbers in [0, 1) for a seed (mulberry32). */
 export function seeded(seed: number): Random {
   let state = seed >>> 0;
   return () => {

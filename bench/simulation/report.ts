@@ -17,14 +17,14 @@ export interface Report {
 
 const prices = { interaction: priceOf("interactions"), kms: priceOf("kmsRequests"), sqs: priceOf("sqsRequests") };
 const monthSeconds = 30 * 86_400;
-/** Parameters of an account and region that are free to ask for at standard throughput; more are advanced ones. */
+/** Standard parameters of an account and region, free at standard throughput. Further ones are advanced. */
 const standardAtMost = 10_000;
 const namesInACall = 10;
 /** Seconds of one long poll of a queue. */
 const longPollSeconds = 20;
-/** Requests a second of a site whose connection says nothing. */
+/** Default requests a second of a site's connection. */
 const defaultLimit = 20;
-/** What bounds a shard: resources a second that one process writes, and bytes of heap for what it holds. */
+/** The limits of a shard: resources written a second by one process, and heap bytes. */
 const shard = { writes: 150, heap: 300e6 };
 const mega = 1e6;
 
@@ -236,12 +236,12 @@ function memory(scale: Scale, found: readonly Found[], { entry, syncedSecret, se
   ];
 }
 
-/** Calls a second of a site's polls. */
+/** Poll calls a second of a site. */
 function pollsPerSecond({ round }: Found): number {
   return (1_000 * round.calls) / round.ms;
 }
 
-/** The same at the interval that announcements allow. */
+/** Poll calls a second of a site at the longer interval with events. */
 function announcedPerSecond({ parameters }: Found): number {
   const asked = (1_000 * parameters) / namesInACall / (announcedFactor * pollIntervalMs);
   return Math.min(asked, pollShare * defaultLimit);
@@ -263,7 +263,7 @@ function quantile<T>(sorted: readonly T[], q: number): T {
   return sorted[Math.min(Math.floor(q * sorted.length), sorted.length - 1)]!;
 }
 
-/** A duration as a person says it, three digits at most. */
+/** A duration for people, with at most three digits. */
 function span(ms: number): string {
   const seconds = ms / 1_000;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
@@ -275,7 +275,7 @@ const text = (cell: number | string): string => (typeof cell === "number" ? cell
 const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
 const money = (amount: number): string =>
   amount.toLocaleString("en-US", { style: "currency", currency: "USD", maximumFractionDigits: amount < 100 ? 2 : 0 });
-/** Rounded, so that a run looks like the last one. */
+/** Rounded, so that the output of runs is equal. */
 const kilo = (bytes: number): string => `${(bytes / 1_000).toFixed(1)} kB`;
 const mb = (bytes: number): string => (bytes / mega).toFixed(bytes < 10 * mega ? 1 : 0);
 

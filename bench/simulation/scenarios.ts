@@ -3,37 +3,37 @@ import { seeded } from "./random.ts";
 import { Stage, sharedName } from "./stage.ts";
 import { pollIntervalMs, type World } from "./world.ts";
 
-/** Milliseconds in which EventBridge and SQS bring an announcement: at least, and what the slowest takes more. */
+/** Latency of an event through EventBridge and SQS in milliseconds: the minimum, and the range above it. */
 const announcement = { least: 500, spread: 1_500 };
-/** The share of the parameters that change at once. */
+/** The share of parameters that change at once. */
 const changedShare = 0.01;
 
-/** What something took at one site. */
+/** The cost of one step at one site. */
 export interface Cost {
   ms: number;
   calls: number;
-  /** Of these, those that decrypted. */
+  /** Calls with decryption. */
   reads: number;
   throttles: number;
-  /** Values that were decrypted: each a request to KMS. */
+  /** Decrypted values: each is a request to KMS. */
   decrypts: number;
 }
 
 /** A round of polls in which nothing changes. */
 export interface Round extends Cost {
-  /** Milliseconds from one poll of a parameter to the next: as planned, the longest, and their sum. */
+  /** Milliseconds between two polls of a parameter: planned, maximum and sum. */
   intervalMs: number;
   longestMs: number;
   meanMs: number;
 }
 
-/** A change: each dependant's milliseconds until it was told, and until its Secret was made anew. */
+/** A change: milliseconds until each dependent was notified, and until its Secret was updated. */
 export interface Change extends Cost {
   told: number[];
   made: number[];
 }
 
-/** All that is found out about one site. */
+/** The results of one site. */
 export interface Found {
   site: Site;
   parameters: number;
@@ -45,7 +45,7 @@ export interface Found {
   byAnnouncements: Change;
 }
 
-/** What becomes of the change of one parameter that all SyncedSecrets of a site use. */
+/** The result of a change to one parameter that all SyncedSecrets of a site use. */
 export interface Shared {
   byPolls: Change;
   byAnnouncements: Change;
@@ -83,7 +83,7 @@ async function fromCurrent(site: Site) {
   return { restart, byAnnouncements };
 }
 
-/** Simulates a site of which every SyncedSecret has one parameter in common with all others. */
+/** Simulates a site whose SyncedSecrets all share one parameter. */
 export async function simulateShared(site: Site): Promise<Shared> {
   const stage = new Stage(site, true);
   const world = stage.world();
@@ -94,7 +94,7 @@ export async function simulateShared(site: Site): Promise<Shared> {
   return { byPolls, byAnnouncements };
 }
 
-/** A start that finds everything current, until each parameter has been looked at once. */
+/** A start with everything current, until the first look at each parameter. */
 function resumed(stage: Stage, world: World): Promise<Cost> {
   return measured(stage, async () => {
     stage.fill(world, "current");
@@ -109,7 +109,7 @@ function firstSync(stage: Stage, world: World): Promise<Cost> {
   });
 }
 
-/** One interval after the first polls, which are spread over one. */
+/** One interval after the first polls, which are spread over an interval. */
 async function unchanged(stage: Stage, world: World): Promise<Round> {
   const { clock, store } = stage;
   const intervalMs = pollIntervalMs * world.observer.stretch(store.identity.key);

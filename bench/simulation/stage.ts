@@ -9,17 +9,17 @@ export const sharedName = "/platform/shared/trust-bundle";
 /** SyncedSecrets of one namespace. */
 const namespaceSize = 500;
 
-/** One site with its clock and its store; nothing has been asked yet. */
+/** One site with its clock and its store, before any call. */
 export class Stage {
   readonly clock = new SimulationClock();
   readonly store: ParameterStore;
-  /** Every parameter that one SyncedSecret has for itself. */
+  /** Every parameter that only one SyncedSecret uses. */
   readonly names: string[] = [];
   readonly site: Site;
   readonly #isShared: boolean;
   readonly #ownEach: number;
 
-  /** @param isShared whether one of each SyncedSecret's parameters is that which all of them share */
+  /** @param isShared whether all SyncedSecrets share one parameter */
   constructor(site: Site, isShared = false) {
     this.site = site;
     this.#isShared = isShared;
@@ -32,18 +32,18 @@ export class Stage {
     if (isShared) this.store.put(sharedName);
   }
 
-  /** Distinct parameters. */
+  /** The number of distinct parameters. */
   get parameters(): number {
     return this.names.length + (this.#isShared ? 1 : 0);
   }
 
-  /** An operator of its own. @param limit requests a second of the connection; the default where left out */
+  /** Creates an operator. @param limit requests a second of the connection; default: the operator's default */
   world(limit?: number): World {
     const { clock, store, site } = this;
     return new World({ clock, stores: [store], seed: site.seed, ...(limit === undefined ? {} : { limit }) });
   }
 
-  /** Has a world take every SyncedSecret as new, or as one that an earlier process left current. */
+  /** Adds every SyncedSecret to a world, as new or as left current by an earlier process. */
   fill(world: World, as: "new" | "current"): void {
     for (let i = 0; i < this.site.resources; i++) {
       const own = this.names.slice(i * this.#ownEach, (i + 1) * this.#ownEach);
@@ -58,7 +58,7 @@ export class Stage {
     return `${this.site.account}-${Math.floor(i / namespaceSize)}/${service(i)}`;
   }
 
-  /** Who depends on a parameter. */
+  /** The SyncedSecrets that use a parameter. */
   *dependents(name: string): Iterable<string> {
     if (name !== sharedName) yield this.keyOf(Number(/service-([0-9]+)/.exec(name)![1]));
     else for (let i = 0; i < this.site.resources; i++) yield this.keyOf(i);

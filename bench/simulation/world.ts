@@ -15,22 +15,22 @@ import type { ParameterStore } from "./aws.ts";
 import type { SimulationClock } from "./clock.ts";
 import { seeded } from "./random.ts";
 
-/** Milliseconds between polls that the resources ask for: the default of a connection. */
+/** The resources' poll interval in milliseconds: the default of a connection. */
 export const pollIntervalMs = 300_000;
-/** Reconciles under way at once, in all and of one connection's users: as the operator has them. */
+/** The operator's limits of concurrent reconciles, in total and per connection. */
 const atOnce = { all: 1_000, bulk: 900, ofConnection: { least: 10, most: 400 } };
 
-/** A SyncedSecret, as far as reading is concerned. */
+/** The parts of a SyncedSecret that concern reading. */
 export interface Resource {
   /** namespace/name. */
   key: string;
   store: ParameterStore;
   references: ParameterReference[];
-  /** What its status says of each reference; undefined where it is new. */
+  /** The version stamp of each reference in its status; undefined for a new one. */
   stored: readonly VersionStamp[] | undefined;
-  /** What its Secret was made from; undefined before there is one. */
+  /** The revision that its Secret was made from; undefined without a Secret. */
   revision: string | undefined;
-  /** When it was last told of a change, and when its Secret was last made, in the clock's milliseconds. */
+  /** The times of its last change notification and of its Secret's last write, in the clock's milliseconds. */
   toldAt: number;
   madeAt: number;
 }
@@ -39,11 +39,11 @@ export interface WorldOptions {
   clock: SimulationClock;
   seed: number;
   stores: readonly ParameterStore[];
-  /** Requests a second that each connection allows; the operator's default where left out. */
+  /** Requests a second of each connection. Default: the operator's. */
   limit?: number;
 }
 
-/** The observer as the operator makes it, with a cluster connection to each store. */
+/** The operator's observer, with a cluster connection to each store. */
 export function observerOf(options: {
   clock: SimulationClock;
   random: Random;
@@ -65,13 +65,13 @@ export function observerOf(options: {
 }
 
 /**
- * The operator's own observer, readers, lanes, quotas and work queue around a reconcile that knows no Kubernetes: it
- * compares versions, reads every value of a Secret that is not current, and counts it as made.
+ * The operator's own observer, readers, lanes, quotas and work queue, with a reconcile without Kubernetes: it compares
+ * versions, reads every value of a Secret that is not current, and counts the Secret as made.
  */
 export class World {
   readonly resources = new Map<string, Resource>();
   readonly observer: Observer;
-  /** SyncedSecrets that have not been made from what was seen last. */
+  /** SyncedSecrets whose Secrets are older than the last seen versions. */
   readonly open = new Set<Resource>();
   readonly #clock: SimulationClock;
   readonly #queue: WorkQueue;
@@ -92,7 +92,7 @@ export class World {
     void runWorkers(this.#queue, { concurrency: atOnce.all, handle, signal: this.#end.signal, log: silent });
   }
 
-  /** Adds a SyncedSecret for which there is no Secret yet. */
+  /** Adds a SyncedSecret without a Secret. */
   add(key: string, store: ParameterStore, names: readonly string[]): void {
     const resource = this.#adopt(key, store, names);
     this.open.add(resource);
@@ -107,7 +107,7 @@ export class World {
     this.#enqueue(key, "bulk");
   }
 
-  /** Whether every SyncedSecret is current, as far as has been seen. */
+  /** Whether every SyncedSecret is current with the last seen versions. */
   get isSettled(): boolean {
     return this.open.size === 0 && this.#queue.depth + this.#queue.inWork + this.#parked.size === 0;
   }
@@ -139,7 +139,7 @@ export class World {
     this.#queue.add(key, priorityOf(urgent));
   }
 
-  /** As the controller does it: what is in bulk waits for a place of its connection. */
+  /** Like the controller: bulk work waits for a slot of its connection. */
   async #handle(key: string): Promise<void> {
     const resource = this.resources.get(key)!;
     const { store } = resource;
@@ -170,7 +170,7 @@ export class World {
     return Math.min(Math.max(Math.floor(bulk / active), ofConnection.least), ofConnection.most);
   }
 
-  /** @returns whether it came to an end */
+  /** @returns whether it completed */
   async #reconcile(resource: Resource, lane: Lane): Promise<boolean> {
     const { key, references, revision, stored } = resource;
     const { observer } = this;
@@ -178,7 +178,7 @@ export class World {
       key,
       references.map((reference, i) => ({ reference, pollIntervalMs, ...(stored ? { stored: stored[i]! } : {}) })),
     );
-    // Until AWS has answered, its own status stands in.
+    // Until AWS has answered, the previous status is used.
     const seen = (reference: ParameterReference) => {
       const entry = observer.entry(reference);
       return entry?.looked ? entry.state.stamp : stored?.[references.indexOf(reference)];

@@ -2,10 +2,10 @@ import { invalid } from "./refusal.ts";
 import { textOf } from "./text.ts";
 
 /**
- * Decodes a value that is text in Base64 or Base64URL (RFC 4648 sections 4 and 5), strictly: only the alphabet's
- * characters, white space anywhere, padding to the end (which Base64URL may leave out), and no bits left over.
+ * Decodes Base64 or Base64URL text (RFC 4648 sections 4 and 5) strictly: only characters of the alphabet, white space
+ * anywhere, full padding (optional in Base64URL), and no leftover bits.
  *
- * @throws Refusal where the text is not of the form
+ * @throws Refusal if the text is not valid
  */
 export function decode(bytes: Uint8Array, encoding: "Base64" | "Base64URL"): Uint8Array {
   const text = textOf(bytes).replace(/[ \t\r\n\f\v]+/g, "");

@@ -1,24 +1,24 @@
 import { invalid } from "./refusal.ts";
 
-/** Where a value ends, and the value. */
+/** A value and the offset where it ends. */
 interface Read {
   value: string;
   end: number;
 }
 
-/** What a backslash and a character stand for in double quotes. */
+/** Characters by their escape letter in double quotes. */
 const escapes: Readonly<Record<string, string>> = { n: "\n", r: "\r", '"': '"', "\\": "\\" };
 
 /**
- * Reads lines of `NAME=value` as Docker Compose, Ruby's and Python's dotenv all read them; what they read differently is
- * refused. A value is
- * - in single quotes, as it is, over many lines too;
- * - in double quotes, over many lines too, with the escapes `\n`, `\r`, `\"` and `\\`;
- * - without quotes, up to the end of the line or a `#` after white space, less white space around it.
+ * Reads lines of `NAME=value` as Docker Compose, Ruby's and Python's dotenv all read them, and refuses syntax that they
+ * read differently. A value is
+ * - literal in single quotes, which may span lines;
+ * - in double quotes, which may span lines, with the escapes `\n`, `\r`, `\"` and `\\`;
+ * - without quotes, the text up to the end of the line or a `#` after white space, trimmed.
  *
- * `export` before a name, comments and empty lines are dropped. Refused are: other escapes, a backslash without quotes,
- * `\'` and `\\` in single quotes, a `$` that the others would put a variable for, back quotes, text after a closing
- * quote, a `#` right after a character, a line without `=`, and a name that comes twice. Nothing is put for a variable.
+ * `export` before a name, comments and empty lines are ignored. Refused are: other escapes, a backslash without quotes,
+ * `\'` and `\\` in single quotes, a `$` that another tool would expand, back quotes, text after a closing quote, a `#`
+ * right after a character, a line without `=`, and a duplicate name. Variables are never expanded.
  *
  * @throws Refusal with the number of the line
  */
@@ -85,7 +85,7 @@ function inSingle(text: string, start: number, line: number): Read {
 function inDouble(text: string, start: number, line: number): Read {
   const pieces: string[] = [];
   for (let at = start; ; ) {
-    // Each character is looked at once: what comes before the next backslash or quote is one piece.
+    // Linear: take the text before the next backslash or quote as one piece.
     const stop = nextOf(text, at);
     if (stop < 0) throw unclosed(line);
     const piece = text.slice(at, stop);
@@ -110,7 +110,7 @@ function nextOf(text: string, from: number): number {
   return quoteOrBackslash.exec(text)?.index ?? -1;
 }
 
-/** Other tools put the value of a variable for `$NAME`, `${NAME}` and `$(command)`, and one `$` for two. */
+/** Other tools expand `$NAME`, `${NAME}` and `$(command)`, and turn `$$` into `$`. */
 function checkDollar(value: string, line: number): void {
   if (/\$[\w{($]/.test(value)) {
     throw invalid(`line ${line} has a $ that other tools take for a variable: put single quotes around the value`);

@@ -10,17 +10,17 @@ import type { Work } from "./work.ts";
 export type Expression = ReturnType<typeof compile>;
 
 /**
- * Nodes visited, values compared and characters made in one evaluation: some tens of milliseconds. A document of 1 MiB
- * can be walked a few times; a projection inside a projection over 120 items is over it.
+ * Maximum number of nodes visited, values compared and characters made in one evaluation: some tens of milliseconds.
+ * It allows a few walks over a 1 MiB document, but not a projection inside a projection over 120 items.
  */
 const maxSteps = 500_000;
 
-/** One evaluation: its document, and how much work it has done. */
+/** One evaluation: its document and the work done so far. */
 export class Evaluation {
   readonly #root: Json;
   readonly #work: Work;
   #steps = 0;
-  /** Names of the objects that were looked into: V8 needs the time of all of them to say whether there is one. */
+  /** Caches the names of visited objects: in V8, even a check for emptiness takes time proportional to all names. */
   readonly #names = new WeakMap<JsonObject, string[]>();
   /** Values of the expression's literals. */
   readonly #literals = new Map<Expression, Json>();
@@ -30,14 +30,14 @@ export class Evaluation {
     this.#work = work;
   }
 
-  /** Evaluates an expression on the document, and bounds what it gives. */
+  /** Evaluates an expression on the document, and bounds the size of the result. */
   run(expression: Expression): Json {
     const result = this.visit(expression, this.#root);
     this.measure(result);
     return result;
   }
 
-  /** Counts work that is about to be done. */
+  /** Counts work before it is done. */
   spend(steps: number): void {
     this.#steps += steps;
     this.#work.spend(2 * steps);
@@ -45,9 +45,9 @@ export class Evaluation {
   }
 
   /**
-   * Bounds what a value becomes when it is written: parts of it may be shared, and so count more than once.
+   * Bounds the serialized size of a value: a shared part counts each time it occurs.
    *
-   * @returns characters of its names, texts and numbers
+   * @returns the total characters of its names, strings and numbers
    */
   measure(value: Json): number {
     const sum = { characters: 0 };
@@ -55,7 +55,7 @@ export class Evaluation {
     return sum.characters;
   }
 
-  /** The names of an object's members, in their order; counted once for each object. */
+  /** Returns the names of an object's members in document order; their cost counts once per object. */
   namesOf(object: JsonObject): readonly string[] {
     let names = this.#names.get(object);
     if (!names) {
@@ -66,7 +66,7 @@ export class Evaluation {
     return names;
   }
 
-  /** The values of an object's members, in the order of the names. */
+  /** Returns the values of an object's members, in the order of their names. */
   valuesOf(object: JsonObject): Json[] {
     const names = this.namesOf(object);
     this.spend(names.length);
@@ -80,13 +80,13 @@ export class Evaluation {
     return !isObject(value) || this.namesOf(value).length > 0;
   }
 
-  /** Compares numbers by their value: below 0, 0 or above, as `a` is less than, equal to or greater than `b`. */
+  /** Compares numbers by value: negative, 0 or positive, as `a` is less than, equal to or greater than `b`. */
   compareNumbers(a: LosslessNumber, b: LosslessNumber): number {
     this.spend((a.value.length + b.value.length) >> 3);
     return compareNumber(a.value, b.value);
   }
 
-  /** Whether two values are equal: numbers by their value (`1.0` is `1`), objects whatever their order. */
+  /** Reports whether two values are equal: numbers by value (`1.0` equals `1`), objects in any order of keys. */
   equals(a: Json, b: Json): boolean {
     this.spend(1);
     if (typeof a === "string" && typeof b === "string") {
@@ -105,7 +105,7 @@ export class Evaluation {
     );
   }
 
-  /** Gives the value of an expression on a value. */
+  /** Evaluates an expression on a value. */
   visit(node: Expression, value: Json): Json {
     this.spend(1);
     switch (node.type) {
@@ -144,7 +144,7 @@ export class Evaluation {
       case "Flatten": {
         const child = this.visit(node.child, value);
         if (!Array.isArray(child)) return null;
-        // Before it is made: many of its arrays may be one and the same large one.
+        // Count before flattening: many items may be the same large array.
         this.spend(child.reduce<number>((sum, item) => sum + (Array.isArray(item) ? item.length : 1), 0));
         return child.flat() as Json[];
       }
@@ -249,7 +249,7 @@ function literal(value: unknown): Json {
     return object;
   }
   if (typeof value !== "number") return value as Json;
-  // The library has read it as a double, which has fewer digits than may have been written.
+  // The library parses a number as a double, which may lose digits.
   if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value))) {
     throw invalid("a number in it has more digits than can be kept; quote it as a string");
   }

@@ -3,12 +3,12 @@ import type { Evaluation } from "./jmespath-evaluate.ts";
 import { isObject, type Json, type JsonObject, textOfJson } from "./json.ts";
 import { invalid } from "./refusal.ts";
 
-/** An argument of a function: a value, or an expression (`&name`) to be applied to values. */
+/** An argument of a function: a value, or an expression (`&name`) that the function applies to values. */
 export type Argument = { value: Json } | { apply(item: Json): Json };
 
 type Call = (args: Arguments, evaluation: Evaluation) => Json;
 
-/** The arguments of one call, taken as the types that the function's signature has. */
+/** The arguments of one call, checked against the types of the function's signature. */
 class Arguments {
   readonly #name: string;
   readonly #args: readonly Argument[];
@@ -57,7 +57,7 @@ class Arguments {
   }
 }
 
-/** Names, numbers of arguments and meanings: https://jmespath.org/specification.html#built-in-functions */
+/** Functions by name, with their number of arguments: https://jmespath.org/specification.html#built-in-functions */
 const functions = new Map<string, { least: number; most: number; call: Call }>([
   ["contains", { least: 2, most: 2, call: contains }],
   ["ends_with", { least: 2, most: 2, call: (args) => args.text(0).endsWith(args.text(1)) }],
@@ -85,7 +85,7 @@ const functions = new Map<string, { least: number; most: number; call: Call }>([
 /**
  * Calls a function.
  *
- * @throws Refusal where it is not known, or its arguments are not of its types
+ * @throws Refusal if the function is unknown, or an argument has the wrong type
  */
 export function call(evaluation: Evaluation, name: string, args: readonly Argument[]): Json {
   const known = functions.get(name);
@@ -97,7 +97,7 @@ export function call(evaluation: Evaluation, name: string, args: readonly Argume
   return known.call(new Arguments(name, args), evaluation);
 }
 
-/** What looking at a value once costs. */
+/** Units of work to read a value once. */
 function breadth(value: Json, evaluation: Evaluation): number {
   if (typeof value === "string" || Array.isArray(value)) return value.length;
   if (isLosslessNumber(value)) return value.value.length;
@@ -110,7 +110,7 @@ function contains(args: Arguments, evaluation: Evaluation): Json {
   if (Array.isArray(where)) return where.some((item) => evaluation.equals(item, what));
   if (typeof what !== "string") return false;
   const text = args.text(0);
-  // At worst a search compares the whole of what it looks for at every place.
+  // In the worst case, the search compares the whole search text at every position.
   evaluation.spend((text.length * Math.min(what.length, text.length)) >> 4);
   return text.includes(what);
 }
@@ -150,7 +150,7 @@ function reverse(args: Arguments): Json {
   return typeof value === "string" ? [...value].reverse().join("") : args.list(0).toReversed();
 }
 
-/** `max`, `max_by` and their opposites: of equals the first. */
+/** `max`, `max_by` and their opposites: of equal items, the first. */
 function extreme(args: Arguments, evaluation: Evaluation, sign: 1 | -1): Json {
   const [first, ...others] = ranked(args, evaluation);
   if (!first) return null;
@@ -160,19 +160,19 @@ function extreme(args: Arguments, evaluation: Evaluation, sign: 1 | -1): Json {
 /** `sort` and `sort_by`: stable. */
 function sort(args: Arguments, evaluation: Evaluation): Json {
   const items = ranked(args, evaluation);
-  // A comparison looks at as much as both have in common.
+  // A comparison reads the common prefix of both strings.
   const longest = items.reduce((most, { rank }) => Math.max(most, Buffer.isBuffer(rank) ? rank.length : 1), 1);
   evaluation.spend(items.length * Math.ceil(Math.log2(items.length + 1)) * Math.min(longest, 64));
   return items.sort((a, b) => order(a, b, evaluation)).map(({ item }) => item);
 }
 
-/** An item with what it is ordered by: a number, or a string's UTF-8, whose order is that of code points. */
+/** An item with its sort key: a number, or a string's UTF-8 bytes, which sort by code point. */
 interface Ranked {
   item: Json;
   rank: Buffer | LosslessNumber;
 }
 
-/** Items with what they are ordered by: all strings or all numbers. */
+/** Returns items with their sort keys: all strings or all numbers. */
 function ranked(args: Arguments, evaluation: Evaluation): Ranked[] {
   const by = args.count === 2 ? args.expression(1) : (item: Json) => item;
   const items = args.list(0).map((item) => {

@@ -5,24 +5,24 @@ import { maxExpressionLength } from "./limits.ts";
 import { invalid, Refusal } from "./refusal.ts";
 import { Work } from "./work.ts";
 
-/** Units of work that a character of an expression costs to parse. */
+/** Units of work to parse one character of an expression. */
 const unitsACharacter = 20;
 
 /**
- * Evaluates a JMESPath expression (https://jmespath.org/specification.html, the language of the AWS tools) on a parsed
- * document. The library parses the expression; the evaluation is ours, because every digit of a number has to stay,
- * only own keys may be found, and the work has to be bounded. Functions that calculate (abs, avg, ceil, floor, sum) and
- * the community's extensions (let, ternaries, arithmetic) are left out.
+ * Evaluates a JMESPath expression (https://jmespath.org/specification.html, as in the AWS CLI) on a parsed document.
+ * The library only parses: our evaluation keeps every digit of a number, finds only own keys, and bounds the work.
+ * Arithmetic functions (abs, avg, ceil, floor, sum) and the community's extensions (let, ternaries, arithmetic) are not
+ * supported.
  *
- * @returns null where the expression leads to nothing
- * @throws Refusal where the expression is over 1,024 characters, is not JMESPath, or costs too much
+ * @returns null if the expression matches nothing
+ * @throws Refusal if the expression has over 1,024 characters, is not JMESPath, or costs too much
  */
 export function evaluate(expression: string, document: Json, work = new Work()): Json {
   if (expression.length > maxExpressionLength) {
     throw invalid(`jmesPath has ${expression.length} characters, and at most ${maxExpressionLength} are allowed`);
   }
   try {
-    // A character is looked at by the parser, and again by the search for names that want quotes.
+    // Each character is read twice: by the parser and by the search for unquoted names.
     work.spend(unitsACharacter * expression.length);
     return new Evaluation(document, work).run(parsed(expression));
   } catch (error) {
@@ -32,8 +32,8 @@ export function evaluate(expression: string, document: Json, work = new Work()):
 }
 
 /**
- * A name with a `-`, `/`, `$` or `:` that stands in an expression without quotes, such as `db-password`: the library reads
- * arithmetic or variables into it, which JMESPath has not.
+ * Finds an unquoted name that contains `-`, `/` or `$`, such as `db-password`. The library would parse it as
+ * arithmetic or a variable, which JMESPath does not have.
  */
 function bareName(expression: string): string | undefined {
   const unquoted = expression.replace(

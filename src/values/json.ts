@@ -4,10 +4,10 @@ import { invalid } from "./refusal.ts";
 import { placeOf } from "./text.ts";
 import { Work } from "./work.ts";
 
-/** Units of work that a character of JSON costs: its shape is looked at, it is parsed, and what comes of it is copied. */
+/** Units of work for one character of JSON: to check its nesting, parse it and copy the result. */
 const unitsACharacter = 3;
 
-/** A JSON value: numbers keep their digits, and objects have no prototype, so that only own keys can be found. */
+/** A JSON value: numbers keep their digits, and objects have no prototype, so that a lookup finds only own keys. */
 export type Json = null | boolean | string | LosslessNumber | Json[] | JsonObject;
 export interface JsonObject {
   [key: string]: Json;
@@ -18,10 +18,9 @@ export function isObject(value: Json): value is JsonObject {
 }
 
 /**
- * Parses JSON (RFC 8259). A key that comes twice in an object is refused, also where both have the same value, and so
- * is nesting over 100 levels.
+ * Parses JSON (RFC 8259). It refuses a duplicate key, even with equal values, and nesting over 100 levels.
  *
- * @throws Refusal with the place of the first error
+ * @throws Refusal with the position of the first error
  */
 export function parseJson(text: string, work = new Work()): Json {
   work.spend(unitsACharacter * text.length);
@@ -30,7 +29,7 @@ export function parseJson(text: string, work = new Work()): Json {
   try {
     parsed = parse(text);
   } catch (error) {
-    // The parser's messages quote the text and end with the offset: only that is passed on.
+    // The parser's messages quote the text and end with the offset: pass on only the offset.
     const offset = /at position (\d{1,9})$/.exec(error instanceof Error ? error.message : "")?.[1];
     throw invalid(`not JSON${offset === undefined ? "" : `: an error at ${placeOf(text, Number(offset))}`}`);
   }
@@ -38,8 +37,8 @@ export function parseJson(text: string, work = new Work()): Json {
 }
 
 /**
- * Writes a value as a key's text: a string as it is, a number's own digits, `true` or `false`, and an object or array
- * as compact JSON. Keys keep their order, but those that are whole numbers come first, as in every JavaScript object.
+ * Writes a value as a key's text: a string unchanged, a number with its own digits, `true` or `false`, and an object or
+ * array as compact JSON. Keys keep their order, except that integer keys come first, as in every JavaScript object.
  *
  * @returns null for null
  */
@@ -48,9 +47,9 @@ export function textOfJson(value: Json): string | null {
 }
 
 /**
- * Takes the properties of an object as keys and texts.
+ * Returns the properties of an object as names and texts.
  *
- * @throws Refusal where the value is not an object
+ * @throws Refusal if the value is not an object
  */
 export function propertiesOf(value: Json): Map<string, string | null> {
   if (!isObject(value)) throw invalid("the JSON is not an object, whose properties could be keys");
@@ -58,11 +57,11 @@ export function propertiesOf(value: Json): Map<string, string | null> {
 }
 
 /**
- * Refuses deep nesting before a recursive parser meets it, and keys that come twice. It looks at brackets and strings
- * alone: whether the rest is JSON is the parser's affair.
+ * Refuses duplicate keys, and deep nesting before a recursive parser meets it. It reads only brackets and strings; the
+ * parser checks the rest.
  */
 function checkShape(text: string): void {
-  /** Of each open bracket: the keys so far, or undefined for an array. */
+  /** For each open bracket: the keys so far, or undefined for an array. */
   const open: (Set<string> | undefined)[] = [];
   let expectsKey = false;
   for (let at = 0; at < text.length; at++) {

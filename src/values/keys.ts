@@ -4,21 +4,21 @@ import { invalid, type Problem, Refusal } from "./refusal.ts";
 import { parseReplacement, replaceAll } from "./rewrite.ts";
 import { Work } from "./work.ts";
 
-/** How names become keys of the Secret, in this order: stripPrefix, rewrite, separator, case. */
+/** Rules that turn names into keys of the Secret, applied in this order: stripPrefix, rewrite, separator, case. */
 export interface KeyRules {
-  /** Taken away from the start of a name that begins with it. Of a path's members: the path, when left out. */
+  /** Prefix to remove from a name. Default for the parameters below a path: the path. */
   stripPrefix?: string;
-  /** RE2 patterns, each replacing all its matches: `$1` or `${name}` stand for groups, `\$` for a dollar sign. */
+  /** RE2 patterns; each replaces all its matches: `$1` or `${name}` stand for groups, `\$` for a dollar sign. */
   rewrite?: { pattern: string; replacement: string }[];
-  /** What each `/` becomes: `_` when left out. */
+  /** Replacement for each `/`; default `_`. */
   separator?: string;
   case?: "Upper" | "Lower";
 }
 
-/** Rules, ready for many names. */
+/** Compiled rules, to be applied to many names. */
 export type KeyOf = (name: string) => string;
 
-/** Whether a Secret can have a key of this name: `IsConfigMapKey` of k8s.io/apimachinery. */
+/** Reports whether a Secret can have a key of this name: `IsConfigMapKey` of k8s.io/apimachinery. */
 export function isSecretKey(key: string): boolean {
   return /^[-._a-zA-Z0-9]{1,253}$/.test(key) && key !== "." && !key.startsWith("..");
 }
@@ -26,9 +26,9 @@ export function isSecretKey(key: string): boolean {
 /**
  * Compiles rules.
  *
- * @param path the path that the names are below, with or without its last slash; left out for a document's names
- * @returns a function that gives a name's key, and throws a Refusal where that is not a Secret's key
- * @throws Refusal where a pattern is not RE2
+ * @param path the path above the names, with or without its last slash; omitted for a document's names
+ * @returns a function that returns a name's key, or throws a Refusal if that is not a valid key of a Secret
+ * @throws Refusal if a pattern is not RE2
  */
 export function keyRules(rules: KeyRules = {}, path?: string, work = new Work()): KeyOf {
   const prefix = rules.stripPrefix ?? (path === undefined ? "" : path.endsWith("/") ? path : `${path}/`);
@@ -57,11 +57,11 @@ export function keyRules(rules: KeyRules = {}, path?: string, work = new Work())
 }
 
 /**
- * Tells which key of the Secret a path's member comes to.
+ * Returns the key of the Secret for a parameter below a path.
  *
  * @param name the parameter's full name
- * @param options.path the path that it is below
- * @throws Exhausted where it takes more work than is left
+ * @param options.path the path above the parameter
+ * @throws Exhausted if it needs more work than is left
  */
 export function keyOfMember(
   name: string,

@@ -13,5 +13,8 @@ export const maxNameLength = 2_048;
 /** Maximum characters of a JMESPath expression, as in the CRD. */
 export const maxExpressionLength = 1_024;
 
-/** Maximum characters of a YAML document: its parser takes some 4 s for a hostile 1 MiB, and an SSM parameter has 8 KiB at most. */
+/**
+ * Maximum characters of a YAML document: its parser takes some 4 s for a hostile 1 MiB. An SSM parameter has at most
+ * 8 KiB.
+ */
 export const maxYamlLength = 65_536;

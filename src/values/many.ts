@@ -7,10 +7,10 @@ import { bytesOf, textOf } from "./text.ts";
 import { Work } from "./work.ts";
 import { propertiesOfYaml } from "./yaml.ts";
 
-/** Problems of one entry that are spelled out; the rest is counted. */
+/** Maximum problems listed for one entry; the rest is only counted. */
 const maxProblems = 10;
 
-/** What one source came to; `missing` is an optional one without a default, whose key is left out. */
+/** The state of one source; `missing` is an optional source without a default, whose key is left out. */
 export type SourceValue = { state: "value"; bytes: Uint8Array } | { state: "missing" };
 
 /** One parameter below a path. */
@@ -20,33 +20,33 @@ export interface Member {
   bytes: Uint8Array;
 }
 
-/** What is done with a property that is null: it is an error, is left out, or becomes an empty value. */
+/** How a null property is handled: as an error, left out, or as an empty value. */
 export type NullValues = "Fail" | "Omit" | "Empty";
 
 interface ManyInput {
-  /** How messages call the entry: `dataFrom[0]`. */
+  /** The entry's name in messages: `dataFrom[0]`. */
   entry: string;
   rename?: KeyRules;
-  /** What a key means that an earlier entry of `dataFrom` has made: `Fail` when left out. */
+  /** What happens if an earlier entry of `dataFrom` makes the same key; default `Fail`. */
   onConflict?: "Fail" | "Override";
-  /** What a property means that is null: `Fail` when left out. */
+  /** How a null property is handled; default `Fail`. */
   nullValues?: NullValues;
-  /** Whether an entry without any key is fine: false when left out. */
+  /** Whether the entry may make no key; default false. */
   allowEmpty?: boolean;
 }
 
-/** One key for each parameter below a path, which is stripped from the names unless `rename.stripPrefix` says otherwise. */
+/** Makes one key for each parameter below a path; strips the path unless `rename.stripPrefix` is set. */
 export interface PathInput extends ManyInput {
   kind: "path";
   path: string;
-  /** Tags that every member carries, where only such were asked for; for messages. */
+  /** Tags by which the parameters are selected; for messages. */
   tags?: readonly (readonly [string, string])[];
   members: Member[];
 }
 
 export type Format = "JSON" | "YAML" | "Dotenv" | "StringList";
 
-/** One key for each property of a document. A `missing` source has none, and that is fine. */
+/** Makes one key for each property of a document. A `missing` source makes none, without an error. */
 export interface DocumentInput extends ManyInput {
   kind: "document";
   source: SourceValue;
@@ -57,21 +57,21 @@ export interface DocumentInput extends ManyInput {
 export interface Made {
   key: string;
   bytes: Uint8Array;
-  /** What of the entry it comes from, for messages: `parameter /shop/db`. */
+  /** The part of the entry that makes the key, for messages: `parameter /shop/db`. */
   origin: string;
 }
 
 interface Item {
   name: string;
   origin: string;
-  /** @throws Refusal where it cannot be a key's value */
+  /** @throws Refusal if it cannot be a key's value */
   bytes(): Uint8Array;
 }
 
 /**
  * Makes the keys of one entry of `dataFrom`.
  *
- * @returns the keys that could be made, all different, and what is wrong with the others
+ * @returns the valid keys, all different, and the problems of the others
  */
 export function makeMany(many: PathInput | DocumentInput, work = new Work()): { made: Made[]; problems: Problem[] } {
   const made = new Map<string, Made>();
@@ -122,7 +122,7 @@ function propertiesOfDocument({ source, format, nullValues = "Fail" }: DocumentI
   const taken = nullValues === "Omit" ? numbered.filter(({ text }) => text !== null) : numbered;
   return taken.map(({ name, text, index }) => ({
     name,
-    // By its number: in a text of another form than is said, what looks like a name may be a part of the secret.
+    // By number: if the text has another format than declared, an apparent name may be a part of the secret.
     origin: `property ${index + 1} of the ${format}`,
     bytes: () => {
       if (text !== null) return bytesOf(text);

@@ -2,26 +2,26 @@ import { RE2JS } from "re2js";
 import { invalid } from "./refusal.ts";
 import { Work } from "./work.ts";
 
-/** Instructions of a compiled pattern: each may cost a step for each character that it is tried on. */
+/** Maximum instructions of a compiled pattern: each one may cost a step per character of the text. */
 const maxInstructions = 600;
-/** Instructions that a pattern may come to by a rough count of its text, before it is compiled. */
+/** Maximum instructions of a pattern by a rough estimate from its text, before it is compiled. */
 const maxEstimate = 10 * maxInstructions;
-/** Compiled patterns that are kept, the last used. */
+/** Maximum compiled patterns in the cache, least recently used out first. */
 const keptPatterns = 256;
 
-/** A user's pattern, on an engine whose cost is linear. */
+/** A user's pattern, compiled for an engine with linear cost. */
 export interface Pattern {
   readonly expression: RE2JS;
   readonly instructions: number;
-  /** Which pattern it is, for messages: `path.include[0]`. */
+  /** The pattern's field, for messages: `path.include[0]`. */
   readonly field: string;
 }
 
-/** A match: where it begins and ends, and what its groups took. */
+/** A match: its start, its end and the text of its groups. */
 export interface Match {
   start: number;
   end: number;
-  /** What a group of the pattern took, by its number; null where it took no part. */
+  /** Returns the text of a group by number, or null if the group took no part. */
   group(number: number): string | null;
 }
 
@@ -30,8 +30,8 @@ const compiled = new Map<string, Omit<Pattern, "field">>();
 /**
  * Compiles a user's pattern.
  *
- * @param field which pattern it is, for messages
- * @throws Refusal where it is not RE2 syntax (https://github.com/google/re2/wiki/Syntax), or is too large
+ * @param field the pattern's field, for messages
+ * @throws Refusal if it is not RE2 syntax (https://github.com/google/re2/wiki/Syntax), or is too large
  */
 export function compilePattern(pattern: string, field: string, work = new Work()): Pattern {
   const tooLarge = () => invalid(`${field} is too large; make its repetitions, such as {1,1000}, smaller`);
@@ -59,11 +59,11 @@ function compile(pattern: string, field: string): Omit<Pattern, "field"> {
 }
 
 /**
- * Looks for the first match at or after `from`. Never by the library's `test`, which makes states of an automaton as it
- * goes: a hostile pattern has it make one a character, at a hundred times the cost.
+ * Finds the first match at or after `from`. It does not use the library's `test`, which builds automaton states lazily:
+ * a hostile pattern makes it build one per character, at a hundred times the cost.
  */
 export function find({ expression, instructions }: Pattern, text: string, from: number, work: Work): Match | undefined {
-  // Some 50 ns for each instruction and character at worst.
+  // At worst, some 50 ns for each instruction and character.
   work.spend(1 + ((instructions * (text.length - from + 1)) >> 1));
   const matcher = expression.matcher(text);
   if (!matcher.find(from)) return undefined;
@@ -71,11 +71,11 @@ export function find({ expression, instructions }: Pattern, text: string, from: 
 }
 
 /**
- * Roughly the instructions that a pattern compiles to, from its text alone and in linear time: what a repetition repeats
- * counts as often as it may come.
+ * Estimates the instructions of a compiled pattern from its text, in linear time: a repeated item counts as often as it
+ * may occur.
  */
 function estimate(pattern: string): number {
-  /** Instructions of each group that is open, and of the last item in it. */
+  /** For each open group: its instructions, and those of its last item. */
   const open = [{ sum: 0, last: 0 }];
   for (let at = 0; at < pattern.length; at++) {
     const group = open.at(-1)!;

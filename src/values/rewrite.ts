@@ -2,22 +2,22 @@ import { find, type Match, type Pattern } from "./pattern.ts";
 import { invalid } from "./refusal.ts";
 import type { Work } from "./work.ts";
 
-/** A piece of a replacement: text, or the group that stands there. */
+/** A piece of a replacement: text or a group. */
 type Piece = string | { group: number };
 
-/** A replacement, read once for all names. */
+/** A parsed replacement, to be applied to many names. */
 export type Replacement = readonly Piece[];
 
-/** What a replacement is made of: plain text, an escape, a group by name or number, and what stands for nothing. */
+/** The tokens of a replacement: plain text, an escape, a group by name or number, or a lone `$` or `\`. */
 const pieceForm =
   /(?<plain>[^$\\]+)|\\(?<escaped>.)|\$(?<dollar>\$)|\$\{(?<braced>\w{1,64})\}|\$(?<digits>\d{1,3})|[$\\]/gs;
 
 /**
- * Reads a replacement: `$1`, `${1}` and `${name}` stand for groups, `$0` for the whole match, and `\$`, `$$` and `\\` for
- * a dollar sign and a backslash. After `$` only digits count, and of them no more than make a group of the pattern.
+ * Parses a replacement: `$1`, `${1}` and `${name}` stand for groups, `$0` for the whole match, and `\$`, `$$` and `\\`
+ * for a dollar sign and a backslash. After `$`, the longest run of digits that is a group of the pattern counts.
  *
- * @param rule which replacement it is, for messages: `rename.rewrite[0]`
- * @throws Refusal where it names a group that the pattern does not have, or a `$` that stands for nothing
+ * @param rule the replacement's field, for messages: `rename.rewrite[0]`
+ * @throws Refusal if it names a group that the pattern does not have, or contains a lone `$` or `\`
  */
 export function parseReplacement(text: string, pattern: Pattern, rule: string): Replacement {
   return [...text.matchAll(pieceForm)].flatMap(({ groups }): Piece[] => {
@@ -34,7 +34,7 @@ export function parseReplacement(text: string, pattern: Pattern, rule: string): 
   });
 }
 
-/** The number of a group that a replacement names. @throws Refusal where the pattern has none such */
+/** Returns the number of a group in a replacement. @throws Refusal if the pattern does not have the group */
 function groupOf(written: string, { expression }: Pattern, rule: string): number {
   const names = expression.namedGroups() as Readonly<Record<string, number>>;
   const number = /^\d+$/.test(written) ? Number(written) : Object.hasOwn(names, written) ? names[written]! : Infinity;
@@ -45,8 +45,8 @@ function groupOf(written: string, { expression }: Pattern, rule: string): number
 }
 
 /**
- * Replaces every match. As RE2 and Go have it, an empty match right after another match is none: `(.*)` matches `url`
- * once, and not the end of it a second time.
+ * Replaces every match. As in RE2 and Go, an empty match right after another match does not count: `(.*)` matches `url`
+ * once, and not again at its end.
  */
 export function replaceAll(text: string, pattern: Pattern, replacement: Replacement, work: Work): string {
   let replaced = "";
@@ -61,7 +61,7 @@ export function replaceAll(text: string, pattern: Pattern, replacement: Replacem
       copied = end;
     }
     lastEnd = end;
-    // One code point on: an empty match never splits a surrogate pair.
+    // Advance by one code point: an empty match never splits a surrogate pair.
     from = end > start ? end : end + (text.codePointAt(end)! > 0xffff ? 2 : 1);
   }
   return replaced + text.slice(copied);

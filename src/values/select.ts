@@ -3,31 +3,31 @@ import { compilePattern, find, type Pattern } from "./pattern.ts";
 import { Refusal } from "./refusal.ts";
 import { Exhausted, inlineUnits, Work } from "./work.ts";
 
-/** Patterns of a path: they match where they are found anywhere in the full name. */
+/** Patterns of a path: a pattern may match anywhere in the full name. */
 export interface Selection {
   include?: readonly string[];
   exclude?: readonly string[];
 }
 
-/** Characters times instructions that one use of patterns, over all of its names, may cost. */
+/** Maximum characters times instructions that one use of patterns may cost over all names. */
 const maxWork = 50_000_000;
-/** Verdicts that are remembered, of all selections together, and selections. */
+/** Maximum cached verdicts, over all selections, and maximum cached selections. */
 const kept = { verdicts: 200_000, selections: 1_000 };
-/** Units of work between two turns of the event loop: some 5 ms. */
+/** Units of work before the event loop runs again: some 5 ms. */
 const sliceUnits = 50_000;
 
-/** By the selection's patterns, then by name: whether it is taken. */
+/** Cached verdicts: by the selection's patterns, then by name, whether the name is selected. */
 const verdicts = new Map<string, Map<string, boolean>>();
 let verdictsKept = 0;
 
 /**
- * Chooses among the parameters below a path. Patterns are RE2: `^` and `$` tie one down. No `include` takes all;
- * `exclude` wins. What was decided of a name is remembered; see `prepareSelection`.
+ * Selects parameters below a path. Patterns are RE2, not anchored: use `^` and `$`. Without `include`, all names are
+ * selected; `exclude` wins. Verdicts are cached; see `prepareSelection`.
  *
  * @param names full names
- * @returns those chosen, in the order given
- * @throws Failure (InvalidData, stalled) where a pattern is not RE2, or is too large for so many names; retry where so
- *   many names are new that they have to be prepared first
+ * @returns the selected names, in the given order
+ * @throws Failure (InvalidData, stalled) if a pattern is not RE2, or is too large for so many names; retry if so many
+ *   names are new that `prepareSelection` must run first
  */
 export function selectMembers(names: Iterable<string>, selection: Selection): string[] {
   const known = verdictsOf(selection);
@@ -47,7 +47,7 @@ export function selectMembers(names: Iterable<string>, selection: Selection): st
 }
 
 /**
- * Decides of many names beforehand, a few milliseconds at a time, so that `selectMembers` finds them remembered.
+ * Decides many names in advance, a few milliseconds at a time, so that `selectMembers` finds the verdicts in the cache.
  *
  * @throws Failure as `selectMembers` does
  */
@@ -71,7 +71,7 @@ export async function prepareSelection(names: Iterable<string>, selection: Selec
   }
 }
 
-/** @throws Failure where patterns are too large for so many names */
+/** @throws Failure if patterns are too large for so many names */
 function checkWork(patterns: readonly Pattern[], names: readonly string[]): void {
   const characters = names.reduce((sum, name) => sum + name.length + 1, 0);
   let left = maxWork;
@@ -84,9 +84,9 @@ function checkWork(patterns: readonly Pattern[], names: readonly string[]): void
 }
 
 /**
- * Tries patterns on a name, `include` before `exclude`; stops after each.
+ * Tries patterns on a name, `include` before `exclude`; yields after each pattern.
  *
- * @returns whether the name is taken
+ * @returns whether the name is selected
  */
 function* judge(
   name: string,
@@ -97,7 +97,7 @@ function* judge(
   let isTaken = include.length === 0;
   for (const [index, pattern] of patterns.entries()) {
     const isInclude = index < include.length;
-    // Once it is taken the rest of include says nothing, and once it is left out the rest of exclude.
+    // After one include matches, the other includes cannot change the verdict; likewise for exclude.
     if (isInclude === isTaken) continue;
     if (find(pattern, name, 0, work)) isTaken = isInclude;
     yield;
@@ -105,7 +105,7 @@ function* judge(
   return isTaken;
 }
 
-/** Work that is done a slice at a time: it is never used up, and between two slices the event loop has its turn. */
+/** Unlimited work in slices: the event loop runs between two slices. */
 class Slices extends Work {
   #spent = 0;
 
@@ -113,7 +113,7 @@ class Slices extends Work {
     this.#spent += units;
   }
 
-  /** Waits for a turn of the event loop, where a slice is full. */
+  /** If the slice is used up, lets the event loop run. */
   async rest(): Promise<void> {
     if (this.#spent < sliceUnits) return;
     this.#spent = 0;
@@ -143,7 +143,7 @@ function forgetVerdicts(): void {
   verdictsKept = 0;
 }
 
-/** What compiles each pattern, `include` before `exclude`. */
+/** Returns one compile function per pattern, `include` before `exclude`. */
 function compilers({ include = [], exclude = [] }: Selection): ((work: Work) => Pattern)[] {
   const of = (list: readonly string[], field: string) =>
     list.map((pattern, index) => (work: Work) => compilePattern(pattern, `path.${field}[${index}]`, work));

@@ -1,11 +1,11 @@
 import { invalid } from "./refusal.ts";
 
 /**
- * Reads a parameter of type StringList: items between commas, each `name=value`. White space around an item and its
- * name is dropped; a value may have `=` in it but no comma, since Parameter Store knows no way to write one.
+ * Reads a parameter of type StringList: comma-separated items, each `name=value`. White space around an item and its
+ * name is trimmed. A value may contain `=` but no comma, because Parameter Store has no escape for it.
  * An empty text is an empty list.
  *
- * @throws Refusal where an item has no name, or a name comes twice
+ * @throws Refusal if an item has no name, or a name is duplicate
  */
 export function parseStringList(text: string): Map<string, string> {
   const items = new Map<string, string>();

@@ -15,10 +15,13 @@ import { invalid } from "./refusal.ts";
 import { bytesOf, textOf } from "./text.ts";
 import { Work } from "./work.ts";
 
-/** Tags that a template may use; `elsif`, `else`, `when` and the ends belong to them. */
+/** Tags that a template may use; `elsif`, `else`, `when` and the closing tags belong to them. */
 export const allowedTags = ["if", "unless", "case", "for", "break", "continue", "assign", "comment", "raw"] as const;
 
-/** Filters that a template may use. All are linear in their input, give at most six times as much, and know no time, place or chance. */
+/**
+ * Filters that a template may use. All are linear in their input, return at most six times as much, and depend on no
+ * time, locale or randomness.
+ */
 export const allowedFilters = [
   "append",
   "base64_decode",
@@ -45,36 +48,36 @@ export const allowedFilters = [
   "url_encode",
 ] as const;
 
-/** Characters that the templates of one Secret may read and write in all their filters, comparisons and loops. */
+/** Maximum characters that all filters, comparisons and loops in the templates of one Secret may read and write. */
 const maxWork = 4_194_304;
 
-/** Tags, outputs and pieces of text that the templates of one Secret may render: some tens of milliseconds. */
+/** Maximum tags, outputs and text pieces that the templates of one Secret may render: some tens of milliseconds. */
 const maxSteps = 50_000;
 
 /**
- * What the templates of one Secret may still spend. Counted and not timed, so that a template that is refused is
- * refused on every machine. Stands in the place of both limiters of a Context.
+ * The work left for the templates of one Secret. It is counted, not timed, so that every machine refuses the same
+ * templates. Replaces both limiters of a liquidjs Context.
  */
 export class Budget {
   readonly #spent: Work;
   #work = maxWork;
   #steps = maxSteps;
 
-  /** @param work what else is done for the same Secret counts on */
+  /** @param work the Secret's counter, shared with the rest of its assembly */
   constructor(work = new Work()) {
     this.#spent = work;
   }
 
-  /** Counts characters or items that are about to be read or made. */
+  /** Counts characters or items before they are read or made. */
   use(count: unknown): void {
-    // A count that is not a number is one that cannot be bounded.
+    // A count that is not a number cannot be bounded.
     const size = Number(count) >= 0 ? Number(count) : Number.POSITIVE_INFINITY;
     this.#work -= size;
     if (this.#work < 0) throw invalid("the templates take too much memory; make them do less");
     this.#spent.spend(size / 4);
   }
 
-  /** Counts one piece of a template; the renderer calls it with the time. */
+  /** Counts one rendered piece; the renderer calls it with the time. */
   check(): void {
     this.#steps--;
     if (this.#steps < 0) throw invalid("the templates take too many steps; make their loops shorter");
@@ -82,7 +85,7 @@ export class Budget {
   }
 }
 
-/** Collects what a template prints, up to what a Secret can hold. */
+/** Collects the output of a template, up to the maximum size of a Secret. */
 export class Output implements Emitter {
   buffer = "";
 
@@ -93,7 +96,7 @@ export class Output implements Emitter {
   }
 }
 
-/** `for`, counting its collection before `offset`, `limit` and `reversed` copy it. */
+/** `for`, which counts its collection before `offset`, `limit` and `reversed` copy it. */
 class CountedFor extends ForTag {
   override *render(context: Context, emitter: Emitter): ReturnType<ForTag["render"]> {
     context.memoryLimit.use(weightOf(toValueSync(evalToken(this.collection, context))));
@@ -102,12 +105,12 @@ class CountedFor extends ForTag {
 }
 
 /**
- * The engine of every template: Liquid without file system, dates, chance or any tag and filter that is not listed;
- * a name that does not exist is an error, except in `default`, `if`, `unless` and `case`.
+ * The engine of every template: Liquid without file system, dates, randomness or unlisted tags and filters. An unknown
+ * name is an error, except in `default`, `if`, `unless` and `case`.
  */
 export const engine = confined();
 
-/** Makes the scope in which templates see `variables`, and spend from `budget`. */
+/** Creates the scope in which templates see `variables` and use up `budget`. */
 export function scopeOf(variables: object, budget: Budget): Context {
   const limiter = budget as unknown as Context["memoryLimit"];
   const options = { sync: true, globals: Object.create(null), strictVariables: true, ownPropertyOnly: true };
@@ -142,7 +145,7 @@ function confined(): Liquid {
   return liquid;
 }
 
-/** The operators, each counting what it compares. */
+/** The operators; each one counts what it compares. */
 function counted(): Operators {
   const operators: Operators = {};
   for (const [name, handler] of Object.entries(defaultOperators)) {
@@ -157,7 +160,7 @@ function counted(): Operators {
   return operators;
 }
 
-/** Unlike liquidjs's own, refuses what is not Base64, or is not text when decoded. */
+/** Unlike the filter of liquidjs, refuses invalid Base64 and decoded bytes that are not text. */
 function decodeText(value: unknown): string {
   return textOf(decode(bytesOf(printed(value)), "Base64"));
 }

@@ -5,31 +5,31 @@ import { allowedFilters, allowedTags, Budget, engine, Output, scopeOf } from "./
 import { bytesOf, placeOf, textOf } from "./text.ts";
 import { Exhausted, Work } from "./work.ts";
 
-/** Characters of one template, as in the CRD, and of all templates of a Secret: a quarter of a second of parsing. */
+/** Maximum characters of one template, as in the CRD, and of all of a Secret's: a quarter of a second of parsing. */
 const maxTemplate = 65_536;
 const maxTemplates = 262_144;
 
-/** Units of work that a character of a template costs to parse and to look through. */
+/** Units of work to parse and inspect one character of a template. */
 const unitsACharacter = 30;
 
-/** Segments of a name, such as `data.DB_USER`, that a message names; values are text, so more than two lead nowhere. */
+/** Maximum segments of a name in a message, such as `data.DB_USER`: values are text, so longer paths find nothing. */
 const maxSegments = 3;
 
 /** `spec.target.template`. */
 export interface TemplateInput {
-  /** Liquid templates by the key that they make. */
+  /** Liquid templates by the key that each one makes. */
   data: Record<string, string>;
-  /** Whether the keys that templates are made from are in the Secret too: false when left out. */
+  /** Whether the Secret also contains the source keys; default false. */
   includeSourceKeys?: boolean;
 }
 
 /**
- * Renders a Secret's templates over the keys of its sources. Each key is a variable by its own name, and
- * `data["tls.key"]` for any name; all values are text. Templates do not see each other's results.
+ * Renders a Secret's templates over its source keys. Each key is a variable by its own name, and `data["tls.key"]`
+ * works for any name; all values are text. A template cannot read the result of another.
  *
- * @param sources what `data` and `dataFrom` came to
- * @returns the Secret's data: the templates' keys alone, or with `includeSourceKeys` the sources' too, none of which may be
- * equal to a template's; and all that is wrong, in the order of the templates
+ * @param sources the keys and values from `data` and `dataFrom`
+ * @returns the Secret's data: the templates' keys, and with `includeSourceKeys` also the source keys, none of which may
+ * equal a template's key; and all problems, in the order of the templates
  */
 export function renderTemplates(
   { data: templates, includeSourceKeys = false }: TemplateInput,
@@ -76,7 +76,7 @@ function render(template: string, variables: object, budget: Budget): string {
   }
 }
 
-/** The commonest mistake: a template of Go's, as other operators take. Only where Liquid has refused it. */
+/** Detects the commonest mistake, a Go template as other operators take. Called only after Liquid refuses it. */
 function goTemplateIn(template: string, error: unknown): Refusal | undefined {
   if (error instanceof Exhausted) throw error;
   const found = /\{\{-?[ \t]*(?:[a-z]+[ \t]+)?\.([A-Za-z_][\w-]{0,62})?/.exec(template);
@@ -87,8 +87,8 @@ function goTemplateIn(template: string, error: unknown): Refusal | undefined {
 }
 
 /**
- * Looks through a parsed template: refuses ranges, `(1..5)`, which past 2^53 never end, and collects the names that are
- * written out in it, which alone may be named in a message: `data[PIN]` has the value of PIN in its name.
+ * Inspects a parsed template. It refuses ranges such as `(1..5)`, which never end above 2^53, and collects the names
+ * that the template spells out. Messages may name only these: the name in `data[PIN]` is the value of PIN.
  */
 function inspect(parsed: Template[], names: Set<string>): void {
   const seen = new Set<unknown>();
@@ -110,7 +110,7 @@ function inspect(parsed: Template[], names: Set<string>): void {
   }
 }
 
-/** Tells what was wrong, without a word of the library's, which wraps errors in errors. */
+/** Describes an error without the library's text; the library nests errors in errors. */
 function refusalOf(error: unknown, names: ReadonlySet<string>): Refusal {
   const causes: Error[] = [];
   for (let cause = error; cause instanceof Error; cause = "originalError" in cause ? cause.originalError : undefined) {
@@ -152,7 +152,7 @@ function placeIn(error: unknown): string {
   return ` at line ${line}, column ${column}`;
 }
 
-/** The variables: an object without prototype, on which what is not text refuses to be read. */
+/** Returns the variables: an object without a prototype, where reading a value that is not text throws. */
 function variablesOf(sources: ReadonlyMap<string, Uint8Array>): object {
   const own: Record<string, unknown> = Object.create(null);
   for (const [key, bytes] of sources) {
@@ -169,11 +169,11 @@ function variablesOf(sources: ReadonlyMap<string, Uint8Array>): object {
     };
     Object.defineProperty(own, key, { get, enumerable: true });
   }
-  // Liquid gives these a meaning of its own where no key has the name: the number of members, and an item of a list.
+  // Without a key of this name, Liquid would return the number of members or an item of a list.
   for (const name of ["size", "first", "last"]) {
     if (!sources.has(name)) Object.defineProperty(own, name, { value: undefined, enumerable: false });
   }
-  // `data` means all keys, also where one of them has that name: that one is data["data"].
+  // `data` is always the set of all keys; a key named data is data["data"].
   const descriptors = { ...Object.getOwnPropertyDescriptors(own), data: { value: own, enumerable: true } };
   return Object.create(null, descriptors);
 }

@@ -2,9 +2,9 @@ import { maxBytes } from "./limits.ts";
 import { invalid, Refusal } from "./refusal.ts";
 
 /**
- * Reads a source's bytes as text: UTF-8, strictly, less a byte order mark.
+ * Decodes a source's bytes as strict UTF-8, without a byte order mark.
  *
- * @throws Refusal where the bytes are over 1 MiB or are not UTF-8
+ * @throws Refusal if there are over 1 MiB of bytes, or they are not UTF-8
  */
 export function textOf(bytes: Uint8Array): string {
   if (bytes.length > maxBytes) {
@@ -18,16 +18,16 @@ export function textOf(bytes: Uint8Array): string {
 }
 
 /**
- * Gives the UTF-8 bytes of `text`.
+ * Returns the UTF-8 bytes of `text`.
  *
- * @throws Refusal where it has half of a surrogate pair, such as the JSON string "\ud800", which UTF-8 cannot write
+ * @throws Refusal if it contains a lone surrogate, such as the JSON string "\ud800", which UTF-8 cannot encode
  */
 export function bytesOf(text: string): Uint8Array {
   if (!text.isWellFormed()) throw invalid("it has a lone surrogate in it, which cannot be written in UTF-8");
   return Buffer.from(text, "utf8");
 }
 
-/** Says where in a text an offset of UTF-16 units is: `line 3, column 7`, both from one. */
+/** Returns the position of a UTF-16 offset in a text: `line 3, column 7`, both counted from 1. */
 export function placeOf(text: string, offset: number): string {
   const before = text.slice(0, offset);
   let line = 1;

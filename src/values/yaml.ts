@@ -6,19 +6,20 @@ import { invalid, Refusal } from "./refusal.ts";
 import { placeOf } from "./text.ts";
 import { Work } from "./work.ts";
 
-/** Units of work for a character of YAML: its parser's cost cannot be told from the text, and is 18 µs at worst. */
+/** Units of work for a character of YAML: the cost cannot be estimated from the text; at worst it is 18 µs. */
 const unitsACharacter = 180;
 
-/** Nodes that a document may have once its aliases stand for what they name. */
+/** Maximum nodes of a document after its aliases are expanded. */
 const maxNodes = 100_000;
 
 /**
- * Reads the properties of one YAML 1.2 document, a mapping, under the core schema. Refused are: keys that come twice, tags beyond the core schema's,
- * a `%YAML` directive for another version, keys that are not scalars, nesting over 100 levels, a text over 64 KiB,
- * and aliases that make more than 100,000 nodes or 1 MiB of text. `<<` is a key like another. A number is taken as it is
- * written (`007`, `1.50`, `0x1F`); inside a mapping or list that becomes JSON, as JSON writes it, with every digit.
+ * Reads the properties of one YAML 1.2 document, a mapping, under the core schema. It refuses duplicate keys, tags
+ * outside the core schema, a `%YAML` directive for another version, keys that are not scalars, nesting over 100 levels,
+ * a text over 64 KiB, and aliases that expand to more than 100,000 nodes or 1 MiB of text. `<<` is an ordinary key.
+ * A number keeps its spelling (`007`, `1.50`, `0x1F`); inside a nested mapping or list it becomes a JSON number with
+ * every digit.
  *
- * @throws Refusal with the place of the first error
+ * @throws Refusal with the position of the first error
  */
 export function propertiesOfYaml(text: string, work = new Work()): Map<string, string | null> {
   if (text.length > maxYamlLength) {
@@ -43,19 +44,19 @@ function parseQuietly(text: string) {
       merge: false,
       resolveKnownTags: false,
       strict: true,
-      // Its own check compares each key with every other.
+      // The library's own check is quadratic: it compares each key with every other.
       uniqueKeys: false,
       prettyErrors: false,
-      // "silent" would also silence the error that there is a second document.
+      // "silent" would also suppress the error about a second document.
       logLevel: "error",
     });
   } catch {
-    // A stack that overflows, above all.
+    // Usually a stack overflow.
     throw invalid("not YAML that can be used: it is nested too deep");
   }
 }
 
-/** One walk over a document's nodes, in the order of the text, so that an alias finds the last anchor before it. */
+/** One walk over a document's nodes, in text order, so that an alias resolves to the last anchor before it. */
 class Reading {
   readonly #text: string;
   readonly #anchors = new Map<string, Node>();
@@ -104,7 +105,7 @@ class Reading {
     return members;
   }
 
-  /** A number's text in the document. */
+  /** Returns a number as written in the document. */
   #written(value: Json): string | undefined {
     return isLosslessNumber(value) ? this.#sources.get(value) : undefined;
   }
@@ -139,10 +140,10 @@ class Reading {
 }
 
 /**
- * Writes a number of YAML's core schema (https://yaml.org/spec/1.2.2/#1032-tag-resolution) as JSON would, with every
+ * Writes a number of YAML's core schema (https://yaml.org/spec/1.2.2/#1032-tag-resolution) as a JSON number with every
  * digit.
  *
- * @returns undefined for infinity and what is not a number
+ * @returns undefined for infinity and NaN
  */
 function digitsOf(source: string): string | undefined {
   if (/^0(?:o[0-7]+|x[0-9a-fA-F]+)$/.test(source)) return BigInt(source).toString();

@@ -31,7 +31,7 @@ const read = () => ssm.getParameters({ Names });
 const values = async () => (await read()).Parameters!.map(({ Value }) => Value);
 const throttled = { name: "ThrottlingException", $metadata: { httpStatusCode: 400 } };
 
-test("calls are counted by service, operation, account and region", async () => {
+test("counts calls by service, operation, account and region", async () => {
   await read();
   await read();
   await ssm.getParameter({ Name: "/none" }).catch(() => {});
@@ -52,7 +52,7 @@ test("calls are counted by service, operation, account and region", async () => 
   expect(emulator.count({ operation: "GetParameters", region })).toBe(2);
 });
 
-test("a test's own preparations are neither counted nor metered nor denied", async () => {
+test("does not count, throttle or deny a test's own setup calls", async () => {
   emulator.quota(1);
   emulator.deny({ action: "*" });
   for (let i = 0; i < 3; i++) await emulator.putParameter({ name: "/x", value: "v", type: "SecureString" });
@@ -60,7 +60,7 @@ test("a test's own preparations are neither counted nor metered nor denied", asy
   expect(emulator.calls()).toEqual([]);
 });
 
-test("the quota throttles the 41st call of a second, over all three reads, and gives 40 more a second later", async () => {
+test("throttles the 41st call in a second across all three read operations, and allows 40 more a second later", async () => {
   emulator.quota(40);
   for (let i = 0; i < 20; i++) await read();
   for (let i = 0; i < 10; i++) await ssm.getParameter({ Name: "/a" });
@@ -75,7 +75,7 @@ test("the quota throttles the 41st call of a second, over all three reads, and g
   await expect(read()).rejects.toMatchObject(throttled);
 });
 
-test("the quota is an account's and region's own, and other operations do not count", async () => {
+test("keeps one quota per account and region, and does not count other operations", async () => {
   emulator.quota(1);
   await read();
   await ssm.describeParameters({});
@@ -91,14 +91,14 @@ test.each([
   ["throttle", "ThrottlingException", 400],
   ["500", "InternalServerError", 500],
   ["503", "ServiceUnavailable", 503],
-] as const)("the fault %s is answered as many times as it was asked for", async (kind, name, httpStatusCode) => {
+] as const)("returns the fault %s as many times as requested", async (kind, name, httpStatusCode) => {
   emulator.fault({ operation: "GetParameters", kind, times: 2 });
   await ssm.getParameter({ Name: "/a" });
   for (let i = 0; i < 2; i++) await expect(read()).rejects.toMatchObject({ name, $metadata: { httpStatusCode } });
   await expect(values()).resolves.toEqual(Names);
 });
 
-test("a fault can be kept to names and to a share of the calls", async () => {
+test("limits a fault to names and to a share of the calls", async () => {
   emulator.fault({ kind: "500", names: ["/b*"] });
   await ssm.getParameter({ Name: "/a" });
   await expect(ssm.getParameter({ Name: "/b" })).rejects.toMatchObject({ name: "InternalServerError" });
@@ -109,14 +109,14 @@ test("a fault can be kept to names and to a share of the calls", async () => {
   await expect(read()).rejects.toMatchObject({ name: "InternalServerError" });
 });
 
-test("a reset breaks the connection, and the call stands in the log without a status", async () => {
+test("resets the connection, and logs the call without a status", async () => {
   emulator.fault({ kind: "reset", times: 1 });
   await expect(read()).rejects.toMatchObject({ code: "ECONNRESET" });
   expect(emulator.log()).toMatchObject([{ operation: "GetParameters", status: 0 }]);
   await expect(values()).resolves.toEqual(Names);
 });
 
-test("a hanging call is never answered", async () => {
+test("never answers a hanging call", async () => {
   emulator.fault({ kind: "hang", times: 1 });
   const impatient = new AbortController();
   const hanging = ssm.getParameters({ Names }, { abortSignal: impatient.signal });
@@ -128,7 +128,7 @@ test("a hanging call is never answered", async () => {
   expect(emulator.log()[0]).toMatchObject({ status: 0 });
 });
 
-test("a delayed call is answered after its delay by the clock", async () => {
+test("answers a delayed call after its delay on the clock", async () => {
   emulator.fault({ kind: "delay", delayMs: 3_000, times: 1 });
   let answered = false;
   const slow = read().then(() => {
@@ -141,7 +141,7 @@ test("a delayed call is answered after its delay by the clock", async () => {
   await slow;
 });
 
-test("an empty page carries a NextToken that leads to what it held back", async () => {
+test("returns an empty page whose NextToken leads to the withheld parameters", async () => {
   const page = (NextToken?: string) => ssm.getParametersByPath({ Path: "/", MaxResults: 1, NextToken });
   const first = await page();
   emulator.fault({ operation: "GetParametersByPath", kind: "emptyPage", times: 1 });
@@ -151,7 +151,7 @@ test("an empty page carries a NextToken that leads to what it held back", async 
   expect((await page(empty.NextToken)).Parameters).toMatchObject([{ Name: "/b" }]);
 });
 
-test("answers come reordered, doubled, or with a token that leads nowhere, on request", async () => {
+test("reorders or duplicates answers, or returns an invalid token, on request", async () => {
   emulator.fault({ kind: "reorder", times: 1 });
   await expect(values()).resolves.toEqual(["/b", "/a"]);
   emulator.fault({ kind: "duplicate", times: 1 });
@@ -164,14 +164,14 @@ test("answers come reordered, doubled, or with a token that leads nowhere, on re
   expect(again.NextToken).toBe(first.NextToken);
 });
 
-test("a denial can be kept to one caller", async () => {
+test("limits a denial to one caller", async () => {
   emulator.deny({ action: "ssm:*", principal: "AKIAOTHER" });
   await read();
   const other = new SSM(emulator.config({ accessKeyId: "AKIAOTHER" }));
   await expect(other.getParameters({ Names })).rejects.toMatchObject({ name: "AccessDeniedException" });
 });
 
-test("policies are carried out at their instants: notices first, then the parameter is gone", async () => {
+test("executes policies on time: sends the notifications, then deletes the parameter", async () => {
   const at = clock.now() + 48 * 3_600_000;
   const policies = JSON.stringify([
     { Type: "Expiration", Version: "1.0", Attributes: { Timestamp: new Date(at).toISOString() } },
@@ -184,7 +184,7 @@ test("policies are carried out at their instants: notices first, then the parame
   await expect(ssm.getParameter({ Name: "/expires" })).rejects.toMatchObject({ name: "ParameterNotFound" });
 });
 
-test("a new version without the policies' end is not deleted by the old one's", async () => {
+test("does not delete a new version by the Expiration policy of the old version", async () => {
   const soon = new Date(clock.now() + 60_000).toISOString();
   const policies = JSON.stringify([{ Type: "Expiration", Version: "1.0", Attributes: { Timestamp: soon } }]);
   await emulator.putParameter({ name: "/kept", value: "v", tier: "Advanced", policies });
@@ -193,7 +193,7 @@ test("a new version without the policies' end is not deleted by the old one's", 
   await expect(ssm.getParameter({ Name: "/kept" })).resolves.toBeDefined();
 });
 
-test("an error has its shape's name in the body and in a header, and a request id", async () => {
+test("returns an error with its shape name in the body and in a header, and a request id", async () => {
   const answer = await fetch(emulator.url, {
     method: "POST",
     headers: { "content-type": "application/x-amz-json-1.1", "x-amz-target": "AmazonSSM.GetParameter" },
@@ -205,7 +205,7 @@ test("an error has its shape's name in the body and in a header, and a request i
   expect(await answer.json()).toEqual({ __type: "ParameterNotFound", message: "Parameter /none not found." });
 });
 
-test("another process drives the emulator over HTTP", async () => {
+test("is controlled by another process over HTTP", async () => {
   const ask = async (method: string, ...args: unknown[]) => {
     const answer = await fetch(`${emulator.url}/__door/${method}`, { method: "POST", body: JSON.stringify(args) });
     return [answer.status, await answer.json()];
@@ -218,7 +218,7 @@ test("another process drives the emulator over HTTP", async () => {
   expect((await ask("stop"))[0]).toBe(400);
 });
 
-test("the door runs as a process of its own, prints where it is, and ends on SIGTERM", async () => {
+test("runs as a separate process, prints its URL, and exits on SIGTERM", async () => {
   const child = spawn(process.execPath, [
     fileURLToPath(new URL("main.ts", import.meta.url)),
     "--memory",
@@ -235,7 +235,7 @@ test("the door runs as a process of its own, prints where it is, and ends on SIG
   expect(await code).toBe(0);
 });
 
-test("keys are an account's own", async () => {
+test("isolates keys by account", async () => {
   emulator.identity("AKIATENANT", { account: "999999999999", arn: "arn:aws:iam::999999999999:user/tenant" });
   const kms = new KMS(emulator.config({ accessKeyId: "AKIATENANT" }));
   const { KeyMetadata } = await kms.describeKey({ KeyId: "alias/aws/ssm" });

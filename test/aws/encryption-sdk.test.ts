@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => aws.stop());
 
 describe("the emulator's KMS, as the Encryption SDK for Python uses it", () => {
-  it("makes a data key by GenerateDataKey, encrypts it for the other keys, and opens it by Decrypt", async () => {
+  it("generates a data key by GenerateDataKey, encrypts it under the other keys, and decrypts it by Decrypt", async () => {
     aws.resetCalls();
     const context = { team: "shop", ключ: "значение" };
     const [message] = await pythonEncrypt(aws.url, [{ plain: "the value", keys: [one, two], context }]);
@@ -27,7 +27,7 @@ describe("the emulator's KMS, as the Encryption SDK for Python uses it", () => {
     expect(aws.count({ operation: "Decrypt" })).toBe(2);
   });
 
-  it("does not open a data key by another key, nor under another context", async () => {
+  it("does not decrypt a data key with another key or another context", async () => {
     const [message] = await pythonEncrypt(aws.url, [{ plain: "v", keys: [one], context: { team: "shop" } }]);
     await expect(pythonDecrypt(aws.url, message!, [two])).rejects.toThrow(/the Python SDK failed/);
     const bytes = Buffer.from(message!, "base64");

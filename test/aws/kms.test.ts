@@ -35,18 +35,18 @@ beforeEach(async () => {
 const decrypt = (more = {}) => kms.decrypt({ CiphertextBlob: blob, EncryptionContext: context, ...more });
 const refused = (name: string) => ({ name });
 
-test("a symmetric blob says itself which key made it, and Decrypt names that key", async () => {
+test("Decrypt needs no KeyId for a symmetric ciphertext, and returns the key's ARN", async () => {
   const answer = await decrypt();
   expect(Buffer.from(answer.Plaintext!)).toEqual(secret);
   expect(answer).toMatchObject({ KeyId: keyId, EncryptionAlgorithm: "SYMMETRIC_DEFAULT" });
 });
 
-test("the order of an encryption context does not matter", async () => {
+test("Decrypt ignores the order of the encryption context", async () => {
   const answer = await decrypt({ EncryptionContext: { stage: "prod", team: "shop" } });
   expect(Buffer.from(answer.Plaintext!)).toEqual(secret);
 });
 
-test("a wrong encryption context and a damaged blob give the same InvalidCiphertextException", async () => {
+test("a wrong encryption context and a damaged ciphertext cause the same InvalidCiphertextException", async () => {
   const damaged = Uint8Array.from(blob);
   damaged[damaged.length - 1]! ^= 1;
   const wrong = [
@@ -61,13 +61,13 @@ test("a wrong encryption context and a damaged blob give the same InvalidCiphert
   expect(new Set(seen.map(String))).toEqual(new Set(["InvalidCiphertextException,UnknownError"]));
 });
 
-test("a KeyId that did not make the blob is an IncorrectKeyException", async () => {
+test("a KeyId other than the encrypting key causes an IncorrectKeyException", async () => {
   const other = await emulator.createKey();
   await expect(decrypt({ KeyId: other })).rejects.toMatchObject(refused("IncorrectKeyException"));
   await expect(decrypt({ KeyId: keyId })).resolves.toMatchObject({ KeyId: keyId });
 });
 
-test("a key that is not there is a NotFoundException, also one of another region or account", async () => {
+test("a missing key causes a NotFoundException, also a key of another region or account", async () => {
   for (const KeyId of [
     "alias/none",
     keyId.replace("eu-west-1", "eu-central-1"),
@@ -82,19 +82,19 @@ test("a key that is not there is a NotFoundException, also one of another region
   await expect(foreign.describeKey({ KeyId: keyId })).resolves.toBeDefined();
 });
 
-test("a blob of a key that the region does not have is refused as AccessDenied", async () => {
+test("Decrypt denies a ciphertext whose key does not exist in the region", async () => {
   const read = elsewhere.decrypt({ CiphertextBlob: blob, EncryptionContext: context });
   await expect(read).rejects.toMatchObject(refused("AccessDeniedException"));
 });
 
-test("plaintexts over 4,096 and ciphertexts over 6,144 bytes are refused", async () => {
+test("rejects plaintexts over 4,096 bytes and ciphertexts over 6,144 bytes", async () => {
   const encrypt = (size: number) => kms.encrypt({ KeyId: keyId, Plaintext: Buffer.alloc(size, 1) });
   await expect(encrypt(4096)).resolves.toBeDefined();
   await expect(encrypt(4097)).rejects.toMatchObject(refused("ValidationException"));
   await expect(decrypt({ CiphertextBlob: Buffer.alloc(6145) })).rejects.toMatchObject(refused("ValidationException"));
 });
 
-test("a disabled key refuses everything until it is enabled again", async () => {
+test("a disabled key rejects every operation until it is enabled again", async () => {
   await kms.disableKey({ KeyId: keyId });
   await expect(decrypt()).rejects.toMatchObject({ name: "DisabledException", message: `${keyId} is disabled.` });
   await expect(kms.encrypt({ KeyId: keyId, Plaintext: secret })).rejects.toMatchObject(refused("DisabledException"));
@@ -102,7 +102,7 @@ test("a disabled key refuses everything until it is enabled again", async () => 
   await expect(decrypt()).resolves.toBeDefined();
 });
 
-test("a key pending deletion refuses, shows when it goes, comes back disabled, and is not found once gone", async () => {
+test("a key pending deletion rejects use, shows its deletion date, is disabled after cancellation, and is not found once deleted", async () => {
   const { DeletionDate } = await kms.scheduleKeyDeletion({ KeyId: keyId, PendingWindowInDays: 7 });
   expect(DeletionDate!.getTime()).toBe(clock.now() + 7 * dayMs);
   await expect(decrypt()).rejects.toMatchObject(refused("KMSInvalidStateException"));
@@ -115,18 +115,18 @@ test("a key pending deletion refuses, shows when it goes, comes back disabled, a
   await expect(kms.describeKey({ KeyId: keyId })).rejects.toMatchObject(refused("NotFoundException"));
 });
 
-test("what was encrypted before a rotation stays readable", async () => {
+test("a ciphertext from before a key rotation remains decryptable", async () => {
   await kms.rotateKeyOnDemand({ KeyId: keyId });
   expect(Buffer.from((await decrypt()).Plaintext!)).toEqual(secret);
 });
 
-test("a dry run says that the call would be allowed, or why not, and never gives the plaintext", async () => {
+test("a dry run reports whether the call is allowed, and never returns the plaintext", async () => {
   await expect(decrypt({ DryRun: true })).rejects.toMatchObject(refused("DryRunOperationException"));
   await kms.disableKey({ KeyId: keyId });
   await expect(decrypt({ DryRun: true })).rejects.toMatchObject(refused("DisabledException"));
 });
 
-test("an alias leads to its key and can be moved; alias/aws/ssm is there by itself", async () => {
+test("an alias resolves to its key and can be moved; alias/aws/ssm exists by default", async () => {
   const name = `alias/${randomBytes(4).toString("hex")}`;
   await kms.createAlias({ AliasName: name, TargetKeyId: keyId });
   await expect(kms.describeKey({ KeyId: name })).resolves.toMatchObject({ KeyMetadata: { Arn: keyId } });
@@ -142,7 +142,7 @@ test("an alias leads to its key and can be moved; alias/aws/ssm is there by itse
   expect(Aliases!.map((alias) => alias.AliasName)).toContain("alias/aws/ssm");
 });
 
-test("a replica has its primary's id and material, in its own region and with a state of its own", async () => {
+test("a replica has the id and key material of its primary, and its own region and state", async () => {
   const primary = await emulator.createKey({ multiRegion: true });
   expect(primary).toMatch(/:key\/mrk-[0-9a-f]{32}$/);
   await kms.replicateKey({ KeyId: primary, ReplicaRegion: "eu-central-1" });
@@ -161,12 +161,12 @@ test("a replica has its primary's id and material, in its own region and with a 
   });
 });
 
-test("a key of a single Region cannot be replicated", async () => {
+test("a single-Region key cannot be replicated", async () => {
   const replicate = kms.replicateKey({ KeyId: keyId, ReplicaRegion: "eu-central-1" });
   await expect(replicate).rejects.toMatchObject(refused("UnsupportedOperationException"));
 });
 
-test("ReEncrypt moves a blob to another key and context without showing the plaintext", async () => {
+test("ReEncrypt moves a ciphertext to another key and context without returning the plaintext", async () => {
   const target = await emulator.createKey();
   const answer = await kms.reEncrypt({
     CiphertextBlob: blob,
@@ -179,7 +179,7 @@ test("ReEncrypt moves a blob to another key and context without showing the plai
   expect(Buffer.from(read.Plaintext!)).toEqual(secret);
 });
 
-test("a data key comes with its ciphertext, and without plaintext where that is asked for", async () => {
+test("GenerateDataKey returns the ciphertext, and GenerateDataKeyWithoutPlaintext only that", async () => {
   const made = await kms.generateDataKey({ KeyId: keyId, KeySpec: "AES_256", EncryptionContext: context });
   expect(made.Plaintext).toHaveLength(32);
   const read = await decrypt({ CiphertextBlob: made.CiphertextBlob });
@@ -188,7 +188,7 @@ test("a data key comes with its ciphertext, and without plaintext where that is 
   expect(without).not.toHaveProperty("Plaintext");
 });
 
-test("a key in a custom key store works while the store is connected", async () => {
+test("a key in a custom key store is usable only while the store is connected", async () => {
   const { CustomKeyStoreId } = await kms.createCustomKeyStore({ CustomKeyStoreName: "hsm" });
   const make = () => kms.createKey({ Origin: "AWS_CLOUDHSM", CustomKeyStoreId });
   await expect(make()).rejects.toMatchObject(refused("CustomKeyStoreInvalidStateException"));
@@ -208,7 +208,7 @@ test("a key in a custom key store works while the store is connected", async () 
   await expect(none).rejects.toMatchObject(refused("CustomKeyStoreNotFoundException"));
 });
 
-test("imported material works until its ValidTo, and a key without any is pending import", async () => {
+test("imported key material is usable until ValidTo, and a key without material is pending import", async () => {
   const external = await emulator.createKey({ origin: "EXTERNAL" });
   const encrypt = () => kms.encrypt({ KeyId: external, Plaintext: secret });
   await expect(encrypt()).rejects.toMatchObject(refused("KMSInvalidStateException"));
@@ -228,7 +228,7 @@ test("imported material works until its ValidTo, and a key without any is pendin
   await expect(encrypt()).rejects.toMatchObject(refused("KMSInvalidStateException"));
 });
 
-test("a denied key is an AccessDeniedException that names caller, action and key", async () => {
+test("a denial is an AccessDeniedException that names caller, action and key", async () => {
   emulator.deny({ action: "kms:Decrypt", key: keyId });
   await expect(decrypt()).rejects.toMatchObject({
     name: "AccessDeniedException",
@@ -244,7 +244,7 @@ test.each([
   ["RSA_4096", "RSAES_OAEP_SHA_1", "sha1", 512, 470],
   ["RSA_4096", "RSAES_OAEP_SHA_256", "sha256", 512, 446],
 ] as const)(
-  "a ciphertext made offline for %s by %s is opened, up to the longest plaintext",
+  "decrypts a ciphertext made offline for %s by %s, up to the longest plaintext",
   async (spec, algorithm, oaepHash, length, most) => {
     const pair = await emulator.createKey({ spec });
     const { PublicKey, KeySpec } = await kms.getPublicKey({ KeyId: pair });
@@ -260,7 +260,7 @@ test.each([
   },
 );
 
-test("an RSA ciphertext needs its key and its algorithm, takes no context, and says nothing of why it cannot be opened", async () => {
+test("an RSA ciphertext requires key and algorithm, accepts no context, and fails without a reason", async () => {
   const KeyId = await emulator.createKey({ spec: "RSA_2048" });
   const EncryptionAlgorithm = "RSAES_OAEP_SHA_256";
   const { CiphertextBlob } = await kms.encrypt({ KeyId, EncryptionAlgorithm, Plaintext: secret });
@@ -278,7 +278,7 @@ test("an RSA ciphertext needs its key and its algorithm, takes no context, and s
   }
 });
 
-test("a key for signing cannot encrypt", async () => {
+test("a signing key cannot encrypt", async () => {
   for (const spec of ["RSA_2048", "ECC_NIST_P256"]) {
     const KeyId = await emulator.createKey({ spec, usage: "SIGN_VERIFY" });
     const encrypt = kms.encrypt({ KeyId, Plaintext: secret, EncryptionAlgorithm: "RSAES_OAEP_SHA_256" });
@@ -286,7 +286,7 @@ test("a key for signing cannot encrypt", async () => {
   }
 });
 
-test("what the openssl program encrypts for the public key is opened", async ({ skip }) => {
+test("decrypts what the openssl program encrypts with the public key", async ({ skip }) => {
   try {
     execFileSync("openssl", ["version"], { stdio: "ignore" });
   } catch {

@@ -20,7 +20,7 @@ async function received(sqs: SQS, QueueUrl: string): Promise<Record<string, unkn
   return Messages.map(({ Body }) => JSON.parse(Body!) as Record<string, unknown>);
 }
 
-test("every change is told to the queue as EventBridge would, without version and value", async () => {
+test("sends every change to the queue as an EventBridge event, without version and value", async () => {
   const sqs = new SQS(emulator.config());
   const { QueueUrl } = await sqs.createQueue({ QueueName: "changes" });
   expect(QueueUrl).toBe(`${emulator.url}/123456789012/changes`);
@@ -49,7 +49,7 @@ test("every change is told to the queue as EventBridge would, without version an
   expect(JSON.stringify(events)).not.toContain("canary");
 });
 
-test("an expiry that is past is carried out, and told as a policy's action and as a deletion", async () => {
+test("executes a past expiration, and sends a policy action event and a deletion event", async () => {
   const sqs = new SQS(emulator.config({ region: "eu-central-1" }));
   const { QueueUrl } = await sqs.createQueue({ QueueName: "policies" });
   const scope = { region: "eu-central-1" };
@@ -74,7 +74,7 @@ test("an expiry that is past is carried out, and told as a policy's action and a
   ]);
 });
 
-test("a static key is a user of 123456789012, and of another account where that was said", async () => {
+test("a static access key belongs to a user of 123456789012, or of the given account", async () => {
   const identity = { account: "999999999999", arn: "arn:aws:iam::999999999999:user/ann" };
   emulator.identity("AKIAANN", identity);
   const who = (accessKeyId?: string) =>
@@ -86,7 +86,7 @@ test("a static key is a user of 123456789012, and of another account where that 
   await expect(who("AKIAANN")).resolves.toMatchObject({ Account: identity.account, Arn: identity.arn });
 });
 
-test("the keys of an assumed role act in the role's account, with and without a web identity", async () => {
+test("the credentials of an assumed role act in the role's account, with and without a web identity", async () => {
   const sts = new STS(emulator.config());
   const role = { RoleArn: "arn:aws:iam::888888888888:role/tenant", RoleSessionName: "keyferry.demo" };
   const WebIdentityToken = "header.payload.signature";
@@ -110,7 +110,7 @@ test("a denied AssumeRole is an AccessDenied error of the Query protocol", async
   emulator.allowAll();
 });
 
-test("a secret of Secrets Manager is read through, only with decryption, as Version 0", async () => {
+test("reads a Secrets Manager secret through Parameter Store as version 0, only with decryption", async () => {
   const post = (target: string, body: object) =>
     fetch(emulator.url, {
       method: "POST",
@@ -132,7 +132,7 @@ test("a secret of Secrets Manager is read through, only with decryption, as Vers
   expect(source).toMatchObject({ Name: "db", VersionId: expect.stringMatching(/^[0-9a-f-]{36}$/), SecretString: "pw" });
 });
 
-test("moto ends with the process that started it, also when that one is killed", async () => {
+test("moto ends with the process that started it, also after SIGKILL", async () => {
   const main = fileURLToPath(new URL("main.ts", import.meta.url));
   const child = spawn(process.execPath, [main], { stdio: ["ignore", "pipe", "inherit"] });
   const line = await new Promise<Buffer>((resolve) => child.stdout.once("data", resolve));

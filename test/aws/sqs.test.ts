@@ -24,7 +24,7 @@ const receive = (WaitTimeSeconds: number, abortSignal?: AbortSignal) =>
   sqs.receiveMessage({ QueueUrl, WaitTimeSeconds }, abortSignal ? { abortSignal } : {});
 const changed = (name: string) => emulator.putParameter({ name, value: "v", overwrite: true });
 
-test("who waits at a queue gets the message when it comes, and keeps no other call waiting", async () => {
+test("a long poll returns a message on arrival, and blocks no other call", async () => {
   const waiting = Array.from({ length: 30 }, () => new AbortController());
   const received = waiting.map(({ signal }) => receive(20, signal).catch(() => undefined));
   await sqs.listQueues({});
@@ -39,7 +39,7 @@ test("who waits at a queue gets the message when it comes, and keeps no other ca
   await sqs.deleteMessage({ QueueUrl, ReceiptHandle: Messages![0]!.ReceiptHandle! });
 });
 
-test("a wait ends with its client, who then gets nothing that comes later", async () => {
+test("a long poll ends when its client disconnects, and takes no later message", async () => {
   const stop = new AbortController();
   const waiting = receive(20, stop.signal).catch(() => "gone");
   await sqs.listQueues({});
@@ -52,11 +52,11 @@ test("a wait ends with its client, who then gets nothing that comes later", asyn
   await sqs.deleteMessage({ QueueUrl, ReceiptHandle: Messages![0]!.ReceiptHandle! });
 });
 
-test("a wait that nothing ends gives no messages", async () => {
+test("a long poll without messages returns an empty list at its timeout", async () => {
   expect((await receive(1)).Messages).toBeUndefined();
 });
 
-test("calls of SQS are counted, fail and are denied on request, batches by the action of one", async () => {
+test("counts SQS calls, and fails or denies them on request; a batch has the action of a single call", async () => {
   await receive(0);
   expect(emulator.count({ service: "sqs", operation: "ReceiveMessage" })).toBe(1);
   emulator.fault({ operation: "sqs:ReceiveMessage", kind: "503", times: 1 });
@@ -71,7 +71,7 @@ test("calls of SQS are counted, fail and are denied on request, batches by the a
 });
 
 test.each(["receiveMessage", "listQueueTags"] as const)(
-  "a queue that does not exist is named as such to %s",
+  "%s fails with QueueDoesNotExist for a missing queue",
   async (call) => {
     const none = { QueueUrl: `${emulator.url}/123456789012/none` };
     await expect(sqs[call](none)).rejects.toMatchObject({ name: "QueueDoesNotExist" });

@@ -32,12 +32,12 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
   const names = (answer: { Parameters?: { Name?: string | undefined }[] | undefined }) =>
     answer.Parameters!.map(({ Name }) => Name!.slice(at.length));
 
-  test("results of GetParameters come in alphabetical order, whatever was asked first", async () => {
+  test("GetParameters returns results in alphabetical order, whatever the order of the request", async () => {
     for (const name of ["/b", "/c", "/a"]) await put(name);
     expect(names(await get("/c", "/a", "/b"))).toEqual(["/a", "/b", "/c"]);
   });
 
-  test("missing and malformed names, versions and labels are listed in InvalidParameters, and do not throw", async () => {
+  test("GetParameters lists missing and malformed names, versions and labels in InvalidParameters, and does not fail", async () => {
     await put("/a");
     const bad = ["/missing", "/a:9", "/a:nolabel", "/a:1:2", "//a", "/a b", "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16"];
     const answer = await get("/a", ...bad);
@@ -45,13 +45,13 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     expect(answer.InvalidParameters).toEqual(bad.map((name) => `${at}${name}`));
   });
 
-  test("more than ten names are refused", async () => {
+  test("GetParameters rejects more than ten names", async () => {
     await expect(get(..."abcdefghijk".split("").map((name) => `/${name}`))).rejects.toMatchObject(
       failing("ValidationException"),
     );
   });
 
-  test("a version and a label are selectors, which stand in the answer", async () => {
+  test("a version and a label are selectors, and are returned in the response", async () => {
     await put("/a", "one");
     await put("/a", "two", { Overwrite: true });
     await ssm.labelParameterVersion({ Name: `${at}/a`, ParameterVersion: 1, Labels: ["prod"] });
@@ -63,7 +63,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     ]);
   });
 
-  test("a label moves from one version to another, and is gone when it is taken off", async () => {
+  test("a label moves from one version to another, and can be removed", async () => {
     await put("/a", "one");
     await put("/a", "two", { Overwrite: true });
     const Labels = ["prod"];
@@ -79,7 +79,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     expect((await get("/a:prod")).InvalidParameters).toEqual([`${at}/a:prod`]);
   });
 
-  test("labels that begin with a digit, aws or ssm are not taken, and an eleventh is refused", async () => {
+  test("rejects labels that begin with a digit, aws or ssm, and an eleventh label", async () => {
     await put("/a");
     const label = (...Labels: string[]) => ssm.labelParameterVersion({ Name: `${at}/a`, Labels });
     expect((await label("ok", "1st", "aws-x", "ssm-x", "a b")).InvalidLabels).toEqual(["1st", "aws-x", "ssm-x", "a b"]);
@@ -87,7 +87,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     await expect(label("z")).rejects.toMatchObject(failing("ParameterVersionLabelLimitExceeded"));
   });
 
-  test("GetParameter tells a missing parameter from a missing version and a malformed name", async () => {
+  test("GetParameter distinguishes a missing parameter, a missing version and a malformed name", async () => {
     await put("/a");
     const one = (name: string) => ssm.getParameter({ Name: `${at}${name}` });
     await expect(one("/missing")).rejects.toMatchObject(failing("ParameterNotFound"));
@@ -97,7 +97,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     await expect(one("/a:1")).resolves.toMatchObject({ Parameter: { Value: "v", Selector: ":1" } });
   });
 
-  test("delete and recreate restarts Version at 1, with a later LastModifiedDate", async () => {
+  test("a deleted and recreated parameter restarts at version 1, with a later LastModifiedDate", async () => {
     await put("/a");
     await put("/a", "w", { Overwrite: true });
     const before = (await get("/a")).Parameters![0]!;
@@ -109,7 +109,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     expect(after.LastModifiedDate!.getTime()).toBeGreaterThanOrEqual(before.LastModifiedDate!.getTime());
   });
 
-  test("an existing parameter is overwritten only when that is asked for, and keeps its type", async () => {
+  test("PutParameter replaces an existing parameter only with Overwrite, and keeps its type", async () => {
     await put("/a");
     await expect(put("/a")).rejects.toMatchObject(failing("ParameterAlreadyExists"));
     const Type = "SecureString";
@@ -120,7 +120,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     await expect(put("/new", "w", { Type: undefined })).rejects.toMatchObject(failing("ValidationException"));
   });
 
-  test("100 versions are kept; the oldest goes unless it has a label", async () => {
+  test("keeps 100 versions, and deletes the oldest unless it has a label", async () => {
     for (let i = 1; i <= 101; i++) await emulator.putParameter({ name: `${at}/a`, value: `${i}` });
     const { InvalidParameters, Parameters } = await get("/a:1", "/a:2", "/a:101");
     expect(InvalidParameters).toEqual([`${at}/a:1`]);
@@ -137,17 +137,17 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
   });
 
   test.each([
-    ["two slashes in a row", "//a", "ValidationException"],
+    ["two consecutive slashes", "//a", "ValidationException"],
     ["a space", "/a b", "ValidationException"],
-    ["a character that is not allowed", "/a?", "ValidationException"],
-    ["a slash at the end", "/a/", "ValidationException"],
+    ["an invalid character", "/a?", "ValidationException"],
+    ["a trailing slash", "/a/", "ValidationException"],
     ["16 levels", "/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16", "HierarchyLevelLimitExceededException"],
     ["1,012 characters with the ARN", `/${"x".repeat(1000)}`, "ValidationException"],
-  ])("a name with %s cannot be put", async (_, name, error) => {
+  ])("PutParameter rejects a name with %s", async (_, name, error) => {
     await expect(put(name)).rejects.toMatchObject(failing(error));
   });
 
-  test("names that begin with aws or ssm are reserved, and 15 levels are not too many", async () => {
+  test("reserves names that begin with aws or ssm, and accepts 15 levels", async () => {
     const reserved = (Name: string) => ssm.putParameter({ Name, Value: "v", Type: "String" });
     await expect(reserved("/aws/x")).rejects.toMatchObject(failing("AccessDeniedException", /reserved parameter name/));
     for (const name of ["aws-x", "/ssm/x", "SSMx"])
@@ -155,7 +155,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     await expect(put("/2/3/4/5/6/7/8/9/10/11/12/13/14/15")).resolves.toBeDefined();
   });
 
-  test("a standard parameter holds 4 KB, an advanced one 8 KB, and there is no way back", async () => {
+  test("a standard parameter holds 4 KB, an advanced parameter 8 KB, and the tier cannot be lowered", async () => {
     await expect(put("/a", "x".repeat(4096))).resolves.toMatchObject({ Tier: "Standard" });
     await expect(put("/b", "x".repeat(4097))).rejects.toMatchObject(failing("ValidationException", /4096/));
     await expect(put("/b", "x".repeat(4097), { Tier: "Intelligent-Tiering" })).resolves.toMatchObject({
@@ -174,7 +174,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     expect(read.Parameter!.Value).toBe(value);
   });
 
-  test("a SecureString read without decryption gives ciphertext and Version and uses no KMS", async () => {
+  test("a SecureString read without decryption returns ciphertext and version, without a KMS call", async () => {
     await secure("/a");
     emulator.resetCalls();
     const [read] = (await get("/a")).Parameters!;
@@ -184,7 +184,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     expect(emulator.count({ service: "kms" })).toBe(0);
   });
 
-  test("a SecureString is encrypted under the one context pair PARAMETER_ARN, and KMS itself opens it so", async () => {
+  test("a SecureString is encrypted with the encryption context PARAMETER_ARN, and KMS decrypts it with that context", async () => {
     await secure("/a");
     const [read] = (await get("/a")).Parameters!;
     const CiphertextBlob = Buffer.from(read!.Value!, "base64");
@@ -194,7 +194,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     await expect(kms.decrypt({ CiphertextBlob })).rejects.toMatchObject(failing("InvalidCiphertextException"));
   });
 
-  test("decryption is one KMS call a SecureString, in the caller's name", async () => {
+  test("decryption makes one KMS call per SecureString, with the caller's identity", async () => {
     await secure("/a");
     await secure("/b");
     await put("/c");
@@ -210,7 +210,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     ]);
   });
 
-  test("a disabled key shows up through SSM as InvalidKeyId, for the whole batch", async () => {
+  test("a disabled key fails the whole batch with InvalidKeyId", async () => {
     const keyId = await emulator.createKey();
     await secure("/a", "x", { KeyId: keyId });
     await put("/b");
@@ -224,7 +224,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     );
   });
 
-  test("a KMS denial is an AccessDeniedException with the service's name in its message", async () => {
+  test("a KMS denial is an AccessDeniedException whose message names the service", async () => {
     const keyId = await emulator.createKey();
     await secure("/a", "x", { KeyId: keyId });
     emulator.deny({ action: "kms:Decrypt", key: keyId });
@@ -237,7 +237,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     );
   });
 
-  test("one denied name fails all that are asked for with it, in AWS's words", async () => {
+  test("one denied name fails the whole request, with AWS's message", async () => {
     for (const name of ["/a", "/b"]) await put(name);
     emulator.deny({ action: "ssm:GetParameters", parameter: `${at}/b` });
     await expect(get("/a", "/b")).rejects.toMatchObject({
@@ -247,7 +247,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     expect(names(await get("/a"))).toEqual(["/a"]);
   });
 
-  test("GetParametersByPath looks at the requested path alone: a denied child comes all the same", async () => {
+  test("GetParametersByPath authorizes only the requested path, and returns a denied child", async () => {
     await put("/p/a");
     emulator.deny({ parameter: `${at}/p/a` });
     const read = () => ssm.getParametersByPath({ Path: `${at}/p/` });
@@ -256,7 +256,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     await expect(read()).rejects.toMatchObject(failing("AccessDeniedException", `:parameter${at}/p because`));
   });
 
-  test("GetParametersByPath pages by ten in alphabetical order, one level unless recursive", async () => {
+  test("GetParametersByPath returns pages of ten in alphabetical order, one level unless recursive", async () => {
     const all = Array.from({ length: 12 }, (_, i) => `/p/${String.fromCharCode(108 - i)}`);
     for (const name of all) await put(name);
     await put("/p/deep/x");
@@ -273,7 +273,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     await expect(ssm.getParametersByPath({ Path: at, NextToken })).rejects.toMatchObject(failing("InvalidNextToken"));
   });
 
-  test("GetParametersByPath filters by Type, KeyId and Label, and by nothing else", async () => {
+  test("GetParametersByPath filters only by Type, KeyId and Label", async () => {
     const keyId = await emulator.createKey();
     await put("/p/a", "one");
     await put("/p/a", "two", { Overwrite: true });
@@ -288,7 +288,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     await expect(by("Name", "x")).rejects.toMatchObject(failing("InvalidFilterKey"));
   });
 
-  test("DescribeParameters takes 50 exact names, and shows Tier, KeyId and Policies but no value", async () => {
+  test("DescribeParameters accepts 50 exact names, and returns Tier, KeyId and Policies but no value", async () => {
     const Policies = JSON.stringify([
       { Type: "Expiration", Version: "1.0", Attributes: { Timestamp: "2099-01-01T00:00:00.000Z" } },
     ]);
@@ -314,7 +314,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     await expect(describing(["/x"])).rejects.toMatchObject(failing("AccessDeniedException", /on resource: \*/));
   });
 
-  test("a policy's text can be made to be anything, as its owner could", async () => {
+  test("a test can set any policy text, as the parameter's owner can", async () => {
     const Policies = JSON.stringify([
       { Type: "Expiration", Version: "1.0", Attributes: { Timestamp: "2099-01-01T00:00:00.000Z" } },
     ]);
@@ -327,7 +327,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     expect((await describing()).Parameters![0]!.Policies![0]!.PolicyText).toContain("2099");
   });
 
-  test("DescribeParameters lists by path, type and all of the tags, and is logged with the names that it asks for", async () => {
+  test("DescribeParameters filters by path, type and all tags, and is logged with the requested names", async () => {
     for (const name of ["/p/a", "/p/b", "/p/deep/c"]) await put(name, "v", { Tags: [{ Key: "env", Value: "prod" }] });
     await secure("/p/d", "v", {
       Tags: [
@@ -351,7 +351,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     expect(emulator.log({ operation: "DescribeParameters" })[0]!.names).toEqual(["/x", "/y"]);
   });
 
-  test("tags are kept with a parameter, and cannot be put along with an overwrite", async () => {
+  test("tags stay with a parameter, and cannot be set together with Overwrite", async () => {
     await put("/a", "v", { Tags: [{ Key: "env", Value: "prod" }] });
     const resource = { ResourceType: "Parameter", ResourceId: `${at}/a` } as const;
     await ssm.addTagsToResource({ ...resource, Tags: [{ Key: "team", Value: "shop" }] });
@@ -366,7 +366,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     );
   });
 
-  test("names differ by case, and a parameter without a slash is one too", async () => {
+  test("names are case-sensitive, and need no leading slash", async () => {
     await put("/a", "lower");
     await put("/A", "upper");
     await emulator.putParameter({ name: `plain${round}`, value: "x" });
@@ -374,7 +374,7 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     expect((await ssm.getParameter({ Name: `plain${round}` })).Parameter!.ARN).toMatch(/:parameter\/plain\d+$/);
   });
 
-  test("accounts and regions share nothing; an ARN leads to another account's advanced parameter", async () => {
+  test("isolates accounts and regions; an ARN reaches an advanced parameter of another account", async () => {
     const other = { account: "999999999999" };
     await emulator.putParameter({ name: `${at}/a`, value: "standard" }, other);
     await emulator.putParameter({ name: `${at}/b`, value: "advanced", tier: "Advanced" }, other);
@@ -395,34 +395,34 @@ describe.each(["moto", "memory"] as const)("with the parameters in %s", (reads) 
     ["no Timestamp", [{ Type: "Expiration", Version: "1.0", Attributes: {} }], "InvalidPolicyAttributeException"],
     ["another version", [{ Type: "Expiration", Version: "2.0", Attributes: {} }], "InvalidPolicyAttributeException"],
     [
-      "a notice of an expiry that is not set",
+      "an ExpirationNotification without Expiration",
       [{ Type: "ExpirationNotification", Version: "1.0", Attributes: { Before: "15", Unit: "Days" } }],
       "IncompatiblePolicyException",
     ],
     [
-      "a span that is no number",
+      "a duration that is not a number",
       [{ Type: "NoChangeNotification", Version: "1.0", Attributes: { After: 20, Unit: "Days" } }],
       "InvalidPolicyAttributeException",
     ],
     [
-      "eleven of them",
+      "eleven policies",
       Array(11).fill({ Type: "NoChangeNotification", Version: "1.0", Attributes: { After: "20", Unit: "Days" } }),
       "PoliciesLimitExceededException",
     ],
-  ])("a parameter policy with %s is refused", async (_, policies, error) => {
+  ])("rejects a parameter policy with %s", async (_, policies, error) => {
     await expect(put("/a", "v", { Tier: "Advanced", Policies: JSON.stringify(policies) })).rejects.toMatchObject(
       failing(error),
     );
   });
 
-  test("parameter policies need the advanced tier", async () => {
+  test("parameter policies require the advanced tier", async () => {
     const Policies = JSON.stringify([
       { Type: "Expiration", Version: "1.0", Attributes: { Timestamp: "2099-01-01T00:00:00Z" } },
     ]);
     await expect(put("/a", "v", { Policies })).rejects.toMatchObject(failing("ValidationException", /advanced/));
   });
 
-  test("a public parameter reads like any other", async () => {
+  test("reads a public parameter like any other", async () => {
     const Name = "/aws/service/global-infrastructure/regions/eu-west-1";
     const { Parameters } = await ssm.getParameters({ Names: [Name] });
     expect(Parameters).toMatchObject([{ Name, Type: "String", Value: "eu-west-1" }]);

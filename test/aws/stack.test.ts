@@ -67,7 +67,7 @@ describe("every template", () => {
     expect(stdout.trim()).toBe("");
   });
 
-  it("names no partition, region or account of its own", () => {
+  it("hard-codes no partition, region or account", () => {
     for (const file of files) {
       const lines = text(file)
         .split("\n")
@@ -77,7 +77,7 @@ describe("every template", () => {
     }
   });
 
-  it("that is made of others is up to date: node scripts/aws-stack.ts makes it", async () => {
+  it("is up to date if generated from others (run node scripts/aws-stack.ts)", async () => {
     await run(process.execPath, [join(root, "scripts/aws-stack.ts"), "--check"]);
   });
 });
@@ -108,7 +108,7 @@ describe("the policies", () => {
     return actions;
   }
 
-  it("allow what the operator calls, and nothing else", async () => {
+  it("allow exactly the actions that the operator calls", async () => {
     const others = { AssumeRoleArns: "arn:aws:iam::123456789012:role/a", SecretArns: secret };
     const everything = { ...irsa, KeyArns: key, Describe: "true", ...others };
     const { policies, status } = await create("keyferry.yaml", everything);
@@ -119,7 +119,7 @@ describe("the policies", () => {
     expect([...allowed].sort()).toEqual([...new Set([...needed, ...beside])].sort());
   });
 
-  it("allow parameters by where their names begin, and keys by their ARNs", async () => {
+  it("allow parameters by name prefix, and keys by ARN", async () => {
     const keys = { KeyArns: key, ParameterKeyArns: parameterKey };
     const { policies } = await create("operator.yaml", { ...irsa, ParameterPrefixes: "/shop,/stock", ...keys });
     const [read, decrypt] = policies.ReadPolicy!.Statement;
@@ -130,7 +130,7 @@ describe("the policies", () => {
     expect(Object.keys(policies).sort()).toEqual(["KeysPolicy", "ReadPolicy"]);
   });
 
-  it("let keys of SecureStrings be used through Systems Manager alone, whatever else is allowed", async () => {
+  it("allow keys of SecureStrings only through Systems Manager, whatever else is allowed", async () => {
     const others = { AssumeRoleArns: "arn:aws:iam::123456789012:role/a", SecretArns: secret, Describe: "true" };
     for (const file of ["operator.yaml", "keyferry.yaml"]) {
       for (const keys of [{}, { KeyArns: key }]) {
@@ -146,7 +146,7 @@ describe("the policies", () => {
     }
   });
 
-  it("name the services in the partition that the stack is deployed in", () => {
+  it("name the services of the partition of the stack", () => {
     const { Properties } = template("operator.yaml").Resources.ReadPolicy!;
     const policy = JSON.stringify(Properties.PolicyDocument);
     expect(policy).toContain(`ssm.*.\${AWS::URLSuffix}`);
@@ -154,7 +154,7 @@ describe("the policies", () => {
     expect(policy).not.toContain("amazonaws.com");
   });
 
-  it("open nothing but SecureStrings where no key is named", async () => {
+  it("allow decryption of SecureStrings only, if no key is named", async () => {
     const { policies } = await create("operator.yaml", irsa);
     expect(Object.keys(policies)).toEqual(["ReadPolicy"]);
     const [read, decrypt] = policies.ReadPolicy!.Statement;
@@ -162,7 +162,7 @@ describe("the policies", () => {
     expect(decrypt!.Condition).toEqual(throughSsm);
   });
 
-  it("reach into Secrets Manager for the secrets that are named, and through Systems Manager", async () => {
+  it("allow only the named secrets of Secrets Manager, and only through Systems Manager", async () => {
     const { policies } = await create("operator.yaml", { ...irsa, ParameterPrefixes: "/shop", SecretArns: secret });
     const by = new Map(policies.ReadPolicy!.Statement.map((statement) => [statement.Sid, statement]));
     expect(by.get("ReadSecrets")).toMatchObject({ Action: "secretsmanager:GetSecretValue", Resource: [secret] });
@@ -181,14 +181,14 @@ describe("the policies", () => {
     ["/shop/", false],
     ["/a,/b,/c,/d", false],
     ["", false],
-  ])("take %j for prefixes: %j", (prefixes, isTaken) => {
+  ])("accept %j as prefixes: %j", (prefixes, isTaken) => {
     const { AllowedPattern } = template("operator.yaml").Parameters.ParameterPrefixes!;
     expect(new RegExp(`^(?:${AllowedPattern})$`).test(prefixes)).toBe(isTaken);
   });
 });
 
 describe("the role", () => {
-  it("of IRSA is for one ServiceAccount of one cluster, and has every policy", async () => {
+  it("trusts one ServiceAccount of one cluster with IRSA, and has every policy", async () => {
     const { roles, outputs } = await create("keyferry.yaml", { ...irsa, Namespace: "ops", KeyArns: key });
     expect(roles.Role!.trust.Statement).toEqual([
       {
@@ -207,7 +207,7 @@ describe("the role", () => {
     expect(roles.Role!.policies.sort()).toEqual([ReadPolicyArn, KeysPolicyArn, ReceivePolicyArn].sort());
   });
 
-  it("of Pod Identity is for one ServiceAccount too", async () => {
+  it("trusts one ServiceAccount with Pod Identity", async () => {
     const { roles } = await create("operator.yaml", { ClusterName: "prod-eu", Identity: "PodIdentity" });
     expect(roles.Role!.trust.Statement).toEqual([
       {
@@ -225,7 +225,7 @@ describe("the role", () => {
     ]);
   });
 
-  it("is left out where there is one already", async () => {
+  it("is not created with Identity None", async () => {
     const { roles, outputs } = await create("keyferry.yaml", { ClusterName: "prod-eu", Identity: "None" });
     expect(roles).toEqual({});
     expect(outputs).toMatchObject({ ReadPolicyArn: expect.any(String), ReceivePolicyArn: expect.any(String) });
@@ -233,7 +233,7 @@ describe("the role", () => {
   });
 });
 
-describe("the chart takes what the stack gives", () => {
+describe("the chart accepts the outputs of the stack", () => {
   const accountOf = async (values: string) => {
     const objects = await render(parse(values) as object);
     const found = objects.find(({ kind }) => kind === "ServiceAccount")!;
@@ -256,7 +256,7 @@ describe("the chart takes what the stack gives", () => {
     expect([name, annotations]).toEqual(["reader", undefined]);
   });
 
-  it("the same names of clusters as the program does", () => {
+  it("the stack accepts the same cluster names as the operator", () => {
     for (const file of ["operator.yaml", "events.yaml"]) {
       const { AllowedPattern } = template(file).Parameters.ClusterName!;
       const schema = readFileSync(join(root, "helm/keyferry/values.schema.json"), "utf8");
@@ -268,7 +268,7 @@ describe("the chart takes what the stack gives", () => {
 });
 
 describe("the queue of events", () => {
-  it("is this cluster's by its tag, and a connection takes its URL", async () => {
+  it("has the tag of this cluster, and its URL is valid in a connection", async () => {
     const { outputs } = await create("events.yaml", { ClusterName: "prod-eu" });
     const queueUrl = outputs.QueueUrl!;
     expect(parseQueueUrl(queueUrl, { region: "eu-west-1" })).toMatchObject({ queue: { account: "123456789012" } });
@@ -286,7 +286,7 @@ describe("the queue of events", () => {
     identities.close();
   });
 
-  it("takes messages from each rule that sends them, and from nobody else", () => {
+  it("accepts messages only from the rules that send to it", () => {
     for (const [file, type] of [
       ["events.yaml", "AWS::SQS::QueuePolicy"],
       ["events-topic.yaml", "AWS::SNS::TopicPolicy"],
@@ -301,7 +301,7 @@ describe("the queue of events", () => {
     }
   });
 
-  it("is encrypted, and has a place for what comes again and again", () => {
+  it("is encrypted, and has a dead-letter queue", () => {
     const { Resources } = template("events.yaml");
     const queues = Object.values(Resources).filter(({ Type }) => Type === "AWS::SQS::Queue");
     expect(queues).toHaveLength(2);
@@ -312,7 +312,7 @@ describe("the queue of events", () => {
     });
   });
 
-  it("gets nothing that the operator does not understand, by a topic neither", async () => {
+  it("receives only events that the operator understands, also from a topic", async () => {
     const [own, topic] = await Promise.all([
       create("events.yaml", { ClusterName: "prod-eu", KeyCalls: "true" }),
       create("events-topic.yaml", { KeyCalls: "true" }),
@@ -328,7 +328,7 @@ describe("the queue of events", () => {
       expect(parseNotice(JSON.stringify(event)).kind, JSON.stringify(event)).not.toBe("unknown");
   });
 
-  it("has the topic of others in the place of rules", async () => {
+  it("subscribes to an existing topic instead of rules", async () => {
     const topic = await create("events-topic.yaml", {});
     const { resources } = await create("events.yaml", { ClusterName: "b", TopicArn: topic.outputs.TopicArn! });
     expect(resources).toEqual(["DeadLetterQueue", "Queue", "ReceivePolicy"]);
@@ -338,7 +338,7 @@ describe("the queue of events", () => {
   });
 });
 
-test("the example's parameters can be read, and have the policies that it speaks of", async () => {
+test("the example's parameters are readable, and have the documented policies", async () => {
   const { status, outputs } = await create("example-parameters.yaml", { ExpiresAt: "2099-01-31T00:00:00.000Z" });
   expect(status).toBe("CREATE_COMPLETE");
   const names = ["/shop/db-user", "/shop/origins", "/shop/settings", "/shop/partner-token"];

@@ -26,7 +26,7 @@ const denied = (action: string, who = user, role = hub) => ({
   message: `User: ${who} is not authorized to perform: ${action} on resource: ${role}`,
 });
 
-test("a role's session belongs to the role's account, and its ARN leaves the role's path out", async () => {
+test("a session belongs to the account of its role, and its ARN omits the role's path", async () => {
   const { Credentials, AssumedRoleUser } = await assume(tenant);
   const arn = "arn:aws:sts::333333333333:assumed-role/shop/keyferry";
   expect(AssumedRoleUser?.Arn).toBe(arn);
@@ -35,7 +35,7 @@ test("a role's session belongs to the role's account, and its ARN leaves the rol
   expect(Credentials!.Expiration!.getTime()).toBe(clock.now() + 3_600_000);
 });
 
-test("a role lets nobody in whom its trust policy does not name, and says no more than for one that is not there", async () => {
+test("denies a caller that the trust policy does not name, with the same error as for a missing role", async () => {
   emulator.role(hub, { trusts: ["arn:aws:iam::999999999999:*"] });
   await expect(assume(hub)).rejects.toMatchObject(denied("sts:AssumeRole"));
   emulator.role(hub, { trusts: [] });
@@ -44,14 +44,14 @@ test("a role lets nobody in whom its trust policy does not name, and says no mor
   await expect(assume(hub)).resolves.toBeDefined();
 });
 
-test("a wrong and a missing external id are denied in the words of a missing trust", async () => {
+test("denies a wrong and a missing external id with the same error as missing trust", async () => {
   emulator.role(hub, { externalId: "ours" });
   await expect(assume(hub)).rejects.toMatchObject(denied("sts:AssumeRole"));
   await expect(assume(hub, { ExternalId: "theirs" })).rejects.toMatchObject(denied("sts:AssumeRole"));
   await expect(assume(hub, { ExternalId: "ours" })).resolves.toBeDefined();
 });
 
-test("tags and a source identity need their own word in the trust policy", async () => {
+test("requires separate permissions for tags and a source identity in the trust policy", async () => {
   emulator.role(hub, { tagSession: false, setSourceIdentity: false });
   const tags = { Tags: [{ Key: "ns", Value: "shop" }] };
   await expect(assume(hub, tags)).rejects.toMatchObject(denied("sts:TagSession"));
@@ -66,7 +66,7 @@ test("tags and a source identity need their own word in the trust policy", async
   });
 });
 
-test("a source identity goes on to the next session, and cannot be changed", async () => {
+test("passes a source identity to the next session, and refuses to change it", async () => {
   const first = await assume(hub, { SourceIdentity: "shop" });
   const keys = first.Credentials!.AccessKeyId;
   const who = "arn:aws:sts::222222222222:assumed-role/hub/keyferry";
@@ -76,7 +76,7 @@ test("a source identity goes on to the next session, and cannot be changed", asy
   );
 });
 
-test("a session lasts as long as the role allows, and an hour where a role assumes it", async () => {
+test("limits a session to the role's maximum duration, and to an hour with role chaining", async () => {
   await expect(assume(hub, { DurationSeconds: 3_601 })).rejects.toMatchObject({
     name: "ValidationError",
     message: "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
@@ -92,7 +92,7 @@ test("a session lasts as long as the role allows, and an hour where a role assum
   }
 });
 
-test("a session's keys are refused once it has ended", async () => {
+test("rejects the credentials of an expired session", async () => {
   const { Credentials } = await assume(hub, { DurationSeconds: 900 });
   const sts = as(Credentials!.AccessKeyId);
   await clock.advance(899_000);
@@ -101,14 +101,14 @@ test("a session's keys are refused once it has ended", async () => {
   await expect(sts.getCallerIdentity({})).rejects.toMatchObject({ name: "ExpiredToken" });
 });
 
-test("a caller without the permission is told so", async () => {
+test("denies a caller without permission to assume the role", async () => {
   emulator.deny({ action: "sts:AssumeRole" });
   await expect(assume(hub)).rejects.toThrow("because no identity-based policy allows the sts:AssumeRole action");
 });
 
 test.each([
-  ["an ARN that is none", { RoleArn: "arn:aws:iam::1:role/x" }],
-  ["a session's name that is none", { RoleSessionName: "a b" }],
-])("%s is invalid", async (_, input) => {
+  ["an invalid ARN", { RoleArn: "arn:aws:iam::1:role/x" }],
+  ["an invalid session name", { RoleSessionName: "a b" }],
+])("rejects %s", async (_, input) => {
   await expect(assume(hub, input)).rejects.toMatchObject({ name: "ValidationError" });
 });

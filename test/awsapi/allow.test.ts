@@ -9,27 +9,27 @@ const secret = "/aws/reference/secretsmanager/prod";
 describe("a parameter", () => {
   test.each<[string, string[] | undefined, string, boolean]>([
     ["is covered by its own name", ["/shop/db"], "/shop/db", true],
-    ["is not covered by a name that it goes on from", ["/shop/db"], "/shop/db2", false],
-    ["is not covered by a name in other letters", ["/shop/db"], "/Shop/db", false],
+    ["is not covered by a name that is only a prefix of its name", ["/shop/db"], "/shop/db2", false],
+    ["is not covered by a name in different case", ["/shop/db"], "/Shop/db", false],
     ["is covered by the pattern of its namespace", ["/{namespace}/*"], "/shop/a/b", true],
     ["is not covered by the pattern of another namespace", ["/{namespace}/*"], "/stock/db", false],
-    ["is not covered where its namespace's name only begins so", ["/{namespace}/*"], "/shop2/db", false],
+    ["is not covered if the namespace is only a prefix of its first level", ["/{namespace}/*"], "/shop2/db", false],
     ["is not covered by the pattern of its directory", ["/shop/*"], "/shop", false],
-    ["is covered by a pattern that ends within a part", ["/shop/db*"], "/shop/db-user", true],
+    ["is covered by a pattern that ends within a level", ["/shop/db*"], "/shop/db-user", true],
     ["is covered by any of several patterns", ["/a/*", "/shop/*"], "/shop/db", true],
     ["is covered by the pattern of everything", ["/*"], "/shop/db", true],
-    ["is covered by a lone star", ["*"], "db", true],
-    ["is one with its name without the slash", ["/db"], "db", true],
-    ["is one with its name with the slash", ["db"], "/db", true],
+    ["is covered by a single star", ["*"], "db", true],
+    ["is covered by its name with a slash, if requested without", ["/db"], "db", true],
+    ["is covered by its name without a slash, if requested with one", ["db"], "/db", true],
     ["of an own connection without patterns is covered", undefined, "/anything", true],
     ["of a cluster connection without patterns is not covered", [], "/anything", false],
     ["is not covered by a star in the middle", ["/shop/*/db"], "/shop/x/db", false],
-    ["is not covered by a star that is not the last", ["/shop/**"], "/shop/x", false],
-    ["is not covered by a placeholder within a part", ["/team-{namespace}/*"], "/team-shop/x", false],
+    ["is not covered by two stars", ["/shop/**"], "/shop/x", false],
+    ["is not covered by a placeholder within a level", ["/team-{namespace}/*"], "/team-shop/x", false],
     ["is not covered by a placeholder before a star", ["/{namespace}*"], "/shop/x", false],
     ["is not covered by another placeholder", ["/{name}/*"], "/shop/x", false],
     ["with a version is refused", ["/*"], "/shop/db:3", false],
-    ["with a version is refused without patterns too", undefined, "/shop/db:3", false],
+    ["with a version is refused without patterns", undefined, "/shop/db:3", false],
     ["with two dots is refused", ["/shop/*"], "/shop/../stock/db", false],
     ["with two slashes is refused", ["/shop/*"], "/shop//db", false],
     ["with an encoded slash is refused", ["/*"], "/shop%2fdb", false],
@@ -39,32 +39,32 @@ describe("a parameter", () => {
     ["by name is not covered by an ARN's pattern", [`${arn}/*`], "/shop/db", false],
     ["by ARN is not covered by a pattern with a star for the account", ["arn:aws:ssm:eu-west-1:*"], `${arn}/a`, false],
     ["of Secrets Manager is not covered by the pattern of everything", ["/*"], secret, false],
-    ["of Secrets Manager is not covered by a lone star", ["*"], secret, false],
-    ["of Secrets Manager without its slash is not covered either", ["*"], secret.slice(1), false],
-    ["of Secrets Manager in other letters is not covered either", ["/*"], secret.replace("aws", "AWS"), false],
-    ["of Secrets Manager is not covered by the pattern of AWS's names", ["/aws/*"], secret, false],
-    ["of Secrets Manager is not covered by half its prefix", ["/aws/ref*"], secret, false],
-    ["of Secrets Manager is not covered by that of what AWS publishes", ["/aws/service/*"], secret, false],
-    ["of Secrets Manager is covered where the pattern says so", ["/aws/reference/secretsmanager/*"], secret, true],
+    ["of Secrets Manager is not covered by a single star", ["*"], secret, false],
+    ["of Secrets Manager without its leading slash is not covered", ["*"], secret.slice(1), false],
+    ["of Secrets Manager in different case is not covered", ["/*"], secret.replace("aws", "AWS"), false],
+    ["of Secrets Manager is not covered by the pattern of all names of AWS", ["/aws/*"], secret, false],
+    ["of Secrets Manager is not covered by a part of its prefix", ["/aws/ref*"], secret, false],
+    ["of Secrets Manager is not covered by the pattern of public parameters", ["/aws/service/*"], secret, false],
+    ["of Secrets Manager is covered by a pattern with its prefix", ["/aws/reference/secretsmanager/*"], secret, true],
     ["of Secrets Manager is covered by the whole prefix", ["/aws/reference/*"], secret, true],
-    ["that AWS publishes is covered where the pattern says so", ["/aws/service/*"], "/aws/service/eks/x", true],
+    ["that AWS publishes is covered by a pattern with its prefix", ["/aws/service/*"], "/aws/service/eks/x", true],
     ["that AWS publishes is not covered by the pattern of everything", ["/*"], "/aws/service/eks/x", false],
-    ["of Secrets Manager by ARN is not covered by that account's pattern", [`${arn}/*`], `${arn}${secret}`, false],
+    ["of Secrets Manager by ARN is not covered by the pattern of its account", [`${arn}/*`], `${arn}${secret}`, false],
   ])("%s", (_, patterns, name, allowed) => {
     expect(allowsParameter(patterns, name, "shop").allowed).toBe(allowed);
   });
 
-  test("of Secrets Manager is not covered because a namespace is called aws or reference", () => {
+  test("of Secrets Manager is not covered for a namespace named aws or reference", () => {
     expect(allowsParameter(["/{namespace}/*", "/{namespace}/reference/*"], secret, "aws").allowed).toBe(false);
     expect(allowsParameter(["/aws/{namespace}/*"], secret, "reference").allowed).toBe(false);
   });
 
-  test("is not covered by a placeholder where the namespace is no namespace's name", () => {
+  test("is not covered by a placeholder if the namespace name is invalid", () => {
     expect(allowsParameter(["/{namespace}/*"], "/a/b/c", "a/b").allowed).toBe(false);
     expect(allowsParameter(["/{namespace}/*"], "/a/b", "").allowed).toBe(false);
   });
 
-  test("that is refused is told the patterns of its own namespace, the first five of them", () => {
+  test("that is refused gets a message with the first five patterns of its namespace", () => {
     const patterns = ["a", "b", "c", "d", "e", "f"].map((name) => `/${name}/{namespace}/*`);
     const verdict = allowsParameter(patterns, "/stock/db", "shop");
     const rule =
@@ -77,13 +77,17 @@ describe("a parameter", () => {
   });
 });
 
-describe("a refusal quotes no pattern that may be of another namespace:", () => {
+describe("a refusal quotes no pattern that may belong to another namespace:", () => {
   const not = "allow.parameters of its connection does not cover it";
   test.each<[string, string[], string]>([
     ["of another team", ["/team-b/*"], not],
     ["of another account", [`${other}/team-b/*`], not],
-    ["with a placeholder that holds for nobody", ["/team-{namespace}/*", "/{namespace}*"], not],
-    ["beside its own", ["/team-b/*", "/{namespace}/*"], `${not}; by its own name namespace shop has "/shop/*"`],
+    ["with an invalid placeholder", ["/team-{namespace}/*", "/{namespace}*"], not],
+    [
+      "next to a pattern of its namespace",
+      ["/team-b/*", "/{namespace}/*"],
+      `${not}; by its own name namespace shop has "/shop/*"`,
+    ],
   ])("%s", (_, patterns, rule) => {
     expect(allowsParameter(patterns, "/stock/db", "shop")).toEqual({ allowed: false, rule });
     expect(allowsPath(patterns, "/stock", true, "shop")).toEqual({ allowed: false, rule });
@@ -92,25 +96,25 @@ describe("a refusal quotes no pattern that may be of another namespace:", () => 
 
 describe("a path", () => {
   test.each<[string, string[] | undefined, string, boolean]>([
-    ["is covered by the pattern of what is below it", ["/shop/*"], "/shop", true],
-    ["is covered with a slash at its end", ["/shop/*"], "/shop/", true],
+    ["is covered by the pattern of everything below it", ["/shop/*"], "/shop", true],
+    ["is covered with a trailing slash", ["/shop/*"], "/shop/", true],
     ["is covered by the pattern of a path above it", ["/shop/*"], "/shop/db/x", true],
     ["is covered by the pattern of its namespace", ["/{namespace}/*"], "/shop/", true],
-    ["is not covered by a pattern that is narrower than it", ["/shop/db*"], "/shop", false],
+    ["is not covered by a narrower pattern", ["/shop/db*"], "/shop", false],
     ["is not covered by several patterns together", ["/shop/a*", "/shop/b*"], "/shop", false],
     ["is not covered by a name", ["/shop"], "/shop", false],
     ["is not covered by an ARN's pattern", [`${arn}/*`], "/shop", false],
-    ["that only begins so is not covered", ["/shop/*"], "/shop2", false],
+    ["is not covered by the pattern of another path with the same prefix", ["/shop/*"], "/shop2", false],
     ["above every pattern is not covered", ["/shop/*"], "/", false],
     ["of everything is covered by the pattern of everything", ["/*"], "/", true],
     ["of an own connection without patterns is covered", undefined, "/", true],
     ["with two dots is refused", ["/shop/*"], "/shop/../stock", false],
-    ["with two dots is refused without patterns too", undefined, "/shop/..", false],
+    ["with two dots is refused without patterns", undefined, "/shop/..", false],
     ["with two slashes is refused", ["/shop/*"], "/shop//", false],
     ["that is an ARN is refused", [`${arn}/*`], `${arn}/shop`, false],
-    ["of AWS's own names is not covered by the pattern of everything", ["/*"], "/aws/service/eks", false],
-    ["of AWS's own names above their two parts is never covered", ["/aws/*", "/aws/service/*"], "/aws", false],
-    ["of AWS's own names is covered where the pattern says so", ["/aws/service/*"], "/aws/service/eks", true],
+    ["of public parameters is not covered by the pattern of everything", ["/*"], "/aws/service/eks", false],
+    ["above /aws/service is never covered", ["/aws/*", "/aws/service/*"], "/aws", false],
+    ["of public parameters is covered by a pattern with its prefix", ["/aws/service/*"], "/aws/service/eks", true],
   ])("%s", (_, patterns, path, allowed) => {
     expect(allowsPath(patterns, path, true, "shop").allowed).toBe(allowed);
     expect(allowsPath(patterns, path, false, "shop").allowed).toBe(allowed);
@@ -121,34 +125,44 @@ describe("a key", () => {
   const key = "arn:aws:kms:eu-west-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab";
   test.each<[string, string[] | undefined, string, boolean]>([
     ["is allowed by its ARN", [key], key, true],
-    ["is allowed where no keys are listed", undefined, "alias/x", true],
-    ["is not allowed where the list is empty", [], key, false],
-    ["of several regions is allowed in another one too", [key], key.replace("eu-west-1", "eu-west-2"), true],
-    ["of several regions is not allowed in another partition", [key], key.replace("arn:aws:", "arn:aws-cn:"), false],
-    ["of several regions is not allowed in another account", [key], key.replace("123456789012", "999999999999"), false],
+    ["is allowed if no list of keys is set", undefined, "alias/x", true],
+    ["is not allowed by an empty list", [], key, false],
+    ["with a multi-Region id is allowed in another region", [key], key.replace("eu-west-1", "eu-west-2"), true],
     [
-      "of one region is not allowed in another",
+      "with a multi-Region id is not allowed in another partition",
+      [key],
+      key.replace("arn:aws:", "arn:aws-cn:"),
+      false,
+    ],
+    [
+      "with a multi-Region id is not allowed in another account",
+      [key],
+      key.replace("123456789012", "999999999999"),
+      false,
+    ],
+    [
+      "with a single-Region id is not allowed in another region",
       [key.replace("mrk-", "")],
       key.replace("mrk-", "").replace("eu-west-1", "eu-west-2"),
       false,
     ],
     ["by its id is not allowed", [key], "mrk-1234abcd12ab34cd56ef1234567890ab", false],
-    ["by an alias is not allowed, though that is listed", ["alias/x"], "alias/x", false],
-    ["by an alias's ARN is not allowed, though that is listed", [`${key}x:alias/x`], `${key}x:alias/x`, false],
-    ["in other letters is not allowed", [key], key.toUpperCase(), false],
+    ["by an alias is not allowed, even if the alias is listed", ["alias/x"], "alias/x", false],
+    ["by an alias's ARN is not allowed, even if the ARN is listed", [`${key}x:alias/x`], `${key}x:alias/x`, false],
+    ["in different case is not allowed", [key], key.toUpperCase(), false],
   ])("%s", (_, keyIds, id, allowed) => {
     expect(allowsKey(keyIds, id).allowed).toBe(allowed);
   });
 });
 
-describe("whatever is asked for", () => {
+describe("for any input", () => {
   const part = fc.constantFrom("shop", "shop2", "Shop", "stock", "aws", "AWS", "reference", "..", ".", "", "*", "a");
   const joint = fc.constantFrom("/", "//", "%2f", "/../", ":", "\\", "/./");
   const nasty = fc
     .tuple(fc.constantFrom("/", "", `${arn}/`), fc.array(fc.tuple(part, joint), { maxLength: 5 }), part)
     .map(([start, middle, end]) => start + middle.flat().join("") + end);
 
-  test("a namespace's pattern gives nothing outside of the namespace's own directory", () => {
+  test("a namespace's pattern allows nothing outside the namespace's directory", () => {
     fc.assert(
       fc.property(nasty, (name) => {
         if (allowsParameter(["/{namespace}/*"], name, "shop").allowed) {
@@ -164,7 +178,7 @@ describe("whatever is asked for", () => {
     );
   });
 
-  test("every name below an allowed path is allowed by itself, but for AWS's own", () => {
+  test("every name below an allowed path is allowed, except for names of AWS", () => {
     const pattern = fc.constantFrom("/*", "/shop/*", "/sh*", "/{namespace}/*", "/aws/service/*", "/shop", "*");
     fc.assert(
       fc.property(fc.array(pattern, { maxLength: 3 }), nasty, part, (patterns, path, member) => {
@@ -177,7 +191,7 @@ describe("whatever is asked for", () => {
     );
   });
 
-  test("an answer comes in time that grows with the text and no faster", () => {
+  test("the check takes time linear in the length of the input", () => {
     const long = `/${"a/".repeat(500_000)}`;
     const start = performance.now();
     allowsParameter([long, `${long}*`], long, "shop");

@@ -57,10 +57,10 @@ const own = { AWS_PROFILE: "own" };
 const sso = "sso_account_id = 123456789012\nsso_role_name = ferry\nsso_region = eu-west-1\n";
 
 test.each<[string, string, Record<string, string>, string, RegExp]>([
-  ["nothing at all", "", {}, "None", /has no AWS credentials of its own/],
-  ["a profile that is not there", "[profile other]\n", own, "ProfileNotFound", /AWS_PROFILE of the operator/],
+  ["an empty configuration", "", {}, "None", /has no AWS credentials of its own/],
+  ["a missing profile", "[profile other]\n", own, "ProfileNotFound", /AWS_PROFILE of the operator/],
   [
-    "a source_profile that is not there",
+    "a missing source_profile",
     `[profile own]\nrole_arn = arn:aws:iam::123456789012:role/a\nsource_profile = ${canary}\n`,
     own,
     "SourceProfile",
@@ -74,48 +74,48 @@ test.each<[string, string, Record<string, string>, string, RegExp]>([
     /credential_process .* fails/,
   ],
   [
-    "a credential_process that prints something else",
+    "a credential_process with invalid output",
     `[profile own]\ncredential_process = echo ${canary}\n`,
     own,
     "CredentialProcess",
     /prints no valid credentials/,
   ],
   [
-    "an SSO session that is not there",
+    "a missing SSO session",
     `[profile own]\n${sso}sso_start_url = https://${canary}.example.test/start\n`,
     own,
     "SsoExpired",
     /SSO session .* has expired or is not there/,
   ],
-  ["SSO settings that lack one", `[profile own]\n${sso}`, own, "SsoProfile", /SSO settings/],
+  ["incomplete SSO settings", `[profile own]\n${sso}`, own, "SsoProfile", /SSO settings/],
   [
-    "a profile that asks for MFA",
+    "a profile that requires MFA",
     `[profile own]\nrole_arn = arn:aws:iam::123456789012:role/a\nsource_profile = keys\nmfa_serial = ${canary}\n[profile keys]\naws_access_key_id = a\naws_secret_access_key = ${canary}\n`,
     own,
     "ProfileMfa",
     /asks for MFA/,
   ],
   [
-    "a token file that is not there",
+    "a missing token file",
     "",
     { AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/ferry", AWS_WEB_IDENTITY_TOKEN_FILE: `/nowhere/${canary}` },
     "TokenFile",
     /AWS_WEB_IDENTITY_TOKEN_FILE, the operator's token for arn:aws:iam::123456789012:role\/ferry, cannot be read/,
   ],
   [
-    "an agent that nobody reaches",
+    "an unreachable agent",
     "",
     { AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:1/${canary}` },
     "AgentUnreachable",
     /Pod Identity Agent runs on its node/,
   ],
-])("%s is named as the broken part of the chain", async (_, config, environment, trouble, says) => {
+])("names %s as the cause of missing credentials", async (_, config, environment, trouble, says) => {
   const failure = await failureWith(config, environment);
   expect(failure).toMatchObject({ name: "AwsFailure", scope: "credentials", code: `Chain.${trouble}`, next: "retry" });
   expect(failure).toMatchObject({ reason: "ConnectionNotReady", message: expect.stringMatching(says) });
 });
 
-test("an agent that refuses is not taken for one that is away", async () => {
+test("distinguishes a refusal by the agent from an unreachable agent", async () => {
   server.answer((_, response) => json(response, 403, { Code: "AccessDeniedException", Message: canary }));
   const failure = await failureWith("", { AWS_CONTAINER_CREDENTIALS_FULL_URI: `${server.url}/v1/credentials` });
   expect(failure).toMatchObject({ code: "Chain.AgentRefused", message: expect.stringContaining("association") });

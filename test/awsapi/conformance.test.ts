@@ -31,18 +31,18 @@ afterAll(async () => {
 
 const text = (value: { reveal(): Uint8Array } | undefined) => value && Buffer.from(value.reveal()).toString();
 
-test("says who the caller is", async () => {
+test("returns the caller's identity", async () => {
   expect(await identity.caller()).toEqual({ account: "123456789012", arn: user });
 });
 
-test("reads a SecureString with its value, and without decryption not even its ciphertext", async () => {
+test("reads a SecureString with its value, and without decryption returns neither value nor ciphertext", async () => {
   await emulator.putParameter({ name: "/read/a", value: "c4n4ry", type: "SecureString" });
   const read = async (decrypt: boolean) => (await identity.ssm.getParameters(["/read/a"], { decrypt })).found[0]!;
   expect(text((await read(true)).value)).toBe("c4n4ry");
   expect(await read(false)).toMatchObject({ name: "/read/a", version: 1, type: "SecureString", value: undefined });
 });
 
-test("reads versions, labels and ARNs, and tells a missing name from a missing version", async () => {
+test("reads versions, labels and ARNs, and distinguishes a missing name from a missing version", async () => {
   await emulator.putParameter({ name: "/which/a", value: "one" });
   await emulator.putParameter({ name: "/which/a", value: "two" });
   await emulator.labelParameterVersion("/which/a", ["prod"], 1);
@@ -76,7 +76,7 @@ test("lists a path page by page", async () => {
   expect(typed.found).toEqual([]);
 });
 
-test("a denied parameter is told by caller, action and ARN", async () => {
+test("reports a denied parameter with caller, action and ARN", async () => {
   await emulator.putParameter({ name: "/deny/a", value: "c4n4ry" });
   emulator.deny({ action: "ssm:GetParameters", parameter: "/deny/a" });
   await expect(identity.ssm.getParameters(["/deny/a"], { decrypt: true })).rejects.toMatchObject({
@@ -85,7 +85,7 @@ test("a denied parameter is told by caller, action and ARN", async () => {
   });
 });
 
-test("a key that may not be used is told by kms:Decrypt and the key, a disabled one by the parameter", async () => {
+test("reports a denied key with kms:Decrypt and the key, and a disabled key with the parameter", async () => {
   const keyId = await emulator.createKey();
   await emulator.putParameter({ name: "/key/a", value: "c4n4ry", type: "SecureString", keyId });
   const read = () => identity.ssm.getParameters(["/key/a"], { decrypt: true });
@@ -100,7 +100,7 @@ test("a key that may not be used is told by kms:Decrypt and the key, a disabled 
   await expect(read()).rejects.toMatchObject({ reason: "KeyUnavailable", next: "wait", code: "InvalidKeyId" });
 });
 
-test("a spent quota, a broken server and a cut connection are tried again", async () => {
+test("retries after a throttle, a server error and a reset connection", async () => {
   const read = () => identity.ssm.getParameters(["/none"], { decrypt: false });
   emulator.fault({ kind: "throttle", times: 1 });
   await expect(read()).rejects.toMatchObject({ reason: "Throttled", next: "retry" });
@@ -111,7 +111,7 @@ test("a spent quota, a broken server and a cut connection are tried again", asyn
   expect((await read()).invalid).toEqual(["/none"]);
 });
 
-test("KMS opens what it made, and says why it does not open the rest", async () => {
+test("decrypts KMS ciphertexts, and reports why a ciphertext cannot be decrypted", async () => {
   const keyId = await emulator.createKey();
   const other = await emulator.createKey();
   const made = await emulator.encrypt({ keyId, plaintext: "c4n4ry", context: { team: "shop" } });

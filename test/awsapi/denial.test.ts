@@ -37,11 +37,11 @@ test("a denial message contains no AWS text except valid ARNs", () => {
 });
 
 test.each([
-  ["far behind the beginning", `${"x".repeat(5_000)}User: arn:aws:iam::123456789012:user/ferry is not`],
-  ["that is endless", `User: arn:aws:iam::123456789012:user/${"a".repeat(10_000)} is not`],
-  ["of a service", "User: arn:aws:s3:::bucket is not authorized"],
-  ["with a name for a resource", "x on resource: canary"],
-  ["of every resource", "x on resource: *"],
+  ["far from the start of the message", `${"x".repeat(5_000)}User: arn:aws:iam::123456789012:user/ferry is not`],
+  ["that is too long", `User: arn:aws:iam::123456789012:user/${"a".repeat(10_000)} is not`],
+  ["of another service", "User: arn:aws:s3:::bucket is not authorized"],
+  ["if the resource is only a name", "x on resource: canary"],
+  ["if the resource is a star", "x on resource: *"],
 ])("ignores an ARN %s", (_, text) => {
   expect(denial(text, about)).toBe(usual);
 });

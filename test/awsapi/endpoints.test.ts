@@ -40,18 +40,18 @@ describe("an endpoint", () => {
     ["of this machine by name", "https://localhost:4566", /this machine only where/, undefined],
     ["of this machine by a name below localhost", "https://a.localhost", /this machine only where/, undefined],
     ["of this machine in IPv6", "https://[::1]:4566", /this machine only where/, undefined],
-    ["of the metadata", "https://169.254.169.254", /metadata/, /metadata/],
-    ["of the metadata in plain http", "http://169.254.169.254/latest", /metadata/, /metadata/],
-    ["of the metadata as one number", "http://2852039166", /metadata/, /metadata/],
-    ["of the metadata in hexadecimal", "http://0xa9fea9fe", /metadata/, /metadata/],
-    ["of the metadata in octal", "http://0251.0376.0251.0376", /metadata/, /metadata/],
-    ["of the metadata, mapped", "http://[::ffff:169.254.169.254]", /metadata/, /metadata/],
-    ["of the metadata in IPv6", "http://[fd00:ec2::254]", /metadata/, /metadata/],
-    ["of the pods' credentials", "http://169.254.170.23/v1/credentials", /metadata/, /metadata/],
+    ["of the metadata service", "https://169.254.169.254", /metadata/, /metadata/],
+    ["of the metadata service in plain http", "http://169.254.169.254/latest", /metadata/, /metadata/],
+    ["of the metadata service as one number", "http://2852039166", /metadata/, /metadata/],
+    ["of the metadata service in hexadecimal", "http://0xa9fea9fe", /metadata/, /metadata/],
+    ["of the metadata service in octal", "http://0251.0376.0251.0376", /metadata/, /metadata/],
+    ["of the metadata service as an IPv4-mapped address", "http://[::ffff:169.254.169.254]", /metadata/, /metadata/],
+    ["of the metadata service in IPv6", "http://[fd00:ec2::254]", /metadata/, /metadata/],
+    ["of the Pod Identity agent", "http://169.254.170.23/v1/credentials", /metadata/, /metadata/],
     ["of another protocol", "file:///etc/passwd", /must begin with https/, /must begin with https/],
     ["with a password", "https://a:b@ssm.internal", /no user, password/, /no user, password/],
     ["with a query", "https://ssm.internal/?a=b", /no user, password, query/, /no user, password, query/],
-    ["that is no URL", "ssm.internal", /is not a URL/, /is not a URL/],
+    ["that is not a URL", "ssm.internal", /is not a URL/, /is not a URL/],
   ])("%s", (_, url, strictly, loosely) => {
     for (const [allowInsecure, problem] of [
       [false, strictly],
@@ -63,7 +63,7 @@ describe("an endpoint", () => {
     }
   });
 
-  test("that is not allowed is the spec's fault, and names its field", () => {
+  test("that is not allowed is reported as an invalid spec with its field", () => {
     const { identities } = rig({ allowInsecureEndpoints: false });
     const get = () => identities.get({ ...specAt("https://ssm.internal"), endpoints: { kms: "http://kms.internal" } });
     expect(get).toThrow(expect.objectContaining({ reason: "NotAllowed", next: "stalled" }));
@@ -97,7 +97,7 @@ describe("a host", () => {
   };
   const here = () => server.url.replace("127.0.0.1", "ssm.internal");
 
-  test("that resolves to the metadata's address is not connected to", async () => {
+  test("that resolves to the metadata address is not connected to", async () => {
     await expect(look(to("169.254.169.254"), true, here())).rejects.toMatchObject({
       reason: "NotAllowed",
       code: "AddressRefused",
@@ -105,7 +105,7 @@ describe("a host", () => {
     });
   });
 
-  test("of which one address of several is the metadata's is not connected to", async () => {
+  test("that resolves to the metadata address among others is not connected to", async () => {
     const call = look(to("127.0.0.1", "::ffff:169.254.169.254"), true, here());
     await expect(call).rejects.toMatchObject({ code: "AddressRefused" });
     expect(server.received).toHaveLength(0);
@@ -121,7 +121,7 @@ describe("a host", () => {
     expect(await look(to("127.0.0.1"), true, here())).toMatchObject({ found: [] });
   });
 
-  test("that comes to resolve to the metadata's address is not connected to again", async () => {
+  test("that later resolves to the metadata address is not connected to again", async () => {
     let address = "127.0.0.1";
     const { identities } = rig({ lookup: (host, options, callback) => to(address)(host, options, callback) });
     const identity = identities.get(specAt(here()));

@@ -61,7 +61,7 @@ describe("an error of AWS", () => {
     ["a throttle of KMS", decrypt, "LimitExceededException", "Throttled", "retry", /kms:Decrypt/],
     ["too many requests", caller, "TooManyRequestsException", "Throttled", "retry", /sts:GetCallerIdentity/],
     [
-      "an error of the server",
+      "a server error",
       getParameters,
       "InternalServerError",
       "Unreachable",
@@ -69,14 +69,7 @@ describe("an error of AWS", () => {
       /^AWS Systems Manager in eu-west-1 answers ssm:GetParameters with a server error/,
     ],
     ["an unavailable service", decrypt, "ServiceUnavailableException", "Unreachable", "retry", /^AWS KMS in eu-west-1/],
-    [
-      "a time-out of the server's own",
-      listPath,
-      "RequestTimeoutException",
-      "Unreachable",
-      "retry",
-      /did not answer in time/,
-    ],
+    ["a timeout of the server", listPath, "RequestTimeoutException", "Unreachable", "retry", /did not answer in time/],
     [
       "a missing parameter",
       getParameter,
@@ -118,7 +111,7 @@ describe("an error of AWS", () => {
       /^AWS KMS in eu-west-1 takes kms:Decrypt for invalid: check the key, algorithm, context and ciphertext that the entry gives$/,
     ],
     [
-      "a key that KMS takes for no name of one",
+      "a key id that KMS rejects as invalid",
       () => identity.kms.describeKey(key),
       "ValidationException",
       "InvalidData",
@@ -126,14 +119,14 @@ describe("an error of AWS", () => {
       /^AWS KMS in eu-west-1 takes kms:DescribeKey for invalid: check the key that the entry gives$/,
     ],
     [
-      "a filter that is none",
+      "an invalid filter",
       listPath,
       "InvalidFilterValue",
       "InvalidData",
       "stalled",
       /check the types, the label and the tags/,
     ],
-    ["a token that has lapsed", listPath, "InvalidNextToken", "Unreachable", "retry", /ssm:GetParametersByPath/],
+    ["an expired pagination token", listPath, "InvalidNextToken", "Unreachable", "retry", /ssm:GetParametersByPath/],
     [
       "a disabled key",
       decrypt,
@@ -143,7 +136,7 @@ describe("an error of AWS", () => {
       new RegExp(`^the KMS key ${key} in eu-west-1 is disabled: enable it$`),
     ],
     [
-      "a key in a state that AWS does not name",
+      "a key in an unnamed state",
       decrypt,
       "KMSInvalidStateException",
       "KeyUnavailable",
@@ -159,22 +152,15 @@ describe("an error of AWS", () => {
       /does not exist: check the ARN/,
     ],
     [
-      "a key that is away",
+      "a temporarily unavailable key",
       decryptAny,
       "KeyUnavailableException",
       "KeyUnavailable",
       "retry",
       /^the KMS key of the ciphertext in eu-west-1/,
     ],
-    [
-      "a dependency of KMS that is slow",
-      decrypt,
-      "DependencyTimeoutException",
-      "KeyUnavailable",
-      "retry",
-      /tried again/,
-    ],
-    ["an error within KMS", decrypt, "KMSInternalException", "KeyUnavailable", "retry", /tried again/],
+    ["a timeout of a KMS dependency", decrypt, "DependencyTimeoutException", "KeyUnavailable", "retry", /tried again/],
+    ["an internal error of KMS", decrypt, "KMSInternalException", "KeyUnavailable", "retry", /tried again/],
     [
       "a wrong context or a damaged ciphertext",
       decrypt,
@@ -192,7 +178,7 @@ describe("an error of AWS", () => {
       new RegExp(`another key than ${key} that keyId names$`),
     ],
     [
-      "a key for signatures",
+      "a signing key",
       decrypt,
       "InvalidKeyUsageException",
       "DecryptFailed",
@@ -209,14 +195,14 @@ describe("an error of AWS", () => {
     ],
     ["an expired token of STS", caller, "ExpiredToken", "AccessDenied", "wait", /^AWS STS in eu-west-1/],
     [
-      "an access key that is not known",
+      "an unknown access key",
       getParameters,
       "UnrecognizedClientException",
       "AccessDenied",
       "wait",
       /the access key or session token is not known/,
     ],
-    ["an access key that STS does not know", caller, "InvalidClientTokenId", "AccessDenied", "wait", /is not known/],
+    ["an access key unknown to STS", caller, "InvalidClientTokenId", "AccessDenied", "wait", /is not known/],
     [
       "a wrong signature",
       getParameters,
@@ -234,15 +220,15 @@ describe("an error of AWS", () => {
       /clock of the operator's machine is wrong/,
     ],
     [
-      "an operation that the endpoint does not know",
+      "an operation unknown to the endpoint",
       getParameters,
       "UnknownOperationException",
       "Unreachable",
       "wait",
       /does not know ssm:GetParameters: check the endpoint$/,
     ],
-    ["an error that nobody knows", getParameters, "StrangeException", "Unreachable", "wait", /an unknown error/],
-  ])("%s becomes its reason, what happens next, and our own words", async (_, call, code, reason, next, message) => {
+    ["an unknown error code", getParameters, "StrangeException", "Unreachable", "wait", /an unknown error/],
+  ])("%s maps to a reason, a retry decision and our own message", async (_, call, code, reason, next, message) => {
     server.answer((received, response) => {
       const text = `told about ${canary}`;
       if (received.target !== "GetCallerIdentity") {
@@ -257,14 +243,14 @@ describe("an error of AWS", () => {
   });
 
   test.each(["ExpiredTokenException", "UnrecognizedClientException", "InvalidSignatureException", "RequestExpired"])(
-    "%s concerns all that is asked with the same credentials",
+    "%s affects every call with the same credentials",
     async (code) => {
       server.answerError(code, canary);
       expect((await failureOf(getParameters)).scope).toBe("credentials");
     },
   );
 
-  test("about a signature that came too late is the clock's, by AWS's own words for it", async () => {
+  test("about an expired signature reports a wrong clock, from AWS's message", async () => {
     server.answerError(
       "InvalidSignatureException",
       "Signature expired: 20261124T000000Z is now earlier than 20261124T001000Z",
@@ -289,14 +275,14 @@ describe("an error of AWS", () => {
       `${key} is updating. ${canary}`,
       /cannot be used in its state, or its custom key store fails: check the key's state in KMS$/,
     ],
-  ])("about a key that is %s says so, by AWS's own words for it", async (_, text, message) => {
+  ])("about a key %s reports that state, from AWS's message", async (_, text, message) => {
     server.answerError("KMSInvalidStateException", text);
     const failure = await failureOf(decrypt);
     expect(failure).toMatchObject({ reason: "KeyUnavailable", next: "wait", message: expect.stringMatching(message) });
     expect(failure.message).not.toContain(canary);
   });
 
-  test("keeps AWS's request id beside the message and for the log, not in it", async () => {
+  test("keeps AWS's request id for the log, outside the message", async () => {
     server.answerError("ParameterNotFound", canary);
     const failure = await failureOf(getParameter);
     const requestId = "0f0f0f0f-1111-2222-3333-444444444444";
@@ -315,7 +301,7 @@ describe("a denial", () => {
       `${user} may not ssm:GetParameters on ${parameter} in eu-west-1: allow it in the caller's IAM policy`,
     ],
     [
-      "of several parameters names none of them: who reads it may have asked for another",
+      "of several parameters names no parameter, because several resources may share the message",
       () => identity.ssm.getParameters(["/shop/db", "/stock/db"], { decrypt: false }),
       `User: ${user} is not authorized to perform: ssm:GetParameters on resource: ${parameter} because x`,
       `${user} may not ssm:GetParameters on its parameters in eu-west-1: allow it in the caller's IAM policy`,
@@ -327,31 +313,31 @@ describe("a denial", () => {
       `${user} may not kms:Decrypt on ${key} in eu-west-1: allow it in the key's policy and the caller's IAM policy`,
     ],
     [
-      "of KMS through Parameter Store in older words names the parameter's key",
+      "of KMS through Parameter Store in the older wording names the parameter's key",
       getParameters,
       `The ciphertext refers to a customer master key that does not exist (Service: AWSKMS; ${canary})`,
       "the caller may not kms:Decrypt on the key of /shop/db in eu-west-1: allow it in the key's policy and the caller's IAM policy",
     ],
     [
-      "of KMS names the key that was pinned",
+      "of KMS names the pinned key",
       decrypt,
       canary,
       `the caller may not kms:Decrypt on ${key} in eu-west-1: allow it in the key's policy and the caller's IAM policy`,
     ],
     [
-      "by a Deny says where the Deny stands",
+      "by a Deny names the policy type with the Deny",
       getParameters,
       `User: ${user} is not authorized to perform: ssm:GetParameters on resource: ${parameter} with an explicit deny in a service control policy: ${canary}`,
       `${user} may not ssm:GetParameters on ${parameter} in eu-west-1: a Deny in a service control policy forbids it`,
     ],
     [
-      "in words that are not AWS's is told by what was asked",
+      "in an unknown wording is reported from the request",
       getParameters,
       `User: ${canary} is not authorized to perform: ${canary} on resource: ${canary}`,
       "the caller may not ssm:GetParameters on /shop/db in eu-west-1: allow it in the caller's IAM policy",
     ],
     [
-      "with other things in the ARNs' places is told by what was asked",
+      "with invalid ARNs is reported from the request",
       getParameters,
       `User: arn:aws:iam::123456789012:user/${canary}\u001b[31m is not authorized to perform: ssm:GetParameters on resource: arn:aws:ssm:eu-west-1:123456789012:parameter/${canary}"<script>`,
       "the caller may not ssm:GetParameters on /shop/db in eu-west-1: allow it in the caller's IAM policy",
@@ -368,7 +354,7 @@ describe("a denial", () => {
     expect(await failureOf(call)).toMatchObject({ reason: "AccessDenied", next: "wait", scope: "call", message });
   });
 
-  test("names the caller where AWS has said who that is, also when the denial does not", async () => {
+  test("names the known caller even if AWS's message does not", async () => {
     const arn = "arn:aws:sts::123456789012:assumed-role/ferry/keyferry.main";
     server.answer((_, response) => callerXml(response, "123456789012", arn));
     const known = made.identities.get(specAt(server.url, "AKIAOTHER"));
@@ -380,7 +366,7 @@ describe("a denial", () => {
     );
   });
 
-  test("of a megabyte costs no more time than it has to", async () => {
+  test("of a megabyte is parsed in linear time", async () => {
     server.answerError("AccessDeniedException", `User: ${"arn:aws:iam::".repeat(70_000)}`);
     const start = performance.now();
     await failureOf(getParameters);
@@ -388,7 +374,7 @@ describe("a denial", () => {
   });
 });
 
-describe("an answer that is none", () => {
+describe("an invalid response", () => {
   test.each<[string, (url: import("node:http").ServerResponse) => void, string, RegExp]>([
     [
       "a page of HTML with status 502",
@@ -396,7 +382,7 @@ describe("an answer that is none", () => {
       "retry",
       /server error/,
     ],
-    ["an empty answer with status 503", (r) => r.writeHead(503).end(), "retry", /server error/],
+    ["an empty response with status 503", (r) => r.writeHead(503).end(), "retry", /server error/],
     ["status 429", (r) => r.writeHead(429).end(), "retry", /^AWS throttles/],
     [
       "a redirect",
@@ -405,15 +391,15 @@ describe("an answer that is none", () => {
       /redirect, which the operator does not follow/,
     ],
     ["a closed connection", (r) => void r.socket?.destroy(), "retry", /cut the connection/],
-    ["text that is no JSON", (r) => r.writeHead(200).end(`{"a": ${canary}`), "retry", /could not be understood/],
-    ["an answer of three megabytes", (r) => r.writeHead(200).end(`"${canary.repeat(280_000)}"`), "retry", /too long/],
-  ])("%s is unreachable or throttled, and tried again", async (_, script, next, message) => {
+    ["invalid JSON", (r) => r.writeHead(200).end(`{"a": ${canary}`), "retry", /could not be understood/],
+    ["a response of three megabytes", (r) => r.writeHead(200).end(`"${canary.repeat(280_000)}"`), "retry", /too long/],
+  ])("%s is Unreachable or Throttled, and retried", async (_, script, next, message) => {
     server.answer((_received, response) => script(response));
     const call = failureOf(getParameter);
     expect(await call).toMatchObject({ next, message: expect.stringMatching(message) });
   });
 
-  test("a server that never answers is given up after the call's time", async () => {
+  test("a call to a server that never answers times out", async () => {
     server.answer(() => {});
     const { identities } = rig({ callTimeoutMs: 200 });
     const call = () => identities.get(specAt(server.url)).ssm.getParameter("/a", { decrypt: false });
@@ -421,7 +407,7 @@ describe("an answer that is none", () => {
     identities.close();
   });
 
-  test("a call's time ends by the operator's clock too, while the answer still drips", async () => {
+  test("a call times out by the operator's clock while the response still arrives", async () => {
     const slow = rig({ callTimeoutMs: 60_000 });
     server.answer((_, response) => drip(response));
     const call = failureOf(() => slow.identities.get(specAt(server.url)).ssm.getParameter("/a", { decrypt: false }));
@@ -430,7 +416,7 @@ describe("an answer that is none", () => {
     slow.identities.close();
   });
 
-  test("a call that its caller ends says so, and is not counted as a success", async () => {
+  test("a call that its caller aborts fails as aborted, and is not counted as a success", async () => {
     server.answer(() => {});
     const stop = new AbortController();
     const call = failureOf(() => identity.ssm.getParameter("/a", { decrypt: false, signal: stop.signal }));
@@ -439,7 +425,7 @@ describe("an answer that is none", () => {
     expect(await failureOf(() => identity.caller(stop.signal))).toMatchObject({ code: "AbortError" });
   });
 
-  test("a port where nobody listens is unreachable, by a message that says what to check", async () => {
+  test("a closed port is Unreachable, with a message that says what to check", async () => {
     const gone = await AwsServer.start();
     await gone.close();
     const call = () => made.identities.get(specAt(gone.url)).ssm.getParameter("/a", { decrypt: false });
@@ -449,7 +435,7 @@ describe("an answer that is none", () => {
     });
   });
 
-  test("a host without an address is unreachable, by a message that says what to check", async () => {
+  test("a host without an address is Unreachable, with a message that says what to check", async () => {
     const nowhere = rig({
       lookup: (_host, _options, callback) => callback(Object.assign(new Error(canary), { code: "ENOTFOUND" }), "", 0),
     });
@@ -461,7 +447,7 @@ describe("an answer that is none", () => {
   });
 });
 
-test("a failure's message is the same from one try to the next", async () => {
+test("a failure's message does not change between attempts", async () => {
   let turn = 0;
   server.answer((_, response) => {
     turn += 1;
@@ -473,7 +459,7 @@ test("a failure's message is the same from one try to the next", async () => {
   expect((await failureOf(getParameters)).message).toBe(first.message);
 });
 
-test("calls are counted by their result, throttles apart, and sizes of calls by their names", async () => {
+test("counts calls by result, throttles separately, and batch sizes by names", async () => {
   const counted = rig();
   const who = counted.identities.get(specAt(server.url));
   const codes = ["ThrottlingException", "AccessDeniedException", "ParameterNotFound", "InternalServerError"];

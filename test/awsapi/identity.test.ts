@@ -32,7 +32,7 @@ describe("a key", () => {
     credentials: { ...base.credentials, ...part } as IdentitySpec["credentials"],
   });
 
-  test("is the same for equal specs, in whatever order and process they were made", () => {
+  test("is the same for equal specs, whatever the order of fields and the process", () => {
     const copy: IdentitySpec = {
       credentials: { secretAccessKey: Sealed.text("s3cret"), accessKeyId: "AKIA1", kind: "static" },
       region: "eu-west-1",
@@ -52,7 +52,7 @@ describe("a key", () => {
     ["endpoint's service", { ...base, endpoints: { kms: "https://vpce.example" } }],
     ["endpoint of its queue", { ...base, endpoints: { sqs: "https://vpce.example" } }],
     ["use of FIPS", { ...base, useFIPS: true }],
-    ["use of both IP versions", { ...base, useDualStack: true }],
+    ["use of dual stack", { ...base, useDualStack: true }],
   ])("differs by its %s", (_, spec) => {
     expect(keyOf(spec)).not.toBe(keyOf(base));
   });
@@ -65,7 +65,7 @@ describe("the clients", () => {
     expect(identities.size).toBe(1);
   });
 
-  test("keep their connection from one call to the next, and say who they are", async () => {
+  test("keep their connection between calls, and send the user agent", async () => {
     const { identities } = rig();
     const identity = identities.get(specAt(server.url));
     await look(identity);
@@ -86,7 +86,7 @@ describe("the clients", () => {
     identities.close();
   });
 
-  test("let go of their sockets when they have not been used for a time, and are made again when they are", async () => {
+  test("close their sockets when idle, and are recreated on the next call", async () => {
     const { identities, clock } = rig({ idleMs: 60_000 });
     const identity = identities.get(specAt(server.url));
     await look(identity);
@@ -103,7 +103,7 @@ describe("the clients", () => {
     identities.close();
   });
 
-  test("of the one that was used least recently give way to one more than there may be", async () => {
+  test("are evicted least recently used first above the maximum", async () => {
     const { identities } = rig({ maxIdentities: 2 });
     const [a, b] = [specAt(server.url, "AKIAA"), specAt(server.url, "AKIAB")].map((spec) => identities.get(spec));
     await look(b!);
@@ -149,7 +149,7 @@ describe("the clients", () => {
     identities.close();
   });
 
-  test("are destroyed at the end, with the calls that they are in; later ones fail", async () => {
+  test("are destroyed at shutdown with their calls in flight; later calls fail", async () => {
     const { identities, clock } = rig();
     server.answer(() => {});
     const identity = identities.get(specAt(server.url));
@@ -188,8 +188,8 @@ describe("the caller", () => {
   });
 
   test.each([
-    ["an account that is none", "12345", arn],
-    ["an ARN that is none", "123456789012", "who knows"],
+    ["an invalid account", "12345", arn],
+    ["an invalid ARN", "123456789012", "who knows"],
   ])("with %s is a failure", async (_, account, who) => {
     const { identities } = rig();
     server.answer((_received, response) => callerXml(response, account, who));
@@ -198,7 +198,7 @@ describe("the caller", () => {
     identities.close();
   });
 
-  test("is waited for no longer than its asker wants, and the answer is kept for the others", async () => {
+  test("is awaited no longer than each caller's timeout, and the response is shared", async () => {
     const { identities } = rig();
     let release = () => {};
     server.answer((_, response) => {
@@ -241,7 +241,7 @@ describe("the operator's own credentials", () => {
     credentials: { kind: "default" },
   });
 
-  test("that are not there are a condition to wait for; once there, all regions share them, whatever the environment says of endpoints", async () => {
+  test("are awaited while missing, then shared by all regions, whatever endpoints the environment sets", async () => {
     const { identities } = rig();
     await expect(identities.get(own(server.url, "eu-west-1")).caller()).rejects.toMatchObject({
       reason: "ConnectionNotReady",

@@ -30,21 +30,21 @@ const read = {
 const of = (event: unknown) => parseNotice(JSON.stringify(event));
 const unknown = { kind: "unknown" };
 
-test("a change is read, by the account and region that EventBridge says it is of", () => {
+test("reads a change with account and region of the event", () => {
   expect(of(change)).toEqual(read);
 });
 
-test("a policy's action is read, by whichever field has the name", () => {
+test("reads a policy action with the name from either field", () => {
   expect(of(policy)).toEqual({ ...read, type: "policy", operation: "Expiration" });
   expect(of({ ...policy, detail: { name: "/shop/db" } })).toEqual({ ...read, type: "policy", operation: "" });
 });
 
-test("a name without a slash in front is the one with it, in the name and in the ARN", () => {
+test("adds the leading slash to a name without one, in the name and in the ARN", () => {
   const resources = ["arn:aws:ssm:eu-west-1:123456789012:parameter/db"];
   expect(of({ ...change, resources, detail: { ...change.detail, name: "db" } })).toMatchObject({ name: "/db" });
 });
 
-test("a notification of SNS is unwrapped once; with raw delivery there is none", () => {
+test("unwraps an SNS notification once, and reads an event with raw delivery", () => {
   const wrapped = { Type: "Notification", MessageId: "1", TopicArn: "t", Message: JSON.stringify(change) };
   expect(of(wrapped)).toEqual(read);
   expect(of({ Type: "Notification", Message: JSON.stringify(wrapped) })).toEqual(unknown);
@@ -55,38 +55,38 @@ test("a notification of SNS is unwrapped once; with raw delivery there is none",
 test.each<[string, object]>([
   ["resources are left out", { resources: undefined }],
   ["resources are empty", { resources: [] }],
-])("an event counts where %s", (_, part) => {
+])("reads an event if %s", (_, part) => {
   expect(of({ ...change, ...part })).toEqual(read);
 });
 
-test("what is of no use is left open: a time that is none, an operation that is none", () => {
+test("ignores an invalid time and an invalid operation", () => {
   const detail = { name: "/shop/db", operation: "<script>" };
   expect(of({ ...change, time: "yesterday", detail })).toEqual({ ...read, time: undefined, operation: "" });
 });
 
 test.each<[string, unknown]>([
   ["another source", { ...change, source: "aws.s3" }],
-  ["a custom source that looks like it", { ...change, source: "aws.ssm.custom" }],
+  ["a custom source with the same prefix", { ...change, source: "aws.ssm.custom" }],
   ["another type", { ...change, "detail-type": "EC2 Command Status-change Notification" }],
   ["an ARN of another account", { ...change, resources: ["arn:aws:ssm:eu-west-1:999999999999:parameter/shop/db"] }],
   ["an ARN of another region", { ...change, resources: ["arn:aws:ssm:eu-west-2:123456789012:parameter/shop/db"] }],
   ["an ARN of another name", { ...change, resources: ["arn:aws:ssm:eu-west-1:123456789012:parameter/shop/x"] }],
-  ["something that is no ARN", { ...change, resources: [7] }],
-  ["resources that are no list", { ...change, resources: "arn" }],
-  ["an account that is none", { ...change, account: "1" }],
+  ["a resource that is not an ARN", { ...change, resources: [7] }],
+  ["resources that are not a list", { ...change, resources: "arn" }],
+  ["an invalid account", { ...change, account: "1" }],
   ["no region", { ...change, region: undefined }],
-  ["a name that is none", { ...change, detail: { name: "/a b" } }],
+  ["an invalid name", { ...change, detail: { name: "/a b" } }],
   ["a name of megabytes", { ...change, detail: { name: "x".repeat(200_000) } }],
   ["no detail", { ...change, detail: null }],
   ["a detail that is a list", { ...change, detail: ["/shop/db"] }],
   ["a list", [change]],
-  ["a text", "aws.ssm"],
+  ["a string", "aws.ssm"],
   ["null", null],
-])("%s is unknown", (_, event) => {
+])("does not recognize an event with %s", (_, event) => {
   expect(of(event)).toEqual(unknown);
 });
 
-test("what is no JSON, too long or too deep is unknown, and is told fast", () => {
+test("rejects invalid, too long and too deep JSON quickly", () => {
   const start = performance.now();
   for (const body of ["", "{", "[".repeat(65_536), '{"a":'.repeat(13_000), JSON.stringify(change).padEnd(65_537)]) {
     expect(parseNotice(body)).toEqual(unknown);
@@ -95,7 +95,7 @@ test("what is no JSON, too long or too deep is unknown, and is told fast", () =>
   expect(performance.now() - start).toBeLessThan(2_000);
 });
 
-test("only the message's own keys are looked at", () => {
+test("reads only own properties of the message", () => {
   const { source: _, ...rest } = change;
   const body = JSON.stringify(rest).replace(/^\{/, '{"__proto__":{"source":"aws.ssm"},');
   expect(parseNotice(body)).toEqual(unknown);
@@ -127,7 +127,7 @@ const call = {
 const ofKey = { kind: "key", type: "key", account: "123456789012", region: "eu-west-1", name: arn };
 
 test.each(["KMS CMK Deletion", "KMS Imported Key Material Expiration", "KMS CMK Rotation"])(
-  "%s is read as word of a key",
+  "reads the event %s of a key",
   (operation) => {
     expect(of({ ...deleted, "detail-type": operation })).toEqual({ ...ofKey, operation });
     expect(of({ ...deleted, "detail-type": operation, resources: [] })).toEqual({ ...ofKey, operation });
@@ -141,7 +141,7 @@ test.each([
   "EnableKey",
   "ImportKeyMaterial",
   "DeleteImportedKeyMaterial",
-])("a call of %s that CloudTrail recorded is read as word of a key, wherever it names it", (eventName) => {
+])("reads the CloudTrail event of %s, whichever field names the key", (eventName) => {
   const detail = { ...call.detail, eventName };
   expect(of({ ...call, detail })).toEqual({ ...ofKey, operation: eventName });
   expect(of({ ...call, detail: { ...detail, resources: undefined } })).toEqual({ ...ofKey, operation: eventName });
@@ -162,13 +162,13 @@ test.each<[string, object]>([
   ],
   ["a key of another account", { ...deleted, account: "999999999999", detail: {} }],
   ["a key of another region", { ...deleted, region: "eu-west-2", detail: {} }],
-  ["a key that is none", { ...deleted, resources: ["not a key"], detail: { "key-id": "a b" } }],
+  ["an invalid key", { ...deleted, resources: ["not a key"], detail: { "key-id": "a b" } }],
   ["an event of KMS from Parameter Store", { ...deleted, source: "aws.ssm" }],
-])("word of a key that is %s is unknown", (_, event) => {
+])("does not recognize a key event with %s", (_, event) => {
   expect(of(event)).toEqual(unknown);
 });
 
-test("no text and no JSON makes it throw, and what it reads is a name of its account and region", () => {
+test("never throws, and returns only valid names of the event's account and region", () => {
   const leaf = fc.oneof(
     fc.string(),
     fc.integer(),

@@ -90,7 +90,7 @@ async function emptied(queueUrl: string): Promise<void> {
   }
 }
 
-test("a change of a parameter reaches the handler, and its message is gone when that is done", async () => {
+test("passes a parameter change to the handler, and then deletes its message", async () => {
   const queueUrl = await freshQueue({ "keyferry.io/cluster": "mine" });
   emulator.eventsTo(queueUrl);
   start(queueUrl);
@@ -102,7 +102,7 @@ test("a change of a parameter reaches the handler, and its message is gone when 
   expect(await seriesOf(metrics, "keyferry_events_received_total", { type: "change" })).toBe(1);
 });
 
-test("what comes twice, in another order, from SNS, or is no event at all is done with and deleted", async () => {
+test("handles and deletes duplicate, reordered, SNS and invalid messages", async () => {
   const queueUrl = await freshQueue();
   const bodies = [
     changeOf("/b", { time: "2026-05-22T16:43:49Z" }),
@@ -118,7 +118,7 @@ test("what comes twice, in another order, from SNS, or is no event at all is don
   expect(log.lines.join()).not.toContain("nonsense");
 });
 
-test("what could not be done comes again", async () => {
+test("receives a message again after its handler failed", async () => {
   const queueUrl = await freshQueue();
   handle = async () => {
     if (notices.length === 1) throw new Error("not now");
@@ -133,7 +133,7 @@ test("what could not be done comes again", async () => {
   expect(notices).toHaveLength(2);
 });
 
-test("a backlog of 200 is drained by tens", async () => {
+test("drains a backlog of 200 in batches of ten", async () => {
   const queueUrl = await freshQueue();
   for (let batch = 0; batch < 20; batch++) {
     const Entries = Array.from({ length: 10 }, (_, i) => ({
@@ -155,7 +155,7 @@ test("a backlog of 200 is drained by tens", async () => {
   expect(count("ListQueueTags")).toBe(1);
 }, 200_000);
 
-test("another cluster's queue is refused", async () => {
+test("refuses the queue of another cluster", async () => {
   const queueUrl = await freshQueue({ "keyferry.io/cluster": "theirs" });
   await sqs.sendMessage({ QueueUrl: queueUrl, MessageBody: changeOf("/a") });
   start(queueUrl);
@@ -170,7 +170,7 @@ test.each([
     /user\/AKIAKEYFERRYTEST may not sqs:ListQueueTags on http:.* in eu-west-1: allow it in the caller/,
   ],
   ["sqs:ReceiveMessage", /may not sqs:ReceiveMessage on/],
-])("a denial of %s is said, and mended by itself", async (action, message) => {
+])("reports a denial of %s, and recovers without a restart", async (action, message) => {
   const queueUrl = await freshQueue();
   emulator.deny({ action });
   start(queueUrl);
@@ -180,7 +180,7 @@ test.each([
   await until(() => states.includes("ok"), "health");
 });
 
-test("a queue that is deleted while it is received from is said to be gone, and used when it is made again", async () => {
+test("reports a queue that is deleted during a receive, and uses it again once it is recreated", async () => {
   const queueUrl = await freshQueue();
   start(queueUrl);
   await until(() => states.includes("ok"), "health");
@@ -195,7 +195,7 @@ test("a queue that is deleted while it is received from is said to be gone, and 
   await emptied(queueUrl);
 });
 
-test("a stop in the midst of long polls is prompt", async () => {
+test("stops promptly during long polls", async () => {
   const queueUrl = await freshQueue();
   start(queueUrl, 1);
   await until(() => states.includes("ok"), "health");

@@ -64,8 +64,8 @@ async function pass(ms: number, steps = 1): Promise<void> {
 const failing = (code: string, reason: "QueueNotFound" | "AccessDenied" | "Throttled" | "Unreachable", next: Next) =>
   new AwsFailure({ code, reason, next, message: `${reason} said of the queue` });
 
-describe("what comes", () => {
-  test("is handed on, counted by its type, and deleted when it is done with", async () => {
+describe("a message", () => {
+  test("is passed to the handler, counted by type, and deleted once it is handled", async () => {
     queue.send(changeOf("/a"), changeOf("/b", { "detail-type": "Parameter Store Policy Action" }), "nonsense");
     start();
     await until(() => queue.size === 0, "an empty queue");
@@ -76,7 +76,7 @@ describe("what comes", () => {
     expect(queue.count("DeleteMessage")).toBe(1);
   });
 
-  test("is asked for by the ten and by long polls, after the queue's tags and one look without a wait", async () => {
+  test("is received in batches of ten by long polls, after the queue's tags and one short poll", async () => {
     start();
     await until(() => queue.waiting === 3, "three receives");
     expect(queue.calls[0]).toBe("ListQueueTags");
@@ -87,7 +87,7 @@ describe("what comes", () => {
     expect(states).toEqual(["ok"]);
   });
 
-  test("does not wait behind what is not done with", async () => {
+  test("does not wait for messages that are still being handled", async () => {
     const ends: (() => void)[] = [];
     handle = async ({ name }) => {
       handled.push(name);
@@ -103,7 +103,7 @@ describe("what comes", () => {
     expect(queue.count("DeleteMessage")).toBe(1 + 5);
   });
 
-  test("is left in the queue while some 200 are worked on", async () => {
+  test("stays in the queue while about 200 messages are being handled", async () => {
     const ends: (() => void)[] = [];
     handle = () => new Promise<void>((resolve) => ends.push(resolve));
     for (let i = 0; i < 300; i++) queue.send(changeOf("/slow"));
@@ -119,7 +119,7 @@ describe("what comes", () => {
     expect(ends).toHaveLength(300);
   });
 
-  test("is taken at some 200 a second, after a burst of 400", async () => {
+  test("is received at about 200 a second, after a burst of 400", async () => {
     for (let i = 0; i < 1_000; i++) queue.send(changeOf(`/${i}`));
     start();
     await pass(0, 30);
@@ -133,7 +133,7 @@ describe("what comes", () => {
     expect(queue.size).toBe(0);
   });
 
-  test("is not begun anew where it comes again while it is worked on, and is deleted by what it came with last", async () => {
+  test("is not handled twice if it is redelivered meanwhile, and is deleted by its latest receipt handle", async () => {
     let end: () => void = () => {};
     let tries = 0;
     handle = () => {
@@ -151,7 +151,7 @@ describe("what comes", () => {
     expect(tries).toBe(1);
   });
 
-  test("comes again where it could not be done, and only that of its batch", async () => {
+  test("is redelivered after its handler failed, without the rest of its batch", async () => {
     let tries = 0;
     handle = async ({ name }) => {
       if (name === "/bad" && ++tries === 1) throw new Error(changeOf("/bad"));
@@ -168,7 +168,7 @@ describe("what comes", () => {
     expect(states).toEqual(["ok"]);
   });
 
-  test("comes again where it takes too long", async () => {
+  test("is redelivered after its handler timed out", async () => {
     let tries = 0;
     handle = () => (++tries === 1 ? new Promise(() => {}) : Promise.resolve());
     queue.send(changeOf("/a"));
@@ -181,7 +181,7 @@ describe("what comes", () => {
     expect(tries).toBe(2);
   });
 
-  test("is asked for one by one while ten are too long to be read", async () => {
+  test("is received singly while a batch of ten exceeds the size limit", async () => {
     queue.fault = (_, request) => {
       if (request && request.atMost > 1) throw failing("AnswerTooLong", "Unreachable", "retry");
     };
@@ -207,14 +207,20 @@ describe("what comes", () => {
 describe("a queue", () => {
   test.each([
     [
-      "another cluster's",
+      "tagged for another cluster",
       "other",
       "mine",
       "NotAllowed",
       /of cluster "other", as its tag .* runs with --cluster-name=mine/,
     ],
-    ["a cluster's, where we have no name", "other", "", "NotAllowed", /runs without --cluster-name/],
-  ])("that is %s is left alone, until it is ours", async (_, owner, name, reason, message) => {
+    [
+      "tagged for a cluster, without a cluster name of our own",
+      "other",
+      "",
+      "NotAllowed",
+      /runs without --cluster-name/,
+    ],
+  ])("that is %s is not received from until its tag allows it", async (_, owner, name, reason, message) => {
     queue.tagged.set("keyferry.io/cluster", owner);
     queue.send(changeOf("/a"));
     const receiver = start(name);
@@ -232,7 +238,7 @@ describe("a queue", () => {
     expect(states).toEqual([reason, "ok"]);
   });
 
-  test("whose tag is our name is received from, and left when it is given to another", async () => {
+  test("with this cluster's tag is received from until the tag changes", async () => {
     queue.tagged.set("keyferry.io/cluster", "mine");
     start("mine");
     await until(() => queue.waiting === 3, "three receives");
@@ -242,7 +248,7 @@ describe("a queue", () => {
     expect(queue.waiting).toBe(0);
   });
 
-  test("whose tags may not be read is not received from", async () => {
+  test("with unreadable tags is not received from", async () => {
     queue.fault = (operation) => {
       if (operation === "ListQueueTags") throw failing("AccessDenied", "AccessDenied", "wait");
     };
@@ -252,7 +258,7 @@ describe("a queue", () => {
     expect(queue.count("ReceiveMessage")).toBe(0);
   });
 
-  test("that turns out to be another's has nothing done or deleted of what comes of it, and heals by itself", async () => {
+  test("that becomes another cluster's has no messages handled or deleted, and recovers without a restart", async () => {
     let end: () => void = () => {};
     handle = ({ name }) => {
       handled.push(name);
@@ -281,7 +287,7 @@ describe("a queue", () => {
     expect(handled).toEqual(["/a", "/a"]);
   });
 
-  test("that turns out to be another's while a long poll still waits has its message left alone", async () => {
+  test("that becomes another cluster's during a long poll keeps its message", async () => {
     start("mine");
     await until(() => queue.waiting === 3, "three receives");
     await pass(10_000);
@@ -302,7 +308,7 @@ describe("a queue", () => {
     expect([handled, queue.waiting, queue.size]).toEqual([[], 0, 1]);
   });
 
-  test("from which nothing could be deleted before it was another's is received from when it is ours", async () => {
+  test("is received from again after a failed deletion and a temporary tag of another cluster", async () => {
     queue.fault = (operation) => {
       if (operation === "DeleteMessage") throw failing("AccessDenied", "AccessDenied", "wait");
     };
@@ -319,7 +325,7 @@ describe("a queue", () => {
     expect(queue.size).toBe(0);
   });
 
-  test("of another account is received from without a look at its tags", async () => {
+  test("of another account is received from without a check of its tags", async () => {
     queue.fault = (operation) => {
       if (operation === "ListQueueTags") throw failing("AccessDenied", "AccessDenied", "wait");
     };
@@ -329,7 +335,7 @@ describe("a queue", () => {
     expect(queue.count("ListQueueTags")).toBe(0);
   });
 
-  test("that is gone is tried seldom, and received from when it is there again and is still ours", async () => {
+  test("that is deleted is tried rarely, and received from once it is recreated with the same tag", async () => {
     start();
     await until(() => queue.waiting === 3, "three receives");
     queue.fault = () => {
@@ -349,7 +355,7 @@ describe("a queue", () => {
     expect(states).toEqual(["ok", "QueueNotFound", "ok"]);
   });
 
-  test("that is another's when it is there again is left alone", async () => {
+  test("that is recreated with another cluster's tag is not received from", async () => {
     start("mine");
     await until(() => queue.waiting === 3, "three receives");
     queue.fault = () => {
@@ -364,7 +370,7 @@ describe("a queue", () => {
     expect(handled).toEqual([]);
   });
 
-  test("that throttles once is well; one that does so three times is not", async () => {
+  test("is healthy after one throttle, and unhealthy after three", async () => {
     let times = 1;
     queue.fault = (operation) => {
       if (operation === "ReceiveMessage" && times-- > 0) throw failing("RequestThrottled", "Throttled", "retry");
@@ -378,7 +384,7 @@ describe("a queue", () => {
     expect(times).toBeGreaterThan(90);
   });
 
-  test("from which nothing may be deleted is not emptied over and over", async () => {
+  test("is not received from repeatedly while deletions are denied", async () => {
     queue.fault = (operation) => {
       if (operation === "DeleteMessage") throw failing("AccessDenied", "AccessDenied", "wait");
     };
@@ -393,7 +399,7 @@ describe("a queue", () => {
     expect(states).toEqual(["ok", "AccessDenied", "ok"]);
   });
 
-  test("from which nothing may be deleted is asked seldom where it is empty", async () => {
+  test("is polled rarely while deletions are denied and it is empty", async () => {
     queue.fault = (operation) => {
       if (operation === "DeleteMessage") throw failing("AccessDenied", "AccessDenied", "wait");
     };
@@ -407,7 +413,7 @@ describe("a queue", () => {
   });
 });
 
-test("a stop ends receives, waits and work at once, and what was being worked on is kept", async () => {
+test("a stop ends receives, waits and handlers at once, and keeps the messages in progress", async () => {
   handle = () => new Promise(() => {});
   queue.send(changeOf("/a"));
   const receiver = start();

@@ -137,7 +137,7 @@ describe("a chain of roles", () => {
     expect(assumed()).toBe(2);
   });
 
-  test("is not assumed again for calls that its last session was too old for, once there is another", async () => {
+  test("is not assumed again for calls of the expired session once a new session exists", async () => {
     const server = await AwsServer.start();
     const waiting: ((is: "well" | "expired") => void)[] = [];
     server.answer(({ target }, response) => {
@@ -192,9 +192,9 @@ describe("a chain of roles", () => {
 describe("a key differs by", () => {
   const base = identities.get(spec([{ roleArn: hub }])).key;
   test.each<[string, IdentitySpec]>([
-    ["there being a role", spec([])],
+    ["the presence of a role", spec([])],
     ["the role", spec([{ roleArn: tenant }])],
-    ["a further role", spec([{ roleArn: hub }, { roleArn: tenant }])],
+    ["a second role", spec([{ roleArn: hub }, { roleArn: tenant }])],
     ["the external id", spec([{ roleArn: hub, externalId: "x1" }])],
     ["a tag", spec([{ roleArn: hub, sessionTags: { a: "b" } }])],
     ["the source identity", spec([{ roleArn: hub, sourceIdentity: "x1" }])],
@@ -209,7 +209,7 @@ describe("a role that cannot be assumed:", () => {
   const full = { roleArn: tenant, externalId: secretId, sessionTags: { ns: "shop" }, sourceIdentity: "shop" };
   const rows: [string, () => void, RoleStep[], object, string[]][] = [
     [
-      "the first one's trust policy lacks the caller",
+      "the trust policy of the first role does not name the caller",
       () => emulator.role(hub, { trusts: [] }),
       [{ roleArn: hub }, { roleArn: tenant }],
       { reason: "AccessDenied", next: "wait" },
@@ -220,7 +220,7 @@ describe("a role that cannot be assumed:", () => {
       ],
     ],
     [
-      "the second one's trust policy lacks the first",
+      "the trust policy of the second role does not name the first role",
       () => emulator.role(tenant, { trusts: [user] }),
       [{ roleArn: hub }, full],
       { reason: "AccessDenied" },
@@ -230,7 +230,7 @@ describe("a role that cannot be assumed:", () => {
       ],
     ],
     [
-      "its external id is another one",
+      "the external id is wrong",
       () => emulator.role(tenant, { externalId: "another" }),
       [full],
       { reason: "AccessDenied" },
@@ -251,14 +251,14 @@ describe("a role that cannot be assumed:", () => {
       [`${user} may not sts:SetSourceIdentity on ${tenant}`],
     ],
     [
-      "it would last longer than the role allows",
+      "the duration exceeds the role's maximum",
       () => emulator.role(hub, { maxSessionDuration: 3_600 }),
       [{ roleArn: hub, durationSeconds: 7_200 }],
       { reason: "InvalidData", next: "wait" },
       ["the role's maximum session duration is shorter"],
     ],
     [
-      "a role assumes it for over an hour",
+      "the duration exceeds an hour with role chaining",
       () => emulator.role(tenant, { maxSessionDuration: 7_200 }),
       [{ roleArn: hub }, { roleArn: tenant, durationSeconds: 7_200 }],
       { reason: "InvalidData", next: "stalled" },
@@ -288,7 +288,7 @@ describe("a role that cannot be assumed:", () => {
     expect(identity.refusal).toBeUndefined();
   });
 
-  test("is tried some times in all, whatever many blobs are to be opened with it", async () => {
+  test("is tried a few times in total, however many ciphertexts need it", async () => {
     emulator.role(tenant, { trusts: [] });
     const identity = identityOf({ roleArn: hub }, { roleArn: tenant });
     const ciphertext = Buffer.from("x");
@@ -303,7 +303,7 @@ describe("a role that cannot be assumed:", () => {
     expect(assumed()).toBeLessThanOrEqual(4);
   });
 
-  test("is tried at once with other credentials, and by a connection that was edited", async () => {
+  test("is tried at once with other credentials, and by an edited connection", async () => {
     emulator.deny({ action: "sts:AssumeRole", principal: user });
     await failureOf(look(identityOf({ roleArn: hub })));
     await look(identities.get({ ...spec([{ roleArn: hub }]), ...specAt(emulator.url, "AKIAOFANOTHER") }));
@@ -312,7 +312,7 @@ describe("a role that cannot be assumed:", () => {
     expect(assumed()).toBe(3);
   });
 
-  test("is tried at once when what assumes it has other credentials, as a token that was exchanged anew", async () => {
+  test("is tried at once if its caller's credentials change, such as after a new token exchange", async () => {
     let tries = 0;
     const send = async (): Promise<never> => {
       tries += 1;
@@ -330,7 +330,7 @@ describe("a role that cannot be assumed:", () => {
     expect(tries).toBe(3);
   });
 
-  test.each(["throttle", "503"] as const)("is tried at once again after a %s, which refuses nothing", async (kind) => {
+  test.each(["throttle", "503"] as const)("is tried again at once after a %s, which is no denial", async (kind) => {
     emulator.fault({ operation: "AssumeRole", kind, times: 1 });
     const identity = identityOf({ roleArn: hub });
     await failureOf(look(identity));
@@ -338,7 +338,7 @@ describe("a role that cannot be assumed:", () => {
     expect(assumed()).toBe(2);
   });
 
-  test("one side is named where AWS names it", async () => {
+  test("names the side that AWS names", async () => {
     emulator.deny({ action: "sts:AssumeRole" });
     const { message } = await failureOf(look(identityOf({ roleArn: hub })));
     expect(message).toContain("its own IAM policy must allow that on the role");
@@ -356,7 +356,7 @@ describe("a session's name", () => {
     expect(sessionName(cluster, namespace)).toBe(name);
   });
 
-  test("has 64 characters at most that AWS takes, and is no two namespaces' alike", () => {
+  test("has at most 64 valid characters, and differs for each namespace", () => {
     const long = "n".repeat(62);
     const names = [`${long}a`, `${long}b`].map((namespace) => sessionName("a cluster/of ours", namespace));
     for (const name of names) expect(name).toMatch(/^keyferry\.a-cluster-of-ours\.n+-[0-9a-f]{12}$/);

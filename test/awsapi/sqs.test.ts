@@ -111,7 +111,7 @@ test.each<[string, string, string, RegExp]>([
   ["InvalidAddress", "InvalidData", "wait", /takes https:.*keyferry for no queue/],
   ["UnsupportedOperation", "InvalidData", "wait", /name a standard queue/],
   ["InternalError", "Unreachable", "retry", /Amazon SQS in eu-west-1 answers sqs:DeleteMessage with a server error/],
-])("%s of SQS is %s", async (code, reason, next, message) => {
+])("maps %s of SQS to %s", async (code, reason, next, message) => {
   const { sqs, log } = made();
   server.answerError(`com.amazonaws.sqs#${code}`, denial);
   const failure = await sqs.remove(queueUrl, [{ id: "1", receipt: "r" }]).catch((error: unknown) => error);

@@ -115,7 +115,7 @@ test("lists without filters by default, and ends without a token", async () => {
 });
 
 test.each<[string, object]>([
-  ["of version 0, as references to Secrets Manager have it", { Version: 0 }],
+  ["of version 0, like references to Secrets Manager", { Version: 0 }],
   ["without a selector", { Selector: undefined }],
   ["with an empty value", { Value: "" }],
   ["of 64 KiB", { Value: "x".repeat(65_536) }],
@@ -133,17 +133,17 @@ test.each<[string, object | string]>([
   ["a name that is an object", { Parameter: { ...whole, Name: { a: 1 } } }],
   ["a name of a megabyte", { Parameter: { ...whole, Name: "x".repeat(1_000_000) } }],
   ["no ARN", { Parameter: { ...whole, ARN: "" } }],
-  ["a type that is none", { Parameter: { ...whole, Type: "constructor" } }],
+  ["an invalid type", { Parameter: { ...whole, Type: "constructor" } }],
   ["no version", { Parameter: { ...whole, Version: undefined } }],
-  ["a version that is no whole number", { Parameter: { ...whole, Version: 1.5 } }],
-  ["a version past what a number holds", { Parameter: { ...whole, Version: 2 ** 60 } }],
-  ["a version below nothing", { Parameter: { ...whole, Version: -1 } }],
+  ["a fractional version", { Parameter: { ...whole, Version: 1.5 } }],
+  ["a version above the safe integers", { Parameter: { ...whole, Version: 2 ** 60 } }],
+  ["a negative version", { Parameter: { ...whole, Version: -1 } }],
   ["no date", { Parameter: { ...whole, LastModifiedDate: undefined } }],
-  ["a date past all dates", { Parameter: { ...whole, LastModifiedDate: 1e300 } }],
+  ["a date out of range", { Parameter: { ...whole, LastModifiedDate: 1e300 } }],
   ["a selector that is a list", { Parameter: { ...whole, Selector: ["x"] } }],
   ["no value", { Parameter: { ...whole, Value: undefined } }],
   ["a value over 64 KiB", { Parameter: { ...whole, Value: "x".repeat(65_537) } }],
-])("%s in the place of a parameter is a failure that stands alone", async (_, body) => {
+])("%s instead of a parameter fails only that parameter", async (_, body) => {
   server.answerJson(body as object);
   await expect(identity.ssm.getParameter("/shop/db", { decrypt: true })).rejects.toMatchObject({
     code: "InvalidAnswer",
@@ -172,11 +172,11 @@ test("ignores an invalid name that is not text", async () => {
 describe.each<[string, object | null]>([
   ["null", null],
   ["a list", []],
-  ["an object without it", {}],
-  ["null in its place", { Parameters: null }],
-  ["a number in its place", { Parameters: 5, InvalidParameters: [] }],
-  ["an object in its place", { Parameters: {} }],
-])("an answer without the list that it must have: %s", (_, body) => {
+  ["an object without the list", {}],
+  ["null instead of the list", { Parameters: null }],
+  ["a number instead of the list", { Parameters: 5, InvalidParameters: [] }],
+  ["an object instead of the list", { Parameters: {} }],
+])("a response without its required list: %s", (_, body) => {
   test.each<[string, () => Promise<unknown>]>([
     ["GetParameters", () => identity.ssm.getParameters(["/a"], { decrypt: true })],
     ["GetParameter", () => identity.ssm.getParameter("/a", { decrypt: true })],
@@ -221,8 +221,8 @@ test("sends no context or key by default", async () => {
 test.each<[string, object]>([
   ["no plaintext", { KeyId: "arn:aws:kms:eu-west-1:123456789012:key/1234" }],
   ["no key", { Plaintext: "eA==" }],
-  ["an alias in the place of a key", { Plaintext: "eA==", KeyId: "arn:aws:kms:eu-west-1:123456789012:alias/x" }],
-])("%s in KMS's answer is a failure", async (_, body) => {
+  ["an alias instead of a key", { Plaintext: "eA==", KeyId: "arn:aws:kms:eu-west-1:123456789012:alias/x" }],
+])("a KMS response with %s is a failure", async (_, body) => {
   server.answerJson(body);
   const call = identity.kms.decrypt({ ciphertext: Buffer.from("blob") });
   await expect(call).rejects.toMatchObject({ code: "InvalidAnswer", next: "retry" });
@@ -248,7 +248,7 @@ test("requests descriptions by exact names, path, types and tags, 50 a page", as
   });
 });
 
-test("takes of descriptions what is one, at most ten policies of each, and of policies no more than their text", async () => {
+test("keeps valid descriptions, at most ten policies of each, and only the text of a policy", async () => {
   const { ARN, Name, Version, LastModifiedDate } = whole;
   const good = { ARN, Name, Version, LastModifiedDate, KeyId: "alias/shop" };
   const policy = (PolicyText: unknown) => ({ PolicyText, PolicyType: "Expiration", PolicyStatus: "Pending" });
@@ -263,13 +263,13 @@ test("takes of descriptions what is one, at most ten policies of each, and of po
 });
 
 test.each([
-  ["of a secret's version", JSON.stringify({ VersionId: "aaaa-1", SecretString: "p4ss" }), "aaaa-1"],
-  ["of a prototype is none", '{"__proto__":{"VersionId":"aaaa-1"}}', undefined],
-  ["of other letters is none", JSON.stringify({ VersionId: "a b" }), undefined],
-  ["of no text is none", JSON.stringify({ VersionId: 7 }), undefined],
-  ["of what is no JSON is none", "{p4ss", undefined],
-  ["of what is null is none", "null", undefined],
-])("an id %s, and nothing else of the source is kept", async (_, SourceResult, versionId) => {
+  ["the id of a secret's version", JSON.stringify({ VersionId: "aaaa-1", SecretString: "p4ss" }), "aaaa-1"],
+  ["no id from a prototype", '{"__proto__":{"VersionId":"aaaa-1"}}', undefined],
+  ["no id with invalid characters", JSON.stringify({ VersionId: "a b" }), undefined],
+  ["no id that is not a string", JSON.stringify({ VersionId: 7 }), undefined],
+  ["no id from invalid JSON", "{p4ss", undefined],
+  ["no id from null", "null", undefined],
+])("keeps %s, and nothing else of SourceResult", async (_, SourceResult, versionId) => {
   const { Selector: _selector, ...secret } = whole;
   server.answerJson({ Parameter: { ...secret, Version: 0, Value: "v", SourceResult } });
   const record = await identity.ssm.getParameter("/aws/reference/secretsmanager/db", { decrypt: true });

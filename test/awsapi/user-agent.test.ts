@@ -12,10 +12,10 @@ afterAll(() => server.close());
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+(\/[!#$%&'*+.^_`|~0-9A-Za-z-]+)*$/;
 
 test.each([
-  ["a cluster's name", "prod-eu", "keyferry-cluster/prod-eu"],
-  ["a name with what no product can hold", "arn:aws:eks/prod=1@x", "keyferry-cluster/arn-aws-eks-prod-1-x"],
-  ["no name", "", undefined],
-])("CloudTrail's user agent has the version, and %s", async (_, clusterName, product) => {
+  ["the cluster name", "prod-eu", "keyferry-cluster/prod-eu"],
+  ["a cluster name with invalid characters replaced", "arn:aws:eks/prod=1@x", "keyferry-cluster/arn-aws-eks-prod-1-x"],
+  ["no cluster name", "", undefined],
+])("the user agent has the version and %s", async (_, clusterName, product) => {
   const { identities } = rig({ userAgent: awsUserAgent("1.2.3", clusterName) });
   server.answerJson({ Parameters: [], InvalidParameters: ["/a"] });
   await identities.get(specAt(server.url)).ssm.getParameters(["/a"], { decrypt: false });

@@ -62,7 +62,7 @@ const grant = (response: ServerResponse) => {
 
 test.each<[string, (response: ServerResponse) => void, object]>([
   [
-    "a role that does not trust the ServiceAccount is a denial that names both",
+    "reports a denial with role and ServiceAccount if the role does not trust the ServiceAccount",
     refuse(403, "AccessDenied"),
     { reason: "AccessDenied", next: "wait", message: expect.stringContaining("may not sts:AssumeRoleWithWebIdentity") },
   ],
@@ -97,10 +97,10 @@ test.each<[string, (response: ServerResponse) => void, object]>([
     refuse(400, code),
     { reason, next, message: expect.stringMatching(says) },
   ]),
-  ["a broken STS is tried again", refuse(500, "InternalFailure"), { reason: "Unreachable", next: "retry" }],
-  ["a throttling STS is tried again", refuse(400, "Throttling"), { reason: "Throttled", next: "retry" }],
+  ["retries after a server error of STS", refuse(500, "InternalFailure"), { reason: "Unreachable", next: "retry" }],
+  ["retries after a throttle of STS", refuse(400, "Throttling"), { reason: "Throttled", next: "retry" }],
   [
-    "a token that STS does not take leaves the operator without credentials",
+    "has no credentials if STS rejects the token",
     refuse(400, "InvalidIdentityToken"),
     { reason: "ConnectionNotReady", next: "retry" },
   ],
@@ -114,7 +114,7 @@ test.each<[string, (response: ServerResponse) => void, object]>([
   identities.close();
 });
 
-test("an STS that hangs does not hold a call past its time", async () => {
+test("a call times out while STS hangs", async () => {
   const waiting: ServerResponse[] = [];
   exchange = (response) => void waiting.push(response);
   const { identities, clock } = rig({ callTimeoutMs: 1_000 });
@@ -131,7 +131,7 @@ test("an STS that hangs does not hold a call past its time", async () => {
   identities.close();
 });
 
-test("one exchange serves every region and every later identity, under a session name that stays", async () => {
+test("exchanges the token once for all regions and later identities, with a stable session name", async () => {
   exchange = grant;
   server.received.length = 0;
   const first = rig();

@@ -8,10 +8,10 @@ const binding = (scope: Binding["scope"], allowUnbound = false): Binding => ({ s
 
 describe("a ciphertext must carry", () => {
   test.each<[string, Binding | undefined, boolean | undefined, [string, string][]]>([
-    ["nothing where the connection has no binding", undefined, undefined, []],
-    ["nothing where its scope is None, whatever the entry says", binding("None"), false, []],
+    ["nothing if the connection has no binding", undefined, undefined, []],
+    ["nothing with scope None, whatever the entry sets", binding("None"), false, []],
     [
-      "cluster and namespace where its scope is Namespace",
+      "cluster and namespace with scope Namespace",
       binding("Namespace"),
       undefined,
       [
@@ -20,7 +20,7 @@ describe("a ciphertext must carry", () => {
       ],
     ],
     [
-      "the name too where its scope is Name",
+      "cluster, namespace and name with scope Name",
       binding("Name", true),
       true,
       [
@@ -29,13 +29,13 @@ describe("a ciphertext must carry", () => {
         ["keyferry.io/name", "checkout"],
       ],
     ],
-    ["nothing where the entry is unbound and may be", binding("Name", true), false, []],
+    ["nothing if the entry is unbound and allowed to be", binding("Name", true), false, []],
   ])("%s", (_, given, bound, pairs) => {
     expect([...pairsFor(given, bound, owner, entry)]).toEqual(pairs);
   });
 });
 
-test("an entry that is unbound and may not be is refused, with the context that it has to get", () => {
+test("refuses a forbidden unbound entry and shows the context that it needs", () => {
   expect(() => pairsFor(binding("Namespace"), false, owner, entry)).toThrow(
     expect.objectContaining({
       reason: "NotAllowed",
@@ -47,17 +47,17 @@ test("an entry that is unbound and may not be is refused, with the context that 
   );
 });
 
-test.each(["keyferry.io/name", "keyferry.io/"])("a context with %s is refused", (name) => {
+test.each(["keyferry.io/name", "keyferry.io/"])("refuses a context with the reserved name %s", (name) => {
   expect(() => refuseReserved({ team: "shop", [name]: "x" }, entry)).toThrow(
     "data[2] (LICENSE): encryptionContext names below keyferry.io/ are the operator's",
   );
 });
 
-test("a context without such a name is not", () => {
+test("accepts a context without a reserved name", () => {
   expect(() => refuseReserved({ "keyferry.iox": "a", "Keyferry.io/name": "b" }, entry)).not.toThrow();
 });
 
-test("two owners never have the same pairs under the scope Name", () => {
+test("two owners never have the same pairs with scope Name", () => {
   const owners = fc.record({ namespace: fc.string(), name: fc.string() });
   fc.assert(
     fc.property(owners, owners, (a, b) => {
@@ -67,7 +67,7 @@ test("two owners never have the same pairs under the scope Name", () => {
   );
 });
 
-describe("a context in which AWS services encrypt", () => {
+describe("an encryption context of AWS services", () => {
   const names = [
     ...["PARAMETER_ARN", "parameter_arn", "Parameter_Arn", "SecretARN", "secretarn", "SecretVersionId"],
     ...["aws:ebs:id", "AWS:S3:ARN", "aws:lambda:FunctionArn", "aws:", "aws-crypto-public-key", "AWS-Crypto-x"],
@@ -80,7 +80,7 @@ describe("a context in which AWS services encrypt", () => {
   });
 
   test.each(["team", "aws", "awsome:team", "parameter", "arn:aws:x", "secret", "xPARAMETER_ARN"])(
-    "is none of %s",
+    "does not include the name %s",
     (name) => {
       expect(() => refuseReserved({ [name]: "PARAMETER_ARN" }, entry)).not.toThrow();
     },

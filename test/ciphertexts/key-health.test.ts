@@ -17,10 +17,10 @@ describe("a key", () => {
   test.each<[string, Partial<KeyDescription>]>([
     ["that is enabled", {}],
     ["whose material expires later than a week from now", { validTo: now + materialNoticeMs + 1 }],
-    ["that is being made", { state: "Creating" }],
+    ["that is being created", { state: "Creating" }],
     ["that is being updated", { state: "Updating" }],
-    ["in a state that nobody knows", { state: "Dreaming" }],
-  ])("%s is in no danger", (_, part) => {
+    ["in an unknown state", { state: "Dreaming" }],
+  ])("%s is not at risk", (_, part) => {
     expect(riskOf(key(part), arn, now)).toBeUndefined();
   });
 
@@ -32,10 +32,15 @@ describe("a key", () => {
       "will be deleted at 2026-12-01T00:00:00Z",
     ],
     ["whose deletion has no date", { state: "PendingDeletion" }, "KeyPendingDeletion", "will be deleted soon"],
-    ["whose replicas go first", { state: "PendingReplicaDeletion" }, "KeyPendingDeletion", "once its replicas are"],
+    [
+      "whose replicas are deleted first",
+      { state: "PendingReplicaDeletion" },
+      "KeyPendingDeletion",
+      "once its replicas are",
+    ],
     ["that is disabled", { state: "Disabled" }, "KeyDisabled", "is disabled"],
     ["without material", { state: "PendingImport" }, "KeyMaterialMissing", "import the same key material again"],
-    ["whose store is away", { state: "Unavailable" }, "KeyUnavailable", "connect its key store"],
+    ["whose key store is disconnected", { state: "Unavailable" }, "KeyUnavailable", "connect its key store"],
     [
       "whose material expires within a week",
       { validTo: now + materialNoticeMs },
@@ -43,14 +48,14 @@ describe("a key", () => {
       "expires at 2026-12-01T00:00:00Z",
     ],
     ["that is disabled, whatever its material", { state: "Disabled", validTo: now }, "KeyDisabled", "is disabled"],
-  ])("%s is", (_, part, reason, says) => {
+  ])("%s is at risk", (_, part, reason, says) => {
     const risk = riskOf(key(part), arn, now)!;
     expect(risk.reason).toBe(reason);
     expect(risk.message).toContain(arn);
     expect(risk.message).toContain(says);
   });
 
-  test("that is not there any more is said to be so, by the name that it was asked for", () => {
+  test("that no longer exists is reported by the name that was requested", () => {
     expect(riskOf(undefined, "alias/shop", now)).toMatchObject({
       reason: "KeyUnavailable",
       message: expect.stringMatching(/^the KMS key alias\/shop does not exist any more/),
@@ -58,7 +63,7 @@ describe("a key", () => {
   });
 });
 
-test("of several dangers the gravest names the condition, and each is said once, in the same order", () => {
+test("several risks: the most severe one sets the reason, and each is reported once in a stable order", () => {
   const risks = [
     { reason: "KeyDisabled", message: "b" },
     { reason: "KeyPendingDeletion", message: "c" },

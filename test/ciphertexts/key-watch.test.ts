@@ -53,20 +53,20 @@ beforeEach(() => {
 });
 
 describe("a key in use", () => {
-  test("is looked at within five minutes and then once an hour, however many use it", async () => {
+  test("is described within five minutes and then hourly, whatever the number of its users", async () => {
     for (const name of ["a", "b", "c"]) watch.depend(name, identity, [arn()]);
     expect(watch.findings("a")).toEqual({ risks: [], unseen: [arn()] });
     await pass(5 * minute);
     expect(looks).toEqual([`one ${arn()} poll`]);
     expect(watch.findings("a")).toEqual({ risks: [], unseen: [] });
-    // What an earlier process said may have to be taken back.
+    // A condition that an earlier process set may have to be cleared.
     expect(changes).toEqual(["a+b+c bulk"]);
     for (let step = 0; step < 10; step++) await pass(hour);
     expect(looks).toHaveLength(11);
     expect(changes).toHaveLength(1);
   });
 
-  test("is looked at no more once nobody uses it, and no timer is left", async () => {
+  test("is no longer described once it has no users, and leaves no timer", async () => {
     watch.depend("a", identity, [arn(1), arn(2)]);
     watch.depend("a", identity, [arn(2)]);
     await pass(5 * minute);
@@ -76,7 +76,7 @@ describe("a key in use", () => {
     expect(watch.findings("a")).toEqual({ risks: [], unseen: [] });
   });
 
-  test("tells nothing to another identity that uses it, which looks for itself", async () => {
+  test("is described separately for each identity that uses it", async () => {
     watch.depend("a", identity, [arn()]);
     watch.depend("b", stranger, [arn()]);
     answer = is({ state: "Disabled" });
@@ -86,7 +86,7 @@ describe("a key in use", () => {
     expect(watch.findings("b")).toEqual({ risks: [], unseen: [arn()] });
   });
 
-  test("is looked at again in five minutes after a fault of our own, which is spoken of without its words", async () => {
+  test("is described again in five minutes after an internal error, whose message is not logged", async () => {
     watch.depend("a", identity, [arn()]);
     answer = () => {
       throw new TypeError("c4n4ry");
@@ -101,7 +101,7 @@ describe("a key in use", () => {
     expect(watch.findings("a").risks).toHaveLength(1);
   });
 
-  test("has its users told when it comes into danger and out of it, and not in between", async () => {
+  test("notifies its users when a risk begins and ends, and not in between", async () => {
     watch.depend("a", identity, [arn()]);
     await pass(5 * minute);
     changes = [];
@@ -121,7 +121,7 @@ describe("a key in use", () => {
     expect(await series("keyDeletion")).toEqual([]);
   });
 
-  test("that comes near the end of its material is said to, though KMS says the same as ever", async () => {
+  test("is reported when its material is about to expire, though the answer of KMS is unchanged", async () => {
     const validTo = clock.now() + 7 * 24 * hour + 90 * minute;
     answer = is({ validTo });
     watch.depend("a", identity, [arn()]);
@@ -133,7 +133,7 @@ describe("a key in use", () => {
     expect(watch.findings("a").risks[0]).toMatchObject({ reason: "KeyMaterialExpiring" });
   });
 
-  test("that may not be described is asked for again a day later, and that is said once", async () => {
+  test("is described again a day after a denial, which is logged once", async () => {
     answer = failing("AccessDenied", "wait");
     watch.depend("a", identity, [arn()]);
     for (let step = 0; step < 23; step++) await pass(hour);
@@ -148,7 +148,7 @@ describe("a key in use", () => {
     expect(changes).toEqual(["a bulk"]);
   });
 
-  test("that AWS does not answer for is asked for again in five minutes, and what was known stays", async () => {
+  test("is described again five minutes after AWS fails to answer, and keeps its last known state", async () => {
     answer = is({ state: "Disabled" });
     watch.depend("a", identity, [arn()]);
     await pass(5 * minute);
@@ -162,7 +162,7 @@ describe("a key in use", () => {
     expect(changes).toHaveLength(1);
   });
 
-  test("that is gone is said to be so", async () => {
+  test("is reported when it no longer exists", async () => {
     answer = failing("KeyUnavailable", "wait", "NotFoundException");
     watch.depend("a", identity, [arn()]);
     await pass(5 * minute);
@@ -171,7 +171,7 @@ describe("a key in use", () => {
 });
 
 describe("an event", () => {
-  test("is a look at once, by whatever name the key is used", async () => {
+  test("causes an immediate look, by whatever name the key is used", async () => {
     answer = async (keyId) => ({ ...usable, arn: keyId === arn(2) ? arn(2) : arn() });
     watch.depend("a", identity, ["alias/a"]);
     watch.depend("b", identity, ["00000001"]);
@@ -185,19 +185,19 @@ describe("an event", () => {
     expect(changes.slice(-2).sort()).toEqual(["a event", "b event"]);
   });
 
-  test("whose look AWS did not answer is not heard", async () => {
+  test("is not acknowledged if AWS does not answer its look", async () => {
     watch.depend("a", identity, [arn()]);
     answer = failing("Throttled", "retry");
     expect(await watch.announced(new Set(["one"]), arn())).toEqual({ isHeard: false, dependants: ["a"] });
   });
 
-  test("about a key that nobody uses costs nothing", async () => {
+  test("about an unused key causes no call", async () => {
     watch.depend("a", identity, [arn()]);
     expect(await watch.announced(new Set(["one"]), arn(2))).toEqual({ isHeard: true, dependants: [] });
     expect(looks).toEqual([]);
   });
 
-  test("that comes while a look is under way has a look of its own after it", async () => {
+  test("during a look causes another look after it", async () => {
     const answers: (() => void)[] = [];
     let state = "Enabled";
     answer = (keyId) =>
@@ -215,7 +215,7 @@ describe("an event", () => {
   });
 });
 
-test("many keys are spread over the first minutes", async () => {
+test("spreads the first looks at many keys over minutes", async () => {
   const names = Array.from({ length: 100 }, (_, n) => arn(n));
   watch.depend("a", identity, names);
   for (let step = 0; step < 5; step++) {

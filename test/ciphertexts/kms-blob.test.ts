@@ -16,7 +16,7 @@ const rules = (more: Partial<BlobRules> = {}): BlobRules => ({
   ...more,
 });
 
-/** A KMS that opens everything, with a key of the test's choice. */
+/** A KMS that decrypts everything, with a key that the test chooses. */
 function kms(answer: { keyId?: string; failure?: Error; described?: KeyDescription | Error } = {}) {
   const asked: DecryptRequest[] = [];
   const described: string[] = [];
@@ -37,7 +37,7 @@ function kms(answer: { keyId?: string; failure?: Error; described?: KeyDescripti
 }
 
 describe("a blob", () => {
-  test("is opened with its key and its context, and the key that was used is told", async () => {
+  test("is decrypted with its key and context, and reports the key that KMS used", async () => {
     const { asked, identity } = kms();
     const encryptionContext = JSON.parse('{"team": "shop", "__proto__": "x"}');
     const opened = await openBlob(identity, { ciphertext, keyId: key, encryptionContext }, rules());
@@ -52,21 +52,29 @@ describe("a blob", () => {
     ]);
   });
 
-  test("of 6,144 bytes is opened, by whatever key where the connection lists none", async () => {
+  test("of 6,144 bytes is decrypted by any key if the connection lists none", async () => {
     const blob = { ciphertext: Buffer.alloc(6_144, 1).toString("base64") };
     expect((await openBlob(kms().identity, blob, rules())).keyId).toBe(key);
   });
 
   test.each<[string, string, RegExp]>([
-    ["that is no base64", "AQIC Ag==", /is not base64/],
+    ["that is not Base64", "AQIC Ag==", /is not base64/],
     ["that is empty", "", /is not base64/],
-    ["in the alphabet of URLs", "AQIC_w==", /is not base64/],
+    ["in Base64URL", "AQIC_w==", /is not base64/],
     ["of more than 6,144 bytes", Buffer.alloc(6_147, 1).toString("base64"), /longer than the 6144 bytes/],
     ["of ten megabytes", "A".repeat(10_000_000), /longer than the 6144 bytes/],
     ["that is a message of the Encryption SDK", Buffer.from([2, 5, 0x78, 1, 1]).toString("base64"), /Encryption SDK/],
-    ["that is one without a signature", Buffer.from([2, 4, 0x78, 1, 1]).toString("base64"), /Encryption SDK/],
-    ["that is one of the first version", Buffer.from([1, 0x80, 0x03, 0x78]).toString("base64"), /Encryption SDK/],
-  ])("%s is refused before KMS is asked", async (_, text, message) => {
+    [
+      "that is an unsigned message of the Encryption SDK",
+      Buffer.from([2, 4, 0x78, 1, 1]).toString("base64"),
+      /Encryption SDK/,
+    ],
+    [
+      "that is a version 1 message of the Encryption SDK",
+      Buffer.from([1, 0x80, 0x03, 0x78]).toString("base64"),
+      /Encryption SDK/,
+    ],
+  ])("%s is refused before KMS is called", async (_, text, message) => {
     const { asked, identity } = kms();
     await expect(openBlob(identity, { ciphertext: text }, rules())).rejects.toMatchObject({
       reason: "InvalidData",
@@ -77,7 +85,7 @@ describe("a blob", () => {
     expect(asked).toEqual([]);
   });
 
-  test("with a context of the operator's own is refused before KMS is asked", async () => {
+  test("with a reserved context name is refused before KMS is called", async () => {
     const { asked, identity } = kms();
     const blob = { ciphertext, encryptionContext: { team: "shop", "keyferry.io/namespace": "stock" } };
     await expect(openBlob(identity, blob, rules())).rejects.toMatchObject({
@@ -88,7 +96,7 @@ describe("a blob", () => {
   });
 });
 
-test("a SecureString's ciphertext is refused before KMS is asked, whatever its name's case", async () => {
+test("a SecureString's ciphertext is refused before KMS is called, in any case of PARAMETER_ARN", async () => {
   for (const name of ["PARAMETER_ARN", "parameter_arn", "SecretARN", "aws:ebs:id"]) {
     const { asked, identity } = kms();
     const blob = { ciphertext, encryptionContext: { [name]: "arn:aws:ssm:eu-west-1:123456789012:parameter/x" } };
@@ -97,10 +105,10 @@ test("a SecureString's ciphertext is refused before KMS is asked, whatever its n
   }
 });
 
-describe("where the connection lists keys, a blob", () => {
+describe("if the connection lists keys, a blob", () => {
   const allowKeyIds = [key];
 
-  test("that names one of them is opened", async () => {
+  test("that names a listed key is decrypted", async () => {
     const opened = await openBlob(kms().identity, { ciphertext, keyId: key }, rules({ allowKeyIds }));
     expect(opened.keyId).toBe(key);
   });
@@ -110,7 +118,7 @@ describe("where the connection lists keys, a blob", () => {
     ["that names another key", other, /is not allowed: allow\.keyIds of its connection does not list it/],
     ["that names its key by an alias", "alias/shop", /^data\[2\] \(LICENSE\): key alias\/shop is not allowed/],
     ["that names its key by an id", "1234abcd-12ab-34cd-56ef-1234567890ab", /name the key by its ARN/],
-  ])("%s is refused before KMS is asked", async (_, keyId, message) => {
+  ])("%s is refused before KMS is called", async (_, keyId, message) => {
     const { asked, identity } = kms();
     const blob = { ciphertext, ...(keyId === undefined ? {} : { keyId }) };
     await expect(openBlob(identity, blob, rules({ allowKeyIds }))).rejects.toMatchObject({
@@ -120,7 +128,7 @@ describe("where the connection lists keys, a blob", () => {
     expect(asked).toEqual([]);
   });
 
-  test("that KMS opened by another key than it was asked to gives nothing out", async () => {
+  test("that KMS decrypted by another key than requested returns no value", async () => {
     const { asked, identity } = kms({ keyId: other });
     await expect(openBlob(identity, { ciphertext, keyId: key }, rules({ allowKeyIds }))).rejects.toMatchObject({
       reason: "NotAllowed",
@@ -129,7 +137,7 @@ describe("where the connection lists keys, a blob", () => {
     expect(asked).toHaveLength(1);
   });
 
-  test("cannot be opened by any key where the list is empty", async () => {
+  test("is not decrypted by any key if the list is empty", async () => {
     for (const blob of [{ ciphertext, keyId: key }, { ciphertext }]) {
       const { asked, identity } = kms();
       await expect(openBlob(identity, blob, rules({ allowKeyIds: [] }))).rejects.toMatchObject({
@@ -141,7 +149,7 @@ describe("where the connection lists keys, a blob", () => {
   });
 });
 
-test("a failure of KMS keeps its class and begins with the entry", async () => {
+test("a failure of KMS keeps its class, and its message begins with the entry", async () => {
   const failure = new AwsFailure({
     reason: "DecryptFailed",
     next: "stalled",
@@ -165,15 +173,23 @@ describe("a key of", () => {
     checkBlob({ ciphertext, keyId }, rules({ region })).request.keyId;
 
   test.each<[string, string, string]>([
-    ["several Regions, by its ARN in another one, is its replica here", mrk, mrk.replace("us-east-1", "eu-west-1")],
     [
-      "several Regions, by its id, is asked for as it stands",
+      "several Regions, by its ARN in another Region, becomes the replica here",
+      mrk,
+      mrk.replace("us-east-1", "eu-west-1"),
+    ],
+    [
+      "several Regions, by its id, is requested unchanged",
       "mrk-1234abcd12ab34cd56ef1234567890ab",
       "mrk-1234abcd12ab34cd56ef1234567890ab",
     ],
-    ["this Region is asked for as it stands", key, key],
-    ["this Region, by an alias, is asked for as it stands", "alias/shop/db", "alias/shop/db"],
-    ["this Region, by an alias's ARN, too", key.replace(/key\/.*/, "alias/shop"), key.replace(/key\/.*/, "alias/shop")],
+    ["this Region is requested unchanged", key, key],
+    ["this Region, by an alias, is requested unchanged", "alias/shop/db", "alias/shop/db"],
+    [
+      "this Region, by an alias's ARN, is requested unchanged",
+      key.replace(/key\/.*/, "alias/shop"),
+      key.replace(/key\/.*/, "alias/shop"),
+    ],
   ])("%s", (_, keyId, is) => {
     expect(asked(keyId)).toBe(is);
   });
@@ -203,15 +219,15 @@ describe("a key of", () => {
       "us-gov-west-1",
       /of the partition aws, and its connection of aws-us-gov/,
     ],
-    ["nobody: an ARN of something else", "arn:aws:iam::123456789012:role/x", "eu-west-1", /is no key/],
-    ["nobody: a word with a space", "my key", "eu-west-1", /is no key/],
-  ])("%s is refused before KMS is asked", (_, keyId, region, message) => {
+    ["an invalid name: an ARN of another service", "arn:aws:iam::123456789012:role/x", "eu-west-1", /is no key/],
+    ["an invalid name: text with a space", "my key", "eu-west-1", /is no key/],
+  ])("%s is refused before KMS is called", (_, keyId, region, message) => {
     expect(() => asked(keyId, region)).toThrow(
       expect.objectContaining({ reason: "InvalidData", next: "wait", message: expect.stringMatching(message) }),
     );
   });
 
-  test("several Regions that is listed for one of them may be used by its replica in another", async () => {
+  test("several Regions that is listed for one Region is allowed as its replica in another", async () => {
     const here = mrk.replace("us-east-1", "eu-west-1");
     const listed = rules({ allowKeyIds: [mrk] });
     const opened = await openBlob(kms({ keyId: here }).identity, { ciphertext, keyId: here }, listed);
@@ -223,7 +239,7 @@ describe("an RSA ciphertext", () => {
   const algorithm = "RSAES_OAEP_SHA_256";
   const bytes = (size: number) => Buffer.alloc(size, 7).toString("base64");
 
-  test.each([256, 384, 512])("of %i bytes is asked for by its algorithm, without a context", async (size) => {
+  test.each([256, 384, 512])("of %i bytes is requested with its algorithm and without a context", async (size) => {
     const { asked, identity } = kms();
     await openBlob(identity, { ciphertext: bytes(size), keyId: key, algorithm }, rules());
     expect(asked[0]).toMatchObject({ algorithm, keyId: key, encryptionContext: new Map() });
@@ -232,14 +248,14 @@ describe("an RSA ciphertext", () => {
   test.each([
     [1, 0x80],
     [2, 5, 0x78],
-  ])("is taken also where it happens to begin as a message does", (...beginning) => {
+  ])("is accepted even if it begins like a message", (...beginning) => {
     const random = Buffer.alloc(256, 7);
     random.set(beginning);
     const ready = checkBlob({ ciphertext: random.toString("base64"), keyId: key, algorithm }, rules());
     expect(ready.request.ciphertext).toEqual(random);
   });
 
-  test("that is a message is told to be one where its length says that it is none of RSA's", () => {
+  test("is reported as a message if its length is not one of RSA's", () => {
     const sdk = Buffer.from([2, 5, 0x78, 9]).toString("base64");
     expect(() => checkBlob({ ciphertext: sdk, keyId: key, algorithm }, rules())).toThrow(/give it as encryptionSDK/);
   });
@@ -257,7 +273,7 @@ describe("an RSA ciphertext", () => {
       /has 255 bytes, and what .* makes has 256, 384 or 512/,
     ],
     ["that is too long", { ciphertext: bytes(513), keyId: key }, /has 513 bytes/],
-  ])("%s is refused before KMS is asked", async (_, blob, message) => {
+  ])("%s is refused before KMS is called", async (_, blob, message) => {
     const { asked, identity } = kms();
     await expect(openBlob(identity, { algorithm, ciphertext: "", ...blob }, rules())).rejects.toMatchObject({
       reason: "InvalidData",
@@ -268,7 +284,7 @@ describe("an RSA ciphertext", () => {
   });
 });
 
-describe("where binding is on, a blob", () => {
+describe("with binding, a blob", () => {
   const binding = { scope: "Name", cluster: "prod", allowUnbound: false } as const;
   const pairs = new Map([
     ["team", "shop"],
@@ -278,13 +294,13 @@ describe("where binding is on, a blob", () => {
   ]);
   const encryptionContext = { team: "shop" };
 
-  test("is opened with its own context and the one that is asked for", async () => {
+  test("is decrypted with the binding context and its own context", async () => {
     const { asked, identity } = kms();
     await openBlob(identity, { ciphertext, encryptionContext }, rules({ binding }));
     expect(asked[0]!.encryptionContext).toEqual(pairs);
   });
 
-  test("of RSA is refused, unless it may be unbound", async () => {
+  test("of RSA is refused, unless unbound is allowed", async () => {
     const blob = {
       ciphertext: Buffer.alloc(256).toString("base64"),
       keyId: key,
@@ -298,7 +314,7 @@ describe("where binding is on, a blob", () => {
     expect(() => checkBlob(blob, moving)).toThrow(/has no encryption context/);
   });
 
-  test("that does not open is said to be somebody else's, perhaps", async () => {
+  test("that KMS refuses is reported as possibly bound to another owner", async () => {
     const failure = failureOf("InvalidCiphertextException");
     await expect(openBlob(kms({ failure }).identity, { ciphertext }, rules({ binding }))).rejects.toMatchObject({
       next: "stalled",
@@ -307,7 +323,7 @@ describe("where binding is on, a blob", () => {
   });
 });
 
-describe("what KMS does not open", () => {
+describe("a blob that KMS refuses", () => {
   const sign: KeyDescription = { arn: key, state: "Enabled", usage: "SIGN_VERIFY", spec: "ECC_NIST_P256" };
   const usable: KeyDescription = { arn: other, state: "Enabled", usage: "ENCRYPT_DECRYPT", spec: "SYMMETRIC_DEFAULT" };
   const rsa = { ciphertext: Buffer.alloc(256, 7).toString("base64"), algorithm: "RSAES_OAEP_SHA_1" } as const;
@@ -322,7 +338,7 @@ describe("what KMS does not open", () => {
       /alias\/shop is an alias, which may have moved to another key since: it leads to arn.*99999999.* now; name the key/,
     ],
     [
-      "by an alias, where the key may not be described",
+      "by an alias, if describing the key is denied",
       { keyId: "alias/shop" },
       "IncorrectKey",
       undefined,
@@ -363,17 +379,10 @@ describe("what KMS does not open", () => {
       "stalled",
       /is a symmetric key: leave algorithm out/,
     ],
+    ["by an SM2 key", { keyId: key }, "InvalidKeyUsage", { ...usable, spec: "SM2" }, "stalled", /is of the kind SM2/],
+    ["by a key, if describing it is denied", { keyId: key }, "InvalidKeyUsage", undefined, "stalled", /said$/],
     [
-      "by a key of China's own kind",
-      { keyId: key },
-      "InvalidKeyUsage",
-      { ...usable, spec: "SM2" },
-      "stalled",
-      /is of the kind SM2/,
-    ],
-    ["by a key that may not be described", { keyId: key }, "InvalidKeyUsage", undefined, "stalled", /said$/],
-    [
-      "and looks like RSA's",
+      "without an algorithm, though it has the length of RSA's",
       { ciphertext: rsa.ciphertext },
       "InvalidCiphertext",
       undefined,
@@ -389,7 +398,7 @@ describe("what KMS does not open", () => {
   });
 
   test.each(["AccessDenied", "Disabled", "KMSInvalidState", "InvalidCiphertext", "Throttling"])(
-    "for %s is not asked about",
+    "for %s does not cause DescribeKey",
     async (code) => {
       const { described, identity } = kms({ failure: failureOf(`${code}Exception`), described: usable });
       await expect(openBlob(identity, { ciphertext, keyId: "alias/shop" }, rules())).rejects.toThrow();

@@ -5,12 +5,12 @@ import { FakeKms, keyArn } from "./message-maker.ts";
 
 const other = keyArn("99999999-12ab-34cd-56ef-1234567890ab");
 
-/** A header written by hand, for what no library would write. */
+/** Builds a header by hand, for cases that no library writes. */
 function header(parts: {
   suite?: number;
   context?: readonly (readonly [string | Uint8Array, string])[];
   keys?: readonly (readonly [string | Uint8Array, string | Uint8Array])[];
-  /** In place of the true number of data keys. */
+  /** Overrides the true number of data keys. */
   count?: number;
 }): Buffer {
   const { suite = 0x0578, context = [], keys = [["aws-kms", keyArn()]], count = keys.length } = parts;
@@ -23,7 +23,7 @@ function header(parts: {
 }
 
 describe("a header", () => {
-  test.each([0x0478, 0x0578, 0x0178, 0x0378])("of suite %i tells what the message was made with", async (suite) => {
+  test.each([0x0478, 0x0578, 0x0178, 0x0378])("of suite %i describes how the message was encrypted", async (suite) => {
     const context = { team: "shop", "": "", ключ: "значение" };
     const message = await new FakeKms().message("value", { keys: [keyArn(), other], context, suite });
     const parsed = parseMessageHeader(message);
@@ -40,7 +40,7 @@ describe("a header", () => {
     expect(pairs).toEqual(context);
   });
 
-  test("that is cut off anywhere says so, and nothing else", async () => {
+  test("that is truncated anywhere is reported as truncated", async () => {
     const message = await new FakeKms().message("value", { context: { team: "shop" }, suite: 0x0478 });
     const written = header({ context: [["team", "shop"]] });
     for (let length = 1; length < written.length; length++) {
@@ -51,7 +51,7 @@ describe("a header", () => {
     }
   });
 
-  test("tells nothing of data keys of other providers, whose names and infos may be no text", () => {
+  test("omits the names and infos of other providers' data keys, which need not be text", () => {
     const binary = Buffer.from([0xff, 0xfe, 0x00, 0x80]);
     const keys = [["raw", binary] as const, [binary, binary] as const, ["aws-kms", keyArn()] as const];
     expect(parseMessageHeader(header({ keys }))).toMatchObject({
@@ -65,14 +65,14 @@ describe("a header", () => {
     });
   });
 
-  test("with the name of a prototype in its context holds it as any other", () => {
+  test("with a name of Object.prototype in its context keeps it as an ordinary name", () => {
     const parsed = parseMessageHeader(header({ context: [["__proto__", "x"]] }));
     expect("header" in parsed && [...parsed.header.context]).toEqual([["__proto__", "x"]]);
   });
 });
 
-describe("bytes that are no header", () => {
-  // The context's two pairs, counted as one.
+describe("bytes that are not a header", () => {
+  // The context has two pairs but a count of one.
   const overfull = header({
     context: [
       ["a", "1"],
@@ -82,14 +82,18 @@ describe("bytes that are no header", () => {
   overfull[38] = 1;
 
   test.each<[string, Uint8Array, RegExp]>([
-    ["none", Buffer.alloc(0), /is empty/],
+    ["no bytes", Buffer.alloc(0), /is empty/],
     ["a blob of kms:Encrypt", Buffer.from([1, 2, 2, 0, 120, 9]), /give it as kms\.ciphertext/],
     ["an older blob of kms:Encrypt", Buffer.from([1, 1, 2, 0, 120, 9]), /give it as kms\.ciphertext/],
     ["text", Buffer.from("password"), /is not a message of the AWS Encryption SDK/],
     ["an RSA blob", Buffer.alloc(256, 7), /is not a message of the AWS Encryption SDK/],
     ["a message without data keys", header({ keys: [] }), /is damaged/],
-    ["a message with eleven", header({ keys: Array(11).fill(["aws-kms", keyArn()]) }), /has 11 data keys: at most 10/],
-    ["a message that counts 65,535", header({ count: 65_535 }), /has 65535 data keys/],
+    [
+      "a message with eleven data keys",
+      header({ keys: Array(11).fill(["aws-kms", keyArn()]) }),
+      /has 11 data keys: at most 10/,
+    ],
+    ["a message that claims 65,535 data keys", header({ count: 65_535 }), /has 65535 data keys/],
     [
       "a message with a pair twice",
       header({
@@ -100,13 +104,13 @@ describe("bytes that are no header", () => {
       }),
       /is damaged/,
     ],
-    ["a message with more than its context counts", overfull, /is damaged/],
-    ["a message with a name that is no text", header({ context: [[Buffer.from([0xff]), "1"]] }), /is damaged/],
+    ["a message with more context than its count", overfull, /is damaged/],
+    ["a message with a context name that is not text", header({ context: [[Buffer.from([0xff]), "1"]] }), /is damaged/],
   ])("%s", (_, bytes, problem) => {
     expect(parseMessageHeader(bytes)).toEqual({ problem: expect.stringMatching(problem) });
   });
 
-  test("are never more than a problem, whatever they are", () => {
+  test("cause a problem and never an exception", () => {
     const written = header({
       context: [["team", "shop"]],
       keys: [

@@ -10,19 +10,19 @@ export const keyArn = (id = "1234abcd-12ab-34cd-56ef-1234567890ab", region = "eu
 export const mrk = "mrk-1234abcd12ab34cd56ef1234567890ab";
 
 export interface MakeOptions {
-  /** The first makes the data key. */
+  /** The first key generates the data key. */
   keys?: readonly string[];
   context?: Record<string, string>;
   suite?: number;
   frameLength?: number;
 }
 
-/** A KMS in memory that makes data keys, opens them for whichever replica asks, and can be told to fail. */
+/** An in-memory KMS that makes data keys, decrypts them for any replica, and can be set to fail. */
 export class FakeKms {
   readonly asked: DecryptRequest[] = [];
-  /** By ARN; what is thrown in place of an answer. */
+  /** By key ARN: the error to throw instead of an answer. */
   readonly failures = new Map<string, Error>();
-  /** What KMS says it used, in place of what was asked for. */
+  /** The key that KMS reports as used, instead of the requested key. */
   used: string | undefined;
   readonly #dataKeys = new Map<string, Uint8Array>();
 
@@ -38,7 +38,7 @@ export class FakeKms {
     return { plaintext: new Sealed(Uint8Array.from(plain)), keyId: this.used ?? request.keyId! };
   }
 
-  /** A message as the library makes it. */
+  /** Encrypts a message with the library. */
   async message(plain: string | Uint8Array, options: MakeOptions = {}): Promise<Buffer> {
     const { keys = [keyArn()], context = {}, suite, frameLength } = options;
     const [generatorKeyId, ...keyIds] = keys;

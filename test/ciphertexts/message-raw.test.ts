@@ -16,7 +16,7 @@ afterAll(async () => {
   await aws.stop();
 });
 
-/** Opens a message that the Python SDK made. */
+/** Decrypts a message that the Python SDK encrypted. */
 async function opened(options: Partial<ToEncrypt>): Promise<string> {
   const [ciphertext] = await pythonEncrypt(aws.url, [{ plain: "the value", keys: [key], ...options }]);
   const rules = {
@@ -36,11 +36,11 @@ test.each<[string, Partial<ToEncrypt>]>([
   ["a raw RSA key", { raw: ["rsa"] }],
   ["a raw RSA key that made its data key", { raw: ["rsa"], rawFirst: true }],
   ["raw keys of both kinds, unsigned", { raw: ["rsa", "aes"], rawFirst: true, suite: 0x0478 }],
-])("a message under a KMS key and %s opens by the KMS key", async (_, options) => {
+])("decrypts a message under a KMS key and %s by the KMS key", async (_, options) => {
   expect(await opened({ context: { team: "shop" }, ...options })).toBe("the value");
 });
 
-test("a message under raw keys alone is refused, and says whose data keys it has", async () => {
+test("refuses a message under raw keys alone and names the providers of its data keys", async () => {
   await expect(opened({ keys: [], raw: ["aes", "rsa"] })).rejects.toMatchObject({
     reason: "InvalidData",
     message: expect.stringMatching(/has no data key of AWS KMS, only such of raw keys \(shop-hsm\): encrypt it under/),

@@ -30,12 +30,12 @@ const denied = (what: string) =>
 const silent = (what: string) =>
   new AwsFailure({ reason: "Unreachable", next: "retry", code: "TimeoutError", message: `no answer from ${what}` });
 
-describe("a message opens", () => {
+describe("a message is decrypted", () => {
   test.each<[string, MakeOptions]>([
     ["with a signature", { suite: 0x0578 }],
-    ["without one", { suite: 0x0478 }],
+    ["without a signature", { suite: 0x0478 }],
     ["in many frames", { frameLength: 7 }],
-    ["with a context", { context: { team: "shop", __proto__x: "y" } }],
+    ["with an encryption context", { context: { team: "shop", __proto__x: "y" } }],
   ])("%s", async (_, options) => {
     const kms = new FakeKms();
     const answer = await opened(kms, await kms.message("the value of a key", options));
@@ -44,14 +44,14 @@ describe("a message opens", () => {
     expect(kms.asked[0]!.keyId).toBe(keyArn());
   });
 
-  test("of any size up to what a Secret holds", async () => {
+  test("at any size up to the maximum of a Secret", async () => {
     const kms = new FakeKms();
     const plain = "x".repeat(1_000_000);
     expect((await opened(kms, await kms.message(plain))).text).toBe(plain);
     expect((await opened(kms, await kms.message(""))).text).toBe("");
   });
 
-  test("by the first data key that does, in the order of keyIds", async () => {
+  test("by the first usable data key, in the order of keyIds", async () => {
     const kms = new FakeKms();
     const made = await kms.message("v", { keys: [keyArn(), second] });
     kms.failures.set(keyArn(), denied("the first"));
@@ -61,7 +61,7 @@ describe("a message opens", () => {
     expect(kms.asked).toHaveLength(3);
   });
 
-  test("by the replica in the connection's region, named in whichever", async () => {
+  test("by the replica in the connection's region, whichever region keyIds names", async () => {
     const kms = new FakeKms();
     const made = await kms.message("v", { keys: [keyArn(mrk, "us-east-1")] });
     const here = keyArn(mrk);
@@ -71,7 +71,7 @@ describe("a message opens", () => {
     expect(kms.asked.every(({ keyId }) => keyId === here)).toBe(true);
   });
 
-  test("without keyIds where the connection discovers keys of its account", async () => {
+  test("without keyIds if the connection allows discovery in its account", async () => {
     const kms = new FakeKms();
     const made = await kms.message("v", { keys: [abroad, keyArn()] });
     const discovery = { partition: "aws", accounts: ["123456789012"] };
@@ -79,13 +79,13 @@ describe("a message opens", () => {
     expect(kms.asked).toHaveLength(1);
   });
 
-  test("with the pairs that are asked for among others", async () => {
+  test("if its context contains the required pairs among others", async () => {
     const kms = new FakeKms();
     const made = await kms.message("v", { context: { team: "shop", env: "prod" } });
     expect((await opened(kms, made, { encryptionContext: { team: "shop" } })).text).toBe("v");
   });
 
-  test("where it is bound to just this SyncedSecret, whether or not that is asked for", async () => {
+  test("if it is bound to this SyncedSecret, whether or not the entry requires it", async () => {
     const kms = new FakeKms();
     const made = await kms.message("v", { context: pairs });
     expect((await opened(kms, made, {}, { binding: bound })).text).toBe("v");
@@ -98,19 +98,19 @@ describe("a message opens", () => {
   });
 });
 
-describe("before KMS is asked, a message is refused", () => {
+describe("before KMS is called, a message is refused", () => {
   const blob = Buffer.from([1, 2, 2, 0, 120, 9]);
   const ten = Array.from({ length: 11 }, (_, at) => keyArn(`${at}0000000-12ab-34cd-56ef-1234567890ab`));
   const account = keyArn(undefined, undefined, "999999999999");
   type Case = [string, MakeOptions | Buffer | string, Partial<Message>, Partial<MessageRules>, string, string, RegExp];
   test.each<Case>([
-    ["that is no base64", "AgV4 not", {}, {}, "InvalidData", "stalled", /is not base64/],
+    ["that is not Base64", "AgV4 not", {}, {}, "InvalidData", "stalled", /is not base64/],
     ["that is too large", "A".repeat(1_400_004), {}, {}, "InvalidData", "stalled", /longer than 1050000 bytes/],
     ["that is a blob", blob, {}, {}, "InvalidData", "stalled", /give it as kms\.ciphertext/],
-    ["that does not commit", { suite: 0x0378 }, {}, {}, "InvalidData", "stalled", /does not commit.*suite 0378/],
+    ["without key commitment", { suite: 0x0378 }, {}, {}, "InvalidData", "stalled", /does not commit.*suite 0378/],
     ["with eleven data keys", { keys: ten }, {}, {}, "InvalidData", "stalled", /has 11 data keys/],
     [
-      "whose keys keyIds lacks",
+      "whose keys are not in keyIds",
       {},
       { keyIds: [second] },
       {},
@@ -156,7 +156,7 @@ describe("before KMS is asked, a message is refused", () => {
       /in aws-cn only/,
     ],
     [
-      "of a region that is not asked",
+      "of a region that is not requested",
       { keys: [abroad] },
       { keyIds: undefined as never },
       { discovery: { partition: "aws", accounts: ["123456789012"] } },
@@ -210,7 +210,7 @@ describe("before KMS is asked, a message is refused", () => {
       /another value of "team"/,
     ],
     [
-      "that is asked for a name of ours",
+      "if the entry requires a reserved context name",
       {},
       { encryptionContext: { "keyferry.io/name": "x" } },
       {},
@@ -228,7 +228,7 @@ describe("before KMS is asked, a message is refused", () => {
       /is not bound, and binding .* keyferry\.io\/cluster=prod, keyferry\.io\/namespace=shop, keyferry\.io\/name=checkout/,
     ],
     [
-      "that is bound to another",
+      "that is bound to another SyncedSecret",
       { context: { ...pairs, "keyferry.io/name": "other" } },
       {},
       { binding: bound },
@@ -237,7 +237,7 @@ describe("before KMS is asked, a message is refused", () => {
       /is bound to cluster prod, namespace shop, name other, and not to this/,
     ],
     [
-      "that is bound to another, where binding is off",
+      "that is bound to another SyncedSecret, with binding off",
       { context: { ...pairs, "keyferry.io/namespace": "bank" } },
       {},
       {},
@@ -246,7 +246,7 @@ describe("before KMS is asked, a message is refused", () => {
       /is bound to cluster prod, namespace bank/,
     ],
     [
-      "that is bound to another, with bound: false",
+      "that is bound to another SyncedSecret, with bound: false",
       { context: { ...pairs, "keyferry.io/name": "other" } },
       { bound: false },
       { binding: { ...bound, allowUnbound: true } },
@@ -255,7 +255,7 @@ describe("before KMS is asked, a message is refused", () => {
       /is bound to/,
     ],
     [
-      "that is bound by more than is known",
+      "that has unknown binding pairs",
       { context: { ...pairs, "keyferry.io/zone": "x" } },
       {},
       {},
@@ -273,7 +273,7 @@ describe("before KMS is asked, a message is refused", () => {
       /is bound to cluster prod, namespace shop only/,
     ],
     [
-      "that may not be unbound",
+      "that is unbound without permission",
       {},
       { bound: false },
       { binding: bound },
@@ -294,8 +294,8 @@ describe("before KMS is asked, a message is refused", () => {
   });
 });
 
-describe("when no data key opens", () => {
-  test("one failure of KMS is the message's, with its code", async () => {
+describe("if no data key is decrypted", () => {
+  test("a single failure of KMS becomes the message's, with its code", async () => {
     const kms = new FakeKms();
     const made = await kms.message("v");
     kms.failures.set(keyArn(), denied("it"));
@@ -307,7 +307,7 @@ describe("when no data key opens", () => {
     });
   });
 
-  test("several are said together, in one order, and what mends itself soonest decides", async () => {
+  test("several failures are reported together in a stable order, and the soonest retry applies", async () => {
     const kms = new FakeKms();
     const made = await kms.message("v", { keys: [keyArn(), second] });
     kms.failures.set(keyArn(), denied("b"));
@@ -318,7 +318,7 @@ describe("when no data key opens", () => {
     await expect(opened(kms, made, { keyIds: [second, keyArn()] })).rejects.toMatchObject(expected);
   });
 
-  test("a key that KMS was not asked for gives nothing out", async () => {
+  test("a data key that KMS decrypts with another key returns no value", async () => {
     const kms = new FakeKms();
     const made = await kms.message("v");
     kms.used = second;
@@ -330,7 +330,7 @@ describe("when no data key opens", () => {
   });
 });
 
-test("a message that is damaged or cut off anywhere gives nothing out, and its failure is ours", async () => {
+test("a message that is damaged or truncated anywhere returns no value and an error of our own", async () => {
   for (const suite of [0x0478, 0x0578]) {
     const kms = new FakeKms();
     const made = await kms.message("the value", { suite, frameLength: 4, context: { team: "shop" } });
@@ -348,7 +348,7 @@ test("a message that is damaged or cut off anywhere gives nothing out, and its f
   }
 });
 
-test("a failure tells no value, and nothing of the library's words", async () => {
+test("a failure contains no value and no text of the library", async () => {
   const kms = new FakeKms();
   const made = await kms.message("the value", { context: { team: "shop" } });
   made[made.length - 1]! ^= 1;
@@ -359,25 +359,29 @@ test("a failure tells no value, and nothing of the library's words", async () =>
   expect((failure as Error).cause).toBeUndefined();
 });
 
-describe("a message that an AWS service made", () => {
+describe("a message that an AWS service encrypted", () => {
   const arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/bank/db";
   test.each<[string, MakeOptions, Partial<Message>]>([
     ["a SecureString of the advanced tier", { context: { PARAMETER_ARN: arn } }, {}],
     [
-      "one whose context the entry asks for",
+      "a SecureString whose context the entry requires",
       { context: { PARAMETER_ARN: arn } },
       { encryptionContext: { PARAMETER_ARN: arn } },
     ],
-    ["one in another case, with more pairs", { context: { parameter_arn: arn, team: "shop" } }, {}],
-    ["one without key commitment", { context: { PARAMETER_ARN: arn }, suite: 0x0178 }, {}],
-    ["one of another service", { context: { "aws:s3:arn": "arn:aws:s3:::x" } }, {}],
-  ])("is refused before KMS is asked: %s", async (_, options, message) => {
+    [
+      "a SecureString with the name in lower case and more pairs",
+      { context: { parameter_arn: arn, team: "shop" } },
+      {},
+    ],
+    ["a SecureString without key commitment", { context: { PARAMETER_ARN: arn }, suite: 0x0178 }, {}],
+    ["a message of another service", { context: { "aws:s3:arn": "arn:aws:s3:::x" } }, {}],
+  ])("is refused before KMS is called: %s", async (_, options, message) => {
     const kms = new FakeKms();
     await expect(opened(kms, await kms.message("v", options), message)).rejects.toMatchObject({ reason: "NotAllowed" });
     expect(kms.asked).toEqual([]);
   });
 
-  test("is refused, and names what to set, where its connection opens nothing", async () => {
+  test("is refused with the field to set, if its connection decrypts nothing", async () => {
     const kms = new FakeKms();
     const made = await kms.message("v");
     await expect(opened(kms, made, {}, { allowKeyIds: [] })).rejects.toMatchObject({

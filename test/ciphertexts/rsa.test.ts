@@ -35,7 +35,7 @@ describe("a public key", () => {
       "as the JSON of aws kms get-public-key",
       JSON.stringify({ KeyId: "x", PublicKey: der.toString("base64") }, undefined, 4),
     ],
-    ["as one text of JSON", `"${der.toString("base64")}"\n`],
+    ["as a JSON string", `"${der.toString("base64")}"\n`],
   ])("%s is read", (_, bytes) => {
     expect(read(bytes)).toMatchObject({ bits: 2_048 });
   });
@@ -44,12 +44,16 @@ describe("a public key", () => {
   const curve = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey;
   test.each<[string, string | Uint8Array, RegExp]>([
     ["a private key", pair.privateKey.export({ type: "pkcs8", format: "pem" }), /is a private key/],
-    ["an elliptic curve's", curve.export({ type: "spki", format: "pem" }), /of the kind ec, which cannot encrypt/],
-    ["too small a key", small.export({ type: "spki", format: "der" }), /has 1024 bits, and RSA keys of KMS have 2048/],
-    ["nothing", "", /is no public key/],
+    ["an elliptic curve key", curve.export({ type: "spki", format: "pem" }), /of the kind ec, which cannot encrypt/],
+    [
+      "a key that is too small",
+      small.export({ type: "spki", format: "der" }),
+      /has 1024 bits, and RSA keys of KMS have 2048/,
+    ],
+    ["an empty text", "", /is no public key/],
     ["text", "hunter2", /is no public key/],
-    ["JSON of something else", '{"PublicKey":{"a":"hunter2"}}', /is no public key/],
-    ["JSON that is broken", '{"PublicKey":', /is no public key/],
+    ["JSON without a key", '{"PublicKey":{"a":"hunter2"}}', /is no public key/],
+    ["invalid JSON", '{"PublicKey":', /is no public key/],
     ["JSON of null", "null", /is no public key/],
     ["bytes", Buffer.alloc(300, 7), /is no public key/],
     ["broken PEM", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", /is no public key/],
@@ -61,7 +65,7 @@ describe("a public key", () => {
 describe.each(["RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"] as const)("%s", (algorithm) => {
   const oaepHash = algorithm === "RSAES_OAEP_SHA_1" ? "sha1" : "sha256";
 
-  test("takes as much as the KMS documentation says, and not a byte more", () => {
+  test("encrypts at most the bytes of the KMS documentation", () => {
     const most = [2_048, 3_072, 4_096].map((bits) => rsaLimit(algorithm, bits));
     expect(most).toEqual(algorithm === "RSAES_OAEP_SHA_1" ? [214, 342, 470] : [190, 318, 446]);
     const fits = new Sealed(Buffer.alloc(most[0]!, 1));
@@ -69,7 +73,7 @@ describe.each(["RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"] as const)("%s", (algori
     expect(() => rsaEncrypt(pair.publicKey, algorithm, new Sealed(Buffer.alloc(most[0]! + 1, 1)))).toThrow();
   });
 
-  test("is opened by openssl", () => {
+  test("is decrypted by openssl", () => {
     const [keyFile, blobFile] = [join(folder, "key.pem"), join(folder, `${algorithm}.bin`)];
     writeFileSync(keyFile, pair.privateKey.export({ type: "pkcs8", format: "pem" }));
     writeFileSync(blobFile, rsaEncrypt(pair.publicKey, algorithm, Sealed.text("p4ss")));

@@ -60,7 +60,7 @@ async function assets(names: string[]): Promise<string> {
 }
 
 describe("building the control plane", () => {
-  test("happens once when two ask at the same time, and not again later", async () => {
+  test("happens once for concurrent callers, and is cached", async () => {
     const path = await fakeGo("sleep 1");
     const both = await Promise.all([builder(path).ended, builder(path).ended]);
     for (const { stdout, code } of both) {
@@ -75,7 +75,7 @@ describe("building the control plane", () => {
     expect(await calls()).toHaveLength(1);
   });
 
-  test("is taken over from a builder that dies, whose go dies with it", async () => {
+  test("is taken over from a killed builder, whose go process ends with it", async () => {
     const path = await fakeGo(`if mkdir ${scratch}/first 2>/dev/null; then sleep 600; fi`);
     const first = builder(path);
     await expect.poll(calls, { timeout: 15_000 }).toHaveLength(1);
@@ -92,7 +92,7 @@ describe("building the control plane", () => {
     expect(left.filter((name) => name.includes("partial"))).toEqual([]);
   });
 
-  test("tells the programs their version as Kubernetes' own build does, and pins everything else", async () => {
+  test("sets the programs' version like the build of Kubernetes, and pins everything else", async () => {
     const path = await fakeGo(`echo "$CGO_ENABLED,$GOFLAGS,$GOWORK" > ${scratch}/env`);
     await builder(path, { GOFLAGS: "-mod=vendor", GOWORK: "/some/go.work", CGO_ENABLED: "1" }).ended;
     const [call] = await calls();
@@ -103,7 +103,7 @@ describe("building the control plane", () => {
     expect(await readFile(join(scratch, "env"), "utf8")).toBe("0,,off\n");
   });
 
-  test("that fails shows go's last lines, leaves nothing in the cache, and is tried again by the next", async () => {
+  test("shows the last lines of go on failure, caches nothing, and is retried by the next caller", async () => {
     const broken = await builder(await fakeGo("echo 'no space left on device'; exit 1")).ended;
     expect(broken.code).toBe(1);
     expect(broken.stderr).toContain("no space left on device");
@@ -111,7 +111,7 @@ describe("building the control plane", () => {
     expect((await builder(await fakeGo("")).ended).code).toBe(0);
   });
 
-  test("without Go says what is needed and what would do instead", async () => {
+  test("fails without Go with a message that names Go and the alternative", async () => {
     const { stderr, code } = await builder("/nowhere").ended;
     expect(code).toBe(1);
     expect(stderr).toContain("go could not be started");
@@ -121,14 +121,14 @@ describe("building the control plane", () => {
 });
 
 describe("KUBEBUILDER_ASSETS", () => {
-  test("is used as it is when it holds all four programs", async () => {
+  test("is used unchanged if it contains all four programs", async () => {
     const folder = await assets(PROGRAMS);
     const { stdout, code } = await builder("/nowhere", { KUBEBUILDER_ASSETS: folder }).ended;
     expect(code).toBe(0);
     expect(stdout.trim().split("\n").map(dirname)).toEqual([folder, folder, folder, folder]);
   });
 
-  test("without a kube-controller-manager, as envtest's are, has that one alone built", async () => {
+  test("without a kube-controller-manager, like the one of envtest, causes a build of only that program", async () => {
     const folder = await assets(["etcd", "kube-apiserver", "kubectl"]);
     const { stdout, code } = await builder(await fakeGo(""), { KUBEBUILDER_ASSETS: folder }).ended;
     expect(code).toBe(0);
@@ -137,7 +137,7 @@ describe("KUBEBUILDER_ASSETS", () => {
     expect((await calls())[0]).not.toContain("cmd/kubectl");
   });
 
-  test("without another program names what is missing", async () => {
+  test("without another program fails with a message that names the missing program", async () => {
     const folder = await assets(["kube-apiserver", "kube-controller-manager"]);
     const { stderr, code } = await builder("/nowhere", { KUBEBUILDER_ASSETS: folder }).ended;
     expect(code).toBe(1);

@@ -14,7 +14,7 @@ const secretNames = async (namespace: string) =>
   (await cluster.run(["get", "secrets", "--namespace", namespace, "--output", "name"])).trim().split("\n");
 
 describe("the cluster that test files share", () => {
-  test("serves the version that is pinned, not v0.0.0-master", async () => {
+  test("serves the pinned version, not v0.0.0-master", async () => {
     const { serverVersion } = JSON.parse(await cluster.run(["version", "--output", "json"]));
     expect(serverVersion).toMatchObject({
       gitVersion: expect.stringMatching(/^v1\.36\.\d+$/),
@@ -23,18 +23,18 @@ describe("the cluster that test files share", () => {
     });
   });
 
-  test("is one cluster, however often it is asked for", async () => {
+  test("is one cluster for all callers", async () => {
     expect((await sharedCluster()).details).toEqual(cluster.details);
   });
 
-  test("gives each caller of freshNamespace a namespace of its own", async () => {
+  test("returns a new namespace from each call of freshNamespace", async () => {
     const [one, other] = await Promise.all([cluster.freshNamespace("same"), cluster.freshNamespace("same")]);
     expect(one).toMatch(/^same-[0-9a-f]{8}$/);
     expect(other).not.toBe(one);
     expect((await cluster.kubectl(["get", "namespace", one, other])).code).toBe(0);
   });
 
-  test("lets a ServiceAccount do what its Role allows and nothing else", async () => {
+  test("allows a ServiceAccount exactly what its Role allows", async () => {
     const namespace = await cluster.freshNamespace("rbac");
     const inNamespace = ["--namespace", namespace];
     await cluster.run(["create", "serviceaccount", "reader", ...inNamespace]);
@@ -55,13 +55,13 @@ describe("the cluster that test files share", () => {
     );
   });
 
-  test("refuses who shows no token", async () => {
+  test("rejects requests without a token", async () => {
     const { stderr, code } = await cluster.kubectl(["--token", "made-up", "get", "secrets"]);
     expect(code).not.toBe(0);
     expect(stderr).toContain("Unauthorized");
   });
 
-  test("collects a Secret after its owner, and leaves one that has no owner", async () => {
+  test("garbage-collects a Secret after its owner, and keeps a Secret without an owner", async () => {
     const namespace = await cluster.freshNamespace("gc");
     const inNamespace = ["--namespace", namespace];
     await cluster.run(["create", "configmap", "owner", ...inNamespace]);
@@ -86,14 +86,14 @@ describe("the cluster that test files share", () => {
     await expect.poll(() => secretNames(namespace), { timeout: 20_000 }).toEqual(["secret/free"]);
   });
 
-  test("removes a namespace with all that is in it", async () => {
+  test("deletes a namespace with all its objects", async () => {
     const namespace = await cluster.freshNamespace("going");
     await cluster.run(["create", "secret", "generic", "inside", "--namespace", namespace]);
     await cluster.run(["delete", "namespace", namespace, "--timeout", "20s"]);
     expect((await cluster.kubectl(["get", "namespace", namespace])).stderr).toContain("NotFound");
   });
 
-  test("counts requests by verb and resource in its audit log, and who made them", async () => {
+  test("counts requests by verb, resource and user in its audit log", async () => {
     const namespace = await cluster.freshNamespace("audit");
     const audit = await AuditReader.from(cluster.auditLogPath);
     await cluster.run(["create", "secret", "generic", "one", "--namespace", namespace]);
@@ -119,7 +119,7 @@ describe("the cluster that test files share", () => {
   });
 });
 
-test("a watch is counted when it begins, and not again when it ends", async () => {
+test("counts a watch at its start, and not again at its end", async () => {
   const namespace = await cluster.freshNamespace("watch");
   const audit = await AuditReader.from(cluster.auditLogPath);
   const take = async () =>
@@ -133,7 +133,7 @@ test("a watch is counted when it begins, and not again when it ends", async () =
   expect(await take()).toEqual({});
 });
 
-describe("a cluster of one's own", () => {
+describe("a dedicated cluster", () => {
   let own: Cluster;
   let scratch: string;
   beforeAll(async () => {
@@ -146,7 +146,7 @@ describe("a cluster of one's own", () => {
     await rm(scratch, { recursive: true });
   });
 
-  test("follows owners of the kinds that it was started with", async () => {
+  test("garbage-collects dependents of the kinds that it was started with", async () => {
     await own.run(
       ["create", "-f", "-"],
       JSON.stringify({ apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "owner" } }),
@@ -161,7 +161,7 @@ describe("a cluster of one's own", () => {
       .toContain("NotFound");
   });
 
-  test("keeps its data, its port and its certificate when the API server is killed and comes back", async () => {
+  test("keeps data, port and certificate over a restart of a killed API server", async () => {
     expect(own.url).not.toBe(cluster.url);
     await own.run(["create", "configmap", "kept"]);
     const before = own.pids.apiserver;
@@ -192,12 +192,12 @@ describe("starting a cluster", () => {
     await rm(assets, { recursive: true });
   });
 
-  test("that a program cannot follow is an error with the end of that program's log", async () => {
+  test("fails with the last log lines of a program that cannot start", async () => {
     await writeFile(join(assets, "etcd"), "#!/bin/sh\necho 'disk full' >&2; exit 1\n", { mode: 0o755 });
     await expect(startCluster()).rejects.toThrow(/^etcd ended before it was ready\. Its last lines:\ndisk full$/);
   });
 
-  test("is tried again on other ports when another process took one", async () => {
+  test("is retried on other ports if a port is in use", async () => {
     const script = `#!/bin/sh
 if mkdir ${assets}/first 2>/dev/null; then echo 'listen tcp: bind: address already in use'; exit 1; fi
 exec ${assets}/real-etcd "$@"

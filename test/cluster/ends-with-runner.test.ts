@@ -44,7 +44,7 @@ const shellRunner = (waits: string) => `
   ${waits}
 `;
 
-describe("what a runner started is gone", () => {
+describe("supervised programs end", () => {
   const ends: Record<string, { waits: string; end?: (pid: number) => void }> = {
     "when the runner is killed with SIGKILL": {
       waits: "setInterval(() => {}, 1000);",
@@ -59,7 +59,7 @@ describe("what a runner started is gone", () => {
       end: (pid) => process.kill(-pid, "SIGKILL"),
     },
     "when the runner crashes": { waits: "await sleep(500); throw new Error('a crash');" },
-    "when the runner has nothing more to do and forgets to stop it": { waits: "await sleep(500);" },
+    "when the runner exits without stopping them": { waits: "await sleep(500);" },
   };
   test.each(Object.entries(ends))("%s", async (_, { waits, end }) => {
     const { process: child, said } = await runner<{ pids: number[]; folder: string }>(shellRunner(waits));
@@ -69,7 +69,7 @@ describe("what a runner started is gone", () => {
     await expect.poll(() => existsSync(said.folder), { timeout: 10_000 }).toBe(false);
   });
 
-  test("a cluster and its folder, when the runner is killed with SIGKILL", async () => {
+  test("and a cluster's folder is removed, when the runner is killed with SIGKILL", async () => {
     const { process: child, said } = await runner<{ pids: Record<string, number>; dir: string }>(`
       import { startCluster } from "./cluster.ts";
       const cluster = await startCluster();
@@ -92,20 +92,20 @@ describe("a supervised program", () => {
     logFile: join(scratch, "log"),
   });
 
-  test("tells the code that it ended with, and stop() is then nothing to do", async () => {
+  test("reports its exit code, after which stop() does nothing", async () => {
     const program = await startSupervised(shell("exit 7"));
     expect(await program.exited).toBe(7);
     await program.stop();
   });
 
-  test("is given its time after SIGTERM", async () => {
+  test("has a grace period after SIGTERM", async () => {
     const program = await startSupervised(shell("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"));
     await untilLogged("ready");
     await program.stop();
     expect(await program.exited).toBe(3);
   });
 
-  test("is killed when it does not heed SIGTERM in time", async () => {
+  test("is killed if it does not exit after SIGTERM in time", async () => {
     const script = "trap '' TERM; echo deaf; while :; do sleep 0.05; done";
     const program = await startSupervised({ ...shell(script), graceMs: 200 });
     await untilLogged("deaf");
@@ -114,7 +114,7 @@ describe("a supervised program", () => {
     expect(isAlive(program.pid)).toBe(false);
   });
 
-  test("sees the variables that it is given, and not one that is taken away", async () => {
+  test("sees added environment variables, and no removed ones", async () => {
     process.env.TAKEN = "still there";
     const program = await startSupervised({
       ...shell('echo "[$GIVEN][$TAKEN]"'),
@@ -124,7 +124,7 @@ describe("a supervised program", () => {
     await untilLogged("[yes][]");
   });
 
-  test("that cannot be started is an error that names it", async () => {
+  test("that cannot be started causes an error with its name", async () => {
     const start = startSupervised({ ...shell(""), name: "the door", command: join(scratch, "absent") });
     await expect(start).rejects.toThrow(/^the door could not be started: .*ENOENT/);
     const noLog = startSupervised({ ...shell("true"), logFile: join(scratch, "no/such/folder/log") });

@@ -8,7 +8,7 @@ import { readZipEntry } from "./zip.ts";
 
 const cluster = await sharedCluster();
 
-test("the helm that is unpacked runs, and talks to the cluster", async () => {
+test("the unpacked helm runs, and reaches the cluster", async () => {
   const helm = await ensureHelm();
   const { stdout } = await promisify(execFile)(helm, ["list", "--output", "json"], {
     env: { KUBECONFIG: cluster.kubeconfigPath, HOME: cluster.dir },
@@ -40,14 +40,14 @@ describe("reading one file of a zip archive", () => {
   test.each([
     ["stored", 0],
     ["deflated", 8],
-  ])("gives the bytes of an entry that is %s", (_, method) => {
+  ])("returns the bytes of a %s entry", (_, method) => {
     expect(readZipEntry(archive("helm/helm", content, method), "helm/helm").equals(content)).toBe(true);
   });
 
   test.each([
-    ["an entry that is not there", archive("a", content, 0), "no entry b"],
-    ["a method that is not known", archive("b", content, 12), "packed by method 12"],
-    ["something that is no archive", content, "not a zip archive"],
+    ["a missing entry", archive("a", content, 0), "no entry b"],
+    ["an unknown compression method", archive("b", content, 12), "packed by method 12"],
+    ["data that is not an archive", content, "not a zip archive"],
   ])("throws on %s", (_, zip, message) => {
     expect(() => readZipEntry(zip, "b")).toThrow(message);
   });

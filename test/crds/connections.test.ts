@@ -30,7 +30,7 @@ const badPatterns: Record<string, [pattern: string, says: string]> = {
   "//": ["/shop//*", "must not have .. or //"],
   "a star in the middle": ["/*/db", "only at the end"],
   "two stars": ["/shop/**", "only at the end"],
-  "{namespace} behind a prefix": ["/team-{namespace}/*", "{namespace} must be a whole level between slashes"],
+  "{namespace} after a prefix": ["/team-{namespace}/*", "{namespace} must be a whole level between slashes"],
   "{namespace} before a suffix": ["/{namespace}-x/*", "{namespace} must be a whole level between slashes"],
   "{namespace} before a star": ["/{namespace}*", "{namespace} must be a whole level between slashes"],
   "{namespace} twice in a level": ["/{namespace}{namespace}/*", "{namespace} must be a whole level"],
@@ -39,27 +39,29 @@ const badPatterns: Record<string, [pattern: string, says: string]> = {
   "a selector": ["/shop/db:3", "allow.parameters must have names of letters"],
   "an ARN of another service": ["arn:aws:s3:eu-west-1:123456789012:parameter/x", "or ARNs of parameters such as"],
   "an ARN of any account": ["arn:aws:ssm:eu-west-1:*", "or ARNs of parameters such as"],
-  "a path without a slash in front": ["shop/*", "must begin with /"],
+  "a path without a leading slash": ["shop/*", "must begin with /"],
 };
 
 describe("an AWSConnection", () => {
   takes(dryRun, {
     "a region and a Secret": connection({}),
     "binding to namespaces": connection({ binding: { scope: "Namespace" } }),
-    "binding to names, and what is not bound too": connection({ binding: { scope: "Name", allowUnbound: true } }),
+    "binding to names, with unbound ciphertexts allowed": connection({
+      binding: { scope: "Name", allowUnbound: true },
+    }),
     "messages that name their keys": connection({ allow: { discovery: { accounts: [] } } }),
     "messages that name keys of two accounts": connection({
       allow: { discovery: { accounts: ["123456789012", "999999999999"], partition: "aws-cn" } },
     }),
-    "limits to names and keys": connection({ allow: { parameters: ["/shop/*"], keyIds: [key] } }),
+    "allowed names and keys": connection({ allow: { parameters: ["/shop/*"], keyIds: [key] } }),
     ...Object.fromEntries(regions.map((region) => [`the region ${region}`, connection({ region })])),
   });
   refuses(dryRun, {
-    "an account that is none": [
+    "an invalid account": [
       connection({ allow: { discovery: { accounts: ["1234"] } } }),
       "allow.discovery.accounts must have AWS accounts as 12 digits",
     ],
-    "a discovery of no accounts": [
+    "a discovery without accounts": [
       connection({ allow: { discovery: {} } }),
       "allow.discovery.accounts",
       "Required value",
@@ -75,7 +77,7 @@ describe("an AWSConnection", () => {
       "unknown field",
       "spec.auth.secretRef.namespace",
     ],
-    "a Secret's name that is none": [
+    "an invalid name of a Secret": [
       connection({ auth: { secretRef: { name: "a/b" } } }),
       "auth.secretRef.name must be",
     ],
@@ -116,8 +118,10 @@ const badRoleArns: Record<string, [arn: string, says: string]> = {
 
 describe("roles to assume", () => {
   takes(dryRun, {
-    "one by the operator's own identity": clusterConnection({ auth: { assumeRole: [{ roleArn: `${role}/reader` }] } }),
-    "two, with all that can be said": connection({
+    "one role by the operator's own identity": clusterConnection({
+      auth: { assumeRole: [{ roleArn: `${role}/reader` }] },
+    }),
+    "two roles with every field": connection({
       auth: assuming(
         { roleArn: `${role}/hub`, externalId: "ab:1/2", sourceIdentity: "a@b", duration: "15m" },
         {
@@ -132,7 +136,7 @@ describe("roles to assume", () => {
     ...Object.fromEntries(
       roleArns.map((roleArn) => [`the role ${roleArn}`, clusterConnection({ auth: { assumeRole: [{ roleArn }] } })]),
     ),
-    "a queue's own roles, where each namespace is an identity": clusterConnection({
+    "roles of a queue, with one identity per namespace": clusterConnection({
       auth: { assumeRole: [{ roleArn: `${role}/{namespace}` }] },
       events: {
         queueUrl: "https://sqs.eu-west-1.amazonaws.com/123456789012/q",
@@ -141,14 +145,14 @@ describe("roles to assume", () => {
     }),
   });
   refuses(dryRun, {
-    "them without a Secret in an AWSConnection": [
+    "roles without a Secret in an AWSConnection": [
       connection({ auth: { assumeRole: [{ roleArn: `${role}/reader` }] } }),
       "spec.auth.secretRef is required",
     ],
     "an empty auth": [clusterConnection({ auth: {} }), "spec.auth needs secretRef, assumeRole or both"],
-    none: [connection({ auth: assuming() }), "should have at least 1 items"],
-    six: [connection({ auth: assuming(...tooMany) }), "must have at most 5 items"],
-    "one without ARN": [connection({ auth: assuming({}) }), "roleArn", "Required value"],
+    "an empty list of roles": [connection({ auth: assuming() }), "should have at least 1 items"],
+    "six roles": [connection({ auth: assuming(...tooMany) }), "must have at most 5 items"],
+    "a role without ARN": [connection({ auth: assuming({}) }), "roleArn", "Required value"],
     ...Object.fromEntries(
       Object.entries(badRoleArns).map(([what, [roleArn, says]]) => [
         what,
@@ -157,15 +161,9 @@ describe("roles to assume", () => {
     ),
     "an external id of one character": [one({ externalId: "x" }), "externalId", "at least 2 chars long"],
     "an external id with a space": [one({ externalId: "a b" }), "auth.assumeRole.externalId must be letters"],
-    "a tag of AWS's own": [one({ sessionTags: { "AWS:x": "y" } }), "not begin with aws:"],
-    "a tag's name that is none": [
-      one({ sessionTags: { "a*": "y" } }),
-      "auth.assumeRole.sessionTags: each name must be",
-    ],
-    "a tag's value that is none": [
-      one({ sessionTags: { a: "b*" } }),
-      "auth.assumeRole.sessionTags: each value must be",
-    ],
+    "a tag with the reserved prefix aws:": [one({ sessionTags: { "AWS:x": "y" } }), "not begin with aws:"],
+    "an invalid tag name": [one({ sessionTags: { "a*": "y" } }), "auth.assumeRole.sessionTags: each name must be"],
+    "an invalid tag value": [one({ sessionTags: { a: "b*" } }), "auth.assumeRole.sessionTags: each value must be"],
     "another placeholder in a tag": [
       one({ sessionTags: { a: "{name}" } }),
       "sessionTags: the only placeholder is {namespace}",
@@ -189,13 +187,13 @@ describe("roles to assume", () => {
       "auth.assumeRole.duration must be between 15m and 12h",
     ],
     "a session that is too long": [one({ duration: "12h1s" }), "auth.assumeRole.duration must be between 15m and 12h"],
-    "a duration that is none": [one({ duration: "soon" }), "auth.assumeRole.duration must be a duration"],
-    "more than an hour for one of two roles": [
+    "an invalid duration": [one({ duration: "soon" }), "auth.assumeRole.duration must be a duration"],
+    "a duration over an hour with role chaining": [
       connection({ auth: assuming({ roleArn: `${role}/a` }, { roleArn: `${role}/b`, duration: "2h" }) }),
       "with more than one role each duration must be at most 1h",
       "shorten or remove it",
     ],
-    "a queue's own roles where there is one identity": [
+    "roles of a queue with a single identity": [
       clusterConnection({
         events: {
           queueUrl: "https://sqs.eu-west-1.amazonaws.com/123456789012/q",
@@ -204,7 +202,7 @@ describe("roles to assume", () => {
       }),
       "spec.events.auth is only for connections whose auth.assumeRole has {namespace} in it",
     ],
-    "a namespace's role for a queue": [
+    "a queue role with {namespace}": [
       clusterConnection({
         auth: { assumeRole: [{ roleArn: `${role}/{namespace}` }] },
         events: {
@@ -229,26 +227,26 @@ const ofOnePartition = [
   ["eusc-de-east-1", "eusc-de-west-1"],
 ];
 
-describe("regions that stand in", () => {
+describe("failoverRegions", () => {
   takes(dryRun, {
-    "of either kind": connection({ failoverRegions: ["eu-central-1", "us-east-1"] }),
+    "failover regions": connection({ failoverRegions: ["eu-central-1", "us-east-1"] }),
     ...Object.fromEntries(
       ofOnePartition.map((ours) => [
-        `of ${partitionOf(ours[0]!)}`,
+        `failover regions of ${partitionOf(ours[0]!)}`,
         connection({ region: ours[0], failoverRegions: ours.slice(1) }),
       ]),
     ),
-    "with endpoints that name the region": clusterConnection({
+    "failover regions with {region} in endpoints": clusterConnection({
       failoverRegions: ["eu-central-1"],
       endpoints: { ssm: "https://ssm.{region}.proxy.example/{region}/x", kms: "https://{region}" },
     }),
   });
   refuses(dryRun, {
-    "the region itself": [
+    "spec.region in failoverRegions": [
       connection({ failoverRegions: ["eu-central-1", "eu-west-1"] }),
       "spec.failoverRegions must not have spec.region itself",
     ],
-    "a region that is none": [
+    "an invalid region": [
       connection({ failoverRegions: ["Frankfurt"] }),
       "failoverRegions must have codes of AWS regions",
     ],
@@ -257,7 +255,7 @@ describe("regions that stand in", () => {
         ofOnePartition
           .filter(([home]) => home !== region)
           .map(([home]) => [
-            `a region of ${partitionOf(region!)} for one of ${partitionOf(home!)}`,
+            `a failover region of ${partitionOf(region!)} for a region of ${partitionOf(home!)}`,
             [
               (home === "us-gov-west-1" ? clusterConnection : connection)({ region: home, failoverRegions: [other] }),
               "must have regions of spec.region's own partition",
@@ -265,8 +263,8 @@ describe("regions that stand in", () => {
           ]),
       ),
     ),
-    "one twice": [connection({ failoverRegions: ["eu-central-1", "eu-central-1"] }), "Duplicate value"],
-    six: [
+    "a duplicate region": [connection({ failoverRegions: ["eu-central-1", "eu-central-1"] }), "Duplicate value"],
+    "six failover regions": [
       connection({ failoverRegions: ["a", "b", "c", "d", "e", "f"].map((x) => `eu-${x}-1`) }),
       "must have at most 5 items",
     ],
@@ -326,31 +324,31 @@ describe("a ClusterAWSConnection", () => {
       "allow.namespaces.names must have names of namespaces",
       "use selector",
     ],
-    "In without values": [
+    "the operator In without values": [
       clusterConnection({ allow: { namespaces: { selector: { matchExpressions: [{ key: "a", operator: "In" }] } } } }),
       "values must have at least one entry",
     ],
-    "Exists with values": [
+    "the operator Exists with values": [
       clusterConnection({
         allow: { namespaces: { selector: { matchExpressions: [{ key: "a", operator: "Exists", values: ["x"] }] } } },
       }),
       "none with Exists",
     ],
-    "a label that no namespace can have": [
+    "an invalid label name": [
       clusterConnection({ allow: { namespaces: { selector: { matchLabels: { "a b": "x" } } } } }),
       "matchLabels: each name must be",
     ],
-    "a label value that no namespace can have": [
+    "an invalid label value": [
       clusterConnection({ allow: { namespaces: { selector: { matchLabels: { a: "x y" } } } } }),
       "matchLabels: each value must be",
     ],
-    "an expression on a label that no namespace can have": [
+    "an expression with an invalid label name": [
       clusterConnection({
         allow: { namespaces: { selector: { matchExpressions: [{ key: "", operator: "Exists" }] } } },
       }),
       "matchExpressions: key must be",
     ],
-    "an expression on a value that no namespace can have": [
+    "an expression with an invalid label value": [
       clusterConnection({
         allow: { namespaces: { selector: { matchExpressions: [{ key: "a", operator: "In", values: ["x y"] }] } } },
       }),
@@ -361,19 +359,19 @@ describe("a ClusterAWSConnection", () => {
       "spec.auth.secretRef.namespace",
       "Required value",
     ],
-    "a Secret of a namespace that is none": [
+    "an invalid namespace of a Secret": [
       clusterConnection({ auth: { secretRef: { name: "aws", namespace: "a.b" } } }),
       "auth.secretRef.namespace must be a namespace's name",
     ],
-    "a Secret's name that is none": [
+    "an invalid name of a Secret": [
       clusterConnection({ auth: { secretRef: { name: "AWS", namespace: "a" } } }),
       "auth.secretRef.name must be a Secret's name",
     ],
-    "a STS endpoint that is no URL": [
+    "an invalid URL of an STS endpoint": [
       clusterConnection({ endpoints: { sts: "https://" } }),
       "endpoints.sts must be a URL of a host",
     ],
-    "binding to nothing that is known": [
+    "an unknown binding scope": [
       clusterConnection({ binding: { scope: "Cluster" } }),
       "spec.binding.scope",
       'supported values: "None", "Namespace", "Name"',

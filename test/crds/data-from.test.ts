@@ -16,7 +16,7 @@ describe("dataFrom", () => {
     "a path that ends with a slash": below({ name: "/shop/checkout/" }),
     "the path of everything": below({ name: "/", recursive: true }),
     "a path of 15 levels": below({ name: `${levels(15)}/` }),
-    "a path with every choice": below({
+    "a path with every field": below({
       recursive: true,
       label: "prod",
       types: ["SecureString", "String"],
@@ -24,11 +24,11 @@ describe("dataFrom", () => {
       include: ["^/shop/a"],
       exclude: ["/private/"],
     }),
-    "a document of every format but one": withSource({ ...document, format: "YAML" }),
-    "a document of a version": withSource({ ...document, parameter: { name: "/shop/env", version: 3 } }),
+    "a YAML document": withSource({ ...document, format: "YAML" }),
+    "a document at a version": withSource({ ...document, parameter: { name: "/shop/env", version: 3 } }),
     "a message": withSource({ encryptionSDK: { ciphertext: "AgV4" }, format: "Dotenv" }),
     "a StringList": withSource({ ...document, format: "StringList" }),
-    "a Dotenv that may be empty": withSource({
+    "a Dotenv document with allowEmpty": withSource({
       ...document,
       format: "Dotenv",
       allowEmpty: true,
@@ -48,7 +48,7 @@ describe("dataFrom", () => {
     "no rules for keys": below({}, { rename: {} }),
   });
   refuses(dryRun, {
-    "tags without any": [below({ tags: {} }), "path.tags", "at least 1"],
+    "empty tags": [below({ tags: {} }), "path.tags", "at least 1"],
     "eleven tags": [
       below({
         tags: Object.fromEntries(
@@ -62,8 +62,11 @@ describe("dataFrom", () => {
     ],
     "a tag without a name": [below({ tags: { "": "v" } }), "path.tags: each name must be 1 to 128 characters long"],
     "a tag without a value": [below({ tags: { env: "" } }), "path.tags: each name must be 1 to 128 characters long"],
-    "a tag of a long name": [below({ tags: { ["k".repeat(129)]: "v" } }), "each name must be 1 to 128 characters long"],
-    "a tag of a long value": [below({ tags: { env: "v".repeat(257) } }), "path.tags"],
+    "a tag with a name of 129 characters": [
+      below({ tags: { ["k".repeat(129)]: "v" } }),
+      "each name must be 1 to 128 characters long",
+    ],
+    "a tag with a value of 257 characters": [below({ tags: { env: "v".repeat(257) } }), "path.tags"],
     "two sources": [
       withSource({ ...document, path: { name: "/shop" } }),
       "spec.dataFrom[0]",
@@ -80,7 +83,7 @@ describe("dataFrom", () => {
       "spec.dataFrom[0].format",
       "format is required with encryptionSDK",
     ],
-    "a message by an alias": [
+    "a message with an alias as its key": [
       withSource({ encryptionSDK: { ciphertext: "AgV4", keyIds: ["alias/shop"] }, format: "JSON" }),
       "not ids or aliases",
     ],
@@ -96,12 +99,12 @@ describe("dataFrom", () => {
     ],
     "an empty path": [below({ name: "" }), "path.name must not be empty"],
     "a path with a space": [below({ name: "/shop /x" }), "path.name", "remove the space"],
-    "a path with .. in it": [below({ name: "/shop/../x" }), "path.name must not have .. in it"],
-    "a path with // in it": [below({ name: "/shop//x" }), "path.name must not have // in it"],
-    "a path without a slash in front": [below({ name: "shop" }), "path.name must begin with /"],
+    "a path with ..": [below({ name: "/shop/../x" }), "path.name must not have .. in it"],
+    "a path with //": [below({ name: "/shop//x" }), "path.name must not have // in it"],
+    "a path without a leading slash": [below({ name: "shop" }), "path.name must begin with /"],
     "a path of 16 levels": [below({ name: levels(16) }), "path.name has more than 15 levels"],
     "a path with a star": [below({ name: "/shop/*" }), "path.name may have only letters"],
-    "a path with a label in it": [below({ name: "/shop:prod" }), "write a label as path.label"],
+    "a path that contains a label": [below({ name: "/shop:prod" }), "write a label as path.label"],
     "an ARN as path": [
       below({ name: "arn:aws:ssm:eu-west-1:123456789012:parameter/shop" }),
       "path.name must not be an ARN",
@@ -110,8 +113,8 @@ describe("dataFrom", () => {
     "a path of 1,012 characters": [below({ name: `/${"x".repeat(1_011)}` }), "path.name is longer than the 1,011"],
     "a number as a path's label": [below({ label: "3" }), "path.label", "not beginning with a digit"],
     "an unknown type": [below({ types: ["Secret"] }), 'supported values: "String", "StringList", "SecureString"'],
-    "one type twice": [below({ types: ["String", "String"] }), "Duplicate value"],
-    "an include that is no RE2 pattern": [below({ include: ["(a"] }), "path.include[0]", "must be an RE2 pattern"],
+    "a duplicate type": [below({ types: ["String", "String"] }), "Duplicate value"],
+    "an include that is not an RE2 pattern": [below({ include: ["(a"] }), "path.include[0]", "must be an RE2 pattern"],
     "an exclude with look-ahead": [below({ exclude: ["a(?=b)"] }), "path.exclude[0]", "no look-around"],
     "an empty include": [below({ include: [] }), "path.include", "at least 1"],
     "a rewrite with a back reference": [
@@ -125,7 +128,7 @@ describe("dataFrom", () => {
     ],
     "a pattern of 513 characters": [below({ include: ["a".repeat(513)] }), "path.include[0]", "512"],
     "21 patterns": [below({ include: Array(21).fill("a") }), "path.include", "20"],
-    "a separator that no key can have": [
+    "a separator that is invalid in keys": [
       below({}, { rename: { separator: ":" } }),
       "rename.separator may have only letters",
     ],

@@ -14,14 +14,14 @@ const key = "arn:aws:kms:eu-west-1:123456789012:key/0a1b";
 const names: Record<string, string> = {
   "a name with a path": "/shop/checkout/db",
   "a name without a slash": "db",
-  "a name of every allowed character": "/a-Z_0.9/x",
+  "a name with every allowed character": "/a-Z_0.9/x",
   "a public parameter": "/aws/service/eks/optimized-ami/1.33/amazon-linux-2023/x86_64/standard/recommended/image_id",
   "a name of 15 levels": levels(15),
   "a name of 1,011 characters": `/${"x".repeat(1_010)}`,
   "an ARN": arn("shop/db"),
   "an ARN of a name of 15 levels": arn(levels(15).slice(1)),
   "an ARN of a name without a slash": arn("db"),
-  "an ARN of what AWS publishes, which has no account": "arn:aws:ssm:eu-west-1::parameter/aws/service/x",
+  "an ARN of a public parameter, which has no account": "arn:aws:ssm:eu-west-1::parameter/aws/service/x",
   ...Object.fromEntries(
     ["aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"].map((partition) => [
       `an ARN of the partition ${partition}`,
@@ -33,24 +33,24 @@ const names: Record<string, string> = {
 const badNames: Record<string, [name: string, says: string]> = {
   "an empty name": ["", "must not be empty"],
   "a name with a space": ["/shop/d b", "space in it: remove the space"],
-  "a name with a line break at its end": ["/shop/db\n", "remove the space"],
-  "a name with .. in it": ["/shop/../db", "must not have .. in it"],
-  "a name with // in it": ["/shop//db", "must not have // in it"],
+  "a name with a trailing line break": ["/shop/db\n", "remove the space"],
+  "a name with ..": ["/shop/../db", "must not have .. in it"],
+  "a name with //": ["/shop//db", "must not have // in it"],
   "a name of 16 levels": [levels(16), "more than 15 levels"],
   "a name that ends with a slash": ["/shop/", "dataFrom[].path"],
-  "a name with a slash but none in front": ["shop/db", "must begin with /"],
-  "a name with a letter beyond ASCII": ["/shop/dé", "only letters, digits, _, ., - and /"],
+  "a name with a slash but no leading slash": ["shop/db", "must begin with /"],
+  "a name with a non-ASCII letter": ["/shop/dé", "only letters, digits, _, ., - and /"],
   "a name with a star": ["/shop/*", "only letters, digits, _, ., - and /"],
-  "a name with a version in it": ["/shop/db:3", "as version (a number) or label (a label)"],
-  "a name with a label in it": ["/shop/db:prod", "as version (a number) or label (a label)"],
+  "a name that contains a version": ["/shop/db:3", "as version (a number) or label (a label)"],
+  "a name that contains a label": ["/shop/db:prod", "as version (a number) or label (a label)"],
   "a name of 1,012 characters": [`/${"x".repeat(1_011)}`, "longer than the 1,011 characters"],
   "an ARN of another service": ["arn:aws:s3:eu-west-1:123456789012:parameter/db", "is not the ARN of a parameter"],
   "an ARN of another partition": ["arn:azure:ssm:eu-west-1:123456789012:parameter/db", "is not the ARN of a parameter"],
   "an ARN without an account": ["arn:aws:ssm:eu-west-1::parameter/db", "is not the ARN of a parameter"],
   "an ARN with a bad account": ["arn:aws:ssm:eu-west-1:1234:parameter/db", "is not the ARN of a parameter"],
-  "an ARN that ends too early": ["arn:aws:ssm:eu-west-1:123456789012", "is not the ARN of a parameter"],
+  "a truncated ARN": ["arn:aws:ssm:eu-west-1:123456789012", "is not the ARN of a parameter"],
   "an ARN with nothing after parameter/": [arn(""), "is not the ARN of a parameter"],
-  "an ARN with a version in it": [arn("shop/db:3"), "after its ARN"],
+  "an ARN that contains a version": [arn("shop/db:3"), "after its ARN"],
   "an ARN of a name of 16 levels": [arn(levels(16).slice(1)), "more than 15 levels"],
   "an ARN with a star": [arn("shop/*"), "after parameter/"],
   "an ARN with a space": [arn("sh op"), "remove the space"],
@@ -97,15 +97,15 @@ const accepted: Record<string, Manifest> = {
   "jmesPath and decode": withEntry({ ...db, jmesPath: "user.name", decode: "Base64URL" }),
   "jmesPath on a blob": withEntry({ kms: { ciphertext: "AQIC" }, jmesPath: "user", decode: "None" }),
   "a message": withEntry({ encryptionSDK: { ciphertext: "AgV4" } }),
-  "a message with its keys and pairs": withEntry({
+  "a message with keys and an encryption context": withEntry({
     encryptionSDK: { ciphertext: "AgV4", keyIds: [key, key], encryptionContext: { team: "shop" }, bound: false },
     jmesPath: "user",
   }),
   "a message of 1,400,000 characters": withEntry({ encryptionSDK: { ciphertext: "A".repeat(1_400_000) } }),
   optional: withEntry({ ...db, optional: true }),
   "an empty default": withEntry({ ...db, default: "" }),
-  "a key of every allowed character": withEntry({ ...db, key: "-._aZ09" }),
-  "a key with a dot in front": withEntry({ ...db, key: ".dockerconfigjson" }),
+  "a key with every allowed character": withEntry({ ...db, key: "-._aZ09" }),
+  "a key with a leading dot": withEntry({ ...db, key: ".dockerconfigjson" }),
   "a key of 253 characters": withEntry({ ...db, key: "x".repeat(253) }),
 };
 
@@ -125,12 +125,12 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
     "version and label cannot be given together: keep version",
   ],
   "a version of 0": [withEntry({ parameter: { name: "/shop/db", version: 0 } }), "parameter.version", "equal to 1"],
-  "a number as label": [
+  "a number as a label": [
     withEntry({ parameter: { name: "/shop/db", label: "3" } }),
     "parameter.label",
     "write a number as version",
   ],
-  "a label that AWS keeps for itself": [
+  "a label reserved by AWS": [
     withEntry({ parameter: { name: "/shop/db", label: "AWSx" } }),
     "not beginning with a digit, aws or ssm",
   ],
@@ -141,7 +141,7 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
   "the key ..": [withEntry({ ...db, key: ".." }), "not beginning with .."],
   "a key that begins with ..": [withEntry({ ...db, key: "..data" }), "not beginning with .."],
   "a key of 254 characters": [withEntry({ ...db, key: "x".repeat(254) }), "spec.data[0].key", "253"],
-  "one key twice": [
+  "a duplicate key": [
     syncedSecret({
       data: [
         { key: "DB", ...db },
@@ -151,7 +151,7 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
     "spec.data[1]",
     "Duplicate value",
   ],
-  "a message beside a blob": [
+  "a message together with a blob": [
     withEntry({ kms: { ciphertext: "AQIC" }, encryptionSDK: { ciphertext: "AgV4" } }),
     "keep one of them",
   ],
@@ -164,22 +164,26 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
     withEntry({ encryptionSDK: { ciphertext: "A".repeat(1_400_004) } }),
     "encryptionSDK.ciphertext is longer than the limit of 1,400,000",
   ],
-  "a message by an alias": [
+  "a message with an alias as its key": [
     withEntry({ encryptionSDK: { ciphertext: "AgV4", keyIds: [key.replace("key/", "alias/")] } }),
     "spec.data[0].encryptionSDK.keyIds[0]",
     "not ids or aliases",
   ],
-  "a message by a key's id": [
+  "a message with a key id as its key": [
     withEntry({ encryptionSDK: { ciphertext: "AgV4", keyIds: ["mrk-0a1b"] } }),
     "must have ARNs of keys",
   ],
-  "a message with no keys": [withEntry({ encryptionSDK: { ciphertext: "AgV4", keyIds: [] } }), "keyIds", "at least 1"],
+  "a message with an empty list of keys": [
+    withEntry({ encryptionSDK: { ciphertext: "AgV4", keyIds: [] } }),
+    "keyIds",
+    "at least 1",
+  ],
   "a message with 11 keys": [
     withEntry({ encryptionSDK: { ciphertext: "AgV4", keyIds: Array(11).fill(key) } }),
     "keyIds",
     "at most 10",
   ],
-  "a message with a pair of the operator's": [
+  "a message with a reserved name in its encryption context": [
     withEntry({ encryptionSDK: { ciphertext: "AgV4", encryptionContext: { "keyferry.io/name": "shop" } } }),
     "encryptionSDK.encryptionContext",
     "names under keyferry.io/ are the operator's own",
@@ -199,7 +203,7 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
     "spec.data[0].default",
     "remove default",
   ],
-  "optional beside default": [
+  "optional together with default": [
     withEntry({ ...db, optional: true, default: "x" }),
     "spec.data[0].default",
     "keep one of them",
@@ -250,12 +254,12 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
       ] as const,
     ]),
   ),
-  "an algorithm that only signs": [
+  "a signing algorithm": [
     withEntry({ kms: { ...rsaBlob(256), algorithm: "RSASSA_PSS_SHA_256" } }),
     "kms.algorithm",
     'supported values: "SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"',
   ],
-  "an encryption context of the operator's": [
+  "an encryption context with a reserved name": [
     withEntry({ kms: { ciphertext: "AQIC", encryptionContext: { "keyferry.io/namespace": "shop" } } }),
     "kms.encryptionContext",
     "names under keyferry.io/ are the operator's own",
@@ -267,7 +271,7 @@ const refused: Record<string, [manifest: Manifest, ...says: string[]]> = {
   ],
   "neither data nor dataFrom": [syncedSecret({}), "spec.data or spec.dataFrom", "at least one entry"],
   "empty data and dataFrom": [syncedSecret({ data: [], dataFrom: [] }), "at least one entry"],
-  "an entry that is not there": [withEntry({ secret: { name: "x" } }), "unknown field", "spec.data[0].secret"],
+  "an unknown source": [withEntry({ secret: { name: "x" } }), "unknown field", "spec.data[0].secret"],
 };
 
 describe("data", () => {
@@ -285,10 +289,10 @@ describe("the refusal does not repeat a ciphertext", () => {
       withEntry({ kms: { ciphertext: "hunter2/".repeat(1_025) } }),
       "8,192 base64 characters",
     ],
-    ["of a blob that is no base64", withEntry({ kms: { ciphertext: "hunter2!" } }), "must be base64"],
+    ["of a blob that is not base64", withEntry({ kms: { ciphertext: "hunter2!" } }), "must be base64"],
     ["of a blob that is far too long", withEntry({ kms: { ciphertext: "hunter2/".repeat(4_000) } }), "16384 bytes"],
     ["of a message that is too long", withEntry(message("hunter2/".repeat(175_001))), "1,400,000 base64 characters"],
-    ["of a message that is no base64", withEntry(message("hunter2")), "must be base64"],
+    ["of a message that is not base64", withEntry(message("hunter2")), "must be base64"],
     [
       "of a document",
       syncedSecret({ dataFrom: [{ ...message("hunter2"), format: "JSON" }] }),

@@ -30,7 +30,7 @@ const read = (folder: string, ending: string) =>
 
 const manifests = read("examples", ".yaml").filter(([file]) => file !== "parameters.yaml");
 
-describe("the API server takes", () => {
+describe("the API server accepts", () => {
   for (const [file, text] of manifests) test(`examples/${file}`, () => expectAccepted(text));
 });
 
@@ -39,7 +39,7 @@ test("examples/README.md names every example", () => {
   for (const [file] of read("examples", ".yaml")) expect(readme).toContain(`(${file})`);
 });
 
-test("examples/parameters.yaml has what first.yaml and checkout.yaml cannot do without", () => {
+test("examples/parameters.yaml has the required parameters of first.yaml and checkout.yaml", () => {
   const texts = new Map(read("examples", ".yaml"));
   const given = new Set((parse(texts.get("parameters.yaml")!) as { name: string }[]).map(({ name }) => name));
   const specs = ["first.yaml", "checkout.yaml"].flatMap((file) => objectsIn(texts.get(file)!)).map(({ spec }) => spec);

@@ -52,29 +52,29 @@ describe("types", () => {
   const blocks = typesOf(kind);
   const of = (name: string) => blocks.find((block) => block.includes(`interface ${name} {`))!;
 
-  test("fix a kind's name and version", () => {
+  test("have the kind and API version as literal types", () => {
     expect(of("Ship")).toContain('  apiVersion: "sea.example/v1";\n  kind: "Ship";\n  metadata: ObjectMeta;');
     expect(of("Ship")).toContain("  spec: ShipSpec;");
     expect(of("Ship")).toContain("  status?: ShipStatus;");
   });
 
-  test("name an object by its path", () => {
+  test("name a nested object by its path", () => {
     expect(of("ShipSpec")).toContain("  crew?: ShipSpecCrew[];");
     expect(of("ShipSpecCrew")).toContain('  rank?: "Mate" | "Cook";');
   });
 
-  test("know choices in a list, maps, numbers and truth", () => {
+  test("support enums in lists, maps, numbers and booleans", () => {
     expect(of("ShipSpec")).toContain('  flags?: ("Red" | "Blue")[];');
     expect(of("ShipSpec")).toContain("  cargo?: Record<string, string>;");
     expect(of("ShipSpec")).toContain("  masts?: number;");
     expect(of("ShipSpec")).toContain("  sunk?: boolean;");
   });
 
-  test("keep a description from ending its comment", () => {
+  test("escape a description that would end its comment", () => {
     expect(of("ShipSpec")).toContain("  /** Its name, *\\/ or a|b with a_c. */\n  name: string;");
   });
 
-  test("break a long description at the formatter's width", () => {
+  test("wrap a long description at the formatter's width", () => {
     const long = { ...kind, schema: { ...kind.schema, description: "word ".repeat(60).trim() } };
     const lines = typesOf(long)[0]!.split("\n");
     expect(lines[0]).toBe("/**");
@@ -82,12 +82,12 @@ describe("types", () => {
     expect(lines.slice(1, 4).join(" ").match(/word/g)).toHaveLength(60);
   });
 
-  test("use the one type of conditions", () => {
+  test("use the shared type of conditions", () => {
     expect(of("ShipStatus")).toContain("  conditions?: Condition[];");
   });
 });
 
-test("schemas keep what is checked without an API server, and of the spec alone", () => {
+test("schemas keep only the spec, and only what is validated without an API server", () => {
   const [, json] = /Ship:\n {4}'(.*)',\n/.exec(schemasOf([kind]))!;
   expect(JSON.parse(json!)).toEqual({
     type: "object",
@@ -107,7 +107,7 @@ test("schemas keep what is checked without an API server, and of the spec alone"
 });
 
 describe("the reference", () => {
-  test("has a row for each field, with what is required and what may be chosen", () => {
+  test("has a row for each field, with required fields and allowed values", () => {
     const text = referenceOf(kind);
     expect(text).toContain("| `spec.name` | string, required | Its name, \\*/ or a\\|b with a\\_c. |");
     expect(text).toContain("| `spec.crew` | list of objects | Who sails. |");
@@ -115,11 +115,11 @@ describe("the reference", () => {
     expect(text).toContain("| `spec.cargo` | map of strings |");
   });
 
-  test("lists what is refused", () => {
+  test("lists the validation rules", () => {
     expect(referenceOf(kind)).toContain("- `spec.masts`: masts must be over 0");
   });
 
-  test("tells what kubectl calls the kind and shows of it", () => {
+  test("lists the kind's kubectl names and columns", () => {
     expect(namesOf(kind)).toContain("`ships` or `sh`");
     expect(namesOf(kind)).toContain("Age (`.metadata.creationTimestamp`)");
   });
@@ -129,13 +129,13 @@ describe("a generated file is stale", () => {
   const path = "src/api/types.ts";
   const content = readFileSync(join(root, path), "utf8");
 
-  test("where its contents are others", () => {
+  test("if its contents differ", () => {
     expect(stale(new Map([[path, `${content} `]]))).toEqual([path]);
   });
-  test("where it is absent", () => {
+  test("if it is missing", () => {
     expect(stale(new Map([["src/api/no-such-file.ts", ""]]))).toEqual(["src/api/no-such-file.ts"]);
   });
-  test("and not where it is as it should be", () => {
+  test("but not if its contents are equal", () => {
     expect(stale(new Map([[path, content]]))).toEqual([]);
   });
 });

@@ -17,12 +17,12 @@ describe("kubectl", () => {
     });
   }
 
-  test("explains a field with its default and what leaving it out means", async () => {
+  test("explains a field with its default and the effect of omitting it", async () => {
     const text = await cluster.run(["explain", "kss.spec.refresh.staleAfter"]);
     expect(text.replaceAll(/\s+/g, " ")).toContain("It must be longer than pollInterval. Default: ten intervals.");
   });
 
-  test("explains what binding asks of a blob, and how to move over", async () => {
+  test("explains the requirements of binding, and the migration to it", async () => {
     const explain = async (path: string) => (await cluster.run(["explain", path])).replaceAll(/\s+/g, " ");
     const scope = await explain("cawsc.spec.binding.scope");
     expect(scope).toContain("ENUM: None Namespace Name");
@@ -31,7 +31,7 @@ describe("kubectl", () => {
     expect(await explain("kss.spec.data.kms.bound")).toContain("Needs binding.allowUnbound of the connection.");
   });
 
-  test("takes every short name, and the category keyferry for all kinds", async () => {
+  test("accepts every short name, and the category keyferry for all kinds", async () => {
     const names = await cluster.run(["api-resources", "--api-group", "keyferry.io", "--categories", "keyferry"]);
     expect(names).toMatch(/^syncedsecrets +kss +keyferry.io\/v1alpha1 +true +SyncedSecret$/m);
     expect(names).toMatch(/^awsconnections +awsc +keyferry.io\/v1alpha1 +true +AWSConnection$/m);

@@ -32,7 +32,7 @@ describe("refresh", () => {
     "an unknown whenExpired": [refresh({ whenExpired: "Delete" }), '"Retain", "DeleteKeys", "DeleteSecret"'],
     "a staleAfter of 19s": [refresh({ staleAfter: "19s" }), "refresh.staleAfter must be between 20s and 168h"],
     "a staleAfter over a week": [refresh({ staleAfter: "168h1s" }), "refresh.staleAfter must be between 20s and 168h"],
-    "a staleAfter that is no duration": [
+    "a staleAfter that is not a duration": [
       refresh({ staleAfter: "1d" }),
       "refresh.staleAfter must be a duration of hours",
     ],

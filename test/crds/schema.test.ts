@@ -31,12 +31,12 @@ describe("the schemas", () => {
     expect(pathsWhere(fields, ({ description }) => !/^[A-Z].*[.]$/.test(description ?? ""))).toEqual([]);
   });
 
-  test("have room for a key of every ciphertext that there can be", () => {
+  test("allow as many keys as there can be ciphertexts", () => {
     const most = (field: string) => schemas.find(([path]) => path === `SyncedSecret.${field}`)![1].maxItems!;
     expect(most("status.kmsKeys")).toBe(most("spec.data") + most("spec.dataFrom"));
   });
 
-  test("say of every optional field of a spec what leaving it out means", () => {
+  test("describe the effect of omitting every optional field of a spec", () => {
     const optional = under("spec").flatMap(([path, schema]) =>
       Object.entries(schema.properties ?? {})
         .filter(([name, child]) => !schema.required?.includes(name) && child.type !== "object")
@@ -69,7 +69,7 @@ describe("the schemas", () => {
     expect(pathsWhere([...under("spec"), ...under("status")], unbounded)).toEqual([]);
   });
 
-  test("give every rule a message that ends without a full stop, for the server puts it into a list", () => {
+  test("give every rule a message without a final full stop, because the API server lists messages", () => {
     const rules = schemas.flatMap(([path, schema]) =>
       (schema["x-kubernetes-validations"] ?? []).map((rule) => ({ path, ...rule })),
     );
@@ -77,7 +77,7 @@ describe("the schemas", () => {
     expect(rules.filter(({ message }) => !message || /[^.][.]$/.test(message))).toEqual([]);
   });
 
-  test("hold a parameter to the same rules in data as in dataFrom", () => {
+  test("apply the same rules to a parameter in data and dataFrom", () => {
     const at = (wanted: string) => schemas.find(([path]) => path === `SyncedSecret.spec.${wanted}`)![1];
     for (const field of ["name", "label"]) {
       expect(at(`data[].parameter.${field}`)).toEqual(at(`dataFrom[].parameter.${field}`));
@@ -86,7 +86,7 @@ describe("the schemas", () => {
     expect(rules("data[].parameter")).toEqual(rules("dataFrom[].parameter"));
   });
 
-  test("hold both kinds of connection to the same rules for names and keys", () => {
+  test("apply the same rules for names and keys to both kinds of connection", () => {
     const at = (kind: string, field: string) => schemas.find(([path]) => path === `${kind}.spec.${field}`)![1];
     for (const field of ["region", "pollInterval", "allow.parameters[]", "allow.keyIds[]"]) {
       expect(at("AWSConnection", field)).toEqual(at("ClusterAWSConnection", field));
@@ -104,7 +104,7 @@ describe("the schemas", () => {
   });
 });
 
-describe("what is generated from the schemas", () => {
+describe("files generated from the schemas", () => {
   for (const script of ["scripts/generate-types.ts", "scripts/generate-reference.ts"]) {
     test(`is as ${script} would write it`, () => {
       execFileSync(process.execPath, [join(root, script), "--check"], { stdio: "pipe" });
@@ -120,7 +120,7 @@ describe("what is generated from the schemas", () => {
   });
 });
 
-test("every file of crds/ is plain YAML, without anchors that other tools may not follow", () => {
+test("every file of crds/ is plain YAML without anchors, which some tools do not support", () => {
   for (const { plural } of kinds) {
     const text = readFileSync(join(root, `crds/${plural}.yaml`), "utf8");
     expect(parse(text, { maxAliasCount: 0 }).metadata.name).toBe(`${plural}.keyferry.io`);

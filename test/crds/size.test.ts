@@ -19,7 +19,7 @@ const pairs = (count: number, value: string) => Object.fromEntries(times(count, 
 describe("the API server", () => {
   takes(dryRun, {
     "200 entries of data and 50 of dataFrom": syncedSecret({ data: data(200), dataFrom: dataFrom(50) }),
-    "as much where every name, pattern and map is as long as it can be": syncedSecret({
+    "200 entries and 50 of dataFrom with every name, pattern and map at its maximum length": syncedSecret({
       data: data(200).map((entry) => ({ ...entry, parameter: { name: longName, label: "x".repeat(100) } })),
       dataFrom: times(50, () => ({
         path: { name: longName, include: patterns.slice(0, 10), exclude: patterns.slice(10) },
@@ -44,7 +44,7 @@ describe("the API server", () => {
     "51 entries of dataFrom": [syncedSecret({ dataFrom: dataFrom(51) }), "spec.dataFrom", "must have at most 50 items"],
   });
 
-  test("names the one bad entry of 250", async () => {
+  test("names the single invalid entry of 250", async () => {
     const entries = data(200);
     entries[137]!.parameter.name = "/shop//db";
     const verdict = await dryRun(syncedSecret({ data: entries, dataFrom: dataFrom(50) }));

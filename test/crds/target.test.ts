@@ -84,7 +84,7 @@ for (const field of ["labels", "annotations"]) {
       "a name with a space": [target({ [field]: { "a b": "x" } }), `target.${field}: each name must be letters`],
       "an empty name": [target({ [field]: { "": "x" } }), `target.${field}: each name must be letters`],
       "a name of 64 characters": [target({ [field]: { ["x".repeat(64)]: "x" } }), "at most 63 characters"],
-      "a name of two slashes": [target({ [field]: { "a/b/c": "x" } }), `target.${field}: each name must be letters`],
+      "a name with two slashes": [target({ [field]: { "a/b/c": "x" } }), `target.${field}: each name must be letters`],
     });
   });
 }
@@ -94,19 +94,19 @@ describe("target", () => {
     "a name with dots": target({ name: "checkout.v1" }),
     nothing: target({}),
     Merge: target({ name: "other", creationPolicy: "Merge" }),
-    "Merge that says immutable: false": target({ creationPolicy: "Merge", immutable: false }),
+    "Merge with immutable: false": target({ creationPolicy: "Merge", immutable: false }),
     Orphan: target({ creationPolicy: "Orphan" }),
     "immutable with Once": withSpec({ target: { immutable: true }, refresh: { policy: "Once" } }),
     "a template": target({ template: { data: { "application.yaml": "url: {{ DB }}" }, includeSourceKeys: true } }),
     "a long annotation": target({ annotations: { note: "x".repeat(4_096) } }),
-    "its default name from a resource with dots in its name": syncedSecret({ data: [{ key: "DB", ...db }] }, "a.b"),
+    "the default name of a resource whose name has dots": syncedSecret({ data: [{ key: "DB", ...db }] }, "a.b"),
   });
   refuses(dryRun, {
     "a name with upper case": [target({ name: "Checkout" }), "spec.target.name", "lower case letters"],
     "an empty name": [target({ name: "" }), "spec.target.name", "target.name must be a Secret's name"],
     "a name with a slash": [target({ name: "other/checkout" }), "spec.target.name"],
     "a name of 254 characters": [target({ name: "x".repeat(254) }), "spec.target.name", "253"],
-    "a label value that is none": [target({ labels: { a: "x y" } }), "target.labels: each value must be letters"],
+    "an invalid label value": [target({ labels: { a: "x y" } }), "target.labels: each value must be letters"],
     "a label value of 64 characters": [target({ labels: { a: "x".repeat(64) } }), "spec.target.labels", "63"],
     "33 labels": [
       target({ labels: Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`l${i}`, "x"])) }),
@@ -135,7 +135,7 @@ describe("target", () => {
       "needs spec.refresh.policy: Once",
     ],
     "a template without data": [target({ template: {} }), "spec.target.template.data", "Required value"],
-    "a template for a key that none can be": [
+    "a template for an invalid key": [
       target({ template: { data: { "a/b": "x" } } }),
       "target.template.data: each name must be a Secret's key",
     ],

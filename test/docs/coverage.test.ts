@@ -52,7 +52,7 @@ test("every row has as many cells as its table", () => {
   }
 });
 
-test("a title that no test has is noticed", () => {
+test("detects a title that no test has", () => {
   expect(hasTest("test/controllers/kms-blobs.test.ts", "a blob that is cut short")).toBe(true);
   expect(hasTest("test/controllers/kms-blobs.test.ts", "a blob that is cut shorter")).toBe(false);
   expect(hasTest("test/controllers/kms-blobs.test.ts", "data[0] (B)")).toBe(false);

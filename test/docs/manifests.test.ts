@@ -92,7 +92,7 @@ const elsewhere = new Set(["docs/metrics.md"]);
 
 const blocks = pages.flatMap(blocksOf).filter(({ language }) => language === "yaml");
 
-describe("what a page shows as YAML is taken:", () => {
+describe("the API server accepts YAML of a page:", () => {
   for (const block of blocks) {
     test(`block ${block.number} of ${block.page}`, async () => {
       const documents = documentsOf(block);
@@ -115,7 +115,7 @@ function storedOf(manifest: Manifest): object {
   return stored;
 }
 
-test("the pages show every kind", () => {
+test("the pages contain every kind", () => {
   const kinds = blocks.flatMap((block) => documentsOf(block).filter(isManifest)).map(({ kind }) => kind);
   expect(kinds).toEqual(expect.arrayContaining(["SyncedSecret", "AWSConnection", "ClusterAWSConnection"]));
 });

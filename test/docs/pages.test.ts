@@ -7,7 +7,7 @@ import { Metrics } from "../../src/metrics/metrics.ts";
 import { keyferry } from "../cli/run.ts";
 import { anchorsOf, blocksOf, codeIn, page, pages, proseOf } from "./pages.ts";
 
-describe("every link leads somewhere:", () => {
+describe("every link has a target:", () => {
   for (const one of pages) {
     test(one.path, () => {
       const dead = linksOf(one.path, proseOf(one)).filter((link) => !leadsSomewhere(one.path, link));
@@ -30,13 +30,13 @@ function leadsSomewhere(from: string, link: string): boolean {
   return there !== undefined && anchorsOf(there).has(anchor);
 }
 
-test("README.md leads to every page of docs/", () => {
+test("README.md links to every page of docs/", () => {
   const linked = linksOf("README.md", page("README.md").text).map((link) => link.split("#")[0]);
   const all = pages.map(({ path }) => path).filter((path) => /^docs\/[^/]+$/.test(path));
   expect(all.filter((path) => !linked.includes(path))).toEqual([]);
 });
 
-test("every metric that is named exists", async () => {
+test("every mentioned metric exists", async () => {
   const known = new Set((await new Metrics().registry.getMetricsAsJSON()).map(({ name }) => name));
   const ending = /_(bucket|sum|count)$/;
   const isKnown = (name: string) => known.has(name) || known.has(name.replace(ending, ""));
@@ -57,7 +57,7 @@ const fields = ["syncedsecret", "awsconnection", "clusterawsconnection"].flatMap
 const fieldStart =
   /^(spec|status|refresh|target|allow|auth|binding|limits|endpoints|assumeRole\[\]|data\[\]|dataFrom\[\]|kms|encryptionSDK|parameter|path|sources\[\])\./;
 
-describe("every field that is named exists:", () => {
+describe("every mentioned field exists:", () => {
   for (const one of pages) {
     test(one.path, () => {
       const named = codeIn(one).map((code) => code.split(/[:= ]/)[0]!);
@@ -68,7 +68,7 @@ describe("every field that is named exists:", () => {
   }
 });
 
-describe("what a shell or a parser of JSON is given is well-formed:", () => {
+describe("shell and JSON blocks are well-formed:", () => {
   for (const block of pages.flatMap(blocksOf)) {
     const { language, text } = block;
     if (language === "json") test(`JSON ${block.number} of ${block.page}`, () => void JSON.parse(text));
@@ -80,7 +80,7 @@ describe("what a shell or a parser of JSON is given is well-formed:", () => {
   }
 });
 
-test("every parameter and output of a template that is named exists", () => {
+test("every mentioned template parameter and output exists", () => {
   const folder = join(root, "aws");
   const templates = readdirSync(folder).map((file) => readFileSync(join(folder, file), "utf8"));
   const names = new Set(templates.flatMap((text) => [...text.matchAll(/^ {2}([A-Z]\w+):/gm)].map(([, name]) => name!)));
@@ -123,7 +123,7 @@ function flagsIn(text: string): string[] {
 /** Programs of others, whose flags are theirs. */
 const others = /^(aws|kubectl|helm|openssl|base64|jq|make|node|aws-encryption-cli|vitest|docker)\b/;
 
-describe("every flag that is named exists", async () => {
+describe("every mentioned flag exists", async () => {
   const known = await flags();
   const any = new Map([...known.values()].flatMap((some) => [...some]));
   const isMissing = (code: string) => {
@@ -132,7 +132,7 @@ describe("every flag that is named exists", async () => {
     return flagsIn(code).filter((flag) => !has.has(flag));
   };
 
-  test("the program has commands, and help for each", () => {
+  test("the program has commands, each with help", () => {
     expect([...known.keys()]).toEqual(expect.arrayContaining(["controller", "encrypt", "reencrypt"]));
     // Of `version` there is --help alone.
     for (const [name, some] of known) expect(some.size, name).toBeGreaterThan(name === "version" ? 0 : 1);
@@ -147,7 +147,7 @@ describe("every flag that is named exists", async () => {
     });
   }
 
-  test("and docs/cli.md has every flag of the commands that people run, each in its place", () => {
+  test("docs/cli.md has every flag of the user commands, each in its command's section", () => {
     const sections = page("docs/cli.md").text.split(/^## /m);
     for (const [name, some] of known) {
       if (name === "controller") continue;
@@ -177,7 +177,7 @@ test("docs/operations.md has every flag of the operator", async () => {
   expect(flagsIn(out).filter((flag) => flag !== "--help" && !text.includes(flag))).toEqual([]);
 });
 
-test("the version of the reference's API is the one that manifests have", () => {
+test("the API version of the reference is the one of the manifests", () => {
   const versions = new Set(pages.flatMap(({ text }) => text.match(/keyferry\.io\/v1[a-z0-9]+/g) ?? []));
   expect([...versions]).toEqual(["keyferry.io/v1alpha1"]);
   expect(readFileSync(join(root, "src/api/annotations.ts"), "utf8")).toContain('"keyferry.io/v1alpha1"');

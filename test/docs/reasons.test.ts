@@ -22,11 +22,11 @@ test("docs/reasons.md has every reason once, and no other", () => {
   expect(listed.toSorted()).toEqual([...reasons].sort());
 });
 
-test("every reason is given somewhere in the program", () => {
+test("every reason is used in the program", () => {
   expect(reasons.filter((reason) => !source.includes(`"${reason}"`))).toEqual([]);
 });
 
-test("docs/reasons.md has every type of condition, as the program writes it", () => {
+test("docs/reasons.md has every condition type, as the program writes it", () => {
   const listed = names("## Conditions");
   expect(listed).toEqual(expect.arrayContaining([keyAtRisk, eventsReady, failedOver]));
   expect(listed.filter((type) => !source.includes(`"${type}"`))).toEqual([]);
@@ -40,7 +40,7 @@ test("docs/reasons.md has every type of condition, as the program writes it", ()
   expect([...written, ...constants].filter(isType).filter((type) => !listed.includes(type))).toEqual([]);
 });
 
-test("every row of docs/reasons.md has a cause, what happens meanwhile, and a cure", () => {
+test("every row of docs/reasons.md has a cause, the behaviour meanwhile, and a remedy", () => {
   for (const [heading, cells] of [
     ["## Reasons of Ready", 4],
     ["## Reasons of other conditions", 5],

@@ -44,7 +44,7 @@ const program = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as 
   devDependencies: { node: string };
 };
 
-test("the image is built and run on the major version of Node that the tests run on", () => {
+test("the image uses the same major version of Node as the tests", () => {
   expect(text).toContain(`ARG NODE_IMAGE=node:${program.devDependencies.node.split(".")[0]}-slim\n`);
   expect([...all(build, "FROM"), ...all(image, "FROM")]).toEqual([
     expect.stringMatching(/^\$\{NODE_IMAGE\}/),
@@ -52,12 +52,12 @@ test("the image is built and run on the major version of Node that the tests run
   ]);
 });
 
-test("the image runs as a user that is not root, by number", () => {
+test("the image runs as a numeric non-root user", () => {
   const [user] = all(image, "USER");
   expect(Number(/^(\d+):(\d+)$/.exec(user!)![1])).toBeGreaterThan(999);
 });
 
-test("the image sets how malloc and V8 hold memory, which the program does not change", () => {
+test("the image configures the memory of malloc and V8, which the program does not change", () => {
   const env = Object.fromEntries(all(image, "ENV").flatMap(pairsOf));
   expect(env).toMatchObject({
     MALLOC_ARENA_MAX: "1",
@@ -71,7 +71,7 @@ test("the image sets how malloc and V8 hold memory, which the program does not c
   );
 });
 
-test("the build is sent what it copies, and nothing else", () => {
+test("the build context contains exactly what the build copies", () => {
   const ignored = readFileSync(join(root, ".dockerignore"), "utf8")
     .split("\n")
     .filter((line) => /^[^#]/.test(line));
@@ -80,7 +80,7 @@ test("the build is sent what it copies, and nothing else", () => {
   expect(sent.sort()).toEqual(sources.map((source) => source.replace(/\/$/, "")).sort());
 });
 
-describe("the bundle that is made of what the build copies", () => {
+describe("the bundle made from the build context", () => {
   let dir: string;
   const [type, ...built] = all(image, "COPY");
   /** The path in the build, and the folder in the image. */
@@ -116,18 +116,18 @@ describe("the bundle that is made of what the build copies", () => {
     return run(process.execPath, [...entry, ...args], { cwd: join(dir, "app"), env });
   };
 
-  test("is all that is copied into the image, but for what says that it is a module, and some megabytes", () => {
+  test("is copied with only the package.json that declares a module, and is smaller than 8 MiB", () => {
     expect(all(image, "COPY")).toHaveLength(3);
     expect(type).toBe("package.json ./");
     const size = sum(copied.map(([from, to]) => statSync(join(dir, "app", to, basename(from))).size));
     expect(size).toBeLessThan(8 * 2 ** 20);
   });
 
-  test("starts alone, without a warning, under the image's environment", async () => {
+  test("starts without other files or warnings in the image's environment", async () => {
     expect(await start("--version")).toEqual({ stdout: `${program.version}\n`, stderr: "" });
   });
 
-  test("knows the image's default command", async () => {
+  test("accepts the image's default command", async () => {
     const [command] = JSON.parse(all(image, "CMD")[0]!) as string[];
     const { stdout } = await start(command!, "--help");
     expect(stdout).toContain("Usage: keyferry controller");

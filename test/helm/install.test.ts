@@ -59,12 +59,12 @@ describe("installed with its defaults", () => {
     notes = await release.install();
   });
 
-  test("every object and every kind is there", async () => {
+  test("every object and every kind exists", async () => {
     expect(await release.objects()).toEqual(clusterWide);
     expect(await release.definitions()).toEqual(definitions);
   });
 
-  test("the operator may do what it does, in any namespace, and nothing else", async () => {
+  test("the operator has exactly the permissions that it uses, in any namespace", async () => {
     expect(await rights("shop")).toEqual(inCluster);
     expect(await rights(namespace)).toEqual(inCluster);
   });
@@ -82,11 +82,11 @@ describe("installed with its defaults", () => {
     ["create events.events.k8s.io -n shop", "yes"],
     ["patch deployments.apps -n shop", "no"],
     ["update syncedsecrets.keyferry.io --subresource=finalizers -n shop", "no"],
-  ])("asked whether it may %s, kubectl says %s", async (question, answer) => {
+  ])("kubectl auth can-i %s returns %s", async (question, answer) => {
     expect(await can(...question.split(" "))).toBe(answer);
   });
 
-  test("the pod is admitted where the restricted Pod Security Standard is enforced", async () => {
+  test("the pod is admitted under the restricted Pod Security Standard", async () => {
     await cluster.run(["label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted"]);
     const { spec, metadata } = (await deployed()).spec.template;
     const pod = (changes: object) =>
@@ -102,7 +102,7 @@ describe("installed with its defaults", () => {
     expect((await cluster.kubectl(admit, pod({ securityContext: {} }))).stderr).toContain("violates PodSecurity");
   });
 
-  test("the pod mounts the token of its ServiceAccount although the account gives out none by itself", async () => {
+  test("the pod mounts a ServiceAccount token although the account disables automounting", async () => {
     const { spec, metadata } = (await deployed()).spec.template;
     const pod = { apiVersion: "v1", kind: "Pod", metadata: { ...metadata, name: "operator", namespace }, spec };
     const args = ["create", "--dry-run=server", "--output", "json", "--filename", "-"];
@@ -111,7 +111,7 @@ describe("installed with its defaults", () => {
     expect(admitted).toContain('"serviceAccountName": "keyferry"');
   });
 
-  test("the notes' manifests are accepted: a connection, and the first Secret", async () => {
+  test("the API server accepts the manifests of the notes: a connection, and the first Secret", async () => {
     const manifests = manifestsIn(notes);
     expect(manifests.map((text) => /kind: (\w+)/.exec(text)![1])).toEqual(["ClusterAWSConnection", "SyncedSecret"]);
     for (const manifest of manifests) {
@@ -120,7 +120,7 @@ describe("installed with its defaults", () => {
   });
 });
 
-test("with aws.region the operator may also create the default connection, and is told to", async () => {
+test("with aws.region the operator may also create the default connection, and has the flag for it", async () => {
   const notes = await release.install({ aws: { region: "eu-west-1" } });
   const withCreate = inCluster.map((right) =>
     right.replace("keyferry.io/clusterawsconnections: get", "keyferry.io/clusterawsconnections: create, get"),
@@ -133,7 +133,7 @@ test("with aws.region the operator may also create the default connection, and i
   await cluster.run(["apply", "--dry-run=server", "--validate=strict", "--filename", "-"], manifest);
 });
 
-test("read-only, the operator may not write a Secret", async () => {
+test("in read-only mode the operator may not write a Secret", async () => {
   await release.install({ readOnly: true });
   const withoutWrites = inCluster.map((right) =>
     right.startsWith("core/secrets") ? "core/secrets: get, list, watch" : right,
@@ -148,12 +148,12 @@ describe("installed for some namespaces", () => {
     notes = await release.install({ namespaces: ["team-a", "team-b"], defaultConnection: "team-b/aws" });
   });
 
-  test("there are Roles in these, and nothing for the cluster", async () => {
+  test("these have Roles, and the cluster has no objects", async () => {
     const roles = ["team-a", "team-b"].flatMap((name) => [`${name}/Role/keyferry`, `${name}/RoleBinding/keyferry`]);
     expect(await release.objects()).toEqual([...own, ...roles].sort());
   });
 
-  test("the operator may do what it does in these, and nothing elsewhere, its own namespace included", async () => {
+  test("the operator has its permissions only in these, and none in its own namespace", async () => {
     expect(await rights("team-a")).toEqual(inNamespace);
     expect(await rights("team-b")).toEqual(inNamespace);
     expect(await rights("shop")).toEqual([]);
@@ -162,7 +162,7 @@ describe("installed for some namespaces", () => {
     expect(await can("list", "clusterawsconnections.keyferry.io")).toBe("no");
   });
 
-  test("the notes' manifests are accepted, with a default connection and without", async () => {
+  test("the API server accepts the manifests of the notes, with and without a default connection", async () => {
     const bare = await release.install({ namespaces: ["team-a"] });
     for (const manifests of [notes, bare].map(manifestsIn)) {
       expect(manifests.map((text) => /kind: (\w+)/.exec(text)![1])).toEqual(["AWSConnection", "SyncedSecret"]);
@@ -181,7 +181,7 @@ describe("uninstalling", () => {
     spec: { data: [{ key: "A", parameter: { name: "/shop/a" } }] },
   });
 
-  test("leaves the kinds with their resources, takes all else, and a new installation takes them up", async () => {
+  test("keeps the kinds and their resources, deletes everything else, and allows reinstallation", async () => {
     await release.install();
     await cluster.run(["apply", "--filename", "-"], resource);
     await release.uninstall();
@@ -197,7 +197,7 @@ describe("uninstalling", () => {
     expect(await cluster.run(kept)).toBe("syncedsecret.keyferry.io/kept\n");
   });
 
-  test("takes the kinds as well where crds.keep is off", async () => {
+  test("deletes the kinds with crds.keep off", async () => {
     await release.install({ crds: { keep: false } });
     expect(await release.definitions()).toEqual(definitions);
     await release.uninstall();
@@ -207,7 +207,7 @@ describe("uninstalling", () => {
     expect(await release.objects()).toEqual([]);
   });
 
-  test("brings no kinds where crds.install is off", async () => {
+  test("installs no kinds with crds.install off", async () => {
     await release.install({ crds: { install: false } });
     expect(await release.definitions()).toEqual([]);
     expect(await release.objects()).toEqual(clusterWide);

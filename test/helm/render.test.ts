@@ -26,20 +26,20 @@ async function settingsOf(values: object) {
 
 const defaults = controllerSettings(controllerCommand().parse([], { from: "user" }).opts<ControllerFlags>());
 
-test("the chart passes helm lint, with everything that lint could warn of", async () => {
+test("the chart passes helm lint in strict mode", async () => {
   const { stdout, code } = await helm(["lint", chart, "--strict"]);
   expect(stdout).toContain("1 chart(s) linted, 0 chart(s) failed");
   expect(code).toBe(0);
 });
 
-test("the chart and the image that it runs have the program's version", async () => {
+test("the chart and its image have the program's version", async () => {
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
   expect(parse(readFileSync(join(chart, "Chart.yaml"), "utf8"))).toMatchObject({ version, appVersion: version });
   const { image } = deploymentOf(await render({})).spec.template.spec.containers[0]!;
   expect(image).toBe(`keyferry/keyferry:${version}`);
 });
 
-test("the packaged chart renders what its folder does", async () => {
+test("the packaged chart renders the same as its folder", async () => {
   const dir = await mkdtemp(join(tmpdir(), "keyferry-chart-"));
   try {
     const { version } = parse(readFileSync(join(chart, "Chart.yaml"), "utf8")) as { version: string };
@@ -55,7 +55,7 @@ test("the packaged chart renders what its folder does", async () => {
 test.each([
   ["a tag", { tag: "v9" }, "keyferry/keyferry:v9"],
   [
-    "a digest, which wins",
+    "a digest, which overrides the tag",
     { tag: "v9", digest: `sha256:${"a".repeat(64)}` },
     `keyferry/keyferry@sha256:${"a".repeat(64)}`,
   ],
@@ -65,7 +65,7 @@ test.each([
 });
 
 describe("the flags of the operator", () => {
-  test("are the program's defaults where no value is given", async () => {
+  test("have the program's defaults without values", async () => {
     expect(await settingsOf({})).toEqual(defaults);
   });
 
@@ -85,14 +85,14 @@ describe("the flags of the operator", () => {
       { allowedTargetMetadata: ["argocd.argoproj.io", "k8s.io"] },
     ],
     "read-only": [{ readOnly: true }, { readOnly: true }],
-    "the time until a missing parameter is gone": [{ missingGrace: "1h30m" }, { missingGrace: 5_400_000 }],
-    "the name of the cluster": [{ clusterName: "prod-eu" }, { clusterName: "prod-eu" }],
-    "a name of the cluster that YAML would take for a key": [{ clusterName: "prod:" }, { clusterName: "prod:" }],
-    "the audit, on the container's output": [{ auditLog: "-" }, { auditLog: "-" }],
-    "the audit, in a file": [{ auditLog: "/var/log/k/audit.jsonl" }, { auditLog: "/var/log/k/audit.jsonl" }],
+    "the grace period of missing parameters": [{ missingGrace: "1h30m" }, { missingGrace: 5_400_000 }],
+    "the cluster name": [{ clusterName: "prod-eu" }, { clusterName: "prod-eu" }],
+    "a cluster name that YAML would parse as a key": [{ clusterName: "prod:" }, { clusterName: "prod:" }],
+    "the audit log on standard output": [{ auditLog: "-" }, { auditLog: "-" }],
+    "the audit log in a file": [{ auditLog: "/var/log/k/audit.jsonl" }, { auditLog: "/var/log/k/audit.jsonl" }],
     "endpoints for emulators": [{ allowInsecureEndpoints: true }, { allowInsecureEndpoints: true }],
-    "no series for each resource": [{ perObjectMetrics: false }, { perObjectMetrics: false }],
-    "the log's level and form": [
+    "no metric series per resource": [{ perObjectMetrics: false }, { perObjectMetrics: false }],
+    "log level and format": [
       { logLevel: "debug", logFormat: "text" },
       { logLevel: "debug", logFormat: "text" },
     ],
@@ -105,15 +105,15 @@ describe("the flags of the operator", () => {
     ],
   };
 
-  test.each(Object.entries(table))("take up %s", async (_, [values, settings]) => {
+  test.each(Object.entries(table))("set %s", async (_, [values, settings]) => {
     expect(await settingsOf(values)).toEqual({ ...defaults, ...settings });
   });
 
-  test("turn the metrics off where these are not wanted", async () => {
+  test("disable the metrics on request", async () => {
     expect((await settingsOf({ metrics: { enabled: false } })).metricsBindAddress).toBeFalsy();
   });
 
-  test("can each be set by a value; a kubeconfig has no place in a pod", async () => {
+  test("can each be set by a value, except the kubeconfig", async () => {
     const all = [
       { aws: { region: "eu-west-1" }, clusterName: "c", auditLog: "-", readOnly: true, allowInsecureEndpoints: true },
       { namespaces: ["a"], defaultConnection: "a/aws", allowedTargetMetadata: ["k8s.io"] },
@@ -129,7 +129,7 @@ describe("the flags of the operator", () => {
 describe("the CustomResourceDefinitions", () => {
   const files = readdirSync(crds);
 
-  test("of the chart are those of crds/: node scripts/chart-crds.ts copies them", () => {
+  test("of the chart equal crds/ (run node scripts/chart-crds.ts)", () => {
     expect(readdirSync(copies)).toEqual(files);
     const differ = files.filter((file) => !readFileSync(join(copies, file)).equals(readFileSync(join(crds, file))));
     expect(differ).toEqual([]);
@@ -138,7 +138,7 @@ describe("the CustomResourceDefinitions", () => {
   const isDefinition = ({ kind }: Rendered) => kind === "CustomResourceDefinition";
   const bare = ({ metadata, ...rest }: Rendered) => ({ ...rest, metadata: { name: metadata.name } });
 
-  test("are rendered unchanged but for labels and what Helm is to do with them", async () => {
+  test("are rendered unchanged except for labels and Helm's resource policy", async () => {
     const rendered = (await render({})).filter(isDefinition);
     const sources = files.map((file) => parse(readFileSync(join(copies, file), "utf8")) as Rendered);
     expect(rendered.map(bare)).toEqual(sources.map(bare));
@@ -147,7 +147,7 @@ describe("the CustomResourceDefinitions", () => {
     }
   });
 
-  test("are left out with crds.install off, and not kept with crds.keep off", async () => {
+  test("are not rendered with crds.install off, and not kept with crds.keep off", async () => {
     expect((await render({ crds: { install: false } })).filter(isDefinition)).toEqual([]);
     const rendered = (await render({ crds: { keep: false } })).filter(isDefinition);
     expect(rendered.map(({ metadata }) => metadata.annotations)).toEqual(files.map(() => undefined));
@@ -155,7 +155,7 @@ describe("the CustomResourceDefinitions", () => {
 });
 
 describe("the objects", () => {
-  test("have the recommended labels, and those of the values, which cannot take a selector's place", async () => {
+  test("have the recommended labels and those of the values, which cannot override a selector", async () => {
     const labels = { team: "platform", "app.kubernetes.io/name": "other" };
     const objects = await render({ labels, namespaces: ["a"] });
     const own = {
@@ -172,7 +172,7 @@ describe("the objects", () => {
     expect(template.metadata.labels).toMatchObject(selector.matchLabels);
   });
 
-  test("are in the release's namespace, but for those of the cluster", async () => {
+  test("are in the release's namespace, except for cluster-scoped objects", async () => {
     const objects = await render({});
     const namespaces = Object.fromEntries(objects.map(({ kind, metadata }) => [kind, metadata.namespace]));
     expect(namespaces).toEqual({
@@ -185,7 +185,7 @@ describe("the objects", () => {
     });
   });
 
-  test("have Roles in the given namespaces, and nothing of the cluster's, with namespaces", async () => {
+  test("include Roles in the given namespaces and no cluster-scoped objects, with namespaces", async () => {
     const objects = (await render({ namespaces: ["a", "b"], crds: { install: false } })).map(
       ({ kind, metadata }) => `${kind} in ${metadata.namespace}`,
     );
@@ -193,14 +193,14 @@ describe("the objects", () => {
     expect(objects.sort()).toEqual(["Deployment in ops", "Service in ops", "ServiceAccount in ops", ...roles].sort());
   });
 
-  test("are without ServiceAccount, rights and Service where these are turned off", async () => {
+  test("include no ServiceAccount, RBAC objects and Service if these are disabled", async () => {
     const values = { serviceAccount: { create: false, name: "mine" }, rbac: { create: false } };
     const objects = await render({ ...values, metrics: { enabled: false }, crds: { install: false } });
     expect(objects.map(({ kind }) => kind)).toEqual(["Deployment"]);
     expect(deploymentOf(objects).spec.template.spec.serviceAccountName).toBe("mine");
   });
 
-  test("bind the rights to the ServiceAccount that the pod runs as", async () => {
+  test("bind the roles to the pod's ServiceAccount", async () => {
     const objects = await render({ serviceAccount: { create: false, name: "mine" } });
     const binding = objects.find(({ kind }) => kind === "ClusterRoleBinding");
     expect(binding).toMatchObject({
@@ -208,7 +208,7 @@ describe("the objects", () => {
     });
   });
 
-  test("carry what is given for the pod and the ServiceAccount", async () => {
+  test("contain the values for the pod and the ServiceAccount", async () => {
     const pod = {
       nodeSelector: { "kubernetes.io/arch": "arm64" },
       tolerations: [{ key: "ops", operator: "Exists", effect: "NoSchedule", tolerationSeconds: 60 }],
@@ -243,12 +243,12 @@ describe("the objects", () => {
     expect(objects.find(({ kind }) => kind === "ServiceAccount")?.metadata.annotations).toEqual(role);
   });
 
-  test("stop the old pod before a new one starts, as there is no leader election", async () => {
+  test("stop the old pod before a new pod starts, because there is no leader election", async () => {
     expect(deploymentOf(await render({})).spec).toMatchObject({ replicas: 1, strategy: { type: "Recreate" } });
     expect(deploymentOf(await render({ replicas: 0 })).spec.replicas).toBe(0);
   });
 
-  test("run the operator without privileges and without a file system to write to", async () => {
+  test("run the operator without privileges, on a read-only file system", async () => {
     const { securityContext, containers } = deploymentOf(await render({})).spec.template.spec;
     expect(securityContext).toEqual({ runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
     expect(containers[0]!.securityContext).toEqual({
@@ -258,7 +258,7 @@ describe("the objects", () => {
     });
   });
 
-  test("send probes to the port that the operator serves them on, and the Service to that of the metrics", async () => {
+  test("send probes to the health port, and the Service to the metrics port", async () => {
     const objects = await render({ metrics: { port: 9090 }, healthProbe: { port: 9091 } });
     const ports = [
       { name: "metrics", containerPort: 9090 },
@@ -285,12 +285,12 @@ describe("the pod", async () => {
   };
   const plain = await podOf({});
 
-  test("has neither volumes nor variables where no value asks for any", () => {
+  test("has no volumes and variables by default", () => {
     expect(plain).toMatchObject({ volumes: undefined, mounts: undefined, env: undefined });
     expect(plain.securityContext).not.toHaveProperty("fsGroup");
   });
 
-  test("has a volume under the folder of the audit's file, and none for the output", async () => {
+  test("mounts a volume at the audit log's folder, and none for standard output", async () => {
     const pod = await podOf({ auditLog: "/var/log/keyferry/audit.jsonl" });
     expect(pod.mounts).toEqual([{ name: "audit", mountPath: "/var/log/keyferry" }]);
     expect(pod.volumes).toEqual([{ name: "audit", emptyDir: { sizeLimit: "1Gi" } }]);
@@ -298,7 +298,7 @@ describe("the pod", async () => {
     expect((await podOf({ auditLog: "-" })).volumes).toBeUndefined();
   });
 
-  test("has the audit's claim, and its group unless the cluster gives one out", async () => {
+  test("uses the audit log's claim, and sets fsGroup unless the cluster assigns it", async () => {
     const auditLog = "/audit/log.jsonl";
     const claimed = await podOf({ auditLog, auditVolume: { claim: "audit" } });
     expect(claimed.volumes).toEqual([{ name: "audit", persistentVolumeClaim: { claimName: "audit" } }]);
@@ -317,7 +317,7 @@ describe("the pod", async () => {
     expect(env).toEqual([{ name: "NODE_EXTRA_CA_CERTS", value: "/etc/keyferry/ca/proxy.pem" }]);
   });
 
-  test("reaches AWS through proxies, and the API server, Services and credentials straight", async () => {
+  test("reaches AWS through proxies, and the API server, Services and credential endpoints directly", async () => {
     const extraEnv = [{ name: "A", value: "a" }];
     const { env } = await podOf({ proxy: { https: "http://proxy:3128", noProxy: ["10.0.0.0/8", ".corp"] }, extraEnv });
     const [proxy, none, extra] = env as { name: string; value: string }[];

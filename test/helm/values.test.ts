@@ -16,8 +16,8 @@ const schema = JSON.parse(readFileSync(join(chart, "values.schema.json"), "utf8"
 const values = parse(readFileSync(join(chart, "values.yaml"), "utf8")) as Record<string, unknown>;
 
 const refused: Record<string, [values: object, says: string]> = {
-  "a value that is not there": [{ extraArgs: [] }, "additional properties 'extraArgs' not allowed"],
-  "a nested value that is not there": [{ aws: { regoin: "eu-west-1" } }, "at '/aws'"],
+  "an unknown value": [{ extraArgs: [] }, "additional properties 'extraArgs' not allowed"],
+  "an unknown nested value": [{ aws: { regoin: "eu-west-1" } }, "at '/aws'"],
   "a misspelt field of a toleration": [{ tolerations: [{ keys: "a" }] }, "additional properties 'keys' not allowed"],
   "a misspelt field deep in the affinity": [
     {
@@ -34,23 +34,23 @@ const refused: Record<string, [values: object, says: string]> = {
     "additional properties 'secretRef' not allowed",
   ],
   "two replicas": [{ replicas: 2 }, "maximum"],
-  "a port that takes privileges": [{ metrics: { port: 80 } }, "minimum"],
-  "something that is no region": [{ aws: { region: "Ireland" } }, "at '/aws/region'"],
-  "something that is no duration": [{ missingGrace: "5 minutes" }, "at '/missingGrace'"],
-  "a name of a cluster with a space in it": [{ clusterName: "my cluster" }, "at '/clusterName'"],
-  "a level that is none": [{ logLevel: "verbose" }, "at '/logLevel'"],
-  "an audit in a file of the root folder, which cannot be a volume": [{ auditLog: "/audit.jsonl" }, "at '/auditLog'"],
-  "an audit in a file that has no folder": [{ auditLog: "audit.jsonl" }, "at '/auditLog'"],
-  "a way out of the audit's folder": [{ auditLog: "/var/../etc/audit" }, "at '/auditLog'"],
-  "something that is no proxy": [{ proxy: { https: "proxy:3128" } }, "at '/proxy/https'"],
-  "two places for certificates": [
+  "a privileged port": [{ metrics: { port: 80 } }, "minimum"],
+  "an invalid region": [{ aws: { region: "Ireland" } }, "at '/aws/region'"],
+  "an invalid duration": [{ missingGrace: "5 minutes" }, "at '/missingGrace'"],
+  "a cluster name with a space": [{ clusterName: "my cluster" }, "at '/clusterName'"],
+  "an unknown log level": [{ logLevel: "verbose" }, "at '/logLevel'"],
+  "an audit log in the root folder, which cannot be a volume": [{ auditLog: "/audit.jsonl" }, "at '/auditLog'"],
+  "an audit log with a relative path": [{ auditLog: "audit.jsonl" }, "at '/auditLog'"],
+  "an audit log path with ..": [{ auditLog: "/var/../etc/audit" }, "at '/auditLog'"],
+  "an invalid proxy URL": [{ proxy: { https: "proxy:3128" } }, "at '/proxy/https'"],
+  "two sources of certificates": [
     { extraCa: { configMap: "a", secret: "b" } },
     "extraCa takes its certificates from one",
   ],
-  "a namespace with a comma in it": [{ namespaces: ["a,b"] }, "at '/namespaces/0'"],
+  "a namespace with a comma": [{ namespaces: ["a,b"] }, "at '/namespaces/0'"],
   "a namespace given twice": [{ namespaces: ["a", "a"] }, "at '/namespaces'"],
   "a default connection without a namespace": [{ defaultConnection: "aws" }, "at '/defaultConnection'"],
-  "a default connection where all namespaces are worked in": [
+  "a default connection while all namespaces are watched": [
     { defaultConnection: "a/aws" },
     "defaultConnection is only for an installation with namespaces",
   ],
@@ -68,11 +68,11 @@ describe("the chart refuses", () => {
   });
 });
 
-test("what a parent chart shares with all its charts is let through", async () => {
+test("the chart accepts global values of a parent chart", async () => {
   expect(await template({ global: { anything: true } })).toMatchObject({ code: 0 });
 });
 
-test("no object of the schema takes fields that it does not name, but for maps of strings and quantities", () => {
+test("every object of the schema rejects unknown fields, except for maps of strings and quantities", () => {
   const open: string[] = [];
   const visit = (at: Schema, path: string) => {
     if (at.type === "object") {
@@ -89,7 +89,7 @@ test("no object of the schema takes fields that it does not name, but for maps o
   expect(open).toEqual(["/global"]);
 });
 
-test("values.yaml shows each value that the schema knows, in camelCase", () => {
+test("values.yaml contains each value of the schema, in camelCase", () => {
   const names = (at: Schema, given: unknown, path = ""): string[] =>
     Object.entries(at.properties ?? {}).flatMap(([name, child]) => {
       const value = (given as Record<string, unknown> | undefined)?.[name];
@@ -100,7 +100,7 @@ test("values.yaml shows each value that the schema knows, in camelCase", () => {
   expect(Object.keys(values).filter((name) => !/^[a-z]+([A-Z][a-z]+)*$/.test(name))).toEqual([]);
 });
 
-test("each value in values.yaml has a comment above it, or stands in a group that has one", () => {
+test("each value in values.yaml has a comment above it or above its group", () => {
   const groups = readFileSync(join(chart, "values.yaml"), "utf8").trim().split("\n\n");
   const bare = groups.filter((group) => !group.includes("#"));
   expect(bare).toEqual(["imagePullSecrets: []", 'nameOverride: ""\nfullnameOverride: ""']);

@@ -41,14 +41,14 @@ const document = (format: Format, text: string, more: Partial<DocumentInput> = {
 
 const assembled = (input: Partial<AssembleInput>) => assemble({ data: [], dataFrom: [], ...input });
 
-/** The Secret's data as texts; fails where there is none. */
+/** Returns the Secret's data as texts; fails if the assembly failed. */
 function texts(input: Partial<AssembleInput>): Record<string, string> {
   const result = assembled(input);
   if (!result.ok) expect.fail(JSON.stringify(result.problems));
   return Object.fromEntries([...result.data].map(([key, bytes]) => [key, Buffer.from(bytes).toString()]));
 }
 
-/** What is wrong; fails where nothing is. */
+/** Returns the problems; fails if there are none. */
 function problems(input: Partial<AssembleInput>): Problem[] {
   const result = assembled(input);
   return result.ok ? expect.fail("nothing is wrong") : result.problems;
@@ -57,13 +57,21 @@ function problems(input: Partial<AssembleInput>): Problem[] {
 describe("a key of data", () => {
   test.each<[string, DataInput, Record<string, string>]>([
     ["is its source", one("A", value("text")), { A: "text" }],
-    ["is left out where its source is missing", one("A", missing), {}],
-    ["is left out whatever else it asks for", one("A", missing, { jmesPath: "a", decode: "Base64" }), {}],
-    ["is empty where its source is", one("A", value("")), { A: "" }],
+    ["is left out if its source is missing", one("A", missing), {}],
+    [
+      "is left out if its source is missing, even with jmesPath and decode",
+      one("A", missing, { jmesPath: "a", decode: "Base64" }),
+      {},
+    ],
+    ["is empty if its source is empty", one("A", value("")), { A: "" }],
     ["is a property of its source", one("A", value('{"a": {"b": 1.50}}'), { jmesPath: "a.b" }), { A: "1.50" }],
     ["is decoded", one("A", value("aGk="), { decode: "Base64" }), { A: "hi" }],
-    ["is a property, decoded", one("A", value('{"a": "aGk"}'), { jmesPath: "a", decode: "Base64URL" }), { A: "hi" }],
-    ["is its source, with decode: None", one("A", value("aGk="), { decode: "None" }), { A: "aGk=" }],
+    [
+      "is a decoded property of its source",
+      one("A", value('{"a": "aGk"}'), { jmesPath: "a", decode: "Base64URL" }),
+      { A: "hi" },
+    ],
+    ["is its source unchanged with decode: None", one("A", value("aGk="), { decode: "None" }), { A: "aGk=" }],
   ])("%s", (_, entry, data) => {
     expect(texts({ data: [entry] })).toEqual(data);
   });
@@ -75,22 +83,22 @@ describe("a key of data", () => {
 
   test.each<[string, DataInput, string]>([
     [
-      "a path that leads nowhere",
+      "a jmesPath that finds nothing",
       one("A", value("{}"), { jmesPath: "a.b" }),
       "data[0] (A): jmesPath a.b finds nothing, or null",
     ],
     [
-      "a path to null",
+      "a jmesPath that finds null",
       one("A", value('{"a": null}'), { jmesPath: "a" }),
       "data[0] (A): jmesPath a finds nothing, or null",
     ],
     [
-      "a path into what is not JSON",
+      "a jmesPath on text that is not JSON",
       one("A", value(canary), { jmesPath: "a" }),
       "data[0] (A): not JSON: an error at line 1, column 1",
     ],
     [
-      "a path to half of a surrogate pair",
+      "a jmesPath that finds a lone surrogate",
       one("A", value('"\\ud800"'), { jmesPath: "@" }),
       "data[0] (A): it has a lone surrogate in it",
     ],
@@ -100,7 +108,7 @@ describe("a key of data", () => {
       "data[0] (A): the value is not Base64",
     ],
     [
-      "a key that a Secret cannot have",
+      "a key that is invalid in a Secret",
       one("..", value("a")),
       "data[0] (..): its key is not one that a Secret can have",
     ],
@@ -113,47 +121,56 @@ describe("an entry of dataFrom makes keys from", () => {
   test.each<[string, PathInput | DocumentInput, Record<string, string>]>([
     ["a path's parameters", path({ "/shop/db": "1", "/shop/a/b": "2" }), { db: "1", a_b: "2" }],
     [
-      "a path's parameters, by rules",
+      "a path's parameters, with renamed keys",
       path({ "/shop/db": "1" }, { rename: { stripPrefix: "/", case: "Upper" } }),
       { SHOP_DB: "1" },
     ],
     ["a JSON object", document("JSON", '{"a": 1.0, "b": {"c": []}}'), { a: "1.0", b: '{"c":[]}' }],
     ["a YAML mapping", document("YAML", "a: 1.0\nb: {c: []}"), { a: "1.0", b: '{"c":[]}' }],
     ["dotenv lines", document("Dotenv", "A=1\nB='2'"), { A: "1", B: "2" }],
-    ["a list", document("StringList", "A=1,B=2"), { A: "1", B: "2" }],
-    ["a document, by rules", document("JSON", '{"app/a": "1"}', { rename: { stripPrefix: "app/" } }), { a: "1" }],
+    ["a StringList", document("StringList", "A=1,B=2"), { A: "1", B: "2" }],
+    [
+      "a document with renamed keys",
+      document("JSON", '{"app/a": "1"}', { rename: { stripPrefix: "app/" } }),
+      { a: "1" },
+    ],
     ["text with a byte order mark", document("JSON", '\ufeff{"a": "1"}'), { a: "1" }],
-    ["nothing, where that is allowed", path({}, { allowEmpty: true }), {}],
-    ["an empty document, where that is allowed", document("JSON", "{}", { allowEmpty: true }), {}],
-    ["a missing document", document("JSON", "", { source: missing }), {}],
+    ["a path without parameters, with allowEmpty", path({}, { allowEmpty: true }), {}],
+    ["an empty document, with allowEmpty", document("JSON", "{}", { allowEmpty: true }), {}],
+    ["a missing optional document", document("JSON", "", { source: missing }), {}],
   ])("%s", (_, entry, data) => {
     expect(texts({ dataFrom: [entry] })).toEqual(data);
   });
 
   test.each<[string, PathInput | DocumentInput, Problem["reason"], string]>([
-    ["no parameter", path({}), "EmptyResult", "dataFrom[0]: no parameter is taken from /shop; set allowEmpty: true"],
     [
-      "no property",
+      "a path without parameters",
+      path({}),
+      "EmptyResult",
+      "dataFrom[0]: no parameter is taken from /shop; set allowEmpty: true",
+    ],
+    [
+      "a document without properties",
       document("JSON", "{}"),
       "EmptyResult",
       "dataFrom[1]: the JSON has no property; set allowEmpty: true",
     ],
-    ["no line", document("Dotenv", "# a\n"), "EmptyResult", "dataFrom[1]: the Dotenv has no property"],
-    ["no item", document("StringList", ""), "EmptyResult", "dataFrom[1]: the StringList has no property"],
+    ["dotenv without lines", document("Dotenv", "# a\n"), "EmptyResult", "dataFrom[1]: the Dotenv has no property"],
     [
-      "what is not JSON",
-      document("JSON", canary),
-      "InvalidData",
-      "dataFrom[1]: not JSON: an error at line 1, column 1",
+      "a StringList without items",
+      document("StringList", ""),
+      "EmptyResult",
+      "dataFrom[1]: the StringList has no property",
     ],
+    ["invalid JSON", document("JSON", canary), "InvalidData", "dataFrom[1]: not JSON: an error at line 1, column 1"],
     [
-      "what is not YAML",
+      "invalid YAML",
       document("YAML", `a: "${canary}`),
       "InvalidData",
       "dataFrom[1]: not YAML that can be used: MISSING_CHAR at line 1",
     ],
-    ["what is not dotenv", document("Dotenv", canary), "InvalidData", "dataFrom[1]: line 1 is not of the form"],
-    ["what is not a list", document("StringList", canary), "InvalidData", "dataFrom[1]: item 1 of the list"],
+    ["invalid dotenv", document("Dotenv", canary), "InvalidData", "dataFrom[1]: line 1 is not of the form"],
+    ["an invalid StringList", document("StringList", canary), "InvalidData", "dataFrom[1]: item 1 of the list"],
     [
       "bytes that are not text",
       document("JSON", "", { source: { state: "value", bytes: Uint8Array.of(0xff) } }),
@@ -161,26 +178,26 @@ describe("an entry of dataFrom makes keys from", () => {
       "dataFrom[1]: the value is not text",
     ],
     [
-      "a null",
+      "a JSON null",
       document("JSON", '{"a": 1, "b": null}'),
       "InvalidData",
       "dataFrom[1]: property 2 of the JSON: it is null",
     ],
     ["a YAML null", document("YAML", "a:"), "InvalidData", "dataFrom[1]: property 1 of the YAML: it is null"],
     [
-      "half of a surrogate pair",
+      "a lone surrogate",
       document("JSON", '{"a": "\\udc00"}'),
       "InvalidData",
       "dataFrom[1]: property 1 of the JSON: it has a lone surrogate",
     ],
     [
-      "a name that is no key",
+      "a name that is not a valid key",
       document("JSON", `{"${canary}": 1}`),
       "InvalidData",
       "dataFrom[1]: property 1 of the JSON: it does not come to a Secret's key",
     ],
     [
-      "a bad rule",
+      "an invalid rename rule",
       path({ "/shop/a": "" }, { rename: { rewrite: [{ pattern: "(", replacement: "" }] } }),
       "InvalidData",
       "dataFrom[0]: rename.rewrite[0].pattern is not",
@@ -198,7 +215,7 @@ describe("an entry of dataFrom makes keys from", () => {
   });
 });
 
-describe("keys that come out equal", () => {
+describe("equal keys", () => {
   test("are a conflict within a path, naming both parameters", () => {
     expect(problems({ dataFrom: [path({ "/shop/a/b": "1", "/shop/a_b": "2" }, { onConflict: "Override" })] })).toEqual([
       {
@@ -231,7 +248,7 @@ describe("keys that come out equal", () => {
     ]);
   });
 
-  test("are the later entry's, where it says Override", () => {
+  test("take the later entry's value if that entry sets Override", () => {
     expect(
       texts({
         dataFrom: [path({ "/shop/a": "1", "/shop/b": "1" }), document("JSON", '{"a": 2}', { onConflict: "Override" })],
@@ -242,17 +259,17 @@ describe("keys that come out equal", () => {
     });
   });
 
-  test("are a conflict, where only the earlier entry says Override", () => {
+  test("are a conflict if only the earlier entry sets Override", () => {
     expect(
       problems({ dataFrom: [path({ "/shop/a": "1" }, { onConflict: "Override" }), document("JSON", '{"a": 2}')] }),
     ).toHaveLength(1);
   });
 
-  test("are data's, where data has one", () => {
+  test("take the value of data over dataFrom", () => {
     expect(texts({ dataFrom: [path({ "/shop/a": "1" })], data: [one("a", value("2"))] })).toEqual({ a: "2" });
   });
 
-  test("are dataFrom's, where data's optional source is missing", () => {
+  test("take the value of dataFrom if the optional source of data is missing", () => {
     expect(texts({ dataFrom: [path({ "/shop/a": "1" })], data: [one("a", missing)] })).toEqual({ a: "1" });
   });
 
@@ -263,7 +280,7 @@ describe("keys that come out equal", () => {
   });
 });
 
-test("all that is wrong is told, dataFrom before data, in the order of the entries", () => {
+test("reports all problems, dataFrom before data, in the order of the entries", () => {
   const input = {
     dataFrom: [
       path({ "/shop/..a": "1", "/shop/b": "1", "/shop/é": "1" }),
@@ -288,7 +305,7 @@ test("all that is wrong is told, dataFrom before data, in the order of the entri
   expect(problems(input)).toEqual(problems(input));
 });
 
-test("of one entry's problems ten are told, and the rest counted", () => {
+test("lists ten problems of one entry and counts the rest", () => {
   const members = Object.fromEntries(Array.from({ length: 25 }, (_, index) => [`/shop/é${index}`, ""]));
   const found = problems({ dataFrom: [path(members), document("JSON", "[]")] });
   expect(found.map(({ message }) => message)).toEqual([
@@ -299,21 +316,21 @@ test("of one entry's problems ten are told, and the rest counted", () => {
 });
 
 describe("templates", () => {
-  test("are made from what data and dataFrom came to", () => {
+  test("are rendered over the keys of data and dataFrom", () => {
     const template = { data: { url: "{{ a }}:{{ B }}" } };
     expect(texts({ dataFrom: [path({ "/shop/a": "1" })], data: [one("B", value("2"))], template })).toEqual({
       url: "1:2",
     });
   });
 
-  test("are not looked at while a source is wrong", () => {
+  test("are not rendered while a source has a problem", () => {
     const template = { data: { url: "{{ NOPE }}" } };
     expect(problems({ data: [one("A", value("x"), { jmesPath: "a" })], template })).toEqual([
       { reason: "InvalidData", message: expect.stringMatching(/^data\[0\] \(A\): not JSON/) },
     ]);
   });
 
-  test("that name a missing key are refused", () => {
+  test("are refused if they name a missing key", () => {
     expect(problems({ data: [one("A", missing)], template: { data: { url: "{{ A }}" } } })).toEqual([
       {
         reason: "InvalidData",
@@ -324,11 +341,11 @@ describe("templates", () => {
 });
 
 describe("the size", () => {
-  test("is that of the values, as the API server counts", () => {
+  test("counts the values, as the API server does", () => {
     expect(sizeOf(new Map([["key", Buffer.from("é")]]))).toBe(2);
   });
 
-  test("may be 1 MiB in all, and no more", () => {
+  test("is at most 1 MiB in total", () => {
     const half = { state: "value" as const, bytes: new Uint8Array(524_288) };
     expect(assembled({ data: [one("A", half), one("B", half)] }).ok).toBe(true);
     expect(problems({ data: [one("A", half), one("B", half), one("C", value("x"))] })).toEqual([
@@ -340,7 +357,7 @@ describe("the size", () => {
     ]);
   });
 
-  test("is that after templates", () => {
+  test("is checked after templates are rendered", () => {
     const big = { state: "value" as const, bytes: Buffer.alloc(600_000, "a") };
     const data = [one("A", big), one("B", big)];
     expect(assembled({ data, template: { data: { c: "{{ A | size }}" } } }).ok).toBe(true);
@@ -348,7 +365,7 @@ describe("the size", () => {
   });
 });
 
-test.each(inherited)("%s is a key like others, wherever it comes from", (name) => {
+test.each(inherited)("accepts %s as an ordinary key from every kind of source", (name) => {
   const json = `{"${name}": "1"}`;
   for (const [format, text] of [
     ["JSON", json],
@@ -483,7 +500,7 @@ describe("for any input", () => {
     { requiredKeys: ["data", "dataFrom"] },
   );
 
-  test("there is a whole Secret, or problems that hold no value; and the same again", () => {
+  test("assembly gives a whole Secret or problems without values, and is deterministic", () => {
     fc.assert(
       fc.property(input, (each) => {
         const result = assemble(each);
@@ -502,7 +519,7 @@ describe("for any input", () => {
     );
   });
 
-  test("the sources are as they were", () => {
+  test("assembly does not change the sources", () => {
     fc.assert(
       fc.property(input, (each) => {
         const before = structuredClone(each);
@@ -536,7 +553,7 @@ describe("registry credentials", () => {
     },
   );
 
-  test("as JSON are taken, and any text for another type", () => {
+  test("are accepted as JSON, and any text is accepted for another type", () => {
     expect(credentials('{"auths": {}}')).toHaveProperty("ok", true);
     expect(credentials("{}", "kubernetes.io/dockercfg", ".dockercfg")).toHaveProperty("ok", true);
     expect(credentials("text", "Opaque")).toHaveProperty("ok", true);
@@ -558,7 +575,7 @@ describe("a property that is null", () => {
       ],
     });
 
-  test.each(["JSON", "YAML"] as const)("of %s fails, is left out or is empty, as nullValues says", (format) => {
+  test.each(["JSON", "YAML"] as const)("of %s fails, is left out or is empty, as nullValues sets", (format) => {
     const told = `dataFrom[0]: property 2 of the ${format}: it is null: set nullValues to Omit, or to Empty`;
     expect(nulls(undefined, format)).toMatchObject({
       ok: false,
@@ -577,7 +594,7 @@ describe("a property that is null", () => {
 test.each([
   [{ optional: true }, {}],
   [{ fallback: "none" }, { K: "none" }],
-])("where jmesPath finds nothing, the entry's own word holds: %j", (word, made) => {
+])("applies the entry's optional or fallback if jmesPath finds nothing: %j", (word, made) => {
   for (const json of ["{}", '{"a": null}']) {
     const source = { state: "value", bytes: Buffer.from(json) } as const;
     const assembled = assemble({

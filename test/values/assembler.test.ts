@@ -9,7 +9,7 @@ import { FakeClock, settle } from "../support/clock.ts";
 const bytes = (text: string) => Buffer.from(text, "utf8");
 const value = (text: string) => ({ state: "value", bytes: bytes(text) }) as const;
 
-/** An object of so many members beside a list of so many numbers. */
+/** Returns a document with an object of this many members and a list of this many numbers. */
 function objectAndList(members: number, items: number): string {
   const o = Object.fromEntries(Array.from({ length: members }, (_, index) => [`k${index}`, index]));
   return JSON.stringify({ o, l: Array.from({ length: items }, (_, index) => index) });
@@ -36,14 +36,14 @@ afterEach(() => {
 });
 
 describe("an assembly", () => {
-  it("is made at once where it is cheap, and no worker is started", async () => {
+  it("runs at once if it is cheap, without starting a worker", async () => {
     const assembler = make();
     const input: AssembleInput = { data: [{ key: "K", entry: "data[0] (K)", source: value("v") }], dataFrom: [] };
     expect(await assembler.assemble(input)).toEqual(assemble(input));
     expect(assembler.isWorking).toBe(false);
   });
 
-  it("goes to the worker while another of its namespace was expensive, and not of another namespace", async () => {
+  it("goes to the worker after an expensive one of its own namespace, but not of another", async () => {
     const clock = new FakeClock();
     const assembler = make(clock);
     const cheap: AssembleInput = { data: [{ key: "K", entry: "data[0] (K)", source: value("v") }], dataFrom: [] };
@@ -59,7 +59,7 @@ describe("an assembly", () => {
     expect(assembler.isWorking).toBe(false);
   });
 
-  it("does not hold the event loop up where it is expensive, and comes to the same in the worker", async () => {
+  it("does not block the event loop if it is expensive, and has the same result in the worker", async () => {
     const assembler = make();
     const input = taking("o.k7", objectAndList(10_000, 5_000));
     const expected = assemble(input);
@@ -71,7 +71,7 @@ describe("an assembly", () => {
     expect((user + system) / 1_000).toBeLessThan(150);
   });
 
-  it.runIf(process.platform === "linux")("is made by a thread that yields to others", async () => {
+  it.runIf(process.platform === "linux")("runs on a thread with lower CPU priority", async () => {
     const niceOf = (tid: string) => {
       const stat = readFileSync(`/proc/self/task/${tid}/stat`, "utf8");
       return Number(stat.slice(stat.lastIndexOf(")")).split(" ")[17]);
@@ -81,21 +81,21 @@ describe("an assembly", () => {
     expect(nices()).toContain(10);
   });
 
-  it("of a filter that looks at a whole object for each item of a list is refused", async () => {
+  it("is refused if a filter reads a whole object for each item of a list", async () => {
     const cheap = await make().assemble(taking("l[?$.o] | [0]", objectAndList(10_000, 5_000)));
     expect(textsOf(cheap)).toEqual({ K: "0" });
     const dear = await make().assemble(taking("l[?$.o == merge($.o, `{}`)]", objectAndList(10_000, 5_000)));
     expect(dear).toMatchObject({ ok: false, problems: [{ reason: "InvalidData" }] });
   });
 
-  it("leaves the values as they are, which others use too", async () => {
+  it("does not change the source values, which are shared", async () => {
     const json = objectAndList(10_000, 5_000);
     const input = taking("o.k7", json);
     await make().assemble(input);
     expect(input.data[0]!.source).toEqual(value(json));
   });
 
-  it("is refused where the worker takes too long, and the next one is made all the same", async () => {
+  it("is refused if the worker takes too long, and the next one still runs", async () => {
     const clock = new FakeClock();
     const assembler = make(clock);
     const input = taking("o.k7", objectAndList(10_000, 5_000));
@@ -105,7 +105,7 @@ describe("an assembly", () => {
     expect(await second).toMatchObject({ ok: true });
   });
 
-  it("waits once its namespace has used up its share of the worker, and is refused where that takes too long", async () => {
+  it("waits once its namespace has used up its share of the worker, and is refused if it waits too long", async () => {
     const clock = new FakeClock();
     const replies: ((assembled: Assembled) => void)[] = [];
     const posted: string[] = [];
@@ -125,7 +125,7 @@ describe("an assembly", () => {
       return { data: [{ ...data[0]!, entry }], dataFrom };
     };
     const first = assembler.assemble(dear("first"), "dear");
-    // The namespace has two seconds at once, and this takes three.
+    // The namespace's burst is two seconds, and this takes three.
     await settle();
     await clock.advance(3_000);
     replies.shift()!(done);
@@ -150,7 +150,7 @@ describe("an assembly", () => {
     });
   });
 
-  it("has the worker end when there is nothing left to do", async () => {
+  it("ends the worker when no work is left", async () => {
     const clock = new FakeClock();
     const assembler = make(clock);
     await assembler.assemble(taking("o.k7", objectAndList(10_000, 5_000)));
@@ -160,7 +160,7 @@ describe("an assembly", () => {
     expect(assembler.isWorking).toBe(false);
   });
 
-  it("of YAML goes to the worker unless it is short", async () => {
+  it("goes to the worker if it parses YAML that is not short", async () => {
     const assembler = make();
     const yaml = (text: string): AssembleInput => ({
       data: [],

@@ -10,14 +10,14 @@ import {
 } from "../../src/values/assemble.ts";
 import { Exhausted, inlineUnits, Work } from "../../src/values/work.ts";
 
-/** COST_RUNS has other numbers of inputs tried. */
+/** COST_RUNS overrides the number of inputs. */
 const runs = Number(process.env.COST_RUNS ?? 100_000);
-/** Milliseconds of this thread that no input may take on the event loop. */
+/** Maximum milliseconds of this thread's CPU time for one input on the event loop. */
 const boundMs = 50;
 const bytes = (text: string) => Buffer.from(text, "utf8");
 const value = (text: string) => ({ state: "value", bytes: bytes(text) }) as const;
 
-/** Does what is done on the event loop. @returns milliseconds of this thread, the lowest of three */
+/** Runs the event loop's part of an assembly. @returns the lowest CPU time of this thread in three runs, in ms */
 function costOf(input: AssembleInput): number {
   let lowest = Number.POSITIVE_INFINITY;
   for (let tries = 0; tries < 3 && lowest > boundMs; tries++) {
@@ -33,7 +33,7 @@ function inline(input: AssembleInput): void {
   try {
     assemble(input, new Work(inlineUnits));
   } catch (error) {
-    // The worker does it.
+    // The worker takes over.
     if (!(error instanceof Exhausted)) throw error;
   }
 }
@@ -64,7 +64,7 @@ const renamed = (pattern: string, replacement: string, names: readonly string[])
   ],
 });
 
-/** Texts made of a few pieces, each repeated: short ones most of the time, and as long as allowed now and then. */
+/** Generates texts of a few repeated pieces: mostly short ones, and sometimes ones of the maximum length. */
 function repeated(pieces: readonly string[], longest: number): fc.Arbitrary<string> {
   const part = fc.tuple(
     fc.constantFrom(...pieces),
@@ -180,7 +180,7 @@ const pattern = repeated(
 );
 const name = repeated(["a", "b", "/", "ab"], 1_000);
 
-describe("no input holds the event loop up for over 50 ms", () => {
+describe("no input blocks the event loop for over 50 ms", () => {
   const engines: [string, fc.Arbitrary<AssembleInput>][] = [
     ["JSON", json.map((text) => document(text, "JSON"))],
     ["JMESPath", fc.tuple(fc.oneof(good, json), path).map(([text, expression]) => one(text, expression))],
@@ -212,7 +212,7 @@ describe("no input holds the event loop up for over 50 ms", () => {
           for (let tries = 0; tries < 3 && lowest > boundMs; tries++) {
             const before = process.threadCpuUsage();
             try {
-              // Names that differ each time: what is remembered costs nothing.
+              // Use new names each time: cached verdicts cost nothing.
               selectMembers(
                 names.map((each) => `${each}${tries}`),
                 { include },
@@ -231,7 +231,7 @@ describe("no input holds the event loop up for over 50 ms", () => {
   });
 });
 
-describe("the worst inputs of the size that is allowed hold the event loop up for no longer", () => {
+describe("the worst inputs of the maximum size do not block the event loop for longer", () => {
   const object = (members: number) => Object.fromEntries(Array.from({ length: members }, (_, i) => [`k${i}`, i]));
   const big = JSON.stringify({
     o: object(10_000),
@@ -240,11 +240,11 @@ describe("the worst inputs of the size that is allowed hold the event loop up fo
   });
   const many = Array.from({ length: 2_000 }, (_, i) => `name-${"ab".repeat(100)}${i}`);
   it.each<[string, AssembleInput]>([
-    ["a filter over an object for each item of a list", one(big, "l[?$.o]")],
-    ["equal objects for each item of a list", one(big, "l[?$.o == merge($.o, `{}`)]")],
-    ["a long text looked for in itself", one(big, "l[?contains($.s, $.s)]")],
+    ["a filter that reads an object for each item of a list", one(big, "l[?$.o]")],
+    ["objects compared for each item of a list", one(big, "l[?$.o == merge($.o, `{}`)]")],
+    ["a long text searched in itself", one(big, "l[?contains($.s, $.s)]")],
     ["names sorted for each item", one(big, "l[].[sort(keys($.o))]")],
-    ["values written for each item", one(big, "l[].to_string($.o)")],
+    ["an object serialized for each item", one(big, "l[].to_string($.o)")],
     [
       "200 keys of one large document",
       {
@@ -264,15 +264,15 @@ describe("the worst inputs of the size that is allowed hold the event loop up fo
     ["dotenv of 1 MiB", document('A="\n'.repeat(260_000), "Dotenv")],
     ["a StringList of 1 MiB", document("a=b,".repeat(260_000), "StringList")],
     ["a pattern that would have an automaton of 2^100 states", renamed("(a|b)*a(a|b){100}[^ab]", "x", many)],
-    ["a pattern that matches everywhere and looks on to the end", renamed("a.*c|a", "x", many)],
-    ["a class of all letters, many times", renamed("(?i)(\\pL\\pL){60}", "x", many)],
+    ["a pattern that matches everywhere and scans to the end", renamed("a.*c|a", "x", many)],
+    ["a class of all letters, repeated many times", renamed("(?i)(\\pL\\pL){60}", "x", many)],
     ["a template of loops inside loops", template(`${"{% for a in data %}".repeat(30)}x${"{% endfor %}".repeat(30)}`)],
     [
       "a template that doubles a text",
       template(`${"{% assign A = A | append: A %}".repeat(2_000)}{{ A }}`, "x".repeat(8_000)),
     ],
     [
-      "a template that prints all in every round",
+      "a template that prints everything in every iteration",
       template("{% assign l = A | split: '' %}{% for x in l %}{{ data | json }}{% endfor %}", "x".repeat(8_000)),
     ],
     [
@@ -291,8 +291,12 @@ describe("the worst inputs of the size that is allowed hold the event loop up fo
   });
 
   it.each([
-    ["a pattern that is dear to try", 300, ["(a|b)*a(a|b){51}[^ab]"]],
-    ["20 patterns that are dear to compile", 10, Array.from({ length: 20 }, (_, i) => `(?i)${"\\pL".repeat(160)}${i}`)],
+    ["a pattern that is expensive to match", 300, ["(a|b)*a(a|b){51}[^ab]"]],
+    [
+      "20 patterns that are expensive to compile",
+      10,
+      Array.from({ length: 20 }, (_, i) => `(?i)${"\\pL".repeat(160)}${i}`),
+    ],
   ])("%s on many names, a slice at a time", async (_, length, include) => {
     const names = Array.from({ length }, (_, i) => `/${"ab".repeat(200)}${i}`);
     let [longest, at] = [0, process.threadCpuUsage()];

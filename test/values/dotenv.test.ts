@@ -3,12 +3,12 @@ import { describe, expect, test } from "vitest";
 import { parseDotenv } from "../../src/values/dotenv.ts";
 import { canary, inherited, outcome, refusal, within } from "./support.ts";
 
-describe("lines are read as Docker Compose, Ruby's and Python's dotenv read them", () => {
+describe("reads lines as Docker Compose, Ruby's and Python's dotenv do", () => {
   test.each<[string, string, Record<string, string>]>([
     ["names and values", "A=1\nB_2 = two words \n", { A: "1", B_2: "two words" }],
     ["export", "export A=1\n  export\tB=2", { A: "1", B: "2" }],
     ["no value", "A=\nB=1", { A: "", B: "1" }],
-    ["no value before a quote on the next line's own value", "A=\nB='x'", { A: "", B: "x" }],
+    ["no value before a line with a quoted value", "A=\nB='x'", { A: "", B: "x" }],
     ["comments and empty lines", "# a=1\n\n   \nA=1 # B=2\n  # C", { A: "1" }],
     ["quotes", `A='a b'\nB="c d"`, { A: "a b", B: "c d" }],
     ["a # in quotes", `A="a#b" # c`, { A: "a#b" }],
@@ -16,20 +16,20 @@ describe("lines are read as Docker Compose, Ruby's and Python's dotenv read them
     ["values over many lines", `A="a\nb\n"\nB='\nc'  # d\nC=1`, { A: "a\nb\n", B: "\nc", C: "1" }],
     ["an escaped quote", `A="a\\"b"`, { A: 'a"b' }],
     ["every escape of double quotes", `A="\\\\ \\" \\n \\r"`, { A: '\\ " \n \r' }],
-    ["an escaped backslash before the end", `A="a\\\\" # c\nB=1`, { A: "a\\", B: "1" }],
+    ["an escaped backslash before the closing quote", `A="a\\\\" # c\nB=1`, { A: "a\\", B: "1" }],
     ["a backslash and a dollar sign in single quotes", `A='\\d\${B} $C'`, { A: `\\d\${B} $C` }],
-    ["a dollar sign before no name", `A=5$\nB="$ $"`, { A: "5$", B: "$ $" }],
+    ["a dollar sign without a name", `A=5$\nB="$ $"`, { A: "5$", B: "$ $" }],
     ["JSON in single quotes", `A='{"a": 1}'`, { A: '{"a": 1}' }],
     ["an apostrophe in a value", "A=it's\nB=it's", { A: "it's", B: "it's" }],
     ["an = in a value", "A=a=b==", { A: "a=b==" }],
-    ["line ends of Windows and of old", "A=1\r\nB='2\r\n3'\rC=4", { A: "1", B: "2\n3", C: "4" }],
-    ["nothing", "", {}],
+    ["line ends CRLF and CR", "A=1\r\nB='2\r\n3'\rC=4", { A: "1", B: "2\n3", C: "4" }],
+    ["an empty text", "", {}],
     ["dots and dashes in names", "a.b-c=1", { "a.b-c": "1" }],
   ])("%s", (_, text, values) => {
     expect(Object.fromEntries(parseDotenv(text))).toEqual(values);
   });
 
-  test.each(inherited)("a name can be %s", (name) => {
+  test.each(inherited)("accepts %s as a name", (name) => {
     expect([...parseDotenv(`${name}=a\nB=2`)]).toEqual([
       [name, "a"],
       ["B", "2"],
@@ -37,25 +37,25 @@ describe("lines are read as Docker Compose, Ruby's and Python's dotenv read them
   });
 });
 
-describe("what dotenv tools drop, cut or read differently is refused with its line", () => {
+describe("refuses with its line number what dotenv tools drop, cut or read differently", () => {
   test.each<[string, string, string]>([
     ["a line without =", `A=1\n${canary}\nB=2`, "line 2 is not of the form NAME=value"],
     ["a line without = after a value of many lines", `A="1\n2\n3"\n# c\n${canary}`, "line 5 is not of the form"],
     ["a name with other characters", `A=1\nB C=${canary}`, "line 2 is not of the form"],
-    ["a name that is missing", `=${canary}`, "line 1 is not of the form"],
-    ["a name that comes twice", "A=1\n\nA=1", "line 3 sets a name that an earlier line sets"],
-    ["a quote that is not closed", `A="${canary}\nB=1`, "line 1 opens a quote that is not closed"],
+    ["a missing name", `=${canary}`, "line 1 is not of the form"],
+    ["a duplicate name", "A=1\n\nA=1", "line 3 sets a name that an earlier line sets"],
+    ["an unclosed quote", `A="${canary}\nB=1`, "line 1 opens a quote that is not closed"],
     ["text after a quote on a later line", `A="a\nb" ${canary}`, "line 1 opens a quote that has text after its end"],
     ["a quote that closes in the next entry", `A='a\nB='b'`, "line 1 opens a quote that has text after its end"],
     ["a # in a value without quotes", `A=1\nPASSWORD=ab#${canary}`, "line 2 has a # in its value"],
-    ["a # for a value", `A=#${canary}`, "line 1 has a # in its value"],
-    ["a # after a quote's end", `A='it's #${canary}'`, "line 1 opens a quote that has text after its end"],
+    ["a # instead of a value", `A=#${canary}`, "line 1 has a # in its value"],
+    ["a # after a closing quote", `A='it's #${canary}'`, "line 1 opens a quote that has text after its end"],
     ["text after a line separator", `A="1"\u2028${canary}`, "line 1 opens a quote that has text after its end"],
-    ["a colon for =", `A: ${canary}`, "line 1 is not of the form NAME=value"],
+    ["a colon instead of =", `A: ${canary}`, "line 1 is not of the form NAME=value"],
     ["back quotes", `A=1\nB=\`${canary}\``, "line 2 has a value in back quotes"],
-    ["a tab's escape", `A="${canary}\\t"`, "line 1 has an escape in double quotes"],
+    ["the escape of a tab", `A="${canary}\\t"`, "line 1 has an escape in double quotes"],
     ["an escaped dollar sign", `A="${canary}\\$B"`, "line 1 has an escape in double quotes"],
-    ["an escape by a number", `A="${canary}\\x41"`, "line 1 has an escape in double quotes"],
+    ["a numeric escape", `A="${canary}\\x41"`, "line 1 has an escape in double quotes"],
     ["a backslash without quotes", `A=C:\\${canary}`, "line 1 has a \\ in its value"],
     ["an escaped quote in single quotes", `A='it\\'${canary}'`, "line 1 has \\\\ or \\' in single quotes"],
     ["two backslashes in single quotes", `A='\\\\${canary}'`, "line 1 has \\\\ or \\' in single quotes"],
@@ -73,19 +73,19 @@ describe("what dotenv tools drop, cut or read differently is refused with its li
 });
 
 test.each(["A=\n", 'A="\n', "A='", "\n", " ", "\r", "export ", "A", "A=#", '\\"', "K: ", "\u2028A=1"])(
-  "1 MiB of %j end soon",
+  "handles 1 MiB of %j quickly",
   (piece) => {
     within(300, () => outcome(() => parseDotenv(piece.repeat(1_048_576 / piece.length))));
     within(300, () => outcome(() => parseDotenv(`A="${piece.repeat(1_048_576 / piece.length)}"`)));
   },
 );
 
-test("70,000 different lines are read in time that grows with their number", () => {
+test("reads 70,000 different lines in linear time", () => {
   const text = Array.from({ length: 70_000 }, (_, index) => `K${index}="v${index}"`).join("\n");
   expect(within(1_000, () => parseDotenv(text)).size).toBe(70_000);
 });
 
-test("any text is read, or refused with a line", () => {
+test("reads any text or refuses it with a line number", () => {
   const pieces = fc.constantFrom(
     "A",
     "B",
@@ -115,7 +115,7 @@ test("any text is read, or refused with a line", () => {
   );
 });
 
-test("any values without quotes' characters come back as they were", () => {
+test("reads back any values without quote characters unchanged", () => {
   const name = fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}$/);
   const value = fc.string({ unit: "grapheme" }).filter((text) => !/["\\\r$]/.test(text));
   fc.assert(

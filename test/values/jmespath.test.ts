@@ -17,41 +17,41 @@ const document = `{
   "with space": true, "nothing": null
 }`;
 
-describe("an expression takes", () => {
+describe("an expression returns", () => {
   test.each<[string, string, string | null]>([
     ["a property", "user.name", "ada"],
     ["a number with every digit", "user.id", "12345678901234567890"],
     ["a boolean", '"with space"', "true"],
     ["an object as JSON", "user", '{"name":"ada","id":12345678901234567890,"roles":["admin","ops"],"empty":""}'],
-    ["nothing from null", "nothing", null],
-    ["nothing where nothing is", "user.age.years", null],
-    ["nothing from a number", "user.id.value", null],
+    ["nothing for null", "nothing", null],
+    ["nothing for a missing property", "user.age.years", null],
+    ["nothing for a property of a number", "user.id.value", null],
     ["an element", "hosts[0].name", "b"],
     ["an element from the end", "hosts[-1].port", "80"],
     ["nothing past the end", "hosts[9]", null],
     ["a slice", "hosts[:2].name", '["b","a"]'],
     ["a slice backwards", "hosts[::-1].name", '["c","a","b"]'],
     ["every second element", "hosts[::2].port", "[5432,80]"],
-    ["a projection, less its nulls", "hosts[*].tags[0]", '["x","x"]'],
+    ["a projection without its nulls", "hosts[*].tags[0]", '["x","x"]'],
     ["values", "user.*", '["ada",12345678901234567890,["admin","ops"],""]'],
     ["a flattened projection", "hosts[].tags[]", '["x","y","x"]'],
-    ["what a filter keeps", "hosts[?name=='a'].port | [0]", "5433"],
-    ["what a filter by number keeps, in any form", "hosts[?weight == `1.5`].name", '["b","a"]'],
-    ["what a filter by order keeps", "hosts[?port >= `5432` && weight < `2`].name", '["b","a"]'],
-    ["what a filter with ! and || keeps", "hosts[?!(name=='a') || tags].name", '["b","c"]'],
-    ["nothing from texts in order", "user.name > 'a'", null],
-    ["whether things differ", "hosts[0].tags != hosts[2].tags", "true"],
-    ["that an object with more is another", '`{"a": 1}` == `{"a": 1, "b": 2}`', "false"],
-    ["that an object in another order is the same", '`{"a": 1, "b": 2}` == `{"b": 2, "a": 1}`', "true"],
-    ["that a text is no number", "user.id == '12345678901234567890'", "false"],
-    ["nothing of a function on nothing", "nothing.type(@)", null],
+    ["items that match a filter", "hosts[?name=='a'].port | [0]", "5433"],
+    ["items that match a filter by number, however it is written", "hosts[?weight == `1.5`].name", '["b","a"]'],
+    ["items that match a filter by order", "hosts[?port >= `5432` && weight < `2`].name", '["b","a"]'],
+    ["items that match a filter with ! and ||", "hosts[?!(name=='a') || tags].name", '["b","c"]'],
+    ["nothing for strings compared by order", "user.name > 'a'", null],
+    ["whether two values differ", "hosts[0].tags != hosts[2].tags", "true"],
+    ["that an object with more members is not equal", '`{"a": 1}` == `{"a": 1, "b": 2}`', "false"],
+    ["that objects are equal in any order of keys", '`{"a": 1, "b": 2}` == `{"b": 2, "a": 1}`', "true"],
+    ["that a string does not equal a number", "user.id == '12345678901234567890'", "false"],
+    ["nothing for a function on a missing property", "nothing.type(@)", null],
     ["a list", "hosts[*].[name, port]", '[["b",5432],["a",5433],["c",80]]'],
     ["an object", "user.{n: name, id: id}", '{"n":"ada","id":12345678901234567890}'],
     ["a literal", '`[1, {"a": 1.5}]`', '[1,{"a":1.5}]'],
-    ["the first that is not empty", "user.empty || user.none || user.name", "ada"],
-    ["both", "user.name && user.id", "12345678901234567890"],
+    ["the first operand that is not empty", "user.empty || user.none || user.name", "ada"],
+    ["the second operand of &&", "user.name && user.id", "12345678901234567890"],
     ["the root", "hosts[0].[$.user.name]", '["ada"]'],
-    ["itself", "@.user.name", "ada"],
+    ["a property of the current node", "@.user.name", "ada"],
   ])("%s", (_, expression, text) => {
     expect(take(expression, document)).toBe(text);
   });
@@ -104,7 +104,7 @@ describe("a function", () => {
   });
 });
 
-describe("what cannot be evaluated is refused with the expression and nothing of the document", () => {
+describe("refuses an invalid expression without quoting the document", () => {
   test.each<[string, string]>([
     ["a..b", "it is not a JMESPath expression"],
     ["with space", "it is not a JMESPath expression"],
@@ -133,15 +133,15 @@ describe("what cannot be evaluated is refused with the expression and nothing of
     expect(refusal(() => take(expression, document))).toContain(`jmesPath ${expression}: ${message}`);
   });
 
-  test("an expression over 1,024 characters, which is not repeated", () => {
+  test("an expression over 1,024 characters, which is not quoted", () => {
     expect(refusal(() => take("a".repeat(1_025), "{}"))).toBe(
       "jmesPath has 1025 characters, and at most 1024 are allowed",
     );
   });
 });
 
-describe("names that every JavaScript object seems to have are names like others", () => {
-  test.each(inherited)("%s is not found where it is not", (name) => {
+describe("names of Object.prototype are ordinary names", () => {
+  test.each(inherited)("%s is not found if the document lacks it", (name) => {
     for (const expression of [
       name,
       `"${name}".name`,
@@ -155,14 +155,14 @@ describe("names that every JavaScript object seems to have are names like others
     }
   });
 
-  test.each(inherited)("%s is found where it is, and kept", (name) => {
+  test.each(inherited)("%s is found and kept if the document has it", (name) => {
     expect(take(name, `{"${name}": "own"}`)).toBe("own");
     expect(take(`{${name}: a}`, '{"a": 1}')).toBe(`{"${name}":1}`);
     expect(take(`merge({${name}: a}, {b: a})`, '{"a": 1}')).toBe(`{"${name}":1,"b":1}`);
     expect(take(`\`{"${name}": 1}\``, "{}")).toBe(`{"${name}":1}`);
   });
 
-  test("what looks like a parsed expression in the document is data", () => {
+  test("an object shaped like a parsed expression is data", () => {
     expect(
       refusal(() => take("map(@.f, @.l)", '{"f": {"expref": true, "type": "Field", "name": "a"}, "l": [{"a": 1}]}')),
     ).toContain("argument 1 of map() is not an expression");
@@ -207,23 +207,27 @@ describe("the cost is bounded", () => {
   });
 
   test.each([
-    ["a text made in every round", "[*].to_string($) | length(@)", `[${Array(120).fill(`"${"x".repeat(1_000)}"`)}]`],
-    ["a join in every round", "[*].join('', $) | length(@)", `[${Array(120).fill(`"${"x".repeat(1_000)}"`)}]`],
-    ["a copy in every round", "[*].[reverse($)] | length(@)", `[${Array(2_000).fill("1")}]`],
-    ["a flattening in every round", "[*].[$[]] | length(@)", `[${Array(2_000).fill("1")}]`],
-    ["a slice in every round", "[*].[$[:]] | length(@)", `[${Array(2_000).fill("1")}]`],
-    ["an order in every round", "[*].[sort($)] | length(@)", `[${Array(300).fill('"a text"')}]`],
+    [
+      "a text made in every iteration",
+      "[*].to_string($) | length(@)",
+      `[${Array(120).fill(`"${"x".repeat(1_000)}"`)}]`,
+    ],
+    ["a join in every iteration", "[*].join('', $) | length(@)", `[${Array(120).fill(`"${"x".repeat(1_000)}"`)}]`],
+    ["a copy in every iteration", "[*].[reverse($)] | length(@)", `[${Array(2_000).fill("1")}]`],
+    ["a flattening in every iteration", "[*].[$[]] | length(@)", `[${Array(2_000).fill("1")}]`],
+    ["a slice in every iteration", "[*].[$[:]] | length(@)", `[${Array(2_000).fill("1")}]`],
+    ["a sort in every iteration", "[*].[sort($)] | length(@)", `[${Array(300).fill('"a text"')}]`],
   ])("%s is counted", (_, expression, json) => {
     expect(within(250, () => refusal(() => take(expression, json)))).toContain("it takes too many steps");
   });
 
-  test("arrays that would be flattened are counted before", () => {
+  test("counts arrays before it flattens them", () => {
     const many = parseJson(`[${Array(10_000).fill("1")}]`);
     const evaluateIt = () => evaluate(`[${Array(400).fill("$")}][] | length(@)`, many);
     expect(within(20, () => refusal(evaluateIt))).toContain("it takes too many steps");
   });
 
-  test("what grows with every projection is refused", () => {
+  test("refuses a result that grows with every projection", () => {
     expect(refusal(() => take("[].{a: $[].{b: $[].{c: $}}}", items))).toContain("it takes too many steps");
     expect(refusal(() => take("[].[$, $][]", `[${Array(100).fill(`"${"x".repeat(1_000)}"`)}]`))).toContain(
       "has over 1 MiB",
@@ -232,8 +236,8 @@ describe("the cost is bounded", () => {
   });
 });
 
-test("any expression of this grammar takes what the reference evaluation takes", () => {
-  // Small whole numbers alone, which lose nothing as doubles; and no name of Object.prototype.
+test("any expression of the grammar returns what the reference evaluation returns", () => {
+  // Only small integers, which are exact as doubles, and no name of Object.prototype.
   const value = fc.letrec((tie) => ({
     value: fc.oneof(
       { maxDepth: 3 },
@@ -269,7 +273,7 @@ test("any expression of this grammar takes what the reference evaluation takes",
             fc.constantFrom(".a", ".b", "[0]", "[-1]", "[]", "[*]", ".*", "[].a", "[*].b", "[*][0]", ".*.a", "[][]"),
           )
           .map(([left, right]) => `(${left})${right}`),
-        // Of an array: the reference slices texts too, which the AWS tools do not.
+        // Slice only arrays: the reference also slices strings, which the AWS tools do not.
         fc
           .tuple(inner, fc.constantFrom("[1:]", "[:-1]", "[::2]", "[::-1]", "[2:0:-1]", "[-2:].a"))
           .map(([left, right]) => `to_array(${left})${right}`),
@@ -290,7 +294,7 @@ test("any expression of this grammar takes what the reference evaluation takes",
   );
 });
 
-test("any text is evaluated or refused, and the refusal says nothing of the document", () => {
+test("evaluates any text or refuses it without quoting the document", () => {
   const pieces = fc.constantFrom(
     "a",
     ".",

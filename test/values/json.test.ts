@@ -7,10 +7,10 @@ const read = (text: string) => propertiesOf(parseJson(text));
 
 describe("a property of a JSON object", () => {
   test.each<[string, string, string | null]>([
-    ["is a string as it is", '"a\\nb\\u00e9"', "a\nbé"],
+    ["is a string unchanged", '"a\\nb\\u00e9"', "a\nbé"],
     ["is an empty string", '""', ""],
     ["is a number with every digit", "12345678901234567890.1200", "12345678901234567890.1200"],
-    ["is a number in the form that it is written in", "-1.50E+400", "-1.50E+400"],
+    ["is a number as written", "-1.50E+400", "-1.50E+400"],
     ["is a boolean", "false", "false"],
     ["is an object as compact JSON, keys in order", '{ "b" : 1.0 , "a" : [ null, {} ] }', '{"b":1.0,"a":[null,{}]}'],
     ["is null for null", "null", null],
@@ -18,7 +18,7 @@ describe("a property of a JSON object", () => {
     expect(read(`{"key": ${json}}`).get("key")).toBe(text);
   });
 
-  test.each(inherited)("can be called %s, at the top and inside", (name) => {
+  test.each(inherited)("can have the name %s, at the top and nested", (name) => {
     expect([...read(`{"${name}": "a", "b": {"${name}": 1}}`)]).toEqual([
       [name, "a"],
       ["b", `{"${name}":1}`],
@@ -26,22 +26,18 @@ describe("a property of a JSON object", () => {
   });
 });
 
-describe("what is not usable as JSON is refused with its place and none of its text", () => {
+describe("refuses unusable JSON with its position and without quoting it", () => {
   test.each<[string, string, string]>([
     ["an unclosed string", '{"a":\n "', "not JSON: an error at line 2, column 3"],
     ["a bare word", `{"a": ${canary}}`, "not JSON: an error at line 1, column 7"],
-    ["a number that is cut", '{"a": 1.}', "not JSON: an error at line 1, column 9"],
+    ["an incomplete number", '{"a": 1.}', "not JSON: an error at line 1, column 9"],
     ["a bad escape", '{"a": "\\x"}', "not JSON: an error at line 1, column 8"],
-    ["a comma at the end", '{"a": 1,}', "not JSON: an error at line 1, column 9"],
+    ["a trailing comma", '{"a": 1,}', "not JSON: an error at line 1, column 9"],
     ["text after the end", "{} x", "not JSON: an error at line 1, column 4"],
-    ["nothing", "", "not JSON: an error at line 1, column 1"],
-    [
-      "a key that comes twice",
-      '{"a": 1, "b": {"a": 2},\n"a": 3}',
-      "a key that came before comes again at line 2, column 1",
-    ],
-    ["a key that comes twice with the same value", '{"a": 1, "a": 1}', "comes again at line 1, column 10"],
-    ["a key that comes twice, once escaped", '{"a": 1, "\\u0061": 1}', "comes again at line 1, column 10"],
+    ["an empty text", "", "not JSON: an error at line 1, column 1"],
+    ["a duplicate key", '{"a": 1, "b": {"a": 2},\n"a": 3}', "a key that came before comes again at line 2, column 1"],
+    ["a duplicate key with the same value", '{"a": 1, "a": 1}', "comes again at line 1, column 10"],
+    ["a duplicate key, once escaped", '{"a": 1, "\\u0061": 1}', "comes again at line 1, column 10"],
     ["an array at the top", "[1]", "the JSON is not an object"],
     ["a number at the top", "1", "the JSON is not an object"],
     ["null at the top", "null", "the JSON is not an object"],
@@ -50,11 +46,11 @@ describe("what is not usable as JSON is refused with its place and none of its t
     expect(refusal(() => read(text))).toContain(message);
   });
 
-  test("the same key in two objects is fine, and so is a key as a value", () => {
+  test("accepts the same key in two objects, and a key as a value", () => {
     expect(read('{"a": {"x": 1}, "b": {"x": "a"}, "c": ["a", "a"]}').size).toBe(3);
   });
 
-  test("brackets and quotes in a string are text", () => {
+  test("reads brackets and quotes in a string as text", () => {
     const text = `{"a": "\\"${"[".repeat(200)}", "b\\"": ",", "b": "}", "\\\\": "{"}`;
     expect([...read(text)]).toEqual([
       ["a", `"${"[".repeat(200)}`],
@@ -64,16 +60,16 @@ describe("what is not usable as JSON is refused with its place and none of its t
     ]);
   });
 
-  test("100 levels are fine", () => {
+  test("accepts 100 levels of nesting", () => {
     expect(read(`{"a": ${"[".repeat(99)}${"]".repeat(99)}}`).get("a")).toBe("[".repeat(99) + "]".repeat(99));
   });
 
-  test.each(["[", "{", '{"a":', "[{", '"'])("200,000 times %s is refused at once", (text) => {
+  test.each(["[", "{", '{"a":', "[{", '"'])("refuses %s repeated 200,000 times at once", (text) => {
     within(100, () => refusal(() => parseJson(text.repeat(200_000))));
   });
 });
 
-test("any JSON comes back as it was, in the form that JSON.stringify gives", () => {
+test("writes any parsed JSON as JSON.stringify does", () => {
   // JSON.stringify writes -0 as 0.
   fc.assert(
     fc.property(fc.json({ maxDepth: 6 }), (json) => {
@@ -82,7 +78,7 @@ test("any JSON comes back as it was, in the form that JSON.stringify gives", () 
   );
 });
 
-test("any number keeps its digits", () => {
+test("keeps the digits of any number", () => {
   const digits = fc.stringMatching(/^-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,5})?$/);
   fc.assert(
     fc.property(digits, (number) => {
@@ -96,7 +92,7 @@ test("any number keeps its digits", () => {
   );
 });
 
-test("any text is read or refused, and the refusal says nothing of it", () => {
+test("reads any text or refuses it without quoting it", () => {
   const pieces = fc.constantFrom(
     "{",
     "}",

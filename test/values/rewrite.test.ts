@@ -5,7 +5,7 @@ import { parseReplacement, replaceAll } from "../../src/values/rewrite.ts";
 import { Work } from "../../src/values/work.ts";
 import rows from "./go-replace.json" with { type: "json" };
 
-/** The whole match, in brackets: what the table was made with, by Go 1.26. */
+/** The whole match in brackets: the replacement that generated the table with Go 1.26. */
 const whole = `<\${0}>`;
 
 function replace(pattern: string, text: string, replacement: string): string {
@@ -34,6 +34,6 @@ describe("a replacement", () => {
   });
 });
 
-it("makes one key of a property by a pattern that matches all of it", () => {
+it("makes one key of a property if a pattern matches its whole name", () => {
   expect(keyRules({ rewrite: [{ pattern: "(.*)", replacement: "$1_MONITOR" }] })("url")).toBe("url_MONITOR");
 });

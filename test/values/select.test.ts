@@ -6,24 +6,24 @@ import { within } from "./support.ts";
 
 const names = ["/shop/db", "/shop/db/user", "/shop/cache", "/shop/old/db"];
 
-describe("of a path's parameters are taken", () => {
+describe("selects from the parameters of a path", () => {
   test.each<[string, { include?: string[]; exclude?: string[] }, string[]]>([
-    ["all, without patterns", {}, names],
-    ["all, with empty lists", { include: [], exclude: [] }, names],
+    ["all names without patterns", {}, names],
+    ["all names with empty lists", { include: [], exclude: [] }, names],
     [
-      "those with a match anywhere in the full name",
+      "names with a match anywhere in the full name",
       { include: ["db"] },
       ["/shop/db", "/shop/db/user", "/shop/old/db"],
     ],
-    ["those that an anchored pattern ties down", { include: ["^/shop/[^/]+$"] }, ["/shop/db", "/shop/cache"]],
-    ["those that any pattern takes", { include: ["cache", "user$"] }, ["/shop/db/user", "/shop/cache"]],
-    ["those that no pattern leaves out", { exclude: ["/old/", "user"] }, ["/shop/db", "/shop/cache"]],
+    ["names that match an anchored pattern", { include: ["^/shop/[^/]+$"] }, ["/shop/db", "/shop/cache"]],
+    ["names that match any include pattern", { include: ["cache", "user$"] }, ["/shop/db/user", "/shop/cache"]],
+    ["names that match no exclude pattern", { exclude: ["/old/", "user"] }, ["/shop/db", "/shop/cache"]],
     [
-      "none that exclude leaves out, though include takes it",
+      "no name that matches both include and exclude",
       { include: ["db"], exclude: ["user"] },
       ["/shop/db", "/shop/old/db"],
     ],
-    ["those in upper case too, where the pattern says so", { include: ["(?i)CACHE"] }, ["/shop/cache"]],
+    ["names in any case with (?i)", { include: ["(?i)CACHE"] }, ["/shop/cache"]],
   ])("%s", (_, patterns, taken) => {
     expect(selectMembers(names, patterns)).toEqual(taken);
   });
@@ -33,7 +33,7 @@ test.each([
   [{ include: ["a", "(?=b)"] }, "path.include[1] is not an RE2 pattern"],
   [{ exclude: ["["] }, "path.exclude[0] is not an RE2 pattern"],
   [{ exclude: ["a{1000}"] }, "path.exclude[0] is too large"],
-])("a pattern that cannot be used is a failure of the spec: %j", (patterns, message) => {
+])("reports an invalid pattern as a failure of the spec: %j", (patterns, message) => {
   try {
     selectMembers([], patterns);
     expect.unreachable();
@@ -43,7 +43,7 @@ test.each([
   }
 });
 
-test("10,000 names and 20 patterns take little, a slice at a time", async () => {
+test("prepares 10,000 names and 20 patterns in short slices", async () => {
   const many = Array.from({ length: 10_000 }, (_, index) => `/shop/checkout/parameter-${index}`);
   const include = Array.from({ length: 20 }, (_, index) => `-${index}$`);
   expect(() => selectMembers(many, { include })).toThrow("have not been tried on all names yet");
@@ -51,7 +51,7 @@ test("10,000 names and 20 patterns take little, a slice at a time", async () => 
   expect(within(50, () => selectMembers(many, { include }))).toHaveLength(20);
 });
 
-test("the names taken and those left out make up all", () => {
+test("include and exclude of the same patterns split all names", () => {
   const name = fc.stringMatching(/^[ab/]{0,6}$/);
   const pattern = fc.constantFrom("a", "b", "^a", "/$", "a.b", "[^a]");
   fc.assert(

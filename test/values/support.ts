@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { Refusal } from "../../src/values/refusal.ts";
 
-/** What a function of values/ gives: its result, or the reason and message of its refusal. Other errors fail the test. */
+/** Returns a function's result, or the reason and message of its Refusal. Other errors fail the test. */
 export function outcome<T>(make: () => T): T | { reason: string; message: string } {
   try {
     return make();
@@ -11,14 +11,14 @@ export function outcome<T>(make: () => T): T | { reason: string; message: string
   }
 }
 
-/** The message that something is refused with; fails where it is not. */
+/** Returns the message of a Refusal; fails if there is none. */
 export function refusal(make: () => unknown): string {
   const result = outcome(make);
   expect(result).toHaveProperty("reason", "InvalidData");
   return (result as { message: string }).message;
 }
 
-/** Runs something that must be quick: the lowest processor time of this thread in five tries, whatever else the machine does. */
+/** Checks a time limit against the lowest CPU time of this thread in five runs, independent of the machine's load. */
 export function within<T>(milliseconds: number, make: () => T): T {
   let best = Number.POSITIVE_INFINITY;
   for (let tries = 0; ; tries++) {
@@ -31,8 +31,8 @@ export function within<T>(milliseconds: number, make: () => T): T {
   }
 }
 
-/** Names that are ordinary keys, and that every plain JavaScript object seems to have. */
+/** Valid keys that every plain JavaScript object inherits as names. */
 export const inherited = ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf", "__defineGetter__"];
 
-/** A value that must not be in any message. It cannot be a Secret's key, which messages may name. */
+/** A value that no message may contain. It is not a valid key of a Secret, because messages may name keys. */
 export const canary = "k%nary|7f3";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { bytesOf, placeOf, textOf } from "../../src/values/text.ts";
 import { outcome, refusal } from "./support.ts";
 
-test("any text comes back from its bytes, less a byte order mark", () => {
+test("decodes any encoded text unchanged, without a byte order mark", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (text) => {
       expect(textOf(bytesOf(`\ufeff${text}`))).toBe(text);
@@ -11,22 +11,22 @@ test("any text comes back from its bytes, less a byte order mark", () => {
   );
 });
 
-test("half of a surrogate pair cannot be written", () => {
+test("refuses to encode a lone surrogate", () => {
   expect(refusal(() => bytesOf("a\ud800"))).toContain("lone surrogate");
 });
 
-describe("bytes that are not UTF-8 are refused", () => {
+describe("refuses bytes that are not UTF-8", () => {
   test.each<[string, number[]]>([
-    ["a byte that never comes", [0xff]],
-    ["a character that is cut", [0xc3]],
-    ["a longer form than is needed", [0xc0, 0xaf]],
+    ["a byte that UTF-8 never uses", [0xff]],
+    ["an incomplete character", [0xc3]],
+    ["an overlong form", [0xc0, 0xaf]],
     ["a surrogate", [0xed, 0xa0, 0x80]],
   ])("%s", (_, bytes) => {
     expect(refusal(() => textOf(Uint8Array.from(bytes)))).toContain("not text in UTF-8");
   });
 });
 
-test("1 MiB is read, and a byte more is too large", () => {
+test("reads 1 MiB and refuses one byte more", () => {
   expect(textOf(Buffer.alloc(1_048_576, "a"))).toHaveLength(1_048_576);
   expect(outcome(() => textOf(Buffer.alloc(1_048_577, "a")))).toEqual({
     reason: "TooLarge",
