@@ -39,7 +39,7 @@ it("a connection whose home region does not answer uses the first region that do
     connections,
     quotas: { set: () => false, remove: nothing },
     stretch: () => 1,
-    stampOf: nothing,
+    visibilityOf: nothing,
     limited: nothing,
     events: { resolved: nothing, joined: nothing, left: nothing, removed: nothing, condition: nothing },
     outages: { watch: nothing, unwatch: nothing, isDown: () => false },
