@@ -35,7 +35,7 @@ it("/readyz fails half a minute after the API server rejects the credentials, an
   const start = performance.now();
   await until(async () => (await status("/readyz")) === 503, 60_000, "the refusal to be told");
   expect(performance.now() - start).toBeGreaterThan(25_000);
-  expect(await (await fetch(`${operator.probesUrl}/readyz`)).text()).toContain("refuses the operator's credentials");
+  expect(await (await fetch(`${operator.probesUrl}/readyz`)).text()).toContain("rejects the operator's credentials");
   expect(await status("/healthz")).toBe(200);
   await admit();
   await until(async () => (await status("/readyz")) === 200, 30_000, "the other token to be taken");
