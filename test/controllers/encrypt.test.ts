@@ -153,7 +153,13 @@ describe("keyferry encrypt", () => {
       1,
       "is of the kind ec, which cannot encrypt",
     ],
-    ["no public key", () => ["--key", keys.rsa, "--public-key", "none"], secret, 1, "--public-key is not a readable file"],
+    [
+      "no public key",
+      () => ["--key", keys.rsa, "--public-key", "none"],
+      secret,
+      1,
+      "--public-key is not a readable file",
+    ],
     [
       "a signing key",
       () => ["--key", keys.sign, "--algorithm", "RSAES_OAEP_SHA_256"],
