@@ -28,7 +28,7 @@ import { version } from "./version.ts";
 const closeWithinMs = 100;
 /** Milliseconds that a rendered metrics page is reused: twenty scrapers cost no more than one. */
 const pageForMs = 1_000;
-/** Scrapes answered at once, and milliseconds between further ones. */
+/** Scrapes answered at once, and each second after that. */
 const scrapes = { burst: 20, perSecond: 10 };
 /** Milliseconds after which a stop ends the process regardless; the caller waits five seconds. */
 const stopWithinMs = 4_500;

@@ -89,10 +89,10 @@ export class KeyedTokenBuckets {
     }
   }
 
-  /** Takes a token of a key. Returns whether there was one. */
+  /** Takes a token of a key. Returns whether there was one. A refused key counts as used: it stays limited. */
   take(key: string): boolean {
-    if (this.waitMs(key) > 0) return false;
-    this.spend(key);
-    return true;
+    const isGranted = this.waitMs(key) === 0;
+    this.spend(key, isGranted ? 1 : 0);
+    return isGranted;
   }
 }

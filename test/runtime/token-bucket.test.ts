@@ -73,4 +73,13 @@ describe("token buckets by key", () => {
     for (const key of ["a", "b", "c"]) buckets.take(key);
     expect(["a", "b", "c"].map((key) => buckets.waitMs(key) > 0)).toEqual([false, true, true]);
   });
+
+  it("keeps a key limited that is refused again and again while others come", () => {
+    const buckets = new KeyedTokenBuckets(new FakeClock(), { size: 1, perSecond: 1, maxKeys: 2 });
+    buckets.take("noisy");
+    for (const key of ["a", "b", "c"]) {
+      expect(buckets.take("noisy")).toBe(false);
+      buckets.take(key);
+    }
+  });
 });
