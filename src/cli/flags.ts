@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { canBeOpened } from "../controllers/syncedsecret/target-metadata.ts";
+import { canBeOpened } from "../controllers/syncedsecret/plan/target-metadata.ts";
 import { parseDuration } from "../runtime/duration.ts";
 
 /** The flags of `keyferry controller` as commander gives them. */

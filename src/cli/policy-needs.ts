@@ -7,15 +7,15 @@ import { keyIn } from "../ciphertexts/key-name.ts";
 import { checkMessage } from "../ciphertexts/message.ts";
 import type { Granted } from "../controllers/connection/connections.ts";
 import { sqsEndpoint } from "../controllers/connection/resolve.ts";
-import { mayMove } from "../controllers/syncedsecret/failover.ts";
+import { mayMove } from "../controllers/syncedsecret/decide/failover.ts";
+import { asksForExpiry } from "../controllers/syncedsecret/decide/snapshot.ts";
 import {
   type FromCiphertext,
   isFromParameters,
   messageRules,
   type Plan,
   plan,
-} from "../controllers/syncedsecret/plan.ts";
-import { asksForExpiry } from "../controllers/syncedsecret/snapshot.ts";
+} from "../controllers/syncedsecret/plan/plan.ts";
 import { isPassedThrough, passThrough, type Reference } from "../parameters/reference.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Connected } from "./granting.ts";

@@ -27,12 +27,12 @@ import { ConnectionReconciler } from "./connection/reconcile.ts";
 import type { AnyConnection } from "./connection/resolve.ts";
 import { EventHub } from "./events/hub.ts";
 import { SecretView } from "./secret-view.ts";
+import { SecretWriter } from "./syncedsecret/act/write.ts";
 import { SyncedSecretController } from "./syncedsecret/controller.ts";
-import { isConcerned } from "./syncedsecret/failover.ts";
+import { isConcerned } from "./syncedsecret/decide/failover.ts";
 import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
-import { Revisions } from "./syncedsecret/revision.ts";
-import { VerifiedRevisions } from "./syncedsecret/verified-revisions.ts";
-import { SecretWriter } from "./syncedsecret/write.ts";
+import { Revisions } from "./syncedsecret/trust/revision.ts";
+import { VerifiedRevisions } from "./syncedsecret/trust/verified-revisions.ts";
 
 export interface Settings {
   /** Namespaces to work in; empty for all, which requires a ClusterRole. */

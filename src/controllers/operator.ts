@@ -20,7 +20,7 @@ import { secretBound, syncedSecretBound } from "./cache-bounds.ts";
 import { CredentialsWatch } from "./connection/credentials-watch.ts";
 import type { AnyConnection } from "./connection/resolve.ts";
 import { Engine, type Worlds } from "./engine.ts";
-import { collectLeftovers } from "./syncedsecret/startup-collection.ts";
+import { collectLeftovers } from "./syncedsecret/act/startup-collection.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "./trim.ts";
 
 /**

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
-import { uncanceled } from "../../src/controllers/syncedsecret/attempt.ts";
-import { openBlobs } from "../../src/controllers/syncedsecret/blobs.ts";
-import type { Snapshot } from "../../src/controllers/syncedsecret/snapshot.ts";
+import { uncanceled } from "../../src/controllers/syncedsecret/act/attempt.ts";
+import { openBlobs } from "../../src/controllers/syncedsecret/act/decrypt.ts";
+import type { Snapshot } from "../../src/controllers/syncedsecret/decide/snapshot.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import type { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";

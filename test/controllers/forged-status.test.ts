@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SyncedSecret } from "../../src/api/types.ts";
-import { Revisions } from "../../src/controllers/syncedsecret/revision.ts";
+import { Revisions } from "../../src/controllers/syncedsecret/trust/revision.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { one } from "./trials.ts";
 import { makeWorld, type World } from "./world.ts";

@@ -1,8 +1,8 @@
 import { SQS } from "@aws-sdk/client-sqs";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
-import { keysInUse } from "../../src/controllers/syncedsecret/key-conditions.ts";
-import type { Outcome } from "../../src/controllers/syncedsecret/outcome.ts";
+import type { Outcome } from "../../src/controllers/syncedsecret/decide/outcome.ts";
+import { keysInUse } from "../../src/controllers/syncedsecret/report/key-conditions.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { importMaterial } from "../support/import-material.ts";
 import { costsOf, nothing } from "./costs.ts";

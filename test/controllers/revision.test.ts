@@ -6,7 +6,7 @@ import {
   type RevisionFormat,
   type RevisionSource,
   Revisions,
-} from "../../src/controllers/syncedsecret/revision.ts";
+} from "../../src/controllers/syncedsecret/trust/revision.ts";
 
 const spec: SyncedSecretSpec = { data: [{ key: "A", parameter: { name: "/a" } }] };
 const source: RevisionSource = { name: "/a", selector: "", version: 3, modified: 1_000 };

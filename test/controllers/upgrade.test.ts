@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { annotations } from "../../src/api/annotations.ts";
 import type { SyncedSecretSpec } from "../../src/api/types.ts";
-import { type Made, Revisions } from "../../src/controllers/syncedsecret/revision.ts";
+import { type Made, Revisions } from "../../src/controllers/syncedsecret/trust/revision.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { costsOf, nothing } from "./costs.ts";
 import { one } from "./trials.ts";

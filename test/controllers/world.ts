@@ -7,7 +7,7 @@ import { Identities } from "../../src/aws/identity.ts";
 import { secretBound, syncedSecretBound } from "../../src/controllers/cache-bounds.ts";
 import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
 import { Engine, type Settings } from "../../src/controllers/engine.ts";
-import type { Revisions } from "../../src/controllers/syncedsecret/revision.ts";
+import type { Revisions } from "../../src/controllers/syncedsecret/trust/revision.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
 import type { CacheBound } from "../../src/kube/cache-bound.ts";
 import { KubeClient } from "../../src/kube/client.ts";

@@ -6,7 +6,7 @@ import { reasons } from "../../src/api/reasons.ts";
 import { answerTooLong, notSent } from "../../src/aws/failure.ts";
 import { keyAtRisk } from "../../src/ciphertexts/key-health.ts";
 import { eventsReady } from "../../src/controllers/events/condition.ts";
-import { failedOver } from "../../src/controllers/syncedsecret/failover.ts";
+import { failedOver } from "../../src/controllers/syncedsecret/decide/failover.ts";
 import { page, rowsBelow } from "./pages.ts";
 
 const reasonsPage = page("docs/reasons.md");

@@ -2,7 +2,7 @@ import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
 import type { Identities, Identity, IdentitySpec } from "../../src/aws/identity.ts";
 import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
 import { Engine } from "../../src/controllers/engine.ts";
-import { recordOf } from "../../src/controllers/syncedsecret/record.ts";
+import { recordOf } from "../../src/controllers/syncedsecret/act/managed-fields-entry.ts";
 import type { KubeClient } from "../../src/kube/client.ts";
 import { KubeError } from "../../src/kube/errors.ts";
 import { type KubeObject, type Resource, secrets, syncedSecrets } from "../../src/kube/resource.ts";

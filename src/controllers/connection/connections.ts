@@ -3,7 +3,7 @@ import type { ClusterAWSConnection, SyncedSecret } from "../../api/types.ts";
 import type { Identity } from "../../aws/identity.ts";
 import { partitionOf } from "../../aws/names.ts";
 import { Failure } from "../../runtime/failure.ts";
-import type { Grant } from "../syncedsecret/plan.ts";
+import type { Grant } from "../syncedsecret/plan/plan.ts";
 import type { ConnectionIdentities } from "./identities.ts";
 import { type AnyConnection, allowsNamespace, connectionKey } from "./resolve.ts";
 

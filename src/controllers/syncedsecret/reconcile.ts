@@ -11,23 +11,19 @@ import { Failure } from "../../runtime/failure.ts";
 import type { Assembler } from "../../values/assembler.ts";
 import type { Connections } from "../connection/connections.ts";
 import type { SecretView } from "../secret-view.ts";
-import { AppliedRecords } from "./applied.ts";
-import { type Assessment, assess, labelled, type Proof, prepareMembers } from "./assess.ts";
-import { type Attempt, awaitAws, check } from "./attempt.ts";
-import { openBlobs, type WayToKms } from "./blobs.ts";
-import { build, type Material } from "./build.ts";
-import { decideSomewhere, madeElsewhere, saidOf } from "./failover.ts";
-import { collectGarbage } from "./garbage-collection.ts";
-import type { Outcome } from "./outcome.ts";
-import { pinnedAssessment, readPinned } from "./pinned-versions.ts";
-import { isFromParameters, plan } from "./plan.ts";
-import { pendingRefresh, readyOf, reportedMissing } from "./previous-status.ts";
-import { readSources } from "./read-sources.ts";
-import { viewOf } from "./reference-view.ts";
-import { terminating } from "./refused.ts";
-import { mayHaveToRetain, retain } from "./retained-keys.ts";
-import { heard, losses, missedSinceDeletion, staleSourceProblems, wanting } from "./retention.ts";
-import type { Revisions } from "./revision.ts";
+import { type Attempt, awaitAws, check } from "./act/attempt.ts";
+import { openBlobs, type WayToKms } from "./act/decrypt.ts";
+import { collectGarbage } from "./act/garbage-collect.ts";
+import { readSources } from "./act/read-sources.ts";
+import type { SecretWriter } from "./act/write.ts";
+import { terminating } from "./act/write-failure.ts";
+import { build, type Material } from "./decide/build.ts";
+import { decideSomewhere, madeElsewhere, saidOf } from "./decide/failover.ts";
+import { pinnedAssessment, readPinned } from "./decide/once.ts";
+import type { Outcome } from "./decide/outcome.ts";
+import { viewOf } from "./decide/reference-view.ts";
+import { mayHaveToRetain, retain } from "./decide/retained-keys.ts";
+import { heard, losses, missedSinceDeletion, staleSourceProblems, wanting } from "./decide/retention.ts";
 import {
   asksForExpiry,
   asWhom,
@@ -44,14 +40,18 @@ import {
   type Snapshot,
   subscriptionsOf,
   wasCurrent,
-} from "./snapshot.ts";
-import { listed } from "./summarize.ts";
-import { conflict, type Standing, standing, type Target, targetOf } from "./target.ts";
-import { refusedTargetMetadata } from "./target-metadata.ts";
+} from "./decide/snapshot.ts";
+import { type Assessment, assess, labelled, type Proof, prepareMembers } from "./decide/sources.ts";
+import { isFromParameters, plan } from "./plan/plan.ts";
+import { conflict, type Standing, standing, type Target, targetOf } from "./plan/target.ts";
+import { refusedTargetMetadata } from "./plan/target-metadata.ts";
+import { listed } from "./report/summarize.ts";
 import { TooLargeSecrets } from "./too-large.ts";
-import type { VerifiedRevisions } from "./verified-revisions.ts";
-import { noWarmStart, pastOf, warmStartOf } from "./warm-start.ts";
-import type { SecretWriter } from "./write.ts";
+import { AppliedRecords } from "./trust/applied.ts";
+import { pendingRefresh, readyOf, reportedMissing } from "./trust/previous-status.ts";
+import type { Revisions } from "./trust/revision.ts";
+import type { VerifiedRevisions } from "./trust/verified-revisions.ts";
+import { noWarmStart, pastOf, warmStartOf } from "./trust/warm-start.ts";
 
 export interface ReconcilerOptions extends WayToKms {
   connections: Connections;

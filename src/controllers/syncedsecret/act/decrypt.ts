@@ -1,0 +1,106 @@
+import { AwsFailure, isSilence } from "../../../aws/failure.ts";
+import type { Identity } from "../../../aws/identity.ts";
+import type { KmsPort } from "../../../aws/kms.ts";
+import { tryAgain } from "../../../aws/table.ts";
+import { audited } from "../../../ciphertexts/audited.ts";
+import { keyIn } from "../../../ciphertexts/key-name.ts";
+import { openBlob } from "../../../ciphertexts/kms-blob.ts";
+import { openMessage } from "../../../ciphertexts/message.ts";
+import type { Metrics } from "../../../metrics/metrics.ts";
+import type { Outages } from "../../../parameters/outages.ts";
+import type { RateLimiters } from "../../../parameters/rate-limiters.ts";
+import type { Audit } from "../../../runtime/audit.ts";
+import { Failure } from "../../../runtime/failure.ts";
+import type { Sealed } from "../../../runtime/sealed.ts";
+import type { Snapshot } from "../decide/snapshot.ts";
+import { blobRules, type FromCiphertext, isFromParameters, messageRules } from "../plan/plan.ts";
+
+/** What decryption by KMS needs. */
+export interface WayToKms {
+  lanes: RateLimiters;
+  /** Records every decryption. */
+  audit: Audit | undefined;
+  outages: Pick<Outages, "isDown">;
+  metrics: Pick<Metrics, "failoverReads">;
+}
+
+/** The decrypted blobs and messages of a spec. */
+export interface Opened {
+  /** Plaintexts by the label of the entry. */
+  blobs: Map<string, Sealed>;
+  /** ARNs of the KMS keys that encrypted them, in the connection's own region. */
+  keyIds: ReadonlySet<string>;
+  /** A failover region in which some of them were decrypted. */
+  elsewhere?: string;
+  /** In the order of the messages. */
+  problems: Failure[];
+}
+
+/** Decrypts all ciphertexts of a spec through the rate limiter; in the failover regions if KMS is down at home. */
+export async function openBlobs(snapshot: Snapshot, way: WayToKms): Promise<Opened> {
+  const { plan } = snapshot;
+  const opened: Opened & { keyIds: Set<string> } = { blobs: new Map(), keyIds: new Set(), problems: [] };
+  await Promise.all(
+    plan.entries.map(async (entry) => {
+      if (isFromParameters(entry)) return;
+      try {
+        const { plaintext, keyId, region } = await open(snapshot, entry, way);
+        opened.blobs.set(entry.label, plaintext);
+        opened.keyIds.add(keyId);
+        if (region !== undefined) opened.elsewhere = region;
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        opened.problems.push(error);
+      }
+    }),
+  );
+  opened.problems.sort((a, b) => (a.message < b.message ? -1 : 1));
+  return opened;
+}
+
+/** @returns also the region, if it is a failover region */
+async function open(snapshot: Snapshot, entry: FromCiphertext, { lanes, audit, outages, metrics }: WayToKms) {
+  const { granted, lane, target, resource, attempt } = snapshot;
+  const home = granted.blobsBy ?? granted.identity;
+  const owner = { namespace: target.namespace, name: resource.metadata.name! };
+  const kind = entry.kind === "blob" ? "blob" : "message";
+  const about = { kind, entry: entry.label, resource: `${owner.namespace}/${owner.name}` } as const;
+  const turn = { service: "kms", namespace: target.namespace, isWanted: attempt.isWanted } as const;
+  const openAt = (identity: Identity) => {
+    const inTurn: KmsPort = {
+      decrypt: async (request) => (await lanes.run(identity, lane, () => identity.kms.decrypt(request), turn))!,
+      describeKey: async (keyId) => (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), turn))!,
+    };
+    const kms = audited(inTurn, identity, audit, about);
+    const grant = { ...granted, blobsBy: identity };
+    return entry.kind === "blob"
+      ? openBlob({ kms }, entry.blob, blobRules(grant, owner, entry.label, entry.blob))
+      : openMessage({ kms }, entry.message, messageRules(grant, owner, entry.label, entry.message));
+  };
+  const { standIns = [] } = granted;
+  // isDown() may be true without failover regions here: another connection with the same identity may have some.
+  const isAlone = standIns.length === 0;
+  if (isAlone || !outages.isDown(home.key, "kms")) {
+    try {
+      return { ...(await openAt(home)), region: undefined };
+    } catch (error) {
+      const isSilent = error instanceof AwsFailure && isSilence(error);
+      if (isAlone || !isSilent || !outages.isDown(home.key, "kms")) throw error;
+    }
+  }
+  for (const { region, identity } of standIns) {
+    if (outages.isDown(identity.key, "kms")) continue;
+    try {
+      const { plaintext, keyId } = await openAt(identity);
+      metrics.failoverReads.inc({ service: "kms", region });
+      const here = keyIn(keyId, home.region);
+      return { plaintext, keyId: "keyId" in here ? here.keyId : keyId, region };
+    } catch (error) {
+      // A failure there is not a failure at home: the key may have no replica there, or another policy.
+      if (!(error instanceof Failure)) throw error;
+    }
+  }
+  const regions = standIns.map(({ region }) => region).join(", ");
+  const message = `${entry.label}: AWS KMS in ${home.region} does not answer, and decryption in ${regions} failed too; ${tryAgain}`;
+  throw new Failure("Unreachable", "retry", message);
+}

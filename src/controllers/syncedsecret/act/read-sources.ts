@@ -1,0 +1,92 @@
+import type { StampedValue } from "../../../parameters/cache-entry.ts";
+import type { Observer } from "../../../parameters/observer.ts";
+import { type PathReference, type Reference, referenceKey } from "../../../parameters/reference.ts";
+import type { Picks, ReadFor } from "../../../parameters/subscription.ts";
+import type { ByteTicket } from "../../../runtime/byte-budget.ts";
+import { Failure } from "../../../runtime/failure.ts";
+import type { Lane } from "../../../runtime/lane.ts";
+import { maxBytes } from "../../../values/limits.ts";
+import { membersOf } from "../decide/sources.ts";
+import type { ManyFromPath, Plan } from "../plan/plan.ts";
+
+/**
+ * Maximum bytes of all sources of one SyncedSecret: twice the size of a Secret, since parts of documents and overridden
+ * keys do not end up in the Secret.
+ */
+const sourcesAtMost = 2 * maxBytes;
+/** Paths of one SyncedSecret that are listed concurrently. */
+const pathsAtOnce = 4;
+
+/** The values of the sources, or their failures, by the key of each reference. */
+export interface SourcesRead {
+  values: Map<string, ReadonlyMap<string, StampedValue>>;
+  failures: Map<string, Failure>;
+  /** Set if the sources together are too large; reading stopped there. */
+  tooLarge: Failure | undefined;
+}
+
+/**
+ * Reads every source, and stops as soon as the values exceed the maximum.
+ *
+ * @param how.ticket the share of the byte budget
+ */
+export async function readSources(
+  plan: Plan,
+  observer: Observer,
+  lane: Lane,
+  how: ReadFor & { ticket: ByteTicket },
+): Promise<SourcesRead> {
+  const { ticket, ...readFor } = how;
+  const read: SourcesRead = { values: new Map(), failures: new Map(), tooLarge: undefined };
+  let bytes = 0;
+  const one = async (reference: Reference): Promise<void> => {
+    if (read.tooLarge) return;
+    const picks = reference.kind === "path" ? picksOf(plan, reference) : undefined;
+    const found = await observer.values(reference, lane, { ...readFor, ...(picks ? { picks } : {}) });
+    const key = referenceKey(reference);
+    if (found.state === "failed") {
+      read.failures.set(key, found.failure);
+      if (found.failure.reason === "TooLarge") read.tooLarge = found.failure;
+      return;
+    }
+    const own = picks ? new Set(picks.select([...found.values.keys()])) : undefined;
+    let size = 0;
+    for (const [name, { value }] of found.values) if (!own || own.has(name)) size += value.size;
+    ticket.add(size);
+    bytes += size;
+    if (bytes > sourcesAtMost) read.tooLarge ??= tooLarge();
+    else read.values.set(key, found.values);
+  };
+  const paths = plan.references.filter(({ kind }) => kind === "path");
+  const listing = Array.from({ length: Math.min(pathsAtOnce, paths.length) }, async () => {
+    for (let path = paths.shift(); path; path = paths.shift()) await one(path);
+  });
+  await Promise.all([...listing, ...plan.references.filter(({ kind }) => kind === "parameter").map(one)]);
+  return read;
+}
+
+/** The members of a path that a SyncedSecret uses; undefined for all. */
+function picksOf(plan: Plan, reference: PathReference): Picks | undefined {
+  const key = referenceKey(reference);
+  const isOfPath = (entry: Plan["entries"][number]): entry is ManyFromPath =>
+    entry.kind === "path" && referenceKey(entry.reference) === key;
+  const entries = plan.entries.filter(isOfPath);
+  if (entries.some(({ include, exclude }) => include.length + exclude.length === 0)) return undefined;
+  return {
+    key: JSON.stringify(entries.map(({ include, exclude }) => [include, exclude])),
+    select: (names) => {
+      try {
+        return entries.flatMap((entry) => membersOf(entry, names));
+      } catch (error) {
+        // assess() reports invalid patterns.
+        if (!(error instanceof Failure)) throw error;
+        return [...names];
+      }
+    },
+  };
+}
+
+function tooLarge(): Failure {
+  const message = `the sources together have over ${sourcesAtMost} bytes, and a Secret can have ${maxBytes}: use fewer sources, or split them into several SyncedSecrets`;
+  return new Failure("TooLarge", "wait", message);
+}

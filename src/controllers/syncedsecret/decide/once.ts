@@ -1,0 +1,144 @@
+import type { SyncedSecret } from "../../../api/types.ts";
+import { isEqual, type StampedValue, type VersionStamp } from "../../../parameters/cache-entry.ts";
+import type { Observer } from "../../../parameters/observer.ts";
+import {
+  isBelow,
+  memberSelector,
+  type ParameterReference,
+  type PathReference,
+  referenceKey,
+} from "../../../parameters/reference.ts";
+import type { IsWanted } from "../../../runtime/cancellation.ts";
+import { Failure } from "../../../runtime/failure.ts";
+import { namespaceOf } from "../../../runtime/fair-queue.ts";
+import type { Lane } from "../../../runtime/lane.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { RevisionSource } from "../trust/revision.ts";
+import { type Assessment, membersOf } from "./sources.ts";
+
+type Status = NonNullable<SyncedSecret["status"]>;
+/** A source as a status lists it. */
+export type Source = NonNullable<Status["sources"]>[number];
+type Pinned = { ok: true; values: Map<string, ReadonlyMap<string, StampedValue>> } | { ok: false; problems: Failure[] };
+
+/** The assessment of the sources that a status lists, instead of the current ones. */
+export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assessment {
+  const present = new Map<string, string[]>();
+  for (const entry of plan.entries) {
+    if (entry.kind !== "path") continue;
+    const members = sources.filter((source) => belongs(source, entry.reference)).map(({ name }) => name);
+    present.set(entry.label, membersOf(entry, members));
+  }
+  const known: RevisionSource[] = sources.map((source) => ({
+    name: source.name,
+    selector: selectorOf(source),
+    ...stampOfSource(source),
+  }));
+  for (const entry of plan.entries) {
+    if (entry.kind !== "parameter" && entry.kind !== "document") continue;
+    const { name, selector } = entry.reference;
+    if (!known.some((s) => s.name === name && s.selector === selector)) known.push({ name, selector, left: true });
+  }
+  return {
+    unknown: [],
+    problems: [],
+    sources: known,
+    lost: [],
+    present,
+    left: [],
+    overdue: [],
+    sourcesMetadata: undefined,
+    isFromStatus: false,
+    deleteSecret: undefined,
+    staleSources: [],
+    heardAt: undefined,
+    unheard: undefined,
+  };
+}
+
+/**
+ * Reads the pinned versions of a Secret by number.
+ *
+ * @param whom.resource namespace/name of the SyncedSecret
+ * @returns values by the key of the plan's references, or a problem for each version that AWS no longer keeps
+ */
+export async function readPinned(
+  plan: Plan,
+  status: Status | undefined,
+  observer: Observer,
+  whom: { lane: Lane; resource: string; isWanted?: IsWanted },
+): Promise<Pinned> {
+  const sources = status?.sources ?? [];
+  const values = new Map<string, ReadonlyMap<string, StampedValue>>();
+  const problems: Failure[] = [];
+  const read = async (reference: ParameterReference, source: Source): Promise<StampedValue | undefined> => {
+    const { version, versionId = version } = source;
+    const answer = await observer.valueOf({ ...reference, selector: `:${versionId}` }, whom.lane, {
+      namespace: namespaceOf(whom.resource),
+      resource: whom.resource,
+      isWanted: whom.isWanted,
+    });
+    if (answer.state === "failed") problems.push(answer.failure);
+    // After a deletion and re-creation, the same number is another version.
+    else if (answer.state === "found" && isEqual(answer.stamped, stampOfSource(source))) return answer.stamped;
+    else problems.push(notKept(reference.name, version));
+    return undefined;
+  };
+  await Promise.all(
+    plan.references.map(async (reference) => {
+      const found = new Map<string, StampedValue>();
+      for (const source of sources.filter((candidate) => belongs(candidate, reference))) {
+        if (reference.kind === "path" && isAmbiguous(source, reference, plan)) {
+          problems.push(ambiguous(source.name));
+          continue;
+        }
+        const asked: ParameterReference = {
+          kind: "parameter",
+          identity: reference.identity,
+          name: source.name,
+          selector: "",
+        };
+        const stamped = await read(asked, source);
+        if (stamped) found.set(source.name, stamped);
+      }
+      values.set(referenceKey(reference), found);
+    }),
+  );
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, values };
+}
+
+/** Whether a source belongs to a reference: the parameter itself, or a member of the path. */
+export function belongs(source: Source, reference: ParameterReference | PathReference): boolean {
+  if (reference.kind === "parameter") {
+    return source.name === reference.name && selectorOf(source) === reference.selector;
+  }
+  return isBelow(source.name, reference) && selectorOf(source) === memberSelector(reference);
+}
+
+/**
+ * Whether it is unknown if a source was a member of a path: the path filters by type or tag, which a status does not
+ * record, and another reference matches the source as well.
+ */
+export function isAmbiguous(source: Source, path: PathReference, plan: Plan): boolean {
+  const matching = plan.references.filter((reference) => belongs(source, reference));
+  return (path.types.length > 0 || path.tags !== undefined) && matching.some((reference) => reference !== path);
+}
+
+/** The version stamp of a source in a status. */
+export function stampOfSource({ version, lastModified, versionId }: Source): VersionStamp {
+  return { version, modified: Date.parse(lastModified), ...(versionId === undefined ? {} : { versionId }) };
+}
+
+function selectorOf({ selector }: Source): string {
+  return selector === undefined ? "" : `:${selector}`;
+}
+
+function notKept(name: string, version: number): Failure {
+  const message = `AWS no longer keeps version ${version} of ${name}, from which the Secret was made: change the spec to make the Secret from current versions`;
+  return new Failure("SourceGone", "wait", message);
+}
+
+function ambiguous(name: string): Failure {
+  const message = `${name} matches several entries, so the Secret cannot be restored as it was: change the spec to make it from current versions`;
+  return new Failure("SourceGone", "wait", message);
+}

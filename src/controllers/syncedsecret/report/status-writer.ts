@@ -1,0 +1,158 @@
+import { fieldManager } from "../../../api/annotations.ts";
+import type { SyncedSecret } from "../../../api/types.ts";
+import type { KubeClient } from "../../../kube/client.ts";
+import { KubeError } from "../../../kube/errors.ts";
+import { type KubeObject, syncedSecrets } from "../../../kube/resource.ts";
+import type { View } from "../../../kube/store.ts";
+import type { WriteLimiter, WriteTurn } from "../../../kube/write-limiter.ts";
+import type { Clock } from "../../../runtime/clock.ts";
+import type { Log } from "../../../runtime/log.ts";
+import { conditionsAfter, isSame } from "../../conditions.ts";
+import { MutationCache } from "../../mutation-cache.ts";
+
+type Resource = SyncedSecret & KubeObject;
+export type Status = NonNullable<SyncedSecret["status"]>;
+
+export interface StatusWriterOptions {
+  resources: View<Resource>;
+  client: KubeClient;
+  /** Shared with the writes of Secrets. */
+  writes: WriteLimiter;
+  clock: Clock;
+  log: Log;
+  /** Leaves statuses of another operator alone: two operators would overwrite each other forever. */
+  readOnly: boolean;
+}
+
+/** Milliseconds of a reconcile after which the status reports Pending. */
+const pendingAfterMs = 2_000;
+
+/** Writes statuses, with a mutation cache for those that the watch has not shown yet. */
+export class StatusWriter {
+  readonly #options: StatusWriterOptions;
+  readonly #written: MutationCache<Status>;
+  /** With --read-only: the status that this process wrote last. */
+  readonly #own = new Map<string, Status>();
+  /** With --read-only: the status that was not written, and the resourceVersion that it was computed from. */
+  readonly #unwritten = new Map<string, { status: Status; resourceVersion: string | undefined }>();
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
+    this.#written = new MutationCache(options.clock);
+  }
+
+  /** Handles a SyncedSecret from the watch. */
+  shown(key: string, resource: Resource | undefined): ReturnType<MutationCache<Status>["take"]> {
+    const change = this.#written.take(key, resource?.metadata.resourceVersion);
+    if (resource) return change;
+    this.#own.delete(key);
+    this.#unwritten.delete(key);
+    return change;
+  }
+
+  /** The resource with its last written status, even if the watch has not shown it yet. */
+  latest(key: string, cached: Resource): Resource {
+    const unwritten = this.#unwritten.get(key);
+    const isCurrent = unwritten?.resourceVersion === cached.metadata.resourceVersion;
+    const status = (isCurrent ? unwritten?.status : this.#written.get(key)?.value) ?? cached.status;
+    return status ? { ...cached, status } : cached;
+  }
+
+  /** @throws Canceled @returns whether the write is done; false if it must be retried */
+  async write(key: string, resource: Resource, status: Status, turn: WriteTurn): Promise<boolean> {
+    const { client, writes, log, resources, readOnly } = this.#options;
+    if (readOnly && this.#isAnothers(key)) {
+      this.#unwritten.set(key, { status, resourceVersion: resources.get(key)?.metadata.resourceVersion });
+      const { status: ready, reason, message } = readyOf(status) ?? {};
+      log.info(
+        { syncedSecret: key, ready, reason, message },
+        "read-only: the status belongs to another operator and is not written",
+      );
+      return true;
+    }
+    const { apiVersion, kind, metadata } = resource;
+    const { namespace, name, uid, resourceVersion } = metadata;
+    // Another operator may have written since.
+    const precondition = readOnly ? { resourceVersion } : {};
+    const object = {
+      apiVersion,
+      kind,
+      metadata: { namespace, name, uid, ...precondition },
+      status,
+    } as unknown as Resource;
+    this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
+    try {
+      const written = await writes.run(
+        turn,
+        namespace!,
+        () => client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" }),
+        "status",
+      );
+      if (readOnly) this.#own.set(key, status);
+      this.#written.note(key, status, written.metadata.resourceVersion, metadata.resourceVersion);
+      return true;
+    } catch (error) {
+      this.#written.invalidate(key);
+      if (!(error instanceof KubeError)) throw error;
+      // Deleted or recreated meanwhile: the watch will show it.
+      if (error.kind === "notFound") return true;
+      // With --read-only the resource may just have changed: retry with the new version.
+      if (error.kind === "conflict") return !readOnly;
+      // A rejected status would be rejected again.
+      const isFinal = error.kind === "invalid" || error.kind === "tooLarge";
+      const outlook = isFinal ? "the status stays as it is" : "retrying";
+      log.warn({ syncedSecret: key, error: error.message }, `could not write a status, ${outlook}`);
+      return isFinal;
+    }
+  }
+
+  /** Whether the current status was written by another process. */
+  #isAnothers(key: string): boolean {
+    const cached = this.#options.resources.get(key);
+    if (!cached?.status?.conditions?.length || this.#written.get(key)) return false;
+    const own = this.#own.get(key);
+    return own === undefined || !isSame(readyOf(own), readyOf(cached.status));
+  }
+
+  /**
+   * Reports Pending and Reconciling in the status of a new resource if its first reconcile takes long.
+   *
+   * @returns a function that ends this: resolves to the latest resource once no such write is under way
+   */
+  tellWhenItLasts(key: string, resource: Resource): () => Promise<Resource> {
+    const { clock } = this.#options;
+    let latest = resource;
+    let writing: Promise<unknown> | undefined;
+    const timer = clock.setTimer(() => {
+      if (resource.status?.conditions?.length) return;
+      const generation = resource.metadata.generation ?? 1;
+      const asked = { reason: "Pending", message: "waiting for AWS" };
+      const conditions = conditionsAfter(
+        undefined,
+        [
+          { type: "Ready", status: "Unknown", ...asked },
+          { type: "Reconciling", status: "True", ...asked },
+        ],
+        generation,
+        clock.now(),
+      );
+      const status: Status = { observedGeneration: generation, conditions };
+      // Lane bulk: progress reports must not delay Secrets or final statuses, in any namespace.
+      writing = this.write(key, resource, status, "bulk").then(
+        (done) => {
+          if (done) latest = { ...resource, status };
+        },
+        () => {},
+      );
+    }, pendingAfterMs);
+    return async () => {
+      timer.cancel();
+      await writing;
+      return latest;
+    };
+  }
+}
+
+function readyOf(status: Status) {
+  return status.conditions?.find(({ type }) => type === "Ready");
+}

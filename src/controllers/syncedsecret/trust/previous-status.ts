@@ -1,0 +1,40 @@
+import { annotations } from "../../../api/annotations.ts";
+import type { SyncedSecret } from "../../../api/types.ts";
+import { markOf } from "../../refresh-mark.ts";
+
+/** The mark of a refresh request (`kubectl annotate … keyferry.io/refresh=…`) that is not handled yet. */
+export function pendingRefresh(resource: SyncedSecret): string | undefined {
+  const { annotations: own } = resource.metadata;
+  const asked = own && Object.hasOwn(own, annotations.refresh) ? own[annotations.refresh] : undefined;
+  if (asked === undefined) return undefined;
+  const mark = markOf(asked);
+  return mark === resource.status?.lastHandledRefresh ? undefined : mark;
+}
+
+/** The Ready condition of the status. */
+export function readyOf({ status }: SyncedSecret) {
+  return status?.conditions?.find(({ type }) => type === "Ready");
+}
+
+/** Whether the status reports SourceGone for the current spec. */
+export function reportedGone(resource: SyncedSecret): boolean {
+  const ready = readyOf(resource);
+  return ready?.reason === "SourceGone" && ready.observedGeneration === resource.metadata.generation;
+}
+
+/** Whether the status reports that a source does not exist. */
+export function reportedMissing(resource: SyncedSecret): boolean {
+  const reason = readyOf(resource)?.reason;
+  return reason === "ParameterNotFound" || reason === "VersionNotFound";
+}
+
+/** Whether a change needs a reconcile: of the spec, the refresh annotation or a deletion, but not of status or labels. */
+export function isAsking(before: SyncedSecret, after: SyncedSecret): boolean {
+  const refresh = (resource: SyncedSecret) => resource.metadata.annotations?.[annotations.refresh];
+  return (
+    before.metadata.uid !== after.metadata.uid ||
+    before.metadata.generation !== after.metadata.generation ||
+    before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp ||
+    refresh(before) !== refresh(after)
+  );
+}
