@@ -5,17 +5,11 @@ import { parseQueueUrl } from "../aws/queue-url.ts";
 import { pairsFor } from "../ciphertexts/binding.ts";
 import { keyIn } from "../ciphertexts/key-name.ts";
 import { checkMessage } from "../ciphertexts/message.ts";
-import type { Granted } from "../controllers/connection/connections.ts";
 import { sqsEndpoint } from "../controllers/connection/resolve.ts";
+import { type Granted, messageRules } from "../controllers/grants.ts";
 import { mayMove } from "../controllers/syncedsecret/decide/failover.ts";
 import { asksForExpiry } from "../controllers/syncedsecret/decide/snapshot.ts";
-import {
-  type FromCiphertext,
-  isFromParameters,
-  messageRules,
-  type Plan,
-  plan,
-} from "../controllers/syncedsecret/plan/plan.ts";
+import { type FromCiphertext, isFromParameters, type Plan, plan } from "../controllers/syncedsecret/plan/plan.ts";
 import { isPassedThrough, passThrough, type Reference } from "../parameters/reference.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Connected } from "./granting.ts";

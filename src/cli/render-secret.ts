@@ -1,6 +1,7 @@
 import { annotations } from "../api/annotations.ts";
 import type { SyncedSecret } from "../api/types.ts";
-import type { Granted } from "../controllers/connection/connections.ts";
+import type { Granted } from "../controllers/grants.ts";
+
 import { uncanceled } from "../controllers/syncedsecret/act/attempt.ts";
 import { openBlobs } from "../controllers/syncedsecret/act/decrypt.ts";
 import { build } from "../controllers/syncedsecret/decide/build.ts";

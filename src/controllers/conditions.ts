@@ -1,4 +1,5 @@
 import type { Condition } from "../api/conditions.ts";
+import type { Failure } from "../runtime/failure.ts";
 
 /** A condition without its transition time, which follows from the previous status. */
 export interface Asked {
@@ -57,3 +58,11 @@ export function isSame(a: unknown, b: unknown): boolean {
 function present(object: object): [string, unknown][] {
   return Object.entries(object).filter(([, value]) => value !== undefined);
 }
+
+/** The message while AWS denies DescribeParameters. */
+export function unseenMessage({ message }: Failure): string {
+  return `cannot read the expiry of parameters or the keys of SecureStrings: ${message}`;
+}
+
+/** The condition while a region of `spec.failoverRegions` is in use. */
+export const failedOver = "FailedOver";

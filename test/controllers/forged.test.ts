@@ -128,7 +128,7 @@ describe("a foreign apply with the operator's field manager is repaired", () => 
   it("also with additional keys, which are removed, and a matching digest of keys", async () => {
     await settled("more");
     await anotherSecond();
-    const { keysDigest } = await import("../../src/controllers/syncedsecret/trust/revision.ts");
+    const { keysDigest } = await import("../../src/controllers/syncedsecret/plan/digest.ts");
     const forged = await copied("more", { A: b64("forged"), Z: b64("z") });
     Object.assign((forged.metadata as { annotations: object }).annotations, {
       "keyferry.io/key-digest": keysDigest(["A", "Z"]),

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { SyncedSecretSpec } from "../../src/api/types.ts";
+import { keysDigest } from "../../src/controllers/syncedsecret/plan/digest.ts";
 import {
-  keysDigest,
   type RevisionFormat,
   type RevisionSource,
   Revisions,

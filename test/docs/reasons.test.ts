@@ -5,8 +5,9 @@ import { root } from "../../scripts/crds.ts";
 import { reasons } from "../../src/api/reasons.ts";
 import { answerTooLong, notSent } from "../../src/aws/failure.ts";
 import { keyAtRisk } from "../../src/ciphertexts/key-health.ts";
+import { failedOver } from "../../src/controllers/conditions.ts";
 import { eventsReady } from "../../src/controllers/events/condition.ts";
-import { failedOver } from "../../src/controllers/syncedsecret/decide/failover.ts";
+
 import { page, rowsBelow } from "./pages.ts";
 
 const reasonsPage = page("docs/reasons.md");

@@ -3,7 +3,7 @@ import type { ClusterAWSConnection, SyncedSecret } from "../../api/types.ts";
 import type { Identity } from "../../aws/identity.ts";
 import { partitionOf } from "../../aws/names.ts";
 import { Failure } from "../../runtime/failure.ts";
-import type { Grant } from "../syncedsecret/plan/plan.ts";
+import type { Granted } from "../grants.ts";
 import type { ConnectionIdentities } from "./identities.ts";
 import { type AnyConnection, allowsNamespace, connectionKey } from "./resolve.ts";
 
@@ -17,12 +17,6 @@ export type Resolved =
       pollIntervalMs: number;
     }
   | { state: "failed"; connection: AnyConnection; failure: Failure };
-
-/** What a connection grants to a SyncedSecret. */
-export interface Granted extends Grant {
-  /** The minimum and the default of poll intervals, in milliseconds. */
-  pollIntervalMs: number;
-}
 
 /** The resolved connections and their access rules. */
 export class Connections {

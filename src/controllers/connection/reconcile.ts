@@ -12,11 +12,10 @@ import type { Clock } from "../../runtime/clock.ts";
 import { formatDuration, parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Log } from "../../runtime/log.ts";
-import { type Asked, conditionsAfter, isSame } from "../conditions.ts";
+import { type Asked, conditionsAfter, failedOver, isSame, unseenMessage } from "../conditions.ts";
 import { conditionWithout } from "../events/condition.ts";
 import type { EventHub } from "../events/hub.ts";
-import { failedOver } from "../syncedsecret/decide/failover.ts";
-import { unseenMessage } from "../syncedsecret/report/expiry-conditions.ts";
+
 import type { Connections, Resolved } from "./connections.ts";
 import { ConnectionIdentities } from "./identities.ts";
 import { type AnyConnection, credentialsSecret, type SecretData } from "./resolve.ts";

@@ -30,10 +30,11 @@ import { DeletedResources } from "./act/deleted-resources.ts";
 import type { SecretWriter } from "./act/write.ts";
 import type { Outcome } from "./decide/outcome.ts";
 import { asksForExpiry, pollIntervalOf } from "./decide/snapshot.ts";
+import { firstExpiryOf, nextExpiryOf } from "./decide/source-metadata.ts";
 import { targetOf } from "./plan/target.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
 import { RepairBackoff } from "./repair-backoff.ts";
-import { firstExpiryOf, nextExpiryOf } from "./report/expiry-conditions.ts";
+
 import { isKeyNews, keysInUse } from "./report/key-conditions.ts";
 import { StatusWriter } from "./report/status-writer.ts";
 import { type Summary, summarize } from "./report/summarize.ts";

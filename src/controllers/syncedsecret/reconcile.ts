@@ -21,6 +21,7 @@ import { build, type Material } from "./decide/build.ts";
 import { decideSomewhere, madeElsewhere, saidOf } from "./decide/failover.ts";
 import { pinnedAssessment, readPinned } from "./decide/once.ts";
 import type { Outcome } from "./decide/outcome.ts";
+import { conflict, type Standing, standing } from "./decide/ownership.ts";
 import { viewOf } from "./decide/reference-view.ts";
 import { mayHaveToRetain, retain } from "./decide/retained-keys.ts";
 import { heard, losses, missedSinceDeletion, staleSourceProblems, wanting } from "./decide/retention.ts";
@@ -43,7 +44,7 @@ import {
 } from "./decide/snapshot.ts";
 import { type Assessment, assess, labelled, type Proof, prepareMembers } from "./decide/sources.ts";
 import { isFromParameters, plan } from "./plan/plan.ts";
-import { conflict, type Standing, standing, type Target, targetOf } from "./plan/target.ts";
+import { type Target, targetOf } from "./plan/target.ts";
 import { refusedTargetMetadata } from "./plan/target-metadata.ts";
 import { listed } from "./report/summarize.ts";
 import { TooLargeSecrets } from "./too-large.ts";

@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { SyncedSecret } from "../../../api/types.ts";
 import { Canceled, type IsWanted, orAborted } from "../../../runtime/cancellation.ts";
 import type { Lane } from "../../../runtime/lane.ts";
-import type { Connections, Granted } from "../../connection/connections.ts";
+import type { Connections } from "../../connection/connections.ts";
+import type { Granted } from "../../grants.ts";
 import { plan } from "../plan/plan.ts";
 
 /** One attempt to reconcile a SyncedSecret, canceled as soon as its basis changes. */

@@ -12,8 +12,9 @@ import type { RateLimiters } from "../../../parameters/rate-limiters.ts";
 import type { Audit } from "../../../runtime/audit.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import type { Sealed } from "../../../runtime/sealed.ts";
+import { blobRules, messageRules } from "../../grants.ts";
 import type { Snapshot } from "../decide/snapshot.ts";
-import { blobRules, type FromCiphertext, isFromParameters, messageRules } from "../plan/plan.ts";
+import { type FromCiphertext, isFromParameters } from "../plan/plan.ts";
 
 /** What decryption by KMS needs. */
 export interface WayToKms {

@@ -6,8 +6,10 @@ import { applySecret, deleteSecret, removeFields } from "../../../kube/secret.ts
 import type { WriteLimiter, WriteTurn } from "../../../kube/write-limiter.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { controllerOf, type SecretView } from "../../secret-view.ts";
-import { type Contents, intent, type Standing, type Target } from "../plan/target.ts";
-import { keysDigest } from "../trust/revision.ts";
+import type { Standing } from "../decide/ownership.ts";
+import { keysDigest } from "../plan/digest.ts";
+import { type Contents, intent, type Target } from "../plan/target.ts";
+
 import { recordOf } from "./managed-fields-entry.ts";
 import { writeFailure } from "./write-failure.ts";
 

@@ -6,9 +6,9 @@ import type { Sealed } from "../../../runtime/sealed.ts";
 import { type AssembleInput, keyOfMember, type Member, type SourceValue } from "../../../values/assemble.ts";
 import type { Assembler } from "../../../values/assembler.ts";
 import { Exhausted, inlineUnits, Work } from "../../../values/work.ts";
+import type { Grant } from "../../grants.ts";
 import {
   type DataFromParameter,
-  type Grant,
   isFromParameters,
   type ManyFromDocument,
   type ManyFromPath,

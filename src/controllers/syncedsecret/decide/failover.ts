@@ -1,14 +1,13 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { Metrics } from "../../../metrics/metrics.ts";
 import type { Outages } from "../../../parameters/outages.ts";
-import { type Plan, plan, type StandIn } from "../plan/plan.ts";
+import { failedOver } from "../../conditions.ts";
+import type { StandIn } from "../../grants.ts";
+import { type Plan, plan } from "../plan/plan.ts";
+import { revisionSourcesOf } from "../trust/status-sources.ts";
 import { noWarmStart } from "../trust/warm-start.ts";
-import { pinnedAssessment } from "./once.ts";
 import type { Outcome } from "./outcome.ts";
 import { madeFrom, presentOf, revisionOf, type Snapshot } from "./snapshot.ts";
-
-/** The condition while the Secret holds values from a failover region. */
-export const failedOver = "FailedOver";
 
 /** Whether a SyncedSecret must be reconciled when its connection's region goes down or answers again. */
 export function isConcerned(resource: SyncedSecret | undefined): boolean {
@@ -57,7 +56,7 @@ export function madeElsewhere(snapshot: Snapshot, revision = revisionOf(snapshot
   const { granted, plan: planned, resource, revisions } = snapshot;
   const { sources, sourcesOmitted } = resource.status ?? {};
   if (revision === undefined || !sources || (sourcesOmitted ?? 0) > 0 || !granted.standIns?.length) return undefined;
-  const made = madeFrom(snapshot, pinnedAssessment(planned, sources).sources);
+  const made = madeFrom(snapshot, revisionSourcesOf(planned, sources));
   return granted.standIns.find(({ region }) => revisions.isOf(revision, { ...made, region }))?.region;
 }
 

@@ -1,24 +1,16 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import { isEqual, type StampedValue, type VersionStamp } from "../../../parameters/cache-entry.ts";
+import { isEqual, type StampedValue } from "../../../parameters/cache-entry.ts";
 import type { Observer } from "../../../parameters/observer.ts";
-import {
-  isBelow,
-  memberSelector,
-  type ParameterReference,
-  type PathReference,
-  referenceKey,
-} from "../../../parameters/reference.ts";
+import { type ParameterReference, referenceKey } from "../../../parameters/reference.ts";
 import type { IsWanted } from "../../../runtime/cancellation.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { namespaceOf } from "../../../runtime/fair-queue.ts";
 import type { Lane } from "../../../runtime/lane.ts";
 import type { Plan } from "../plan/plan.ts";
-import type { RevisionSource } from "../trust/revision.ts";
+import { belongs, isAmbiguous, revisionSourcesOf, type Source, stampOfSource } from "../trust/status-sources.ts";
 import { type Assessment, membersOf } from "./sources.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
-/** A source as a status lists it. */
-export type Source = NonNullable<Status["sources"]>[number];
 type Pinned = { ok: true; values: Map<string, ReadonlyMap<string, StampedValue>> } | { ok: false; problems: Failure[] };
 
 /** The assessment of the sources that a status lists, instead of the current ones. */
@@ -29,20 +21,10 @@ export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assess
     const members = sources.filter((source) => belongs(source, entry.reference)).map(({ name }) => name);
     present.set(entry.label, membersOf(entry, members));
   }
-  const known: RevisionSource[] = sources.map((source) => ({
-    name: source.name,
-    selector: selectorOf(source),
-    ...stampOfSource(source),
-  }));
-  for (const entry of plan.entries) {
-    if (entry.kind !== "parameter" && entry.kind !== "document") continue;
-    const { name, selector } = entry.reference;
-    if (!known.some((s) => s.name === name && s.selector === selector)) known.push({ name, selector, left: true });
-  }
   return {
     unknown: [],
     problems: [],
-    sources: known,
+    sources: revisionSourcesOf(plan, sources),
     lost: [],
     present,
     left: [],
@@ -105,32 +87,6 @@ export async function readPinned(
     }),
   );
   return problems.length > 0 ? { ok: false, problems } : { ok: true, values };
-}
-
-/** Whether a source belongs to a reference: the parameter itself, or a member of the path. */
-export function belongs(source: Source, reference: ParameterReference | PathReference): boolean {
-  if (reference.kind === "parameter") {
-    return source.name === reference.name && selectorOf(source) === reference.selector;
-  }
-  return isBelow(source.name, reference) && selectorOf(source) === memberSelector(reference);
-}
-
-/**
- * Whether it is unknown if a source was a member of a path: the path filters by type or tag, which a status does not
- * record, and another reference matches the source as well.
- */
-export function isAmbiguous(source: Source, path: PathReference, plan: Plan): boolean {
-  const matching = plan.references.filter((reference) => belongs(source, reference));
-  return (path.types.length > 0 || path.tags !== undefined) && matching.some((reference) => reference !== path);
-}
-
-/** The version stamp of a source in a status. */
-export function stampOfSource({ version, lastModified, versionId }: Source): VersionStamp {
-  return { version, modified: Date.parse(lastModified), ...(versionId === undefined ? {} : { versionId }) };
-}
-
-function selectorOf({ selector }: Source): string {
-  return selector === undefined ? "" : `:${selector}`;
 }
 
 function notKept(name: string, version: number): Failure {

@@ -1,7 +1,7 @@
 import type { Failure } from "../../../runtime/failure.ts";
-import type { SourcesMetadata } from "../report/expiry-conditions.ts";
 import type { Applied } from "../trust/applied.ts";
 import type { RevisionSource } from "../trust/revision.ts";
+import type { SourcesMetadata } from "./source-metadata.ts";
 
 /** The outcome of one reconcile; `summarize` turns it into status, events, metrics and the next reconcile. */
 export type Outcome = Common &

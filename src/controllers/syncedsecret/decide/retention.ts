@@ -2,9 +2,10 @@ import { annotations } from "../../../api/annotations.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { secondsOf } from "../../conditions.ts";
-import type { Granted } from "../../connection/connections.ts";
+import type { Granted } from "../../grants.ts";
 import { reportedGone } from "../trust/previous-status.ts";
-import { belongs, type Source } from "./once.ts";
+import { belongs, type Source } from "../trust/status-sources.ts";
+
 import type { Outcome } from "./outcome.ts";
 import { presentOf, type Snapshot } from "./snapshot.ts";
 import type { Assessment, Lost } from "./sources.ts";

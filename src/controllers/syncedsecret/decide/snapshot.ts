@@ -5,13 +5,15 @@ import { referenceKey } from "../../../parameters/reference.ts";
 import type { Subscription } from "../../../parameters/subscription.ts";
 import { parseDuration } from "../../../runtime/duration.ts";
 import type { Lane } from "../../../runtime/lane.ts";
-import type { Granted } from "../../connection/connections.ts";
+import type { Granted } from "../../grants.ts";
 import type { Attempt } from "../act/attempt.ts";
 import type { Plan } from "../plan/plan.ts";
-import { type Damage, damage, type Standing, type Target } from "../plan/target.ts";
+import type { Target } from "../plan/target.ts";
 import { readyOf } from "../trust/previous-status.ts";
 import type { Made, RevisionSource, Revisions } from "../trust/revision.ts";
 import type { WarmStart } from "../trust/warm-start.ts";
+import { type Damage, damage } from "./drift.ts";
+import type { Standing } from "./ownership.ts";
 import { leavesBy, type WhenMissing } from "./sources.ts";
 
 /** The facts that one decision about a SyncedSecret is made from, taken once. */

@@ -4,19 +4,18 @@ import type { ConfirmedDeletion } from "../../../parameters/deletion-confirmer.t
 import { memberSelector, type Reference } from "../../../parameters/reference.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { prepareSelection, selectMembers } from "../../../values/assemble.ts";
+import { type Grant, refusedMembers } from "../../grants.ts";
 import {
   type DataFromParameter,
-  type Grant,
   isFromParameters,
   type ManyFromDocument,
   type ManyFromPath,
   type Plan,
   type Planned,
-  refusedMembers,
 } from "../plan/plan.ts";
-import { addSourceMetadata, newSourcesMetadata, type SourcesMetadata } from "../report/expiry-conditions.ts";
 import type { RevisionSource } from "../trust/revision.ts";
 import type { ParameterView, ReferenceView } from "./reference-view.ts";
+import { addSourceMetadata, newSourcesMetadata, type SourcesMetadata } from "./source-metadata.ts";
 
 export type WhenMissing = "Retain" | "DeleteKeys" | "DeleteSecret";
 

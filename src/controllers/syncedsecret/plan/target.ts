@@ -1,9 +1,6 @@
 import { fieldManager, labels as labelNames, annotations as names } from "../../../api/annotations.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
-import { ownedBy } from "../../../kube/managed-fields.ts";
-import type { ObjectMeta, OwnerReference } from "../../../kube/resource.ts";
-import { Failure } from "../../../runtime/failure.ts";
-import { keysDigest } from "../trust/revision.ts";
+import { keysDigest } from "./digest.ts";
 
 export type CreationPolicy = "Owner" | "Merge" | "Orphan";
 
@@ -38,110 +35,6 @@ export function targetOf(resource: SyncedSecret): Target {
     keyDigestAnnotation: names.keyDigest + mark,
     retainedKeysAnnotation: names.retainedKeys + mark,
   };
-}
-
-/**
- * Who owns the Secret with the target's name:
- * - `absent`: the Secret does not exist;
- * - `ours`: made by this SyncedSecret; under Merge, a Secret that it may write into;
- * - `adoptable`: a person has annotated it for adoption;
- * - `passing`: owned by a deleted SyncedSecret of this name; the garbage collector has not deleted it yet;
- * - `foreign`: another owner's, never changed.
- */
-export type Standing =
-  | { state: "absent" }
-  | { state: "ours" | "adoptable" | "passing"; metadata: ObjectMeta }
-  | { state: "foreign"; metadata: ObjectMeta; why: string };
-
-/**
- * Decides who owns a Secret. Ownership is the controller reference's uid, since tools copy labels and annotations. An
- * Orphan has no owner; it is ours if only our field manager owns the annotation with our uid.
- */
-export function standing(resource: SyncedSecret, target: Target, metadata: ObjectMeta | undefined): Standing {
-  if (!metadata) return { state: "absent" };
-  const { uid, name } = resource.metadata;
-  const controller = metadata.ownerReferences?.find((owner) => owner.controller);
-  const annotation = (key: string) =>
-    metadata.annotations && Object.hasOwn(metadata.annotations, key) ? metadata.annotations[key] : undefined;
-  if (target.policy === "Merge") {
-    if (annotation(names.allowMerge) === name) return { state: "ours", metadata };
-    return { state: "foreign", metadata, why: `it does not carry the annotation ${names.allowMerge}: ${name}` };
-  }
-  if (controller?.uid === uid) return { state: "ours", metadata };
-  // Without an owner reference the Secret is ours if only we have set the annotation with our uid: an Orphan, or a
-  // Secret whose owner reference was removed. A client that can forge this can also set the annotation adopt.
-  const wasMadeBy = (mark: string) =>
-    annotation(mark) === uid && ownedBy(metadata.managedFields, target.manager)?.annotations.has(mark);
-  if (!controller && (wasMadeBy(names.orphanOf) || wasMadeBy(names.ownerUid))) return { state: "ours", metadata };
-  const isOfOurName = controller?.kind === "SyncedSecret" && controller.name === name;
-  if (isOfOurName && controller.apiVersion.startsWith("keyferry.io/")) return { state: "passing", metadata };
-  if (controller)
-    return { state: "foreign", metadata, why: whyOf(controller, `${target.name} ${names.adopt}=${name}`) };
-  if (annotation(names.adopt) === name) return { state: "adoptable", metadata };
-  return {
-    state: "foreign",
-    metadata,
-    why: `it was not made by this SyncedSecret: to hand it over, run kubectl annotate secret ${target.name} ${names.adopt}=${name}`,
-  };
-}
-
-/** Who controls a Secret, and how to hand it over. An invalid kind or name is not repeated in the message. */
-function whyOf({ kind, name }: OwnerReference, annotation: string): string {
-  const isNamed = /^[A-Za-z0-9]{1,63}$/.test(kind) && /^[a-z0-9A-Z][-a-z0-9A-Z.:_]{0,252}$/.test(name);
-  const whom = isNamed ? `${kind} ${name}` : "another object";
-  if (kind === "SyncedSecret") return `its controller is ${whom}: use another target.name, or delete that SyncedSecret`;
-  return `its controller is ${whom}: remove that owner reference, then run kubectl annotate secret ${annotation}`;
-}
-
-/** Why the target cannot be written at all. */
-export function conflict(ownership: Standing, target: Target): Failure | undefined {
-  if (ownership.state === "foreign") {
-    return new Failure(
-      "SecretConflict",
-      "wait",
-      `Secret ${target.name} is not ours and is not changed: ${ownership.why}`,
-    );
-  }
-  if (ownership.state === "passing") {
-    const message = `Secret ${target.name} belongs to a SyncedSecret of this name that was deleted: waiting for the garbage collector to delete it`;
-    return new Failure("SecretConflict", "wait", message);
-  }
-  if (ownership.state === "absent" && target.policy === "Merge") {
-    const message = `Secret ${target.name} does not exist: create it, since creationPolicy Merge only writes into an existing Secret`;
-    return new Failure("SecretConflict", "wait", message);
-  }
-  return undefined;
-}
-
-/** The drift of a Secret from the last apply; `data` means edited or removed keys. */
-export interface Damage {
-  data: boolean;
-  metadata: boolean;
-  /** Whether our managedFields entry was removed. */
-  unrecorded: boolean;
-}
-
-/**
- * Compares the managedFields of our Secret with the last apply, without values: an edit by another manager removes the
- * field from our set. A co-owner does not matter, since it has the same value.
- */
-export function damage(resource: SyncedSecret, target: Target, metadata: ObjectMeta): Damage {
-  const owned = ownedBy(metadata.managedFields, target.manager);
-  if (!owned) return { data: true, metadata: true, unrecorded: true };
-  const recorded = metadata.annotations?.[target.keyDigestAnnotation];
-  const wanted = metadataOf(resource, target);
-  const intact =
-    Object.keys(wanted.labels).every((key) => owned.labels.has(key) && metadata.labels?.[key] === wanted.labels[key]) &&
-    Object.keys(wanted.annotations).every(
-      (key) =>
-        // Earlier releases did not write this annotation; the next write adds it.
-        key === names.ownerUid ||
-        (owned.annotations.has(key) && metadata.annotations?.[key] === wanted.annotations[key]),
-    ) &&
-    owned.annotations.has(target.revisionAnnotation) &&
-    owned.annotations.has(target.keyDigestAnnotation) &&
-    (target.policy !== "Owner" || owned.ownerReferenceUids.has(resource.metadata.uid!));
-  return { data: keysDigest(owned.data) !== recorded, metadata: !intact, unrecorded: false };
 }
 
 /** The metadata that we apply, without the revision and the digest of keys, which depend on the values. */

@@ -2,11 +2,11 @@ import type { Reason } from "../../../api/reasons.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { Findings } from "../../../ciphertexts/key-watch.ts";
 import type { Failure } from "../../../runtime/failure.ts";
-import { type Asked, conditionsAfter, isSame, secondsOf } from "../../conditions.ts";
-import { failedOver } from "../decide/failover.ts";
+import { type Asked, conditionsAfter, failedOver, isSame, secondsOf } from "../../conditions.ts";
 import type { Outcome } from "../decide/outcome.ts";
+import { nextExpiryOf, type SourceMetadata } from "../decide/source-metadata.ts";
 import type { RevisionSource } from "../trust/revision.ts";
-import { newsOf, nextExpiryOf, type SourceMetadata, warningsOf } from "./expiry-conditions.ts";
+import { newsOf, warningsOf } from "./expiry-conditions.ts";
 import { keyCondition } from "./key-conditions.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;

@@ -1,5 +1,5 @@
-import { hash } from "node:crypto";
 import type { SyncedSecret } from "../../../api/types.ts";
+import { digest } from "../plan/digest.ts";
 
 /**
  * One source in a revision; never a value.
@@ -92,11 +92,6 @@ function numberOf(revision: string | undefined): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** The digest of a Secret's key names for `keyferry.io/key-digest`, which shows a removed key without any value. */
-export function keysDigest(keys: Iterable<string>): string {
-  return digest([...keys].sort().join("\n"));
-}
-
 /** Digest of the fields that decide the Secret's content, without the refresh policy and the connection. */
 function specDigest(spec: SyncedSecret["spec"]): string {
   const { name: _name, ...target } = spec.target ?? {};
@@ -126,8 +121,4 @@ function canonical(value: unknown): string {
     return `{${parts.join(",")}}`;
   }
   return JSON.stringify(value);
-}
-
-function digest(text: string): string {
-  return hash("sha256", text, "hex").slice(0, 32);
 }

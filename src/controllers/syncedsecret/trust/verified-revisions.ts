@@ -1,5 +1,5 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import type { Source } from "../decide/once.ts";
+import type { Source } from "./status-sources.ts";
 
 /**
  * The revisions that this process has made or found to be current, with account and region. Their sources are known,

@@ -1,9 +1,10 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import { isOfFuture, type ParameterMetadata, type Stored, type VersionStamp } from "../../../parameters/cache-entry.ts";
 import { type Reference, referenceKey } from "../../../parameters/reference.ts";
-import { belongs, isAmbiguous, pinnedAssessment, type Source, stampOfSource } from "../decide/once.ts";
-import type { Grant, Plan } from "../plan/plan.ts";
+import type { Grant } from "../../grants.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { Revisions } from "./revision.ts";
+import { belongs, isAmbiguous, revisionSourcesOf, type Source, stampOfSource } from "./status-sources.ts";
 import type { VerifiedRevisions } from "./verified-revisions.ts";
 
 /**
@@ -71,7 +72,7 @@ function reproducesRevision(
   inSecret: string,
 ) {
   const { account, identity } = granted;
-  const from = pinnedAssessment(plan, sources).sources;
+  const from = revisionSourcesOf(plan, sources);
   return revisions.isOf(inSecret, {
     ...{ spec: resource.spec, account, region: identity.region },
     ...{ sources: from, bound: plan.bound },
