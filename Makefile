@@ -27,6 +27,7 @@ lint: $(MODULES)
 	node scripts/chart-crds.ts --check
 	node scripts/aws-stack.ts --check
 	node scripts/words.ts
+	node scripts/pure.ts
 	tsc -p .
 
 # Times and memory, as ratios within one run.

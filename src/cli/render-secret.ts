@@ -3,15 +3,14 @@ import type { SyncedSecret } from "../api/types.ts";
 import type { Granted } from "../controllers/grants.ts";
 
 import { uncanceled } from "../controllers/syncedsecret/act/attempt.ts";
-import { openBlobs } from "../controllers/syncedsecret/act/decrypt.ts";
-import { build } from "../controllers/syncedsecret/decide/build.ts";
+import { decryptAll } from "../controllers/syncedsecret/act/decrypt.ts";
+import { compose, finish } from "../controllers/syncedsecret/decide/compose.ts";
 import { losses } from "../controllers/syncedsecret/decide/retention.ts";
-import { asksForExpiry, madeFrom, type Snapshot } from "../controllers/syncedsecret/decide/snapshot.ts";
+import { asksForExpiry, madeFrom } from "../controllers/syncedsecret/decide/snapshot.ts";
 import { assess, labelled } from "../controllers/syncedsecret/decide/sources.ts";
 import { isFromParameters, plan } from "../controllers/syncedsecret/plan/plan.ts";
 import { intent, targetOf } from "../controllers/syncedsecret/plan/target.ts";
 import { Revisions } from "../controllers/syncedsecret/trust/revision.ts";
-import { noWarmStart } from "../controllers/syncedsecret/trust/warm-start.ts";
 import type { SecretIntent } from "../kube/secret.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import type { StampedValue } from "../parameters/cache-entry.ts";
@@ -60,7 +59,8 @@ export class Rendering {
   async secret(resource: SyncedSecret, granted: Granted): Promise<Rendered> {
     const target = targetOf(resource);
     const { namespace } = target;
-    const planned = plan(resource.spec, granted, { namespace, name: resource.metadata.name! });
+    const owner = { namespace, name: resource.metadata.name! };
+    const planned = plan(resource.spec, granted, owner);
     if (planned.refused.length > 0) return { ok: false, problems: planned.refused };
     const isOnce = resource.spec.refresh?.policy === "Once";
     const isExpiryAsked = !isOnce && asksForExpiry(resource);
@@ -71,18 +71,6 @@ export class Rendering {
     );
     const whenMissing = resource.spec.refresh?.whenMissing ?? "Retain";
     const whenExpired = isExpiryAsked ? resource.spec.refresh!.whenExpired : undefined;
-    const snapshot: Snapshot = {
-      resource,
-      granted,
-      plan: planned,
-      target,
-      standing: { state: "absent" },
-      ...{ whenMissing, whenExpired, lane, attempt: uncanceled(lane) },
-      refresh: undefined,
-      warmStart: noWarmStart,
-      revisions: new Revisions(),
-      isForged: false,
-    };
     if (isExpiryAsked) await this.#observer.settle(planned.references, lane, { all: true });
     const values = new Map<string, ReadonlyMap<string, StampedValue>>();
     const failures = new Map<string, Failure>();
@@ -104,16 +92,24 @@ export class Rendering {
     });
     const outages = { isDown: () => false };
     // Report all problems at once, including blobs that do not open.
-    const opened = await openBlobs(snapshot, { lanes: this.#lanes, audit: undefined, outages, metrics: this.#metrics });
+    const opened = await decryptAll(
+      planned,
+      { granted, owner, attempt: uncanceled(lane) },
+      { lanes: this.#lanes, audit: undefined, outages, metrics: this.#metrics },
+    );
     const lost = assessment.lost.length > 0 ? losses(assessment) : [];
     const problems = distinct([...assessment.problems, ...unread, ...lost, ...opened.problems]);
     if (problems.length > 0) return { ok: false, problems };
-    const making = { resource, plan: planned, granted, assembler: this.#assembler };
-    const built = await build(making, assessment, { ...opened, values, live: undefined });
-    if (!built.ok) return { ok: false, problems: built.problems };
-    const revision = snapshot.revisions.of(madeFrom(snapshot, built.sources));
-    const secret = intent(resource, target, { data: built.data, revision }) as SecretIntent;
-    const sizes = new Map([...built.data].map(([key, bytes]) => [key, bytes.length]));
+    const { blobs } = opened;
+    const composed = compose({ spec: resource.spec, plan: planned, assessment, values, blobs });
+    if (composed.problems.length > 0) return { ok: false, problems: composed.problems };
+    const assembled = await this.#assembler.assemble(composed.input, namespace);
+    const finished = finish(assembled, { plan: planned, granted, assessment }, undefined);
+    if (!finished.ok) return finished;
+    const { data } = finished;
+    const revision = new Revisions().of(madeFrom({ resource, granted, plan: planned }, composed.sources));
+    const secret = intent(resource, target, { data, revision }) as SecretIntent;
+    const sizes = new Map([...data].map(([key, bytes]) => [key, bytes.length]));
     return { ok: true, secret: resource.metadata.uid === undefined ? withoutUid(secret) : secret, sizes };
   }
 

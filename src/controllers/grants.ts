@@ -4,6 +4,7 @@ import type { Binding, Owner } from "../ciphertexts/binding.ts";
 import type { BlobRules } from "../ciphertexts/kms-blob.ts";
 import type { MessageRules } from "../ciphertexts/message.ts";
 import type { Discovery } from "../ciphertexts/message-keys.ts";
+import type { Failure } from "../runtime/failure.ts";
 
 /** What a connection lets a SyncedSecret use, and as whom. */
 export interface Grant {
@@ -38,6 +39,12 @@ export interface Granted extends Grant {
   /** The minimum and the default of poll intervals, in milliseconds. */
   pollIntervalMs: number;
 }
+
+/** What a connection answers to a SyncedSecret; `pending` until its first check. */
+export type GrantAnswer =
+  | { state: "granted"; granted: Granted }
+  | { state: "refused"; failure: Failure }
+  | { state: "pending" };
 
 /** The rules of a connection for a blob. */
 export function blobRules(

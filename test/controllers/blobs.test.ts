@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
+import type { Granted } from "../../src/controllers/grants.ts";
 import { uncanceled } from "../../src/controllers/syncedsecret/act/attempt.ts";
-import { openBlobs } from "../../src/controllers/syncedsecret/act/decrypt.ts";
-import type { Snapshot } from "../../src/controllers/syncedsecret/decide/snapshot.ts";
+import { decryptAll } from "../../src/controllers/syncedsecret/act/decrypt.ts";
+import type { Plan } from "../../src/controllers/syncedsecret/plan/plan.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import type { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
@@ -27,16 +28,16 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
       },
     }) as unknown as Identity;
   const home = identity("eu-west-1");
-  const snapshot = {
-    granted: { identity: home, standIns: standIns.map((region) => ({ region, identity: identity(region) })) },
-    lane: "bulk",
-    attempt: uncanceled("bulk"),
-    target: { namespace: "shop" },
-    resource: { metadata: { name: "checkout" } },
-    plan: {
-      entries: [{ kind: "blob", key: "A", label: "data[0] (A)", blob: { ciphertext: "AQID", keyId } }],
-    },
-  } as unknown as Snapshot;
+  const granted = {
+    identity: home,
+    standIns: standIns.map((region) => ({ region, identity: identity(region) })),
+  } as unknown as Granted;
+  const whose = { granted, owner: { namespace: "shop", name: "checkout" }, attempt: uncanceled("bulk") };
+  const plan: Plan = {
+    entries: [{ kind: "blob", key: "A", label: "data[0] (A)", blob: { ciphertext: "AQID", keyId } }],
+    references: [],
+    refused: [],
+  };
   const way = {
     lanes: { run: (_: unknown, __: unknown, call: () => unknown) => call() } as unknown as RateLimiters,
     audit: undefined,
@@ -48,7 +49,7 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
   const mend = () => {
     isDown = false;
   };
-  return { open: () => openBlobs(snapshot, way), asked, mend };
+  return { open: () => decryptAll(plan, whose, way), asked, mend };
 }
 
 describe("a blob while KMS is down in the home region", () => {

@@ -3,7 +3,7 @@ import type { ClusterAWSConnection, SyncedSecret } from "../../api/types.ts";
 import type { Identity } from "../../aws/identity.ts";
 import { partitionOf } from "../../aws/names.ts";
 import { Failure } from "../../runtime/failure.ts";
-import type { Granted } from "../grants.ts";
+import type { GrantAnswer } from "../grants.ts";
 import type { ConnectionIdentities } from "./identities.ts";
 import { type AnyConnection, allowsNamespace, connectionKey } from "./resolve.ts";
 
@@ -109,9 +109,7 @@ export class Connections {
   }
 
   /** What a SyncedSecret may request from AWS, or why it may not. The fallback connection allows only what it lists. */
-  grant(
-    resource: SyncedSecret,
-  ): { state: "granted"; granted: Granted } | { state: "refused"; failure: Failure } | { state: "pending" } {
+  grant(resource: SyncedSecret): GrantAnswer {
     const namespace = resource.metadata.namespace!;
     const { kind, namespace: of, name } = this.#named(resource);
     const resolved = this.#resolved.get(this.keyFor(resource));

@@ -28,7 +28,7 @@ import { trimSyncedSecret } from "../trim.ts";
 import { type Attempt, Attempts } from "./act/attempt.ts";
 import { DeletedResources } from "./act/deleted-resources.ts";
 import type { SecretWriter } from "./act/write.ts";
-import type { Outcome } from "./decide/outcome.ts";
+import { hasFailed, type Outcome } from "./decide/outcome.ts";
 import { asksForExpiry, pollIntervalOf } from "./decide/snapshot.ts";
 import { firstExpiryOf, nextExpiryOf } from "./decide/source-metadata.ts";
 import { targetOf } from "./plan/target.ts";
@@ -357,8 +357,7 @@ export class SyncedSecretController {
       return true;
     }
     const isWritten = "wrote" in outcome && outcome.wrote !== undefined;
-    if (lane === "drift" && (isWritten || outcome.kind === "failed" || outcome.kind === "again"))
-      this.#repairs.note(key);
+    if (lane === "drift" && (isWritten || hasFailed(outcome) || outcome.kind === "again")) this.#repairs.note(key);
     if (outcome.kind === "again") {
       this.#lanes.set(key, lane);
       queue.retry(key, priorityOf(lane));
@@ -411,7 +410,7 @@ export class SyncedSecretController {
     const grant = connections.grant(resource);
     const identity = grant.state === "granted" ? grant.granted.identity : undefined;
     // A key of a refused spec is not watched.
-    const isRefused = outcome.kind === "failed" && outcome.problems.some(({ reason }) => reason === "NotAllowed");
+    const isRefused = hasFailed(outcome) && outcome.problems.some(({ reason }) => reason === "NotAllowed");
     keys.depend(key, identity, identity && !isRefused ? keysInUse(resource, outcome, identity.region) : []);
     const summary = summarize({
       resource,
@@ -454,12 +453,12 @@ export class SyncedSecretController {
       if (summary.ready === "Unknown") metrics.ready.remove(key);
       else metrics.ready.set(key, summary.ready === "True" ? 1 : 0);
       if (outcome.kind === "current") metrics.lastSuccess.set(key, clock.now() / 1_000);
-      const { sourcesMetadata } = outcome.kind === "current" || outcome.kind === "failed" ? outcome : {};
+      const { sourcesMetadata } = outcome;
       const expiry = sourcesMetadata && firstExpiryOf(sourcesMetadata);
       if (expiry !== undefined) metrics.expiration.set(key, expiry / 1_000);
-      else if (sourcesMetadata || outcome.kind !== "failed") metrics.expiration.remove(key);
+      else if (sourcesMetadata || !hasFailed(outcome)) metrics.expiration.remove(key);
     }
-    const wrote = outcome.kind === "current" || outcome.kind === "failed" ? outcome.wrote : undefined;
+    const wrote = "wrote" in outcome ? outcome.wrote : undefined;
     if (wrote) {
       metrics.secretWrites.inc({ action: wrote });
       if (wrote === "repaired") metrics.driftRepairs.inc();

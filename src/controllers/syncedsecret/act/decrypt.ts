@@ -3,6 +3,7 @@ import type { Identity } from "../../../aws/identity.ts";
 import type { KmsPort } from "../../../aws/kms.ts";
 import { tryAgain } from "../../../aws/table.ts";
 import { audited } from "../../../ciphertexts/audited.ts";
+import type { Owner } from "../../../ciphertexts/binding.ts";
 import { keyIn } from "../../../ciphertexts/key-name.ts";
 import { openBlob } from "../../../ciphertexts/kms-blob.ts";
 import { openMessage } from "../../../ciphertexts/message.ts";
@@ -12,9 +13,11 @@ import type { RateLimiters } from "../../../parameters/rate-limiters.ts";
 import type { Audit } from "../../../runtime/audit.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import type { Sealed } from "../../../runtime/sealed.ts";
+import type { Granted } from "../../grants.ts";
 import { blobRules, messageRules } from "../../grants.ts";
-import type { Snapshot } from "../decide/snapshot.ts";
-import { type FromCiphertext, isFromParameters } from "../plan/plan.ts";
+import type { Opened } from "../decide/material.ts";
+import { type FromCiphertext, isFromParameters, type Plan } from "../plan/plan.ts";
+import type { Attempt } from "./attempt.ts";
 
 /** What decryption by KMS needs. */
 export interface WayToKms {
@@ -25,52 +28,49 @@ export interface WayToKms {
   metrics: Pick<Metrics, "failoverReads">;
 }
 
-/** The decrypted blobs and messages of a spec. */
-export interface Opened {
-  /** Plaintexts by the label of the entry. */
-  blobs: Map<string, Sealed>;
-  /** ARNs of the KMS keys that encrypted them, in the connection's own region. */
-  keyIds: ReadonlySet<string>;
-  /** A failover region in which some of them were decrypted. */
-  elsewhere?: string;
-  /** In the order of the messages. */
-  problems: Failure[];
+/** Whose ciphertexts are decrypted, and for which attempt. */
+export interface Ciphertexts {
+  granted: Granted;
+  owner: Owner;
+  attempt: Attempt;
 }
 
 /** Decrypts all ciphertexts of a spec through the rate limiter; in the failover regions if KMS is down at home. */
-export async function openBlobs(snapshot: Snapshot, way: WayToKms): Promise<Opened> {
-  const { plan } = snapshot;
-  const opened: Opened & { keyIds: Set<string> } = { blobs: new Map(), keyIds: new Set(), problems: [] };
+export async function decryptAll(plan: Plan, whose: Ciphertexts, way: WayToKms): Promise<Opened> {
+  const blobs = new Map<string, Sealed>();
+  const keyIds = new Set<string>();
+  const problems: Failure[] = [];
+  let elsewhere: string | undefined;
   await Promise.all(
     plan.entries.map(async (entry) => {
       if (isFromParameters(entry)) return;
       try {
-        const { plaintext, keyId, region } = await open(snapshot, entry, way);
-        opened.blobs.set(entry.label, plaintext);
-        opened.keyIds.add(keyId);
-        if (region !== undefined) opened.elsewhere = region;
+        const { plaintext, keyId, region } = await open(entry, whose, way);
+        blobs.set(entry.label, plaintext);
+        keyIds.add(keyId);
+        if (region !== undefined) elsewhere = region;
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        opened.problems.push(error);
+        problems.push(error);
       }
     }),
   );
-  opened.problems.sort((a, b) => (a.message < b.message ? -1 : 1));
-  return opened;
+  problems.sort((a, b) => (a.message < b.message ? -1 : 1));
+  return { blobs, keyIds, problems, ...(elsewhere === undefined ? {} : { elsewhere }) };
 }
 
 /** @returns also the region, if it is a failover region */
-async function open(snapshot: Snapshot, entry: FromCiphertext, { lanes, audit, outages, metrics }: WayToKms) {
-  const { granted, lane, target, resource, attempt } = snapshot;
+async function open(entry: FromCiphertext, { granted, owner, attempt }: Ciphertexts, way: WayToKms) {
+  const { lanes, audit, outages, metrics } = way;
   const home = granted.blobsBy ?? granted.identity;
-  const owner = { namespace: target.namespace, name: resource.metadata.name! };
   const kind = entry.kind === "blob" ? "blob" : "message";
   const about = { kind, entry: entry.label, resource: `${owner.namespace}/${owner.name}` } as const;
-  const turn = { service: "kms", namespace: target.namespace, isWanted: attempt.isWanted } as const;
+  const turn = { service: "kms", namespace: owner.namespace, isWanted: attempt.isWanted } as const;
   const openAt = (identity: Identity) => {
     const inTurn: KmsPort = {
-      decrypt: async (request) => (await lanes.run(identity, lane, () => identity.kms.decrypt(request), turn))!,
-      describeKey: async (keyId) => (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), turn))!,
+      decrypt: async (request) => (await lanes.run(identity, attempt.lane, () => identity.kms.decrypt(request), turn))!,
+      describeKey: async (keyId) =>
+        (await lanes.run(identity, attempt.lane, () => identity.kms.describeKey(keyId), turn))!,
     };
     const kms = audited(inTurn, identity, audit, about);
     const grant = { ...granted, blobsBy: identity };

@@ -1,9 +1,10 @@
 import { fieldManager } from "../../../api/annotations.ts";
+import type { SyncedSecret } from "../../../api/types.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import { mergeManagers } from "../../merge-index.ts";
 import { applierOf, type SecretView } from "../../secret-view.ts";
-import type { Snapshot } from "../decide/snapshot.ts";
-import { check } from "./attempt.ts";
+import type { Target } from "../plan/target.ts";
+import { type Attempt, check } from "./attempt.ts";
 import type { SecretWriter } from "./write.ts";
 import { writeFailure } from "./write-failure.ts";
 
@@ -14,7 +15,7 @@ import { writeFailure } from "./write-failure.ts";
  * @returns undefined when nothing is left; otherwise what prevents the removal
  */
 export async function collectGarbage(
-  { resource, target, attempt }: Snapshot,
+  { resource, target, attempt }: { resource: SyncedSecret; target: Target; attempt: Attempt },
   view: SecretView,
   writer: SecretWriter,
 ): Promise<undefined | "again" | Failure> {

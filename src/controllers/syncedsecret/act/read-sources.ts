@@ -6,6 +6,7 @@ import type { ByteTicket } from "../../../runtime/byte-budget.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import type { Lane } from "../../../runtime/lane.ts";
 import { maxBytes } from "../../../values/limits.ts";
+import type { SourcesRead } from "../decide/material.ts";
 import { membersOf } from "../decide/sources.ts";
 import type { ManyFromPath, Plan } from "../plan/plan.ts";
 
@@ -16,14 +17,6 @@ import type { ManyFromPath, Plan } from "../plan/plan.ts";
 const sourcesAtMost = 2 * maxBytes;
 /** Paths of one SyncedSecret that are listed concurrently. */
 const pathsAtOnce = 4;
-
-/** The values of the sources, or their failures, by the key of each reference. */
-export interface SourcesRead {
-  values: Map<string, ReadonlyMap<string, StampedValue>>;
-  failures: Map<string, Failure>;
-  /** Set if the sources together are too large; reading stopped there. */
-  tooLarge: Failure | undefined;
-}
 
 /**
  * Reads every source, and stops as soon as the values exceed the maximum.
@@ -37,16 +30,18 @@ export async function readSources(
   how: ReadFor & { ticket: ByteTicket },
 ): Promise<SourcesRead> {
   const { ticket, ...readFor } = how;
-  const read: SourcesRead = { values: new Map(), failures: new Map(), tooLarge: undefined };
+  const values = new Map<string, ReadonlyMap<string, StampedValue>>();
+  const failures = new Map<string, Failure>();
+  let tooLarge: Failure | undefined;
   let bytes = 0;
   const one = async (reference: Reference): Promise<void> => {
-    if (read.tooLarge) return;
+    if (tooLarge) return;
     const picks = reference.kind === "path" ? picksOf(plan, reference) : undefined;
     const found = await observer.values(reference, lane, { ...readFor, ...(picks ? { picks } : {}) });
     const key = referenceKey(reference);
     if (found.state === "failed") {
-      read.failures.set(key, found.failure);
-      if (found.failure.reason === "TooLarge") read.tooLarge = found.failure;
+      failures.set(key, found.failure);
+      if (found.failure.reason === "TooLarge") tooLarge = found.failure;
       return;
     }
     const own = picks ? new Set(picks.select([...found.values.keys()])) : undefined;
@@ -54,15 +49,15 @@ export async function readSources(
     for (const [name, { value }] of found.values) if (!own || own.has(name)) size += value.size;
     ticket.add(size);
     bytes += size;
-    if (bytes > sourcesAtMost) read.tooLarge ??= tooLarge();
-    else read.values.set(key, found.values);
+    if (bytes > sourcesAtMost) tooLarge ??= sourcesTooLarge();
+    else values.set(key, found.values);
   };
   const paths = plan.references.filter(({ kind }) => kind === "path");
   const listing = Array.from({ length: Math.min(pathsAtOnce, paths.length) }, async () => {
     for (let path = paths.shift(); path; path = paths.shift()) await one(path);
   });
   await Promise.all([...listing, ...plan.references.filter(({ kind }) => kind === "parameter").map(one)]);
-  return read;
+  return { values, failures, tooLarge };
 }
 
 /** The members of a path that a SyncedSecret uses; undefined for all. */
@@ -86,7 +81,7 @@ function picksOf(plan: Plan, reference: PathReference): Picks | undefined {
   };
 }
 
-function tooLarge(): Failure {
+function sourcesTooLarge(): Failure {
   const message = `the sources together have over ${sourcesAtMost} bytes, and a Secret can have ${maxBytes}: use fewer sources, or split them into several SyncedSecrets`;
   return new Failure("TooLarge", "wait", message);
 }

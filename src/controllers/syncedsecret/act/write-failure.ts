@@ -1,6 +1,7 @@
 import { KubeError } from "../../../kube/errors.ts";
 import type { Refuser } from "../../../kube/refuser.ts";
 import { Failure } from "../../../runtime/failure.ts";
+import { terminating } from "../decide/admission.ts";
 
 /**
  * The failure of a write that the API server has rejected.
@@ -25,11 +26,6 @@ export function writeFailure(error: unknown, what: string, size = ""): Failure {
   // An apply that creates returns NotFound only if the namespace does not exist.
   if (error.kind === "notFound") return refusal({ by: "namespace" }, what);
   return new Failure("Unreachable", "retry", `the API server did not accept ${what}, retrying`, error.retryAfterMs);
-}
-
-/** The failure of a write into a terminating namespace. */
-export function terminating(what: string): Failure {
-  return new Failure("NotAllowed", "wait", `${what} is not written: its namespace is being deleted`);
 }
 
 function refusal({ by, name }: Refuser, what: string): Failure {

@@ -1,13 +1,13 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import type { Metrics } from "../../../metrics/metrics.ts";
-import type { Outages } from "../../../parameters/outages.ts";
 import { failedOver } from "../../conditions.ts";
-import type { StandIn } from "../../grants.ts";
 import { type Plan, plan } from "../plan/plan.ts";
 import { revisionSourcesOf } from "../trust/status-sources.ts";
 import { noWarmStart } from "../trust/warm-start.ts";
-import type { Outcome } from "./outcome.ts";
-import { madeFrom, presentOf, revisionOf, type Snapshot } from "./snapshot.ts";
+import { hasFailed, type Outcome } from "./outcome.ts";
+import { type Facts, madeFrom } from "./snapshot.ts";
+
+/** Whether a service of AWS does not answer an identity. */
+export type IsDown = (identityKey: string, service: "ssm" | "kms") => boolean;
 
 /** Whether a SyncedSecret must be reconciled when its connection's region goes down or answers again. */
 export function isConcerned(resource: SyncedSecret | undefined): boolean {
@@ -17,7 +17,7 @@ export function isConcerned(resource: SyncedSecret | undefined): boolean {
 }
 
 /** The message about parameters or blobs that were read in a failover region. */
-export function saidOf(what: "parameters" | "blobs", home: string, region: string): string {
+export function failoverMessage(what: "parameters" | "blobs", home: string, region: string): string {
   return what === "blobs"
     ? `blobs were decrypted in ${region} because ${home} does not answer`
     : `parameters were read in ${region} because ${home} does not answer; versions there are independent, so the parameters are read in ${home} as soon as it answers`;
@@ -36,14 +36,13 @@ export function mayMove({ spec }: Pick<SyncedSecret, "spec">, { references }: Pl
  * Whether a SyncedSecret's parameters may be read in a failover region: it has never had a Secret, or only one from a
  * failover region.
  */
-function mayReadElsewhere(snapshot: Snapshot): boolean {
-  const { resource, plan: planned } = snapshot;
-  if (!mayMove(resource, planned)) return false;
-  if (presentOf(snapshot) && revisionOf(snapshot) !== undefined) return false;
+function mayReadElsewhere(facts: Facts): boolean {
+  const { resource, plan: planned } = facts;
+  if (!mayMove(resource, planned) || facts.revision !== undefined) return false;
   const { revision, sources = [] } = resource.status ?? {};
   // Sources without a revision belong to a Secret that was deleted under DeleteSecret at home.
   if (revision === undefined) return sources.length === 0;
-  return madeElsewhere(snapshot, revision) !== undefined;
+  return madeElsewhere(facts, revision) !== undefined;
 }
 
 /**
@@ -52,64 +51,40 @@ function mayReadElsewhere(snapshot: Snapshot): boolean {
  *
  * @param revision default: the Secret's revision
  */
-export function madeElsewhere(snapshot: Snapshot, revision = revisionOf(snapshot)): string | undefined {
-  const { granted, plan: planned, resource, revisions } = snapshot;
+export function madeElsewhere(facts: Facts, revision = facts.revision): string | undefined {
+  const { granted, plan: planned, resource, revisions } = facts;
   const { sources, sourcesOmitted } = resource.status ?? {};
   if (revision === undefined || !sources || (sourcesOmitted ?? 0) > 0 || !granted.standIns?.length) return undefined;
-  const made = madeFrom(snapshot, revisionSourcesOf(planned, sources));
+  const made = madeFrom(facts, revisionSourcesOf(planned, sources));
   return granted.standIns.find(({ region }) => revisions.isOf(revision, { ...made, region }))?.region;
 }
 
-/** The snapshot with the parameters of a failover region. */
-function at(snapshot: Snapshot, { identity }: StandIn): Snapshot {
-  const { granted, resource, target } = snapshot;
-  const there = { ...granted, identity, blobsBy: granted.identity };
-  const owner = { namespace: target.namespace, name: resource.metadata.name! };
-  return { ...snapshot, granted: there, plan: plan(resource.spec, there, owner), warmStart: noWarmStart };
-}
-
 /**
- * Decides on a SyncedSecret in the home region. If home is down and failover is allowed, decides in the first failover
- * region that has all parameters.
- *
- * @param decide decides from the snapshot of one region
- * @param comeHome subscribes to the references of the home region only
+ * The facts as seen from the failover regions that may serve the parameters now, in order. Empty if the home region
+ * answers, or if failover is not allowed.
  */
-export async function decideSomewhere(
-  snapshot: Snapshot,
-  { outages, metrics }: { outages: Pick<Outages, "isDown">; metrics: Pick<Metrics, "failoverReads"> },
-  decide: (snapshot: Snapshot) => Promise<Outcome>,
-  comeHome: () => void,
-): Promise<Outcome> {
-  const { granted } = snapshot;
-  const home = granted.identity;
-  if (outages.isDown(home.key, "ssm") && mayReadElsewhere(snapshot)) {
-    for (const standIn of granted.standIns ?? []) {
-      if (outages.isDown(standIn.identity.key, "ssm")) continue;
-      const there = at(snapshot, standIn);
-      if (there.plan.refused.length > 0) continue;
-      const outcome = await decide(there);
-      if (outcome.kind === "failed" && outcome.made === undefined) continue;
-      comeHome();
-      metrics.failoverReads.inc({ service: "ssm", region: standIn.region });
-      if (outcome.kind !== "current" && outcome.kind !== "failed") return outcome;
-      return { ...outcome, failedOver: saidOf("parameters", home.region, standIn.region) };
-    }
+export function* elsewhereOf(facts: Facts, isDown: IsDown): Iterable<{ region: string; facts: Facts }> {
+  const { granted, resource, target } = facts;
+  if (!isDown(granted.identity.key, "ssm") || !mayReadElsewhere(facts)) return;
+  const owner = { namespace: target.namespace, name: resource.metadata.name! };
+  for (const { identity, region } of granted.standIns ?? []) {
+    if (isDown(identity.key, "ssm")) continue;
+    const there = { ...granted, identity, blobsBy: granted.identity };
+    const planned = plan(resource.spec, there, owner);
+    if (planned.refused.length > 0) continue;
+    yield { region, facts: { ...facts, granted: there, plan: planned, warmStart: noWarmStart } };
   }
-  const outcome = await decide(snapshot);
-  const message = remainingMessage(snapshot, outages, outcome);
-  return message === undefined ? outcome : { ...outcome, failedOver: message };
 }
 
-/** The failover message that stays after a decision at home, while the Secret still holds values from elsewhere. */
-function remainingMessage(snapshot: Snapshot, outages: Pick<Outages, "isDown">, outcome: Outcome): string | undefined {
-  if (outcome.kind !== "current" && outcome.kind !== "failed") return undefined;
+/** The failover message that stays after an outcome at home, while the Secret still holds values from elsewhere. */
+export function remainingMessage(facts: Facts, outcome: Outcome, isDown: IsDown): string | undefined {
+  if (outcome.kind !== "current" && !hasFailed(outcome)) return undefined;
   if (outcome.failedOver !== undefined || outcome.wrote !== undefined) return undefined;
-  const { granted, resource } = snapshot;
+  const { granted, resource } = facts;
   const home = granted.identity;
-  const region = madeElsewhere(snapshot);
-  if (region !== undefined) return saidOf("parameters", home.region, region);
-  if (!outages.isDown(home.key, "kms")) return undefined;
+  const region = madeElsewhere(facts);
+  if (region !== undefined) return failoverMessage("parameters", home.region, region);
+  if (!isDown(home.key, "kms")) return undefined;
   const before = resource.status?.conditions?.find(({ type }) => type === failedOver);
   return before?.observedGeneration === resource.metadata.generation ? before?.message : undefined;
 }

@@ -1,17 +1,74 @@
-import type { SyncedSecret } from "../../../api/types.ts";
-import { isEqual, type StampedValue } from "../../../parameters/cache-entry.ts";
-import type { Observer } from "../../../parameters/observer.ts";
-import { type ParameterReference, referenceKey } from "../../../parameters/reference.ts";
-import type { IsWanted } from "../../../runtime/cancellation.ts";
 import { Failure } from "../../../runtime/failure.ts";
-import { namespaceOf } from "../../../runtime/fair-queue.ts";
-import type { Lane } from "../../../runtime/lane.ts";
 import type { Plan } from "../plan/plan.ts";
-import { belongs, isAmbiguous, revisionSourcesOf, type Source, stampOfSource } from "../trust/status-sources.ts";
-import { type Assessment, membersOf } from "./sources.ts";
+import { belongs, revisionSourcesOf, type Source } from "../trust/status-sources.ts";
+import type { Decision } from "./decision.ts";
+import { readPlaintexts, write } from "./make.ts";
+import { type Facts, isGood, isIntact, isOnce, madeFrom, type Snapshot, wasCurrent } from "./snapshot.ts";
+import { type Assessment, membersOf, newAssessment } from "./sources.ts";
 
-type Status = NonNullable<SyncedSecret["status"]>;
-type Pinned = { ok: true; values: Map<string, ReadonlyMap<string, StampedValue>> } | { ok: false; problems: Failure[] };
+/**
+ * Whether the Secret keeps the versions that it was made from: it was made from the current spec under Once, even if it
+ * was deleted since. True also for a Secret of a newer release: replacing its versions could not be undone.
+ */
+export function keepsVersions({ resource, refresh, revision, revisions }: Facts): boolean {
+  if (!isOnce(resource) || refresh !== undefined) return false;
+  const made = revision ?? resource.status?.revision;
+  return revisions.isOfSpec(made, resource.spec) || revisions.isForeign(made);
+}
+
+/** Whether it must be looked up which versions an intact Secret under Once has. */
+export function areVersionsUnknown(facts: Facts): boolean {
+  const { revisions, revision } = facts;
+  return isIntact(facts) && !revisions.isForeign(revision) && !isVerified(facts, pinnedOf(facts));
+}
+
+/**
+ * Decides on a Secret that keeps its versions. After an edit these versions are read again by number, if the revision of
+ * the Secret, or of the status, matches the sources that the status lists.
+ */
+export function decideOnce(snapshot: Snapshot): Decision {
+  const { revisions, revision, resource, target, done } = snapshot;
+  const made = revision ?? resource.status?.revision;
+  const isForeign = revisions.isForeign(made);
+  const pinned = pinnedOf(snapshot);
+  if (isIntact(snapshot) && (!isForeign || wasCurrent(snapshot))) return keep(snapshot, pinned);
+  const refuse = (problems: readonly Failure[]): Decision => {
+    return { kind: "refuse", problems, hasGoodSecret: isGood(snapshot), assessment: pinned };
+  };
+  if (!isVerified(snapshot, pinned)) {
+    const message = isForeign
+      ? `Secret ${target.name} was made by a newer release, and this release cannot tell from which sources: run the newer release, or set the annotation keyferry.io/refresh to make the Secret from the current versions`
+      : `the sources of Secret ${target.name} are no longer known: change the spec, or set the annotation keyferry.io/refresh, to make the Secret from the current versions`;
+    return refuse([new Failure("SourceGone", "wait", message)]);
+  }
+  if (!done.pinned) return { kind: "read", what: "pinnedVersions" };
+  if (done.pinned.problems.length > 0 && done.opened) {
+    return refuse([...done.pinned.problems, ...done.opened.problems]);
+  }
+  const unread = readPlaintexts({ ...snapshot, assessment: pinned });
+  if (unread) return unread;
+  if (done.pinned.problems.length > 0) return refuse(done.pinned.problems);
+  return write(snapshot, pinned, done.pinned.values);
+}
+
+/** Keeps an intact Secret; its sources are looked up once if the status does not list them. */
+function keep(snapshot: Snapshot, pinned: Assessment): Decision {
+  const { done, plan, revisions, revision, assessment } = snapshot;
+  if (isVerified(snapshot, pinned)) return { kind: "keep", sources: pinned.sources, assessment: undefined };
+  if (!areVersionsUnknown(snapshot)) return { kind: "keep", sources: undefined, assessment: undefined };
+  if (!done.looked) return { kind: "look", references: plan.references };
+  const isOf = revisions.isOf(revision, madeFrom(snapshot, assessment.sources));
+  return { kind: "keep", sources: isOf ? assessment.sources : [], assessment: undefined };
+}
+
+function isVerified(facts: Facts, { sources }: Assessment): boolean {
+  const { revisions, revision, resource } = facts;
+  return revisions.isOf(revision ?? resource.status?.revision, madeFrom(facts, sources));
+}
+
+function pinnedOf({ plan, resource }: Facts): Assessment {
+  return pinnedAssessment(plan, resource.status?.sources ?? []);
+}
 
 /** The assessment of the sources that a status lists, instead of the current ones. */
 export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assessment {
@@ -21,80 +78,5 @@ export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assess
     const members = sources.filter((source) => belongs(source, entry.reference)).map(({ name }) => name);
     present.set(entry.label, membersOf(entry, members));
   }
-  return {
-    unknown: [],
-    problems: [],
-    sources: revisionSourcesOf(plan, sources),
-    lost: [],
-    present,
-    left: [],
-    overdue: [],
-    sourcesMetadata: undefined,
-    isFromStatus: false,
-    deleteSecret: undefined,
-    staleSources: [],
-    heardAt: undefined,
-    unheard: undefined,
-  };
-}
-
-/**
- * Reads the pinned versions of a Secret by number.
- *
- * @param whom.resource namespace/name of the SyncedSecret
- * @returns values by the key of the plan's references, or a problem for each version that AWS no longer keeps
- */
-export async function readPinned(
-  plan: Plan,
-  status: Status | undefined,
-  observer: Observer,
-  whom: { lane: Lane; resource: string; isWanted?: IsWanted },
-): Promise<Pinned> {
-  const sources = status?.sources ?? [];
-  const values = new Map<string, ReadonlyMap<string, StampedValue>>();
-  const problems: Failure[] = [];
-  const read = async (reference: ParameterReference, source: Source): Promise<StampedValue | undefined> => {
-    const { version, versionId = version } = source;
-    const answer = await observer.valueOf({ ...reference, selector: `:${versionId}` }, whom.lane, {
-      namespace: namespaceOf(whom.resource),
-      resource: whom.resource,
-      isWanted: whom.isWanted,
-    });
-    if (answer.state === "failed") problems.push(answer.failure);
-    // After a deletion and re-creation, the same number is another version.
-    else if (answer.state === "found" && isEqual(answer.stamped, stampOfSource(source))) return answer.stamped;
-    else problems.push(notKept(reference.name, version));
-    return undefined;
-  };
-  await Promise.all(
-    plan.references.map(async (reference) => {
-      const found = new Map<string, StampedValue>();
-      for (const source of sources.filter((candidate) => belongs(candidate, reference))) {
-        if (reference.kind === "path" && isAmbiguous(source, reference, plan)) {
-          problems.push(ambiguous(source.name));
-          continue;
-        }
-        const asked: ParameterReference = {
-          kind: "parameter",
-          identity: reference.identity,
-          name: source.name,
-          selector: "",
-        };
-        const stamped = await read(asked, source);
-        if (stamped) found.set(source.name, stamped);
-      }
-      values.set(referenceKey(reference), found);
-    }),
-  );
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, values };
-}
-
-function notKept(name: string, version: number): Failure {
-  const message = `AWS no longer keeps version ${version} of ${name}, from which the Secret was made: change the spec to make the Secret from current versions`;
-  return new Failure("SourceGone", "wait", message);
-}
-
-function ambiguous(name: string): Failure {
-  const message = `${name} matches several entries, so the Secret cannot be restored as it was: change the spec to make it from current versions`;
-  return new Failure("SourceGone", "wait", message);
+  return { ...newAssessment(), sources: revisionSourcesOf(plan, sources), present };
 }

@@ -33,22 +33,26 @@ export type Outcome = Common &
         modified?: number;
       }
     | {
+        /** The Secret is there, and something is wrong with it: a source is missing, or garbage stays. */
+        kind: "degraded";
+        problems: readonly Failure[];
+        secret: string;
+        revision: string;
+        keyCount: number;
+        sources?: RevisionSource[];
+        kmsKeys?: string[];
+        changed?: boolean;
+        applied?: Applied;
+        /** The write of the Secret, if there was one. */
+        wrote?: "updated";
+      }
+    | {
         kind: "failed";
-        problems: Failure[];
+        problems: readonly Failure[];
         /** Whether the existing Secret was made from the current spec and is still good. */
         hasGoodSecret: boolean;
-        /** The write of the Secret, if there was one. */
-        wrote?: "deleted" | "updated";
-        /** The current content of the Secret, if it is known. */
-        made?: {
-          secret: string;
-          revision: string;
-          keyCount: number;
-          sources: RevisionSource[];
-          kmsKeys?: string[];
-          changed?: boolean;
-          applied?: Applied;
-        };
+        /** Set if the Secret was deleted. */
+        wrote?: "deleted";
       }
     | { kind: "suspended" }
     /** A write conflicted, or a cache is stale: reconcile again soon. */
@@ -74,4 +78,16 @@ interface Common {
   isQuiet?: true;
   /** The mark of the refresh request that this reconcile has handled. */
   handledRefresh?: string;
+}
+
+/** Whether an outcome reports problems. */
+export function hasFailed(outcome: Outcome): outcome is Extract<Outcome, { kind: "failed" | "degraded" }> {
+  return outcome.kind === "failed" || outcome.kind === "degraded";
+}
+
+/** Whether an outcome settles a refresh request, which stays pending if AWS did not answer or with --read-only. */
+export function handles(outcome: Outcome, readOnly: boolean): boolean {
+  if (outcome.kind === "current") return true;
+  if (!hasFailed(outcome)) return false;
+  return !readOnly && outcome.problems.every(({ next }) => next !== "retry" && next !== "refused");
 }

@@ -1,45 +1,42 @@
-import type { VerifiedRevisions } from "../trust/verified-revisions.ts";
 import { madeElsewhere } from "./failover.ts";
-import { asWhom, damageOf, mayBeOfSpec, retainedKeysOf, revisionOf, type Snapshot } from "./snapshot.ts";
+import { asWhom, type Facts, mayBeOfSpec, retainedKeysOf } from "./snapshot.ts";
 
 /**
  * Whether keys without a source may have to be retained: neither the status nor this process proves what the Secret was
  * made from, or the Secret has retained keys already.
  */
-export function mayHaveToRetain(snapshot: Snapshot, verifiedRevisions: VerifiedRevisions): boolean {
-  const { refresh } = snapshot;
-  if (refresh !== undefined || !mayBeOfSpec(snapshot) || damageOf(snapshot)?.data) return false;
-  return retainedKeysOf(snapshot).size > 0 || !reproducesRevision(snapshot, verifiedRevisions);
+export function mayHaveToRetain(facts: Facts): boolean {
+  if (facts.refresh !== undefined || !mayBeOfSpec(facts) || facts.damage?.data) return false;
+  return retainedKeysOf(facts).size > 0 || !areSourcesKnown(facts);
 }
 
 /**
  * Whether the sources of the Secret are known: from a status that reproduces its revision, or from this process. True
  * also for a Secret from a failover region, whose keys need not be retained.
  */
-function reproducesRevision(snapshot: Snapshot, verifiedRevisions: VerifiedRevisions): boolean {
-  const { resource, warmStart } = snapshot;
-  const inSecret = revisionOf(snapshot);
+function areSourcesKnown(facts: Facts): boolean {
+  const { warmStart, verifiedAs, revision } = facts;
   // After the clock was set back, versions in the status may be in the future, and do not count.
   if (warmStart.isPartial) return false;
-  if (warmStart.stamps !== undefined || verifiedRevisions.isVerified(resource, inSecret, asWhom(snapshot))) return true;
-  return madeElsewhere(snapshot) !== undefined;
+  if (warmStart.stamps !== undefined || (revision !== undefined && verifiedAs === asWhom(facts))) return true;
+  return madeElsewhere(facts) !== undefined;
 }
 
-/** Copies the bytes of retained keys into `data`. @returns the retained keys */
+/** The data with the bytes of retained keys, and the retained keys. */
 export function retain(
-  snapshot: Snapshot,
-  verifiedRevisions: VerifiedRevisions,
-  data: Map<string, Uint8Array>,
+  facts: Facts,
+  made: ReadonlyMap<string, Uint8Array>,
   live: ReadonlyMap<string, Uint8Array> | undefined,
-): ReadonlySet<string> {
+): { data: ReadonlyMap<string, Uint8Array>; retained: ReadonlySet<string> } {
   const retained = new Set<string>();
-  if (!live || !mayHaveToRetain(snapshot, verifiedRevisions)) return retained;
-  const already = retainedKeysOf(snapshot);
-  const areSourcesKnown = reproducesRevision(snapshot, verifiedRevisions);
+  if (!live || !mayHaveToRetain(facts)) return { data: made, retained };
+  const data = new Map(made);
+  const already = retainedKeysOf(facts);
+  const isKnown = areSourcesKnown(facts);
   for (const [key, bytes] of live) {
-    if (data.has(key) || (areSourcesKnown && !already.has(key))) continue;
+    if (data.has(key) || (isKnown && !already.has(key))) continue;
     data.set(key, bytes);
     retained.add(key);
   }
-  return retained;
+  return { data, retained };
 }

@@ -7,7 +7,7 @@ import { reportedGone } from "../trust/previous-status.ts";
 import { belongs, type Source } from "../trust/status-sources.ts";
 
 import type { Outcome } from "./outcome.ts";
-import { presentOf, type Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
 import type { Assessment, Lost } from "./sources.ts";
 
 /** Whether a source is missing and not only suspected to be, or is still missing after an earlier SourceGone. */
@@ -92,22 +92,18 @@ export function heard(
   };
 }
 
-/**
- * Why a Secret that was deleted under DeleteSecret is not recreated: the source is still missing or expired.
- *
- * @param now milliseconds since the epoch
- */
-export function missedSinceDeletion(snapshot: Snapshot, assessment: Assessment, now: number): Failure | undefined {
-  const { resource, plan, whenMissing, whenExpired } = snapshot;
+/** Why a Secret that was deleted under DeleteSecret is not recreated: the source is still missing or expired. */
+export function missedSinceDeletion(snapshot: Snapshot): Failure | undefined {
+  const { resource, plan, whenMissing, whenExpired, present, assessment, wall } = snapshot;
   // Only a deletion under DeleteSecret leaves sources in a status without secretRef.
   const { status, metadata } = resource;
   const wasDeletedForIt = status?.secretRef === undefined && status?.observedGeneration === metadata.generation;
-  if (presentOf(snapshot) || !wasDeletedForIt) return undefined;
+  if (present || !wasDeletedForIt) return undefined;
   const there = new Set(assessment.sources.map(({ name }) => name));
   // Sources that the spec no longer references do not count.
   const isAskedFor = (source: Source) => plan.references.some((reference) => belongs(source, reference));
   const sources = (status?.sources ?? []).filter((source) => !there.has(source.name) && isAskedFor(source));
-  const expired = sources.filter(({ expiresAt }) => expiresAt !== undefined && Date.parse(expiresAt) <= now);
+  const expired = sources.filter(({ expiresAt }) => expiresAt !== undefined && Date.parse(expiresAt) <= wall);
   if (whenExpired === "DeleteSecret" && expired.length > 0) {
     const names = expired.map(({ name, expiresAt }) => `${name} at ${secondsOf(Date.parse(expiresAt!))}`).sort();
     const message = `expired (${names.join(", ")}): the Secret was deleted because of refresh.whenExpired; put versions with a later Expiration, or change the spec`;

@@ -1,98 +1,122 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import { coOwners, ownedBy } from "../../../kube/managed-fields.ts";
 import type { ObjectMeta } from "../../../kube/resource.ts";
-import { referenceKey } from "../../../parameters/reference.ts";
+import { type Reference, referenceKey } from "../../../parameters/reference.ts";
 import type { Subscription } from "../../../parameters/subscription.ts";
 import { parseDuration } from "../../../runtime/duration.ts";
-import type { Lane } from "../../../runtime/lane.ts";
+import type { Failure } from "../../../runtime/failure.ts";
 import type { Granted } from "../../grants.ts";
-import type { Attempt } from "../act/attempt.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Target } from "../plan/target.ts";
 import { readyOf } from "../trust/previous-status.ts";
 import type { Made, RevisionSource, Revisions } from "../trust/revision.ts";
 import type { WarmStart } from "../trust/warm-start.ts";
 import { type Damage, damage } from "./drift.ts";
+import type { Done } from "./material.ts";
 import type { Standing } from "./ownership.ts";
-import { leavesBy, type WhenMissing } from "./sources.ts";
+import { type Assessment, leavesBy, type WhenMissing } from "./sources.ts";
 
-/** The facts that one decision about a SyncedSecret is made from, taken once. */
-export interface Snapshot {
+/** What is known before the sources are looked at: the spec, the grant, the Secret and the previous status. */
+export interface Facts {
   resource: SyncedSecret;
   granted: Granted;
   plan: Plan;
   target: Target;
-  standing: Standing;
   whenMissing: WhenMissing;
   /** Undefined under Once, which ignores expiries. */
   whenExpired: WhenMissing | undefined;
-  lane: Lane;
-  attempt: Attempt;
   /** The mark of a pending refresh request. */
   refresh: string | undefined;
-  /** The sources according to the previous status. */
-  warmStart: WarmStart;
-  revisions: Revisions;
+  /** No Secret is written. */
+  readOnly: boolean;
+
+  standing: Standing;
+  /** The Secret's metadata, if the Secret is ours. */
+  present: ObjectMeta | undefined;
+  /** The revision in the Secret's annotation, if the Secret is ours. */
+  revision: string | undefined;
+  /** The names of the keys that we own in the Secret. */
+  ownKeys: ReadonlySet<string>;
+  /** The drift of the Secret from the last apply; undefined before the first apply. */
+  damage: Damage | undefined;
   /** Whether another client has applied the Secret under our field manager. */
   isForged: boolean;
+
+  revisions: Revisions;
+  /** The sources according to the previous status. */
+  warmStart: WarmStart;
+  /** The account and region for which this process has found the Secret's revision to be current. */
+  verifiedAs: string | undefined;
+  /** The API server's last rejection of this Secret as too large. */
+  tooLarge: { revision: string; failure: Failure } | undefined;
 }
 
-/** The Secret's metadata, if the Secret is ours. */
-export function presentOf({ standing }: Snapshot): ObjectMeta | undefined {
-  return standing.state === "ours" ? standing.metadata : undefined;
+/** The sources, as far as AWS has answered. */
+export interface Observed {
+  assessment: Assessment;
+  /** References whose last look failed or found nothing, and that may be looked at again. */
+  lookAgain: readonly Reference[];
+  /** Whether the last look at one of `lookAgain` failed. */
+  hasFailedLook: boolean;
+  /** References that this process has not looked at. */
+  unseen: readonly Reference[];
+  /** References with a stale answer whose last look was a while ago. */
+  staleSources: readonly Reference[];
+  /** Milliseconds since the epoch. */
+  wall: number;
 }
 
-/** The revision in the Secret's annotation, if the Secret is ours. */
-export function revisionOf({ standing, target }: Snapshot): string | undefined {
-  return standing.state === "ours" ? standing.metadata.annotations?.[target.revisionAnnotation] : undefined;
+/** The input of one decision about a SyncedSecret. */
+export interface Snapshot extends Facts, Observed {
+  /** What this reconcile has done already. */
+  done: Done;
+}
+
+/** What the caller of factsOf() knows; the other facts follow from it. */
+export type Given = Omit<Facts, "present" | "revision" | "ownKeys" | "damage">;
+
+/** Derives the facts about the Secret, once for all decisions of a reconcile. */
+export function factsOf(given: Given): Facts {
+  const { standing, target, resource, isForged } = given;
+  const present = standing.state === "ours" ? standing.metadata : undefined;
+  const revision = present?.annotations?.[target.revisionAnnotation];
+  const ownKeys = ownedBy(present?.managedFields, target.manager)?.data ?? new Set<string>();
+  const found = present && revision !== undefined ? damage(resource, target, present) : undefined;
+  return { ...given, present, revision, ownKeys, damage: found && isForged ? { ...found, data: true } : found };
 }
 
 /** The input of the revision of a Secret made from these sources. */
-export function madeFrom({ resource, granted, plan }: Snapshot, sources: readonly RevisionSource[]): Made {
+export function madeFrom(
+  { resource, granted, plan }: Pick<Facts, "resource" | "granted" | "plan">,
+  sources: readonly RevisionSource[],
+): Made {
   const { account, identity } = granted;
   return { spec: resource.spec, account, region: identity.region, sources, bound: plan.bound };
+}
+
+/** Whether the Secret is as the last apply left it. */
+export function isIntact({ damage: found }: Facts): boolean {
+  return found !== undefined && !found.data && !found.metadata;
 }
 
 /**
  * Whether the Secret may have been made from the current spec. True also for the unreadable revision of a newer
  * release: a key that the spec has dropped then stays for longer, and no key is removed by mistake.
  */
-export function mayBeOfSpec(snapshot: Snapshot): boolean {
-  const { resource, revisions } = snapshot;
-  const inSecret = revisionOf(snapshot);
-  return revisions.isOfSpec(inSecret, resource.spec) || revisions.isForeign(inSecret);
+export function mayBeOfSpec({ resource, revisions, revision }: Facts): boolean {
+  return revisions.isOfSpec(revision, resource.spec) || revisions.isForeign(revision);
 }
 
-/**
- * Whether the Secret, possibly deleted since, was already made from the current spec under Once. True also for a Secret
- * of a newer release: replacing its versions by newer ones could not be undone.
- */
-export function isSyncedOnce(snapshot: Snapshot): boolean {
-  const { resource, revisions } = snapshot;
-  const made = revisionOf(snapshot) ?? resource.status?.revision;
-  return revisions.isOfSpec(made, resource.spec) || revisions.isForeign(made);
+/** Whether the Secret was made from the current spec and holds no edited data. */
+export function isGood(facts: Facts): boolean {
+  return mayBeOfSpec(facts) && !facts.damage?.data;
 }
 
 /** Whether the newer release that made the Secret reported it as current for the current spec. */
-export function wasCurrent(snapshot: Snapshot): boolean {
-  const { status, metadata } = snapshot.resource;
-  const ready = readyOf(snapshot.resource);
-  const isCurrent = ready?.status === "True" && ready.observedGeneration === metadata.generation;
-  return isCurrent && status?.revision === revisionOf(snapshot);
-}
-
-/** The drift of the Secret from the last apply; undefined before the first apply. */
-export function damageOf(snapshot: Snapshot): Damage | undefined {
-  const present = presentOf(snapshot);
-  const isApplied = revisionOf(snapshot) !== undefined;
-  if (!present || !isApplied) return undefined;
-  const found = damage(snapshot.resource, snapshot.target, present);
-  return snapshot.isForged ? { ...found, data: true } : found;
-}
-
-/** The names of the keys that we own in the Secret. */
-export function keysOf(snapshot: Snapshot): ReadonlySet<string> {
-  return ownedBy(presentOf(snapshot)?.managedFields, snapshot.target.manager)?.data ?? new Set();
+export function wasCurrent({ resource, revision }: Facts): boolean {
+  const ready = readyOf(resource);
+  const isCurrent = ready?.status === "True" && ready.observedGeneration === resource.metadata.generation;
+  return isCurrent && resource.status?.revision === revision;
 }
 
 /**
@@ -100,33 +124,31 @@ export function keysOf(snapshot: Snapshot): ReadonlySet<string> {
  * missing parameter is not proof of a deletion. The keys are kept until the spec changes or a person requests a
  * refresh. An annotation of the Secret lists them, so they survive a restart.
  */
-export function retainedKeysOf(snapshot: Snapshot): ReadonlySet<string> {
-  const text = presentOf(snapshot)?.annotations?.[snapshot.target.retainedKeysAnnotation];
-  if (text === undefined || snapshot.refresh !== undefined) return new Set();
-  if (!mayBeOfSpec(snapshot)) return new Set();
-  const own = keysOf(snapshot);
+export function retainedKeysOf(facts: Facts): ReadonlySet<string> {
+  const { present, target, refresh, ownKeys } = facts;
+  const text = present?.annotations?.[target.retainedKeysAnnotation];
+  if (text === undefined || refresh !== undefined || !mayBeOfSpec(facts)) return new Set();
   let listed: unknown;
   try {
     listed = JSON.parse(text);
   } catch {
     // The annotation was edited: retain all our keys rather than lose one.
-    return own;
+    return ownKeys;
   }
-  return new Set(Array.isArray(listed) ? listed.filter((key) => typeof key === "string" && own.has(key)) : own);
+  return new Set(Array.isArray(listed) ? listed.filter((key) => typeof key === "string" && ownKeys.has(key)) : ownKeys);
 }
 
 /** The field managers that have changed keys of ours; a manager that removes a key leaves no trace. */
-export function editorsOf(snapshot: Snapshot, data: ReadonlyMap<string, unknown>): string[] {
-  if (snapshot.isForged) return [`an apply of another client as field manager ${snapshot.target.manager}`];
-  const own = keysOf(snapshot);
-  const others = coOwners(presentOf(snapshot)?.managedFields, snapshot.target.manager);
-  const editors = others.filter((other) => [...other.data].some((key) => data.has(key) && !own.has(key)));
+export function editorsOf({ isForged, target, present, ownKeys }: Facts, data: ReadonlyMap<string, unknown>): string[] {
+  if (isForged) return [`an apply of another client as field manager ${target.manager}`];
+  const others = coOwners(present?.managedFields, target.manager);
+  const editors = others.filter((other) => [...other.data].some((key) => data.has(key) && !ownKeys.has(key)));
   return [...new Set(editors.map(({ manager }) => manager))].sort();
 }
 
 /** Keys that other field managers have added to the Secret, which we do not remove; sorted. */
-export function foreignKeysOf(snapshot: Snapshot, data: ReadonlyMap<string, unknown>): string[] {
-  const others = coOwners(presentOf(snapshot)?.managedFields, snapshot.target.manager);
+export function foreignKeysOf({ present, target }: Facts, data: ReadonlyMap<string, unknown>): string[] {
+  const others = coOwners(present?.managedFields, target.manager);
   return [...new Set(others.flatMap((other) => [...other.data]))].filter((key) => !data.has(key)).sort();
 }
 
@@ -135,8 +157,13 @@ export function asksForExpiry(resource: SyncedSecret | undefined): boolean {
   return resource?.spec.refresh?.whenExpired !== undefined;
 }
 
+/** Whether the spec sets `refresh.policy: Once`. */
+export function isOnce({ spec }: SyncedSecret): boolean {
+  return spec.refresh?.policy === "Once";
+}
+
 /** The account and region that a revision is made for. */
-export function asWhom({ granted }: Snapshot): string {
+export function asWhom({ granted }: Pick<Facts, "granted">): string {
   return `${granted.account} ${granted.identity.region}`;
 }
 
@@ -151,27 +178,14 @@ export function pollIntervalOf({ spec }: SyncedSecret, floorMs: number): number 
 }
 
 /** The subscriptions of a SyncedSecret. */
-export function subscriptionsOf({
-  resource,
-  granted,
-  plan,
-  warmStart,
-  whenMissing,
-  whenExpired,
-}: Snapshot): Subscription[] {
-  const isOnce = resource.spec.refresh?.policy === "Once";
-  const pollIntervalMs = isOnce ? Infinity : pollIntervalOf(resource, granted.pollIntervalMs);
+export function subscriptionsOf(facts: Facts): Subscription[] {
+  const { resource, granted, plan, warmStart, whenMissing, whenExpired } = facts;
+  const pollIntervalMs = isOnce(resource) ? Infinity : pollIntervalOf(resource, granted.pollIntervalMs);
   const actsOnExpiry = whenExpired === "DeleteKeys" || whenExpired === "DeleteSecret";
   const leaves = leavesBy({ missing: whenMissing, expired: whenExpired });
   return plan.references.map((reference) => {
     const stored = warmStart.stamps?.get(referenceKey(reference));
     const ofPath = reference.kind === "path" && leaves ? { leaves } : {};
-    return {
-      reference,
-      pollIntervalMs,
-      actsOnExpiry,
-      ...ofPath,
-      ...(stored ? { stored } : {}),
-    };
+    return { reference, pollIntervalMs, actsOnExpiry, ...ofPath, ...(stored ? { stored } : {}) };
   });
 }

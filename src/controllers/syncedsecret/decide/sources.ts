@@ -3,7 +3,7 @@ import { type Expired, isExpired, isKnown, type Leaves, type Missing } from "../
 import type { ConfirmedDeletion } from "../../../parameters/deletion-confirmer.ts";
 import { memberSelector, type Reference } from "../../../parameters/reference.ts";
 import { Failure } from "../../../runtime/failure.ts";
-import { prepareSelection, selectMembers } from "../../../values/assemble.ts";
+import { selectMembers } from "../../../values/assemble.ts";
 import { type Grant, refusedMembers } from "../../grants.ts";
 import {
   type DataFromParameter,
@@ -80,6 +80,25 @@ export interface Assessment {
   unheard: Failure | undefined;
 }
 
+/** The assessment of no source at all. */
+export function newAssessment(): Assessment {
+  return {
+    unknown: [],
+    problems: [],
+    sources: [],
+    lost: [],
+    present: new Map(),
+    left: [],
+    overdue: [],
+    sourcesMetadata: undefined,
+    isFromStatus: false,
+    deleteSecret: undefined,
+    staleSources: [],
+    heardAt: undefined,
+    unheard: undefined,
+  };
+}
+
 /** What the sources of a plan are assessed by. */
 export interface Assessing {
   grant: Grant;
@@ -95,21 +114,8 @@ export function assess(
   by: Assessing,
 ): Assessment {
   const { when } = by;
-  const result: Assessment = {
-    unknown: [],
-    problems: [],
-    sources: [],
-    lost: [],
-    present: new Map(),
-    left: [],
-    overdue: [],
-    sourcesMetadata: when.expired === undefined ? undefined : newSourcesMetadata(),
-    isFromStatus: false,
-    deleteSecret: undefined,
-    staleSources: [],
-    heardAt: undefined,
-    unheard: undefined,
-  };
+  const result = newAssessment();
+  if (when.expired !== undefined) result.sourcesMetadata = newSourcesMetadata();
   for (const planned of plan.entries) {
     if (!isFromParameters(planned)) continue;
     const entry = known(planned.reference);
@@ -271,21 +277,6 @@ export function leavesBy(when: When): Leaves | undefined {
 function isLeft(state: ParameterView, when: When): boolean {
   if (when.expired !== undefined && isExpired(state)) return when.expired === "DeleteKeys";
   return state.missing?.stage === "gone" && when.missing === "DeleteKeys";
-}
-
-/** Matches the patterns of paths against new names ahead of `assess`, which reports invalid patterns. */
-export async function prepareMembers(
-  plan: Plan,
-  known: (reference: Reference) => { members: ReadonlyMap<string, unknown> } | undefined,
-): Promise<void> {
-  for (const planned of plan.entries) {
-    if (planned.kind !== "path" || planned.include.length + planned.exclude.length === 0) continue;
-    const { include, exclude } = planned;
-    const names = known(planned.reference)?.members.keys() ?? [];
-    await prepareSelection(names, { include, exclude }).catch((error) => {
-      if (!(error instanceof Failure)) throw error;
-    });
-  }
 }
 
 /** A path's members after `include` and `exclude`, sorted. */

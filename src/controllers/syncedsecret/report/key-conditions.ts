@@ -20,7 +20,7 @@ export function keysInUse({ spec, status }: SyncedSecret, outcome: Outcome, regi
   if (outcome.kind === "suspended" || outcome.kind === "nothing") return [];
   const blobs = (spec.data ?? []).flatMap(({ kms }) => kms ?? []);
   const messages = [...(spec.data ?? []), ...(spec.dataFrom ?? [])].flatMap(({ encryptionSDK }) => encryptionSDK ?? []);
-  const opened = outcome.kind === "current" ? outcome.kmsKeys : outcome.kind === "failed" ? outcome.made?.kmsKeys : [];
+  const opened = outcome.kind === "current" || outcome.kind === "degraded" ? outcome.kmsKeys : undefined;
   const isMade = status?.revision !== undefined;
   const named = blobs.flatMap(({ keyId }) => (isMade && keyId?.includes(":key/") ? [keyId] : []));
   const ofBlobs = opened ?? (blobs.length + messages.length > 0 ? (status?.kmsKeys ?? named) : []);

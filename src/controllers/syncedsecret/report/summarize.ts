@@ -3,11 +3,11 @@ import type { SyncedSecret } from "../../../api/types.ts";
 import type { Findings } from "../../../ciphertexts/key-watch.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import { type Asked, conditionsAfter, failedOver, isSame, secondsOf } from "../../conditions.ts";
-import type { Outcome } from "../decide/outcome.ts";
-import { nextExpiryOf, type SourceMetadata } from "../decide/source-metadata.ts";
-import type { RevisionSource } from "../trust/revision.ts";
+import { hasFailed, type Outcome } from "../decide/outcome.ts";
+import { nextExpiryOf } from "../decide/source-metadata.ts";
 import { newsOf, warningsOf } from "./expiry-conditions.ts";
 import { keyCondition } from "./key-conditions.ts";
+import { listed } from "./listed.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
 
@@ -52,8 +52,6 @@ export interface SummarizeInput {
   keys?: Findings;
 }
 
-/** Sources that a status lists, at most: people read a status, and etcd stores it. */
-const sourcesAtMost = 100;
 /** The reason of the event of a repair. */
 const repaired: Reason = "Repaired";
 /** Suffix while others keep changing the Secret; without figures, so that the message stays the same. */
@@ -89,7 +87,7 @@ export function summarize(input: SummarizeInput): Summary {
     ),
     ...(outcome.handledRefresh === undefined ? {} : { lastHandledRefresh: outcome.handledRefresh }),
   };
-  const made = outcome.kind === "current" ? outcome : outcome.kind === "failed" ? outcome.made : undefined;
+  const made = outcome.kind === "current" || outcome.kind === "degraded" ? outcome : undefined;
   if (made) {
     status.secretRef = { name: made.secret };
     status.revision = made.revision;
@@ -103,7 +101,7 @@ export function summarize(input: SummarizeInput): Summary {
     }
   }
   const hasNotes = outcome.sourcesMetadata !== undefined;
-  if (hasNotes || outcome.kind !== "failed") delete status.nextExpiryTime;
+  if (hasNotes || !hasFailed(outcome)) delete status.nextExpiryTime;
   const nextExpiry = outcome.sourcesMetadata && nextExpiryOf(outcome.sourcesMetadata);
   if (nextExpiry !== undefined) status.nextExpiryTime = new Date(nextExpiry).toISOString();
   const isDeleted = outcome.kind === "failed" && outcome.wrote === "deleted";
@@ -161,7 +159,7 @@ function wasReported(before: Status, { type, reason }: Asked): boolean {
 /** The warning conditions; unchanged if the outcome has no metadata of the sources. */
 function warningsAfter({ resource, outcome, now }: SummarizeInput): Asked[] {
   const before = (resource.status?.conditions ?? []) as Asked[];
-  if (outcome.kind !== "failed" && !outcome.sourcesMetadata) return [];
+  if (!hasFailed(outcome) && !outcome.sourcesMetadata) return [];
   return warningsOf(before, outcome.sourcesMetadata, now);
 }
 
@@ -220,7 +218,7 @@ function judged(input: SummarizeInput): Verdict {
   const wasReady = resource.status?.conditions?.find(({ type }) => type === "Ready");
   const staysReady =
     onlyUnheard &&
-    outcome.hasGoodSecret &&
+    (outcome.kind === "degraded" || outcome.hasGoodSecret) &&
     wasReady?.status === "True" &&
     wasReady.observedGeneration === resource.metadata.generation &&
     now < staleAt;
@@ -287,31 +285,6 @@ export function messageOf(problems: readonly Failure[]): string {
 function retained(before: Status): Status {
   const { conditions: _conditions, ...rest } = before;
   return rest;
-}
-
-/** The sources in a status: the first hundred, and the number of the others. */
-export function listed(
-  sources: readonly RevisionSource[],
-  sourcesMetadata: readonly SourceMetadata[] = [],
-): Pick<Status, "sources" | "sourcesOmitted"> {
-  const noted = new Map(sourcesMetadata.map((note) => [note.name + note.selector, note]));
-  const distinct = new Map<string, NonNullable<Status["sources"]>[number]>();
-  for (const source of sources) {
-    if ("left" in source) continue;
-    const { name, selector, version, modified, versionId } = source;
-    const { policies, keyId } = noted.get(name + selector) ?? {};
-    distinct.set(name + selector, {
-      name,
-      ...(selector === "" ? {} : { selector: selector.slice(1) }),
-      version,
-      ...(versionId === undefined ? {} : { versionId }),
-      lastModified: new Date(modified).toISOString(),
-      ...(policies?.expiresAt === undefined ? {} : { expiresAt: new Date(policies.expiresAt).toISOString() }),
-      ...(keyId === undefined ? {} : { keyId }),
-    });
-  }
-  const all = [...distinct.values()];
-  return { sources: all.slice(0, sourcesAtMost), sourcesOmitted: Math.max(all.length - sourcesAtMost, 0) };
 }
 
 /** The event of Ready: for a failure, a recovery, a repair or a deletion, but not for a first sync or a new version. */

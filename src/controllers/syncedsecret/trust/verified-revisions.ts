@@ -6,7 +6,7 @@ import type { Source } from "./status-sources.ts";
  * whatever the status says.
  */
 export class VerifiedRevisions {
-  readonly #found = new Map<string, string>();
+  readonly #found = new Map<string, { revision: string; asWhom: string }>();
   /** The sources of a revision, from a status that may have been edited since. */
   readonly #sources = new Map<string, { revision: string; sources: readonly Source[] }>();
 
@@ -16,13 +16,13 @@ export class VerifiedRevisions {
    * @param asWhom account and region of the identity
    */
   found({ metadata }: SyncedSecret, revision: string, asWhom: string): void {
-    this.#found.set(`${metadata.namespace}/${metadata.name}`, `${metadata.uid} ${asWhom} ${revision}`);
+    this.#found.set(`${metadata.namespace}/${metadata.name}`, { revision: `${metadata.uid} ${revision}`, asWhom });
   }
 
-  /** Whether this process has found this revision to be current, for this account and region. */
-  isVerified({ metadata }: SyncedSecret, revision: string | undefined, asWhom: string): boolean {
+  /** The account and region for which this process has found this revision to be current. */
+  verifiedAs({ metadata }: SyncedSecret, revision: string | undefined): string | undefined {
     const found = this.#found.get(`${metadata.namespace}/${metadata.name}`);
-    return revision !== undefined && found === `${metadata.uid} ${asWhom} ${revision}`;
+    return revision !== undefined && found?.revision === `${metadata.uid} ${revision}` ? found.asWhom : undefined;
   }
 
   /** Records that these sources reproduce a Secret's revision. */

@@ -1,5 +1,5 @@
-import type { SyncedSecret } from "../../api/types.ts";
-import type { Failure } from "../../runtime/failure.ts";
+import type { SyncedSecret } from "../../../api/types.ts";
+import type { Failure } from "../../../runtime/failure.ts";
 
 /** A Secret that was rejected as too large. */
 interface TooLarge {
