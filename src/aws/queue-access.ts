@@ -39,8 +39,8 @@ const checkAgainMs = 600_000;
 const receivesOfOne = 20;
 
 /**
- * A queue's state, shared by its consumers. While the queue is healthy, each consumer long-polls independently. After a
- * failure, one consumer waits for the backoff, checks the owner and receives; on success, all continue.
+ * A queue's state, shared by concurrent receives. While the queue is healthy, each long-polls independently. After a
+ * failure, one of them waits for the backoff, checks the owner and receives; on success, all continue.
  */
 export class QueueAccess {
   readonly #options: QueueAccessOptions;

@@ -1,5 +1,3 @@
-import { type Message, ReceiveMessageCommand, type SQSClient } from "@aws-sdk/client-sqs";
-import { Consumer } from "sqs-consumer";
 import type { Metrics } from "../metrics/metrics.ts";
 import { sleep } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
@@ -7,6 +5,7 @@ import { Deletions } from "./deletions.ts";
 import { InWork } from "./in-work.ts";
 import { type KeyNotice, type ParameterNotice, parseNotice } from "./notice.ts";
 import { type Health, QueueAccess, type QueueAccessOptions } from "./queue-access.ts";
+import type { QueueMessage } from "./sqs.ts";
 
 export interface ReceiverOptions extends Omit<QueueAccessOptions, "hiddenSeconds" | "signal"> {
   metrics: Metrics;
@@ -26,7 +25,7 @@ export interface ReceiverOptions extends Omit<QueueAccessOptions, "hiddenSeconds
 /** Messages per receive (SQS maximum). */
 const batchSize = 10;
 /** Concurrent receives: a response may cover only some of the queue's servers, and each costs a round trip. */
-const consumersOfAQueue = 3;
+const concurrentReceives = 3;
 /** Timeout of handling a message in milliseconds: a long path takes minutes to list. SQS redelivers it meanwhile. */
 export const handleWithinMs = 300_000;
 const hiddenSecondsOfAMessage = 60;
@@ -41,28 +40,15 @@ export class Receiver {
   readonly #access: QueueAccess;
   readonly #inWork: InWork;
   readonly #deletions: Deletions;
-  readonly #consumers: readonly Consumer[];
   readonly #stop = new AbortController();
   readonly #underWay = new Set<Promise<unknown>>();
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
-    const { queueUrl, clock, inWork = new InWork(clock), hiddenSeconds = hiddenSecondsOfAMessage } = options;
+    const { clock, inWork = new InWork(clock), hiddenSeconds = hiddenSecondsOfAMessage } = options;
     this.#access = new QueueAccess({ ...options, hiddenSeconds, signal: this.#stop.signal });
     this.#inWork = inWork;
     this.#deletions = new Deletions((messages) => this.#access.remove(messages));
-    // The consumers' calls use the identity's ports, with the same metrics, timeouts and error classification.
-    const sqs = { send: (command: unknown) => this.#track(this.#send(command)) } as unknown as SQSClient;
-    this.#consumers = Array.from({ length: consumersOfAQueue }, () =>
-      Consumer.create({
-        queueUrl,
-        sqs,
-        batchSize,
-        handleMessageBatch: async (messages) => this.#take(messages),
-      }),
-    );
-    // Failures are handled where they occur. Without a listener, EventEmitter throws on `error`.
-    for (const consumer of this.#consumers) consumer.on("error", () => {});
   }
 
   /** The state of the queue. */
@@ -71,7 +57,7 @@ export class Receiver {
   }
 
   start(): void {
-    for (const consumer of this.#consumers) consumer.start();
+    for (let i = 0; i < concurrentReceives; i++) void this.#track(this.#receive());
   }
 
   /**
@@ -80,30 +66,31 @@ export class Receiver {
    * @returns resolves when no call is in flight
    */
   async stop(): Promise<void> {
-    for (const consumer of this.#consumers) consumer.stop();
     this.#stop.abort();
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
 
-  /** Executes a consumer's SQS commands. The consumer never deletes, because no message is returned as handled. */
-  async #send(command: unknown): Promise<object> {
-    if (!(command instanceof ReceiveMessageCommand)) throw new TypeError("a consumer of a queue receives, and no more");
-    await this.#inWork.room(this.#stop.signal);
-    const messages = await this.#access.receive(batchSize);
-    return {
-      Messages: messages.map(({ id, receipt, body }) => ({ MessageId: id, ReceiptHandle: receipt, Body: body })),
-    };
+  /** Receives batches until `stop`. Does not wait for a batch to be handled before the next receive. */
+  async #receive(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await this.#inWork.room(signal);
+      if (signal.aborted) return;
+      try {
+        this.#take(await this.#access.receive(batchSize));
+      } catch {
+        // QueueAccess reports the failure as the queue's health, and waits for the backoff at the next receive.
+      }
+    }
   }
 
-  /** @returns no message: the consumer would delete returned messages, and wait for them before the next receive */
-  #take(messages: Message[]): Message[] {
-    if (this.#stop.signal.aborted || this.#access.isAnothers) return [];
+  #take(messages: readonly QueueMessage[]): void {
+    if (messages.length === 0 || this.#stop.signal.aborted || this.#access.isAnothers) return;
     this.#options.heard();
-    for (const { MessageId: id = "", ReceiptHandle: receipt = "", Body: body = "" } of messages) {
+    for (const { id, receipt, body } of messages) {
       const deletion = () => this.#track(this.#deletions.add({ id, receipt }));
       if (this.#inWork.begin(id, deletion)) void this.#track(this.#workOn(id, body));
     }
-    return [];
   }
 
   async #workOn(id: string, body: string): Promise<void> {

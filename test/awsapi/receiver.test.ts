@@ -53,7 +53,7 @@ function start(clusterName = "", isForeign = false): Receiver {
   return receiver;
 }
 
-/** Consumers begin their next receive by a timer of their own, of no length: `turns` of those are waited for. */
+/** Deletions are batched by a turn of the event loop: some turns are waited for after each step. */
 async function pass(ms: number, steps = 1): Promise<void> {
   for (let step = 0; step < steps; step++) {
     await clock.advance(ms / steps);
@@ -417,7 +417,7 @@ test("a stop ends receives, waits and handlers at once, and keeps the messages i
   handle = () => new Promise(() => {});
   queue.send(changeOf("/a"));
   const receiver = start();
-  await until(() => queue.waiting === 2, "two receives");
+  await until(() => queue.waiting === 3, "three receives");
   await receiver.stop();
   expect(queue.size).toBe(1);
   expect(queue.waiting).toBe(0);
