@@ -10,7 +10,6 @@ export interface ListOptions {
   /** The continue token of the previous page. */
   continue?: string;
   resourceVersion?: string;
-  resourceVersionMatch?: "NotOlderThan" | "Exact";
   /** Request PartialObjectMetadata. */
   metadataOnly?: boolean;
   signal?: AbortSignal;
@@ -33,8 +32,6 @@ export interface WatchOptions {
   /** Seconds after which the server ends the watch. */
   timeoutSeconds: number;
   allowWatchBookmarks: boolean;
-  sendInitialEvents?: boolean;
-  resourceVersionMatch?: "NotOlderThan";
   /** Request PartialObjectMetadata. */
   metadataOnly?: boolean;
   signal: AbortSignal;

@@ -9,7 +9,7 @@ import { ReflectorBackoff } from "./reflector-backoff.ts";
 import type { KubeObject, Resource } from "./resource.ts";
 import { restart, type WatchRun } from "./restart.ts";
 import type { Change, Store } from "./store.ts";
-import { type Feed, type Verdict, WatchCache } from "./watch-cache.ts";
+import { type Feed, WatchCache } from "./watch-cache.ts";
 import { parseEvent, type SkipCause } from "./watch-event.ts";
 import { type Fault, faultOf } from "./watch-fault.ts";
 import { abortable, readStream, type StreamEnd } from "./watch-stream.ts";
@@ -35,11 +35,6 @@ export interface ReflectorOptions<T extends KubeObject> {
   metrics: Pick<Metrics, "watchRestarts">;
   log: Log;
   /**
-   * Request the initial state as a stream (KEP-3157). Falls back to a list if the server does not support it.
-   * Default false.
-   */
-  useWatchList?: boolean;
-  /**
    * Milliseconds without a byte after which a watch counts as dead. Default 150,000: the API server sends bookmarks
    * every minute.
    */
@@ -63,7 +58,6 @@ export class Reflector<T extends KubeObject> {
   #options: ReflectorOptions<T>;
   #watchCache: WatchCache<T>;
   #pace: ReflectorBackoff;
-  #useWatchList: boolean;
   /** The server refused the last resourceVersion as too old or too new: the next list requests the newest state. */
   #versionUnavailable = false;
   #lastStart: number | undefined;
@@ -73,7 +67,6 @@ export class Reflector<T extends KubeObject> {
     this.#options = options;
     this.#watchCache = new WatchCache(options);
     this.#pace = new ReflectorBackoff(options.clock, options.random);
-    this.#useWatchList = options.useWatchList ?? false;
   }
 
   get store(): Store<T> {
@@ -113,15 +106,12 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  /** One list, or watch-list, and watches until the next list is due. Returns the delay that the server requested. */
+  /** One list, and watches until the next list is due. Returns the delay that the server requested. */
   async #round(signal: AbortSignal): Promise<number | undefined> {
-    let collecting = this.#useWatchList;
-    if (!collecting) {
-      const fault = await this.#list(signal);
-      if (fault) return fault.retryAfterMs;
-    }
+    const fault = await this.#list(signal);
+    if (fault) return fault.retryAfterMs;
     while (!signal.aborted) {
-      const run = await this.#watch(collecting, signal);
+      const run = await this.#watch(signal);
       if (!run) return undefined;
       const { cause, next } = restart(run);
       const retryAfterMs = run.fault?.retryAfterMs;
@@ -129,8 +119,6 @@ export class Reflector<T extends KubeObject> {
       const level = next === "delay-list" && cause !== "gone" ? "warn" : "debug";
       this.#log(level, { cause, next, ...(run.error && { error: run.error }) }, "watch ended");
       this.#internalSince = cause === "internal" ? (this.#internalSince ?? this.#options.clock.monotonic()) : undefined;
-      if (cause === "unsupported") this.#useWatchList = false;
-      collecting = run.collecting;
       switch (next) {
         case "watch":
           await this.#waitMinInterval(signal);
@@ -138,15 +126,6 @@ export class Reflector<T extends KubeObject> {
         case "delay-watch":
           await this.#pace.delay(signal, retryAfterMs);
           break;
-        case "newest":
-          this.#versionUnavailable = true;
-          break;
-        case "list": {
-          collecting = false;
-          const fault = await this.#list(signal);
-          if (fault) return fault.retryAfterMs;
-          break;
-        }
         case "delay-list":
           return retryAfterMs;
       }
@@ -210,24 +189,19 @@ export class Reflector<T extends KubeObject> {
   }
 
   /** Runs one watch to its end. Returns undefined if it was stopped. */
-  async #watch(collecting: boolean, signal: AbortSignal): Promise<WatchRun | undefined> {
+  async #watch(signal: AbortSignal): Promise<WatchRun | undefined> {
     const { source, resource, clock, random, silenceMs } = this.#options;
-    const from = collecting && this.#versionUnavailable ? "" : this.#watchCache.resourceVersion;
-    const feed: Feed<T> = {
-      collected: collecting ? new Map() : undefined,
-      unordered: from === "" || from === "0",
-      events: 0,
-    };
+    const from = this.#watchCache.resourceVersion;
+    const feed: Feed = { unordered: from === "" || from === "0", events: 0 };
     const start = clock.monotonic();
     this.#lastStart = start;
-    const end: StreamEnd<Verdict> = await readStream({
+    const end: StreamEnd<Fault> = await readStream({
       open: (inner) =>
         source.watch(resource, {
           ...this.#scope(),
           resourceVersion: from,
           timeoutSeconds: Math.floor(minTimeoutSeconds * (1 + random())),
           allowWatchBookmarks: true,
-          ...(collecting && { sendInitialEvents: true, resourceVersionMatch: "NotOlderThan" as const }),
           signal: inner,
         }),
       onLine: (line) => this.#watchCache.take(parseEvent(line, resource), feed, signal),
@@ -237,17 +211,14 @@ export class Reflector<T extends KubeObject> {
     });
     if (end.how === "stopped") return undefined;
     if (feed.events > 0) this.#internalSince = undefined;
-    if (collecting && !feed.collected) this.#versionUnavailable = false;
-    const fault = end.how === "unopened" ? faultOf(end.error) : end.how === "left" ? end.verdict.fault : undefined;
+    const fault = end.how === "unopened" ? faultOf(end.error) : end.how === "left" ? end.verdict : undefined;
     return {
-      how: fault ? "fault" : end.how === "left" || end.how === "unopened" ? "incapable" : end.how,
+      how: end.how === "left" || end.how === "unopened" ? "fault" : end.how,
       fault,
       error: end.how === "unopened" ? reasonOf(end.error) : undefined,
       atStart: end.how === "unopened",
       events: feed.events,
       lastedMs: clock.monotonic() - start,
-      collecting: feed.collected !== undefined,
-      from,
       version: this.#watchCache.resourceVersion,
       internalForMs: this.#internalSince === undefined ? 0 : clock.monotonic() - this.#internalSince,
     };

@@ -17,18 +17,14 @@ export type RestartCause =
  * The next step after a watch:
  * - `watch`: another watch from the same resourceVersion;
  * - `delay-watch`: the same, after a delay;
- * - `newest`: a watch-list of the newest state, at once;
- * - `list`: a list at once, instead of the failed watch-list;
  * - `delay-list`: a new round after a delay, which begins with a list.
  */
-export type Next = "watch" | "delay-watch" | "newest" | "list" | "delay-list";
+export type Next = "watch" | "delay-watch" | "delay-list";
 
 /** The outcome of a watch. */
 export interface WatchRun {
-  /**
-   * `fault`: refused at the start, or ended by an ERROR event. `incapable`: the server does not support watch-lists.
-   */
-  how: "closed" | "broken" | "silent" | "fault" | "incapable";
+  /** `fault`: refused at the start, or ended by an ERROR event. */
+  how: "closed" | "broken" | "silent" | "fault";
   fault?: Fault | undefined;
   /** For the log: why the watch could not begin. */
   error?: string | undefined;
@@ -37,10 +33,6 @@ export interface WatchRun {
   /** Number of processed events, including bookmarks. */
   events: number;
   lastedMs: number;
-  /** Whether the initial events of a watch-list were incomplete. */
-  collecting: boolean;
-  /** The resourceVersion at which the watch began. */
-  from: string;
   /** The resourceVersion to resume from. */
   version: string;
   /** Milliseconds since the first of consecutive 500s; 0 for the first. */
@@ -53,14 +45,10 @@ const shortMs = 1000;
 /** Milliseconds of consecutive 500s within a stream after which a list follows instead of a watch. */
 const internalLimitMs = 60_000;
 
-/** Decides the next step after a watch, as client-go's Reflector.watch and watchList do. */
+/** Decides the next step after a watch, as client-go's Reflector.watch does. */
 export function restart(run: WatchRun): { cause: RestartCause; next: Next } {
   const cause = causeOf(run);
   if (cause === "throttled" || cause === "refused") return { cause, next: "delay-watch" };
-  if (run.collecting) {
-    const stale = run.fault?.kind === "gone" || run.fault?.kind === "too-new";
-    return { cause, next: stale && run.from !== "" ? "newest" : "list" };
-  }
   if (cause === "internal" && !run.atStart && run.internalForMs < internalLimitMs)
     return { cause, next: "delay-watch" };
   // Without a resourceVersion to resume from, another watch would miss deletions in between.
@@ -73,8 +61,6 @@ function causeOf(run: WatchRun): RestartCause {
   switch (run.how) {
     case "silent":
       return "silent";
-    case "incapable":
-      return "unsupported";
     case "closed":
     case "broken":
       if (run.events === 0 && run.lastedMs < shortMs) return "short";

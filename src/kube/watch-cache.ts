@@ -2,7 +2,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { CacheBound } from "./cache-bound.ts";
 import type { KubeObject, Resource } from "./resource.ts";
-import { type Change, keyOf, Store } from "./store.ts";
+import { type Change, Store } from "./store.ts";
 import { apiVersionOf, isObjectOf, type SkipCause, type WatchEvent } from "./watch-event.ts";
 import type { Fault } from "./watch-fault.ts";
 
@@ -19,18 +19,11 @@ export interface WatchCacheOptions<T extends KubeObject> {
 }
 
 /** The state of a watch that feeds a watch cache. */
-export interface Feed<T> {
-  /** The initial events of a watch-list; undefined after their end. */
-  collected: Map<string, T> | undefined;
+export interface Feed {
   /** A watch without a resourceVersion: ADDED events arrive in no order, so their versions cannot be resumed from. */
   unordered: boolean;
   /** Number of processed events, including bookmarks. */
   events: number;
-}
-
-/** Why to end a watch: the fault of an ERROR event, or none if the server cannot stream the initial state. */
-export interface Verdict {
-  fault: Fault | undefined;
 }
 
 /**
@@ -66,9 +59,9 @@ export class WatchCache<T extends KubeObject> {
     this.#announceSync = resolve;
   }
 
-  /** Applies one event. Returns a verdict if the watch must end. */
-  take(event: WatchEvent, feed: Feed<T>, signal: AbortSignal): Verdict | undefined {
-    if (event.type === "ERROR") return { fault: event.fault };
+  /** Applies one event. Returns the fault of an ERROR event, which ends the watch. */
+  take(event: WatchEvent, feed: Feed, signal: AbortSignal): Fault | undefined {
+    if (event.type === "ERROR") return event.fault;
     if (event.type === "SKIPPED") {
       this.#skip(event.cause);
       return undefined;
@@ -76,17 +69,8 @@ export class WatchCache<T extends KubeObject> {
     if (event.type === "BOOKMARK") {
       feed.events++;
       this.lastEventAt = this.#options.clock.now();
-      if (!feed.collected) {
-        feed.unordered = false;
-        this.resourceVersion = event.resourceVersion;
-        return undefined;
-      }
-      // A server that supports watch-lists sends no bookmark before the one that ends the initial events.
-      if (!event.initialEventsEnd) return { fault: undefined };
-      const collected = feed.collected;
-      feed.collected = undefined;
       feed.unordered = false;
-      this.adopt(collected.values(), event.resourceVersion, signal);
+      this.resourceVersion = event.resourceVersion;
       return undefined;
     }
     const { resourceVersion } = event.object.metadata;
@@ -94,15 +78,9 @@ export class WatchCache<T extends KubeObject> {
     if (!object) return undefined;
     feed.events++;
     this.lastEventAt = this.#options.clock.now();
-    const gone = event.type === "DELETED";
-    if (feed.collected) {
-      if (gone) feed.collected.delete(keyOf(object));
-      else feed.collected.set(keyOf(object), object);
-      return undefined;
-    }
     if (event.type !== "ADDED") feed.unordered = false;
     if (!feed.unordered) this.resourceVersion = resourceVersion ?? "";
-    this.#notify(gone ? this.store.remove(object) : this.store.put(object), signal);
+    this.#notify(event.type === "DELETED" ? this.store.remove(object) : this.store.put(object), signal);
     return undefined;
   }
 

@@ -8,12 +8,9 @@ export type SkipCause = "too-long" | "bad-line" | "unknown-type" | "wrong-kind" 
 /** One event of a watch, or why it was skipped. */
 export type WatchEvent =
   | { type: "ADDED" | "MODIFIED" | "DELETED"; object: KubeObject }
-  | { type: "BOOKMARK"; resourceVersion: string; initialEventsEnd: boolean }
+  | { type: "BOOKMARK"; resourceVersion: string }
   | { type: "ERROR"; fault: Fault }
   | { type: "SKIPPED"; cause: SkipCause };
-
-/** The annotation of the bookmark that ends the initial events of a watch-list (KEP-3157). */
-const initialEventsEnd = "k8s.io/initial-events-end";
 
 /** Parses one line of a watch on `resource`. Never throws, and keeps no part of an unusable line. */
 export function parseEvent(line: Line, resource: Resource): WatchEvent {
@@ -32,10 +29,9 @@ export function parseEvent(line: Line, resource: Resource): WatchEvent {
     case "BOOKMARK": {
       if (!isOfKind(object, resource)) return skipped("wrong-kind");
       const metadata = isRecord(object.metadata) ? object.metadata : {};
-      const { resourceVersion, annotations } = metadata;
+      const { resourceVersion } = metadata;
       if (!isText(resourceVersion)) return skipped("bad-object");
-      const end = isRecord(annotations) && annotations[initialEventsEnd] === "true";
-      return { type, resourceVersion, initialEventsEnd: end };
+      return { type, resourceVersion };
     }
     case "ADDED":
     case "MODIFIED":

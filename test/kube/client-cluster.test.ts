@@ -108,7 +108,7 @@ describe("the client on a real API server", () => {
     await expect(early).rejects.toMatchObject({ kind: "timeout", status: 504, reason: "Timeout" });
   });
 
-  test.each([[false], [true]])("feeds a metadata reflector (watch-list: %s)", async (useWatchList) => {
+  test("feeds a metadata reflector", async () => {
     const namespace = await cluster.freshNamespace("client");
     await client.create(secrets, secret(namespace, "before", { password: "aHVudGVyMg==" }));
     const stop = new AbortController();
@@ -117,7 +117,6 @@ describe("the client on a real API server", () => {
       resource: secrets,
       namespace,
       metadataOnly: true,
-      useWatchList,
       onChange: () => {},
       clock: systemClock,
       random: Math.random,

@@ -109,18 +109,17 @@ describe("the client's requests", () => {
     });
     await client.list(secrets);
     await client.list(secrets, { namespace: "shop", labelSelector: "a=b,c", limit: 500, continue: "x=/" });
-    await client.list(events, { resourceVersion: "0", resourceVersionMatch: "NotOlderThan" });
+    await client.list(events, { resourceVersion: "0" });
     const signal = new AbortController().signal;
     const watch = { resourceVersion: "5", timeoutSeconds: 300, allowWatchBookmarks: true, signal };
     await client.watch(secrets, { ...watch, namespace: "shop" });
-    const initial = { sendInitialEvents: true, resourceVersionMatch: "NotOlderThan" } as const;
-    await client.watch(secrets, { ...watch, resourceVersion: "", ...initial });
+    await client.watch(secrets, { ...watch, resourceVersion: "" });
     expect(seen).toEqual([
       "/api/v1/secrets",
       "/api/v1/namespaces/shop/secrets?labelSelector=a%3Db%2Cc&limit=500&continue=x%3D%2F",
-      "/apis/events.k8s.io/v1/events?resourceVersion=0&resourceVersionMatch=NotOlderThan",
+      "/apis/events.k8s.io/v1/events?resourceVersion=0",
       "/api/v1/namespaces/shop/secrets?watch=true&resourceVersion=5&timeoutSeconds=300&allowWatchBookmarks=true",
-      "/api/v1/secrets?watch=true&timeoutSeconds=300&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
+      "/api/v1/secrets?watch=true&timeoutSeconds=300&allowWatchBookmarks=true",
     ]);
   });
 

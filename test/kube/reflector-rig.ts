@@ -113,12 +113,12 @@ export async function rig(options: Partial<ReflectorOptions<KubeObject>> & { ser
 export const added = (object: object) => ({ type: "ADDED", object });
 export const modified = (object: object) => ({ type: "MODIFIED", object });
 export const deleted = (object: object) => ({ type: "DELETED", object });
-export const bookmark = (resourceVersion: string, annotations?: Record<string, string>) => ({
+export const bookmark = (resourceVersion: string) => ({
   type: "BOOKMARK",
   object: {
     apiVersion: "example.test/v1",
     kind: "Widget",
-    metadata: { resourceVersion, ...(annotations && { annotations }) },
+    metadata: { resourceVersion },
   },
 });
 export const failure = (object: object) => ({ type: "ERROR", object });
