@@ -28,6 +28,8 @@ lint: $(MODULES)
 	node scripts/aws-stack.ts --check
 	node scripts/words.ts
 	node scripts/pure.ts
+	knip
+	knip --production
 	tsc -p .
 
 # Times and memory, as ratios within one run.

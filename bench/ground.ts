@@ -22,7 +22,7 @@ import { type Load, parametersOf, specOf } from "./load.ts";
 import { say } from "./progress.ts";
 
 /** Requests a second, high enough to have no effect. */
-export const noQuota = 10_000;
+const noQuota = 10_000;
 
 /** Options of an operator process. */
 export interface Start {

@@ -40,14 +40,8 @@ export function allowsParameter(patterns: readonly string[] | undefined, name: s
  *
  * @param patterns as for `allowsParameter`
  * @param path as the user wrote it, with or without a trailing slash; `/` for everything
- * @param _recursive has no effect: direct members may have any name too
  */
-export function allowsPath(
-  patterns: readonly string[] | undefined,
-  path: string,
-  _recursive: boolean,
-  namespace: string,
-): Verdict {
+export function allowsPath(patterns: readonly string[] | undefined, path: string, namespace: string): Verdict {
   const rooted = path.startsWith("/") ? path : `/${path}`;
   const members = rooted.endsWith("/") ? rooted : `${rooted}/`;
   if (members !== "/") {

@@ -34,7 +34,7 @@ export interface MessageRules extends Omit<MessageKeyRules, "keyIds"> {
 }
 
 /** Maximum bytes of a message: enough for a Secret of 1 MiB, and fits into a SyncedSecret. */
-export const messageBytes = 1_050_000;
+const messageBytes = 1_050_000;
 
 /** The algorithm suites with key commitment (AWS Encryption SDK Developer Guide, "Supported algorithm suites"). */
 const committing: readonly number[] = [0x0478, 0x0578];

@@ -130,7 +130,7 @@ export function controllerSettings(flags: ControllerFlags): ControllerSettings {
  * @returns false for `0`, which turns the server off
  * @throws InvalidArgumentError if the text is not `host:port`, `:port` or `0`
  */
-export function parseAddress(text: string): Address | false {
+function parseAddress(text: string): Address | false {
   if (text === "0") return false;
   const match = /^(\[[0-9a-fA-F:]{2,45}\]|[a-zA-Z0-9.-]{0,253}):([0-9]{1,5})$/.exec(text);
   const port = Number(match?.[2]);

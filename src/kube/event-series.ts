@@ -83,7 +83,7 @@ export function microTime(ms: number): string {
 }
 
 /** Truncates a text to `maxBytes` of UTF-8 at a character boundary, and appends `mark` if it was truncated. */
-export function cut(text: string, maxBytes: number, mark = ""): string {
+function cut(text: string, maxBytes: number, mark = ""): string {
   const bytes = Buffer.from(text);
   if (bytes.length <= maxBytes) return text;
   let end = maxBytes - Buffer.byteLength(mark);

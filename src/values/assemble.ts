@@ -5,7 +5,6 @@ import { isSecretKey, type KeyRules, keyOfMember } from "./keys.ts";
 import { maxBytes } from "./limits.ts";
 import {
   type DocumentInput,
-  type Format,
   type Member,
   makeMany,
   type NullValues,
@@ -20,7 +19,6 @@ import { Work } from "./work.ts";
 
 export {
   type DocumentInput,
-  type Format,
   type KeyRules,
   keyOfMember,
   type Member,

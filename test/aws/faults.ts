@@ -124,7 +124,7 @@ function withPolicyText(description: Json, PolicyText: string): Json {
 }
 
 /** The token of a list's first page. */
-export const firstPage = pageToken(0);
+const firstPage = pageToken(0);
 
 /** A token that says where the next page of a list begins. */
 export function pageToken(offset: number): string {

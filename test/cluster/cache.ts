@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { withLock } from "./lock.ts";
 
 /** Where what is built once is kept for all clones of the user: `$XDG_CACHE_HOME/keyferry`, or `~/.cache/keyferry`. */
-export function cacheFolder(): string {
+function cacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "keyferry");
 }
 

@@ -10,7 +10,7 @@ import { ScriptedServer, until } from "../support/scripted-server.ts";
 import { widgets } from "../support/widgets.ts";
 
 /** A fake clock that reports the delays of its timers. */
-export class WatchedClock extends FakeClock {
+class WatchedClock extends FakeClock {
   /** The delays in milliseconds of all pending timers. */
   readonly waits: number[] = [];
   /** Added to now(), never to monotonic(). */

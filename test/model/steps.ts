@@ -103,7 +103,7 @@ export class Puts {
 }
 
 /** A SyncedSecret's initial spec, and its changed spec. */
-export function specOf(
+function specOf(
   resource: string,
   { whenMissing, source, optional }: { whenMissing: WhenMissing; source: string; optional: boolean },
 ): SyncedSecretSpec {

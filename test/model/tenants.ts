@@ -17,7 +17,7 @@ import { Oracle } from "./oracle.ts";
 export type Resource = SyncedSecret & KubeObject;
 
 /** Milliseconds in the operator's settings, short so that a schedule is short. */
-export const pollIntervalMs = 60_000;
+const pollIntervalMs = 60_000;
 export const missingGraceMs = 60_000;
 
 /** The current fault of calls to AWS. */

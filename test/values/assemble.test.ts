@@ -5,12 +5,12 @@ import {
   assemble,
   type DataInput,
   type DocumentInput,
-  type Format,
   type PathInput,
   type Problem,
   type SourceValue,
   sizeOf,
 } from "../../src/values/assemble.ts";
+import type { Format } from "../../src/values/many.ts";
 import { canary, inherited } from "./support.ts";
 
 const value = (text: string): SourceValue => ({ state: "value", bytes: Buffer.from(text) });

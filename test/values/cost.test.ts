@@ -1,13 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Failure } from "../../src/runtime/failure.ts";
-import {
-  type AssembleInput,
-  assemble,
-  type Format,
-  prepareSelection,
-  selectMembers,
-} from "../../src/values/assemble.ts";
+import { type AssembleInput, assemble, prepareSelection, selectMembers } from "../../src/values/assemble.ts";
+import type { Format } from "../../src/values/many.ts";
 import { Exhausted, inlineUnits, Work } from "../../src/values/work.ts";
 
 /** COST_RUNS overrides the number of inputs. */

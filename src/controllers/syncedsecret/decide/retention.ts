@@ -11,13 +11,13 @@ import type { Snapshot } from "./snapshot.ts";
 import type { Assessment, Lost } from "./sources.ts";
 
 /** Whether a source is missing and not only suspected to be, or is still missing after an earlier SourceGone. */
-export function isLost(assessment: Assessment, resource: SyncedSecret): boolean {
+function isLost(assessment: Assessment, resource: SyncedSecret): boolean {
   const lost = goneOf(assessment);
   return reportedGone(resource) ? lost.length > 0 : lost.some(({ missing }) => missing.stage !== "suspect");
 }
 
 /** The failure while a source that the Secret was made from is missing. */
-export function sourceGone(assessment: Assessment): Failure {
+function sourceGone(assessment: Assessment): Failure {
   const lost = goneOf(assessment);
   const held = lost.some(({ missing }) => missing.stage === "held");
   const names = [...new Set(lost.map(({ entry, name }) => `${entry.label}: ${name}`))].sort();
@@ -33,7 +33,7 @@ function goneOf({ lost }: Assessment): Lost[] {
 }
 
 /** The failure while an expired source keeps its keys, or has had the Secret deleted; empty if none has expired. */
-export function overdue({ overdue: all, deleteSecret }: Assessment): Failure[] {
+function overdue({ overdue: all, deleteSecret }: Assessment): Failure[] {
   if (all.length === 0) return [];
   const names = [...new Set(all.map(({ entry, name, at }) => `${entry.label}: ${name} at ${secondsOf(at)}`))].sort();
   const what = deleteSecret
@@ -57,7 +57,7 @@ export function losses(assessment: Assessment): Failure[] {
 }
 
 /** The failure while keys are retained and it is not known whether their source was deleted. */
-export function keysRetained(keys: Iterable<string>, granted: Granted): Failure {
+function keysRetained(keys: Iterable<string>, granted: Granted): Failure {
   const where = `account ${granted.account}, region ${granted.identity.region}`;
   const message = `no source in ${where} produces the keys ${[...keys].sort().join(", ")} any more, and it is not known whether it was deleted: the keys keep their last values; put the parameters back, or set the annotation ${annotations.refresh} to drop the keys`;
   return new Failure("SourceGone", "wait", message);

@@ -166,7 +166,7 @@ export function plan(spec: SyncedSecret["spec"], grant: Grant, owner: Owner): Pl
         include = [],
         exclude = [],
       } = entry.path;
-      const verdict = allowsPath(patterns, name, recursive, namespace);
+      const verdict = allowsPath(patterns, name, namespace);
       check(label, `path ${name}`, verdict);
       if (verdict.allowed && /^\/aws\/reference(\/|$)/.test(name)) {
         refuse(label, `path ${name} refers to another service and cannot be listed: name each secret by parameter`);

@@ -277,7 +277,7 @@ function gravest(problems: readonly Failure[]): Failure {
 }
 
 /** The messages of all problems without duplicates, in the order of the entries. */
-export function messageOf(problems: readonly Failure[]): string {
+function messageOf(problems: readonly Failure[]): string {
   return [...new Set(problems.map(({ message }) => message))].join("; ");
 }
 
