@@ -28,6 +28,7 @@ lint: $(MODULES)
 	node scripts/aws-stack.ts --check
 	node scripts/words.ts
 	node scripts/pure.ts
+	node scripts/circles.ts
 	knip
 	knip --production
 	tsc -p .

@@ -7,8 +7,7 @@ import { bodyBytes, boundedBody, queueBodyBytes } from "./body.ts";
 import type { CredentialProvider, Credentials } from "./credentials.ts";
 import type { Lookup } from "./endpoints.ts";
 import { Handlers } from "./handler.ts";
-import type { IdentitySpec } from "./identity.ts";
-import { longestWaitMs } from "./sqs.ts";
+import type { IdentitySpec } from "./identity-spec.ts";
 
 /** Settings shared by all identities' clients. */
 export interface ClientSettings {
@@ -34,6 +33,9 @@ export interface Clients {
   /** Closes every socket. */
   destroy(): void;
 }
+
+/** Maximum long-poll duration of SQS in milliseconds (API Reference, ReceiveMessage). */
+export const longestWaitMs = 20_000;
 
 /** Maximum sockets of one identity to one host; further calls wait. */
 const socketsAtMost = 50;

@@ -1,7 +1,7 @@
 import { noProxies, type Proxies } from "../runtime/proxies.ts";
 import { type ChainPlace, chainPlace, chainTrouble } from "./chain-trouble.ts";
 import { Handlers } from "./handler.ts";
-import type { CredentialSource } from "./identity.ts";
+import type { CredentialSource } from "./identity-spec.ts";
 
 /** The credentials that sign a request. */
 export interface Credentials {

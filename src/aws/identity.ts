@@ -11,30 +11,12 @@ import { type ClientSettings, type Clients, makeClients } from "./clients.ts";
 import { type CredentialProvider, credentialsOf } from "./credentials.ts";
 import { checkEndpoint, type Lookup } from "./endpoints.ts";
 import type { AwsFailure, CallContext } from "./failure.ts";
+import type { IdentitySpec } from "./identity-spec.ts";
 import { type KmsPort, kmsPort } from "./kms.ts";
-import { RoleChain, type RoleStep } from "./roles.ts";
+import { RoleChain } from "./roles.ts";
 import { sessionName } from "./session-name.ts";
 import { type SqsPort, sqsPort } from "./sqs.ts";
 import { type SsmPort, ssmPort } from "./ssm.ts";
-
-/** Source of credentials: the SDK's default chain (the operator's identity), or static keys. */
-export type CredentialSource =
-  | { kind: "default" }
-  | { kind: "static"; accessKeyId: string; secretAccessKey: Sealed; sessionToken?: Sealed };
-
-/** Describes an identity: its credentials, region and endpoints. */
-export interface IdentitySpec {
-  region: string;
-  credentials: CredentialSource;
-  /** Roles to assume in order, the first with `credentials`. */
-  assumeRole?: readonly RoleStep[];
-  /** The namespace that owns the identity: part of its session names. */
-  namespace?: string;
-  /** Override the default endpoints: a VPC endpoint or an emulator. */
-  endpoints?: { ssm?: string; kms?: string; sts?: string; sqs?: string };
-  useFIPS?: boolean;
-  useDualStack?: boolean;
-}
 
 /** An AWS principal in one region. Stays usable for as long as it is referenced. */
 export interface Identity {

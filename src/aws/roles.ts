@@ -5,17 +5,7 @@ import type { SendCall } from "./calls.ts";
 import { invalidAnswer } from "./classify.ts";
 import type { CredentialProvider, Credentials } from "./credentials.ts";
 import { AwsFailure, type CallContext } from "./failure.ts";
-
-/** One role of a chain, and the parameters of its AssumeRole call. */
-export interface RoleStep {
-  roleArn: string;
-  /** Never shown in a message or log line. */
-  externalId?: string;
-  sessionTags?: Readonly<Record<string, string>>;
-  sourceIdentity?: string;
-  /** Session duration in seconds; default one hour. */
-  durationSeconds?: number;
-}
+import type { RoleStep } from "./identity-spec.ts";
 
 /** Default session duration in seconds: the maximum that AWS allows with role chaining. */
 const sessionSeconds = 3_600;

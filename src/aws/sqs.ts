@@ -7,9 +7,6 @@ import {
 import type { SendCall } from "./calls.ts";
 import type { CallContext } from "./failure.ts";
 
-/** Maximum long-poll duration in milliseconds (API Reference, ReceiveMessage). */
-export const longestWaitMs = 20_000;
-
 /** The fields of a queue message that the operator uses. */
 export interface QueueMessage {
   id: string;

@@ -1,10 +1,11 @@
 import { apiVersion } from "../api/annotations.ts";
+import type { AnyConnection } from "../api/any-connection.ts";
 import type { ClusterAWSConnection, SyncedSecret } from "../api/types.ts";
 import type { Identities } from "../aws/identity.ts";
 import { Connections } from "../controllers/connection/connections.ts";
 import { ConnectionIdentities } from "../controllers/connection/identities.ts";
 import { defaultPollIntervalMs } from "../controllers/connection/reconcile.ts";
-import { type AnyConnection, connectionKey, credentialsSecret } from "../controllers/connection/resolve.ts";
+import { connectionKey, credentialsSecret } from "../controllers/connection/resolve.ts";
 import type { Granted } from "../controllers/grants.ts";
 import { parseDuration } from "../runtime/duration.ts";
 import { Failure } from "../runtime/failure.ts";

@@ -1,7 +1,7 @@
 import { LineCounter, parseAllDocuments } from "yaml";
 import { apiVersion } from "../api/annotations.ts";
+import type { AnyConnection } from "../api/any-connection.ts";
 import type { SyncedSecret } from "../api/types.ts";
-import type { AnyConnection } from "../controllers/connection/resolve.ts";
 import { Failure } from "../runtime/failure.ts";
 import { readText } from "./input.ts";
 import { isKind, schemaProblems } from "./schema.ts";

@@ -1,11 +1,12 @@
 import type { SyncedSecret } from "../api/types.ts";
-import type { Identity, IdentitySpec } from "../aws/identity.ts";
+import type { Identity } from "../aws/identity.ts";
+import type { IdentitySpec } from "../aws/identity-spec.ts";
 import { keyArnText, parseKeyArn, parseKeyRef, parseParameterRef, partitionOf } from "../aws/names.ts";
 import { parseQueueUrl } from "../aws/queue-url.ts";
 import { pairsFor } from "../ciphertexts/binding.ts";
 import { keyIn } from "../ciphertexts/key-name.ts";
 import { checkMessage } from "../ciphertexts/message.ts";
-import { sqsEndpoint } from "../controllers/connection/resolve.ts";
+import { sqsEndpoint } from "../controllers/endpoints.ts";
 import { type Granted, messageRules } from "../controllers/grants.ts";
 import { mayMove } from "../controllers/syncedsecret/decide/failover.ts";
 import { asksForExpiry } from "../controllers/syncedsecret/decide/snapshot.ts";

@@ -1,3 +1,4 @@
+import type { AnyConnection } from "../api/any-connection.ts";
 import type { SyncedSecret } from "../api/types.ts";
 import type { Identities } from "../aws/identity.ts";
 import { KeyWatch } from "../ciphertexts/key-watch.ts";
@@ -24,7 +25,6 @@ import { Assembler } from "../values/assembler.ts";
 import { Connections } from "./connection/connections.ts";
 import { ConnectionController } from "./connection/controller.ts";
 import { ConnectionReconciler } from "./connection/reconcile.ts";
-import type { AnyConnection } from "./connection/resolve.ts";
 import { EventHub } from "./events/hub.ts";
 import { SecretView } from "./secret-view.ts";
 import { SecretWriter } from "./syncedsecret/act/write.ts";

@@ -1,4 +1,5 @@
 import { labels } from "../api/annotations.ts";
+import type { AnyConnection } from "../api/any-connection.ts";
 import type { SyncedSecret } from "../api/types.ts";
 import { AccessCheck } from "../kube/access-check.ts";
 import type { CacheBound } from "../kube/cache-bound.ts";
@@ -18,7 +19,6 @@ import { runWorkers } from "../kube/work-queue.ts";
 import { endsWithin, sleep } from "../runtime/clock.ts";
 import { secretBound, syncedSecretBound } from "./cache-bounds.ts";
 import { CredentialsWatch } from "./connection/credentials-watch.ts";
-import type { AnyConnection } from "./connection/resolve.ts";
 import { Engine, type Worlds } from "./engine.ts";
 import { collectLeftovers } from "./syncedsecret/act/startup-collection.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "./trim.ts";

@@ -2,7 +2,7 @@ import type { ParameterRecord } from "../aws/ssm.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { OneOrManyMap } from "../runtime/one-or-many-map.ts";
 import type { Sealed } from "../runtime/sealed.ts";
-import type { ConfirmedDeletion } from "./deletion-confirmer.ts";
+import type { ConfirmedDeletion } from "./confirmed-deletion.ts";
 import type { Policies } from "./policies.ts";
 import type { Reference } from "./reference.ts";
 
@@ -321,17 +321,6 @@ export function isRipe({ missing }: ParameterState, graceMs: number, now: number
 
 /** Milliseconds between two looks on demand after a failure; each caller has its own backoff as well. */
 const anotherLookMs = 1_000;
-
-/** Fewer missing names than this are never a mass deletion, whatever their share. */
-const breakerFloor = 5;
-
-/**
- * Whether so many of an identity's names are missing at once that none is treated as deleted: over a tenth, and at
- * least five.
- */
-export function isMassDeletion(missing: number, total: number): boolean {
-  return missing >= breakerFloor && missing * 10 > total;
-}
 
 /** A digest of everything that dependents act on: they are notified when it changes. */
 export function fingerprint(entry: Entry): string {

@@ -1,5 +1,6 @@
 import type { Clock } from "../runtime/clock.ts";
-import { type Entry, isMassDeletion, isRipe, type Missing, type ParameterState } from "./cache-entry.ts";
+import { type Entry, isRipe, type Missing, type ParameterState } from "./cache-entry.ts";
+import { ConfirmedDeletion } from "./confirmed-deletion.ts";
 import type { Entries } from "./entries.ts";
 import { atStake } from "./stored.ts";
 
@@ -11,25 +12,6 @@ export interface DeletionConfirmerOptions {
   /** Whether any dependent still wants an entry; an unwanted entry is not waited for. */
   isWanted: (entry: Entry) => boolean;
   look: (entry: Entry) => Promise<unknown>;
-}
-
-let confirm: () => ConfirmedDeletion;
-
-/**
- * Proof that AWS has reported a parameter missing twice to this process, the grace apart. Only the confirmer makes it.
- * Without it, no Secret is deleted and no key is dropped for a missing source.
- */
-export class ConfirmedDeletion {
-  readonly #heard = "twice";
-  private constructor() {}
-
-  get heard(): string {
-    return this.#heard;
-  }
-
-  static {
-    confirm = () => new ConfirmedDeletion();
-  }
 }
 
 /**
@@ -61,8 +43,9 @@ export class DeletionConfirmer {
       return;
     }
     if (!state.missing) return;
-    if (this.#isMassDeletion(identityKey)) hold(state);
-    else state.missing = { ...factsOf(state.missing), stage: "gone", confirmed: confirm() };
+    const confirmed = this.#confirm(identityKey);
+    if (confirmed) state.missing = { ...factsOf(state.missing), stage: "gone", confirmed };
+    else hold(state);
   }
 
   #unseen(identityKey: string, entry: Entry, since: number): Entry[] {
@@ -86,7 +69,8 @@ export class DeletionConfirmer {
     return round;
   }
 
-  #isMassDeletion(identityKey: string): boolean {
+  /** @returns undefined in a mass deletion */
+  #confirm(identityKey: string): ConfirmedDeletion | undefined {
     const { entries, clock, missingGraceMs } = this.#options;
     const recent = clock.monotonic() - 2 * missingGraceMs;
     let total = 0;
@@ -97,7 +81,7 @@ export class DeletionConfirmer {
         if (state.missing && (state.missing.stage === "held" || state.missing.since > recent)) missing += 1;
       }
     }
-    return isMassDeletion(missing, total);
+    return ConfirmedDeletion.unlessMany(missing, total);
   }
 }
 

@@ -19,8 +19,9 @@ import { bareName, type Describer } from "./describer.ts";
 import type { Entries } from "./entries.ts";
 import { type Due, ExpiryTimers } from "./expiry-timers.ts";
 import { MetadataPool } from "./metadata-pool.ts";
+import type { Read } from "./pending-reads.ts";
 import { type Policies, readPolicies, saysSame } from "./policies.ts";
-import type { Read, Reader } from "./reader.ts";
+import type { Reader } from "./reader.ts";
 import { Resync } from "./resync.ts";
 
 export interface ExpiriesOptions {

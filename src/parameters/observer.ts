@@ -33,8 +33,8 @@ import { LookCoalescer } from "./look-coalescer.ts";
 import { type Listed, Members } from "./members.ts";
 import type { ObserverOptions } from "./observer-options.ts";
 import { tooLarge } from "./path-reader.ts";
+import type { Read } from "./pending-reads.ts";
 import { ReadAudit } from "./read-audit.ts";
-import type { Read } from "./reader.ts";
 import {
   isPassedThrough,
   type ParameterReference,

@@ -1,7 +1,14 @@
+import type { ParameterRecord } from "../aws/ssm.ts";
 import type { Waiters } from "../runtime/cancellation.ts";
+import type { Failure } from "../runtime/failure.ts";
 import { FairQueue, type Waiting } from "../runtime/fair-queue.ts";
 import { type Lane, moreUrgent, priorityOf } from "../runtime/lane.ts";
-import type { Read } from "./reader.ts";
+
+/** AWS's answer for one name. The observer decides whether a `missing` parameter has been deleted. */
+export type Read =
+  | { state: "found"; record: ParameterRecord }
+  | { state: "missing"; reason: "ParameterNotFound" | "VersionNotFound"; requestId?: string | undefined }
+  | { state: "failed"; failure: Failure };
 
 /** A read that has not been sent. */
 export interface PendingRead {

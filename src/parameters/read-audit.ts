@@ -5,7 +5,7 @@ import type { Audit, AuditEvent } from "../runtime/audit.ts";
 import type { Failure } from "../runtime/failure.ts";
 import type { StampedValue } from "./cache-entry.ts";
 import type { Listing } from "./path-reader.ts";
-import type { Read } from "./reader.ts";
+import type { Read } from "./pending-reads.ts";
 import { memberSelector, type ParameterReference, type PathReference, type Reference } from "./reference.ts";
 
 type Resources = Iterable<string>;

@@ -6,15 +6,9 @@ import { tryAgain } from "../aws/table.ts";
 import { Canceled, type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
-import { type PendingRead, PendingReads } from "./pending-reads.ts";
+import { type PendingRead, PendingReads, type Read } from "./pending-reads.ts";
 import type { RateLimiters } from "./rate-limiters.ts";
 import { isPassedThrough, namesInACall } from "./reference.ts";
-
-/** AWS's answer for one name. The observer decides whether a `missing` parameter has been deleted. */
-export type Read =
-  | { state: "found"; record: ParameterRecord }
-  | { state: "missing"; reason: "ParameterNotFound" | "VersionNotFound"; requestId?: string | undefined }
-  | { state: "failed"; failure: Failure };
 
 export interface ReadOptions {
   /** False: no value is returned and KMS is not used. */

@@ -1,12 +1,12 @@
 import { isLosslessNumber, LosslessNumber } from "lossless-json";
-import type { Evaluation } from "./jmespath-evaluate.ts";
+import type { Operations } from "./jmespath-operations.ts";
 import { isObject, type Json, type JsonObject, textOfJson } from "./json.ts";
 import { invalid } from "./refusal.ts";
 
 /** An argument of a function: a value, or an expression (`&name`) that the function applies to values. */
 export type Argument = { value: Json } | { apply(item: Json): Json };
 
-type Call = (args: Arguments, evaluation: Evaluation) => Json;
+type Call = (args: Arguments, operations: Operations) => Json;
 
 /** The arguments of one call, checked against the types of the function's signature. */
 class Arguments {
@@ -62,14 +62,14 @@ const functions = new Map<string, { least: number; most: number; call: Call }>([
   ["contains", { least: 2, most: 2, call: contains }],
   ["ends_with", { least: 2, most: 2, call: (args) => args.text(0).endsWith(args.text(1)) }],
   ["join", { least: 2, most: 2, call: join }],
-  ["keys", { least: 1, most: 1, call: (args, evaluation) => evaluation.namesOf(args.object(0)).slice() }],
+  ["keys", { least: 1, most: 1, call: (args, operations) => operations.namesOf(args.object(0)).slice() }],
   ["length", { least: 1, most: 1, call: length }],
   ["map", { least: 2, most: 2, call: (args) => args.list(1).map(args.expression(0)) }],
-  ["max", { least: 1, most: 1, call: (args, evaluation) => extreme(args, evaluation, 1) }],
-  ["max_by", { least: 2, most: 2, call: (args, evaluation) => extreme(args, evaluation, 1) }],
+  ["max", { least: 1, most: 1, call: (args, operations) => extreme(args, operations, 1) }],
+  ["max_by", { least: 2, most: 2, call: (args, operations) => extreme(args, operations, 1) }],
   ["merge", { least: 1, most: Infinity, call: merge }],
-  ["min", { least: 1, most: 1, call: (args, evaluation) => extreme(args, evaluation, -1) }],
-  ["min_by", { least: 2, most: 2, call: (args, evaluation) => extreme(args, evaluation, -1) }],
+  ["min", { least: 1, most: 1, call: (args, operations) => extreme(args, operations, -1) }],
+  ["min_by", { least: 2, most: 2, call: (args, operations) => extreme(args, operations, -1) }],
   ["not_null", { least: 1, most: Infinity, call: notNull }],
   ["reverse", { least: 1, most: 1, call: reverse }],
   ["sort", { least: 1, most: 1, call: sort }],
@@ -79,7 +79,7 @@ const functions = new Map<string, { least: number; most: number; call: Call }>([
   ["to_number", { least: 1, most: 1, call: toNumber }],
   ["to_string", { least: 1, most: 1, call: toText }],
   ["type", { least: 1, most: 1, call: (args) => typeOf(args.any(0)) }],
-  ["values", { least: 1, most: 1, call: (args, evaluation) => evaluation.valuesOf(args.object(0)) }],
+  ["values", { least: 1, most: 1, call: (args, operations) => operations.valuesOf(args.object(0)) }],
 ]);
 
 /**
@@ -87,55 +87,55 @@ const functions = new Map<string, { least: number; most: number; call: Call }>([
  *
  * @throws Refusal if the function is unknown, or an argument has the wrong type
  */
-export function call(evaluation: Evaluation, name: string, args: readonly Argument[]): Json {
+export function call(operations: Operations, name: string, args: readonly Argument[]): Json {
   const known = functions.get(name);
   if (!known) throw invalid(`it calls ${name}(), which there is not: ${[...functions.keys()].join(", ")}`);
   if (args.length < known.least || args.length > known.most) {
     throw invalid(`${name}() takes ${known.least === known.most ? "" : "at least "}${known.least} arguments`);
   }
-  for (const argument of args) if ("value" in argument) evaluation.spend(breadth(argument.value, evaluation));
-  return known.call(new Arguments(name, args), evaluation);
+  for (const argument of args) if ("value" in argument) operations.spend(breadth(argument.value, operations));
+  return known.call(new Arguments(name, args), operations);
 }
 
 /** Units of work to read a value once. */
-function breadth(value: Json, evaluation: Evaluation): number {
+function breadth(value: Json, operations: Operations): number {
   if (typeof value === "string" || Array.isArray(value)) return value.length;
   if (isLosslessNumber(value)) return value.value.length;
-  return isObject(value) ? evaluation.namesOf(value).length : 1;
+  return isObject(value) ? operations.namesOf(value).length : 1;
 }
 
-function contains(args: Arguments, evaluation: Evaluation): Json {
+function contains(args: Arguments, operations: Operations): Json {
   const where = args.any(0);
   const what = args.any(1);
-  if (Array.isArray(where)) return where.some((item) => evaluation.equals(item, what));
+  if (Array.isArray(where)) return where.some((item) => operations.equals(item, what));
   if (typeof what !== "string") return false;
   const text = args.text(0);
   // In the worst case, the search compares the whole search text at every position.
-  evaluation.spend((text.length * Math.min(what.length, text.length)) >> 4);
+  operations.spend((text.length * Math.min(what.length, text.length)) >> 4);
   return text.includes(what);
 }
 
-function join(args: Arguments, evaluation: Evaluation): Json {
+function join(args: Arguments, operations: Operations): Json {
   const glue = args.text(0);
   const parts = args.list(1).map((part) => {
     if (typeof part !== "string") throw args.wrong(1, "an array of strings");
-    evaluation.spend(part.length + glue.length);
+    operations.spend(part.length + glue.length);
     return part;
   });
   return parts.join(glue);
 }
 
-function length(args: Arguments, evaluation: Evaluation): Json {
+function length(args: Arguments, operations: Operations): Json {
   const value = args.any(0);
   if (typeof value === "string") return new LosslessNumber(String([...value].length));
-  return new LosslessNumber(String(Array.isArray(value) ? value.length : evaluation.namesOf(args.object(0)).length));
+  return new LosslessNumber(String(Array.isArray(value) ? value.length : operations.namesOf(args.object(0)).length));
 }
 
-function merge(args: Arguments, evaluation: Evaluation): Json {
+function merge(args: Arguments, operations: Operations): Json {
   const merged: JsonObject = Object.create(null);
   for (let index = 0; index < args.count; index++) {
     const object = args.object(index);
-    for (const name of evaluation.namesOf(object)) merged[name] = object[name]!;
+    for (const name of operations.namesOf(object)) merged[name] = object[name]!;
   }
   return merged;
 }
@@ -151,19 +151,19 @@ function reverse(args: Arguments): Json {
 }
 
 /** `max`, `max_by` and their opposites: of equal items, the first. */
-function extreme(args: Arguments, evaluation: Evaluation, sign: 1 | -1): Json {
-  const [first, ...others] = ranked(args, evaluation);
+function extreme(args: Arguments, operations: Operations, sign: 1 | -1): Json {
+  const [first, ...others] = ranked(args, operations);
   if (!first) return null;
-  return others.reduce((best, each) => (sign * order(each, best, evaluation) > 0 ? each : best), first).item;
+  return others.reduce((best, each) => (sign * order(each, best, operations) > 0 ? each : best), first).item;
 }
 
 /** `sort` and `sort_by`: stable. */
-function sort(args: Arguments, evaluation: Evaluation): Json {
-  const items = ranked(args, evaluation);
+function sort(args: Arguments, operations: Operations): Json {
+  const items = ranked(args, operations);
   // A comparison reads the common prefix of both strings.
   const longest = items.reduce((most, { rank }) => Math.max(most, Buffer.isBuffer(rank) ? rank.length : 1), 1);
-  evaluation.spend(items.length * Math.ceil(Math.log2(items.length + 1)) * Math.min(longest, 64));
-  return items.sort((a, b) => order(a, b, evaluation)).map(({ item }) => item);
+  operations.spend(items.length * Math.ceil(Math.log2(items.length + 1)) * Math.min(longest, 64));
+  return items.sort((a, b) => order(a, b, operations)).map(({ item }) => item);
 }
 
 /** An item with its sort key: a number, or a string's UTF-8 bytes, which sort by code point. */
@@ -173,12 +173,12 @@ interface Ranked {
 }
 
 /** Returns items with their sort keys: all strings or all numbers. */
-function ranked(args: Arguments, evaluation: Evaluation): Ranked[] {
+function ranked(args: Arguments, operations: Operations): Ranked[] {
   const by = args.count === 2 ? args.expression(1) : (item: Json) => item;
   const items = args.list(0).map((item) => {
     const rank = by(item);
     if (typeof rank !== "string" && !isLosslessNumber(rank)) throw args.wrong(0, "an array of strings or of numbers");
-    evaluation.spend(typeof rank === "string" ? 1 + (rank.length >> 3) : 1);
+    operations.spend(typeof rank === "string" ? 1 + (rank.length >> 3) : 1);
     return { item, rank: typeof rank === "string" ? Buffer.from(rank) : rank };
   });
   if (new Set(items.map(({ rank }) => Buffer.isBuffer(rank))).size > 1)
@@ -186,10 +186,10 @@ function ranked(args: Arguments, evaluation: Evaluation): Ranked[] {
   return items;
 }
 
-function order({ rank: a }: Ranked, { rank: b }: Ranked, evaluation: Evaluation): number {
-  if (isLosslessNumber(a) && isLosslessNumber(b)) return evaluation.compareNumbers(a, b);
+function order({ rank: a }: Ranked, { rank: b }: Ranked, operations: Operations): number {
+  if (isLosslessNumber(a) && isLosslessNumber(b)) return operations.compareNumbers(a, b);
   const [left, right] = [a as Buffer, b as Buffer];
-  evaluation.spend(1 + (Math.min(left.length, right.length) >> 6));
+  operations.spend(1 + (Math.min(left.length, right.length) >> 6));
   return Buffer.compare(left, right);
 }
 
@@ -205,9 +205,9 @@ function toNumber(args: Arguments): Json {
   return isNumber ? new LosslessNumber(value) : null;
 }
 
-function toText(args: Arguments, evaluation: Evaluation): Json {
+function toText(args: Arguments, operations: Operations): Json {
   const value = args.any(0);
-  evaluation.spend(evaluation.measure(value));
+  operations.spend(operations.measure(value));
   return textOfJson(value) ?? "null";
 }
 

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { Identities, type IdentitiesOptions, type IdentitySpec } from "../../src/aws/identity.ts";
+import { Identities, type IdentitiesOptions } from "../../src/aws/identity.ts";
+import type { IdentitySpec } from "../../src/aws/identity-spec.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import type { Log } from "../../src/runtime/log.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";

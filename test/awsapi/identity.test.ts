@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { IdentitySpec } from "../../src/aws/identity.ts";
+import type { IdentitySpec } from "../../src/aws/identity-spec.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
 import { until } from "../support/scripted-server.ts";
 import { AwsServer, callerXml, json, rig, specAt } from "./aws-server.ts";

@@ -1,8 +1,8 @@
 import type { ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
-import type { IdentitySpec } from "../../src/aws/identity.ts";
-import { RoleChain, type RoleStep } from "../../src/aws/roles.ts";
+import type { IdentitySpec, RoleStep } from "../../src/aws/identity-spec.ts";
+import { RoleChain } from "../../src/aws/roles.ts";
 import { sessionName } from "../../src/aws/session-name.ts";
 import { startEmulator } from "../aws/emulator.ts";
 import { settle } from "../support/clock.ts";

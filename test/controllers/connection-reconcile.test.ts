@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
+import type { AnyConnection } from "../../src/api/any-connection.ts";
 import { AwsFailure } from "../../src/aws/failure.ts";
-import type { Identity, IdentitySpec } from "../../src/aws/identity.ts";
+import type { Identity } from "../../src/aws/identity.ts";
+import type { IdentitySpec } from "../../src/aws/identity-spec.ts";
 import { Connections } from "../../src/controllers/connection/connections.ts";
 import { ConnectionReconciler, type ConnectionReconcilerOptions } from "../../src/controllers/connection/reconcile.ts";
-import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
 import { FakeClock } from "../support/clock.ts";
 
 const key = "ClusterAWSConnection//x";

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Identity, IdentitySpec } from "../../src/aws/identity.ts";
+import type { AnyConnection } from "../../src/api/any-connection.ts";
+import type { Identity } from "../../src/aws/identity.ts";
+import type { IdentitySpec } from "../../src/aws/identity-spec.ts";
 import { ConnectionIdentities } from "../../src/controllers/connection/identities.ts";
-import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
 
 let reading: string[];
 const told = {

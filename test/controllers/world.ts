@@ -1,11 +1,11 @@
 import { inspect } from "node:util";
 import { afterAll, vi } from "vitest";
 import { labels } from "../../src/api/annotations.ts";
+import type { AnyConnection } from "../../src/api/any-connection.ts";
 import type { Condition } from "../../src/api/conditions.ts";
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
 import { Identities } from "../../src/aws/identity.ts";
 import { secretBound, syncedSecretBound } from "../../src/controllers/cache-bounds.ts";
-import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
 import { Engine, type Settings } from "../../src/controllers/engine.ts";
 import type { Revisions } from "../../src/controllers/syncedsecret/trust/revision.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";

@@ -1,8 +1,8 @@
 import { labels } from "../../src/api/annotations.ts";
+import type { AnyConnection } from "../../src/api/any-connection.ts";
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identities, Identity } from "../../src/aws/identity.ts";
-import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
 import { Engine } from "../../src/controllers/engine.ts";
 import { trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
 import type { KubeObject } from "../../src/kube/resource.ts";

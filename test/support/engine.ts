@@ -1,6 +1,7 @@
+import type { AnyConnection } from "../../src/api/any-connection.ts";
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
-import type { Identities, Identity, IdentitySpec } from "../../src/aws/identity.ts";
-import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
+import type { Identities, Identity } from "../../src/aws/identity.ts";
+import type { IdentitySpec } from "../../src/aws/identity-spec.ts";
 import { Engine } from "../../src/controllers/engine.ts";
 import { recordOf } from "../../src/controllers/syncedsecret/act/managed-fields-entry.ts";
 import type { KubeClient } from "../../src/kube/client.ts";

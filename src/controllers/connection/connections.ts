@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
+import type { AnyConnection } from "../../api/any-connection.ts";
 import type { ClusterAWSConnection, SyncedSecret } from "../../api/types.ts";
 import type { Identity } from "../../aws/identity.ts";
 import { partitionOf } from "../../aws/names.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { GrantAnswer } from "../grants.ts";
 import type { ConnectionIdentities } from "./identities.ts";
-import { type AnyConnection, allowsNamespace, connectionKey } from "./resolve.ts";
+import { allowsNamespace, connectionKey } from "./resolve.ts";
 
 /** The result of a connection's reconcile. */
 export type Resolved =

@@ -1,4 +1,5 @@
 import PQueue from "p-queue";
+import type { AnyConnection } from "../../api/any-connection.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { KubeObject } from "../../kube/resource.ts";
 import type { Change } from "../../kube/store.ts";
@@ -10,7 +11,7 @@ import type { Log } from "../../runtime/log.ts";
 import type { Connections } from "./connections.ts";
 import type { CredentialsWatch } from "./credentials-watch.ts";
 import type { ConnectionReconciler } from "./reconcile.ts";
-import { type AnyConnection, connectionKey, credentialsSecret } from "./resolve.ts";
+import { connectionKey, credentialsSecret } from "./resolve.ts";
 
 const firstRoundMs = 2_000;
 /** Maximum concurrent reconciles for the connections of one namespace, and for cluster connections. */

@@ -1,13 +1,7 @@
 import { createHash } from "node:crypto";
+import type { AnyConnection } from "../../api/any-connection.ts";
 import type { Identities, Identity } from "../../aws/identity.ts";
-import {
-  type AnyConnection,
-  accountOfRole,
-  type IdentityFor,
-  identitySpec,
-  isOfNamespaces,
-  type SecretData,
-} from "./resolve.ts";
+import { accountOfRole, type IdentityFor, identitySpec, isOfNamespaces, type SecretData } from "./resolve.ts";
 
 export interface ConnectionIdentitiesOptions {
   connection: AnyConnection;

@@ -1,4 +1,5 @@
 import { fieldManager } from "../../api/annotations.ts";
+import type { AnyConnection } from "../../api/any-connection.ts";
 import type { Condition } from "../../api/conditions.ts";
 import type { Identities, Identity } from "../../aws/identity.ts";
 import type { KubeClient } from "../../kube/client.ts";
@@ -18,7 +19,7 @@ import type { EventHub } from "../events/hub.ts";
 
 import type { Connections, Resolved } from "./connections.ts";
 import { ConnectionIdentities } from "./identities.ts";
-import { type AnyConnection, credentialsSecret, type SecretData } from "./resolve.ts";
+import { credentialsSecret, type SecretData } from "./resolve.ts";
 
 export interface ConnectionReconcilerOptions {
   /** The connection under a key, from the watch cache. */

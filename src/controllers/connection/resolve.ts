@@ -1,11 +1,10 @@
-import type { AWSConnection, ClusterAWSConnection } from "../../api/types.ts";
-import type { IdentitySpec } from "../../aws/identity.ts";
-import type { RoleStep } from "../../aws/roles.ts";
+import type { AnyConnection } from "../../api/any-connection.ts";
+import type { ClusterAWSConnection } from "../../api/types.ts";
+import type { IdentitySpec, RoleStep } from "../../aws/identity-spec.ts";
 import { parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { Sealed } from "../../runtime/sealed.ts";
-
-export type AnyConnection = AWSConnection | ClusterAWSConnection;
+import { endpointsOf } from "../endpoints.ts";
 
 /** A Secret's data as in the API: base64 by key. */
 export type SecretData = Readonly<Record<string, string>>;
@@ -86,27 +85,6 @@ export function identitySpec(
     ...(cluster?.useFIPS === undefined ? {} : { useFIPS: cluster.useFIPS }),
     ...(cluster?.useDualStack === undefined ? {} : { useDualStack: cluster.useDualStack }),
   };
-}
-
-/** The endpoints for a region. An endpoint without `{region}` applies to the connection's own region only. */
-function endpointsOf(
-  endpoints: NonNullable<ClusterAWSConnection["spec"]["endpoints"]> | undefined,
-  region: string,
-  isHome: boolean,
-): Pick<IdentitySpec, "endpoints"> {
-  const urls = Object.entries(endpoints ?? {}).filter(([, url]) => isHome || url.includes("{region}"));
-  if (urls.length === 0) return {};
-  return { endpoints: Object.fromEntries(urls.map(([service, url]) => [service, endpointIn(url, region)])) };
-}
-
-/** The connection's SQS endpoint in its own region, if its spec sets one. */
-export function sqsEndpoint({ kind, spec }: AnyConnection): string | undefined {
-  const { endpoints } = kind === "ClusterAWSConnection" ? (spec as ClusterAWSConnection["spec"]) : {};
-  return endpoints?.sqs === undefined ? undefined : endpointIn(endpoints.sqs, spec.region);
-}
-
-function endpointIn(url: string, region: string): string {
-  return url.replaceAll("{region}", region);
 }
 
 /** Maximum characters of a role's name and of a source identity (IAM User Guide, "IAM and AWS STS quotas"). */

@@ -1,6 +1,6 @@
+import type { AnyConnection } from "../../api/any-connection.ts";
 import type { Health } from "../../aws/queue-access.ts";
 import type { Asked } from "../conditions.ts";
-import type { AnyConnection } from "../connection/resolve.ts";
 import type { Member } from "./queue.ts";
 
 /** Reports whether the connection's queue is received from. It does not affect Ready, because polls continue. */

@@ -1,3 +1,4 @@
+import type { AnyConnection } from "../../api/any-connection.ts";
 import type { Identity } from "../../aws/identity.ts";
 import type { KeyNotice, ParameterNotice } from "../../aws/notice.ts";
 import { parseQueueUrl } from "../../aws/queue-url.ts";
@@ -8,7 +9,7 @@ import { type Clock, type Random, sleep, type Timer } from "../../runtime/clock.
 import { Failure } from "../../runtime/failure.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Asked } from "../conditions.ts";
-import { type AnyConnection, sqsEndpoint } from "../connection/resolve.ts";
+import { sqsEndpoint } from "../endpoints.ts";
 import { isAnnouncedByAws } from "./announced.ts";
 import { eventsCondition } from "./condition.ts";
 import { type Member, placeOf, Queue } from "./queue.ts";

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { AnyConnection } from "../../../src/api/any-connection.ts";
 import type { Identity } from "../../../src/aws/identity.ts";
-import type { AnyConnection } from "../../../src/controllers/connection/resolve.ts";
 import { EventHub, lateMs, settleWithinMs } from "../../../src/controllers/events/hub.ts";
 import { Metrics } from "../../../src/metrics/metrics.ts";
 import type { Reference } from "../../../src/parameters/reference.ts";

@@ -1,6 +1,6 @@
 import { parseParameterRef } from "../../../aws/names.ts";
 import { type Expired, isExpired, isKnown, type Leaves, type Missing } from "../../../parameters/cache-entry.ts";
-import type { ConfirmedDeletion } from "../../../parameters/deletion-confirmer.ts";
+import type { ConfirmedDeletion } from "../../../parameters/confirmed-deletion.ts";
 import { memberSelector, type Reference } from "../../../parameters/reference.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { selectMembers } from "../../../values/assemble.ts";
