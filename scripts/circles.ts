@@ -6,12 +6,6 @@ import { dirname, join, relative, sep } from "node:path";
  * subfolders count as theirs. Imports of types count.
  */
 
-/** Known cycles that are to be removed, as this script prints their members. */
-const allowed: readonly RegExp[] = [
-  /^controllers\/connection ⇄ controllers\/syncedsecret$/,
-  /^controllers\/syncedsecret\/\S+( ⇄ controllers\/syncedsecret\/\S+)+$/,
-];
-
 /** One import: both files relative to src. */
 type Import = { from: string; to: string };
 
@@ -70,15 +64,9 @@ function childOf(parent: string, file: string): string | undefined {
 }
 
 const levels = [(file: string) => file, ...[...parents].map((parent) => (file: string) => childOf(parent, file))];
-const used = new Set<RegExp>();
 for (const nodeOf of levels) {
   for (const group of cycles(edgesOf(imports, nodeOf))) {
     const name = group.join(" ⇄ ");
-    const known = allowed.find((pattern) => pattern.test(name));
-    if (known) {
-      used.add(known);
-      continue;
-    }
     process.exitCode = 1;
     const within = imports.filter(({ from, to }) => {
       const [source, target] = [nodeOf(from), nodeOf(to)];
@@ -87,9 +75,4 @@ for (const nodeOf of levels) {
     console.error(`import cycle: ${name}`);
     for (const { from, to } of within) console.error(`  src/${from} imports src/${to}`);
   }
-}
-for (const pattern of allowed) {
-  if (used.has(pattern)) continue;
-  process.exitCode = 1;
-  console.error(`no cycle matches ${pattern}: remove it from the list in scripts/circles.ts`);
 }

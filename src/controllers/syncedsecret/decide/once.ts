@@ -71,7 +71,7 @@ function pinnedOf({ plan, resource }: Facts): Assessment {
 }
 
 /** The assessment of the sources that a status lists, instead of the current ones. */
-export function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assessment {
+function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assessment {
   const present = new Map<string, string[]>();
   for (const entry of plan.entries) {
     if (entry.kind !== "path") continue;
