@@ -1,5 +1,8 @@
 import type { SyncedSecret } from "../api/types.ts";
 import type { Identities } from "../aws/identity.ts";
+import { RateLimiters } from "../aws/ratelimit/limiters.ts";
+import { Outages } from "../aws/ratelimit/outages.ts";
+import { QuotaRegistry } from "../aws/ratelimit/quota-registry.ts";
 import { KeyWatch } from "../ciphertexts/key-watch.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { EventRecorder } from "../kube/recorder.ts";
@@ -9,10 +12,7 @@ import { WorkQueue } from "../kube/work-queue.ts";
 import { WriteLimiter } from "../kube/write-limiter.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { Observer } from "../parameters/observer.ts";
-import { Outages } from "../parameters/outages.ts";
 import { PathReader } from "../parameters/path-reader.ts";
-import { QuotaRegistry } from "../parameters/quota-registry.ts";
-import { RateLimiters } from "../parameters/rate-limiters.ts";
 import { Reader } from "../parameters/reader.ts";
 import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
@@ -90,7 +90,7 @@ const probed = { ssm: "/keyferry/probe", kms: "alias/keyferry-probe" };
 export class Engine {
   readonly queues: { syncedSecrets: WorkQueue; connections: WorkQueue };
   readonly quotas: QuotaRegistry;
-  readonly lanes: RateLimiters;
+  readonly limiters: RateLimiters;
   readonly outages: Outages;
   readonly observer: Observer;
   readonly keys: KeyWatch;
@@ -129,7 +129,7 @@ export class Engine {
         };
         // Highest priority: a probe queued behind calls to a service that does not answer would be sent minutes later.
         const isWanted = () => this.outages.isWatched(identity.key);
-        return lanes.run(identity, "event", look, { service, isWanted });
+        return limiters.run(identity, "event", look, { service, isWanted });
       },
       changed: (key) => {
         this.queues.connections.add(key);
@@ -138,12 +138,12 @@ export class Engine {
         }
       },
     });
-    const lanes = new RateLimiters({ quotas, clock, metrics, outages: this.outages });
-    this.lanes = lanes;
+    const limiters = new RateLimiters({ quotas, clock, metrics, outages: this.outages });
+    this.limiters = limiters;
     this.observer = new Observer({
-      reader: new Reader(lanes),
-      pathReader: new PathReader(lanes),
-      lanes,
+      reader: new Reader(limiters),
+      pathReader: new PathReader(limiters),
+      limiters,
       quotas,
       clock,
       random,
@@ -165,7 +165,7 @@ export class Engine {
     });
     this.keys = new KeyWatch({
       describe: async (identity, keyId, lane, isWanted) =>
-        (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), { service: "kms", isWanted }))!,
+        (await limiters.run(identity, lane, () => identity.kms.describeKey(keyId), { service: "kms", isWanted }))!,
       ...{ clock, metrics, log },
       changed: (users, lane) => this.syncedSecrets.keysChanged(users, lane),
     });
@@ -193,7 +193,7 @@ export class Engine {
         assembler: this.assembler,
         connections,
         observer: this.observer,
-        lanes,
+        limiters,
         audit,
         outages: this.outages,
         metrics,
@@ -284,7 +284,7 @@ export class Engine {
     client.stop(writesMs);
     identities.stop();
     this.#writes.stop();
-    this.lanes.stop();
+    this.limiters.stop();
     this.observer.stop();
     this.outages.stop();
     this.keys.stop();

@@ -1,10 +1,10 @@
+import type { RateLimiters } from "../aws/ratelimit/limiters.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { tryAgain } from "../aws/table.ts";
 import { ByteBudget } from "../runtime/byte-budget.ts";
 import { Canceled, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
-import type { RateLimiters } from "./rate-limiters.ts";
 import type { ReadOptions } from "./reader.ts";
 import { isBelow, type PathReference, type Reference, referenceKey } from "./reference.ts";
 import type { Picks } from "./subscription.ts";
@@ -41,11 +41,11 @@ const inFlightAtMost = { all: 16 * 1_048_576, ofFlow: 4 * 1_048_576, beyond: 8 }
 export class PathReader {
   /** Bytes of values in flight. */
   readonly inFlight = new ByteBudget(inFlightAtMost);
-  readonly #lanes: RateLimiters;
+  readonly #limiters: RateLimiters;
   readonly #underWay = new Map<string, { lane: Lane; listing: Promise<Listing>; waiters: Waiters }>();
 
-  constructor(lanes: RateLimiters) {
-    this.#lanes = lanes;
+  constructor(limiters: RateLimiters) {
+    this.#limiters = limiters;
   }
 
   /**
@@ -91,7 +91,7 @@ export class PathReader {
             ...(types.length === 0 ? {} : { types: [...types] }),
             ...(token === undefined ? {} : { nextToken: token }),
           });
-        const page = await this.#lanes.run(identity, options.lane, call, options);
+        const page = await this.#limiters.run(identity, options.lane, call, options);
         const picked = options.picks && new Set(options.picks.select(page!.found.map(({ name }) => name)));
         for (const one of page!.found) {
           const record = picked && !picked.has(one.name) ? { ...one, value: undefined } : one;
@@ -135,7 +135,7 @@ export class PathReader {
       const call = () => identity.ssm.describeParameters(query);
       const { namespace, isWanted } = options;
       const turn = { service: "describe", ...(namespace === undefined ? {} : { namespace }), isWanted } as const;
-      const page = (await this.#lanes.run(identity, options.lane, call, turn))!;
+      const page = (await this.#limiters.run(identity, options.lane, call, turn))!;
       for (const { name } of page.found) names.add(name);
       nextToken = page.nextToken;
       if (nextToken === undefined) return names;

@@ -1,13 +1,13 @@
 import { isAnswerTo } from "../aws/answers.ts";
 import { AwsFailure, answerTooLong, type FailureScope } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
+import type { RateLimiters } from "../aws/ratelimit/limiters.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { tryAgain } from "../aws/table.ts";
 import { Canceled, type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import { type PendingRead, PendingReads } from "./pending-reads.ts";
-import type { RateLimiters } from "./rate-limiters.ts";
 import { isPassedThrough, namesInACall } from "./reference.ts";
 
 /** AWS's answer for one name. The observer decides whether a `missing` parameter has been deleted. */
@@ -69,11 +69,11 @@ type For = Pick<PendingRead, "lane" | "namespace">;
  * requested meanwhile. Equal pending reads share one read.
  */
 export class Reader {
-  readonly #lanes: RateLimiters;
+  readonly #limiters: RateLimiters;
   readonly #mailboxes = new Map<string, Mailbox>();
 
-  constructor(lanes: RateLimiters) {
-    this.#lanes = lanes;
+  constructor(limiters: RateLimiters) {
+    this.#limiters = limiters;
   }
 
   /**
@@ -132,7 +132,7 @@ export class Reader {
   ): Promise<Read> {
     try {
       const call = () => identity.ssm.getParameter(name, { decrypt: isPassedThrough(name) });
-      const record = await this.#lanes.run(identity, lane, call, turn);
+      const record = await this.#limiters.run(identity, lane, call, turn);
       this.#mailboxes.get(identity.key)?.missing.delete(name);
       return foundAs(identity, name, record!);
     } catch (error) {
@@ -234,7 +234,7 @@ export class Reader {
         const names = batch.map(({ name }) => name);
         return identity.ssm.getParameters(names, { decrypt: batch[0]!.decrypt });
       };
-      const answer = await this.#lanes.run(identity, lane, call, { namespace });
+      const answer = await this.#limiters.run(identity, lane, call, { namespace });
       if (answer) await this.#answered(mailbox, batch!, answer);
     } catch (error) {
       // At shutdown a queued call is rejected before it has taken its batch.
@@ -305,7 +305,12 @@ export class Reader {
     if (known) return pendingRead.resolve({ state: "missing", reason: known, requestId });
     const turn = { namespace: pendingRead.namespace, isWanted: pendingRead.waiters.isWanted };
     const get = (decrypt: boolean) =>
-      this.#lanes.run(identity, pendingRead.lane, () => identity.ssm.getParameter(pendingRead.name, { decrypt }), turn);
+      this.#limiters.run(
+        identity,
+        pendingRead.lane,
+        () => identity.ssm.getParameter(pendingRead.name, { decrypt }),
+        turn,
+      );
     try {
       await get(isPassedThrough(pendingRead.name));
       // The parameter was created between the two calls.

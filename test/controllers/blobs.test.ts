@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
+import type { RateLimiters } from "../../src/aws/ratelimit/limiters.ts";
 import { uncanceled } from "../../src/controllers/syncedsecret/attempt.ts";
 import { openBlobs } from "../../src/controllers/syncedsecret/blobs.ts";
 import type { Snapshot } from "../../src/controllers/syncedsecret/snapshot.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import type { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
 
 const silence = new AwsFailure({ reason: "Unreachable", next: "retry", code: "TimeoutError", message: "silent" });
@@ -38,7 +38,7 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
     },
   } as unknown as Snapshot;
   const way = {
-    lanes: { run: (_: unknown, __: unknown, call: () => unknown) => call() } as unknown as RateLimiters,
+    limiters: { run: (_: unknown, __: unknown, call: () => unknown) => call() } as unknown as RateLimiters,
     audit: undefined,
     metrics: new Metrics(),
     outages: {

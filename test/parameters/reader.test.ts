@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
+import { RateLimiters } from "../../src/aws/ratelimit/limiters.ts";
+import { QuotaRegistry } from "../../src/aws/ratelimit/quota-registry.ts";
 import type { ParameterRecord } from "../../src/aws/ssm.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import { QuotaRegistry } from "../../src/parameters/quota-registry.ts";
-import { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
@@ -18,11 +18,11 @@ let reader: Reader;
 beforeEach(() => {
   aws = new FakeAws(() => 1_000);
   identity = aws.identity();
-  reader = new Reader(lanesOf(10_000));
+  reader = new Reader(limitersOf(10_000));
 });
 
 /** @param limit requests a second */
-const lanesOf = (limit: number) =>
+const limitersOf = (limit: number) =>
   new RateLimiters({
     quotas: new QuotaRegistry(systemClock, { ssm: limit, kms: limit }),
     clock: systemClock,
@@ -282,7 +282,7 @@ it("answers every read with its own parameter, for any mix of found, missing and
       world.fault = ({ names: batch }) => {
         if (poison.some((id) => batch.includes(`/p${id}`))) throw denied();
       };
-      const own = new Reader(lanesOf(10_000));
+      const own = new Reader(limitersOf(10_000));
       const me = world.identity();
       const answers = await Promise.all(
         asks.map(({ id, decrypt }) => own.read(me, `/p${id}`, { decrypt, lane: "bulk" })),

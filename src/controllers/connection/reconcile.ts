@@ -1,13 +1,13 @@
 import { fieldManager } from "../../api/annotations.ts";
 import type { Condition } from "../../api/conditions.ts";
 import type { Identities, Identity } from "../../aws/identity.ts";
+import type { Outages } from "../../aws/ratelimit/outages.ts";
+import type { Claim, QuotaRegistry } from "../../aws/ratelimit/quota-registry.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/recorder.ts";
 import { awsConnections, clusterAWSConnections, type KubeObject, secrets } from "../../kube/resource.ts";
 import { announcedFactor } from "../../parameters/intervals.ts";
-import type { Outages } from "../../parameters/outages.ts";
-import type { Claim, QuotaRegistry } from "../../parameters/quota-registry.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { formatDuration, parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";

@@ -1,14 +1,14 @@
 import { AwsFailure, isSilence } from "../../aws/failure.ts";
 import type { Identity } from "../../aws/identity.ts";
 import type { KmsPort } from "../../aws/kms.ts";
+import type { RateLimiters } from "../../aws/ratelimit/limiters.ts";
+import type { Outages } from "../../aws/ratelimit/outages.ts";
 import { tryAgain } from "../../aws/table.ts";
 import { audited } from "../../ciphertexts/audited.ts";
 import { keyIn } from "../../ciphertexts/key-name.ts";
 import { openBlob } from "../../ciphertexts/kms-blob.ts";
 import { openMessage } from "../../ciphertexts/message.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
-import type { Outages } from "../../parameters/outages.ts";
-import type { RateLimiters } from "../../parameters/rate-limiters.ts";
 import type { Audit } from "../../runtime/audit.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Sealed } from "../../runtime/sealed.ts";
@@ -17,7 +17,7 @@ import type { Snapshot } from "./snapshot.ts";
 
 /** What decryption by KMS needs. */
 export interface WayToKms {
-  lanes: RateLimiters;
+  limiters: RateLimiters;
   /** Records every decryption. */
   audit: Audit | undefined;
   outages: Pick<Outages, "isDown">;
@@ -59,7 +59,7 @@ export async function openBlobs(snapshot: Snapshot, way: WayToKms): Promise<Open
 }
 
 /** @returns also the region, if it is a failover region */
-async function open(snapshot: Snapshot, entry: FromCiphertext, { lanes, audit, outages, metrics }: WayToKms) {
+async function open(snapshot: Snapshot, entry: FromCiphertext, { limiters, audit, outages, metrics }: WayToKms) {
   const { granted, lane, target, resource, attempt } = snapshot;
   const home = granted.blobsBy ?? granted.identity;
   const owner = { namespace: target.namespace, name: resource.metadata.name! };
@@ -68,8 +68,8 @@ async function open(snapshot: Snapshot, entry: FromCiphertext, { lanes, audit, o
   const turn = { service: "kms", namespace: target.namespace, isWanted: attempt.isWanted } as const;
   const openAt = (identity: Identity) => {
     const inTurn: KmsPort = {
-      decrypt: async (request) => (await lanes.run(identity, lane, () => identity.kms.decrypt(request), turn))!,
-      describeKey: async (keyId) => (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), turn))!,
+      decrypt: async (request) => (await limiters.run(identity, lane, () => identity.kms.decrypt(request), turn))!,
+      describeKey: async (keyId) => (await limiters.run(identity, lane, () => identity.kms.describeKey(keyId), turn))!,
     };
     const kms = audited(inTurn, identity, audit, about);
     const grant = { ...granted, blobsBy: identity };

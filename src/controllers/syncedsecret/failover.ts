@@ -1,6 +1,6 @@
 import type { SyncedSecret } from "../../api/types.ts";
+import type { Outages } from "../../aws/ratelimit/outages.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
-import type { Outages } from "../../parameters/outages.ts";
 import type { Outcome } from "./outcome.ts";
 import { pinnedAssessment } from "./pinned-versions.ts";
 import { type Plan, plan, type StandIn } from "./plan.ts";

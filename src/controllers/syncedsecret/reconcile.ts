@@ -1,9 +1,9 @@
 import type { SyncedSecret } from "../../api/types.ts";
+import type { Outages } from "../../aws/ratelimit/outages.ts";
 import type { ObjectMeta } from "../../kube/resource.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { wantsAnotherLook } from "../../parameters/cache-entry.ts";
 import type { Observer } from "../../parameters/observer.ts";
-import type { Outages } from "../../parameters/outages.ts";
 import { type Reference, referenceKey } from "../../parameters/reference.ts";
 import type { ByteTicket } from "../../runtime/byte-budget.ts";
 import type { Clock } from "../../runtime/clock.ts";

@@ -1,5 +1,5 @@
-import type { Clock } from "../runtime/clock.ts";
-import { TokenBucket } from "../runtime/token-bucket.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { TokenBucket } from "../../runtime/token-bucket.ts";
 import { type Cut, cutBy, rateAfter } from "./congestion-control.ts";
 
 /** The share of the quota that polls may take, at most. */

@@ -1,9 +1,9 @@
 import PQueue from "p-queue";
-import { AwsFailure, notSent } from "../aws/failure.ts";
-import { Canceled, type IsWanted } from "../runtime/cancellation.ts";
-import type { Clock, Timer } from "../runtime/clock.ts";
-import { Fifo } from "../runtime/fifo.ts";
-import { byLane, type Lane, lanes } from "../runtime/lane.ts";
+import { Canceled, type IsWanted } from "../../runtime/cancellation.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import { Fifo } from "../../runtime/fifo.ts";
+import { byLane, type Lane, lanes } from "../../runtime/lane.ts";
+import { AwsFailure, notSent } from "../failure.ts";
 import type { Quota } from "./quota.ts";
 
 /** Sends a call when the quota grants it; undefined if nothing is left to send. Called again after a throttle. */

@@ -1,11 +1,11 @@
-import type { Identity } from "../aws/identity.ts";
-import type { Metrics } from "../metrics/metrics.ts";
-import type { IsWanted } from "../runtime/cancellation.ts";
-import type { Clock } from "../runtime/clock.ts";
-import { type Lane, lanes } from "../runtime/lane.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
+import type { IsWanted } from "../../runtime/cancellation.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { type Lane, lanes } from "../../runtime/lane.ts";
+import type { Identity } from "../identity.ts";
+import { type Call, RateLimiter } from "./limiter.ts";
 import type { Outages } from "./outages.ts";
 import type { QuotaRegistry, QuotaScope, Service } from "./quota-registry.ts";
-import { type Call, RateLimiter } from "./rate-limiter.ts";
 
 export interface RateLimitersOptions {
   quotas: QuotaRegistry;
