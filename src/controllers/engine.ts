@@ -122,14 +122,16 @@ export class Engine {
     this.quotas = quotas;
     this.outages = new Outages({
       clock,
-      probe: (identity, service) => {
-        const look = async () => {
-          if (service === "ssm") await identity.ssm.getParameters([probed.ssm], { decrypt: false });
-          else await identity.kms.describeKey(probed.kms);
-        };
+      probe: async (identity, service) => {
         // Highest priority: a probe queued behind calls to a service that does not answer would be sent minutes later.
-        const isWanted = () => this.outages.isWatched(identity.key);
-        return limiters.run(identity, "event", look, { service, isWanted });
+        const turn = { identity, lane: "event", isWanted: () => this.outages.isWatched(identity.key) } as const;
+        if (service === "kms") {
+          const permit = await limiters.acquire({ service: "kms", ...turn });
+          await permit.use(() => identity.kms.describeKey(probed.kms));
+        } else {
+          const permit = await limiters.acquire({ service: "ssm", ...turn });
+          await permit.use(() => identity.ssm.getParameters([probed.ssm], { decrypt: false }));
+        }
       },
       changed: (key) => {
         this.queues.connections.add(key);
@@ -164,8 +166,10 @@ export class Engine {
       },
     });
     this.keys = new KeyWatch({
-      describe: async (identity, keyId, lane, isWanted) =>
-        (await limiters.run(identity, lane, () => identity.kms.describeKey(keyId), { service: "kms", isWanted }))!,
+      describe: async (identity, keyId, lane, isWanted) => {
+        const permit = await limiters.acquire({ service: "kms", identity, lane, isWanted });
+        return permit.use(() => identity.kms.describeKey(keyId));
+      },
       ...{ clock, metrics, log },
       changed: (users, lane) => this.syncedSecrets.keysChanged(users, lane),
     });

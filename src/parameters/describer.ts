@@ -102,14 +102,10 @@ export class Describer {
     const all: ParameterDescription[] = [];
     let nextToken: string | undefined;
     for (let page = 0; page < pagesAtMost; page++) {
-      const call = () => {
-        leave();
-        return identity.ssm.describeParameters({
-          names: [...forms],
-          ...(nextToken === undefined ? {} : { nextToken }),
-        });
-      };
-      const answer = (await this.#limiters.run(identity, lane, call, { service: "describe", isWanted }))!;
+      const permit = await this.#limiters.acquire({ service: "describe", identity, lane, isWanted });
+      leave();
+      const query = { names: [...forms], ...(nextToken === undefined ? {} : { nextToken }) };
+      const answer = await permit.use(() => identity.ssm.describeParameters(query));
       all.push(...answer.found.filter(({ name }) => forms.has(name)));
       nextToken = answer.nextToken;
       if (nextToken === undefined) return { all, clockAheadMs: answer.clockAheadMs ?? 0 };

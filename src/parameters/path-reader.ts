@@ -70,19 +70,21 @@ export class PathReader {
 
   async #pages(reference: PathReference, options: ListOptions): Promise<Listing> {
     const { identity, path, recursive, label, types, tags } = reference;
+    const { lane, namespace, isWanted } = options;
     const records = new Map<string, ParameterRecord>();
     const tokens = new Set<string>();
     const untagged = new Set<string>();
     let nextToken: string | undefined;
     let bytes = 0;
-    const ticket = this.inFlight.ticket(options.namespace ?? "");
+    const ticket = this.inFlight.ticket(namespace ?? "");
     try {
       const tagged = tags ? await this.#tagged(reference, options) : undefined;
       if (tagged?.size === 0) return { state: "found", records, untagged };
       do {
         const token = nextToken;
         if (options.decrypt) await ticket.room();
-        const call = () =>
+        const permit = await this.#limiters.acquire({ service: "ssm", identity, lane, namespace, isWanted });
+        const page = await permit.use(() =>
           identity.ssm.getParametersByPath({
             path,
             recursive,
@@ -90,10 +92,10 @@ export class PathReader {
             ...(label === "" ? {} : { label }),
             ...(types.length === 0 ? {} : { types: [...types] }),
             ...(token === undefined ? {} : { nextToken: token }),
-          });
-        const page = await this.#limiters.run(identity, options.lane, call, options);
-        const picked = options.picks && new Set(options.picks.select(page!.found.map(({ name }) => name)));
-        for (const one of page!.found) {
+          }),
+        );
+        const picked = options.picks && new Set(options.picks.select(page.found.map(({ name }) => name)));
+        for (const one of page.found) {
           const record = picked && !picked.has(one.name) ? { ...one, value: undefined } : one;
           const before = records.get(record.name);
           if (!isBelow(record.name, reference) || (before && before.modified > record.modified)) continue;
@@ -104,7 +106,7 @@ export class PathReader {
           ticket.add(size);
         }
         if (bytes > valuesAtMost) return { state: "failed", failure: tooLarge(reference), read: records };
-        nextToken = page!.nextToken;
+        nextToken = page.nextToken;
         if (nextToken !== undefined && (tokens.has(nextToken) || tokens.size >= pagesAtMost)) {
           return { state: "failed", failure: endless(reference) };
         }
@@ -128,14 +130,13 @@ export class PathReader {
    */
   async #tagged(reference: PathReference, options: ReadOptions): Promise<Set<string>> {
     const { identity, path, recursive, types, tags = [] } = reference;
+    const { lane, namespace, isWanted } = options;
     const names = new Set<string>();
     const tokens = new Set<string>();
     for (let nextToken: string | undefined; ; ) {
       const query = { path: { name: path, recursive }, tags, types, ...(nextToken === undefined ? {} : { nextToken }) };
-      const call = () => identity.ssm.describeParameters(query);
-      const { namespace, isWanted } = options;
-      const turn = { service: "describe", ...(namespace === undefined ? {} : { namespace }), isWanted } as const;
-      const page = (await this.#limiters.run(identity, options.lane, call, turn))!;
+      const permit = await this.#limiters.acquire({ service: "describe", identity, lane, namespace, isWanted });
+      const page = await permit.use(() => identity.ssm.describeParameters(query));
       for (const { name } of page.found) names.add(name);
       nextToken = page.nextToken;
       if (nextToken === undefined) return names;

@@ -131,10 +131,10 @@ export class Reader {
     turn: Pick<ReadOptions, "namespace" | "isWanted"> = {},
   ): Promise<Read> {
     try {
-      const call = () => identity.ssm.getParameter(name, { decrypt: isPassedThrough(name) });
-      const record = await this.#limiters.run(identity, lane, call, turn);
+      const permit = await this.#limiters.acquire({ service: "ssm", identity, lane, ...turn });
+      const record = await permit.use(() => identity.ssm.getParameter(name, { decrypt: isPassedThrough(name) }));
       this.#mailboxes.get(identity.key)?.missing.delete(name);
-      return foundAs(identity, name, record!);
+      return foundAs(identity, name, record);
     } catch (error) {
       return notFoundOrFailed(error);
     }
@@ -227,19 +227,23 @@ export class Reader {
     const { identity } = mailbox;
     let batch = Array.isArray(pendingReads) ? pendingReads : undefined;
     mailbox.open += 1;
+    const isWanted = () => batch?.some(({ waiters }) => waiters.isWanted()) ?? true;
     try {
-      const call = () => {
-        batch = wanted(batch ?? (pendingReads as () => PendingRead[])());
-        if (batch.length === 0) return undefined;
-        const names = batch.map(({ name }) => name);
-        return identity.ssm.getParameters(names, { decrypt: batch[0]!.decrypt });
-      };
-      const answer = await this.#limiters.run(identity, lane, call, { namespace });
-      if (answer) await this.#answered(mailbox, batch!, answer);
+      const permit = await this.#limiters.acquire({ service: "ssm", identity, lane, namespace, isWanted });
+      batch = wanted(batch ?? (pendingReads as () => PendingRead[])());
+      if (batch.length === 0) return permit.giveBack();
+      const { decrypt } = batch[0]!;
+      const answer = await permit.use(() => {
+        batch = wanted(batch!);
+        if (batch.length === 0) throw new Canceled();
+        return identity.ssm.getParameters(namesOf(batch), { decrypt });
+      });
+      await this.#answered(mailbox, batch, answer);
     } catch (error) {
       // At shutdown a queued call is rejected before it has taken its batch.
       batch ??= (pendingReads as () => PendingRead[])();
-      await this.#failed(mailbox, batch, asFailure(error));
+      if (error instanceof Canceled) for (const pendingRead of batch) pendingRead.cancel();
+      else await this.#failed(mailbox, batch, asFailure(error));
     } finally {
       mailbox.open -= 1;
       this.#dropIfEmpty(mailbox);
@@ -274,7 +278,7 @@ export class Reader {
   }
 
   async #failed(mailbox: Mailbox, batch: PendingRead[], failure: Failure): Promise<void> {
-    const names = batch.map(({ name }) => name);
+    const names = namesOf(batch);
     const scope = scopeOf(failure);
     const isAgain = names.every((name) => mailbox.suspects.has(name));
     if (scope === "server") for (const name of names) mailbox.suspects.add(name);
@@ -304,18 +308,15 @@ export class Reader {
     const known = pendingRead.asksWhy ? mailbox.missing.get(pendingRead.name) : "ParameterNotFound";
     if (known) return pendingRead.resolve({ state: "missing", reason: known, requestId });
     const turn = { namespace: pendingRead.namespace, isWanted: pendingRead.waiters.isWanted };
-    const get = (decrypt: boolean) =>
-      this.#limiters.run(
-        identity,
-        pendingRead.lane,
-        () => identity.ssm.getParameter(pendingRead.name, { decrypt }),
-        turn,
-      );
+    const get = async (decrypt: boolean) => {
+      const permit = await this.#limiters.acquire({ service: "ssm", identity, lane: pendingRead.lane, ...turn });
+      return permit.use(() => identity.ssm.getParameter(pendingRead.name, { decrypt }));
+    };
     try {
       await get(isPassedThrough(pendingRead.name));
       // The parameter was created between the two calls.
       const record = await get(pendingRead.decrypt);
-      pendingRead.resolve(foundAs(mailbox.identity, pendingRead.name, record!));
+      pendingRead.resolve(foundAs(mailbox.identity, pendingRead.name, record));
     } catch (error) {
       if (error instanceof Canceled) return pendingRead.cancel();
       const read = notFoundOrFailed(error);
@@ -334,6 +335,10 @@ function foundAs(identity: Identity, name: string, record: ParameterRecord): Rea
 function notAsked({ region }: Identity, name: string): Failure {
   const message = `AWS Systems Manager in ${region} answered for ${name} with another parameter or version: check the endpoint; ${tryAgain}`;
   return new AwsFailure({ reason: "Unreachable", next: "retry", code: "InvalidAnswer", message });
+}
+
+function namesOf(batch: readonly PendingRead[]): string[] {
+  return batch.map(({ name }) => name);
 }
 
 /** Keeps the reads that are still wanted and cancels the others. */

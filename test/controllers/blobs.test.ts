@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
-import type { RateLimiters } from "../../src/aws/ratelimit/limiters.ts";
 import { uncanceled } from "../../src/controllers/syncedsecret/attempt.ts";
 import { openBlobs } from "../../src/controllers/syncedsecret/blobs.ts";
 import type { Snapshot } from "../../src/controllers/syncedsecret/snapshot.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
+import { limitersOver } from "../support/limiters.ts";
 
 const silence = new AwsFailure({ reason: "Unreachable", next: "retry", code: "TimeoutError", message: "silent" });
 const keyId = "arn:aws:kms:eu-west-1:123456789012:key/mrk-0123456789abcdef0123456789abcdef";
@@ -38,7 +39,7 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
     },
   } as unknown as Snapshot;
   const way = {
-    limiters: { run: (_: unknown, __: unknown, call: () => unknown) => call() } as unknown as RateLimiters,
+    limiters: limitersOver(systemClock, 1_000).limiters,
     audit: undefined,
     metrics: new Metrics(),
     outages: {

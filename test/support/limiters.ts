@@ -1,6 +1,5 @@
-import type { Call } from "../../src/aws/ratelimit/limiter.ts";
-import { RateLimiters } from "../../src/aws/ratelimit/limiters.ts";
-import { type Claim, QuotaRegistry } from "../../src/aws/ratelimit/quota-registry.ts";
+import { type PermitRequest, RateLimiters } from "../../src/aws/ratelimit/limiters.ts";
+import { type Claim, QuotaRegistry, type Service } from "../../src/aws/ratelimit/quota-registry.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
 import type { Lane } from "../../src/runtime/lane.ts";
@@ -35,13 +34,23 @@ export function limitersRig(limit: number): LimitersRig {
   const sent: LimitersRig["sent"] = [];
   const soon = () => new Promise<void>((resolve) => clock.setTimer(resolve, 1));
   const ask: LimitersRig["ask"] = (who, lane, count, answer = soon) => {
-    const call: Call<unknown> = () => {
+    const call = () => {
       sent.push({ at: clock.monotonic(), who, lane });
       return answer();
     };
-    return Promise.all(Array.from({ length: count }, () => limiters.run({ key: who }, lane, call)));
+    return Promise.all(Array.from({ length: count }, () => send(limiters, { identity: { key: who }, lane }, call)));
   };
   return { clock, quotas, limiters, metrics, sent, ask };
+}
+
+/** Acquires a permit, by default for Systems Manager, and makes a call with it. */
+export async function send<T>(
+  limiters: RateLimiters,
+  request: Omit<PermitRequest<Service>, "service"> & { service?: Service },
+  call: () => Promise<T>,
+): Promise<T> {
+  const permit = await limiters.acquire<Service>({ service: "ssm", ...request });
+  return permit.use(call);
 }
 
 /** The claim of a cluster connection to account 1 in eu-west-1 without limits, with changes. */

@@ -2,8 +2,7 @@ import type { Metrics } from "../../metrics/metrics.ts";
 import type { IsWanted } from "../../runtime/cancellation.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { type Lane, lanes } from "../../runtime/lane.ts";
-import type { Identity } from "../identity.ts";
-import { type Call, RateLimiter } from "./limiter.ts";
+import { type Permit, RateLimiter } from "./limiter.ts";
 import type { Outages } from "./outages.ts";
 import type { QuotaRegistry, QuotaScope, Service } from "./quota-registry.ts";
 
@@ -15,17 +14,19 @@ export interface RateLimitersOptions {
   outages?: Pick<Outages, "note">;
 }
 
-/** The quota that a call uses, and its place in the queue. */
-export interface Turn {
-  /** Default: Systems Manager. */
-  service?: Service;
-  /** The namespace that the call is for: within a lane, namespaces take turns. */
-  namespace?: string;
+/** A call that needs a permit, and its place in the queue. */
+export interface PermitRequest<S extends Service> {
+  service: S;
+  /** The identity that makes the call. */
+  identity: { readonly key: string };
+  lane: Lane;
+  /** The namespace that the call is for: within a lane, namespaces take turns. Default: empty. */
+  namespace?: string | undefined;
   /** A call that nobody wants when its turn comes is canceled. Always wanted by default. */
   isWanted?: IsWanted | undefined;
 }
 
-/** One rate limiter for each account, region and service; every call to a service with a quota passes one. */
+/** One rate limiter for each account, region and service; every call to a service with a quota needs its permit. */
 export class RateLimiters {
   readonly #options: RateLimitersOptions;
   /** Each lives as long as its quota scope. */
@@ -38,45 +39,38 @@ export class RateLimiters {
   }
 
   /**
-   * Makes `call` when its turn comes, and retries it a few times while AWS throttles it.
+   * Waits for the turn of a call.
    *
-   * @returns what `call` returns; rejects with what it throws, and with Canceled if nobody wants the call any more
+   * @returns a permit for one call, to use at once or to give back. Rejects with Canceled if nobody wants the call when
+   *   its turn comes, and with an AwsFailure after `stop`
    */
-  run<T>(identity: Pick<Identity, "key">, lane: Lane, call: Call<T>, turn: Turn = {}): Promise<T | undefined> {
-    const { quotas, clock } = this.#options;
-    const { service = "ssm", namespace = "", isWanted } = turn;
-    const scope = quotas.scopeOf(identity.key, service);
-    let limiter = this.#limiters.get(scope);
-    if (!limiter) {
-      limiter = new RateLimiter(clock, scope.quota);
-      if (this.#isStopped) limiter.stop();
-      this.#limiters.set(scope, limiter);
-    }
-    const own = () => quotas.own(identity.key, service);
-    const whose = { identityKey: identity.key, namespace, own, isWanted };
-    return limiter.run(whose, lane, this.#noted(identity.key, service, call));
+  acquire<S extends Service>(request: PermitRequest<S>): Promise<Permit<S>> {
+    const { service, identity, lane, namespace = "", isWanted = () => true } = request;
+    const limiter = this.#limiterOf(this.#options.quotas.scopeOf(identity.key, service));
+    return limiter.acquire({ service, identityKey: identity.key, lane, namespace, isWanted });
   }
 
-  /** Rejects every waiting and later call; calls in flight may finish. */
+  /** Rejects every waiting and later request; calls in flight may finish. */
   stop(): void {
     this.#isStopped = true;
     for (const scope of this.#options.quotas.scopes()) this.#limiters.get(scope)?.stop();
   }
 
-  #noted<T>(identityKey: string, service: Service, call: Call<T>): Call<T> {
-    const { outages } = this.#options;
-    if (!outages) return call;
-    return () =>
-      call()?.then(
-        (answer) => {
-          outages.note(identityKey, service);
-          return answer;
-        },
-        (error: unknown) => {
-          outages.note(identityKey, service, error);
-          throw error;
-        },
-      );
+  #limiterOf(scope: QuotaScope): RateLimiter {
+    let limiter = this.#limiters.get(scope);
+    if (!limiter) {
+      const { clock, quotas, outages } = this.#options;
+      const { service, quota } = scope;
+      limiter = new RateLimiter({
+        clock,
+        quota,
+        ownLimit: (identityKey) => quotas.own(identityKey, service),
+        note: (identityKey, error) => outages?.note(identityKey, service, error),
+      });
+      if (this.#isStopped) limiter.stop();
+      this.#limiters.set(scope, limiter);
+    }
+    return limiter;
   }
 
   /** How many calls wait. */

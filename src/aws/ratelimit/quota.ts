@@ -72,6 +72,13 @@ export class Quota {
     this.#spentAt = this.#usedAt;
   }
 
+  /** Undoes a `spend` whose call was not made. */
+  refund(isPoll: boolean): void {
+    this.#all.spend(-1);
+    if (isPoll) this.#polls.spend(-1);
+    this.#used = Math.max(this.#average() - 1 / averageSeconds, 0);
+  }
+
   /** Lowers the rate after a throttle. @param sentAt when the throttled call was sent, in monotonic milliseconds */
   throttled(sentAt: number): void {
     const before = this.#cut;

@@ -65,11 +65,12 @@ async function open(snapshot: Snapshot, entry: FromCiphertext, { limiters, audit
   const owner = { namespace: target.namespace, name: resource.metadata.name! };
   const kind = entry.kind === "blob" ? "blob" : "message";
   const about = { kind, entry: entry.label, resource: `${owner.namespace}/${owner.name}` } as const;
-  const turn = { service: "kms", namespace: target.namespace, isWanted: attempt.isWanted } as const;
+  const turn = { lane, namespace: target.namespace, isWanted: attempt.isWanted };
   const openAt = (identity: Identity) => {
+    const acquire = () => limiters.acquire({ service: "kms", identity, ...turn });
     const inTurn: KmsPort = {
-      decrypt: async (request) => (await limiters.run(identity, lane, () => identity.kms.decrypt(request), turn))!,
-      describeKey: async (keyId) => (await limiters.run(identity, lane, () => identity.kms.describeKey(keyId), turn))!,
+      decrypt: async (request) => (await acquire()).use(() => identity.kms.decrypt(request)),
+      describeKey: async (keyId) => (await acquire()).use(() => identity.kms.describeKey(keyId)),
     };
     const kms = audited(inTurn, identity, audit, about);
     const grant = { ...granted, blobsBy: identity };

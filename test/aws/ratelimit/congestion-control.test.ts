@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cutBy, rateAfter } from "../../../src/aws/ratelimit/congestion-control.ts";
 import { FakeClock } from "../../support/clock.ts";
-import { claim, limitersOver } from "../../support/limiters.ts";
+import { claim, limitersOver, send } from "../../support/limiters.ts";
 import { Service, seeded } from "../../support/service.ts";
 
 describe("the rate after a throttle", () => {
@@ -68,7 +68,7 @@ function busy(clock: FakeClock, service: Service, who: string, limit: number): {
   const one = async (): Promise<void> => {
     for (;;) {
       try {
-        await limiters.run({ key: who }, "bulk", () => service.call(who));
+        await send(limiters, { identity: { key: who }, lane: "bulk" }, () => service.call(who));
       } catch {
         failed += 1;
       }

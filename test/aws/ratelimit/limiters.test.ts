@@ -3,10 +3,11 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { AwsFailure } from "../../../src/aws/failure.ts";
 import { lanes as allLanes, type Lane } from "../../../src/runtime/lane.ts";
 import { settle } from "../../support/clock.ts";
-import { claim, type LimitersRig, limitersRig } from "../../support/limiters.ts";
+import { claim, type LimitersRig, limitersRig, send } from "../../support/limiters.ts";
 import { Service, seeded, throttled } from "../../support/service.ts";
 
 let rig: LimitersRig;
+const bulk = { identity: { key: "me" }, lane: "bulk" } as const;
 const never = () => new Promise<never>(() => {});
 
 /** One identity of account 1, at 40 requests a second. */
@@ -68,7 +69,7 @@ describe("the rate", () => {
     const { clock, limiters } = rig;
     const service = new Service({ clock, random: seeded(1), rate: 40, latencyMs: 60 });
     for (let round = 0; round < 6; round++) {
-      for (let i = 0; i < 200; i++) void limiters.run({ key: "me" }, "bulk", () => service.call());
+      for (let i = 0; i < 200; i++) void send(limiters, bulk, () => service.call());
       await clock.advance(round % 2 === 0 ? 3_000 : 8_000);
     }
     expect(service.tally().calls).toBe(1_200);
@@ -148,11 +149,15 @@ describe("lanes", () => {
 
   it("form a call when its turn comes, and use no quota if there is nothing to send", async () => {
     const { clock, limiters } = rig;
-    const answers = Promise.all(
-      Array.from({ length: 500 }, () => limiters.run({ key: "me" }, "bulk", () => undefined)),
-    );
+    let given = 0;
+    for (let i = 0; i < 500; i++) {
+      void limiters.acquire({ service: "ssm", ...bulk }).then((permit) => {
+        given += 1;
+        permit.giveBack();
+      });
+    }
     await settle();
-    expect(new Set(await answers)).toEqual(new Set([undefined]));
+    expect([given, limiters.waiting]).toEqual([500, 0]);
     void rig.ask("me", "bulk", 36);
     await clock.advance(10);
     expect(rig.sent).toHaveLength(36);
@@ -161,13 +166,11 @@ describe("lanes", () => {
 
   it("reject with the error of a call, also if it throws synchronously", async () => {
     const { limiters } = rig;
-    const thrown = limiters.run({ key: "me" }, "bulk", () => {
+    const thrown = send(limiters, bulk, () => {
       throw new Error("at once");
     });
     await expect(thrown).rejects.toThrow("at once");
-    await expect(limiters.run({ key: "me" }, "bulk", () => Promise.reject(new Error("later")))).rejects.toThrow(
-      "later",
-    );
+    await expect(send(limiters, bulk, () => Promise.reject(new Error("later")))).rejects.toThrow("later");
     expect(limiters.waiting).toBe(0);
   });
 
@@ -246,7 +249,7 @@ describe("identities", () => {
   it("have separate quotas for KMS and Parameter Store", async () => {
     void rig.ask("me", "bulk", 100);
     await settle();
-    const answer = rig.limiters.run({ key: "me" }, "bulk", async () => "kms", { service: "kms" });
+    const answer = send(rig.limiters, { ...bulk, service: "kms" }, async () => "kms");
     await settle();
     expect(await answer).toBe("kms");
   });
@@ -256,7 +259,7 @@ describe("namespaces of one identity", () => {
   it("take turns within a lane: 5,000 calls of one namespace do not delay another", async () => {
     const order: string[] = [];
     const call = (namespace: string) =>
-      rig.limiters.run({ key: "me" }, "interactive", async () => order.push(namespace), { namespace });
+      send(rig.limiters, { ...bulk, lane: "interactive", namespace }, async () => order.push(namespace));
     for (let i = 0; i < 5_000; i++) void call("many");
     await rig.clock.advance(2_000);
     const before = order.length;
@@ -267,7 +270,7 @@ describe("namespaces of one identity", () => {
   });
 
   it("share the ten slots of their identity", async () => {
-    for (let i = 0; i < 30; i++) void rig.limiters.run({ key: "me" }, "bulk", never, { namespace: `n${i % 3}` });
+    for (let i = 0; i < 30; i++) void send(rig.limiters, { ...bulk, namespace: `n${i % 3}` }, never);
     await rig.clock.advance(5_000);
     expect(rig.limiters.waiting).toBe(20);
   });
@@ -281,7 +284,7 @@ describe("namespaces of one identity", () => {
       throw throttled();
     };
     const all = Array.from({ length: 40 }, (_, i) =>
-      rig.limiters.run({ key: "me" }, "bulk", call, { namespace: `n${i % 4}` }).catch(() => "told"),
+      send(rig.limiters, { ...bulk, namespace: `n${i % 4}` }, call).catch(() => "told"),
     );
     await rig.clock.advance(600_000);
     expect(new Set(await Promise.all(all))).toEqual(new Set(["told"]));
@@ -361,16 +364,9 @@ describe("a call that nobody wants when its turn comes", () => {
     let isWanted = true;
     let made = 0;
     const ask = (turn: object) =>
-      rig.limiters
-        .run(
-          { key: "tenant" },
-          "bulk",
-          async () => {
-            made += 1;
-          },
-          turn,
-        )
-        .catch(({ name }) => name);
+      send(rig.limiters, { ...bulk, identity: { key: "tenant" }, ...turn }, async () => {
+        made += 1;
+      }).catch(({ name }) => name);
     const unwanted = Array.from({ length: 500 }, () => ask({ isWanted: () => isWanted }));
     await rig.clock.advance(2_000);
     expect(made).toBeLessThanOrEqual(3);
@@ -382,15 +378,10 @@ describe("a call that nobody wants when its turn comes", () => {
     expect(new Set((await Promise.all(unwanted)).slice(before))).toEqual(new Set(["Canceled"]));
     expect(rig.limiters.waiting).toBe(0);
     isWanted = true;
-    const throttledOnce = rig.limiters.run(
-      { key: "tenant" },
-      "bulk",
-      () => {
-        isWanted = false;
-        return Promise.reject(throttled());
-      },
-      { isWanted: () => isWanted },
-    );
+    const throttledOnce = send(rig.limiters, { ...bulk, identity: { key: "tenant" }, isWanted: () => isWanted }, () => {
+      isWanted = false;
+      return Promise.reject(throttled());
+    });
     const told = expect(throttledOnce).rejects.toThrow("canceled");
     await rig.clock.advance(5_000);
     await told;
@@ -403,7 +394,7 @@ describe("a throttled call", () => {
     const service = new Service({ clock, random: seeded(2), rate: 20, latencyMs: 50 });
     const answers: string[] = [];
     for (let i = 0; i < 400; i++) {
-      void limiters.run({ key: "me" }, "bulk", () => service.call()).then((answer) => answers.push(answer!));
+      void send(limiters, bulk, () => service.call()).then((answer) => answers.push(answer!));
     }
     await clock.advance(60_000);
     expect(answers).toHaveLength(400);
@@ -422,7 +413,7 @@ describe("a throttled call", () => {
       calls += 1;
       return Promise.reject(new AwsFailure({ ...parts, scope: "credentials" }));
     };
-    const rejected = expect(limiters.run({ key: "me" }, "bulk", call)).rejects.toThrow("auth.assumeRole[0]");
+    const rejected = expect(send(limiters, bulk, call)).rejects.toThrow("auth.assumeRole[0]");
     await clock.advance(60_000);
     await rejected;
     expect([calls, quota.rate]).toEqual([1, before]);
@@ -431,12 +422,12 @@ describe("a throttled call", () => {
   it("is tried six times at most, before the waiting calls of its lane", async () => {
     const { clock, limiters } = limitersRig(1);
     const order: string[] = [];
-    const hard = limiters.run({ key: "me" }, "bulk", () => {
+    const hard = send(limiters, bulk, () => {
       order.push("hard");
       return Promise.reject(throttled());
     });
     const rejected = expect(hard).rejects.toThrow("throttled");
-    for (let i = 0; i < 4; i++) void limiters.run({ key: "me" }, "bulk", async () => order.push("easy"));
+    for (let i = 0; i < 4; i++) void send(limiters, bulk, async () => order.push("easy"));
     await clock.advance(20_000);
     await rejected;
     expect(order).toEqual([...Array(6).fill("hard"), ...Array(4).fill("easy")]);
@@ -490,7 +481,7 @@ it("leaves no timer and no waiting call after an hour of random traffic", async 
       const end = () => {
         open -= 1;
       };
-      void limiters.run({ key: who }, lane, () => service.call(who)).then(end, end);
+      void send(limiters, { identity: { key: who }, lane }, () => service.call(who)).then(end, end);
     }
     await clock.advance(20_000 * random());
   }
@@ -511,7 +502,7 @@ describe("stop", () => {
       return new Promise<void>((resolve) => clock.setTimer(resolve, 500));
     };
     for (let i = 0; i < 50; i++) {
-      void limiters.run({ key: "me" }, "bulk", call).then(
+      void send(limiters, bulk, call).then(
         () => (answered += 1),
         () => (rejected += 1),
       );
@@ -524,16 +515,16 @@ describe("stop", () => {
     expect({ made, answered, rejected, waiting: limiters.waiting }).toEqual({
       ...{ made: before, answered: before, rejected: 50 - before, waiting: 0 },
     });
-    const late = limiters.run({ key: "me" }, "event", call);
+    const late = send(limiters, { ...bulk, lane: "event" }, call);
     await expect(late).rejects.toMatchObject({ code: "NotSent", message: /^the operator is stopping/ });
-    await expect(limiters.run({ key: "me" }, "event", call, { service: "kms" })).rejects.toBeInstanceOf(AwsFailure);
+    await expect(send(limiters, { ...bulk, lane: "event", service: "kms" }, call)).rejects.toBeInstanceOf(AwsFailure);
     expect(clock.pending).toBe(0);
   });
 
   it("ends the retries of a throttled call", async () => {
     const { clock, limiters } = rig;
     let tries = 0;
-    const call = limiters.run({ key: "me" }, "bulk", async () => {
+    const call = send(limiters, bulk, async () => {
       tries += 1;
       await new Promise<void>((resolve) => clock.setTimer(resolve, 500));
       throw throttled();
