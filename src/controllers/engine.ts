@@ -127,10 +127,10 @@ export class Engine {
         const turn = { identity, lane: "event", isWanted: () => this.outages.isWatched(identity.key) } as const;
         if (service === "kms") {
           const permit = await limiters.acquire({ service: "kms", ...turn });
-          await permit.use(() => identity.kms.describeKey(probed.kms));
+          await identity.kms.describeKey(permit, probed.kms);
         } else {
           const permit = await limiters.acquire({ service: "ssm", ...turn });
-          await permit.use(() => identity.ssm.getParameters([probed.ssm], { decrypt: false }));
+          await identity.ssm.getParameters(permit, () => [probed.ssm], { decrypt: false });
         }
       },
       changed: (key) => {
@@ -168,7 +168,7 @@ export class Engine {
     this.keys = new KeyWatch({
       describe: async (identity, keyId, lane, isWanted) => {
         const permit = await limiters.acquire({ service: "kms", identity, lane, isWanted });
-        return permit.use(() => identity.kms.describeKey(keyId));
+        return identity.kms.describeKey(permit, keyId);
       },
       ...{ clock, metrics, log },
       changed: (users, lane) => this.syncedSecrets.keysChanged(users, lane),

@@ -105,7 +105,7 @@ export class Describer {
       const permit = await this.#limiters.acquire({ service: "describe", identity, lane, isWanted });
       leave();
       const query = { names: [...forms], ...(nextToken === undefined ? {} : { nextToken }) };
-      const answer = await permit.use(() => identity.ssm.describeParameters(query));
+      const answer = await identity.ssm.describeParameters(permit, query);
       all.push(...answer.found.filter(({ name }) => forms.has(name)));
       nextToken = answer.nextToken;
       if (nextToken === undefined) return { all, clockAheadMs: answer.clockAheadMs ?? 0 };

@@ -84,16 +84,14 @@ export class PathReader {
         const token = nextToken;
         if (options.decrypt) await ticket.room();
         const permit = await this.#limiters.acquire({ service: "ssm", identity, lane, namespace, isWanted });
-        const page = await permit.use(() =>
-          identity.ssm.getParametersByPath({
-            path,
-            recursive,
-            decrypt: options.decrypt,
-            ...(label === "" ? {} : { label }),
-            ...(types.length === 0 ? {} : { types: [...types] }),
-            ...(token === undefined ? {} : { nextToken: token }),
-          }),
-        );
+        const page = await identity.ssm.getParametersByPath(permit, {
+          path,
+          recursive,
+          decrypt: options.decrypt,
+          ...(label === "" ? {} : { label }),
+          ...(types.length === 0 ? {} : { types: [...types] }),
+          ...(token === undefined ? {} : { nextToken: token }),
+        });
         const picked = options.picks && new Set(options.picks.select(page.found.map(({ name }) => name)));
         for (const one of page.found) {
           const record = picked && !picked.has(one.name) ? { ...one, value: undefined } : one;
@@ -136,7 +134,7 @@ export class PathReader {
     for (let nextToken: string | undefined; ; ) {
       const query = { path: { name: path, recursive }, tags, types, ...(nextToken === undefined ? {} : { nextToken }) };
       const permit = await this.#limiters.acquire({ service: "describe", identity, lane, namespace, isWanted });
-      const page = await permit.use(() => identity.ssm.describeParameters(query));
+      const page = await identity.ssm.describeParameters(permit, query);
       for (const { name } of page.found) names.add(name);
       nextToken = page.nextToken;
       if (nextToken === undefined) return names;

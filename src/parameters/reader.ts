@@ -132,7 +132,7 @@ export class Reader {
   ): Promise<Read> {
     try {
       const permit = await this.#limiters.acquire({ service: "ssm", identity, lane, ...turn });
-      const record = await permit.use(() => identity.ssm.getParameter(name, { decrypt: isPassedThrough(name) }));
+      const record = await identity.ssm.getParameter(permit, name, { decrypt: isPassedThrough(name) });
       this.#mailboxes.get(identity.key)?.missing.delete(name);
       return foundAs(identity, name, record);
     } catch (error) {
@@ -232,12 +232,12 @@ export class Reader {
       const permit = await this.#limiters.acquire({ service: "ssm", identity, lane, namespace, isWanted });
       batch = wanted(batch ?? (pendingReads as () => PendingRead[])());
       if (batch.length === 0) return permit.giveBack();
-      const { decrypt } = batch[0]!;
-      const answer = await permit.use(() => {
+      const names = () => {
         batch = wanted(batch!);
         if (batch.length === 0) throw new Canceled();
-        return identity.ssm.getParameters(namesOf(batch), { decrypt });
-      });
+        return namesOf(batch);
+      };
+      const answer = await identity.ssm.getParameters(permit, names, { decrypt: batch[0]!.decrypt });
       await this.#answered(mailbox, batch, answer);
     } catch (error) {
       // At shutdown a queued call is rejected before it has taken its batch.
@@ -310,7 +310,7 @@ export class Reader {
     const turn = { namespace: pendingRead.namespace, isWanted: pendingRead.waiters.isWanted };
     const get = async (decrypt: boolean) => {
       const permit = await this.#limiters.acquire({ service: "ssm", identity, lane: pendingRead.lane, ...turn });
-      return permit.use(() => identity.ssm.getParameter(pendingRead.name, { decrypt }));
+      return identity.ssm.getParameter(permit, pendingRead.name, { decrypt });
     };
     try {
       await get(isPassedThrough(pendingRead.name));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
+import { kmsPort } from "../../src/aws/kms.ts";
 import { uncanceled } from "../../src/controllers/syncedsecret/attempt.ts";
 import { openBlobs } from "../../src/controllers/syncedsecret/blobs.ts";
 import type { Snapshot } from "../../src/controllers/syncedsecret/snapshot.ts";
@@ -20,12 +21,13 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
     ({
       key: region,
       region,
-      kms: {
+      kms: kmsPort({
         decrypt: () => {
           asked.push(region);
           return decrypt(region);
         },
-      },
+        describeKey: () => Promise.reject(silence),
+      }),
     }) as unknown as Identity;
   const home = identity("eu-west-1");
   const snapshot = {

@@ -10,6 +10,7 @@ import { Reader } from "../../src/parameters/reader.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { FakeAws } from "../support/fake-aws.ts";
+import { ssmOf } from "../support/permits.ts";
 
 let aws: FakeAws;
 let identity: Identity;
@@ -253,9 +254,9 @@ describe("an answer for another parameter or version", () => {
 
   it("is a failure if it is of another account", async () => {
     aws.put("/shared/x", "v");
-    const own = await identity.ssm.getParameter("/shared/x", { decrypt: false });
+    const own = await ssmOf(identity).getParameter("/shared/x", { decrypt: false });
     const { ssm } = identity;
-    identity = { ...identity, ssm: { ...ssm, getParameter: async () => own } };
+    identity = { ...identity, ssm: { ...ssm, getParameter: (permit) => permit.use(async () => own) } };
     const theirs = own.arn.replace("123456789012", "210987654321");
     expect(await reader.confirm(identity, own.arn, "bulk")).toMatchObject({ state: "found" });
     expect(await reader.confirm(identity, theirs, "bulk")).toMatchObject({ state: "failed" });
@@ -264,7 +265,10 @@ describe("an answer for another parameter or version", () => {
   it("does not confirm a deletion by leaving the name out", async () => {
     aws.put("/h/x", "v");
     const { ssm } = identity;
-    identity = { ...identity, ssm: { ...ssm, getParameters: async () => ({ found: [], invalid: [] }) } };
+    identity = {
+      ...identity,
+      ssm: { ...ssm, getParameters: (permit) => permit.use(async () => ({ found: [], invalid: [] })) },
+    };
     const second = await reader.read(identity, "/h/x", { decrypt: false, lane: "bulk", confirms: true });
     expect(second).toMatchObject({ state: "failed", failure: { reason: "Unreachable" } });
   });

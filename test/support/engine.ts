@@ -1,5 +1,7 @@
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
 import type { Identities, Identity, IdentitySpec } from "../../src/aws/identity.ts";
+import { kmsPort } from "../../src/aws/kms.ts";
+import { ssmPort } from "../../src/aws/ssm.ts";
 import type { AnyConnection } from "../../src/controllers/connection/resolve.ts";
 import { Engine } from "../../src/controllers/engine.ts";
 import { recordOf } from "../../src/controllers/syncedsecret/record.ts";
@@ -165,10 +167,10 @@ export class EngineRig {
     if (known) return known;
     const made = this.aws.identity(key, spec.region);
     const note = (names: readonly string[]) => this.asked.push({ at: this.clock.monotonic(), names: [...names] });
-    const { ssm } = made;
+    const ssm = this.aws.ssm(spec.region);
     const identity: Identity = {
       ...made,
-      ssm: {
+      ssm: ssmPort({
         getParameters: (names, options) => {
           note(names);
           return ssm.getParameters(names, options);
@@ -185,8 +187,8 @@ export class EngineRig {
           note(query.names ?? [query.path!.name]);
           return ssm.describeParameters(query);
         },
-      },
-      kms: {
+      }),
+      kms: kmsPort({
         decrypt: async ({ keyId = "key" }) => {
           note([keyId]);
           return { plaintext: Sealed.text("blob"), keyId, requestId: "1" };
@@ -195,7 +197,7 @@ export class EngineRig {
           note([keyId]);
           throw new KubeError("other", "no keys here");
         },
-      } as Partial<Identity["kms"]> as Identity["kms"],
+      }),
     };
     this.#identities.set(key, identity);
     return identity;

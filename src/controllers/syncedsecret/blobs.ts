@@ -1,6 +1,6 @@
 import { AwsFailure, isSilence } from "../../aws/failure.ts";
 import type { Identity } from "../../aws/identity.ts";
-import type { KmsPort } from "../../aws/kms.ts";
+import { limitedKms } from "../../aws/kms.ts";
 import type { RateLimiters } from "../../aws/ratelimit/limiters.ts";
 import type { Outages } from "../../aws/ratelimit/outages.ts";
 import { tryAgain } from "../../aws/table.ts";
@@ -67,12 +67,8 @@ async function open(snapshot: Snapshot, entry: FromCiphertext, { limiters, audit
   const about = { kind, entry: entry.label, resource: `${owner.namespace}/${owner.name}` } as const;
   const turn = { lane, namespace: target.namespace, isWanted: attempt.isWanted };
   const openAt = (identity: Identity) => {
-    const acquire = () => limiters.acquire({ service: "kms", identity, ...turn });
-    const inTurn: KmsPort = {
-      decrypt: async (request) => (await acquire()).use(() => identity.kms.decrypt(request)),
-      describeKey: async (keyId) => (await acquire()).use(() => identity.kms.describeKey(keyId)),
-    };
-    const kms = audited(inTurn, identity, audit, about);
+    const limited = limitedKms(identity.kms, () => limiters.acquire({ service: "kms", identity, ...turn }));
+    const kms = audited(limited, identity, audit, about);
     const grant = { ...granted, blobsBy: identity };
     return entry.kind === "blob"
       ? openBlob({ kms }, entry.blob, blobRules(grant, owner, entry.label, entry.blob))
