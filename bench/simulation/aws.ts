@@ -1,6 +1,8 @@
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
+import { kmsPort } from "../../src/aws/kms.ts";
 import type { ParameterRecord } from "../../src/aws/ssm.ts";
+import { ssmPort } from "../../src/aws/ssm.ts";
 import type { VersionStamp } from "../../src/parameters/cache-entry.ts";
 import type { ParameterReference } from "../../src/parameters/reference.ts";
 import type { Random } from "../../src/runtime/clock.ts";
@@ -53,14 +55,14 @@ export class ParameterStore {
       key: `${at.account} ${at.region}`,
       region: at.region,
       caller: refused,
-      ssm: {
+      ssm: ssmPort({
         getParameters: (names, { decrypt }) => this.#getParameters(names, decrypt),
         getParameter: refused,
         getParametersByPath: refused,
         // No parameter has policies, and DescribeParameters has a separate quota.
         describeParameters: async () => ({ found: [] }),
-      },
-      kms: { decrypt: refused, describeKey: refused },
+      }),
+      kms: kmsPort({ decrypt: refused, describeKey: refused }),
       sqs: { receive: refused, remove: refused, tags: refused },
     };
   }

@@ -1,10 +1,10 @@
+import { RateLimiters } from "../../src/aws/ratelimit/limiters.ts";
+import { QuotaRegistry } from "../../src/aws/ratelimit/quota-registry.ts";
 import { runWorkers, WorkQueue } from "../../src/kube/work-queue.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import type { VersionStamp } from "../../src/parameters/cache-entry.ts";
 import { Observer } from "../../src/parameters/observer.ts";
 import { PathReader } from "../../src/parameters/path-reader.ts";
-import { QuotaRegistry } from "../../src/parameters/quota-registry.ts";
-import { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import type { ParameterReference } from "../../src/parameters/reference.ts";
 import type { Random } from "../../src/runtime/clock.ts";
@@ -58,10 +58,20 @@ export function observerOf(options: {
     const limits = limit === undefined ? {} : { ssm: limit };
     quotas.set(identity.key, { identityKey: identity.key, account, region, isCluster: true, limits });
   }
-  const lanes = new RateLimiters({ quotas, clock, metrics });
-  const reader = new Reader(lanes);
-  const pathReader = new PathReader(lanes);
-  return new Observer({ reader, pathReader, lanes, quotas, clock, random, metrics, missingGraceMs: 300_000, notify });
+  const limiters = new RateLimiters({ quotas, clock, metrics });
+  const reader = new Reader(limiters);
+  const pathReader = new PathReader(limiters);
+  return new Observer({
+    reader,
+    pathReader,
+    limiters,
+    quotas,
+    clock,
+    random,
+    metrics,
+    missingGraceMs: 300_000,
+    notify,
+  });
 }
 
 /**

@@ -12,11 +12,11 @@ import { type CredentialProvider, credentialsOf } from "./credentials.ts";
 import { checkEndpoint, type Lookup } from "./endpoints.ts";
 import type { AwsFailure, CallContext } from "./failure.ts";
 import type { IdentitySpec } from "./identity-spec.ts";
-import { type KmsPort, kmsPort } from "./kms.ts";
+import { type KmsPort, kmsCalls, kmsPort } from "./kms.ts";
 import { RoleChain } from "./roles.ts";
 import { sessionName } from "./session-name.ts";
 import { type SqsPort, sqsPort } from "./sqs.ts";
-import { type SsmPort, ssmPort } from "./ssm.ts";
+import { type SsmPort, ssmCalls, ssmPort } from "./ssm.ts";
 
 /** An AWS principal in one region. Stays usable for as long as it is referenced. */
 export interface Identity {
@@ -163,8 +163,8 @@ export class Identities {
       get refusal() {
         return roles?.refusal;
       },
-      ssm: ssmPort(send, spec.region),
-      kms: kmsPort(send, spec.region),
+      ssm: ssmPort(ssmCalls(send, spec.region)),
+      kms: kmsPort(kmsCalls(send, spec.region)),
       sqs: sqsPort(send, spec.region),
     };
     const member: Member = { key, identity, calls: 0, clients: undefined, idle: undefined };

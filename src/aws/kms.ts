@@ -4,6 +4,7 @@ import type { SendCall } from "./calls.ts";
 import { invalidAnswer, requestIdOf } from "./classify.ts";
 import type { CallContext } from "./failure.ts";
 import { parseKeyArn } from "./names.ts";
+import type { Permit } from "./ratelimit/limiter.ts";
 
 /** How a ciphertext was made (KMS API Reference, Decrypt). SM2, for the regions of China, is not supported. */
 export type Algorithm = "SYMMETRIC_DEFAULT" | "RSAES_OAEP_SHA_1" | "RSAES_OAEP_SHA_256";
@@ -36,27 +37,62 @@ export interface KeyDescription {
   validTo?: number;
 }
 
-/** KMS calls by one identity. */
-export interface KmsPort {
-  /**
-   * @returns the plaintext, the ARN of the key that KMS used, and the AWS request id
-   * @throws AwsFailure, and no other error
-   */
-  decrypt(request: DecryptRequest): Promise<{ plaintext: Sealed; keyId: string; requestId?: string | undefined }>;
+/** What KMS answers to Decrypt. */
+export interface Decrypted {
+  plaintext: Sealed;
+  /** ARN of the key that KMS used. */
+  keyId: string;
+  /** AWS request id. */
+  requestId?: string | undefined;
+}
+
+/** KMS calls by one identity. Whoever has them need not care about the quota. */
+export interface KmsCalls {
+  /** @throws AwsFailure or Canceled */
+  decrypt(request: DecryptRequest): Promise<Decrypted>;
   /**
    * @param keyId an ARN, an id or an alias
-   * @throws AwsFailure, and no other error
+   * @throws AwsFailure or Canceled
    */
   describeKey(keyId: string, signal?: AbortSignal): Promise<KeyDescription>;
 }
 
 /**
- * Implements KmsPort with the SDK.
+ * KMS calls by one identity: the methods of KmsCalls, each with the permit of a rate limiter. They also reject with what
+ * `Permit.use` rejects with.
+ */
+export interface KmsPort {
+  decrypt(permit: Permit<"kms">, request: DecryptRequest): Promise<Decrypted>;
+  describeKey(permit: Permit<"kms">, keyId: string, signal?: AbortSignal): Promise<KeyDescription>;
+}
+
+/** Makes calls need a permit. */
+export function kmsPort(calls: KmsCalls): KmsPort {
+  return {
+    decrypt: (permit, request) => permit.use(() => calls.decrypt(request)),
+    describeKey: (permit, keyId, signal) => permit.use(() => calls.describeKey(keyId, signal)),
+  };
+}
+
+/**
+ * Makes calls that acquire their permits.
+ *
+ * @param acquire called once for each call
+ */
+export function limitedKms(port: KmsPort, acquire: () => Promise<Permit<"kms">>): KmsCalls {
+  return {
+    decrypt: async (request) => port.decrypt(await acquire(), request),
+    describeKey: async (keyId, signal) => port.describeKey(await acquire(), keyId, signal),
+  };
+}
+
+/**
+ * Implements KmsCalls with the SDK, without a quota: only `kmsPort` may use them.
  *
  * @param call makes a call as the identity, with metrics and classified failures
  * @param region of the identity, for messages
  */
-export function kmsPort(call: SendCall, region: string): KmsPort {
+export function kmsCalls(call: SendCall, region: string): KmsCalls {
   return {
     async decrypt({ ciphertext, keyId, algorithm, encryptionContext, signal }) {
       const about: CallContext = {

@@ -11,6 +11,7 @@ import { Sealed } from "../runtime/sealed.ts";
 import type { SendCall } from "./calls.ts";
 import { invalidAnswer, requestIdOf } from "./classify.ts";
 import { AwsFailure, type CallContext } from "./failure.ts";
+import type { Permit } from "./ratelimit/limiter.ts";
 
 export type ParameterType = "String" | "StringList" | "SecureString";
 
@@ -89,8 +90,11 @@ export interface PathQuery extends ReadOptions {
   nextToken?: string;
 }
 
-/** Parameter Store reads by one identity. Every method rejects only with an AwsFailure. */
-export interface SsmPort {
+/**
+ * Parameter Store reads by one identity, without a quota: only `ssmPort` may use them. Every method rejects only with an
+ * AwsFailure.
+ */
+export interface SsmCalls {
   /**
    * @param names 1 to 10, distinct; each may carry a selector (`/a:3`) or be an ARN
    * @returns `found`, AWS's answer in undefined order: the caller drops parameters that it did not request; `invalid`,
@@ -117,6 +121,34 @@ export interface SsmPort {
   describeParameters(query: DescribeQuery): Promise<DescribePage>;
 }
 
+/**
+ * Parameter Store reads by one identity: the methods of SsmCalls, each with the permit of a rate limiter. They also
+ * reject with what `Permit.use` rejects with.
+ */
+export interface SsmPort {
+  /**
+   * @param names of each try: a try after a throttle may have fewer. An error that it throws is the answer.
+   */
+  getParameters(
+    permit: Permit<"ssm">,
+    names: () => readonly string[],
+    options: ReadOptions,
+  ): ReturnType<SsmCalls["getParameters"]>;
+  getParameter(permit: Permit<"ssm">, name: string, options: ReadOptions): Promise<ParameterRecord>;
+  getParametersByPath(permit: Permit<"ssm">, query: PathQuery): ReturnType<SsmCalls["getParametersByPath"]>;
+  describeParameters(permit: Permit<"describe">, query: DescribeQuery): Promise<DescribePage>;
+}
+
+/** Makes calls need a permit. */
+export function ssmPort(calls: SsmCalls): SsmPort {
+  return {
+    getParameters: (permit, names, options) => permit.use(async () => calls.getParameters(names(), options)),
+    getParameter: (permit, name, options) => permit.use(() => calls.getParameter(name, options)),
+    getParametersByPath: (permit, query) => permit.use(() => calls.getParametersByPath(query)),
+    describeParameters: (permit, query) => permit.use(() => calls.describeParameters(query)),
+  };
+}
+
 /** Counts the SecureStrings: each decryption is a KMS request. */
 function secureStringsIn(parameters: readonly (Parameter | undefined)[] | undefined): number {
   return list(parameters).filter((parameter) => parameter?.Type === "SecureString").length;
@@ -141,12 +173,12 @@ const valueBytes = 65_536;
 const textLength = 4_096;
 
 /**
- * Implements SsmPort with the SDK.
+ * Implements SsmCalls with the SDK.
  *
  * @param call makes a call as the identity, with metrics and classified failures
  * @param region of the identity, for messages
  */
-export function ssmPort(call: SendCall, region: string): SsmPort {
+export function ssmCalls(call: SendCall, region: string): SsmCalls {
   const context = (operation: string, resource?: string): CallContext => ({
     service: "ssm",
     operation,

@@ -1,6 +1,6 @@
 import { AwsFailure, mayBeSent } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
-import type { KmsPort } from "../aws/kms.ts";
+import type { KmsCalls } from "../aws/kms.ts";
 import type { Audit, AuditEvent } from "../runtime/audit.ts";
 import { Failure } from "../runtime/failure.ts";
 
@@ -14,16 +14,16 @@ export interface Audited {
 }
 
 /**
- * Wraps a KmsPort so that each Decrypt is audited.
+ * Wraps calls to KMS so that each Decrypt is audited.
  *
  * @param identity that makes the calls
  */
 export function audited(
-  kms: KmsPort,
+  kms: KmsCalls,
   identity: Pick<Identity, "region" | "lastCaller">,
   audit: Audit | undefined,
   { kind, entry, resource }: Audited,
-): KmsPort {
+): KmsCalls {
   if (!audit) return kms;
   const about = { kind, source: entry, resources: [resource], region: identity.region } as const;
   return {

@@ -1,5 +1,5 @@
 import { AwsFailure } from "../aws/failure.ts";
-import type { DecryptRequest, KeyDescription, KmsPort } from "../aws/kms.ts";
+import type { DecryptRequest, KeyDescription, KmsCalls } from "../aws/kms.ts";
 import { Failure, type Next } from "../runtime/failure.ts";
 import { pairsText } from "./binding.ts";
 import { isAlias } from "./key-name.ts";
@@ -27,7 +27,7 @@ interface More {
 export async function explain(
   failure: AwsFailure,
   { request, bound }: Refused,
-  kms: Pick<KmsPort, "describeKey">,
+  kms: Pick<KmsCalls, "describeKey">,
   entry: string,
 ): Promise<AwsFailure> {
   const { code, scope, requestId, reason } = failure;
@@ -38,7 +38,7 @@ export async function explain(
 async function moreOf(
   failure: AwsFailure,
   { request, bound }: Refused,
-  kms: Pick<KmsPort, "describeKey">,
+  kms: Pick<KmsCalls, "describeKey">,
 ): Promise<More | undefined> {
   const { keyId, algorithm } = request;
   const told = () => (keyId === undefined ? undefined : describe(kms, keyId));
@@ -105,7 +105,7 @@ function isNamedByAlias(keyId: string | undefined): keyId is string {
   return keyId !== undefined && isAlias(keyId);
 }
 
-async function describe(kms: Pick<KmsPort, "describeKey">, keyId: string): Promise<KeyDescription | undefined> {
+async function describe(kms: Pick<KmsCalls, "describeKey">, keyId: string): Promise<KeyDescription | undefined> {
   try {
     return await kms.describeKey(keyId);
   } catch (error) {

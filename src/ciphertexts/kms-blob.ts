@@ -1,7 +1,6 @@
 import { allowsKey, everyKey, noKeys } from "../aws/allow.ts";
 import { AwsFailure } from "../aws/failure.ts";
-import type { Identity } from "../aws/identity.ts";
-import type { Algorithm, DecryptRequest } from "../aws/kms.ts";
+import type { Algorithm, DecryptRequest, KmsCalls } from "../aws/kms.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Sealed } from "../runtime/sealed.ts";
 import { parseBase64 } from "./base64.ts";
@@ -83,7 +82,7 @@ export function checkBlob(blob: KmsBlob, rules: BlobRules): ReadyBlob {
  * @throws Failure whose message begins with the entry
  */
 export async function openBlob(
-  { kms }: Pick<Identity, "kms">,
+  { kms }: { kms: KmsCalls },
   blob: KmsBlob,
   rules: BlobRules,
   signal?: AbortSignal,

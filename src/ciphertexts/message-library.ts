@@ -1,4 +1,4 @@
-import type { KmsPort } from "../aws/kms.ts";
+import type { KmsCalls } from "../aws/kms.ts";
 import type { KmsEncryptPort } from "../aws/kms-encrypt.ts";
 import { Sealed } from "../runtime/sealed.ts";
 import { messageKeys } from "./message-header.ts";
@@ -28,7 +28,7 @@ interface Request {
 export async function decryptMessage(
   message: Uint8Array,
   keyIds: readonly string[],
-  decrypt: KmsPort["decrypt"],
+  decrypt: KmsCalls["decrypt"],
 ): Promise<{ plaintext: Sealed; context: ReadonlyMap<string, string> }> {
   const sdk = await library();
   const client = {

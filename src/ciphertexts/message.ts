@@ -1,7 +1,6 @@
 import { allowsKey } from "../aws/allow.ts";
 import { AwsFailure } from "../aws/failure.ts";
-import type { Identity } from "../aws/identity.ts";
-import type { DecryptRequest } from "../aws/kms.ts";
+import type { DecryptRequest, KmsCalls } from "../aws/kms.ts";
 import { Failure, type Next } from "../runtime/failure.ts";
 import type { Sealed } from "../runtime/sealed.ts";
 import { parseBase64 } from "./base64.ts";
@@ -78,7 +77,7 @@ export function checkMessage(message: Message, rules: MessageRules): CheckedMess
  * @throws Failure whose message begins with the entry
  */
 export async function openMessage(
-  { kms }: Pick<Identity, "kms">,
+  { kms }: { kms: KmsCalls },
   message: Message,
   rules: MessageRules,
   signal?: AbortSignal,

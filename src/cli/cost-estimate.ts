@@ -1,5 +1,7 @@
 import type { SyncedSecret } from "../api/types.ts";
 import { parseKeyRef } from "../aws/names.ts";
+import { pollShare } from "../aws/ratelimit/quota.ts";
+import { QuotaRegistry } from "../aws/ratelimit/quota-registry.ts";
 import { parseBase64 } from "../ciphertexts/base64.ts";
 import { isRsa } from "../ciphertexts/explain.ts";
 import { claimOf } from "../controllers/connection/reconcile.ts";
@@ -8,8 +10,6 @@ import type { Granted } from "../controllers/grants.ts";
 import { pollIntervalOf } from "../controllers/syncedsecret/decide/snapshot.ts";
 import { isFromParameters, plan } from "../controllers/syncedsecret/plan/plan.ts";
 import { announcedFactor } from "../parameters/intervals.ts";
-import { pollShare } from "../parameters/quota.ts";
-import { QuotaRegistry } from "../parameters/quota-registry.ts";
 import { isPassedThrough, namesInACall, type Reference, referenceKey } from "../parameters/reference.ts";
 import { intervalOf } from "../parameters/subscription.ts";
 import { systemClock } from "../runtime/clock.ts";

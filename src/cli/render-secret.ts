@@ -1,5 +1,7 @@
 import { annotations } from "../api/annotations.ts";
 import type { SyncedSecret } from "../api/types.ts";
+import { RateLimiters } from "../aws/ratelimit/limiters.ts";
+import { QuotaRegistry } from "../aws/ratelimit/quota-registry.ts";
 import type { Granted } from "../controllers/grants.ts";
 
 import { uncanceled } from "../controllers/syncedsecret/act/attempt.ts";
@@ -16,8 +18,6 @@ import { Metrics } from "../metrics/metrics.ts";
 import type { StampedValue } from "../parameters/cache-entry.ts";
 import { Observer } from "../parameters/observer.ts";
 import { PathReader } from "../parameters/path-reader.ts";
-import { QuotaRegistry } from "../parameters/quota-registry.ts";
-import { RateLimiters } from "../parameters/rate-limiters.ts";
 import { Reader } from "../parameters/reader.ts";
 import { type Reference, referenceKey } from "../parameters/reference.ts";
 import { systemClock } from "../runtime/clock.ts";
@@ -41,12 +41,12 @@ const dayMs = 86_400_000;
 export class Rendering {
   readonly #metrics = new Metrics();
   readonly #quotas = new QuotaRegistry(systemClock);
-  readonly #lanes = new RateLimiters({ quotas: this.#quotas, clock: systemClock, metrics: this.#metrics });
+  readonly #limiters = new RateLimiters({ quotas: this.#quotas, clock: systemClock, metrics: this.#metrics });
   readonly #assembler = new Assembler();
   readonly #observer = new Observer({
-    reader: new Reader(this.#lanes),
-    pathReader: new PathReader(this.#lanes),
-    lanes: this.#lanes,
+    reader: new Reader(this.#limiters),
+    pathReader: new PathReader(this.#limiters),
+    limiters: this.#limiters,
     quotas: this.#quotas,
     clock: systemClock,
     random: () => 0.5,
@@ -95,7 +95,7 @@ export class Rendering {
     const opened = await decryptAll(
       planned,
       { granted, owner, attempt: uncanceled(lane) },
-      { lanes: this.#lanes, audit: undefined, outages, metrics: this.#metrics },
+      { limiters: this.#limiters, audit: undefined, outages, metrics: this.#metrics },
     );
     const lost = assessment.lost.length > 0 ? losses(assessment) : [];
     const problems = distinct([...assessment.problems, ...unread, ...lost, ...opened.problems]);

@@ -1,6 +1,9 @@
 import type { AnyConnection } from "../api/any-connection.ts";
 import type { SyncedSecret } from "../api/types.ts";
 import type { Identities } from "../aws/identity.ts";
+import { RateLimiters } from "../aws/ratelimit/limiters.ts";
+import { Outages } from "../aws/ratelimit/outages.ts";
+import { QuotaRegistry } from "../aws/ratelimit/quota-registry.ts";
 import { KeyWatch } from "../ciphertexts/key-watch.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { EventRecorder } from "../kube/recorder.ts";
@@ -10,10 +13,7 @@ import { WorkQueue } from "../kube/work-queue.ts";
 import { WriteLimiter } from "../kube/write-limiter.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { Observer } from "../parameters/observer.ts";
-import { Outages } from "../parameters/outages.ts";
 import { PathReader } from "../parameters/path-reader.ts";
-import { QuotaRegistry } from "../parameters/quota-registry.ts";
-import { RateLimiters } from "../parameters/rate-limiters.ts";
 import { Reader } from "../parameters/reader.ts";
 import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
@@ -90,7 +90,7 @@ const probed = { ssm: "/keyferry/probe", kms: "alias/keyferry-probe" };
 export class Engine {
   readonly queues: { syncedSecrets: WorkQueue; connections: WorkQueue };
   readonly quotas: QuotaRegistry;
-  readonly lanes: RateLimiters;
+  readonly limiters: RateLimiters;
   readonly outages: Outages;
   readonly observer: Observer;
   readonly keys: KeyWatch;
@@ -122,14 +122,16 @@ export class Engine {
     this.quotas = quotas;
     this.outages = new Outages({
       clock,
-      probe: (identity, service) => {
-        const look = async () => {
-          if (service === "ssm") await identity.ssm.getParameters([probed.ssm], { decrypt: false });
-          else await identity.kms.describeKey(probed.kms);
-        };
+      probe: async (identity, service) => {
         // Highest priority: a probe queued behind calls to a service that does not answer would be sent minutes later.
-        const isWanted = () => this.outages.isWatched(identity.key);
-        return lanes.run(identity, "event", look, { service, isWanted });
+        const turn = { identity, lane: "event", isWanted: () => this.outages.isWatched(identity.key) } as const;
+        if (service === "kms") {
+          const permit = await limiters.acquire({ service: "kms", ...turn });
+          await identity.kms.describeKey(permit, probed.kms);
+        } else {
+          const permit = await limiters.acquire({ service: "ssm", ...turn });
+          await identity.ssm.getParameters(permit, () => [probed.ssm], { decrypt: false });
+        }
       },
       changed: (key) => {
         this.queues.connections.add(key);
@@ -138,12 +140,12 @@ export class Engine {
         }
       },
     });
-    const lanes = new RateLimiters({ quotas, clock, metrics, outages: this.outages });
-    this.lanes = lanes;
+    const limiters = new RateLimiters({ quotas, clock, metrics, outages: this.outages });
+    this.limiters = limiters;
     this.observer = new Observer({
-      reader: new Reader(lanes),
-      pathReader: new PathReader(lanes),
-      lanes,
+      reader: new Reader(limiters),
+      pathReader: new PathReader(limiters),
+      limiters,
       quotas,
       clock,
       random,
@@ -164,8 +166,10 @@ export class Engine {
       },
     });
     this.keys = new KeyWatch({
-      describe: async (identity, keyId, lane, isWanted) =>
-        (await lanes.run(identity, lane, () => identity.kms.describeKey(keyId), { service: "kms", isWanted }))!,
+      describe: async (identity, keyId, lane, isWanted) => {
+        const permit = await limiters.acquire({ service: "kms", identity, lane, isWanted });
+        return identity.kms.describeKey(permit, keyId);
+      },
       ...{ clock, metrics, log },
       changed: (users, lane) => this.syncedSecrets.keysChanged(users, lane),
     });
@@ -193,7 +197,7 @@ export class Engine {
         assembler: this.assembler,
         connections,
         observer: this.observer,
-        lanes,
+        limiters,
         audit,
         outages: this.outages,
         metrics,
@@ -284,7 +288,7 @@ export class Engine {
     client.stop(writesMs);
     identities.stop();
     this.#writes.stop();
-    this.lanes.stop();
+    this.limiters.stop();
     this.observer.stop();
     this.outages.stop();
     this.keys.stop();

@@ -1,10 +1,10 @@
 import type { Identity } from "../aws/identity.ts";
+import type { RateLimiters } from "../aws/ratelimit/limiters.ts";
 import { descriptionsInACall, type ParameterDescription } from "../aws/ssm.ts";
 import { tryAgain } from "../aws/table.ts";
 import { type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
-import type { RateLimiters } from "./rate-limiters.ts";
 
 /** The answer of DescribeParameters, by name without a leading slash: complete, or a failure. */
 export type Described =
@@ -41,12 +41,12 @@ interface Open {
 
 /** Describes parameters, fifty names a call. A call is formed when the quota grants it, so later names join it. */
 export class Describer {
-  readonly #lanes: RateLimiters;
+  readonly #limiters: RateLimiters;
   /** By lane and identity. */
   readonly #open = new Map<string, Open>();
 
-  constructor(lanes: RateLimiters) {
-    this.#lanes = lanes;
+  constructor(limiters: RateLimiters) {
+    this.#limiters = limiters;
   }
 
   /**
@@ -102,14 +102,10 @@ export class Describer {
     const all: ParameterDescription[] = [];
     let nextToken: string | undefined;
     for (let page = 0; page < pagesAtMost; page++) {
-      const call = () => {
-        leave();
-        return identity.ssm.describeParameters({
-          names: [...forms],
-          ...(nextToken === undefined ? {} : { nextToken }),
-        });
-      };
-      const answer = (await this.#lanes.run(identity, lane, call, { service: "describe", isWanted }))!;
+      const permit = await this.#limiters.acquire({ service: "describe", identity, lane, isWanted });
+      leave();
+      const query = { names: [...forms], ...(nextToken === undefined ? {} : { nextToken }) };
+      const answer = await identity.ssm.describeParameters(permit, query);
       all.push(...answer.found.filter(({ name }) => forms.has(name)));
       nextToken = answer.nextToken;
       if (nextToken === undefined) return { all, clockAheadMs: answer.clockAheadMs ?? 0 };

@@ -1,6 +1,6 @@
+import { pollShare } from "../aws/ratelimit/quota.ts";
+import type { QuotaRegistry, QuotaScope } from "../aws/ratelimit/quota-registry.ts";
 import type { Entry } from "./cache-entry.ts";
-import { pollShare } from "./quota.ts";
-import type { QuotaRegistry, QuotaScope } from "./quota-registry.ts";
 import { namesInACall, type Reference } from "./reference.ts";
 
 /** The factor on poll intervals while a proven event queue announces changes. */

@@ -1,11 +1,11 @@
+import type { RateLimiters } from "../aws/ratelimit/limiters.ts";
+import type { QuotaRegistry, QuotaScope } from "../aws/ratelimit/quota-registry.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Lane } from "../runtime/lane.ts";
 import type { PathReader } from "./path-reader.ts";
-import type { QuotaRegistry, QuotaScope } from "./quota-registry.ts";
-import type { RateLimiters } from "./rate-limiters.ts";
 import type { Reader } from "./reader.ts";
 import type { Reference } from "./reference.ts";
 
@@ -14,7 +14,7 @@ export interface ObserverOptions {
   reader: Reader;
   pathReader: PathReader;
   /** The rate limiters for DescribeParameters. */
-  lanes: RateLimiters;
+  limiters: RateLimiters;
   quotas: QuotaRegistry;
   clock: Clock;
   /** Reports clock jumps; default: its own. The observer starts and stops it. */

@@ -109,7 +109,7 @@ export class Observer {
     const common = { clock, missingGraceMs, isWanted };
     this.#confirmer = new DeletionConfirmer({ ...common, entries: this.#entries, look: lookAgain });
     this.expiries = new Expiries({
-      ...{ entries: this.#entries, describer: new Describer(options.lanes), reader, clock, random },
+      ...{ entries: this.#entries, describer: new Describer(options.limiters), reader, clock, random },
       notify: (entry, lane) => this.#notify(entry, lane),
       ...{ isBusy: options.isBusy, seen: options.seen, isWanted },
     });

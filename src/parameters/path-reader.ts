@@ -1,10 +1,10 @@
+import type { RateLimiters } from "../aws/ratelimit/limiters.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { tryAgain } from "../aws/table.ts";
 import { ByteBudget } from "../runtime/byte-budget.ts";
 import { Canceled, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
-import type { RateLimiters } from "./rate-limiters.ts";
 import type { ReadOptions } from "./reader.ts";
 import { isBelow, type PathReference, type Reference, referenceKey } from "./reference.ts";
 import type { Picks } from "./subscription.ts";
@@ -41,11 +41,11 @@ const inFlightAtMost = { all: 16 * 1_048_576, ofFlow: 4 * 1_048_576, beyond: 8 }
 export class PathReader {
   /** Bytes of values in flight. */
   readonly inFlight = new ByteBudget(inFlightAtMost);
-  readonly #lanes: RateLimiters;
+  readonly #limiters: RateLimiters;
   readonly #underWay = new Map<string, { lane: Lane; listing: Promise<Listing>; waiters: Waiters }>();
 
-  constructor(lanes: RateLimiters) {
-    this.#lanes = lanes;
+  constructor(limiters: RateLimiters) {
+    this.#limiters = limiters;
   }
 
   /**
@@ -70,30 +70,30 @@ export class PathReader {
 
   async #pages(reference: PathReference, options: ListOptions): Promise<Listing> {
     const { identity, path, recursive, label, types, tags } = reference;
+    const { lane, namespace, isWanted } = options;
     const records = new Map<string, ParameterRecord>();
     const tokens = new Set<string>();
     const untagged = new Set<string>();
     let nextToken: string | undefined;
     let bytes = 0;
-    const ticket = this.inFlight.ticket(options.namespace ?? "");
+    const ticket = this.inFlight.ticket(namespace ?? "");
     try {
       const tagged = tags ? await this.#tagged(reference, options) : undefined;
       if (tagged?.size === 0) return { state: "found", records, untagged };
       do {
         const token = nextToken;
         if (options.decrypt) await ticket.room();
-        const call = () =>
-          identity.ssm.getParametersByPath({
-            path,
-            recursive,
-            decrypt: options.decrypt,
-            ...(label === "" ? {} : { label }),
-            ...(types.length === 0 ? {} : { types: [...types] }),
-            ...(token === undefined ? {} : { nextToken: token }),
-          });
-        const page = await this.#lanes.run(identity, options.lane, call, options);
-        const picked = options.picks && new Set(options.picks.select(page!.found.map(({ name }) => name)));
-        for (const one of page!.found) {
+        const permit = await this.#limiters.acquire({ service: "ssm", identity, lane, namespace, isWanted });
+        const page = await identity.ssm.getParametersByPath(permit, {
+          path,
+          recursive,
+          decrypt: options.decrypt,
+          ...(label === "" ? {} : { label }),
+          ...(types.length === 0 ? {} : { types: [...types] }),
+          ...(token === undefined ? {} : { nextToken: token }),
+        });
+        const picked = options.picks && new Set(options.picks.select(page.found.map(({ name }) => name)));
+        for (const one of page.found) {
           const record = picked && !picked.has(one.name) ? { ...one, value: undefined } : one;
           const before = records.get(record.name);
           if (!isBelow(record.name, reference) || (before && before.modified > record.modified)) continue;
@@ -104,7 +104,7 @@ export class PathReader {
           ticket.add(size);
         }
         if (bytes > valuesAtMost) return { state: "failed", failure: tooLarge(reference), read: records };
-        nextToken = page!.nextToken;
+        nextToken = page.nextToken;
         if (nextToken !== undefined && (tokens.has(nextToken) || tokens.size >= pagesAtMost)) {
           return { state: "failed", failure: endless(reference) };
         }
@@ -128,14 +128,13 @@ export class PathReader {
    */
   async #tagged(reference: PathReference, options: ReadOptions): Promise<Set<string>> {
     const { identity, path, recursive, types, tags = [] } = reference;
+    const { lane, namespace, isWanted } = options;
     const names = new Set<string>();
     const tokens = new Set<string>();
     for (let nextToken: string | undefined; ; ) {
       const query = { path: { name: path, recursive }, tags, types, ...(nextToken === undefined ? {} : { nextToken }) };
-      const call = () => identity.ssm.describeParameters(query);
-      const { namespace, isWanted } = options;
-      const turn = { service: "describe", ...(namespace === undefined ? {} : { namespace }), isWanted } as const;
-      const page = (await this.#lanes.run(identity, options.lane, call, turn))!;
+      const permit = await this.#limiters.acquire({ service: "describe", identity, lane, namespace, isWanted });
+      const page = await identity.ssm.describeParameters(permit, query);
       for (const { name } of page.found) names.add(name);
       nextToken = page.nextToken;
       if (nextToken === undefined) return names;

@@ -1,13 +1,13 @@
 import { isAnswerTo } from "../aws/answers.ts";
 import { AwsFailure, answerTooLong, type FailureScope } from "../aws/failure.ts";
 import type { Identity } from "../aws/identity.ts";
+import type { RateLimiters } from "../aws/ratelimit/limiters.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
 import { tryAgain } from "../aws/table.ts";
 import { Canceled, type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import { type PendingRead, PendingReads, type Read } from "./pending-reads.ts";
-import type { RateLimiters } from "./rate-limiters.ts";
 import { isPassedThrough, namesInACall } from "./reference.ts";
 
 export interface ReadOptions {
@@ -63,11 +63,11 @@ type For = Pick<PendingRead, "lane" | "namespace">;
  * requested meanwhile. Equal pending reads share one read.
  */
 export class Reader {
-  readonly #lanes: RateLimiters;
+  readonly #limiters: RateLimiters;
   readonly #mailboxes = new Map<string, Mailbox>();
 
-  constructor(lanes: RateLimiters) {
-    this.#lanes = lanes;
+  constructor(limiters: RateLimiters) {
+    this.#limiters = limiters;
   }
 
   /**
@@ -125,10 +125,10 @@ export class Reader {
     turn: Pick<ReadOptions, "namespace" | "isWanted"> = {},
   ): Promise<Read> {
     try {
-      const call = () => identity.ssm.getParameter(name, { decrypt: isPassedThrough(name) });
-      const record = await this.#lanes.run(identity, lane, call, turn);
+      const permit = await this.#limiters.acquire({ service: "ssm", identity, lane, ...turn });
+      const record = await identity.ssm.getParameter(permit, name, { decrypt: isPassedThrough(name) });
       this.#mailboxes.get(identity.key)?.missing.delete(name);
-      return foundAs(identity, name, record!);
+      return foundAs(identity, name, record);
     } catch (error) {
       return notFoundOrFailed(error);
     }
@@ -221,19 +221,23 @@ export class Reader {
     const { identity } = mailbox;
     let batch = Array.isArray(pendingReads) ? pendingReads : undefined;
     mailbox.open += 1;
+    const isWanted = () => batch?.some(({ waiters }) => waiters.isWanted()) ?? true;
     try {
-      const call = () => {
-        batch = wanted(batch ?? (pendingReads as () => PendingRead[])());
-        if (batch.length === 0) return undefined;
-        const names = batch.map(({ name }) => name);
-        return identity.ssm.getParameters(names, { decrypt: batch[0]!.decrypt });
+      const permit = await this.#limiters.acquire({ service: "ssm", identity, lane, namespace, isWanted });
+      batch = wanted(batch ?? (pendingReads as () => PendingRead[])());
+      if (batch.length === 0) return permit.giveBack();
+      const names = () => {
+        batch = wanted(batch!);
+        if (batch.length === 0) throw new Canceled();
+        return namesOf(batch);
       };
-      const answer = await this.#lanes.run(identity, lane, call, { namespace });
-      if (answer) await this.#answered(mailbox, batch!, answer);
+      const answer = await identity.ssm.getParameters(permit, names, { decrypt: batch[0]!.decrypt });
+      await this.#answered(mailbox, batch, answer);
     } catch (error) {
       // At shutdown a queued call is rejected before it has taken its batch.
       batch ??= (pendingReads as () => PendingRead[])();
-      await this.#failed(mailbox, batch, asFailure(error));
+      if (error instanceof Canceled) for (const pendingRead of batch) pendingRead.cancel();
+      else await this.#failed(mailbox, batch, asFailure(error));
     } finally {
       mailbox.open -= 1;
       this.#dropIfEmpty(mailbox);
@@ -268,7 +272,7 @@ export class Reader {
   }
 
   async #failed(mailbox: Mailbox, batch: PendingRead[], failure: Failure): Promise<void> {
-    const names = batch.map(({ name }) => name);
+    const names = namesOf(batch);
     const scope = scopeOf(failure);
     const isAgain = names.every((name) => mailbox.suspects.has(name));
     if (scope === "server") for (const name of names) mailbox.suspects.add(name);
@@ -298,13 +302,15 @@ export class Reader {
     const known = pendingRead.asksWhy ? mailbox.missing.get(pendingRead.name) : "ParameterNotFound";
     if (known) return pendingRead.resolve({ state: "missing", reason: known, requestId });
     const turn = { namespace: pendingRead.namespace, isWanted: pendingRead.waiters.isWanted };
-    const get = (decrypt: boolean) =>
-      this.#lanes.run(identity, pendingRead.lane, () => identity.ssm.getParameter(pendingRead.name, { decrypt }), turn);
+    const get = async (decrypt: boolean) => {
+      const permit = await this.#limiters.acquire({ service: "ssm", identity, lane: pendingRead.lane, ...turn });
+      return identity.ssm.getParameter(permit, pendingRead.name, { decrypt });
+    };
     try {
       await get(isPassedThrough(pendingRead.name));
       // The parameter was created between the two calls.
       const record = await get(pendingRead.decrypt);
-      pendingRead.resolve(foundAs(mailbox.identity, pendingRead.name, record!));
+      pendingRead.resolve(foundAs(mailbox.identity, pendingRead.name, record));
     } catch (error) {
       if (error instanceof Canceled) return pendingRead.cancel();
       const read = notFoundOrFailed(error);
@@ -323,6 +329,10 @@ function foundAs(identity: Identity, name: string, record: ParameterRecord): Rea
 function notAsked({ region }: Identity, name: string): Failure {
   const message = `AWS Systems Manager in ${region} answered for ${name} with another parameter or version: check the endpoint; ${tryAgain}`;
   return new AwsFailure({ reason: "Unreachable", next: "retry", code: "InvalidAnswer", message });
+}
+
+function namesOf(batch: readonly PendingRead[]): string[] {
+  return batch.map(({ name }) => name);
 }
 
 /** Keeps the reads that are still wanted and cancels the others. */

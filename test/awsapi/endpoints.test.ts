@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { addressKind, checkEndpoint, type Lookup } from "../../src/aws/endpoints.ts";
+import { ssmOf } from "../support/permits.ts";
 import { AwsServer, rig, specAt } from "./aws-server.ts";
 
 describe("an address", () => {
@@ -90,9 +91,8 @@ describe("a host", () => {
 
   const look = (lookup: Lookup, allowInsecureEndpoints: boolean, url: string) => {
     const { identities } = rig({ lookup, allowInsecureEndpoints });
-    return identities
-      .get(specAt(url))
-      .ssm.getParameters(["/a"], { decrypt: false })
+    return ssmOf(identities.get(specAt(url)))
+      .getParameters(["/a"], { decrypt: false })
       .finally(() => identities.close());
   };
   const here = () => server.url.replace("127.0.0.1", "ssm.internal");
@@ -125,13 +125,13 @@ describe("a host", () => {
     let address = "127.0.0.1";
     const { identities } = rig({ lookup: (host, options, callback) => to(address)(host, options, callback) });
     const identity = identities.get(specAt(here()));
-    await identity.ssm.getParameters(["/a"], { decrypt: false });
+    await ssmOf(identity).getParameters(["/a"], { decrypt: false });
     address = "169.254.169.254";
     for (const socket of server.sockets) socket.destroy();
     await new Promise((resolve) => setImmediate(resolve));
-    const again = identity.ssm.getParameters(["/a"], { decrypt: false });
+    const again = ssmOf(identity).getParameters(["/a"], { decrypt: false });
     await expect(again).rejects.toMatchObject({ name: "AwsFailure" });
-    await expect(identity.ssm.getParameters(["/a"], { decrypt: false })).rejects.toMatchObject({
+    await expect(ssmOf(identity).getParameters(["/a"], { decrypt: false })).rejects.toMatchObject({
       code: "AddressRefused",
     });
     identities.close();

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
+import { kmsOf, ssmOf } from "../support/permits.ts";
 import { AwsServer, callerXml, json, rig, seriesOf, specAt } from "./aws-server.ts";
 
 const canary = "c4n4ry-b1rd";
@@ -28,11 +29,11 @@ afterAll(async () => {
   await server.close();
 });
 
-const getParameters = () => identity.ssm.getParameters(["/shop/db"], { decrypt: true });
-const getParameter = () => identity.ssm.getParameter("/shop/db:3", { decrypt: false });
-const listPath = () => identity.ssm.getParametersByPath({ path: "/shop/", recursive: true, decrypt: false });
-const decrypt = () => identity.kms.decrypt({ ciphertext: Buffer.from("x"), keyId: key });
-const decryptAny = () => identity.kms.decrypt({ ciphertext: Buffer.from("x") });
+const getParameters = () => ssmOf(identity).getParameters(["/shop/db"], { decrypt: true });
+const getParameter = () => ssmOf(identity).getParameter("/shop/db:3", { decrypt: false });
+const listPath = () => ssmOf(identity).getParametersByPath({ path: "/shop/", recursive: true, decrypt: false });
+const decrypt = () => kmsOf(identity).decrypt({ ciphertext: Buffer.from("x"), keyId: key });
+const decryptAny = () => kmsOf(identity).decrypt({ ciphertext: Buffer.from("x") });
 const caller = () => identity.caller();
 
 async function failureOf(call: () => Promise<unknown>) {
@@ -112,7 +113,7 @@ describe("an error of AWS", () => {
     ],
     [
       "a key id that KMS rejects as invalid",
-      () => identity.kms.describeKey(key),
+      () => kmsOf(identity).describeKey(key),
       "ValidationException",
       "InvalidData",
       "stalled",
@@ -302,7 +303,7 @@ describe("a denial", () => {
     ],
     [
       "of several parameters names no parameter, because several resources may share the message",
-      () => identity.ssm.getParameters(["/shop/db", "/stock/db"], { decrypt: false }),
+      () => ssmOf(identity).getParameters(["/shop/db", "/stock/db"], { decrypt: false }),
       `User: ${user} is not authorized to perform: ssm:GetParameters on resource: ${parameter} because x`,
       `${user} may not ssm:GetParameters on its parameters in eu-west-1: allow it in the caller's IAM policy`,
     ],
@@ -360,7 +361,7 @@ describe("a denial", () => {
     const known = made.identities.get(specAt(server.url, "AKIAOTHER"));
     await known.caller();
     server.answerError("AccessDeniedException", "no");
-    const failure = await failureOf(() => known.ssm.getParameter("/a", { decrypt: false }));
+    const failure = await failureOf(() => ssmOf(known).getParameter("/a", { decrypt: false }));
     expect(failure.message).toBe(
       `${arn} may not ssm:GetParameter on /a in eu-west-1: allow it in the caller's IAM policy`,
     );
@@ -402,7 +403,7 @@ describe("an invalid response", () => {
   test("a call to a server that never answers times out", async () => {
     server.answer(() => {});
     const { identities } = rig({ callTimeoutMs: 200 });
-    const call = () => identities.get(specAt(server.url)).ssm.getParameter("/a", { decrypt: false });
+    const call = () => ssmOf(identities.get(specAt(server.url))).getParameter("/a", { decrypt: false });
     expect(await failureOf(call)).toMatchObject({ code: "TimeoutError", reason: "Unreachable", next: "retry" });
     identities.close();
   });
@@ -410,7 +411,7 @@ describe("an invalid response", () => {
   test("a call times out by the operator's clock while the response still arrives", async () => {
     const slow = rig({ callTimeoutMs: 60_000 });
     server.answer((_, response) => drip(response));
-    const call = failureOf(() => slow.identities.get(specAt(server.url)).ssm.getParameter("/a", { decrypt: false }));
+    const call = failureOf(() => ssmOf(slow.identities.get(specAt(server.url))).getParameter("/a", { decrypt: false }));
     await slow.clock.advance(60_000);
     expect(await call).toMatchObject({ code: "TimeoutError" });
     slow.identities.close();
@@ -419,7 +420,7 @@ describe("an invalid response", () => {
   test("a call that its caller aborts fails as aborted, and is not counted as a success", async () => {
     server.answer(() => {});
     const stop = new AbortController();
-    const call = failureOf(() => identity.ssm.getParameter("/a", { decrypt: false, signal: stop.signal }));
+    const call = failureOf(() => ssmOf(identity).getParameter("/a", { decrypt: false, signal: stop.signal }));
     stop.abort();
     expect(await call).toMatchObject({ code: "AbortError", next: "retry" });
     expect(await failureOf(() => identity.caller(stop.signal))).toMatchObject({ code: "AbortError" });
@@ -428,7 +429,7 @@ describe("an invalid response", () => {
   test("a closed port is Unreachable, with a message that says what to check", async () => {
     const gone = await AwsServer.start();
     await gone.close();
-    const call = () => made.identities.get(specAt(gone.url)).ssm.getParameter("/a", { decrypt: false });
+    const call = () => ssmOf(made.identities.get(specAt(gone.url))).getParameter("/a", { decrypt: false });
     expect(await failureOf(call)).toMatchObject({
       code: "NetworkError",
       message: expect.stringMatching(/refused the connection: check/),
@@ -465,12 +466,12 @@ test("counts calls by result, throttles separately, and batch sizes by names", a
   const codes = ["ThrottlingException", "AccessDeniedException", "ParameterNotFound", "InternalServerError"];
   for (const code of codes) {
     server.answerError(code, canary);
-    await failureOf(() => who.ssm.getParameter("/a", { decrypt: false }));
+    await failureOf(() => ssmOf(who).getParameter("/a", { decrypt: false }));
   }
   server.answerJson({ Parameters: [], InvalidParameters: ["/a"] });
-  await who.ssm.getParameters(["/a", "/b", "/c"], { decrypt: false });
+  await ssmOf(who).getParameters(["/a", "/b", "/c"], { decrypt: false });
   server.answerJson({ Plaintext: "eA==", KeyId: key });
-  await who.kms.decrypt({ ciphertext: Buffer.from("x") });
+  await kmsOf(who).decrypt({ ciphertext: Buffer.from("x") });
   const requests = (labels: Record<string, string>) => seriesOf(counted.metrics, "keyferry_aws_requests_total", labels);
   const operation = "GetParameter";
   for (const result of ["throttled", "denied", "notFound", "error"]) {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { IdentitySpec } from "../../src/aws/identity-spec.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
+import { ssmOf } from "../support/permits.ts";
 import { until } from "../support/scripted-server.ts";
 import { AwsServer, callerXml, json, rig, specAt } from "./aws-server.ts";
 
@@ -19,7 +20,7 @@ beforeEach(async () => {
 afterEach(() => server.close());
 
 const look = (identity: { ssm: import("../../src/aws/ssm.ts").SsmPort }) =>
-  identity.ssm.getParameters(["/a"], { decrypt: false });
+  ssmOf(identity).getParameters(["/a"], { decrypt: false });
 
 describe("a key", () => {
   const base: IdentitySpec = {

@@ -6,6 +6,7 @@ import { RoleChain } from "../../src/aws/roles.ts";
 import { sessionName } from "../../src/aws/session-name.ts";
 import { startEmulator } from "../aws/emulator.ts";
 import { settle } from "../support/clock.ts";
+import { kmsOf, ssmOf } from "../support/permits.ts";
 import { AwsServer, json, rig, specAt } from "./aws-server.ts";
 
 const hub = "arn:aws:iam::222222222222:role/hub";
@@ -35,7 +36,7 @@ const spec = (assumeRole: RoleStep[], more: Partial<IdentitySpec> = {}): Identit
   ...more,
 });
 const identityOf = (...steps: RoleStep[]) => identities.get(spec(steps));
-const look = (identity: ReturnType<typeof identityOf>) => identity.ssm.getParameters(["/a"], { decrypt: false });
+const look = (identity: ReturnType<typeof identityOf>) => ssmOf(identity).getParameters(["/a"], { decrypt: false });
 const assumed = () => emulator.count({ operation: "AssumeRole" });
 const failureOf = (call: Promise<unknown>) =>
   call.then(
@@ -85,7 +86,13 @@ describe("a chain of roles", () => {
     const identity = identityOf({ roleArn: hub }, { roleArn: tenant });
     const blob = { ciphertext: Buffer.from("x") };
     const calls = Array.from({ length: 20 }, () => look(identity));
-    await Promise.all([...calls, identity.kms.decrypt(blob).catch(() => {}), identity.caller()]);
+    await Promise.all([
+      ...calls,
+      kmsOf(identity)
+        .decrypt(blob)
+        .catch(() => {}),
+      identity.caller(),
+    ]);
     await look(identity);
     expect(assumed()).toBe(2);
   });
@@ -295,7 +302,7 @@ describe("a role that cannot be assumed:", () => {
     const says = new Set<string>();
     // As the lanes send 500 at 100 a second, 25 at once.
     for (let time = 0; time < 20; time++) {
-      const calls = Array.from({ length: 25 }, () => failureOf(identity.kms.decrypt({ ciphertext })));
+      const calls = Array.from({ length: 25 }, () => failureOf(kmsOf(identity).decrypt({ ciphertext })));
       for (const { message } of await Promise.all(calls)) says.add(message);
       await clock.advance(250);
     }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
+import { kmsOf, ssmOf } from "../support/permits.ts";
 import { AwsServer, json, rig, seriesOf, specAt } from "./aws-server.ts";
 
 const whole = {
@@ -34,7 +35,7 @@ const asked = () => {
 
 test("requests names unchanged, and returns version, selector, time and sealed value", async () => {
   server.answerJson({ Parameters: [whole], InvalidParameters: ["/gone"] });
-  const answer = await identity.ssm.getParameters(["/shop/db:prod", "/gone"], { decrypt: true });
+  const answer = await ssmOf(identity).getParameters(["/shop/db:prod", "/gone"], { decrypt: true });
   expect(asked()).toEqual({
     target: "AmazonSSM.GetParameters",
     body: { Names: ["/shop/db:prod", "/gone"], WithDecryption: true },
@@ -59,15 +60,15 @@ test.each(["String", "StringList", "SecureString"])(
   "drops the value of a %s at once without decryption",
   async (Type) => {
     server.answerJson({ Parameters: [{ ...whole, Type }], Parameter: { ...whole, Type } });
-    const { found } = await identity.ssm.getParameters(["/shop/db"], { decrypt: false });
+    const { found } = await ssmOf(identity).getParameters(["/shop/db"], { decrypt: false });
     expect(found[0]).toMatchObject({ type: Type, value: undefined });
-    expect((await identity.ssm.getParameter("/shop/db", { decrypt: false })).value).toBeUndefined();
+    expect((await ssmOf(identity).getParameter("/shop/db", { decrypt: false })).value).toBeUndefined();
   },
 );
 
 test("counts decrypted SecureStrings, each of which is a KMS request", async () => {
   const counted = rig();
-  const { ssm } = counted.identities.get(specAt(server.url));
+  const ssm = ssmOf(counted.identities.get(specAt(server.url)));
   const decrypted = () => seriesOf(counted.metrics, "keyferry_secure_strings_decrypted_total", {});
   server.answerJson({ Parameters: [whole, { ...whole, Name: "/b", Type: "String" }], Parameter: whole });
   await ssm.getParameters(["/shop/db", "/b"], { decrypt: false });
@@ -82,7 +83,7 @@ test("counts decrypted SecureStrings, each of which is a KMS request", async () 
 
 test("lists a page of a path with filters and token", async () => {
   server.answerJson({ Parameters: [], NextToken: "n-2" });
-  const page = await identity.ssm.getParametersByPath({
+  const page = await ssmOf(identity).getParametersByPath({
     path: "/shop/",
     recursive: true,
     label: "prod",
@@ -109,7 +110,12 @@ test("lists a page of a path with filters and token", async () => {
 
 test("lists without filters by default, and ends without a token", async () => {
   server.answerJson({ Parameters: [whole] });
-  const page = await identity.ssm.getParametersByPath({ path: "/shop", recursive: false, types: [], decrypt: false });
+  const page = await ssmOf(identity).getParametersByPath({
+    path: "/shop",
+    recursive: false,
+    types: [],
+    decrypt: false,
+  });
   expect(page).toEqual({ found: [expect.objectContaining({ name: "/shop/db" })] });
   expect(asked().body).toEqual({ Path: "/shop", Recursive: false, WithDecryption: false, MaxResults: 10 });
 });
@@ -121,7 +127,7 @@ test.each<[string, object]>([
   ["of 64 KiB", { Value: "x".repeat(65_536) }],
 ])("takes a parameter %s", async (_, part) => {
   server.answerJson({ Parameter: { ...whole, ...part } });
-  const record = await identity.ssm.getParameter("/shop/db", { decrypt: true });
+  const record = await ssmOf(identity).getParameter("/shop/db", { decrypt: true });
   expect(record.name).toBe("/shop/db");
 });
 
@@ -145,7 +151,7 @@ test.each<[string, object | string]>([
   ["a value over 64 KiB", { Parameter: { ...whole, Value: "x".repeat(65_537) } }],
 ])("%s instead of a parameter fails only that parameter", async (_, body) => {
   server.answerJson(body as object);
-  await expect(identity.ssm.getParameter("/shop/db", { decrypt: true })).rejects.toMatchObject({
+  await expect(ssmOf(identity).getParameter("/shop/db", { decrypt: true })).rejects.toMatchObject({
     code: "InvalidAnswer",
     reason: "Unreachable",
     next: "wait",
@@ -157,7 +163,7 @@ test.each<[string, object | string]>([
 
 test("retries after a date that the SDK cannot parse", async () => {
   server.answerJson({ Parameter: { ...whole, LastModifiedDate: "yesterday" } });
-  await expect(identity.ssm.getParameter("/a", { decrypt: true })).rejects.toMatchObject({
+  await expect(ssmOf(identity).getParameter("/a", { decrypt: true })).rejects.toMatchObject({
     code: "InvalidAnswer",
     next: "retry",
   });
@@ -165,7 +171,7 @@ test("retries after a date that the SDK cannot parse", async () => {
 
 test("ignores an invalid name that is not text", async () => {
   server.answerJson({ Parameters: [], InvalidParameters: [5, "/a", null] });
-  const answer = await identity.ssm.getParameters(["/a", "/b"], { decrypt: true });
+  const answer = await ssmOf(identity).getParameters(["/a", "/b"], { decrypt: true });
   expect(answer).toMatchObject({ found: [], invalid: ["/a"] });
 });
 
@@ -178,12 +184,12 @@ describe.each<[string, object | null]>([
   ["an object instead of the list", { Parameters: {} }],
 ])("a response without its required list: %s", (_, body) => {
   test.each<[string, () => Promise<unknown>]>([
-    ["GetParameters", () => identity.ssm.getParameters(["/a"], { decrypt: true })],
-    ["GetParameter", () => identity.ssm.getParameter("/a", { decrypt: true })],
-    ["GetParametersByPath", () => identity.ssm.getParametersByPath({ path: "/", recursive: true, decrypt: false })],
-    ["DescribeParameters", () => identity.ssm.describeParameters({ names: ["/a"] })],
-    ["Decrypt", () => identity.kms.decrypt({ ciphertext: Buffer.from("x") })],
-    ["DescribeKey", () => identity.kms.describeKey("alias/x")],
+    ["GetParameters", () => ssmOf(identity).getParameters(["/a"], { decrypt: true })],
+    ["GetParameter", () => ssmOf(identity).getParameter("/a", { decrypt: true })],
+    ["GetParametersByPath", () => ssmOf(identity).getParametersByPath({ path: "/", recursive: true, decrypt: false })],
+    ["DescribeParameters", () => ssmOf(identity).describeParameters({ names: ["/a"] })],
+    ["Decrypt", () => kmsOf(identity).decrypt({ ciphertext: Buffer.from("x") })],
+    ["DescribeKey", () => kmsOf(identity).describeKey("alias/x")],
     ["GetCallerIdentity", () => identity.caller()],
   ])("is Unreachable for %s", async (_, call) => {
     server.answerJson(body as object);
@@ -193,7 +199,7 @@ describe.each<[string, object | null]>([
 
 test("fails on a token that is not text, because the listing would be incomplete", async () => {
   server.answerJson({ Parameters: [], NextToken: { a: 1 } });
-  const page = identity.ssm.getParametersByPath({ path: "/", recursive: true, decrypt: false });
+  const page = ssmOf(identity).getParametersByPath({ path: "/", recursive: true, decrypt: false });
   await expect(page).rejects.toMatchObject({ code: "InvalidAnswer" });
 });
 
@@ -202,7 +208,7 @@ test("sends a ciphertext with its key and every context name, including `__proto
   server.answerJson({ Plaintext: Buffer.from("p4ss").toString("base64"), KeyId: keyId });
   const context = JSON.parse('{"team": "shop", "__proto__": "x", "constructor": "y"}');
   for (const encryptionContext of [context, new Map(Object.entries<string>(context))]) {
-    const opened = await identity.kms.decrypt({ ciphertext: Buffer.from("blob"), keyId, encryptionContext });
+    const opened = await kmsOf(identity).decrypt({ ciphertext: Buffer.from("blob"), keyId, encryptionContext });
     expect(opened.keyId).toBe(keyId);
     expect(Buffer.from(opened.plaintext.reveal()).toString()).toBe("p4ss");
     const { target, body } = server.received.at(-1)!;
@@ -214,7 +220,7 @@ test("sends a ciphertext with its key and every context name, including `__proto
 
 test("sends no context or key by default", async () => {
   server.answerJson({ Plaintext: "eA==", KeyId: "arn:aws:kms:eu-west-1:123456789012:key/1234" });
-  await identity.kms.decrypt({ ciphertext: Buffer.from("blob"), encryptionContext: {} });
+  await kmsOf(identity).decrypt({ ciphertext: Buffer.from("blob"), encryptionContext: {} });
   expect(asked().body).toEqual({ CiphertextBlob: "YmxvYg==" });
 });
 
@@ -224,7 +230,7 @@ test.each<[string, object]>([
   ["an alias instead of a key", { Plaintext: "eA==", KeyId: "arn:aws:kms:eu-west-1:123456789012:alias/x" }],
 ])("a KMS response with %s is a failure", async (_, body) => {
   server.answerJson(body);
-  const call = identity.kms.decrypt({ ciphertext: Buffer.from("blob") });
+  const call = kmsOf(identity).decrypt({ ciphertext: Buffer.from("blob") });
   await expect(call).rejects.toMatchObject({ code: "InvalidAnswer", next: "retry" });
 });
 
@@ -232,7 +238,7 @@ test("requests descriptions by exact names, path, types and tags, 50 a page", as
   server.answerJson({ Parameters: [], NextToken: "more" });
   const tags = [["env", "prod"] as const];
   const path = { name: "/shop", recursive: true };
-  const { nextToken } = await identity.ssm.describeParameters({ names: ["/a"], path, tags, types: ["String"] });
+  const { nextToken } = await ssmOf(identity).describeParameters({ names: ["/a"], path, tags, types: ["String"] });
   expect(nextToken).toBe("more");
   expect(asked()).toEqual({
     target: "AmazonSSM.DescribeParameters",
@@ -256,7 +262,7 @@ test("keeps valid descriptions, at most ten policies of each, and only the text 
   const Policies = [policy("{}"), policy(7), null, policy("x".repeat(4_097)), ...Array(9).fill(policy("{}"))];
   server.answerJson({ Parameters: [...odd, { ...good, Policies }, { ...good, KeyId: 7, Policies: "none" }] });
   const described = { name: "/shop/db", arn: ARN, version: 3, modified: 1767225600500 };
-  expect((await identity.ssm.describeParameters({ names: ["/shop/db"] })).found).toEqual([
+  expect((await ssmOf(identity).describeParameters({ names: ["/shop/db"] })).found).toEqual([
     { ...described, keyId: "alias/shop", policies: ["{}", "", "", "", "{}", "{}", "{}", "{}", "{}", "{}"] },
     { ...described, keyId: undefined, policies: [] },
   ]);
@@ -272,7 +278,7 @@ test.each([
 ])("keeps %s, and nothing else of SourceResult", async (_, SourceResult, versionId) => {
   const { Selector: _selector, ...secret } = whole;
   server.answerJson({ Parameter: { ...secret, Version: 0, Value: "v", SourceResult } });
-  const record = await identity.ssm.getParameter("/aws/reference/secretsmanager/db", { decrypt: true });
+  const record = await ssmOf(identity).getParameter("/aws/reference/secretsmanager/db", { decrypt: true });
   expect(record.versionId).toBe(versionId);
   expect(JSON.stringify(record)).not.toContain("p4ss");
 });
@@ -283,7 +289,7 @@ test("returns the clock difference to AWS, and undefined if the clocks agree", a
       response.setHeader("date", new Date(Date.now() + aheadMs).toUTCString());
       json(response, 200, { Parameters: [] });
     });
-    return (await identity.ssm.describeParameters({ names: ["/a"] })).clockAheadMs;
+    return (await ssmOf(identity).describeParameters({ names: ["/a"] })).clockAheadMs;
   };
   expect(await describe(0)).toBeUndefined();
   expect(await describe(-86_400_000)).toBeCloseTo(-86_400_000, -4);

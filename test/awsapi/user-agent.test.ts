@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { awsUserAgent } from "../../src/aws/user-agent.ts";
+import { ssmOf } from "../support/permits.ts";
 import { AwsServer, rig, specAt } from "./aws-server.ts";
 
 let server: AwsServer;
@@ -18,7 +19,7 @@ test.each([
 ])("the user agent has the version and %s", async (_, clusterName, product) => {
   const { identities } = rig({ userAgent: awsUserAgent("1.2.3", clusterName) });
   server.answerJson({ Parameters: [], InvalidParameters: ["/a"] });
-  await identities.get(specAt(server.url)).ssm.getParameters(["/a"], { decrypt: false });
+  await ssmOf(identities.get(specAt(server.url))).getParameters(["/a"], { decrypt: false });
   identities.close();
   const agent = String(server.received.at(-1)!.headers["user-agent"]);
   const products = agent.split(" ");

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { IdentitySpec } from "../../src/aws/identity-spec.ts";
+import { ssmOf } from "../support/permits.ts";
 import { AwsServer, callerXml, json, rig, specAt } from "./aws-server.ts";
 
 const canary = "c4n4ry";
@@ -107,7 +108,7 @@ test.each<[string, (response: ServerResponse) => void, object]>([
 ])("%s", async (_, how, parts) => {
   exchange = how;
   const { identities, log } = rig();
-  const read = identities.get(own("eu-west-1")).ssm.getParameters(["/a"], { decrypt: false });
+  const read = ssmOf(identities.get(own("eu-west-1"))).getParameters(["/a"], { decrypt: false });
   const failure = await read.catch((error: Error) => error);
   expect(failure).toMatchObject({ name: "AwsFailure", scope: "credentials", ...parts });
   expect(`${(failure as Error).message} ${log.lines.join()}`).not.toContain(canary);
@@ -118,7 +119,7 @@ test("a call times out while STS hangs", async () => {
   const waiting: ServerResponse[] = [];
   exchange = (response) => void waiting.push(response);
   const { identities, clock } = rig({ callTimeoutMs: 1_000 });
-  const read = identities.get(own("eu-west-1")).ssm.getParameters(["/a"], { decrypt: false });
+  const read = ssmOf(identities.get(own("eu-west-1"))).getParameters(["/a"], { decrypt: false });
   const failure = read.catch((error: Error) => error);
   await expect.poll(() => waiting.length).toBe(1);
   await clock.advance(1_000);
@@ -139,7 +140,9 @@ test("exchanges the token once for all regions and later identities, with a stab
   first.identities.close();
   const { identities } = rig({ clusterName: "demo" });
   for (const region of ["eu-west-1", "eu-central-1"]) {
-    expect((await identities.get(own(region)).ssm.getParameters(["/a"], { decrypt: false })).invalid).toEqual(["/a"]);
+    expect((await ssmOf(identities.get(own(region))).getParameters(["/a"], { decrypt: false })).invalid).toEqual([
+      "/a",
+    ]);
   }
   const exchanges = server.received.filter(({ target }) => target === "AssumeRoleWithWebIdentity");
   expect(exchanges).toHaveLength(1);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
-import type { DecryptRequest, KeyDescription, KmsPort } from "../../src/aws/kms.ts";
+import type { DecryptRequest, KeyDescription, KmsCalls } from "../../src/aws/kms.ts";
 import { type BlobRules, checkBlob, openBlob } from "../../src/ciphertexts/kms-blob.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
@@ -20,7 +20,7 @@ const rules = (more: Partial<BlobRules> = {}): BlobRules => ({
 function kms(answer: { keyId?: string; failure?: Error; described?: KeyDescription | Error } = {}) {
   const asked: DecryptRequest[] = [];
   const described: string[] = [];
-  const port: KmsPort = {
+  const port: KmsCalls = {
     async decrypt(request) {
       asked.push(request);
       if (answer.failure) throw answer.failure;

@@ -3,6 +3,7 @@ import { openMessage } from "../../src/ciphertexts/message.ts";
 import { startEmulator } from "../aws/emulator.ts";
 import { pythonEncrypt, type ToEncrypt } from "../aws/encryption-sdk.ts";
 import { rig, specAt } from "../awsapi/aws-server.ts";
+import { kmsOf } from "../support/permits.ts";
 
 const aws = await startEmulator({ reads: "memory", quota: "none" });
 const made = rig();
@@ -26,7 +27,7 @@ async function opened(options: Partial<ToEncrypt>): Promise<string> {
     entry: "data[0] (A)",
   };
   const identity = made.identities.get(specAt(aws.url));
-  const { plaintext } = await openMessage(identity, { ciphertext: ciphertext!, keyIds: [key] }, rules);
+  const { plaintext } = await openMessage({ kms: kmsOf(identity) }, { ciphertext: ciphertext!, keyIds: [key] }, rules);
   return Buffer.from(plaintext.reveal()).toString();
 }
 

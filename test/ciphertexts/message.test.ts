@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
-import type { KmsPort } from "../../src/aws/kms.ts";
+import type { KmsCalls } from "../../src/aws/kms.ts";
 import { type Message, type MessageRules, openMessage } from "../../src/ciphertexts/message.ts";
 import { FakeKms, keyArn, type MakeOptions, mrk } from "./message-maker.ts";
 
@@ -20,7 +20,7 @@ async function opened(
 ): Promise<{ text: string; keyId: string }> {
   const ciphertext = typeof made === "string" ? made : made.toString("base64");
   const given = { ciphertext, keyIds: [keyArn()], ...message };
-  const port = kms as unknown as KmsPort;
+  const port = kms as unknown as KmsCalls;
   const { plaintext, keyId } = await openMessage({ kms: port }, given as Message, { ...rules, ...more });
   return { text: Buffer.from(plaintext.reveal()).toString(), keyId };
 }

@@ -1,13 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
+import { kmsPort } from "../../src/aws/kms.ts";
 import type { Granted } from "../../src/controllers/grants.ts";
 import { uncanceled } from "../../src/controllers/syncedsecret/act/attempt.ts";
 import { decryptAll } from "../../src/controllers/syncedsecret/act/decrypt.ts";
 import type { Plan } from "../../src/controllers/syncedsecret/plan/plan.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import type { RateLimiters } from "../../src/parameters/rate-limiters.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
+import { limitersOver } from "../support/limiters.ts";
 
 const silence = new AwsFailure({ reason: "Unreachable", next: "retry", code: "TimeoutError", message: "silent" });
 const keyId = "arn:aws:kms:eu-west-1:123456789012:key/mrk-0123456789abcdef0123456789abcdef";
@@ -20,12 +22,13 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
     ({
       key: region,
       region,
-      kms: {
+      kms: kmsPort({
         decrypt: () => {
           asked.push(region);
           return decrypt(region);
         },
-      },
+        describeKey: () => Promise.reject(silence),
+      }),
     }) as unknown as Identity;
   const home = identity("eu-west-1");
   const granted = {
@@ -39,7 +42,7 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
     refused: [],
   };
   const way = {
-    lanes: { run: (_: unknown, __: unknown, call: () => unknown) => call() } as unknown as RateLimiters,
+    limiters: limitersOver(systemClock, 1_000).limiters,
     audit: undefined,
     metrics: new Metrics(),
     outages: {

@@ -286,7 +286,7 @@ describe("a ClusterAWSConnection", () => {
       ...identity,
       kms: {
         ...identity.kms,
-        decrypt: async (request) => ({ ...(await identity.kms.decrypt(request)), keyId: other }),
+        decrypt: async (...call) => ({ ...(await identity.kms.decrypt(...call)), keyId: other }),
       },
     });
     const allow = { namespaces: { names: [namespace] }, parameters: ["/*"], keyIds: [listed] };

@@ -5,6 +5,7 @@ import type { AnyConnection } from "../../src/api/any-connection.ts";
 import type { Condition } from "../../src/api/conditions.ts";
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
 import { Identities } from "../../src/aws/identity.ts";
+import type { QuotaScope } from "../../src/aws/ratelimit/quota-registry.ts";
 import { secretBound, syncedSecretBound } from "../../src/controllers/cache-bounds.ts";
 import { Engine, type Settings } from "../../src/controllers/engine.ts";
 import type { Revisions } from "../../src/controllers/syncedsecret/trust/revision.ts";
@@ -24,7 +25,6 @@ import {
 } from "../../src/kube/resource.ts";
 import { Store } from "../../src/kube/store.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import type { QuotaScope } from "../../src/parameters/quota-registry.ts";
 import { auditLines } from "../../src/runtime/audit.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { type Emulator, startEmulator } from "../aws/emulator.ts";
@@ -191,7 +191,7 @@ export class World {
       still = calls === before ? still + 1 : 0;
       before = calls;
       const isSpent = [...this.quotas].some(({ quota }) => quota.waitMs(false) > 0);
-      if (this.engine.lanes.awaited > 0 && (isSpent || still >= 50)) await this.clock.advance(250);
+      if (this.engine.limiters.awaited > 0 && (isSpent || still >= 50)) await this.clock.advance(250);
     }
     await work;
   }

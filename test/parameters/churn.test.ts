@@ -3,8 +3,8 @@ import type { Reference } from "../../src/parameters/reference.ts";
 import type { Random } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { heldOf } from "../support/garbage.ts";
+import { claim } from "../support/limiters.ts";
 import { type ObserverRig, observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";
-import { claim } from "../support/rate-limiters.ts";
 import { seeded, throttled } from "../support/service.ts";
 
 const minute = 60_000;
@@ -54,7 +54,7 @@ it("the observer leaves no timer, call, value or entry after an hour of random o
   const rig = observerRig({ limit: 20, random });
   const objects = await churn(rig, random);
   expect(rig.clock.pending).toBe(0);
-  expect(rig.lanes.waiting).toBe(0);
+  expect(rig.limiters.waiting).toBe(0);
   expect(rig.observer.valuesHeld).toBe(0);
   expect(objects.length).toBeGreaterThan(100);
   expect(await heldOf(objects)).toBe(0);

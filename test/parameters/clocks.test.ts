@@ -144,9 +144,9 @@ describe.each(Object.entries(jumps))("after %s", (_, jump) => {
     const { describeParameters } = rig.aws.identity().ssm;
     const monotonic = rig.clock.monotonic();
     const { entry } = { entry: rig.observer.entry(parameterOf(rig.aws.identity(), "/a"))! };
-    entry.reference.identity.ssm.describeParameters = async (query) => {
+    entry.reference.identity.ssm.describeParameters = async (...call) => {
       const aws = start + rig.clock.monotonic() - monotonic;
-      return { ...(await describeParameters(query)), clockAheadMs: aws - rig.clock.now() };
+      return { ...(await describeParameters(...call)), clockAheadMs: aws - rig.clock.now() };
     };
     await seen(rig);
     rig.clock.setAhead(day);

@@ -3,13 +3,13 @@ import { Describer } from "../../src/parameters/describer.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { FakeClock, settle } from "../support/clock.ts";
 import { FakeAws } from "../support/fake-aws.ts";
-import { lanesOver } from "../support/rate-limiters.ts";
+import { limitersOver } from "../support/limiters.ts";
 
 function rig() {
   const clock = new FakeClock();
   const aws = new FakeAws(() => clock.now());
   for (const name of ["/d/a", "/d/b", "/d/c"]) aws.put(name, "v");
-  const describer = new Describer(lanesOver(clock, 10_000).lanes);
+  const describer = new Describer(limitersOver(clock, 10_000).limiters);
   return { clock, aws, describer, identity: aws.identity() };
 }
 

@@ -5,6 +5,7 @@ import { referenceKey } from "../../src/parameters/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { heldBytes } from "../support/heap.ts";
 import { type ObserverRig, observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";
+import { permitFor } from "../support/permits.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -190,8 +191,8 @@ describe("an expiry", () => {
     const at = rig.clock.now() + 10 * minute;
     for (const name of ["/seen", "/unseen"]) await watched(name, expiration(at));
     const { describeParameters } = identity.ssm;
-    const stale = await describeParameters({ names: ["/seen", "/unseen"] });
-    identity.ssm.describeParameters = async () => stale;
+    const stale = await describeParameters(await permitFor("describe"), { names: ["/seen", "/unseen"] });
+    identity.ssm.describeParameters = (permit) => permit.use(async () => stale);
     await rig.clock.advance(at - 5_000 - rig.clock.now());
     for (const name of ["/seen", "/unseen"]) {
       rig.aws.put(name, "new");
@@ -213,15 +214,18 @@ describe("an expiry", () => {
     const at = rig.clock.now() + 10 * minute;
     await watched("/ahead", expiration(at));
     const { describeParameters } = identity.ssm;
-    identity.ssm.describeParameters = async (query) => ({ ...(await describeParameters(query)), clockAheadMs: -hour });
+    identity.ssm.describeParameters = async (...call) => ({
+      ...(await describeParameters(...call)),
+      clockAheadMs: -hour,
+    });
     await rig.clock.advance(hour);
     expect(isExpired(entryOf("/ahead").state)).toBe(false);
     rig.aws.delete("/ahead");
     await rig.clock.advance(minute);
     expect(isExpired(entryOf("/ahead").state)).toBe(false);
     const expiresAt = rig.clock.now() + 4 * hour;
-    identity.ssm.describeParameters = async (query) => ({
-      ...(await describeParameters(query)),
+    identity.ssm.describeParameters = async (...call) => ({
+      ...(await describeParameters(...call)),
       clockAheadMs: 5 * hour,
     });
     await watched("/behind", expiration(expiresAt));
@@ -233,8 +237,8 @@ describe("an expiry", () => {
 
   it("happens after two answers a minute apart if the local clock is four minutes behind", async () => {
     const { describeParameters } = identity.ssm;
-    identity.ssm.describeParameters = async (query) => ({
-      ...(await describeParameters(query)),
+    identity.ssm.describeParameters = async (...call) => ({
+      ...(await describeParameters(...call)),
       clockAheadMs: 4 * minute,
     });
     await watched("/behind", expiration(rig.clock.now() + 3 * minute));
@@ -324,9 +328,9 @@ describe("an expiry", () => {
     const names = ["/a", "/b", "/denied", "/replaced", "/gone"];
     for (const name of names) await watched(name, expiration(at));
     const { describeParameters } = identity.ssm;
-    const before = await describeParameters({ names });
+    const before = await describeParameters(await permitFor("describe"), { names });
     const found = before.found.filter(({ name }) => name !== "/gone");
-    identity.ssm.describeParameters = async () => ({ ...before, found });
+    identity.ssm.describeParameters = (permit) => permit.use(async () => ({ ...before, found }));
     await rig.clock.advance(at - 1_500 - rig.clock.now());
     rig.aws.put("/replaced", "new");
     rig.aws.delete("/gone");

@@ -8,6 +8,7 @@ import { silent } from "../../src/runtime/log.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
 import { startEmulator } from "../aws/emulator.ts";
 import { FakeAws } from "../support/fake-aws.ts";
+import { ssmOf } from "../support/permits.ts";
 
 interface Side {
   identity: Identity;
@@ -69,7 +70,7 @@ const reasonOf = (promise: Promise<unknown>) =>
   );
 
 describe.each(sides)("Parameter Store of %s", (_, side) => {
-  const { ssm } = side.identity;
+  const ssm = ssmOf(side.identity);
 
   it("returns found names in alphabetical order, and invalid names without a reason", async () => {
     await side.put("/c/b", "1");

@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { QuotaRegistry } from "../../src/aws/ratelimit/quota-registry.ts";
 import { type Entry, newEntry } from "../../src/parameters/cache-entry.ts";
 import { Intervals } from "../../src/parameters/intervals.ts";
-import { QuotaRegistry } from "../../src/parameters/quota-registry.ts";
 import { type Reference, referenceKey } from "../../src/parameters/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { FakeClock } from "../support/clock.ts";
 import { FakeAws } from "../support/fake-aws.ts";
+import { claim } from "../support/limiters.ts";
 import { observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";
-import { claim } from "../support/rate-limiters.ts";
 import { seeded } from "../support/service.ts";
 
 const identities = ["me", "other"].map((key) => new FakeAws(() => 0).identity(key));

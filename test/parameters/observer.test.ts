@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
+import { RateLimiters } from "../../src/aws/ratelimit/limiters.ts";
+import { QuotaRegistry } from "../../src/aws/ratelimit/quota-registry.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { Observer } from "../../src/parameters/observer.ts";
 import { PathReader } from "../../src/parameters/path-reader.ts";
-import { QuotaRegistry } from "../../src/parameters/quota-registry.ts";
-import { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import type { ParameterReference, PathReference } from "../../src/parameters/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
@@ -24,12 +24,12 @@ beforeEach(() => {
   identity = aws.identity();
   told = [];
   const quotas = new QuotaRegistry(clock, { ssm: 10_000, kms: 10_000 });
-  const lanes = new RateLimiters({ quotas, clock, metrics: new Metrics() });
+  const limiters = new RateLimiters({ quotas, clock, metrics: new Metrics() });
   observer = new Observer({
     quotas,
-    reader: new Reader(lanes),
-    pathReader: new PathReader(lanes),
-    lanes,
+    reader: new Reader(limiters),
+    pathReader: new PathReader(limiters),
+    limiters,
     clock,
     random: () => 0.5,
     metrics: new Metrics(),

@@ -8,22 +8,22 @@ import type { PathReference } from "../../src/parameters/reference.ts";
 import type { Lane } from "../../src/runtime/lane.ts";
 import { FakeAws } from "../support/fake-aws.ts";
 import { heldOf } from "../support/garbage.ts";
-import { claim, type LanesRig, lanesRig } from "../support/rate-limiters.ts";
+import { claim, type LimitersRig, limitersRig } from "../support/limiters.ts";
 import { throttled } from "../support/service.ts";
 
-let rig: LanesRig;
+let rig: LimitersRig;
 let aws: FakeAws;
 let identity: Identity;
 let reader: Reader;
 
 /** A limit of twenty calls a second, and a latency of ten milliseconds. */
 beforeEach(() => {
-  rig = lanesRig(20);
+  rig = limitersRig(20);
   rig.quotas.set("c", claim("identity"));
   aws = new FakeAws(() => rig.clock.now());
   aws.fault = () => new Promise((resolve) => rig.clock.setTimer(resolve, 10));
   identity = aws.identity();
-  reader = new Reader(rig.lanes);
+  reader = new Reader(rig.limiters);
 });
 
 const names = (count: number, prefix = "/p") => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
@@ -199,7 +199,7 @@ it("hurry raises a pending read, and does nothing for a name without one", async
 it("an interactive listing of a path does not wait for the listing of a poll", async () => {
   const reference: PathReference = { kind: "path", identity, path: "/app", recursive: true, label: "", types: [] };
   for (let i = 0; i < 50; i++) aws.put(`/app/p${i}`, "v");
-  const paths = new PathReader(rig.lanes);
+  const paths = new PathReader(rig.limiters);
   backlog(4_000);
   await rig.clock.advance(2_000);
   let isListed = false;
@@ -271,7 +271,7 @@ describe("stop", () => {
     const reads = names(500).map((name) => reader.read(identity, name, { decrypt: true, lane: "bulk" }));
     await rig.clock.advance(100);
     const sent = aws.calls.length;
-    rig.lanes.stop();
+    rig.limiters.stop();
     await rig.clock.advance(60_000);
     const answers = await Promise.all(reads);
     expect(answers.filter(({ state }) => state !== "failed")).toEqual([]);

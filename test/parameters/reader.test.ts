@@ -2,14 +2,15 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
+import { RateLimiters } from "../../src/aws/ratelimit/limiters.ts";
+import { QuotaRegistry } from "../../src/aws/ratelimit/quota-registry.ts";
 import type { ParameterRecord } from "../../src/aws/ssm.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import { QuotaRegistry } from "../../src/parameters/quota-registry.ts";
-import { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { FakeAws } from "../support/fake-aws.ts";
+import { ssmOf } from "../support/permits.ts";
 
 let aws: FakeAws;
 let identity: Identity;
@@ -18,11 +19,11 @@ let reader: Reader;
 beforeEach(() => {
   aws = new FakeAws(() => 1_000);
   identity = aws.identity();
-  reader = new Reader(lanesOf(10_000));
+  reader = new Reader(limitersOf(10_000));
 });
 
 /** @param limit requests a second */
-const lanesOf = (limit: number) =>
+const limitersOf = (limit: number) =>
   new RateLimiters({
     quotas: new QuotaRegistry(systemClock, { ssm: limit, kms: limit }),
     clock: systemClock,
@@ -253,9 +254,9 @@ describe("an answer for another parameter or version", () => {
 
   it("is a failure if it is of another account", async () => {
     aws.put("/shared/x", "v");
-    const own = await identity.ssm.getParameter("/shared/x", { decrypt: false });
+    const own = await ssmOf(identity).getParameter("/shared/x", { decrypt: false });
     const { ssm } = identity;
-    identity = { ...identity, ssm: { ...ssm, getParameter: async () => own } };
+    identity = { ...identity, ssm: { ...ssm, getParameter: (permit) => permit.use(async () => own) } };
     const theirs = own.arn.replace("123456789012", "210987654321");
     expect(await reader.confirm(identity, own.arn, "bulk")).toMatchObject({ state: "found" });
     expect(await reader.confirm(identity, theirs, "bulk")).toMatchObject({ state: "failed" });
@@ -264,7 +265,10 @@ describe("an answer for another parameter or version", () => {
   it("does not confirm a deletion by leaving the name out", async () => {
     aws.put("/h/x", "v");
     const { ssm } = identity;
-    identity = { ...identity, ssm: { ...ssm, getParameters: async () => ({ found: [], invalid: [] }) } };
+    identity = {
+      ...identity,
+      ssm: { ...ssm, getParameters: (permit) => permit.use(async () => ({ found: [], invalid: [] })) },
+    };
     const second = await reader.read(identity, "/h/x", { decrypt: false, lane: "bulk", confirms: true });
     expect(second).toMatchObject({ state: "failed", failure: { reason: "Unreachable" } });
   });
@@ -282,7 +286,7 @@ it("answers every read with its own parameter, for any mix of found, missing and
       world.fault = ({ names: batch }) => {
         if (poison.some((id) => batch.includes(`/p${id}`))) throw denied();
       };
-      const own = new Reader(lanesOf(10_000));
+      const own = new Reader(limitersOf(10_000));
       const me = world.identity();
       const answers = await Promise.all(
         asks.map(({ id, decrypt }) => own.read(me, `/p${id}`, { decrypt, lane: "bulk" })),

@@ -1,7 +1,7 @@
 import { beforeEach, expect, it } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
+import { claim } from "../support/limiters.ts";
 import { type ObserverRig, observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";
-import { claim } from "../support/rate-limiters.ts";
 
 let rig: ObserverRig;
 let identity: Identity;

@@ -2,6 +2,8 @@ import type { AnyConnection } from "../../src/api/any-connection.ts";
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
 import type { Identities, Identity } from "../../src/aws/identity.ts";
 import type { IdentitySpec } from "../../src/aws/identity-spec.ts";
+import { kmsPort } from "../../src/aws/kms.ts";
+import { ssmPort } from "../../src/aws/ssm.ts";
 import { Engine } from "../../src/controllers/engine.ts";
 import { recordOf } from "../../src/controllers/syncedsecret/act/managed-fields-entry.ts";
 import type { KubeClient } from "../../src/kube/client.ts";
@@ -166,10 +168,10 @@ export class EngineRig {
     if (known) return known;
     const made = this.aws.identity(key, spec.region);
     const note = (names: readonly string[]) => this.asked.push({ at: this.clock.monotonic(), names: [...names] });
-    const { ssm } = made;
+    const ssm = this.aws.ssm(spec.region);
     const identity: Identity = {
       ...made,
-      ssm: {
+      ssm: ssmPort({
         getParameters: (names, options) => {
           note(names);
           return ssm.getParameters(names, options);
@@ -186,8 +188,8 @@ export class EngineRig {
           note(query.names ?? [query.path!.name]);
           return ssm.describeParameters(query);
         },
-      },
-      kms: {
+      }),
+      kms: kmsPort({
         decrypt: async ({ keyId = "key" }) => {
           note([keyId]);
           return { plaintext: Sealed.text("blob"), keyId, requestId: "1" };
@@ -196,7 +198,7 @@ export class EngineRig {
           note([keyId]);
           throw new KubeError("other", "no keys here");
         },
-      } as Partial<Identity["kms"]> as Identity["kms"],
+      }),
     };
     this.#identities.set(key, identity);
     return identity;

@@ -1,5 +1,6 @@
 import type { Identity } from "../../src/aws/identity.ts";
-import type { ParameterRecord } from "../../src/aws/ssm.ts";
+import { kmsPort } from "../../src/aws/kms.ts";
+import { type ParameterRecord, type SsmCalls, ssmPort } from "../../src/aws/ssm.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
 
@@ -77,7 +78,8 @@ export class FakeAws {
       .length;
   }
 
-  identity(key = "identity", region = "eu-west-1", account = "123456789012"): Identity {
+  /** The calls to this Parameter Store. */
+  ssm(region = "eu-west-1", account = "123456789012"): SsmCalls {
     const look = (asked: string, decrypt: boolean): ParameterRecord | "ParameterNotFound" | "VersionNotFound" => {
       const [name = "", selector] = asked.split(":");
       const stored = this.parameters.get(name);
@@ -103,69 +105,73 @@ export class FakeAws {
       await this.fault?.(call);
     };
     return {
+      getParameters: async (names, { decrypt }) => {
+        await answer({ operation: "GetParameters", names: [...names], decrypt });
+        const found: ParameterRecord[] = [];
+        const invalid: string[] = [];
+        for (const name of names) {
+          const record = look(name, decrypt);
+          if (typeof record === "string") invalid.push(name);
+          else found.push(record);
+        }
+        return { found: found.sort((a, b) => (a.name < b.name ? -1 : 1)), invalid, requestId: this.#requestId() };
+      },
+      getParameter: async (name, { decrypt }) => {
+        await answer({ operation: "GetParameter", names: [name], decrypt });
+        const record = look(name, decrypt);
+        if (typeof record === "string") throw new Failure(record, "wait", `no such parameter: ${name}`);
+        return record;
+      },
+      getParametersByPath: async ({ path, recursive, decrypt, label, types, nextToken }) => {
+        await answer({ operation: "GetParametersByPath", names: [path], decrypt });
+        const prefix = path.endsWith("/") ? path : `${path}/`;
+        const all: ParameterRecord[] = [];
+        for (const name of [...this.parameters.keys()].sort()) {
+          if (!name.startsWith(prefix) || (!recursive && name.slice(prefix.length).includes("/"))) continue;
+          const record = look(label === undefined ? name : `${name}:${label}`, decrypt);
+          if (typeof record !== "string" && (!types || types.includes(record.type))) all.push(record);
+        }
+        const start = nextToken === undefined ? 0 : Number(nextToken);
+        const end = start + this.pageSize;
+        return { found: all.slice(start, end), ...(end < all.length ? { nextToken: String(end) } : {}) };
+      },
+      describeParameters: async ({ names, path, tags = [], types = [] }) => {
+        this.descriptions.push([...(names ?? [path!.name])]);
+        await this.describeFault?.();
+        const isMeant = (name: string, stored: Stored) =>
+          (!names || names.includes(name)) &&
+          (!path || isBelow(name, path)) &&
+          (types.length === 0 || types.includes(stored.type)) &&
+          tags.every(([key, value]) => stored.tags.get(key) === value);
+        const found = [...this.parameters].filter(([name, stored]) => isMeant(name, stored));
+        return {
+          found: found.map(([name, { latest, versions, policies, type }]) => ({
+            name,
+            arn: `arn:aws:ssm:${region}:${account}:parameter${name.startsWith("/") ? "" : "/"}${name}`,
+            version: latest,
+            modified: versions.get(latest)!.modified,
+            keyId: type === "SecureString" ? "alias/aws/ssm" : undefined,
+            policies,
+          })),
+        };
+      },
+    };
+  }
+
+  identity(key = "identity", region = "eu-west-1", account = "123456789012"): Identity {
+    return {
       key,
       region,
       caller: async () => ({ account, arn: `arn:aws:iam::${account}:user/test` }),
-      ssm: {
-        getParameters: async (names, { decrypt }) => {
-          await answer({ operation: "GetParameters", names: [...names], decrypt });
-          const found: ParameterRecord[] = [];
-          const invalid: string[] = [];
-          for (const name of names) {
-            const record = look(name, decrypt);
-            if (typeof record === "string") invalid.push(name);
-            else found.push(record);
-          }
-          return { found: found.sort((a, b) => (a.name < b.name ? -1 : 1)), invalid, requestId: this.#requestId() };
-        },
-        getParameter: async (name, { decrypt }) => {
-          await answer({ operation: "GetParameter", names: [name], decrypt });
-          const record = look(name, decrypt);
-          if (typeof record === "string") throw new Failure(record, "wait", `no such parameter: ${name}`);
-          return record;
-        },
-        getParametersByPath: async ({ path, recursive, decrypt, label, types, nextToken }) => {
-          await answer({ operation: "GetParametersByPath", names: [path], decrypt });
-          const prefix = path.endsWith("/") ? path : `${path}/`;
-          const all: ParameterRecord[] = [];
-          for (const name of [...this.parameters.keys()].sort()) {
-            if (!name.startsWith(prefix) || (!recursive && name.slice(prefix.length).includes("/"))) continue;
-            const record = look(label === undefined ? name : `${name}:${label}`, decrypt);
-            if (typeof record !== "string" && (!types || types.includes(record.type))) all.push(record);
-          }
-          const start = nextToken === undefined ? 0 : Number(nextToken);
-          const end = start + this.pageSize;
-          return { found: all.slice(start, end), ...(end < all.length ? { nextToken: String(end) } : {}) };
-        },
-        describeParameters: async ({ names, path, tags = [], types = [] }) => {
-          this.descriptions.push([...(names ?? [path!.name])]);
-          await this.describeFault?.();
-          const isMeant = (name: string, stored: Stored) =>
-            (!names || names.includes(name)) &&
-            (!path || isBelow(name, path)) &&
-            (types.length === 0 || types.includes(stored.type)) &&
-            tags.every(([key, value]) => stored.tags.get(key) === value);
-          const found = [...this.parameters].filter(([name, stored]) => isMeant(name, stored));
-          return {
-            found: found.map(([name, { latest, versions, policies, type }]) => ({
-              name,
-              arn: `arn:aws:ssm:${region}:${account}:parameter${name.startsWith("/") ? "" : "/"}${name}`,
-              version: latest,
-              modified: versions.get(latest)!.modified,
-              keyId: type === "SecureString" ? "alias/aws/ssm" : undefined,
-              policies,
-            })),
-          };
-        },
-      },
-      kms: {
+      ssm: ssmPort(this.ssm(region, account)),
+      kms: kmsPort({
         decrypt: async () => {
           throw new Failure("DecryptFailed", "stalled", "there is no KMS here");
         },
         describeKey: async () => {
           throw new Failure("KeyUnavailable", "wait", "there is no KMS here");
         },
-      },
+      }),
       sqs: {
         receive: noQueue,
         remove: noQueue,

@@ -1,8 +1,8 @@
 import type { Identity } from "../../src/aws/identity.ts";
+import type { RateLimiters } from "../../src/aws/ratelimit/limiters.ts";
+import type { QuotaRegistry, QuotaScope } from "../../src/aws/ratelimit/quota-registry.ts";
 import { Observer } from "../../src/parameters/observer.ts";
 import { PathReader } from "../../src/parameters/path-reader.ts";
-import type { QuotaRegistry, QuotaScope } from "../../src/parameters/quota-registry.ts";
-import type { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import type { ParameterReference, PathReference, Reference } from "../../src/parameters/reference.ts";
 import type { Subscription } from "../../src/parameters/subscription.ts";
@@ -11,14 +11,14 @@ import type { Random } from "../../src/runtime/clock.ts";
 import type { Lane } from "../../src/runtime/lane.ts";
 import { FakeClock } from "./clock.ts";
 import { FakeAws } from "./fake-aws.ts";
-import { lanesOver } from "./rate-limiters.ts";
+import { limitersOver } from "./limiters.ts";
 
 /** An observer with a fake clock and an in-memory Parameter Store, and the calls of its callbacks. */
 export interface ObserverRig {
   clock: FakeClock;
   aws: FakeAws;
   quotas: QuotaRegistry;
-  lanes: RateLimiters;
+  limiters: RateLimiters;
   observer: Observer;
   told: { dependent: string; lane: Lane }[];
   missed: Reference[];
@@ -35,7 +35,7 @@ export interface ObserverRig {
 /** @param options.limit requests a second without a connection's limit */
 export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } = {}): ObserverRig {
   const clock = new FakeClock();
-  const { quotas, lanes, metrics } = lanesOver(clock, limit);
+  const { quotas, limiters, metrics } = limitersOver(clock, limit);
   const told: ObserverRig["told"] = [];
   const missed: Reference[] = [];
   const stretched: QuotaScope[] = [];
@@ -43,9 +43,9 @@ export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } =
   const seen: string[] = [];
   const observer = new Observer({
     quotas,
-    reader: new Reader(lanes),
-    pathReader: new PathReader(lanes),
-    lanes,
+    reader: new Reader(limiters),
+    pathReader: new PathReader(limiters),
+    limiters,
     clock,
     random,
     metrics,
@@ -63,7 +63,7 @@ export function observerRig({ limit = 10_000, random = (() => 0.5) as Random } =
     clock,
     aws,
     quotas,
-    lanes,
+    limiters,
     observer,
     told,
     missed,

@@ -1,6 +1,6 @@
 import type { SyncedSecret } from "../../api/types.ts";
+import type { Outages } from "../../aws/ratelimit/outages.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
-import type { Outages } from "../../parameters/outages.ts";
 import type { ByteTicket } from "../../runtime/byte-budget.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Connections } from "../connection/connections.ts";

@@ -1,6 +1,8 @@
 import { AwsFailure, isSilence } from "../../../aws/failure.ts";
 import type { Identity } from "../../../aws/identity.ts";
-import type { KmsPort } from "../../../aws/kms.ts";
+import { limitedKms } from "../../../aws/kms.ts";
+import type { RateLimiters } from "../../../aws/ratelimit/limiters.ts";
+import type { Outages } from "../../../aws/ratelimit/outages.ts";
 import { tryAgain } from "../../../aws/table.ts";
 import { audited } from "../../../ciphertexts/audited.ts";
 import type { Owner } from "../../../ciphertexts/binding.ts";
@@ -8,8 +10,6 @@ import { keyIn } from "../../../ciphertexts/key-name.ts";
 import { openBlob } from "../../../ciphertexts/kms-blob.ts";
 import { openMessage } from "../../../ciphertexts/message.ts";
 import type { Metrics } from "../../../metrics/metrics.ts";
-import type { Outages } from "../../../parameters/outages.ts";
-import type { RateLimiters } from "../../../parameters/rate-limiters.ts";
 import type { Audit } from "../../../runtime/audit.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import type { Sealed } from "../../../runtime/sealed.ts";
@@ -21,7 +21,7 @@ import type { Attempt } from "./attempt.ts";
 
 /** What decryption by KMS needs. */
 export interface WayToKms {
-  lanes: RateLimiters;
+  limiters: RateLimiters;
   /** Records every decryption. */
   audit: Audit | undefined;
   outages: Pick<Outages, "isDown">;
@@ -61,18 +61,14 @@ export async function decryptAll(plan: Plan, whose: Ciphertexts, way: WayToKms):
 
 /** @returns also the region, if it is a failover region */
 async function open(entry: FromCiphertext, { granted, owner, attempt }: Ciphertexts, way: WayToKms) {
-  const { lanes, audit, outages, metrics } = way;
+  const { limiters, audit, outages, metrics } = way;
   const home = granted.blobsBy ?? granted.identity;
   const kind = entry.kind === "blob" ? "blob" : "message";
   const about = { kind, entry: entry.label, resource: `${owner.namespace}/${owner.name}` } as const;
-  const turn = { service: "kms", namespace: owner.namespace, isWanted: attempt.isWanted } as const;
+  const turn = { lane: attempt.lane, namespace: owner.namespace, isWanted: attempt.isWanted };
   const openAt = (identity: Identity) => {
-    const inTurn: KmsPort = {
-      decrypt: async (request) => (await lanes.run(identity, attempt.lane, () => identity.kms.decrypt(request), turn))!,
-      describeKey: async (keyId) =>
-        (await lanes.run(identity, attempt.lane, () => identity.kms.describeKey(keyId), turn))!,
-    };
-    const kms = audited(inTurn, identity, audit, about);
+    const limited = limitedKms(identity.kms, () => limiters.acquire({ service: "kms", identity, ...turn }));
+    const kms = audited(limited, identity, audit, about);
     const grant = { ...granted, blobsBy: identity };
     return entry.kind === "blob"
       ? openBlob({ kms }, entry.blob, blobRules(grant, owner, entry.label, entry.blob))

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { cutBy, rateAfter } from "../../src/parameters/congestion-control.ts";
-import { FakeClock } from "../support/clock.ts";
-import { claim, lanesOver } from "../support/rate-limiters.ts";
-import { Service, seeded } from "../support/service.ts";
+import { cutBy, rateAfter } from "../../../src/aws/ratelimit/congestion-control.ts";
+import { FakeClock } from "../../support/clock.ts";
+import { claim, limitersOver, send } from "../../support/limiters.ts";
+import { Service, seeded } from "../../support/service.ts";
 
 describe("the rate after a throttle", () => {
   const limit = fc.integer({ min: 1, max: 10_000 });
@@ -62,13 +62,13 @@ describe("the rate after a throttle", () => {
 
 /** Simulates an operator that always has 60 calls waiting. */
 function busy(clock: FakeClock, service: Service, who: string, limit: number): { failed: () => number } {
-  const { lanes, quotas } = lanesOver(clock, limit);
+  const { limiters, quotas } = limitersOver(clock, limit);
   quotas.set(who, claim(who));
   let failed = 0;
   const one = async (): Promise<void> => {
     for (;;) {
       try {
-        await lanes.run({ key: who }, "bulk", () => service.call(who));
+        await send(limiters, { identity: { key: who }, lane: "bulk" }, () => service.call(who));
       } catch {
         failed += 1;
       }

@@ -1,17 +1,18 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
-import { AwsFailure } from "../../src/aws/failure.ts";
-import { lanes as allLanes, type Lane } from "../../src/runtime/lane.ts";
-import { settle } from "../support/clock.ts";
-import { claim, type LanesRig, lanesRig } from "../support/rate-limiters.ts";
-import { Service, seeded, throttled } from "../support/service.ts";
+import { AwsFailure } from "../../../src/aws/failure.ts";
+import { lanes as allLanes, type Lane } from "../../../src/runtime/lane.ts";
+import { settle } from "../../support/clock.ts";
+import { claim, type LimitersRig, limitersRig, send } from "../../support/limiters.ts";
+import { Service, seeded, throttled } from "../../support/service.ts";
 
-let rig: LanesRig;
+let rig: LimitersRig;
+const bulk = { identity: { key: "me" }, lane: "bulk" } as const;
 const never = () => new Promise<never>(() => {});
 
 /** One identity of account 1, at 40 requests a second. */
 beforeEach(() => {
-  rig = lanesRig(40);
+  rig = limitersRig(40);
   rig.quotas.set("c", claim("me"));
 });
 
@@ -29,7 +30,7 @@ describe("the rate", () => {
     const arrivals = fc.array(arrival, { minLength: 1, maxLength: 15 });
     await fc.assert(
       fc.asyncProperty(arrivals, fc.integer({ min: 1, max: 50 }), async (all, limit) => {
-        const { clock, quotas, sent, ask } = lanesRig(limit);
+        const { clock, quotas, sent, ask } = limitersRig(limit);
         for (const who of ["a", "b", "c"]) quotas.set(who, claim(who));
         let answered = 0;
         let asked = 0;
@@ -65,10 +66,10 @@ describe("the rate", () => {
   });
 
   it("at a limit of 40 is never throttled by AWS's token bucket of 40, not even after pauses", async () => {
-    const { clock, lanes } = rig;
+    const { clock, limiters } = rig;
     const service = new Service({ clock, random: seeded(1), rate: 40, latencyMs: 60 });
     for (let round = 0; round < 6; round++) {
-      for (let i = 0; i < 200; i++) void lanes.run({ key: "me" }, "bulk", () => service.call());
+      for (let i = 0; i < 200; i++) void send(limiters, bulk, () => service.call());
       await clock.advance(round % 2 === 0 ? 3_000 : 8_000);
     }
     expect(service.tally().calls).toBe(1_200);
@@ -96,7 +97,7 @@ describe("the rate", () => {
     rig.quotas.remove("c");
     await rig.clock.advance(6_000);
     expect(rig.sent).toHaveLength(200);
-    expect(rig.lanes.waiting).toBe(0);
+    expect(rig.limiters.waiting).toBe(0);
   });
 });
 
@@ -147,10 +148,16 @@ describe("lanes", () => {
   });
 
   it("form a call when its turn comes, and use no quota if there is nothing to send", async () => {
-    const { clock, lanes } = rig;
-    const answers = Promise.all(Array.from({ length: 500 }, () => lanes.run({ key: "me" }, "bulk", () => undefined)));
+    const { clock, limiters } = rig;
+    let given = 0;
+    for (let i = 0; i < 500; i++) {
+      void limiters.acquire({ service: "ssm", ...bulk }).then((permit) => {
+        given += 1;
+        permit.giveBack();
+      });
+    }
     await settle();
-    expect(new Set(await answers)).toEqual(new Set([undefined]));
+    expect([given, limiters.waiting]).toEqual([500, 0]);
     void rig.ask("me", "bulk", 36);
     await clock.advance(10);
     expect(rig.sent).toHaveLength(36);
@@ -158,13 +165,13 @@ describe("lanes", () => {
   });
 
   it("reject with the error of a call, also if it throws synchronously", async () => {
-    const { lanes } = rig;
-    const thrown = lanes.run({ key: "me" }, "bulk", () => {
+    const { limiters } = rig;
+    const thrown = send(limiters, bulk, () => {
       throw new Error("at once");
     });
     await expect(thrown).rejects.toThrow("at once");
-    await expect(lanes.run({ key: "me" }, "bulk", () => Promise.reject(new Error("later")))).rejects.toThrow("later");
-    expect(lanes.waiting).toBe(0);
+    await expect(send(limiters, bulk, () => Promise.reject(new Error("later")))).rejects.toThrow("later");
+    expect(limiters.waiting).toBe(0);
   });
 
   it("export the queue depth, the oldest wait and the used share of the quota", async () => {
@@ -209,7 +216,7 @@ describe("identities", () => {
 
   it("have slots for a quarter second's calls, between ten and fifty", async () => {
     const slotsAt = async (limit: number) => {
-      const { clock, ask, sent } = lanesRig(limit);
+      const { clock, ask, sent } = limitersRig(limit);
       void ask("me", "bulk", 100, never);
       await clock.advance(200_000);
       return sent.length;
@@ -242,7 +249,7 @@ describe("identities", () => {
   it("have separate quotas for KMS and Parameter Store", async () => {
     void rig.ask("me", "bulk", 100);
     await settle();
-    const answer = rig.lanes.run({ key: "me" }, "bulk", async () => "kms", { service: "kms" });
+    const answer = send(rig.limiters, { ...bulk, service: "kms" }, async () => "kms");
     await settle();
     expect(await answer).toBe("kms");
   });
@@ -252,7 +259,7 @@ describe("namespaces of one identity", () => {
   it("take turns within a lane: 5,000 calls of one namespace do not delay another", async () => {
     const order: string[] = [];
     const call = (namespace: string) =>
-      rig.lanes.run({ key: "me" }, "interactive", async () => order.push(namespace), { namespace });
+      send(rig.limiters, { ...bulk, lane: "interactive", namespace }, async () => order.push(namespace));
     for (let i = 0; i < 5_000; i++) void call("many");
     await rig.clock.advance(2_000);
     const before = order.length;
@@ -263,9 +270,9 @@ describe("namespaces of one identity", () => {
   });
 
   it("share the ten slots of their identity", async () => {
-    for (let i = 0; i < 30; i++) void rig.lanes.run({ key: "me" }, "bulk", never, { namespace: `n${i % 3}` });
+    for (let i = 0; i < 30; i++) void send(rig.limiters, { ...bulk, namespace: `n${i % 3}` }, never);
     await rig.clock.advance(5_000);
-    expect(rig.lanes.waiting).toBe(20);
+    expect(rig.limiters.waiting).toBe(20);
   });
 
   it("use at most ten slots while calls are throttled and retried", async () => {
@@ -277,12 +284,12 @@ describe("namespaces of one identity", () => {
       throw throttled();
     };
     const all = Array.from({ length: 40 }, (_, i) =>
-      rig.lanes.run({ key: "me" }, "bulk", call, { namespace: `n${i % 4}` }).catch(() => "told"),
+      send(rig.limiters, { ...bulk, namespace: `n${i % 4}` }, call).catch(() => "told"),
     );
     await rig.clock.advance(600_000);
     expect(new Set(await Promise.all(all))).toEqual(new Set(["told"]));
     expect(most).toBeLessThanOrEqual(10);
-    expect(rig.lanes.waiting).toBe(0);
+    expect(rig.limiters.waiting).toBe(0);
   });
 });
 
@@ -357,16 +364,9 @@ describe("a call that nobody wants when its turn comes", () => {
     let isWanted = true;
     let made = 0;
     const ask = (turn: object) =>
-      rig.lanes
-        .run(
-          { key: "tenant" },
-          "bulk",
-          async () => {
-            made += 1;
-          },
-          turn,
-        )
-        .catch(({ name }) => name);
+      send(rig.limiters, { ...bulk, identity: { key: "tenant" }, ...turn }, async () => {
+        made += 1;
+      }).catch(({ name }) => name);
     const unwanted = Array.from({ length: 500 }, () => ask({ isWanted: () => isWanted }));
     await rig.clock.advance(2_000);
     expect(made).toBeLessThanOrEqual(3);
@@ -376,17 +376,12 @@ describe("a call that nobody wants when its turn comes", () => {
     await rig.clock.advance(1_000);
     expect(made).toBe(before + 1);
     expect(new Set((await Promise.all(unwanted)).slice(before))).toEqual(new Set(["Canceled"]));
-    expect(rig.lanes.waiting).toBe(0);
+    expect(rig.limiters.waiting).toBe(0);
     isWanted = true;
-    const throttledOnce = rig.lanes.run(
-      { key: "tenant" },
-      "bulk",
-      () => {
-        isWanted = false;
-        return Promise.reject(throttled());
-      },
-      { isWanted: () => isWanted },
-    );
+    const throttledOnce = send(rig.limiters, { ...bulk, identity: { key: "tenant" }, isWanted: () => isWanted }, () => {
+      isWanted = false;
+      return Promise.reject(throttled());
+    });
     const told = expect(throttledOnce).rejects.toThrow("canceled");
     await rig.clock.advance(5_000);
     await told;
@@ -395,11 +390,11 @@ describe("a call that nobody wants when its turn comes", () => {
 
 describe("a throttled call", () => {
   it("is retried until it succeeds", async () => {
-    const { clock, lanes } = rig;
+    const { clock, limiters } = rig;
     const service = new Service({ clock, random: seeded(2), rate: 20, latencyMs: 50 });
     const answers: string[] = [];
     for (let i = 0; i < 400; i++) {
-      void lanes.run({ key: "me" }, "bulk", () => service.call()).then((answer) => answers.push(answer!));
+      void send(limiters, bulk, () => service.call()).then((answer) => answers.push(answer!));
     }
     await clock.advance(60_000);
     expect(answers).toHaveLength(400);
@@ -409,7 +404,7 @@ describe("a throttled call", () => {
   });
 
   it("does not count if AssumeRole was throttled, since the quota is not that of STS", async () => {
-    const { clock, lanes, quotas } = rig;
+    const { clock, limiters, quotas } = rig;
     const { quota } = quotas.scopeOf("me", "ssm");
     const before = quota.rate;
     const parts = { reason: "Throttled", next: "retry", code: "Throttling", message: "auth.assumeRole[0]" } as const;
@@ -418,25 +413,25 @@ describe("a throttled call", () => {
       calls += 1;
       return Promise.reject(new AwsFailure({ ...parts, scope: "credentials" }));
     };
-    const rejected = expect(lanes.run({ key: "me" }, "bulk", call)).rejects.toThrow("auth.assumeRole[0]");
+    const rejected = expect(send(limiters, bulk, call)).rejects.toThrow("auth.assumeRole[0]");
     await clock.advance(60_000);
     await rejected;
     expect([calls, quota.rate]).toEqual([1, before]);
   });
 
   it("is tried six times at most, before the waiting calls of its lane", async () => {
-    const { clock, lanes } = lanesRig(1);
+    const { clock, limiters } = limitersRig(1);
     const order: string[] = [];
-    const hard = lanes.run({ key: "me" }, "bulk", () => {
+    const hard = send(limiters, bulk, () => {
       order.push("hard");
       return Promise.reject(throttled());
     });
     const rejected = expect(hard).rejects.toThrow("throttled");
-    for (let i = 0; i < 4; i++) void lanes.run({ key: "me" }, "bulk", async () => order.push("easy"));
+    for (let i = 0; i < 4; i++) void send(limiters, bulk, async () => order.push("easy"));
     await clock.advance(20_000);
     await rejected;
     expect(order).toEqual([...Array(6).fill("hard"), ...Array(4).fill("easy")]);
-    expect(lanes.waiting).toBe(0);
+    expect(limiters.waiting).toBe(0);
   });
 
   it("halves the rate once for all calls in flight", async () => {
@@ -456,7 +451,7 @@ describe("a throttled call", () => {
     expect(quota.rate).toBeGreaterThanOrEqual(20);
     expect(quota.rate).toBeLessThan(20.2);
     await clock.advance(5_000);
-    expect(rig.lanes.waiting).toBe(0);
+    expect(rig.limiters.waiting).toBe(0);
   });
 
   it("drops the saved tokens: the next call waits for the lower rate", async () => {
@@ -471,7 +466,7 @@ describe("a throttled call", () => {
 });
 
 it("leaves no timer and no waiting call after an hour of random traffic", async () => {
-  const { clock, quotas, lanes } = rig;
+  const { clock, quotas, limiters } = rig;
   const random = seeded(7);
   const service = new Service({ clock, random, rate: 20, latencyMs: 80 });
   let open = 0;
@@ -486,19 +481,19 @@ it("leaves no timer and no waiting call after an hour of random traffic", async 
       const end = () => {
         open -= 1;
       };
-      void lanes.run({ key: who }, lane, () => service.call(who)).then(end, end);
+      void send(limiters, { identity: { key: who }, lane }, () => service.call(who)).then(end, end);
     }
     await clock.advance(20_000 * random());
   }
   await clock.advance(300_000);
   expect(open).toBe(0);
-  expect(lanes.waiting).toBe(0);
+  expect(limiters.waiting).toBe(0);
   expect(clock.pending).toBe(0);
 });
 
 describe("stop", () => {
   it("rejects waiting and later calls, and lets calls in flight finish without a retry", async () => {
-    const { clock, lanes, quotas } = rig;
+    const { clock, limiters, quotas } = rig;
     quotas.set("limit", claim("me", { limits: { ssm: 1 } }));
     await clock.advance(5_000);
     let [answered, rejected, made] = [0, 0, 0];
@@ -507,7 +502,7 @@ describe("stop", () => {
       return new Promise<void>((resolve) => clock.setTimer(resolve, 500));
     };
     for (let i = 0; i < 50; i++) {
-      void lanes.run({ key: "me" }, "bulk", call).then(
+      void send(limiters, bulk, call).then(
         () => (answered += 1),
         () => (rejected += 1),
       );
@@ -515,28 +510,28 @@ describe("stop", () => {
     await clock.advance(2_100);
     const before = made;
     expect(before).toBeGreaterThan(0);
-    lanes.stop();
+    limiters.stop();
     await clock.advance(60_000);
-    expect({ made, answered, rejected, waiting: lanes.waiting }).toEqual({
+    expect({ made, answered, rejected, waiting: limiters.waiting }).toEqual({
       ...{ made: before, answered: before, rejected: 50 - before, waiting: 0 },
     });
-    const late = lanes.run({ key: "me" }, "event", call);
+    const late = send(limiters, { ...bulk, lane: "event" }, call);
     await expect(late).rejects.toMatchObject({ code: "NotSent", message: /^the operator is stopping/ });
-    await expect(lanes.run({ key: "me" }, "event", call, { service: "kms" })).rejects.toBeInstanceOf(AwsFailure);
+    await expect(send(limiters, { ...bulk, lane: "event", service: "kms" }, call)).rejects.toBeInstanceOf(AwsFailure);
     expect(clock.pending).toBe(0);
   });
 
   it("ends the retries of a throttled call", async () => {
-    const { clock, lanes } = rig;
+    const { clock, limiters } = rig;
     let tries = 0;
-    const call = lanes.run({ key: "me" }, "bulk", async () => {
+    const call = send(limiters, bulk, async () => {
       tries += 1;
       await new Promise<void>((resolve) => clock.setTimer(resolve, 500));
       throw throttled();
     });
     const ended = expect(call).rejects.toMatchObject({ reason: "Throttled" });
     await clock.advance(100);
-    lanes.stop();
+    limiters.stop();
     await clock.advance(60_000);
     await ended;
     expect(tries).toBe(1);

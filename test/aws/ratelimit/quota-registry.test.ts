@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
-import { bucketOf } from "../../src/parameters/quota.ts";
-import { type Claim, QuotaRegistry } from "../../src/parameters/quota-registry.ts";
-import { FakeClock } from "../support/clock.ts";
-import { claim } from "../support/rate-limiters.ts";
+import { bucketOf } from "../../../src/aws/ratelimit/quota.ts";
+import { type Claim, QuotaRegistry } from "../../../src/aws/ratelimit/quota-registry.ts";
+import { FakeClock } from "../../support/clock.ts";
+import { claim } from "../../support/limiters.ts";
 
 let clock: FakeClock;
 let quotas: QuotaRegistry;

@@ -1,6 +1,6 @@
-import { AwsFailure, isAnswer, isSilence } from "../aws/failure.ts";
-import type { Identity } from "../aws/identity.ts";
-import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import { AwsFailure, isAnswer, isSilence } from "../failure.ts";
+import type { Identity } from "../identity.ts";
 import type { Service } from "./quota-registry.ts";
 
 /** A service is down after this many milliseconds without an answer, and this many unanswered calls. */

@@ -1,5 +1,5 @@
-import type { Clock } from "../runtime/clock.ts";
-import { TokenBucket } from "../runtime/token-bucket.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { TokenBucket } from "../../runtime/token-bucket.ts";
 import { type Cut, cutBy, rateAfter } from "./congestion-control.ts";
 
 /** The share of the quota that polls may take, at most. */
@@ -70,6 +70,13 @@ export class Quota {
     if (isPoll) this.#polls.spend();
     this.#used = this.#average() + 1 / averageSeconds;
     this.#spentAt = this.#usedAt;
+  }
+
+  /** Undoes a `spend` whose call was not made. */
+  refund(isPoll: boolean): void {
+    this.#all.spend(-1);
+    if (isPoll) this.#polls.spend(-1);
+    this.#used = Math.max(this.#average() - 1 / averageSeconds, 0);
   }
 
   /** Lowers the rate after a throttle. @param sentAt when the throttled call was sent, in monotonic milliseconds */

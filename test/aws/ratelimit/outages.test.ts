@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { AwsFailure, isAnswer, isSilence } from "../../src/aws/failure.ts";
-import type { Identity } from "../../src/aws/identity.ts";
-import { Outages } from "../../src/parameters/outages.ts";
-import { Failure } from "../../src/runtime/failure.ts";
-import { FakeClock, settle } from "../support/clock.ts";
+import { AwsFailure, isAnswer, isSilence } from "../../../src/aws/failure.ts";
+import type { Identity } from "../../../src/aws/identity.ts";
+import { Outages } from "../../../src/aws/ratelimit/outages.ts";
+import { Failure } from "../../../src/runtime/failure.ts";
+import { FakeClock, settle } from "../../support/clock.ts";
 
 const identity = { key: "one" } as Identity;
 const failure = (code: string) => new AwsFailure({ reason: "Unreachable", next: "retry", code, message: code });

@@ -1,4 +1,4 @@
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import { Quota } from "./quota.ts";
 
 /** The services with a quota. DescribeParameters has a quota of its own, which AWS does not publish. */
