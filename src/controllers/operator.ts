@@ -19,9 +19,10 @@ import { runWorkers } from "../kube/work-queue.ts";
 import { endsWithin, sleep } from "../runtime/clock.ts";
 import { secretBound, syncedSecretBound } from "./cache-bounds.ts";
 import { CredentialsWatch } from "./connection/credentials-watch.ts";
-import { Engine, type Worlds } from "./engine.ts";
 import { collectLeftovers } from "./syncedsecret/act/startup-collection.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "./trim.ts";
+import { Engine } from "./wiring.ts";
+import type { Worlds } from "./worlds.ts";
 
 /**
  * Milliseconds that a stop allows for work in flight: writes, calls to AWS, work left after these are cancelled, and

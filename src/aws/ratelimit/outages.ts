@@ -1,3 +1,4 @@
+import type { IsWanted } from "../../runtime/cancellation.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { AwsFailure, isAnswer, isSilence } from "../failure.ts";
 import type { Identity } from "../identity.ts";
@@ -12,9 +13,9 @@ export interface OutagesOptions {
   clock: Clock;
   /**
    * Makes one cheap call that reads no resource of the user. Its outcome is noted like that of any call. Rejects with
-   * what the call threw.
+   * what the call threw. `isWanted` tells whether the identity is still in use.
    */
-  probe: (identity: Identity, service: Service) => Promise<unknown>;
+  probe: (identity: Identity, service: Service, isWanted: IsWanted) => Promise<unknown>;
   /** Called with each user of an identity when a service of its region goes down or answers again. */
   changed: (user: string) => void;
 }
@@ -134,7 +135,7 @@ export class Outages {
   /** @returns whether the probe was not answered either */
   async #probe({ identity }: Watched, service: Service): Promise<boolean> {
     try {
-      await this.#options.probe(identity, service);
+      await this.#options.probe(identity, service, () => this.isWatched(identity.key));
       return false;
     } catch (error) {
       return error instanceof AwsFailure && isSilence(error);

@@ -1,26 +1,22 @@
 import type { AnyConnection } from "../api/any-connection.ts";
-import type { SyncedSecret } from "../api/types.ts";
-import type { Identities } from "../aws/identity.ts";
+import type { Identity } from "../aws/identity.ts";
 import { RateLimiters } from "../aws/ratelimit/limiters.ts";
 import { Outages } from "../aws/ratelimit/outages.ts";
+import type { Service } from "../aws/ratelimit/quota-registry.ts";
 import { QuotaRegistry } from "../aws/ratelimit/quota-registry.ts";
 import { KeyWatch } from "../ciphertexts/key-watch.ts";
-import type { KubeClient } from "../kube/client.ts";
 import { EventRecorder } from "../kube/recorder.ts";
 import type { KubeObject } from "../kube/resource.ts";
-import type { Change, View } from "../kube/store.ts";
+import type { Change } from "../kube/store.ts";
 import { WorkQueue } from "../kube/work-queue.ts";
 import { WriteLimiter } from "../kube/write-limiter.ts";
-import type { Metrics } from "../metrics/metrics.ts";
 import { Observer } from "../parameters/observer.ts";
 import { PathReader } from "../parameters/path-reader.ts";
 import { Reader } from "../parameters/reader.ts";
-import type { Audit } from "../runtime/audit.ts";
-import type { Clock, Random } from "../runtime/clock.ts";
+import type { IsWanted } from "../runtime/cancellation.ts";
 import { ClockWatch } from "../runtime/clock-watch.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import { laneOf } from "../runtime/lane.ts";
-import type { Log } from "../runtime/log.ts";
 import { Assembler } from "../values/assembler.ts";
 import { Connections } from "./connection/connections.ts";
 import { ConnectionController } from "./connection/controller.ts";
@@ -33,55 +29,8 @@ import { isConcerned } from "./syncedsecret/decide/failover.ts";
 import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
 import { Revisions } from "./syncedsecret/trust/revision.ts";
 import { VerifiedRevisions } from "./syncedsecret/trust/verified-revisions.ts";
-
-export interface Settings {
-  /** Namespaces to work in; empty for all, which requires a ClusterRole. */
-  namespaces: readonly string[];
-  /**
-   * The AWSConnection that replaces the default ClusterAWSConnection if the operator cannot see cluster connections.
-   */
-  defaultConnection?: { namespace: string; name: string };
-  /** If true, everything is checked and reported, and no Secret is written. */
-  readOnly: boolean;
-  /** Namespaces in which no Secret is written, whatever their SyncedSecrets request. */
-  protectedNamespaces: ReadonlySet<string>;
-  /** Domains of labels and annotations that targets may have although other programs act on them. */
-  allowedTargetMetadata: readonly string[];
-  /** Milliseconds between the two looks that confirm a deletion. */
-  missingGraceMs: number;
-  /** Whether each SyncedSecret has its own time series. */
-  perObjectMetrics: boolean;
-  /** The cluster's name in queue tags and bound ciphertexts; empty if not set. */
-  clusterName: string;
-  /** This process's name in Events. */
-  instance: string;
-}
-
-/** The engine's dependencies: Kubernetes, AWS, clock and randomness. */
-export interface Worlds {
-  client: KubeClient;
-  identities: Identities;
-  metrics: Metrics;
-  clock: Clock;
-  random: Random;
-  log: Log;
-  settings: Settings;
-  /** Records every decryption. Default: none. */
-  audit?: Audit;
-  /** Formats of revisions. Default: the formats of this release. */
-  revisions?: Revisions;
-}
-
-/** The watch caches. The caller passes each change to the engine. */
-export interface Views {
-  syncedSecrets: View<SyncedSecret & KubeObject>;
-  /** Metadata of the Secrets that carry our label. */
-  secrets: View<KubeObject>;
-  connections: View<AnyConnection & KubeObject>;
-  clusterConnections: View<AnyConnection & KubeObject>;
-  /** Metadata. */
-  namespaces: View<KubeObject>;
-}
+import { newTopics, type Topics } from "./topics.ts";
+import type { Views, Worlds } from "./worlds.ts";
 
 /** The probe targets need not exist: NotFound or AccessDenied also proves that the service answers. */
 const probed = { ssm: "/keyferry/probe", kms: "alias/keyferry-probe" };
@@ -109,6 +58,7 @@ export class Engine {
     const { client, clock, random, metrics, log, settings, audit, revisions = new Revisions() } = worlds;
     const stopping = this.#stopping.signal;
     this.#worlds = worlds;
+    const topics = newTopics();
     const clockWatch = new ClockWatch(clock);
     this.queues = { syncedSecrets: new WorkQueue({ clock, random }), connections: new WorkQueue({ clock, random }) };
     this.recorder = new EventRecorder({
@@ -122,23 +72,8 @@ export class Engine {
     this.quotas = quotas;
     this.outages = new Outages({
       clock,
-      probe: async (identity, service) => {
-        // Highest priority: a probe queued behind calls to a service that does not answer would be sent minutes later.
-        const turn = { identity, lane: "event", isWanted: () => this.outages.isWatched(identity.key) } as const;
-        if (service === "kms") {
-          const permit = await limiters.acquire({ service: "kms", ...turn });
-          await identity.kms.describeKey(permit, probed.kms);
-        } else {
-          const permit = await limiters.acquire({ service: "ssm", ...turn });
-          await identity.ssm.getParameters(permit, () => [probed.ssm], { decrypt: false });
-        }
-      },
-      changed: (key) => {
-        this.queues.connections.add(key);
-        for (const user of this.syncedSecrets.usersOf(key)) {
-          if (isConcerned(views.syncedSecrets.get(user))) this.syncedSecrets.enqueue(user, "bulk");
-        }
-      },
+      probe: (identity, service, isWanted) => probe(limiters, identity, service, isWanted),
+      changed: topics.regionChanged.publish,
     });
     const limiters = new RateLimiters({ quotas, clock, metrics, outages: this.outages });
     this.limiters = limiters;
@@ -154,16 +89,11 @@ export class Engine {
       clockWatch,
       missingGraceMs: settings.missingGraceMs,
       isBusy: () => this.queues.syncedSecrets.depth + this.queues.syncedSecrets.inWork > 0,
-      notify: (key, lane) => this.syncedSecrets.enqueue(key, lane),
+      notify: topics.sourcesChanged.publish,
       isAnnounced: (reference) => this.events.isAnnounced(reference),
-      missed: (reference) => this.events.missed(reference),
-      stretched: ({ account, region }) => this.connections.stretched(account, region),
-      seen: (identityKey) => {
-        for (const key of connections.of(identityKey)) {
-          this.queues.connections.add(key);
-          this.syncedSecrets.expiriesSeen(key);
-        }
-      },
+      missed: topics.changeMissed.publish,
+      stretched: topics.stretchChanged.publish,
+      seen: topics.visibilityChanged.publish,
     });
     this.keys = new KeyWatch({
       describe: async (identity, keyId, lane, isWanted) => {
@@ -171,7 +101,7 @@ export class Engine {
         return identity.kms.describeKey(permit, keyId);
       },
       ...{ clock, metrics, log },
-      changed: (users, lane) => this.syncedSecrets.keysChanged(users, lane),
+      changed: topics.keysChanged.publish,
     });
     const connections = new Connections({
       namespaceLabels: (name) => views.namespaces.get(name)?.metadata.labels,
@@ -235,7 +165,7 @@ export class Engine {
       syncedSecrets: this.syncedSecrets,
       clusterName: settings.clusterName,
       ...{ clock, random, metrics, log },
-      changed: (key) => this.queues.connections.add(key),
+      changed: topics.eventsChanged.publish,
     });
     const reconciler = new ConnectionReconciler({
       events: this.events,
@@ -244,14 +174,14 @@ export class Engine {
       quotas,
       stretch: (identityKey) => this.observer.stretch(identityKey),
       visibilityOf: (identityKey) => this.observer.expiries.visibilityOf(identityKey),
-      limited: (account, region) => this.connections.stretched(account, region),
+      limited: (account, region) => topics.stretchChanged.publish({ account, region }),
       identities: worlds.identities,
       clusterName: settings.clusterName,
       client,
       recorder: this.recorder,
       clock,
       log,
-      changed: (key) => this.syncedSecrets.connectionChanged(key),
+      changed: topics.grantsChanged.publish,
       outages: this.outages,
       usedFrom: (key) => new Set([...this.syncedSecrets.usersOf(key)].map(namespaceOf)),
       readOnly,
@@ -260,8 +190,9 @@ export class Engine {
     this.connections = new ConnectionController({
       ...{ reconciler, connections, metrics, log, stopping },
       queue: this.queues.connections,
-      changed: (key) => this.syncedSecrets.connectionChanged(key),
+      changed: topics.grantsChanged.publish,
     });
+    this.#connect(topics, connections, views);
     metrics.atScrape(() => {
       for (const { priority, forMs } of this.queues.syncedSecrets.waits()) metrics.waits(laneOf(priority), 1, forMs);
       for (const { lane, depth, oldestMs } of writes.waits()) metrics.waits(lane, depth, oldestMs);
@@ -273,6 +204,29 @@ export class Engine {
     });
     this.queues.syncedSecrets.onIdle(() => {
       if (!this.syncedSecrets.isHolding) this.observer.dropValues();
+    });
+  }
+
+  /** Subscribes each part to what concerns it. */
+  #connect(topics: Topics, connections: Connections, { syncedSecrets }: Views): void {
+    const { connections: connectionQueue } = this.queues;
+    topics.sourcesChanged.subscribe((key, lane) => this.syncedSecrets.enqueue(key, lane));
+    topics.keysChanged.subscribe((users, lane) => this.syncedSecrets.keysChanged(users, lane));
+    topics.grantsChanged.subscribe((key) => this.syncedSecrets.connectionChanged(key));
+    topics.eventsChanged.subscribe((key) => connectionQueue.add(key));
+    topics.changeMissed.subscribe((reference) => this.events.missed(reference));
+    topics.stretchChanged.subscribe(({ account, region }) => this.connections.stretched(account, region));
+    topics.regionChanged.subscribe((key) => {
+      connectionQueue.add(key);
+      for (const user of this.syncedSecrets.usersOf(key)) {
+        if (isConcerned(syncedSecrets.get(user))) this.syncedSecrets.enqueue(user, "bulk");
+      }
+    });
+    topics.visibilityChanged.subscribe((identityKey) => {
+      for (const key of connections.of(identityKey)) {
+        connectionQueue.add(key);
+        this.syncedSecrets.expiriesSeen(key);
+      }
     });
   }
 
@@ -314,4 +268,17 @@ export class Engine {
 function connectionIn(views: Views, key: string): (AnyConnection & KubeObject) | undefined {
   const [kind, namespace, name] = key.split("/") as [string, string, string];
   return kind === "AWSConnection" ? views.connections.get(`${namespace}/${name}`) : views.clusterConnections.get(name);
+}
+
+/** One cheap call that shows whether a service answers. Rejects with what the call threw. */
+async function probe(limiters: RateLimiters, identity: Identity, service: Service, isWanted: IsWanted): Promise<void> {
+  // Highest priority: a probe queued behind calls to a service that does not answer would be sent minutes later.
+  const turn = { identity, lane: "event", isWanted } as const;
+  if (service === "kms") {
+    const permit = await limiters.acquire({ service: "kms", ...turn });
+    await identity.kms.describeKey(permit, probed.kms);
+  } else {
+    const permit = await limiters.acquire({ service: "ssm", ...turn });
+    await identity.ssm.getParameters(permit, () => [probed.ssm], { decrypt: false });
+  }
 }

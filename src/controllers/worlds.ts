@@ -1,0 +1,60 @@
+import type { AnyConnection } from "../api/any-connection.ts";
+import type { SyncedSecret } from "../api/types.ts";
+import type { Identities } from "../aws/identity.ts";
+import type { KubeClient } from "../kube/client.ts";
+import type { KubeObject } from "../kube/resource.ts";
+import type { View } from "../kube/store.ts";
+import type { Metrics } from "../metrics/metrics.ts";
+import type { Audit } from "../runtime/audit.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { Revisions } from "./syncedsecret/trust/revision.ts";
+
+export interface Settings {
+  /** Namespaces to work in; empty for all, which requires a ClusterRole. */
+  namespaces: readonly string[];
+  /**
+   * The AWSConnection that replaces the default ClusterAWSConnection if the operator cannot see cluster connections.
+   */
+  defaultConnection?: { namespace: string; name: string };
+  /** If true, everything is checked and reported, and no Secret is written. */
+  readOnly: boolean;
+  /** Namespaces in which no Secret is written, whatever their SyncedSecrets request. */
+  protectedNamespaces: ReadonlySet<string>;
+  /** Domains of labels and annotations that targets may have although other programs act on them. */
+  allowedTargetMetadata: readonly string[];
+  /** Milliseconds between the two looks that confirm a deletion. */
+  missingGraceMs: number;
+  /** Whether each SyncedSecret has its own time series. */
+  perObjectMetrics: boolean;
+  /** The cluster's name in queue tags and bound ciphertexts; empty if not set. */
+  clusterName: string;
+  /** This process's name in Events. */
+  instance: string;
+}
+
+/** The engine's dependencies: Kubernetes, AWS, clock and randomness. */
+export interface Worlds {
+  client: KubeClient;
+  identities: Identities;
+  metrics: Metrics;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  settings: Settings;
+  /** Records every decryption. Default: none. */
+  audit?: Audit;
+  /** Formats of revisions. Default: the formats of this release. */
+  revisions?: Revisions;
+}
+
+/** The watch caches. The caller passes each change to the engine. */
+export interface Views {
+  syncedSecrets: View<SyncedSecret & KubeObject>;
+  /** Metadata of the Secrets that carry our label. */
+  secrets: View<KubeObject>;
+  connections: View<AnyConnection & KubeObject>;
+  clusterConnections: View<AnyConnection & KubeObject>;
+  /** Metadata. */
+  namespaces: View<KubeObject>;
+}
