@@ -11,13 +11,13 @@ build: $(MODULES)
 # Everything, up and running: a control plane, an AWS emulator, the operator, an example. KEEP=1 stays up.
 demo: build
 	node test/cluster/build.ts
-	node test/aws/venv.ts
+	node test/emulator/venv.ts
 	node scripts/demo.ts $(if $(KEEP),--keep)
 
 # Every test, against a real kube-apiserver and the emulator.
 test: build
 	node test/cluster/build.ts
-	node test/aws/venv.ts
+	node test/emulator/venv.ts
 	vitest run $(TESTS)
 
 lint: $(MODULES)

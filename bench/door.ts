@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Emulator } from "../test/aws/emulator.ts";
-import type { PutParameter } from "../test/aws/preparations.ts";
+import type { Emulator } from "../test/emulator/emulator.ts";
+import type { PutParameter } from "../test/emulator/preparations.ts";
 import { until } from "../test/support/operator.ts";
 import { type Supervised, startSupervised } from "../test/support/supervise.ts";
 
@@ -27,7 +27,7 @@ export class Door {
     const program = await startSupervised({
       name: "the emulator",
       command: process.execPath,
-      args: ["test/aws/main.ts", "--memory", "--quota", "none"],
+      args: ["test/emulator/main.ts", "--memory", "--quota", "none"],
       logFile,
     });
     const place = async () => /^\{"url":"([^"]+)"/m.exec(await readFile(logFile, "utf8"))?.[1];

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import colors from "yoctocolors";
-import { startEmulator } from "../test/aws/emulator.ts";
 import { startCluster } from "../test/cluster/cluster.ts";
 import { connectionTo } from "../test/e2e/stage.ts";
+import { startEmulator } from "../test/emulator/emulator.ts";
 import { startOperator, until } from "../test/support/operator.ts";
 import { removeAtEnd } from "../test/support/supervise.ts";
 

@@ -7,7 +7,7 @@ import type { VersionStamp } from "../../src/parameters/cache-entry.ts";
 import type { ParameterReference } from "../../src/parameters/reference.ts";
 import type { Random } from "../../src/runtime/clock.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
-import { Quota } from "../../test/aws/quota.ts";
+import { Quota } from "../../test/emulator/quota.ts";
 import type { SimulationClock } from "./clock.ts";
 
 interface Stored {

@@ -1,79 +1,129 @@
-import { SQS } from "@aws-sdk/client-sqs";
-import { SSM } from "@aws-sdk/client-ssm";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { type Emulator, startEmulator } from "./emulator.ts";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { AwsServer, json, keepingLog, rig, seriesOf, specAt } from "./aws-server.ts";
 
-let emulator: Emulator;
-let sqs: SQS;
-let QueueUrl: string;
+const queueUrl = "https://sqs.eu-west-1.amazonaws.com/123456789012/keyferry";
+const canary = "c4n4ry-b1rd";
+let server: AwsServer;
 
-beforeAll(async () => {
-  emulator = await startEmulator({ reads: "memory", quota: "none" });
-  sqs = new SQS(emulator.config());
-  QueueUrl = (await sqs.createQueue({ QueueName: "door" })).QueueUrl!;
-  emulator.eventsTo(QueueUrl);
+beforeEach(async () => {
+  server = await AwsServer.start();
 });
-afterAll(() => emulator.stop());
-afterEach(async () => {
-  emulator.clearFaults();
-  emulator.allowAll();
-  emulator.resetCalls();
-});
+afterEach(() => server.close());
 
-const receive = (WaitTimeSeconds: number, abortSignal?: AbortSignal) =>
-  sqs.receiveMessage({ QueueUrl, WaitTimeSeconds }, abortSignal ? { abortSignal } : {});
-const changed = (name: string) => emulator.putParameter({ name, value: "v", overwrite: true });
+const made = (options = {}) => {
+  const parts = rig({ ...options, log: keepingLog() });
+  return { ...parts, sqs: parts.identities.get(specAt(server.url)).sqs };
+};
+const receiveOf = (sqs: ReturnType<typeof made>["sqs"], waitSeconds = 0) =>
+  sqs.receive({ queueUrl, atMost: 10, waitSeconds, hiddenSeconds: 60 });
 
-test("a long poll returns a message on arrival, and blocks no other call", async () => {
-  const waiting = Array.from({ length: 30 }, () => new AbortController());
-  const received = waiting.map(({ signal }) => receive(20, signal).catch(() => undefined));
-  await sqs.listQueues({});
-  await new SSM(emulator.config()).getParameters({ Names: ["/a"] });
-  const before = performance.now();
-  await changed("/a");
-  const { Messages } = (await Promise.any(received))!;
-  expect(performance.now() - before).toBeLessThan(5_000);
-  expect(Messages![0]!.Body).toContain('"/a"');
-  for (const one of waiting) one.abort();
-  await Promise.all(received);
-  await sqs.deleteMessage({ QueueUrl, ReceiptHandle: Messages![0]!.ReceiptHandle! });
-});
-
-test("a long poll ends when its client disconnects, and takes no later message", async () => {
-  const stop = new AbortController();
-  const waiting = receive(20, stop.signal).catch(() => "gone");
-  await sqs.listQueues({});
-  stop.abort();
-  expect(await waiting).toBe("gone");
-  await changed("/b");
-  await emulator.flushEvents();
-  const { Messages } = await receive(1);
-  expect(Messages).toHaveLength(1);
-  await sqs.deleteMessage({ QueueUrl, ReceiptHandle: Messages![0]!.ReceiptHandle! });
-});
-
-test("a long poll without messages returns an empty list at its timeout", async () => {
-  expect((await receive(1)).Messages).toBeUndefined();
-});
-
-test("counts SQS calls, and fails or denies them on request; a batch has the action of a single call", async () => {
-  await receive(0);
-  expect(emulator.count({ service: "sqs", operation: "ReceiveMessage" })).toBe(1);
-  emulator.fault({ operation: "sqs:ReceiveMessage", kind: "503", times: 1 });
-  await expect(receive(0)).rejects.toMatchObject({ name: "ServiceUnavailable" });
-  emulator.deny({ action: "sqs:DeleteMessage" });
-  const Entries = [{ Id: "1", ReceiptHandle: "r" }];
-  await expect(sqs.deleteMessageBatch({ QueueUrl, Entries })).rejects.toMatchObject({
-    name: "AccessDenied",
-    message: expect.stringContaining("not authorized to perform: sqs:DeleteMessage on"),
+test("never connects to the host of a queue URL", async () => {
+  const { sqs } = made();
+  await receiveOf(sqs);
+  expect(server.received).toHaveLength(1);
+  expect(JSON.parse(server.received[0]!.body)).toEqual({
+    QueueUrl: queueUrl,
+    MaxNumberOfMessages: 10,
+    WaitTimeSeconds: 0,
+    VisibilityTimeout: 60,
   });
-  expect(emulator.log({ service: "sqs" }).map(({ status }) => status)).toEqual([200, 503, 403]);
+  expect(server.received[0]!.headers.authorization).toContain("/eu-west-1/sqs/");
 });
 
-test.each(["receiveMessage", "listQueueTags"] as const)(
-  "%s fails with QueueDoesNotExist for a missing queue",
-  async (call) => {
-    const none = { QueueUrl: `${emulator.url}/123456789012/none` };
-    await expect(sqs[call](none)).rejects.toMatchObject({ name: "QueueDoesNotExist" });
-  },
-);
+test("uses the regional SQS endpoint for any queue URL, if the connection sets none", async () => {
+  const asked: string[] = [];
+  const { identities } = rig({
+    lookup: (host, _options, callback) => {
+      asked.push(host);
+      callback(Object.assign(new Error("none"), { code: "ENOTFOUND" }), "", 0);
+    },
+  });
+  const { endpoints: _, ...spec } = specAt("");
+  const { sqs } = identities.get(spec);
+  const elsewhere = { queueUrl: "https://sqs.us-east-1.amazonaws.com/123456789012/q", atMost: 1, waitSeconds: 0 };
+  await expect(sqs.receive({ ...elsewhere, hiddenSeconds: 60 })).rejects.toMatchObject({ code: "NetworkError" });
+  expect(new Set(asked)).toEqual(new Set(["sqs.eu-west-1.amazonaws.com"]));
+  identities.close();
+});
+
+test("drops incomplete and duplicate messages", async () => {
+  const { sqs } = made();
+  const whole = { MessageId: "1", ReceiptHandle: "r", Body: "b" };
+  server.answerJson({ Messages: [whole, { ...whole, ReceiptHandle: "s" }, { MessageId: "2", Body: "b" }, {}] });
+  expect(await receiveOf(sqs)).toEqual([{ id: "1", receipt: "s", body: "b" }]);
+  server.answerJson({});
+  expect(await receiveOf(sqs)).toEqual([]);
+});
+
+test("reports only the messages that SQS deleted", async () => {
+  const { sqs } = made();
+  server.answerJson({ Successful: [{ Id: "1" }], Failed: [{ Id: "2", Code: "InternalError", SenderFault: false }] });
+  const [one, two] = ["1", "2"].map((id) => ({ id, receipt: "r" }));
+  expect(await sqs.remove(queueUrl, [one!, two!])).toEqual(["1"]);
+});
+
+test("adds the long-poll duration to the call timeout, and counts but does not time the receive", async () => {
+  const { sqs, clock, metrics } = made({ callTimeoutMs: 10_000 });
+  server.answer(() => {});
+  const waiting = receiveOf(sqs, 20).catch((error: unknown) => error);
+  await clock.advance(29_999);
+  expect(await Promise.race([waiting, Promise.resolve("waits")])).toBe("waits");
+  await clock.advance(1);
+  expect(await waiting).toMatchObject({ code: "TimeoutError", reason: "Unreachable", next: "retry" });
+  const short = receiveOf(sqs).catch((error: unknown) => error);
+  await clock.advance(10_000);
+  expect(await short).toMatchObject({ code: "TimeoutError" });
+  const labels = { service: "sqs", operation: "ReceiveMessage" };
+  expect(await seriesOf(metrics, "keyferry_aws_requests_total", labels)).toBe(2);
+  expect(await seriesOf(metrics, "keyferry_aws_request_duration_seconds", { ...labels, le: "+Inf" })).toBe(1);
+});
+
+const user = "arn:aws:iam::123456789012:user/ferry";
+const denial = `User: ${user} is not authorized to perform: sqs:x on resource: arn:aws:sqs:eu-west-1:1:q because no identity-based policy allows it ${canary}`;
+
+test.each<[string, string, string, RegExp]>([
+  [
+    "QueueDoesNotExist",
+    "QueueNotFound",
+    "wait",
+    /keyferry does not exist in eu-west-1, or is not for this caller to see: create/,
+  ],
+  ["AWS.SimpleQueueService.NonExistentQueue", "QueueNotFound", "wait", /keyferry does not exist in eu-west-1/],
+  [
+    "AccessDenied",
+    "AccessDenied",
+    "wait",
+    /user\/ferry may not sqs:DeleteMessage on https:.*keyferry in eu-west-1: allow it in/,
+  ],
+  ["AccessDeniedException", "AccessDenied", "wait", /may not sqs:DeleteMessage on/],
+  [
+    "KmsAccessDenied",
+    "AccessDenied",
+    "wait",
+    /may not kms:Decrypt on the key that encrypts .*keyferry in eu-west-1: allow/,
+  ],
+  ["KMS.AccessDeniedException", "AccessDenied", "wait", /may not kms:Decrypt on the key that encrypts/],
+  ["KmsDisabled", "KeyUnavailable", "wait", /the KMS key that encrypts .*keyferry is disabled/],
+  ["KMS.NotFoundException", "KeyUnavailable", "wait", /the KMS key that encrypts .*keyferry does not exist/],
+  ["KmsThrottled", "Throttled", "retry", /AWS throttles sqs:DeleteMessage/],
+  ["RequestThrottled", "Throttled", "retry", /AWS throttles/],
+  ["OverLimit", "Throttled", "retry", /as many messages under way as SQS allows/],
+  ["InvalidAddress", "InvalidData", "wait", /takes https:.*keyferry for no queue/],
+  ["UnsupportedOperation", "InvalidData", "wait", /name a standard queue/],
+  ["InternalError", "Unreachable", "retry", /Amazon SQS in eu-west-1 answers sqs:DeleteMessage with a server error/],
+])("maps %s of SQS to %s", async (code, reason, next, message) => {
+  const { sqs, log } = made();
+  server.answerError(`com.amazonaws.sqs#${code}`, denial);
+  const failure = await sqs.remove(queueUrl, [{ id: "1", receipt: "r" }]).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ reason, next, message: expect.stringMatching(message) });
+  expect(log.lines.join() + (failure as Error).message).not.toContain(canary);
+});
+
+test("reports a response above the size limit as too long", async () => {
+  const { sqs } = made();
+  const message = { MessageId: "1", ReceiptHandle: "r", Body: '"'.repeat(1_048_576) };
+  server.answerJson({ Messages: [message] });
+  expect(await receiveOf(sqs)).toHaveLength(1);
+  server.answer((_, response) => json(response, 200, { Messages: [message, message, message] }));
+  await expect(receiveOf(sqs)).rejects.toMatchObject({ code: "AnswerTooLong", next: "retry" });
+});

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openMessage } from "../../src/ciphertexts/message.ts";
-import { startEmulator } from "../aws/emulator.ts";
-import { pythonEncrypt, type ToEncrypt } from "../aws/encryption-sdk.ts";
-import { rig, specAt } from "../awsapi/aws-server.ts";
+import { rig, specAt } from "../aws/aws-server.ts";
+import { startEmulator } from "../emulator/emulator.ts";
+import { pythonEncrypt, type ToEncrypt } from "../emulator/encryption-sdk.ts";
 import { kmsOf } from "../support/permits.ts";
 
 const aws = await startEmulator({ reads: "memory", quota: "none" });

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { secrets } from "../../src/kube/resource.ts";
-import { pythonEncrypt } from "../aws/encryption-sdk.ts";
 import { sharedCluster } from "../cluster/shared.ts";
+import { pythonEncrypt } from "../emulator/encryption-sdk.ts";
 import { makeCanary, traces } from "./canary.ts";
 import { one } from "./trials.ts";
 import { makeWorld } from "./world.ts";

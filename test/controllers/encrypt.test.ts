@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { pythonDecrypt, pythonEncrypt } from "../aws/encryption-sdk.ts";
 import { keyferry, loggedIn } from "../cli/run.ts";
 import { sharedCluster } from "../cluster/shared.ts";
+import { pythonDecrypt, pythonEncrypt } from "../emulator/encryption-sdk.ts";
 import { removeAtEnd } from "../support/supervise.ts";
 import { makeWorld } from "./world.ts";
 

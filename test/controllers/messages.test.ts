@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { pythonEncrypt } from "../aws/encryption-sdk.ts";
 import { sharedCluster } from "../cluster/shared.ts";
+import { pythonEncrypt } from "../emulator/encryption-sdk.ts";
 import { makeWorld } from "./world.ts";
 
 const cluster = await sharedCluster();

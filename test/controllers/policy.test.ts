@@ -3,9 +3,9 @@ import { stringify } from "yaml";
 import type { ClusterAWSConnection, SyncedSecretSpec } from "../../src/api/types.ts";
 import type { Document, KeyStatements } from "../../src/cli/policy-document.ts";
 import { clusterAWSConnections, type KubeObject } from "../../src/kube/resource.ts";
-import { allows } from "../aws/policy.ts";
 import { keyferry } from "../cli/run.ts";
 import { sharedCluster } from "../cluster/shared.ts";
+import { allows } from "../emulator/policy.ts";
 import { makeWorld } from "./world.ts";
 
 const cluster = await sharedCluster();

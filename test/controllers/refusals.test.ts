@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { pythonEncrypt } from "../aws/encryption-sdk.ts";
 import { sharedCluster } from "../cluster/shared.ts";
+import { pythonEncrypt } from "../emulator/encryption-sdk.ts";
 import { until } from "../support/operator.ts";
 import { makeWorld } from "./world.ts";
 

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
 import type { AWSConnection, SyncedSecretSpec } from "../../src/api/types.ts";
 import { awsConnections, type KubeObject } from "../../src/kube/resource.ts";
-import { allows } from "../aws/policy.ts";
-import { createStack, type Stack } from "../aws/stack.ts";
+import { createStack, type Stack } from "../cloudformation/stack.ts";
 import { sharedCluster } from "../cluster/shared.ts";
+import { allows } from "../emulator/policy.ts";
 import { refused } from "./trials.ts";
 import { makeWorld } from "./world.ts";
 

@@ -28,8 +28,8 @@ import { Store } from "../../src/kube/store.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { auditLines } from "../../src/runtime/audit.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { type Emulator, startEmulator } from "../aws/emulator.ts";
 import type { ClusterHandle } from "../cluster/handle.ts";
+import { type Emulator, startEmulator } from "../emulator/emulator.ts";
 import { FakeClock, settle } from "../support/clock.ts";
 
 export type Secret = KubeObject & { data?: Record<string, string>; type?: string; immutable?: boolean };

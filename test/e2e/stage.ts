@@ -2,9 +2,9 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SyncedSecretSpec } from "../../src/api/types.ts";
-import { type Emulator, startEmulator } from "../aws/emulator.ts";
 import { AuditReader } from "../cluster/audit.ts";
 import { type Cluster, startCluster } from "../cluster/cluster.ts";
+import { type Emulator, startEmulator } from "../emulator/emulator.ts";
 import { startOperator } from "../support/operator.ts";
 import { removeAtEnd } from "../support/supervise.ts";
 

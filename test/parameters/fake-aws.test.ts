@@ -6,7 +6,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { silent } from "../../src/runtime/log.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
-import { startEmulator } from "../aws/emulator.ts";
+import { startEmulator } from "../emulator/emulator.ts";
 import { FakeAws } from "../support/fake-aws.ts";
 import { ssmOf } from "../support/permits.ts";
 

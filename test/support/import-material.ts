@@ -1,5 +1,5 @@
 import { constants, createPublicKey, publicEncrypt, randomBytes } from "node:crypto";
-import type { Emulator } from "../aws/emulator.ts";
+import type { Emulator } from "../emulator/emulator.ts";
 
 /**
  * Imports key material into a key of origin EXTERNAL, as a customer does.

@@ -7,7 +7,7 @@ import type { Reference } from "../../../src/parameters/reference.ts";
 import { sleep } from "../../../src/runtime/clock.ts";
 import { Failure } from "../../../src/runtime/failure.ts";
 import { silent } from "../../../src/runtime/log.ts";
-import { seriesOf } from "../../awsapi/aws-server.ts";
+import { seriesOf } from "../../aws/aws-server.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { changeOf, FakeQueue } from "../../support/fake-queue.ts";
 import { until } from "../../support/scripted-server.ts";

@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { remembered, serve } from "../src/metrics/http.ts";
-import { Metrics } from "../src/metrics/metrics.ts";
-import { paced } from "../src/runtime/paced.ts";
-import { FakeClock } from "./support/clock.ts";
+import { remembered, serve } from "../../src/metrics/http.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import { paced } from "../../src/runtime/paced.ts";
+import { FakeClock } from "../support/clock.ts";
 
 const ends: (() => void)[] = [];
 afterEach(() => {

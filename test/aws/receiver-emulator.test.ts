@@ -5,7 +5,7 @@ import type { ParameterNotice } from "../../src/aws/notice.ts";
 import { Receiver } from "../../src/aws/receiver.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { type Emulator, startEmulator } from "../aws/emulator.ts";
+import { type Emulator, startEmulator } from "../emulator/emulator.ts";
 import { changeOf } from "../support/fake-queue.ts";
 import { until } from "../support/scripted-server.ts";
 import { keepingLog, seriesOf, specAt } from "./aws-server.ts";

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Document } from "../../src/cli/policy-document.ts";
-import { motoPython } from "./venv.ts";
+import { motoPython } from "../emulator/venv.ts";
 
 const run = promisify(execFile);
 

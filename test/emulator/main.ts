@@ -1,7 +1,7 @@
 import { startEmulator } from "./emulator.ts";
 
 /**
- * The emulator as a process of its own: `node test/aws/main.ts [--memory] [--quota N|none]`. Prints
+ * The emulator as a process of its own: `node test/emulator/main.ts [--memory] [--quota N|none]`. Prints
  * `{"url", "motoUrl", "account"}` as one line of JSON when it is ready; ends on SIGTERM and SIGINT.
  */
 const args = process.argv.slice(2);

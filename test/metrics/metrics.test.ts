@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { Metrics } from "../src/metrics/metrics.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
 
 it("docs/metrics.md lists exactly the exported metrics with type, labels and help text", async () => {
   const { registry } = new Metrics();

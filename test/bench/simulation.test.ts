@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
-import { fleetOf, full, parametersEach, type Site, small } from "../bench/simulation/fleet.ts";
-import { neighbours } from "../bench/simulation/neighbours.ts";
-import { type Found, simulate, simulateShared } from "../bench/simulation/scenarios.ts";
+import { fleetOf, full, parametersEach, type Site, small } from "../../bench/simulation/fleet.ts";
+import { neighbours } from "../../bench/simulation/neighbours.ts";
+import { type Found, simulate, simulateShared } from "../../bench/simulation/scenarios.ts";
 
 const run = promisify(execFile);
 const site: Site = { account: "123456789012", region: "eu-west-1", resources: 120, seed: 5 };

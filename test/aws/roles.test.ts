@@ -4,7 +4,7 @@ import { AwsFailure } from "../../src/aws/failure.ts";
 import type { IdentitySpec, RoleStep } from "../../src/aws/identity-spec.ts";
 import { RoleChain } from "../../src/aws/roles.ts";
 import { sessionName } from "../../src/aws/session-name.ts";
-import { startEmulator } from "../aws/emulator.ts";
+import { startEmulator } from "../emulator/emulator.ts";
 import { settle } from "../support/clock.ts";
 import { kmsOf, ssmOf } from "../support/permits.ts";
 import { AwsServer, json, rig, specAt } from "./aws-server.ts";

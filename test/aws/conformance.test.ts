@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
-import { type Emulator, startEmulator } from "../aws/emulator.ts";
+import { type Emulator, startEmulator } from "../emulator/emulator.ts";
 import { kmsOf, ssmOf } from "../support/permits.ts";
 import { keepingLog, rig, specAt } from "./aws-server.ts";
 

@@ -13,10 +13,10 @@ import { Metrics } from "../../src/metrics/metrics.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { silent } from "../../src/runtime/log.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
+import { type Emulator, startEmulator } from "../emulator/emulator.ts";
+import { motoPython } from "../emulator/venv.ts";
 import { deploymentOf, render } from "../helm/chart.ts";
-import { type Emulator, startEmulator } from "./emulator.ts";
 import { createStack, templates as folder, type Stack } from "./stack.ts";
-import { motoPython } from "./venv.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
