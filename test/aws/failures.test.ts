@@ -1,5 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { Identity } from "../../src/aws/identity.ts";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { kmsOf, ssmOf } from "../support/permits.ts";
 import { AwsServer, callerXml, json, rig, seriesOf, specAt } from "./aws-server.ts";
 
@@ -9,15 +8,9 @@ const parameter = "arn:aws:ssm:eu-west-1:123456789012:parameter/shop/db";
 const key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 const kmsDenial = `User: ${user} is not authorized to perform: kms:Decrypt on resource: ${key} because no identity-based policy allows the kms:Decrypt action (Service: AWSKMS; Status Code: 400; Error Code: AccessDeniedException; Request ID: ${canary}; Proxy: null)`;
 
-let server: AwsServer;
-let made: ReturnType<typeof rig>;
-let identity: Identity;
-
-beforeAll(async () => {
-  server = await AwsServer.start();
-  made = rig();
-  identity = made.identities.get(specAt(server.url));
-});
+const server = await AwsServer.start();
+const made = rig();
+const identity = made.identities.get(specAt(server.url));
 
 afterEach(() => {
   // Whatever AWS said, none of it may be read anywhere but in our own words.

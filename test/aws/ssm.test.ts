@@ -1,5 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Identity } from "../../src/aws/identity.ts";
+import { afterAll, describe, expect, test } from "vitest";
 import { kmsOf, ssmOf } from "../support/permits.ts";
 import { AwsServer, json, rig, seriesOf, specAt } from "./aws-server.ts";
 
@@ -13,15 +12,9 @@ const whole = {
   Value: "p4ss",
 };
 
-let server: AwsServer;
-let made: ReturnType<typeof rig>;
-let identity: Identity;
-
-beforeAll(async () => {
-  server = await AwsServer.start();
-  made = rig();
-  identity = made.identities.get(specAt(server.url));
-});
+const server = await AwsServer.start();
+const made = rig();
+const identity = made.identities.get(specAt(server.url));
 
 afterAll(async () => {
   made.identities.close();

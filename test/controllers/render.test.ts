@@ -4,6 +4,7 @@ import type { SyncedSecretSpec } from "../../src/api/types.ts";
 import type { SecretIntent } from "../../src/kube/secret.ts";
 import { keyferry, loggedIn } from "../cli/run.ts";
 import { sharedCluster } from "../cluster/shared.ts";
+import { connectionManifests } from "../support/connection-manifests.ts";
 import { makeWorld } from "./world.ts";
 
 const cluster = await sharedCluster();
@@ -13,18 +14,16 @@ const canary = "hunter2-canary";
 const connectionRef = { kind: "ClusterAWSConnection", name: namespace } as const;
 
 /** The world's connection, as a manifest. */
-const connection = (more: object = {}) => ({
-  apiVersion: "keyferry.io/v1alpha1",
-  kind: "ClusterAWSConnection",
-  metadata: { name: namespace },
-  spec: {
-    region: "eu-west-1",
-    auth: { secretRef: { name: "aws-credentials", namespace } },
-    allow: { namespaces: { names: [namespace] }, parameters: ["/*"], keyIds: ["*"] },
-    endpoints: { ssm: aws.url, kms: aws.url, sts: aws.url },
-    ...more,
-  },
-});
+const connection = (more: object = {}) =>
+  connectionManifests(
+    namespace,
+    aws.url,
+    { namespace },
+    {
+      allow: { namespaces: { names: [namespace] }, parameters: ["/*"], keyIds: ["*"] },
+      ...more,
+    },
+  ).connection;
 
 const manifest = (name: string, spec: SyncedSecretSpec) => ({
   apiVersion: "keyferry.io/v1alpha1",

@@ -6,12 +6,10 @@ import type { Condition } from "../../src/api/conditions.ts";
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
 import { Identities } from "../../src/aws/identity.ts";
 import type { QuotaScope } from "../../src/aws/ratelimit/quota-registry.ts";
-import { secretBound, syncedSecretBound } from "../../src/controllers/cache-bounds.ts";
 import type { Revisions } from "../../src/controllers/syncedsecret/trust/revision.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
 import { Engine } from "../../src/controllers/wiring.ts";
 import type { Settings } from "../../src/controllers/worlds.ts";
-import type { CacheBound } from "../../src/kube/cache-bound.ts";
 import { KubeClient } from "../../src/kube/client.ts";
 import { loadKubeConfig } from "../../src/kube/config.ts";
 import { PooledConnection } from "../../src/kube/pooled-connection.ts";
@@ -24,13 +22,14 @@ import {
   secrets,
   syncedSecrets,
 } from "../../src/kube/resource.ts";
-import { Store } from "../../src/kube/store.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { auditLines } from "../../src/runtime/audit.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import type { ClusterHandle } from "../cluster/handle.ts";
 import { type Emulator, startEmulator } from "../emulator/emulator.ts";
 import { FakeClock, settle } from "../support/clock.ts";
+import { connectionManifests } from "../support/connection-manifests.ts";
+import { newStores, settingsWith, stopTimers } from "../support/engine-parts.ts";
 
 export type Secret = KubeObject & { data?: Record<string, string>; type?: string; immutable?: boolean };
 
@@ -79,17 +78,11 @@ export class World {
       log: this.#log(),
       userAgent: `keyferry-test/${namespace}`,
     });
-    this.#settings = {
-      namespaces: [],
-      readOnly: false,
+    this.#settings = settingsWith({
       protectedNamespaces: new Set(["kube-system"]),
-      allowedTargetMetadata: [],
-      missingGraceMs: 300_000,
       perObjectMetrics: true,
-      clusterName: "",
-      instance: "test",
       ...settings,
-    };
+    });
     this.#identities = this.#makeIdentities();
     this.engine = this.#makeEngine();
   }
@@ -101,9 +94,7 @@ export class World {
    */
   async restart(settings: Partial<Settings> = {}, revisions?: Revisions): Promise<void> {
     this.#revisions = revisions;
-    this.engine.observer.stop();
-    this.engine.outages.stop();
-    this.engine.keys.stop();
+    stopTimers(this.engine);
     await this.engine.events.stop();
     this.#identities.close();
     this.#settings = { ...this.#settings, ...settings };
@@ -266,32 +257,20 @@ export class World {
   }
 
   async makeConnection(spec: object = {}): Promise<void> {
-    const { url } = this.aws;
-    const credentials = {
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: { name: "aws-credentials", namespace: this.namespace },
-      stringData: { AWS_ACCESS_KEY_ID: "AKIAKEYFERRYTEST", AWS_SECRET_ACCESS_KEY: "secret" },
-    };
-    await this.client.apply(secrets, credentials as KubeObject, { fieldManager: "a-person", force: true });
-    const connection = {
-      apiVersion: "keyferry.io/v1alpha1",
-      kind: "ClusterAWSConnection",
-      metadata: { name: this.namespace },
-      spec: {
-        region: "eu-west-1",
-        auth: { secretRef: { name: "aws-credentials", namespace: this.namespace } },
+    const manifests = connectionManifests(
+      this.namespace,
+      this.aws.url,
+      { namespace: this.namespace },
+      {
         allow: { namespaces: { names: [this.namespace] }, parameters: ["/*"], keyIds: ["*"] },
-        endpoints: { ssm: url, kms: url, sts: url },
         // Practically no quota by default: the clock moves only explicitly.
         limits: { ssmRequestsPerSecond: 10_000, kmsRequestsPerSecond: 100_000 },
         ...spec,
       },
-    };
-    await this.client.apply(clusterAWSConnections, connection as unknown as KubeObject, {
-      fieldManager: "a-person",
-      force: true,
-    });
+    );
+    const as = { fieldManager: "a-person", force: true };
+    await this.client.apply(secrets, manifests.credentials, as);
+    await this.client.apply(clusterAWSConnections, manifests.connection, as);
   }
 
   /** The quotas in use. */
@@ -310,9 +289,7 @@ export class World {
   }
 
   async end(): Promise<void> {
-    this.engine.observer.stop();
-    this.engine.outages.stop();
-    this.engine.keys.stop();
+    stopTimers(this.engine);
     await this.engine.events.stop();
     await this.client.delete(clusterAWSConnections, undefined, this.namespace).catch(() => {});
     this.#identities.close();
@@ -382,18 +359,6 @@ const trims = new Map<Resource, (object: KubeObject) => KubeObject>([
   [syncedSecrets, trimSyncedSecret as unknown as (object: KubeObject) => KubeObject],
   [namespaces, trimNamespace],
 ]);
-
-function newStores(bytesPerNamespace?: number) {
-  const of = <T>(bound: CacheBound<T>) =>
-    bytesPerNamespace === undefined ? undefined : { ...bound, bytesPerNamespace };
-  return {
-    syncedSecrets: new Store<SyncedSecret & KubeObject>(of(syncedSecretBound)),
-    secrets: new Store<KubeObject>(of(secretBound)),
-    connections: new Store<AnyConnection & KubeObject>(),
-    clusterConnections: new Store<AnyConnection & KubeObject>(),
-    namespaces: new Store<KubeObject>(),
-  };
-}
 
 function takeAll(engine: Engine): string[] {
   const keys: string[] = [];

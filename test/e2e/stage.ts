@@ -5,6 +5,7 @@ import type { SyncedSecretSpec } from "../../src/api/types.ts";
 import { AuditReader } from "../cluster/audit.ts";
 import { type Cluster, startCluster } from "../cluster/cluster.ts";
 import { type Emulator, startEmulator } from "../emulator/emulator.ts";
+import { connectionManifests } from "../support/connection-manifests.ts";
 import { startOperator } from "../support/operator.ts";
 import { removeAtEnd } from "../support/supervise.ts";
 
@@ -48,48 +49,27 @@ export async function openStage(): Promise<Stage> {
 
 /** The manifest of ClusterAWSConnection default to an emulator, which allows everything, with its credentials. */
 export function connectionTo(url: string, spec: object = {}): string {
-  return documents(
-    connectionAs({ name: "default", namespace: "default", accessKeyId: "AKIAKEYFERRYTEST" }, url, {
+  const { credentials, connection } = connectionManifests(
+    "default",
+    url,
+    { name: "aws", namespace: "default" },
+    {
       allow: { namespaces: { selector: {} }, parameters: ["/*"], keyIds: ["*"] },
       limits: { ssmRequestsPerSecond: 10_000, kmsRequestsPerSecond: 100_000 },
       ...spec,
-    }),
+    },
   );
+  return documents([credentials, connection]);
 }
 
 /** A cluster connection for one namespace, with its name and its own access key. */
 export function connectionOf(namespace: string, url: string, ssmRequestsPerSecond: number): object[] {
-  return connectionAs({ name: namespace, namespace, accessKeyId: `AKIA${namespace.toUpperCase()}` }, url, {
+  const accessKey = { name: "aws", namespace, accessKeyId: `AKIA${namespace.toUpperCase()}` };
+  const { credentials, connection } = connectionManifests(namespace, url, accessKey, {
     allow: { namespaces: { names: [namespace] }, parameters: ["/*"] },
     limits: { ssmRequestsPerSecond },
   });
-}
-
-/** A cluster connection to an emulator, preceded by the Secret with its access key. */
-function connectionAs(
-  { name, namespace, accessKeyId }: { name: string; namespace: string; accessKeyId: string },
-  url: string,
-  spec: object,
-): object[] {
-  return [
-    {
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: { name: "aws", namespace },
-      stringData: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: "any" },
-    },
-    {
-      apiVersion: "keyferry.io/v1alpha1",
-      kind: "ClusterAWSConnection",
-      metadata: { name },
-      spec: {
-        region: "eu-west-1",
-        auth: { secretRef: { name: "aws", namespace } },
-        endpoints: { ssm: url, kms: url, sts: url },
-        ...spec,
-      },
-    },
-  ];
+  return [credentials, connection];
 }
 
 /** A SyncedSecret's manifest. */

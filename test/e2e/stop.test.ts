@@ -61,6 +61,20 @@ async function end(running: RunningOperator, ...signals: NodeJS.Signals[]) {
   return { code, ms: performance.now() - start, sentAt };
 }
 
+/** Sends signals, and checks that the operator exits with 0 within 5 s. */
+async function endsInTime(running: RunningOperator, ...signals: NodeJS.Signals[]) {
+  const ended = await end(running, ...signals);
+  expect(ended.code).toBe(0);
+  expect(ended.ms).toBeLessThan(5_000);
+  return ended;
+}
+
+/** Runs `work` while the API server answers nothing. */
+async function whileApiServerHangs(work: () => Promise<void>): Promise<void> {
+  process.kill(cluster.pids.apiserver!, "SIGSTOP");
+  await work().finally(() => process.kill(cluster.pids.apiserver!, "SIGCONT"));
+}
+
 async function writesAfter(at: number): Promise<string[]> {
   const requests = await audit.take();
   const changing = ["patch", "create", "update", "delete"];
@@ -79,9 +93,7 @@ describe("SIGTERM", () => {
     operator = await stage.operator(["--audit-log", path]);
     aws.resetCalls();
     await until(() => reads() >= 3, 20_000, "the third read");
-    const { code, ms, sentAt } = await end(operator, "SIGTERM");
-    expect(code).toBe(0);
-    expect(ms).toBeLessThan(5_000);
+    const { sentAt } = await endsInTime(operator, "SIGTERM");
     expect(aws.log().filter(({ at }) => at > sentAt + deliveryMs)).toEqual([]);
     expect(await writesAfter(sentAt + deliveryMs)).toEqual([]);
     const { stdout } = await promisify(execFile)("grep", ["-c", '"event":"read"', path]);
@@ -94,9 +106,7 @@ describe("SIGTERM", () => {
       operator = await stage.operator();
       const before = reads();
       await until(() => reads() > before, 20_000, "a read");
-      const { code, ms } = await end(operator, ...signals);
-      expect(code).toBe(0);
-      expect(ms).toBeLessThan(5_000);
+      await endsInTime(operator, ...signals);
     }
   }, 60_000);
 
@@ -106,9 +116,7 @@ describe("SIGTERM", () => {
     aws.fault({ operation: "GetParameters", kind: "hang" });
     const hanging = () => aws.log({ operation: "GetParameters" }).some(({ status }) => status === 0);
     await until(hanging, 20_000, "a read");
-    const { code, ms } = await end(operator, "SIGTERM");
-    expect(code).toBe(0);
-    expect(ms).toBeLessThan(5_000);
+    await endsInTime(operator, "SIGTERM");
   }, 60_000);
 
   it("while AWS hangs before the first connection is resolved exits with 0 within 5 s", async () => {
@@ -116,39 +124,28 @@ describe("SIGTERM", () => {
     aws.resetCalls();
     operator = await stage.operator([], { ready: false });
     await until(() => aws.count({}) > 0, 20_000, "a call");
-    const { code, ms } = await end(operator, "SIGTERM");
-    expect(code).toBe(0);
-    expect(ms).toBeLessThan(5_000);
+    await endsInTime(operator, "SIGTERM");
   }, 60_000);
 
   it("while the API server hangs exits with 0 within 5 s", async () => {
     await bulk();
-    operator = await stage.operator(["--audit-log", join(folder, "hanging.jsonl")]);
+    const running = await stage.operator(["--audit-log", join(folder, "hanging.jsonl")]);
+    operator = running;
     const before = reads();
     await until(() => reads() > before, 20_000, "a read");
-    process.kill(cluster.pids.apiserver!, "SIGSTOP");
-    try {
+    await whileApiServerHangs(async () => {
       await until(() => reads() > before + 1, 20_000, "a read whose Secret cannot be written");
-      const { code, ms } = await end(operator, "SIGTERM");
-      expect(code).toBe(0);
-      expect(ms).toBeLessThan(5_000);
-    } finally {
-      process.kill(cluster.pids.apiserver!, "SIGCONT");
-    }
+      await endsInTime(running, "SIGTERM");
+    });
   }, 60_000);
 
   it("before the API server has answered exits with 0 within 5 s", async () => {
-    process.kill(cluster.pids.apiserver!, "SIGSTOP");
-    try {
+    await whileApiServerHangs(async () => {
       operator = await stage.operator([], { ready: false });
       const { log } = operator;
       await until(async () => (await log()).includes('"starting"'), 20_000, "the start");
-      const { code, ms } = await end(operator, "SIGTERM");
-      expect(code).toBe(0);
-      expect(ms).toBeLessThan(5_000);
-    } finally {
-      process.kill(cluster.pids.apiserver!, "SIGCONT");
-    }
+      await endsInTime(operator, "SIGTERM");
+    });
   }, 60_000);
 
   it("while the audit's FIFO has no reader exits with 0 within 5 s, and the lines are counted as lost", async () => {
@@ -163,9 +160,7 @@ describe("SIGTERM", () => {
       "lost lines",
     );
     expect(await running.log()).toContain('"code":"ENXIO"');
-    const { code, ms } = await end(operator, "SIGTERM");
-    expect(code).toBe(0);
-    expect(ms).toBeLessThan(5_000);
+    await endsInTime(operator, "SIGTERM");
   }, 60_000);
 });
 

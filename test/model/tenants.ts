@@ -6,10 +6,10 @@ import type { Identities, Identity } from "../../src/aws/identity.ts";
 import { trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
 import { Engine } from "../../src/controllers/wiring.ts";
 import type { KubeObject } from "../../src/kube/resource.ts";
-import { Store } from "../../src/kube/store.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { silent } from "../../src/runtime/log.ts";
 import { FakeClock, settle } from "../support/clock.ts";
+import { newStores, settingsWith, stopTimers } from "../support/engine-parts.ts";
 import { type Call, FakeAws } from "../support/fake-aws.ts";
 import { FakeApiServer } from "./api-server.ts";
 import { Oracle } from "./oracle.ts";
@@ -85,9 +85,7 @@ export class Tenants {
   /** Ends the process at once, like SIGKILL. */
   stop(): void {
     if (!this.#engine) return;
-    this.#engine.observer.stop();
-    this.#engine.outages.stop();
-    this.#engine.keys.stop();
+    stopTimers(this.#engine);
     this.#engine = undefined;
   }
 
@@ -105,16 +103,7 @@ export class Tenants {
         clock: this.clock,
         random: () => 0.5,
         log: silent,
-        settings: {
-          namespaces: [],
-          readOnly: false,
-          protectedNamespaces: new Set(),
-          allowedTargetMetadata: [],
-          missingGraceMs,
-          perObjectMetrics: false,
-          clusterName: "",
-          instance: "model",
-        },
+        settings: settingsWith({ missingGraceMs, instance: "model" }),
       },
       this.#stores,
     );
@@ -203,14 +192,4 @@ export class Tenants {
     const message = "AWS Systems Manager in eu-west-1 does not answer";
     throw new AwsFailure({ reason: "Unreachable", next: "retry", code: "ECONNREFUSED", message });
   }
-}
-
-function newStores() {
-  return {
-    syncedSecrets: new Store<Resource>(),
-    secrets: new Store<KubeObject>(),
-    connections: new Store<AnyConnection & KubeObject>(),
-    clusterConnections: new Store<AnyConnection & KubeObject>(),
-    namespaces: new Store<KubeObject>(),
-  };
 }

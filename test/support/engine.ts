@@ -9,12 +9,13 @@ import { Engine } from "../../src/controllers/wiring.ts";
 import type { KubeClient } from "../../src/kube/client.ts";
 import { KubeError } from "../../src/kube/errors.ts";
 import { type KubeObject, type Resource, secrets, syncedSecrets } from "../../src/kube/resource.ts";
-import { type Change, Store } from "../../src/kube/store.ts";
+import type { Change, Store } from "../../src/kube/store.ts";
 import { runWorkers } from "../../src/kube/work-queue.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { silent } from "../../src/runtime/log.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
 import { FakeClock } from "./clock.ts";
+import { newStores, settingsWith, stopTimers } from "./engine-parts.ts";
 import { FakeAws } from "./fake-aws.ts";
 
 /** A write to the API server, with its time in monotonic milliseconds. */
@@ -40,13 +41,7 @@ export class EngineRig {
   readonly credentials = new Map<string, string>();
   /** Called before the API server answers a write. */
   holdWrite: ((write: WriteSeen) => void | Promise<void>) | undefined;
-  readonly #stores = {
-    syncedSecrets: new Store<SyncedSecret & KubeObject>(),
-    secrets: new Store<KubeObject>(),
-    connections: new Store<AnyConnection & KubeObject>(),
-    clusterConnections: new Store<AnyConnection & KubeObject>(),
-    namespaces: new Store<KubeObject>(),
-  };
+  readonly #stores = newStores();
   readonly #identities = new Map<string, Identity>();
   readonly #stop = new AbortController();
   #versions = 100;
@@ -61,16 +56,7 @@ export class EngineRig {
         clock: this.clock,
         random: () => 0.5,
         log: silent,
-        settings: {
-          namespaces: [],
-          readOnly: false,
-          protectedNamespaces: new Set(),
-          allowedTargetMetadata: [],
-          missingGraceMs: 300_000,
-          perObjectMetrics: false,
-          clusterName: "",
-          instance: "test",
-        },
+        settings: settingsWith(),
       },
       this.#stores,
     );
@@ -87,9 +73,7 @@ export class EngineRig {
 
   stop(): void {
     this.#stop.abort();
-    this.engine.observer.stop();
-    this.engine.outages.stop();
-    this.engine.keys.stop();
+    stopTimers(this.engine);
   }
 
   /** Advances the clock in steps of 100 ms. */

@@ -4,6 +4,7 @@ import { Failure } from "../../src/runtime/failure.ts";
 import { type AssembleInput, assemble, prepareSelection, selectMembers } from "../../src/values/assemble.ts";
 import type { Format } from "../../src/values/many.ts";
 import { Exhausted, inlineUnits, Work } from "../../src/values/work.ts";
+import { yamlIndicators } from "./support.ts";
 
 /** COST_RUNS overrides the number of inputs. */
 const runs = Number(process.env.COST_RUNS ?? 100_000);
@@ -119,29 +120,7 @@ const path = repeated(
   1_024,
 );
 const yaml = repeated(
-  [
-    "a: ",
-    "- ",
-    "? ",
-    "[",
-    "]",
-    "{",
-    "}",
-    "&a ",
-    "*a",
-    "\n",
-    "  ",
-    '"',
-    "'",
-    "|",
-    ">",
-    "#",
-    "%",
-    "!",
-    "---\n",
-    "x",
-    ": ",
-  ],
+  ["a: ", "- ", "? ", "[", "]", "{", "}", "&a ", "*a", "\n", "  ", ...yamlIndicators, "!", "---\n", "x", ": "],
   65_536,
 );
 const dotenv = repeated(["A", "=", '"', "'", "\\", "\n", " ", "#", "$", "export ", "x", "\r"], 8_192);

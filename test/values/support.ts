@@ -36,3 +36,6 @@ export const inherited = ["__proto__", "constructor", "toString", "hasOwnPropert
 
 /** A value that no message may contain. It is not a valid key of a Secret, because messages may name keys. */
 export const canary = "k%nary|7f3";
+
+/** Characters that begin a scalar, a comment or a directive of YAML. */
+export const yamlIndicators = ['"', "'", "|", ">", "#", "%"];

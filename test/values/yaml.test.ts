@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { propertiesOfYaml } from "../../src/values/yaml.ts";
-import { canary, inherited, outcome, refusal, within } from "./support.ts";
+import { canary, inherited, outcome, refusal, within, yamlIndicators } from "./support.ts";
 
 describe("a property of a YAML mapping", () => {
   test.each<[string, string, string | null]>([
@@ -123,12 +123,7 @@ test("reads any text or refuses it without quoting it", () => {
     "&x ",
     "*x",
     "!t ",
-    '"',
-    "'",
-    "|",
-    ">",
-    "#",
-    "%",
+    ...yamlIndicators,
     canary,
     "\t",
     "1",
