@@ -46,7 +46,7 @@ export interface Decrypted {
   requestId?: string | undefined;
 }
 
-/** KMS calls by one identity. Whoever has them need not care about the quota. */
+/** KMS calls by one identity, without a permit in the arguments: of `limitedKms`, or of `kmsCalls` for `kmsPort`. */
 export interface KmsCalls {
   /** @throws AwsFailure or Canceled */
   decrypt(request: DecryptRequest): Promise<Decrypted>;
