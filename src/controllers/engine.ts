@@ -30,6 +30,7 @@ import { SecretView } from "./secret-view.ts";
 import { SyncedSecretController } from "./syncedsecret/controller.ts";
 import { isConcerned } from "./syncedsecret/failover.ts";
 import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
+import { ReconcileBounds } from "./syncedsecret/reconcile-bounds.ts";
 import { Revisions } from "./syncedsecret/revision.ts";
 import { VerifiedRevisions } from "./syncedsecret/verified-revisions.ts";
 import { SecretWriter } from "./syncedsecret/write.ts";
@@ -110,7 +111,14 @@ export class Engine {
     const stopping = this.#stopping.signal;
     this.#worlds = worlds;
     const clockWatch = new ClockWatch(clock);
-    this.queues = { syncedSecrets: new WorkQueue({ clock, random }), connections: new WorkQueue({ clock, random }) };
+    const bounds = new ReconcileBounds((key) => {
+      const resource = views.syncedSecrets.get(key);
+      return resource && connections.keyFor(resource);
+    });
+    this.queues = {
+      syncedSecrets: new WorkQueue({ clock, random, bounds }),
+      connections: new WorkQueue({ clock, random }),
+    };
     this.recorder = new EventRecorder({
       client,
       clock,
@@ -267,9 +275,7 @@ export class Engine {
         queue.hasten(Math.max(Math.abs(wallMs), suspendedMs));
       }
     });
-    this.queues.syncedSecrets.onIdle(() => {
-      if (!this.syncedSecrets.isHolding) this.observer.dropValues();
-    });
+    this.queues.syncedSecrets.onIdle(() => this.observer.dropValues());
   }
 
   /**

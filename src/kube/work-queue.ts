@@ -1,6 +1,6 @@
 import { backoff, type Clock, type Random, type Timer } from "../runtime/clock.ts";
 import { defectOf } from "../runtime/defect.ts";
-import { FairQueue, namespaceOf, type Waiting } from "../runtime/fair-queue.ts";
+import { type Eligible, FairQueue, namespaceOf, type Waiting } from "../runtime/fair-queue.ts";
 import { Heap } from "../runtime/heap.ts";
 import type { Log } from "../runtime/log.ts";
 
@@ -14,6 +14,20 @@ export interface WorkQueueOptions {
   maxDelayMs?: number;
   /** A delay is multiplied by a random factor of 1 to 1 + jitter. Default 0.5. */
   jitter?: number;
+  /** Default: no bounds, and a key's flow is its namespace. */
+  bounds?: WorkBounds;
+}
+
+/** Bounds the keys in work. A key that a bound excludes stays ready, and other keys pass it. */
+export interface WorkBounds {
+  /** The flow of a key. The keys of a flow share their bounds. */
+  flowOf(key: string): string;
+  /** Whether a key of a flow may be taken now. */
+  readonly eligible: Eligible;
+  /** Counts a key that was taken. */
+  took(flow: string, priority: number): void;
+  /** Ends the count of a key, and wakes the flows that may then have keys taken. */
+  ended(flow: string, priority: number, wake: FairQueue<Waiting>["wake"]): void;
 }
 
 /** Milliseconds over which keys are spread that a clock jump made due. */
@@ -23,6 +37,16 @@ interface ReadyKey extends Waiting {
   readonly key: string;
   /** Monotonic milliseconds. */
   readonly since: number;
+}
+
+interface Working {
+  /** The flow and the priority that the key was taken from. */
+  readonly flow: string;
+  readonly priority: number;
+  /** Whether the key counts against the bounds. */
+  isBounded: boolean;
+  /** The priority of the next run if the key was added meanwhile. */
+  again: number | undefined;
 }
 
 interface Delayed {
@@ -43,11 +67,11 @@ export class WorkQueue {
   #baseDelayMs: number;
   #maxDelayMs: number;
   #jitter: number;
+  #bounds: WorkBounds | undefined;
 
   #lanes = new FairQueue<ReadyKey>();
   #ready = new Map<string, ReadyKey>();
-  /** Keys in work, with the priority for the next run if they were added meanwhile. */
-  #working = new Map<string, number | undefined>();
+  #working = new Map<string, Working>();
   #later = new Map<string, Delayed>();
   #expiryTimers = new Heap<Delayed>((a, b) => a.at < b.at);
   #timer: { timer: Timer; at: number } | undefined;
@@ -61,18 +85,21 @@ export class WorkQueue {
     this.#baseDelayMs = options.baseDelayMs ?? 200;
     this.#maxDelayMs = options.maxDelayMs ?? 5 * 60_000;
     this.#jitter = options.jitter ?? 0.5;
+    this.#bounds = options.bounds;
   }
 
   /** Makes the key ready now. Higher priorities come first; if a key is added twice, the higher priority applies. */
   add(key: string, priority = 0): void {
-    if (this.#working.has(key)) {
-      this.#working.set(key, Math.max(priority, this.#working.get(key) ?? priority));
+    const working = this.#working.get(key);
+    if (working) {
+      working.again = Math.max(priority, working.again ?? priority);
       return;
     }
     const waiting = this.#ready.get(key);
-    if (waiting && waiting.priority >= priority) return;
+    const flow = this.#flowOf(key);
+    if (waiting && waiting.priority >= priority && waiting.flow === flow) return;
     if (waiting) waiting.withdrawn = true;
-    this.#makeReady(key, priority);
+    this.#makeReady(key, Math.max(priority, waiting?.priority ?? priority), flow);
   }
 
   /** Adds the key after `ms` milliseconds. If a key has several delayed adds, the earliest time applies. */
@@ -128,27 +155,54 @@ export class WorkQueue {
     return this.#attempts.get(key) ?? 0;
   }
 
-  /** Takes the next ready key, or undefined if none is ready. The caller must call `done`. */
+  /** Takes the next ready key within the bounds; undefined if there is none. The caller must call `done`. */
   take(): string | undefined {
-    const waiting = this.#lanes.take();
+    const waiting = this.#lanes.take(this.#bounds?.eligible);
     if (!waiting) return undefined;
-    this.#ready.delete(waiting.key);
-    this.#working.set(waiting.key, undefined);
-    return waiting.key;
+    const { key, flow, priority } = waiting;
+    this.#bounds?.took(flow, priority);
+    this.#ready.delete(key);
+    this.#working.set(key, { flow, priority, isBounded: true, again: undefined });
+    return key;
+  }
+
+  /** Ends the count of a key against the bounds, before its work ends: for a rest that uses few resources. */
+  release(key: string): void {
+    const working = this.#working.get(key);
+    if (!working?.isBounded) return;
+    working.isBounded = false;
+    let isAnyWoken = false;
+    this.#bounds?.ended(working.flow, working.priority, (...group) => {
+      const isWoken = this.#lanes.wake(...group);
+      isAnyWoken ||= isWoken;
+      return isWoken;
+    });
+    if (isAnyWoken) this.#tellReady();
   }
 
   /** Ends the work on a key. The key becomes ready again if it was added in the meantime. */
   done(key: string): void {
-    if (!this.#working.has(key)) return;
-    const again = this.#working.get(key);
+    const working = this.#working.get(key);
+    if (!working) return;
+    this.release(key);
     this.#working.delete(key);
-    if (again !== undefined) this.#makeReady(key, again);
+    if (working.again !== undefined) this.#makeReady(key, working.again, this.#flowOf(key));
     else if (this.#isIdle()) for (const listener of [...this.#idleListeners]) listener();
   }
 
   /** Whether the key is ready, or will be when its current run ends. */
   isWaiting(key: string): boolean {
-    return this.#ready.has(key) || this.#working.get(key) !== undefined;
+    return this.#ready.has(key) || this.#working.get(key)?.again !== undefined;
+  }
+
+  /** The priority with which a key in work was taken; undefined if it is not in work. */
+  priorityInWork(key: string): number | undefined {
+    return this.#working.get(key)?.priority;
+  }
+
+  /** The priority of a key's delayed add; undefined if it has none. */
+  delayedPriority(key: string): number | undefined {
+    return this.#later.get(key)?.priority;
   }
 
   /** Whether a worker processes the key. */
@@ -202,10 +256,18 @@ export class WorkQueue {
     return this.#ready.size === 0 && this.#working.size === 0;
   }
 
-  #makeReady(key: string, priority: number): void {
-    const waiting = { key, priority, flow: namespaceOf(key), since: this.#clock.monotonic(), withdrawn: false };
+  #flowOf(key: string): string {
+    return this.#bounds?.flowOf(key) ?? namespaceOf(key);
+  }
+
+  #makeReady(key: string, priority: number, flow: string): void {
+    const waiting = { key, priority, flow, since: this.#clock.monotonic(), withdrawn: false };
     this.#ready.set(key, waiting);
     this.#lanes.push(waiting);
+    this.#tellReady();
+  }
+
+  #tellReady(): void {
     for (const listener of [...this.#readyListeners]) listener();
   }
 
