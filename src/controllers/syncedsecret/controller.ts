@@ -114,6 +114,7 @@ export class SyncedSecretController {
   /** Enqueues a SyncedSecret, in the more urgent of this lane and the lane that it waits in or is delayed in. */
   enqueue(key: string, lane: Lane): void {
     const { queue } = this.#options;
+    this.#statuses.overtake(key, lane);
     queue.add(key, Math.max(priorityOf(lane), queue.delayedPriority(key) ?? 0));
   }
 
@@ -402,6 +403,8 @@ export class SyncedSecretController {
     const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
     for (const event of summary.events) recorder.record(regarding, { ...event, action: "Sync" });
     if (stopping.aborted) return;
+    // The status may wait for all Secrets of bulk work: meanwhile others are reconciled.
+    queue.release(key);
     if (summary.statusChanged && !(await this.#statuses.write(key, resource, summary.status, attempt))) {
       queue.retry(key, priorityOf(lane));
       return;
