@@ -1,7 +1,7 @@
-import { backoff, type Clock, type Random, type Timer } from "../runtime/clock.ts";
+import { backoff, type Clock, type Random } from "../runtime/clock.ts";
 import { defectOf } from "../runtime/defect.ts";
+import { DelayQueue } from "../runtime/delay-queue.ts";
 import { type Eligible, FairQueue, namespaceOf, type Waiting } from "../runtime/fair-queue.ts";
-import { Heap } from "../runtime/heap.ts";
 import type { Log } from "../runtime/log.ts";
 
 /** The queue's dependencies, and the backoff of `retry`. */
@@ -53,7 +53,6 @@ interface Delayed {
   readonly key: string;
   readonly at: number;
   readonly priority: number;
-  withdrawn: boolean;
 }
 
 /**
@@ -73,8 +72,7 @@ export class WorkQueue {
   #ready = new Map<string, ReadyKey>();
   #working = new Map<string, Working>();
   #later = new Map<string, Delayed>();
-  #expiryTimers = new Heap<Delayed>((a, b) => a.at < b.at);
-  #timer: { timer: Timer; at: number } | undefined;
+  #delays: DelayQueue<Delayed>;
   #attempts = new Map<string, number>();
   #idleListeners = new Set<() => void>();
   #readyListeners = new Set<() => void>();
@@ -86,6 +84,14 @@ export class WorkQueue {
     this.#maxDelayMs = options.maxDelayMs ?? 5 * 60_000;
     this.#jitter = options.jitter ?? 0.5;
     this.#bounds = options.bounds;
+    this.#delays = new DelayQueue({
+      clock: options.clock,
+      isLive: (delayed) => this.#later.get(delayed.key) === delayed,
+      reached: (due) => {
+        for (const { key } of due) this.#later.delete(key);
+        for (const { key, priority } of due) this.add(key, priority);
+      },
+    });
   }
 
   /** Makes the key ready now. Higher priorities come first; if a key is added twice, the higher priority applies. */
@@ -111,16 +117,13 @@ export class WorkQueue {
     const at = this.#clock.monotonic() + ms;
     const known = this.#later.get(key);
     if (known && known.at <= at && known.priority >= priority) return;
-    if (known) known.withdrawn = true;
     const delayed: Delayed = {
       key,
       at: Math.min(at, known?.at ?? at),
       priority: Math.max(priority, known?.priority ?? priority),
-      withdrawn: false,
     };
     this.#later.set(key, delayed);
-    this.#expiryTimers.push(delayed);
-    this.#arm();
+    this.#delays.push(delayed);
   }
 
   /** Moves up the keys that are due within `ms` milliseconds, for example after a clock jump: spread over a minute. */
@@ -269,34 +272,6 @@ export class WorkQueue {
 
   #tellReady(): void {
     for (const listener of [...this.#readyListeners]) listener();
-  }
-
-  /** One timer for the earliest delayed add: a timer for each key would take more memory than the key. */
-  #arm(): void {
-    while (this.#expiryTimers.peek()?.withdrawn) this.#expiryTimers.pop();
-    const next = this.#expiryTimers.peek();
-    if (this.#timer && next && this.#timer.at <= next.at) return;
-    this.#timer?.timer.cancel();
-    this.#timer = undefined;
-    if (!next) return;
-    const wait = next.at - this.#clock.monotonic();
-    this.#timer = { at: next.at, timer: this.#clock.setTimer(() => this.#fire(), wait) };
-  }
-
-  #fire(): void {
-    this.#timer = undefined;
-    const now = this.#clock.monotonic();
-    for (
-      let next = this.#expiryTimers.peek();
-      next && (next.withdrawn || next.at <= now);
-      next = this.#expiryTimers.peek()
-    ) {
-      this.#expiryTimers.pop();
-      if (next.withdrawn) continue;
-      this.#later.delete(next.key);
-      this.add(next.key, next.priority);
-    }
-    this.#arm();
   }
 }
 
