@@ -1,4 +1,5 @@
 import { GetCallerIdentityCommand } from "@aws-sdk/client-sts";
+import { SingleFlight } from "../runtime/single-flight.ts";
 import type { SendCall } from "./calls.ts";
 import { invalidAnswer, stopped } from "./classify.ts";
 import type { CallContext } from "./failure.ts";
@@ -16,7 +17,7 @@ export class Callers {
   readonly #send: SendCall;
   readonly #accessKeyId: (about: CallContext) => Promise<string>;
   #known: { accessKeyId: string; caller: Caller } | undefined;
-  #asking: Promise<Caller> | undefined;
+  readonly #asking = new SingleFlight<Caller>();
 
   /**
    * @param send makes a call as the identity
@@ -41,10 +42,7 @@ export class Callers {
    */
   async caller(signal?: AbortSignal): Promise<Caller> {
     if (signal?.aborted) throw stopped(this.#metadata);
-    this.#asking ??= this.#ask().finally(() => {
-      this.#asking = undefined;
-    });
-    const asking = this.#asking;
+    const asking = this.#asking.run(() => this.#ask());
     if (!signal) return asking;
     return new Promise((resolve, reject) => {
       const stop = () => reject(stopped(this.#metadata));

@@ -140,7 +140,7 @@ export class Operator {
           { client, writer, log },
         );
       const syncing = runWorkers(queues.syncedSecrets, {
-        // ReconcileSlots limits them by namespace and connection: under a global limit, one tenant that hangs would
+        // ReconcileBounds limits them by namespace and connection: under a global limit, one tenant that hangs would
         // block all.
         concurrency: Number.POSITIVE_INFINITY,
         handle: (key) => resources.handle(key),

@@ -27,6 +27,7 @@ import { SecretWriter } from "./syncedsecret/act/write.ts";
 import { SyncedSecretController } from "./syncedsecret/controller.ts";
 import { isConcerned } from "./syncedsecret/decide/failover.ts";
 import { SyncedSecretReconciler } from "./syncedsecret/reconcile.ts";
+import { ReconcileBounds } from "./syncedsecret/reconcile-bounds.ts";
 import { Revisions } from "./syncedsecret/trust/revision.ts";
 import { VerifiedRevisions } from "./syncedsecret/trust/verified-revisions.ts";
 import { newTopics, type Topics } from "./topics.ts";
@@ -60,7 +61,14 @@ export class Engine {
     this.#worlds = worlds;
     const topics = newTopics();
     const clockWatch = new ClockWatch(clock);
-    this.queues = { syncedSecrets: new WorkQueue({ clock, random }), connections: new WorkQueue({ clock, random }) };
+    const bounds = new ReconcileBounds((key) => {
+      const resource = views.syncedSecrets.get(key);
+      return resource && connections.keyFor(resource);
+    });
+    this.queues = {
+      syncedSecrets: new WorkQueue({ clock, random, bounds }),
+      connections: new WorkQueue({ clock, random }),
+    };
     this.recorder = new EventRecorder({
       client,
       clock,
@@ -202,9 +210,7 @@ export class Engine {
         queue.hasten(Math.max(Math.abs(wallMs), suspendedMs));
       }
     });
-    this.queues.syncedSecrets.onIdle(() => {
-      if (!this.syncedSecrets.isHolding) this.observer.dropValues();
-    });
+    this.queues.syncedSecrets.onIdle(() => this.observer.dropValues());
   }
 
   /** Subscribes each part to what concerns it. */

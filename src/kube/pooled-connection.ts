@@ -5,6 +5,7 @@ import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { type HttpProxy, noProxies, type Proxies } from "../runtime/proxies.ts";
+import { SingleFlight } from "../runtime/single-flight.ts";
 import { type Credentials, credentialsOf, podCluster } from "./config.ts";
 import type { Access, Connection } from "./connection.ts";
 import { KubeError } from "./errors.ts";
@@ -38,8 +39,8 @@ export class PooledConnection implements Connection {
   #options: PooledConnectionOptions;
   #config: KubeConfig;
   #current: { access: Access; identity: string; readAt: number } | undefined;
-  #reading: Promise<Access> | undefined;
-  #renewing: Promise<void> | undefined;
+  readonly #reading = new SingleFlight<Access>();
+  readonly #renewing = new SingleFlight<void>();
 
   /** @throws what `load` throws */
   constructor(options: PooledConnectionOptions) {
@@ -56,10 +57,7 @@ export class PooledConnection implements Connection {
 
   renew(refused: Access): Promise<void> {
     if (this.#current && this.#current.access !== refused) return Promise.resolve();
-    this.#renewing ??= this.#renewOnce().finally(() => {
-      this.#renewing = undefined;
-    });
-    return this.#renewing;
+    return this.#renewing.run(() => this.#renewOnce());
   }
 
   async close(): Promise<void> {
@@ -69,7 +67,7 @@ export class PooledConnection implements Connection {
   }
 
   async #renewOnce(): Promise<void> {
-    await this.#reading?.catch(() => {});
+    await this.#reading.get()?.catch(() => {});
     try {
       // client-node caches tokens and plugin answers for each KubeConfig object: a new object clears the cache.
       this.#config = this.#options.load();
@@ -82,10 +80,7 @@ export class PooledConnection implements Connection {
 
   /** Reads the credentials. Concurrent callers share one read. */
   #read(): Promise<Access> {
-    this.#reading ??= this.#readOnce().finally(() => {
-      this.#reading = undefined;
-    });
-    return this.#reading;
+    return this.#reading.run(() => this.#readOnce());
   }
 
   async #readOnce(): Promise<Access> {

@@ -1,7 +1,7 @@
-import { backoff, type Clock, type Random, type Timer } from "../runtime/clock.ts";
+import { backoff, type Clock, type Random } from "../runtime/clock.ts";
 import { defectOf } from "../runtime/defect.ts";
-import { FairQueue, namespaceOf, type Waiting } from "../runtime/fair-queue.ts";
-import { Heap } from "../runtime/heap.ts";
+import { DelayQueue } from "../runtime/delay-queue.ts";
+import { type Eligible, FairQueue, namespaceOf, type Waiting } from "../runtime/fair-queue.ts";
 import type { Log } from "../runtime/log.ts";
 
 /** The queue's dependencies, and the backoff of `retry`. */
@@ -14,6 +14,20 @@ export interface WorkQueueOptions {
   maxDelayMs?: number;
   /** A delay is multiplied by a random factor of 1 to 1 + jitter. Default 0.5. */
   jitter?: number;
+  /** Default: no bounds, and a key's flow is its namespace. */
+  bounds?: WorkBounds;
+}
+
+/** Bounds the keys in work. A key that a bound excludes stays ready, and other keys pass it. */
+export interface WorkBounds {
+  /** The flow of a key. The keys of a flow share their bounds. */
+  flowOf(key: string): string;
+  /** Whether a key of a flow may be taken now. */
+  readonly eligible: Eligible;
+  /** Counts a key that was taken. */
+  took(flow: string, priority: number): void;
+  /** Ends the count of a key, and wakes the flows that may then have keys taken. */
+  ended(flow: string, priority: number, wake: FairQueue<Waiting>["wake"]): void;
 }
 
 /** Milliseconds over which keys are spread that a clock jump made due. */
@@ -25,11 +39,20 @@ interface ReadyKey extends Waiting {
   readonly since: number;
 }
 
+interface Working {
+  /** The flow and the priority that the key was taken from. */
+  readonly flow: string;
+  readonly priority: number;
+  /** Whether the key counts against the bounds. */
+  isBounded: boolean;
+  /** The priority of the next run if the key was added meanwhile. */
+  again: number | undefined;
+}
+
 interface Delayed {
   readonly key: string;
   readonly at: number;
   readonly priority: number;
-  withdrawn: boolean;
 }
 
 /**
@@ -43,14 +66,13 @@ export class WorkQueue {
   #baseDelayMs: number;
   #maxDelayMs: number;
   #jitter: number;
+  #bounds: WorkBounds | undefined;
 
   #lanes = new FairQueue<ReadyKey>();
   #ready = new Map<string, ReadyKey>();
-  /** Keys in work, with the priority for the next run if they were added meanwhile. */
-  #working = new Map<string, number | undefined>();
+  #working = new Map<string, Working>();
   #later = new Map<string, Delayed>();
-  #expiryTimers = new Heap<Delayed>((a, b) => a.at < b.at);
-  #timer: { timer: Timer; at: number } | undefined;
+  #delays: DelayQueue<Delayed>;
   #attempts = new Map<string, number>();
   #idleListeners = new Set<() => void>();
   #readyListeners = new Set<() => void>();
@@ -61,18 +83,29 @@ export class WorkQueue {
     this.#baseDelayMs = options.baseDelayMs ?? 200;
     this.#maxDelayMs = options.maxDelayMs ?? 5 * 60_000;
     this.#jitter = options.jitter ?? 0.5;
+    this.#bounds = options.bounds;
+    this.#delays = new DelayQueue({
+      clock: options.clock,
+      isLive: (delayed) => this.#later.get(delayed.key) === delayed,
+      reached: (due) => {
+        for (const { key } of due) this.#later.delete(key);
+        for (const { key, priority } of due) this.add(key, priority);
+      },
+    });
   }
 
   /** Makes the key ready now. Higher priorities come first; if a key is added twice, the higher priority applies. */
   add(key: string, priority = 0): void {
-    if (this.#working.has(key)) {
-      this.#working.set(key, Math.max(priority, this.#working.get(key) ?? priority));
+    const working = this.#working.get(key);
+    if (working) {
+      working.again = Math.max(priority, working.again ?? priority);
       return;
     }
     const waiting = this.#ready.get(key);
-    if (waiting && waiting.priority >= priority) return;
+    const flow = this.#flowOf(key);
+    if (waiting && waiting.priority >= priority && waiting.flow === flow) return;
     if (waiting) waiting.withdrawn = true;
-    this.#makeReady(key, priority);
+    this.#makeReady(key, Math.max(priority, waiting?.priority ?? priority), flow);
   }
 
   /** Adds the key after `ms` milliseconds. If a key has several delayed adds, the earliest time applies. */
@@ -84,16 +117,13 @@ export class WorkQueue {
     const at = this.#clock.monotonic() + ms;
     const known = this.#later.get(key);
     if (known && known.at <= at && known.priority >= priority) return;
-    if (known) known.withdrawn = true;
     const delayed: Delayed = {
       key,
       at: Math.min(at, known?.at ?? at),
       priority: Math.max(priority, known?.priority ?? priority),
-      withdrawn: false,
     };
     this.#later.set(key, delayed);
-    this.#expiryTimers.push(delayed);
-    this.#arm();
+    this.#delays.push(delayed);
   }
 
   /** Moves up the keys that are due within `ms` milliseconds, for example after a clock jump: spread over a minute. */
@@ -128,27 +158,54 @@ export class WorkQueue {
     return this.#attempts.get(key) ?? 0;
   }
 
-  /** Takes the next ready key, or undefined if none is ready. The caller must call `done`. */
+  /** Takes the next ready key within the bounds; undefined if there is none. The caller must call `done`. */
   take(): string | undefined {
-    const waiting = this.#lanes.take();
+    const waiting = this.#lanes.take(this.#bounds?.eligible);
     if (!waiting) return undefined;
-    this.#ready.delete(waiting.key);
-    this.#working.set(waiting.key, undefined);
-    return waiting.key;
+    const { key, flow, priority } = waiting;
+    this.#bounds?.took(flow, priority);
+    this.#ready.delete(key);
+    this.#working.set(key, { flow, priority, isBounded: true, again: undefined });
+    return key;
+  }
+
+  /** Ends the count of a key against the bounds, before its work ends: for a rest that uses few resources. */
+  release(key: string): void {
+    const working = this.#working.get(key);
+    if (!working?.isBounded) return;
+    working.isBounded = false;
+    let isAnyWoken = false;
+    this.#bounds?.ended(working.flow, working.priority, (...group) => {
+      const isWoken = this.#lanes.wake(...group);
+      isAnyWoken ||= isWoken;
+      return isWoken;
+    });
+    if (isAnyWoken) this.#tellReady();
   }
 
   /** Ends the work on a key. The key becomes ready again if it was added in the meantime. */
   done(key: string): void {
-    if (!this.#working.has(key)) return;
-    const again = this.#working.get(key);
+    const working = this.#working.get(key);
+    if (!working) return;
+    this.release(key);
     this.#working.delete(key);
-    if (again !== undefined) this.#makeReady(key, again);
+    if (working.again !== undefined) this.#makeReady(key, working.again, this.#flowOf(key));
     else if (this.#isIdle()) for (const listener of [...this.#idleListeners]) listener();
   }
 
   /** Whether the key is ready, or will be when its current run ends. */
   isWaiting(key: string): boolean {
-    return this.#ready.has(key) || this.#working.get(key) !== undefined;
+    return this.#ready.has(key) || this.#working.get(key)?.again !== undefined;
+  }
+
+  /** The priority with which a key in work was taken; undefined if it is not in work. */
+  priorityInWork(key: string): number | undefined {
+    return this.#working.get(key)?.priority;
+  }
+
+  /** The priority of a key's delayed add; undefined if it has none. */
+  delayedPriority(key: string): number | undefined {
+    return this.#later.get(key)?.priority;
   }
 
   /** Whether a worker processes the key. */
@@ -202,39 +259,19 @@ export class WorkQueue {
     return this.#ready.size === 0 && this.#working.size === 0;
   }
 
-  #makeReady(key: string, priority: number): void {
-    const waiting = { key, priority, flow: namespaceOf(key), since: this.#clock.monotonic(), withdrawn: false };
+  #flowOf(key: string): string {
+    return this.#bounds?.flowOf(key) ?? namespaceOf(key);
+  }
+
+  #makeReady(key: string, priority: number, flow: string): void {
+    const waiting = { key, priority, flow, since: this.#clock.monotonic(), withdrawn: false };
     this.#ready.set(key, waiting);
     this.#lanes.push(waiting);
+    this.#tellReady();
+  }
+
+  #tellReady(): void {
     for (const listener of [...this.#readyListeners]) listener();
-  }
-
-  /** One timer for the earliest delayed add: a timer for each key would take more memory than the key. */
-  #arm(): void {
-    while (this.#expiryTimers.peek()?.withdrawn) this.#expiryTimers.pop();
-    const next = this.#expiryTimers.peek();
-    if (this.#timer && next && this.#timer.at <= next.at) return;
-    this.#timer?.timer.cancel();
-    this.#timer = undefined;
-    if (!next) return;
-    const wait = next.at - this.#clock.monotonic();
-    this.#timer = { at: next.at, timer: this.#clock.setTimer(() => this.#fire(), wait) };
-  }
-
-  #fire(): void {
-    this.#timer = undefined;
-    const now = this.#clock.monotonic();
-    for (
-      let next = this.#expiryTimers.peek();
-      next && (next.withdrawn || next.at <= now);
-      next = this.#expiryTimers.peek()
-    ) {
-      this.#expiryTimers.pop();
-      if (next.withdrawn) continue;
-      this.#later.delete(next.key);
-      this.add(next.key, next.priority);
-    }
-    this.#arm();
   }
 }
 

@@ -1,11 +1,11 @@
 import { Canceled, type IsWanted } from "../runtime/cancellation.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
-import { type Lane, lanes } from "../runtime/lane.ts";
+import type { Lane } from "../runtime/lane.ts";
 import { type AdaptiveLimit, afterWrite, firstLimit, type WriteKind } from "./adaptive-limit.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
 import { isRetryable, KubeError } from "./errors.ts";
 import { Latest } from "./write-latest.ts";
-import { type Queued, WriteQueue } from "./write-queue.ts";
+import { bulkStatusPriority, isBulk, type Queued, WriteQueue, writePriorities, writePriority } from "./write-queue.ts";
 
 /** Dependencies of the write limiter. */
 export interface WriteLimiterOptions {
@@ -27,12 +27,14 @@ const retryForMs = 10_000;
 /** Milliseconds within which 429s, or other overloads, in two namespaces count as an overload of the whole server. */
 const overlapWindow = { throttledMs: 1_000, overloadedMs: 10_000 };
 
-/** The lane of a write. If `isWanted` returns false when a slot is free, the write is not begun. */
-export type WriteTurn = Lane | { readonly lane: Lane; readonly isWanted: IsWanted };
+/**
+ * The lane of a write. If `isWanted` returns false when a slot is free, the write is not begun. A write that still waits
+ * when `signal` aborts is dropped at once.
+ */
+export type WriteTurn = Lane | { readonly lane: Lane; readonly isWanted: IsWanted; readonly signal?: AbortSignal };
 
 interface WaitingWrite extends Queued {
   kind: WriteKind;
-  isBulk: boolean;
   begin: () => Promise<unknown>;
   isWanted: IsWanted;
   resolve: (value: unknown) => void;
@@ -52,7 +54,7 @@ interface Tenant {
 
 /**
  * Limits concurrent writes to the API server to what it handles without queueing. The most urgent lane goes first;
- * within a lane, namespaces take turns. Few writes are under way at once, so an urgent write passes thousands of bulk
+ * within a lane, namespaces take turns. Statuses of bulk work come after all Secrets. Few writes are under way at once, so an urgent write passes thousands of bulk
  * writes. A failure in one namespace, for example of its own webhook or quota, delays only that namespace.
  */
 export class WriteLimiter {
@@ -96,24 +98,31 @@ export class WriteLimiter {
    * @param write called again after a 429
    * @param kind latencies are compared only within one kind
    * @returns the result of `write`. Rejects with its error, after `stop` with a KubeError `other`, and with Canceled if
-   *   the write is no longer wanted when a slot is free.
+   *   the write is no longer wanted when a slot is free, or its signal aborts before.
    */
   run<T>(turn: WriteTurn, namespace: string, write: () => Promise<T>, kind: WriteKind = "secret"): Promise<T> {
-    const { lane, isWanted } = typeof turn === "string" ? { lane: turn, isWanted: () => true } : turn;
+    const { lane, isWanted, signal } = typeof turn === "string" ? { lane: turn, isWanted: () => true } : turn;
     if (this.#isStopped) return Promise.reject(stopping());
+    if (signal?.aborted) return Promise.reject(new Canceled());
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    this.#push({
+    const waiting: WaitingWrite = {
       lane,
-      namespace,
+      priority: writePriority(lane, kind),
+      flow: namespace,
+      withdrawn: false,
       since: this.#options.clock.monotonic(),
       kind,
-      isBulk: lane === "bulk" || lane === "poll",
       begin: write,
       isWanted,
       resolve: resolve as (value: unknown) => void,
       reject,
       throttledAt: undefined,
-    });
+    };
+    this.#push(waiting);
+    const abort = () => {
+      if (this.#queue.withdraw(waiting)) this.#drop(waiting);
+    };
+    signal?.addEventListener("abort", abort, { once: true });
     this.#fill();
     return promise;
   }
@@ -121,19 +130,17 @@ export class WriteLimiter {
   /** Rejects all waiting writes and all later ones. Writes under way may end, but are not retried. */
   stop(): void {
     this.#isStopped = true;
-    for (const lane of lanes) {
-      for (let write = this.#queue.take(lane, () => true); write; write = this.#queue.take(lane, () => true)) {
-        this.#tenants.get(write.namespace)!.waiting--;
-        this.#dropIfIdle(write.namespace);
-        write.reject(stopping());
+    for (const priority of writePriorities) {
+      for (let write = this.#queue.take(priority, () => true); write; write = this.#queue.take(priority, () => true)) {
+        this.#drop(write, stopping());
       }
     }
   }
 
   #push(write: WaitingWrite): void {
-    let tenant = this.#tenants.get(write.namespace);
+    const { flow: namespace } = write;
+    let tenant = this.#tenants.get(namespace);
     if (!tenant) {
-      const { namespace } = write;
       tenant = { waiting: 0, held: 0, slow: 0, breaker: this.#makeBreaker(() => this.#dropIfIdle(namespace)) };
       this.#tenants.set(namespace, tenant);
     }
@@ -164,47 +171,48 @@ export class WriteLimiter {
     }
   }
 
-  #drop({ namespace, reject }: WaitingWrite): void {
-    this.#tenants.get(namespace)!.waiting--;
-    this.#dropIfIdle(namespace);
-    reject(new Canceled());
+  #drop({ flow, reject }: WaitingWrite, reason: Error = new Canceled()): void {
+    this.#tenants.get(flow)!.waiting--;
+    this.#dropIfIdle(flow);
+    reject(reason);
   }
 
   /** The write for the next free slot; undefined if no waiting write may begin. */
   #next(): WaitingWrite | undefined {
-    for (const lane of lanes) {
-      const due = this.#queue.isDue(lane) ? this.#take(lane, true) : undefined;
+    for (const priority of writePriorities) {
+      const due = this.#queue.isDue(priority) ? this.#take(priority, true) : undefined;
       if (due) return due;
     }
-    for (const lane of lanes) {
-      const next = this.#take(lane, false);
+    for (const priority of writePriorities) {
+      const next = this.#take(priority, false);
       if (next) return next;
     }
     return undefined;
   }
 
   /**
-   * The next write of a lane that may begin. Namespaces that hold less than half of the slots come first. Slots that
+   * The next write of a priority that may begin. Namespaces that hold less than half of the slots come first. Slots that
    * another namespace holds above its half, acquired while no other namespace wrote, do not count against them.
    *
    * @param isDue whether a bulk write may use a slot reserved for urgent writes
    */
-  #take(lane: Lane, isDue: boolean): WaitingWrite | undefined {
-    const isBulk = lane === "bulk" || lane === "poll";
-    if (!this.#breaker.lets(isBulk)) return undefined;
+  #take(priority: number, isDue: boolean): WaitingWrite | undefined {
+    const isOfBulk = isBulk(priority);
+    if (!this.#breaker.lets(isOfBulk)) return undefined;
     const { limit } = this.#limit;
     const half = Math.ceil(limit / 2);
-    const most = isBulk && !isDue ? limit : limit + urgentReserve;
-    const beyond = this.#beyond(half);
+    const most = isOfBulk && !isDue ? limit : limit + urgentReserve;
+    // Statuses of bulk work have no share: otherwise those of one namespace would delay Secrets of another.
+    const beyond = priority === bulkStatusPriority ? 0 : this.#beyond(half);
     const isFree = (uncounted: number) =>
-      this.#held.all - uncounted < most && (!isBulk || this.#held.bulk - uncounted < limit);
+      this.#held.all - uncounted < most && (!isOfBulk || this.#held.bulk - uncounted < limit);
     const mayWrite = (namespace: string, share: number) => {
       const { held, slow, breaker } = this.#tenants.get(namespace)!;
-      return held < share && (slow === 0 || held + slow < maxSlow.ofNamespace) && breaker.lets(isBulk);
+      return held < share && (slow === 0 || held + slow < maxSlow.ofNamespace) && breaker.lets(isOfBulk);
     };
-    const first = isFree(beyond) ? this.#queue.take(lane, (namespace) => mayWrite(namespace, half)) : undefined;
+    const first = isFree(beyond) ? this.#queue.take(priority, (namespace) => mayWrite(namespace, half)) : undefined;
     if (first || !isFree(0)) return first;
-    return this.#queue.take(lane, (namespace) => mayWrite(namespace, Number.POSITIVE_INFINITY));
+    return this.#queue.take(priority, (namespace) => mayWrite(namespace, Number.POSITIVE_INFINITY));
   }
 
   /** Slots that namespaces hold above `most` each. */
@@ -216,12 +224,13 @@ export class WriteLimiter {
 
   async #write(write: WaitingWrite): Promise<void> {
     const { clock } = this.#options;
-    const { namespace, kind, isBulk } = write;
+    const { flow: namespace, kind, priority } = write;
+    const isOfBulk = isBulk(priority);
     const tenant = this.#tenants.get(namespace)!;
     tenant.waiting--;
-    this.#breaker.began(isBulk);
-    tenant.breaker.began(isBulk);
-    const release = this.#hold(tenant, isBulk);
+    this.#breaker.began(isOfBulk);
+    tenant.breaker.began(isOfBulk);
+    const release = this.#hold(tenant, isOfBulk);
     const wasFull = this.#held.all >= this.#limit.limit;
     const beganAt = clock.monotonic();
     const timer = clock.setTimer(() => {
@@ -249,14 +258,14 @@ export class WriteLimiter {
   }
 
   /** Takes a slot. Returns the functions that release it. */
-  #hold(tenant: Tenant, isBulk: boolean): { asSlow: () => void; fully: () => void } {
+  #hold(tenant: Tenant, isOfBulk: boolean): { asSlow: () => void; fully: () => void } {
     let isSlow = false;
     const add = (count: number) => {
       tenant.held += count;
       if (tenant.held > 0) this.#holders.add(tenant);
       else this.#holders.delete(tenant);
       this.#held.all += count;
-      if (isBulk) this.#held.bulk += count;
+      if (isOfBulk) this.#held.bulk += count;
     };
     const addSlow = (count: number) => {
       this.#slow -= Math.min(tenant.slow, maxSlow.ofNamespace);
@@ -284,7 +293,7 @@ export class WriteLimiter {
    * Lowers the limit if the whole server is overloaded: the connection failed, two namespaces see overloads, or only
    * one namespace writes.
    */
-  #noteOverload({ namespace, kind }: WaitingWrite, error: KubeError, beganAt: number): void {
+  #noteOverload({ flow: namespace, kind }: WaitingWrite, error: KubeError, beganAt: number): void {
     if (beganAt < this.#limit.cutAt) return;
     const endedAt = this.#options.clock.monotonic();
     const since = endedAt - overlapWindow.overloadedMs;
@@ -305,11 +314,11 @@ export class WriteLimiter {
       return false;
     }
     const now = this.#options.clock.monotonic();
-    this.#throttled.note(write.namespace, now);
+    this.#throttled.note(write.flow, now);
     tenant.breaker.refused(beganAt, error.retryAfterMs);
-    if (this.#throttled.isOfAnother(write.namespace, now - overlapWindow.throttledMs))
+    if (this.#throttled.isOfAnother(write.flow, now - overlapWindow.throttledMs))
       this.#breaker.refused(beganAt, error.retryAfterMs);
-    else this.#breaker.undecided(beganAt, write.isBulk);
+    else this.#breaker.undecided(beganAt, isBulk(write.priority));
     write.throttledAt ??= now;
     if (this.#isStopped || now - write.throttledAt >= retryForMs) return false;
     this.#push(write);

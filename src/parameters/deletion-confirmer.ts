@@ -1,4 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
+import { SingleFlight } from "../runtime/single-flight.ts";
 import { type Entry, isRipe, type Missing, type ParameterState } from "./cache-entry.ts";
 import { ConfirmedDeletion } from "./confirmed-deletion.ts";
 import type { Entries } from "./entries.ts";
@@ -22,7 +23,7 @@ export interface DeletionConfirmerOptions {
 export class DeletionConfirmer {
   readonly #options: DeletionConfirmerOptions;
   /** Rounds of looks in flight, by identity: a thousand losses share one. Resolves to whether all looks succeeded. */
-  readonly #rounds = new Map<string, Promise<boolean>>();
+  readonly #rounds = new SingleFlight<boolean>();
 
   constructor(options: DeletionConfirmerOptions) {
     this.#options = options;
@@ -34,8 +35,9 @@ export class DeletionConfirmer {
     const identityKey = entry.reference.identity.key;
     const since = state.missing?.since ?? clock.monotonic();
     for (;;) {
-      const unseen = this.#rounds.has(identityKey) ? [] : this.#unseen(identityKey, entry, since);
-      const round = this.#rounds.get(identityKey) ?? (unseen.length > 0 ? this.#look(identityKey, unseen) : undefined);
+      const running = this.#rounds.get(identityKey);
+      const unseen = running ? [] : this.#unseen(identityKey, entry, since);
+      const round = unseen.length > 0 ? this.#rounds.run(() => this.#look(unseen), identityKey) : running;
       if (!round) break;
       if (await round) continue;
       // A look failed, so a mass deletion cannot be ruled out: restart the grace.
@@ -61,12 +63,9 @@ export class DeletionConfirmer {
     return unseen;
   }
 
-  #look(identityKey: string, unseen: readonly Entry[]): Promise<boolean> {
-    const round = Promise.all(unseen.map(this.#options.look))
-      .then(() => !unseen.some(({ failure }) => failure))
-      .finally(() => this.#rounds.delete(identityKey));
-    this.#rounds.set(identityKey, round);
-    return round;
+  async #look(unseen: readonly Entry[]): Promise<boolean> {
+    await Promise.all(unseen.map(this.#options.look));
+    return !unseen.some(({ failure }) => failure);
   }
 
   /** @returns undefined in a mass deletion */

@@ -2,6 +2,7 @@ import { isMainThread, Worker } from "node:worker_threads";
 import { type Clock, systemClock, type Timer } from "../runtime/clock.ts";
 import { FairQueue, type Waiting } from "../runtime/fair-queue.ts";
 import { KeyedTokenBuckets } from "../runtime/token-bucket.ts";
+import { TtlMap } from "../runtime/ttl-map.ts";
 import { type Assembled, type AssembleInput, assemble, type SourceValue } from "./assemble.ts";
 import { Exhausted, inlineUnits, Work } from "./work.ts";
 
@@ -55,8 +56,8 @@ export class Assembler {
   readonly #clock: Clock;
   readonly #start: () => Worker;
   readonly #queue = new FairQueue<Task>();
-  /** Namespaces with an assembly that was too expensive for the event loop, by monotonic milliseconds. */
-  readonly #expensive = new Map<string, number>();
+  /** Namespaces with an assembly that was too expensive for the event loop. */
+  readonly #expensive: TtlMap<string, true>;
   readonly #shares: KeyedTokenBuckets;
   /** Assemblies that wait for their namespace's share, and the timer of the first. */
   readonly #resting = new Map<string, { tasks: Task[]; timer: Timer }>();
@@ -68,6 +69,7 @@ export class Assembler {
   constructor({ clock = systemClock, start = startWorker }: AssemblerOptions = {}) {
     this.#clock = clock;
     this.#start = start;
+    this.#expensive = new TtlMap({ clock, ttlMs: expensiveMs, maxSize: expensiveAtMost });
     this.#shares = new KeyedTokenBuckets(clock, workerShare);
   }
 
@@ -77,29 +79,19 @@ export class Assembler {
    * @param namespace whose share of the worker it uses
    */
   async assemble(input: AssembleInput, namespace = ""): Promise<Assembled> {
-    if (!this.#isExpensive(namespace)) {
+    if (!this.#expensive.has(namespace)) {
       try {
         return assemble(input, new Work(inlineUnits));
       } catch (error) {
         if (!(error instanceof Exhausted)) throw error;
       }
-      this.#noteExpensive(namespace);
+      this.#expensive.set(namespace, true);
     }
     return new Promise((resolve, reject) => {
       const until = this.#clock.monotonic() + waitAtMostMs;
       this.#queue.push({ input, resolve, reject, until, flow: namespace, priority: 0, withdrawn: false });
       this.#next();
     });
-  }
-
-  #isExpensive(namespace: string): boolean {
-    return this.#clock.monotonic() - (this.#expensive.get(namespace) ?? -Infinity) < expensiveMs;
-  }
-
-  #noteExpensive(namespace: string): void {
-    this.#expensive.delete(namespace);
-    this.#expensive.set(namespace, this.#clock.monotonic());
-    if (this.#expensive.size > expensiveAtMost) this.#expensive.delete(this.#expensive.keys().next().value!);
   }
 
   /** Whether the worker thread is running. */

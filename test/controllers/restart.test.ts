@@ -52,6 +52,34 @@ describe("a restart", () => {
   });
 });
 
+describe("a kill -9 between the Secrets and their statuses", () => {
+  it("costs one status write for each and no decryption", async () => {
+    const names = Array.from({ length: 20 }, (_, n) => `killed-${n}`);
+    for (const name of names) {
+      await aws.putParameter({ name: `/${name}`, type: "SecureString", value: "v" });
+      await world.apply(name, { data: [one("V", `/${name}`)] });
+    }
+    await world.sync();
+    const versionOf = async (name: string) => (await world.secret(name))?.metadata.resourceVersion;
+    const versions = await Promise.all(names.map(versionOf));
+    // The state at the kill: no status was written.
+    const empty = JSON.stringify([{ op: "remove", path: "/status" }]);
+    for (const name of names)
+      await world.kubectl(["patch", "kss", name, "--subresource", "status", "--type", "json", "-p", empty]);
+    const costs = await costsOf(cluster, world);
+    await world.restart();
+    await world.sync();
+    expect(await costs()).toEqual({
+      ...nothing,
+      looks: expect.any(Number),
+      statusWrites: names.length,
+      events: expect.any(Number),
+    });
+    for (const name of names) expect(await world.ready(name)).toMatchObject({ status: "True" });
+    expect(await Promise.all(names.map(versionOf))).toEqual(versions);
+  });
+});
+
 describe("200 SyncedSecrets of three parameters each", async () => {
   const many = await makeWorld(cluster, "restart-many");
   const resources = 200;

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { firstLimit, mostWrites } from "../../src/kube/adaptive-limit.ts";
 import { KubeError } from "../../src/kube/errors.ts";
 import { WriteLimiter } from "../../src/kube/write-limiter.ts";
+import { Canceled } from "../../src/runtime/cancellation.ts";
 import { type Lane, lanes } from "../../src/runtime/lane.ts";
 import { FakeClock, settle } from "../support/clock.ts";
 
@@ -493,6 +494,36 @@ describe("lanes of writes", () => {
     expect(begun.filter((name) => name.startsWith("bulk")).length).toBeGreaterThan(full - 1);
   });
 
+  test("writes Secrets of bulk work and polls before their statuses in all namespaces, but does not starve these", async () => {
+    const clock = new FakeClock();
+    const limiter = new WriteLimiter({ clock, random: () => 0 });
+    const begun: string[] = [];
+    const run = (lane: Lane, namespace: string, kind: "secret" | "status") => {
+      const write = () => {
+        begun.push(kind);
+        return new Promise<void>((resolve) => clock.setTimer(resolve, 1_000));
+      };
+      return limiter.run(lane, namespace, write, kind);
+    };
+    const all: Promise<void>[] = [];
+    for (let n = 0; n < 400; n++) all.push(run(n % 4 ? "bulk" : "poll", n % 3 ? "a" : "b", "status"));
+    for (let n = 0; n < 400; n++) all.push(run(n % 4 ? "bulk" : "poll", n % 5 ? "c" : "d", "secret"));
+    while (begun.length < 800) await clock.advance(1_000);
+    await clock.advance(1_000);
+    await Promise.all(all);
+    const statusesBefore = begun.slice(full, begun.lastIndexOf("secret")).filter((kind) => kind === "status").length;
+    expect(statusesBefore).toBeGreaterThan(5);
+    expect(statusesBefore).toBeLessThan(20);
+  });
+
+  test("writes an urgent status in its own lane", async () => {
+    const { limiter, many, underWay } = setUp();
+    many("bulk", 100);
+    const status = limiter.run("interactive", "shop", async () => "status", "status");
+    expect(await status).toBe("status");
+    expect(underWay).toHaveLength(full);
+  });
+
   test("reports the number of waiting writes by lane, and how long the oldest has waited", async () => {
     const { clock, limiter, underWay, many, run } = setUp();
     expect([...limiter.waits()]).toEqual([]);
@@ -509,6 +540,31 @@ describe("lanes of writes", () => {
       underWay[0]!.end();
       await settle(1);
     }
+    expect([...limiter.waits()]).toEqual([]);
+  });
+});
+
+describe("a write whose signal aborts", () => {
+  test("is dropped at once while it waits, and not while it is under way", async () => {
+    const { limiter, many, underWay, run, begun } = setUp();
+    const canceler = new AbortController();
+    const turn = { lane: "interactive" as const, isWanted: () => true, signal: canceler.signal };
+    let end = () => {};
+    const first = limiter.run(turn, "shop", () => new Promise<void>((resolve) => (end = resolve)));
+    many("bulk", full + 5);
+    for (const name of ["second", "third"]) void run("interactive", name);
+    const waiting = limiter.run(turn, "shop", async () => begun.push("waiting"));
+    canceler.abort();
+    await expect(waiting).rejects.toThrow(Canceled);
+    await expect(limiter.run(turn, "shop", async () => begun.push("later"))).rejects.toThrow(Canceled);
+    expect([...limiter.waits()].map(({ lane }) => lane)).toEqual(["bulk"]);
+    end();
+    await first;
+    while (underWay.length > 0) {
+      underWay[0]!.end();
+      await settle();
+    }
+    expect(begun).toHaveLength(full + 5 + 2);
     expect([...limiter.waits()]).toEqual([]);
   });
 });

@@ -1,7 +1,8 @@
 import type { AnyConnection } from "../../src/api/any-connection.ts";
 import type { SyncedSecret } from "../../src/api/types.ts";
 import { secretBound, syncedSecretBound } from "../../src/controllers/cache-bounds.ts";
-import type { Engine, Settings } from "../../src/controllers/worlds.ts";
+import type { Engine } from "../../src/controllers/wiring.ts";
+import type { Settings } from "../../src/controllers/worlds.ts";
 import type { CacheBound } from "../../src/kube/cache-bound.ts";
 import type { KubeObject } from "../../src/kube/resource.ts";
 import { Store } from "../../src/kube/store.ts";

@@ -15,7 +15,7 @@ import type { Clock, Random } from "../../runtime/clock.ts";
 import type { ClockWatch } from "../../runtime/clock-watch.ts";
 import { defectOf, internalError } from "../../runtime/defect.ts";
 import { parseDuration } from "../../runtime/duration.ts";
-import { type Lane, moreUrgent, priorityOf } from "../../runtime/lane.ts";
+import { type Lane, laneOf, priorityOf } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
 import { each, type OneOrMany } from "../../runtime/one-or-many.ts";
 import { isSame } from "../conditions.ts";
@@ -38,7 +38,6 @@ import { RepairBackoff } from "./repair-backoff.ts";
 import { isKeyNews, keysInUse } from "./report/key-conditions.ts";
 import { StatusWriter } from "./report/status-writer.ts";
 import { type Summary, summarize } from "./report/summarize.ts";
-import { ReconcileSlots } from "./slots.ts";
 import { isAsking, readyOf } from "./trust/previous-status.ts";
 import type { VerifiedRevisions } from "./trust/verified-revisions.ts";
 
@@ -83,8 +82,6 @@ const intervalsUntilStale = 10;
 /** Decides when SyncedSecrets are reconciled, and reports each outcome as status, events and metrics. */
 export class SyncedSecretController {
   readonly #options: SyncedSecretControllerOptions;
-  /** The lane of the next reconcile of a key; bulk if absent. */
-  readonly #lanes = new Map<string, Lane>();
   /** SyncedSecrets by the key of the connection that they name. */
   readonly #byConnection = new Map<string, OneOrMany<string>>();
   /** SyncedSecrets by the Secret that they write, namespace/name. */
@@ -92,7 +89,6 @@ export class SyncedSecretController {
   readonly #statuses: StatusWriter;
   readonly #deleted: DeletedResources;
   readonly #repairs: RepairBackoff;
-  readonly #slots = new ReconcileSlots((key, lane) => this.enqueue(key, lane));
   readonly #attempts: Attempts;
   /** SyncedSecrets by namespace. */
   readonly #byNamespace = new Map<string, OneOrMany<string>>();
@@ -116,12 +112,11 @@ export class SyncedSecretController {
     this.#begun = true;
   }
 
-  /** Enqueues a SyncedSecret, in the more urgent of this lane and the lane that it waits in. */
+  /** Enqueues a SyncedSecret, in the more urgent of this lane and the lane that it waits in or is delayed in. */
   enqueue(key: string, lane: Lane): void {
-    const before = this.#lanes.get(key);
-    const urgent = before ? moreUrgent(before, lane) : lane;
-    this.#lanes.set(key, urgent);
-    this.#options.queue.add(key, priorityOf(urgent));
+    const { queue } = this.#options;
+    this.#statuses.overtake(key, lane);
+    queue.add(key, Math.max(priorityOf(lane), queue.delayedPriority(key) ?? 0));
   }
 
   /**
@@ -131,7 +126,7 @@ export class SyncedSecretController {
    */
   async settled(keys: readonly string[]): Promise<boolean> {
     const { queue } = this.#options;
-    const isOpen = (key: string) => queue.isWaiting(key) || queue.isInWork(key) || this.#slots.isParked(key);
+    const isOpen = (key: string) => queue.isWaiting(key) || queue.isInWork(key);
     await Promise.all(
       keys.filter(isOpen).map(
         (key) =>
@@ -186,12 +181,8 @@ export class SyncedSecretController {
   /** Enqueues a SyncedSecret after a change of its Secret by others, delayed by the repair backoff. */
   #repair(key: string): void {
     const waitMs = this.#repairs.waitMs(key);
-    if (waitMs === 0) {
-      this.enqueue(key, "drift");
-      return;
-    }
-    this.#lanes.set(key, moreUrgent(this.#lanes.get(key) ?? "drift", "drift"));
-    this.#options.queue.addAfter(key, waitMs, priorityOf("drift"));
+    if (waitMs === 0) this.enqueue(key, "drift");
+    else this.#options.queue.addAfter(key, waitMs, priorityOf("drift"));
   }
 
   /** Handles new findings about KMS keys: enqueues the users whose status differs from the findings. */
@@ -276,28 +267,17 @@ export class SyncedSecretController {
 
   /** Reconciles one SyncedSecret. */
   async handle(key: string): Promise<void> {
-    const { resources, connections, queue } = this.#options;
-    const lane = this.#lanes.get(key) ?? "bulk";
+    const { resources, queue } = this.#options;
+    const lane = laneOf(queue.priorityInWork(key) ?? 0);
     const isCollected = await this.#deleted.collect(key);
-    // Stay synchronous until enter(): a slot granted in between would leak.
-    const granted = this.#slots.arrived(key);
     const cached = resources.get(key);
     if (!cached) {
-      this.#lanes.delete(key);
-      this.#slots.drop(key);
       if (isCollected) this.#forget(key);
       else queue.retry(key);
       this.#settle(key);
-      if (granted) this.#slots.pass(granted);
       return;
     }
     if (!isCollected) queue.addAfter(key, slowRetryMs);
-    const connection = connections.keyFor(cached);
-    const slot = this.#slots.enter(connection, key, lane);
-    const isUsed = slot && granted?.connection === connection && granted.lane === lane;
-    if (granted && !isUsed) this.#slots.pass(granted);
-    if (!slot) return;
-    this.#lanes.delete(key);
     try {
       const resource = this.#statuses.latest(key, cached);
       const isOver = await this.#reconcile(key, resource, this.#attempts.begin(key, resource, lane));
@@ -307,7 +287,6 @@ export class SyncedSecretController {
       this.enqueue(key, lane);
     } finally {
       this.#attempts.end(key);
-      this.#slots.leave(slot, key);
     }
   }
 
@@ -315,11 +294,6 @@ export class SyncedSecretController {
     const waiting = this.#settling.get(key) ?? [];
     this.#settling.delete(key);
     for (const resolve of waiting) resolve();
-  }
-
-  /** Whether keys wait for a slot. */
-  get isHolding(): boolean {
-    return this.#slots.isHolding;
   }
 
   /**
@@ -359,7 +333,6 @@ export class SyncedSecretController {
     const isWritten = "wrote" in outcome && outcome.wrote !== undefined;
     if (lane === "drift" && (isWritten || hasFailed(outcome) || outcome.kind === "again")) this.#repairs.note(key);
     if (outcome.kind === "again") {
-      this.#lanes.set(key, lane);
       queue.retry(key, priorityOf(lane));
       return false;
     }
@@ -430,6 +403,8 @@ export class SyncedSecretController {
     const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
     for (const event of summary.events) recorder.record(regarding, { ...event, action: "Sync" });
     if (stopping.aborted) return;
+    // The status may wait for all Secrets of bulk work: meanwhile others are reconciled.
+    queue.release(key);
     if (summary.statusChanged && !(await this.#statuses.write(key, resource, summary.status, attempt))) {
       queue.retry(key, priorityOf(lane));
       return;

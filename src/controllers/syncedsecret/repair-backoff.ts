@@ -1,4 +1,5 @@
 import type { Clock } from "../../runtime/clock.ts";
+import { TtlMap } from "../../runtime/ttl-map.ts";
 
 /** Repairs in a row without a delay. */
 const atOnce = 3;
@@ -20,47 +21,39 @@ interface Repairs {
  */
 export class RepairBackoff {
   readonly #clock: Clock;
-  readonly #repairs = new Map<string, Repairs>();
+  readonly #repairs: TtlMap<string, Repairs>;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#repairs = new TtlMap({ clock, ttlMs: quietMs });
   }
 
   /** Records a repair, or an attempt of one, after a change of the Secret by others. */
   note(key: string): void {
-    const count = (this.#current(key)?.count ?? 0) + 1;
-    this.#repairs.set(key, { count, at: this.#clock.monotonic() });
+    const count = (this.#repairs.get(key)?.count ?? 0) + 1;
+    this.#repairs.set(key, { count, at: this.#clock.monotonic() }, quietAfter(count));
   }
 
   /** Milliseconds until a change by others may be repaired; 0 for at once. */
   waitMs(key: string): number {
-    const repairs = this.#current(key);
+    const repairs = this.#repairs.get(key);
     return repairs ? Math.max(repairs.at + delayAfter(repairs.count) - this.#clock.monotonic(), 0) : 0;
   }
 
   /** Milliseconds between two repairs; undefined if repairs are not delayed. */
   spacingMs(key: string): number | undefined {
-    const repairs = this.#current(key);
+    const repairs = this.#repairs.get(key);
     return repairs && repairs.count >= atOnce ? delayAfter(repairs.count) : undefined;
   }
 
   /** Milliseconds until the backoff resets without further repairs; undefined if there were none. */
   quietInMs(key: string): number | undefined {
-    const repairs = this.#current(key);
+    const repairs = this.#repairs.get(key);
     return repairs && repairs.at + quietAfter(repairs.count) - this.#clock.monotonic();
   }
 
   forget(key: string): void {
     this.#repairs.delete(key);
-  }
-
-  #current(key: string): Repairs | undefined {
-    const repairs = this.#repairs.get(key);
-    if (repairs && this.#clock.monotonic() - repairs.at >= quietAfter(repairs.count)) {
-      this.#repairs.delete(key);
-      return undefined;
-    }
-    return repairs;
   }
 }
 

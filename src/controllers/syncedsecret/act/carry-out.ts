@@ -1,11 +1,11 @@
 import { Failure } from "../../../runtime/failure.ts";
 import type { SecretView } from "../../secret-view.ts";
 import type { Apply, Decision, Delete, Intent, Keep, Refuse } from "../decide/decision.ts";
+import { listed } from "../decide/listed.ts";
 import type { Outcome } from "../decide/outcome.ts";
 import type { Standing } from "../decide/ownership.ts";
 import { heard, wanting } from "../decide/retention.ts";
 import { asWhom, editorsOf, type Facts, foreignKeysOf, isGood, retainedKeysOf } from "../decide/snapshot.ts";
-import { listed } from "../report/listed.ts";
 import type { AppliedRecords } from "../trust/applied.ts";
 import type { TooLargeSecrets } from "../trust/too-large.ts";
 import type { VerifiedRevisions } from "../trust/verified-revisions.ts";

@@ -4,11 +4,13 @@ import type { KubeClient } from "../../../kube/client.ts";
 import { KubeError } from "../../../kube/errors.ts";
 import { type KubeObject, syncedSecrets } from "../../../kube/resource.ts";
 import type { View } from "../../../kube/store.ts";
-import type { WriteLimiter, WriteTurn } from "../../../kube/write-limiter.ts";
+import type { WriteLimiter } from "../../../kube/write-limiter.ts";
 import type { Clock } from "../../../runtime/clock.ts";
+import { type Lane, priorityOf } from "../../../runtime/lane.ts";
 import type { Log } from "../../../runtime/log.ts";
 import { conditionsAfter, isSame } from "../../conditions.ts";
 import { MutationCache } from "../../mutation-cache.ts";
+import type { Attempt } from "../act/attempt.ts";
 
 type Resource = SyncedSecret & KubeObject;
 export type Status = NonNullable<SyncedSecret["status"]>;
@@ -33,6 +35,8 @@ export class StatusWriter {
   readonly #written: MutationCache<Status>;
   /** With --read-only: the status that this process wrote last. */
   readonly #own = new Map<string, Status>();
+  /** Status writes that have not begun, each with its lane and the function that drops it. */
+  readonly #waiting = new Map<string, { lane: Lane; drop: AbortController }>();
   /** With --read-only: the status that was not written, and the resourceVersion that it was computed from. */
   readonly #unwritten = new Map<string, { status: Status; resourceVersion: string | undefined }>();
 
@@ -58,8 +62,17 @@ export class StatusWriter {
     return status ? { ...cached, status } : cached;
   }
 
-  /** @throws Canceled @returns whether the write is done; false if it must be retried */
-  async write(key: string, resource: Resource, status: Status, turn: WriteTurn): Promise<boolean> {
+  /** Drops a key's status write that has not begun, if a more urgent reconcile will write a newer status. */
+  overtake(key: string, lane: Lane): void {
+    const waiting = this.#waiting.get(key);
+    if (waiting && priorityOf(lane) > priorityOf(waiting.lane)) waiting.drop.abort();
+  }
+
+  /**
+   * @throws Canceled if the attempt is canceled, or overtaken, before the write begins
+   * @returns whether the write is done; false if it must be retried
+   */
+  async write(key: string, resource: Resource, status: Status, attempt: Attempt): Promise<boolean> {
     const { client, writes, log, resources, readOnly } = this.#options;
     if (readOnly && this.#isAnothers(key)) {
       this.#unwritten.set(key, { status, resourceVersion: resources.get(key)?.metadata.resourceVersion });
@@ -80,19 +93,27 @@ export class StatusWriter {
       metadata: { namespace, name, uid, ...precondition },
       status,
     } as unknown as Resource;
-    this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
+    const { lane, isWanted, signal } = attempt;
+    const drop = new AbortController();
+    this.#waiting.set(key, { lane, drop });
+    let base: string | undefined;
+    let hasBegun = false;
+    const begin = () => {
+      this.#waiting.delete(key);
+      hasBegun = true;
+      base = resources.get(key)?.metadata.resourceVersion;
+      this.#written.begin(key, base);
+      return client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" });
+    };
     try {
-      const written = await writes.run(
-        turn,
-        namespace!,
-        () => client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" }),
-        "status",
-      );
+      const turn = { lane, isWanted, signal: AbortSignal.any([signal, drop.signal]) };
+      const written = await writes.run(turn, namespace!, begin, "status");
       if (readOnly) this.#own.set(key, status);
-      this.#written.note(key, status, written.metadata.resourceVersion, metadata.resourceVersion);
+      this.#written.note(key, status, written.metadata.resourceVersion, base ?? resourceVersion);
       return true;
     } catch (error) {
-      this.#written.invalidate(key);
+      if (hasBegun) this.#written.invalidate(key);
+      else this.#waiting.delete(key);
       if (!(error instanceof KubeError)) throw error;
       // Deleted or recreated meanwhile: the watch will show it.
       if (error.kind === "notFound") return true;
@@ -117,12 +138,15 @@ export class StatusWriter {
   /**
    * Reports Pending and Reconciling in the status of a new resource if its first reconcile takes long.
    *
-   * @returns a function that ends this: resolves to the latest resource once no such write is under way
+   * @returns a function that ends this: drops the write if it has not begun, and resolves to the latest resource once
+   *   no such write is under way
    */
   tellWhenItLasts(key: string, resource: Resource): () => Promise<Resource> {
     const { clock } = this.#options;
     let latest = resource;
     let writing: Promise<unknown> | undefined;
+    const canceler = new AbortController();
+    const { signal } = canceler;
     const timer = clock.setTimer(() => {
       if (resource.status?.conditions?.length) return;
       const generation = resource.metadata.generation ?? 1;
@@ -138,7 +162,8 @@ export class StatusWriter {
       );
       const status: Status = { observedGeneration: generation, conditions };
       // Lane bulk: progress reports must not delay Secrets or final statuses, in any namespace.
-      writing = this.write(key, resource, status, "bulk").then(
+      const progress: Attempt = { lane: "bulk", signal, isWanted: () => !signal.aborted };
+      writing = this.write(key, resource, status, progress).then(
         (done) => {
           if (done) latest = { ...resource, status };
         },
@@ -147,6 +172,7 @@ export class StatusWriter {
     }, pendingAfterMs);
     return async () => {
       timer.cancel();
+      canceler.abort();
       await writing;
       return latest;
     };

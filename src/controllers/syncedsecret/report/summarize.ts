@@ -3,11 +3,11 @@ import type { SyncedSecret } from "../../../api/types.ts";
 import type { Findings } from "../../../ciphertexts/key-watch.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import { type Asked, conditionsAfter, failedOver, isSame, secondsOf } from "../../conditions.ts";
+import { listed } from "../decide/listed.ts";
 import { hasFailed, type Outcome } from "../decide/outcome.ts";
 import { nextExpiryOf } from "../decide/source-metadata.ts";
 import { newsOf, warningsOf } from "./expiry-conditions.ts";
 import { keyCondition } from "./key-conditions.ts";
-import { listed } from "./listed.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
 

@@ -1,6 +1,6 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import type { SourceMetadata } from "../decide/source-metadata.ts";
 import type { RevisionSource } from "../trust/revision.ts";
+import type { SourceMetadata } from "./source-metadata.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
 

@@ -1,38 +1,42 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { ReconcileSlots, type Slot } from "../../src/controllers/syncedsecret/slots.ts";
-import { type Lane, lanes } from "../../src/runtime/lane.ts";
+import { ReconcileBounds } from "../../src/controllers/syncedsecret/reconcile-bounds.ts";
+import { WorkQueue } from "../../src/kube/work-queue.ts";
+import { type Lane, lanes, priorityOf } from "../../src/runtime/lane.ts";
+import { FakeClock } from "../support/clock.ts";
 
-let slots: ReconcileSlots;
-/** Keys that have been invited and have not entered yet. */
-let coming: string[];
-/** Keys in progress, each with its slot. */
-let working: Map<string, Slot>;
+let queue: WorkQueue;
+/** The connection that each key names. */
+let connections: Map<string, string>;
+/** Keys in progress. */
+let working: Set<string>;
 
 beforeEach(() => {
-  coming = [];
-  working = new Map();
-  slots = new ReconcileSlots((key) => coming.push(key));
+  connections = new Map();
+  working = new Set();
+  const bounds = new ReconcileBounds((key) => connections.get(key));
+  queue = new WorkQueue({ clock: new FakeClock(), random: () => 0, bounds });
 });
 
 const keys = (namespace: string, count: number) => Array.from({ length: count }, (_, n) => `${namespace}/s${n}`);
+/** Takes all keys that may begin. */
+const come = () => {
+  const taken: string[] = [];
+  for (let key = queue.take(); key !== undefined; key = queue.take()) taken.push(key);
+  for (const key of taken) working.add(key);
+  return taken;
+};
 const enter = (connection: string, all: readonly string[], lane: Lane = "bulk") => {
   for (const key of all) {
-    const slot = slots.enter(connection, key, lane);
-    if (slot) working.set(key, slot);
+    connections.set(key, connection);
+    queue.add(key, priorityOf(lane));
   }
+  return come();
 };
 const leave = (key: string) => {
-  const slot = working.get(key)!;
-  working.delete(key);
-  slots.leave(slot, key);
+  expect(working.delete(key)).toBe(true);
+  queue.done(key);
 };
-/** Lets the invited keys enter. */
-const come = (connection: string) => {
-  const all = coming.splice(0);
-  for (const key of all) expect(slots.arrived(key)?.connection).toBe(connection);
-  enter(connection, all);
-};
-const under = (namespace: string) => [...working.keys()].filter((key) => key.startsWith(`${namespace}/`));
+const under = (namespace: string) => [...working].filter((key) => key.startsWith(`${namespace}/`));
 
 describe("the slots of a connection", () => {
   it("all go to a namespace that is alone, and are passed on when they are free, each key once", () => {
@@ -40,14 +44,14 @@ describe("the slots of a connection", () => {
     expect(working.size).toBe(400);
     const done = new Set<string>();
     while (working.size > 0) {
-      const [key] = working.keys();
+      const [key] = working;
       done.add(key!);
       leave(key!);
-      come("c");
+      come();
       expect(working.size).toBeLessThanOrEqual(400);
     }
     expect(done.size).toBe(1_000);
-    expect(slots.isHolding).toBe(false);
+    expect(queue.depth).toBe(0);
   });
 
   it("include ten for each namespace whatever another holds, so that a hanging namespace delays no other", () => {
@@ -58,7 +62,7 @@ describe("the slots of a connection", () => {
     let steps = 0;
     for (; under("b").length > 0; steps++) {
       leave(under("b")[0]!);
-      come("c");
+      come();
       expect(under("b").length).toBeLessThanOrEqual(10);
     }
     expect(steps).toBe(200);
@@ -71,7 +75,7 @@ describe("the slots of a connection", () => {
     let left = 0;
     for (; under("few").length < 30 && left < 100; left++) {
       leave(under("many")[0]!);
-      come("c");
+      come();
     }
     // Ten above the connection's own limit must end first.
     expect(left).toBeLessThanOrEqual(10 + 2 * 20 + 1);
@@ -81,9 +85,9 @@ describe("the slots of a connection", () => {
     for (let n = 0; n < 90; n++) enter("c", keys(`n${n}`, 50));
     expect(working.size).toBe(1_220);
     for (let left = 0; left < 1_000; left++) {
-      const [oldest] = working.keys();
+      const [oldest] = working;
       leave(oldest!);
-      come("c");
+      come();
       if (left % 50 > 0) continue;
       for (let n = 8; n < 90; n++) expect(under(`n${n}`).length).toBeGreaterThanOrEqual(10);
     }
@@ -95,7 +99,7 @@ describe("the slots of a connection", () => {
 
 it("interactive work gets a slot at once", () => {
   enter("c", keys("a", 1_000));
-  expect(slots.enter("c", "a/mine", "interactive")).toBeDefined();
+  expect(enter("c", ["a/mine"], "interactive")).toEqual(["a/mine"]);
 });
 
 describe("work that hangs in one namespace", () => {
@@ -103,7 +107,7 @@ describe("work that hangs in one namespace", () => {
     enter("c", keys("hung", 5_000), lane);
     expect(under("hung")).toHaveLength(400);
     for (const other of lanes.filter((one) => one !== lane)) {
-      expect(slots.enter("c", "hung/urgent", other)).toBeDefined();
+      expect(enter("c", [`hung/urgent-${other}`], other)).toHaveLength(1);
     }
     enter("c", keys("b", 50), lane);
     expect(under("b")).toHaveLength(10);
@@ -131,30 +135,24 @@ describe("work that hangs in one namespace", () => {
     expect(under("a")).toHaveLength(600);
     const done = new Set<string>();
     while (working.size > 0) {
-      const [key] = working.keys();
+      const [key] = working;
       done.add(key!);
       leave(key!);
-      for (const next of coming.splice(0)) {
-        const granted = slots.arrived(next)!;
-        enter(granted.connection, [next]);
-        if (!working.has(next)) slots.pass(granted);
-      }
+      come();
       expect(working.size).toBeLessThanOrEqual(600);
     }
     expect(done.size).toBe(900);
-    expect(slots.isHolding).toBe(false);
+    expect(queue.depth).toBe(0);
   });
 });
 
-it("a slot granted to a key that does not need it goes to the next one", () => {
+it("a slot goes to the next key if the first one has moved to another connection", () => {
   enter("c", keys("a", 411));
-  expect(slots.isParked("a/s400")).toBe(true);
+  expect(queue.isWaiting("a/s400")).toBe(true);
+  expect(enter("d", ["a/s400"])).toEqual(["a/s400"]);
   for (let n = 0; n < 10; n++) leave(`a/s${n}`);
-  expect(coming).toHaveLength(10);
-  expect(coming).not.toContain("a/s410");
-  slots.pass(slots.arrived("a/s400")!);
-  expect(coming.at(-1)).toBe("a/s410");
-  expect(slots.isHolding).toBe(false);
+  expect(come()).toEqual(keys("a", 411).slice(401));
+  expect(queue.depth).toBe(0);
 });
 
 it("slots are granted ten at once, so that batched calls are full, and the last ones all at once", () => {
@@ -162,8 +160,7 @@ it("slots are granted ten at once, so that batched calls are full, and the last 
   const invited: number[] = [];
   for (let n = 0; n < 30; n++) {
     leave(`a/s${n}`);
-    invited.push(coming.length);
-    come("c");
+    invited.push(come().length);
   }
   expect(invited.filter((count) => count > 0)).toEqual([10, 10, 5]);
 });
@@ -174,20 +171,12 @@ it("a connection with few slots grants them in twos, so that a call that hangs d
   expect(under("a")).toHaveLength(10);
   const invited = keys("a", 9).map((key) => {
     leave(key);
-    const count = coming.length;
-    come("c");
-    return count;
+    return come().length;
   });
   expect(invited).toEqual([0, 2, 0, 2, 0, 2, 0, 2, 0]);
 });
 
 describe("a key whose connection changes while it waits", () => {
-  /** Takes a key as the controller does. */
-  const handle = (connection: string, key: string) => {
-    const granted = slots.arrived(key);
-    enter(connection, [key]);
-    if (granted && granted.connection !== connection) slots.pass(granted);
-  };
   const moved = keys("a", 395).map((key) => `${key}-moved`);
   const old = keys("a", 400).map((key) => `${key}-old`);
   const fresh = keys("b", 400).map((key) => `${key}-new`);
@@ -195,38 +184,80 @@ describe("a key whose connection changes while it waits", () => {
   it("waits only at the new one, and keeps no slot of either", () => {
     enter("old", [...old, ...moved]);
     enter("new", fresh);
-    for (const key of moved) handle("new", key);
+    enter("new", moved);
     for (const key of old) leave(key);
-    expect(coming).toEqual([]);
+    expect(come()).toEqual([]);
     for (const key of fresh) leave(key);
     expect(moved.filter((key) => working.has(key))).toHaveLength(10);
-    expect(coming).toHaveLength(moved.length - 10);
-    for (const key of coming.splice(0)) handle("new", key);
+    expect(come()).toHaveLength(moved.length - 10);
     for (const key of moved) leave(key);
-    expect(slots.isHolding).toBe(false);
-    // All slots are available again, and the next key is invited.
+    expect(queue.depth).toBe(0);
+    // All slots are available again, and the next key waits for one.
     const later = keys("a", 401);
     enter("new", later);
     expect(under("a")).toHaveLength(400);
     for (const key of later.slice(0, 400)) leave(key);
-    expect(coming).toEqual([later[400]]);
+    expect(come()).toEqual([later[400]]);
   });
 
-  it("is not invited if a person's request has taken it meanwhile", () => {
+  it("does not begin a second time if a person's request has taken it meanwhile", () => {
     enter("c", keys("a", 401));
-    expect(slots.isParked("a/s400")).toBe(true);
+    expect(queue.isWaiting("a/s400")).toBe(true);
     enter("c", ["a/s400"], "interactive");
     expect(working.has("a/s400")).toBe(true);
-    expect(slots.isHolding).toBe(false);
+    expect(queue.depth).toBe(0);
     leave("a/s400");
     for (let n = 0; n < 400; n++) leave(`a/s${n}`);
-    expect(coming).toEqual([]);
+    expect(come()).toEqual([]);
   });
 
-  it("keeps its turn if it is parked at the same one again", () => {
+  it("keeps its turn if it is added to the same one again", () => {
     enter("c", keys("a", 402));
     enter("c", ["a/s400"]);
     for (let n = 0; n < 10; n++) leave(`a/s${n}`);
-    expect(coming).toEqual(["a/s400", "a/s401"]);
+    expect(come()).toEqual(["a/s400", "a/s401"]);
   });
+});
+
+it("a slot that is released before the work ends is granted to the next key, once", () => {
+  enter("c", keys("a", 401));
+  for (let n = 0; n < 10; n++) queue.release(`a/s${n}`);
+  expect(come()).toEqual(["a/s400"]);
+  expect(queue.isInWork("a/s0")).toBe(true);
+  enter("c", keys("b", 20));
+  for (let n = 0; n < 10; n++) leave(`a/s${n}`);
+  expect(under("b")).toHaveLength(10);
+  expect(come()).toEqual([]);
+});
+
+it("a take does not look at blocked namespaces again, nor at their ten thousand keys", () => {
+  let looks = 0;
+  const bounds = new ReconcileBounds((key) => connections.get(key));
+  const { eligible } = bounds;
+  const counting = (flow: string, priority: number) => {
+    looks += 1;
+    return eligible(flow, priority);
+  };
+  queue = new WorkQueue({
+    ...{ clock: new FakeClock(), random: () => 0 },
+    bounds: {
+      eligible: counting,
+      flowOf: (key) => bounds.flowOf(key),
+      took: (flow, priority) => bounds.took(flow, priority),
+      ended: (flow, priority, wake) => bounds.ended(flow, priority, wake),
+    },
+  });
+  enter("c", keys("hung", 10_000));
+  for (let n = 0; n < 300; n++) enter("c", keys(`full${n}`, 11));
+  looks = 0;
+  for (let n = 0; n < 100; n++) {
+    enter("c", ["b/one"]);
+    leave("b/one");
+  }
+  expect(looks).toBe(100);
+  for (let n = 0; n < 100; n++) {
+    leave(under("hung")[0]!);
+    come();
+  }
+  expect(looks).toBeLessThan(300);
 });
