@@ -1,6 +1,7 @@
 import type { Clock } from "../runtime/clock.ts";
-import { type Entry, isMassDeletion, isRipe, type Missing, type ParameterState } from "./cache-entry.ts";
+import { type Entry, isMassDeletion, isRipe, type Parameter } from "./cache-entry.ts";
 import type { Entries } from "./entries.ts";
+import { changeParameter } from "./reducer.ts";
 import { atStake } from "./stored.ts";
 
 export interface DeletionConfirmerOptions {
@@ -46,9 +47,10 @@ export class DeletionConfirmer {
     this.#options = options;
   }
 
-  /** Marks a parameter state whose grace is over as gone or held, or restarts its grace. */
-  async settle(entry: Entry, state: ParameterState): Promise<void> {
+  /** Marks a parameter whose grace is over as gone or held, or restarts its grace. */
+  async settle(parameter: Parameter): Promise<void> {
     const { clock } = this.#options;
+    const { entry, state } = parameter;
     const identityKey = entry.reference.identity.key;
     const since = state.missing?.since ?? clock.monotonic();
     for (;;) {
@@ -57,12 +59,12 @@ export class DeletionConfirmer {
       if (!round) break;
       if (await round) continue;
       // A look failed, so a mass deletion cannot be ruled out: restart the grace.
-      if (state.missing) state.missing.since = clock.monotonic();
+      changeParameter(parameter, { type: "graceRestarted", now: clock.monotonic() });
       return;
     }
     if (!state.missing) return;
-    if (this.#isMassDeletion(identityKey)) hold(state);
-    else state.missing = { ...factsOf(state.missing), stage: "gone", confirmed: confirm() };
+    const isHeld = this.#isMassDeletion(identityKey);
+    changeParameter(parameter, isHeld ? { type: "held" } : { type: "gone", confirmed: confirm() });
   }
 
   #unseen(identityKey: string, entry: Entry, since: number): Entry[] {
@@ -99,13 +101,4 @@ export class DeletionConfirmer {
     }
     return isMassDeletion(missing, total);
   }
-}
-
-/** Marks a missing parameter as part of a mass deletion. */
-export function hold(state: ParameterState): void {
-  if (state.missing) state.missing = { ...factsOf(state.missing), stage: "held" };
-}
-
-function factsOf({ reason, since, at }: Missing) {
-  return { reason, since, at };
 }

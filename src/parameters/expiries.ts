@@ -9,11 +9,12 @@ import {
   type Entry,
   isExpired,
   isSameExpiry,
+  type Parameter,
   type ParameterMetadata,
   type ParameterState,
   type VersionStamp,
 } from "./cache-entry.ts";
-import { type Describable, describablesOf, isArn, isDescribable, nameIn, needsDescription } from "./describable.ts";
+import { describablesOf, isArn, isDescribable, nameIn, needsDescription } from "./describable.ts";
 import { DescribeQueue } from "./describe-queue.ts";
 import { bareName, type Describer } from "./describer.ts";
 import type { Entries } from "./entries.ts";
@@ -21,6 +22,7 @@ import { type Due, ExpiryTimers } from "./expiry-timers.ts";
 import { MetadataPool } from "./metadata-pool.ts";
 import { type Policies, readPolicies, saysSame } from "./policies.ts";
 import type { Read, Reader } from "./reader.ts";
+import { changeParameter } from "./reducer.ts";
 import { Resync } from "./resync.ts";
 
 export interface ExpiriesOptions {
@@ -142,7 +144,7 @@ export class Expiries {
   announced(entry: Entry, name: string): void {
     for (const one of describablesOf(entry)) {
       if (one.state.metadata && bareName(nameIn(one)) === bareName(name)) {
-        one.state.metadata = { ...one.state.metadata, unsure: "changed" };
+        changeParameter(one, { type: "markedUnsure" });
       }
     }
     this.heard(entry);
@@ -188,8 +190,8 @@ export class Expiries {
    * @param how.quiet notifies nobody of changes: the caller checks the entries itself
    * @returns whether AWS answered every call, and every answer is of the current version
    */
-  async look(all: readonly Describable[], lane: Lane, how = { quiet: false }): Promise<boolean> {
-    const byIdentity = new Map<string, Describable[]>();
+  async look(all: readonly Parameter[], lane: Lane, how = { quiet: false }): Promise<boolean> {
+    const byIdentity = new Map<string, Parameter[]>();
     for (const one of all) {
       const { key } = one.entry.reference.identity;
       if (this.#isDenied(key)) continue;
@@ -237,7 +239,7 @@ export class Expiries {
   }
 
   /** Applies a description, or its absence. */
-  async #take(one: Describable, description: ParameterDescription | undefined, at: At): Promise<Outcome> {
+  async #take(one: Parameter, description: ParameterDescription | undefined, at: At): Promise<Outcome> {
     const { state, entry } = one;
     const isForeign = entry.reference.kind === "parameter" && isArn(entry.reference.name);
     if (!description || (isForeign && description.arn !== one.name)) return this.#takeAbsent(one, at);
@@ -248,19 +250,22 @@ export class Expiries {
       isOlder(description, state.stamp) || (hasPassed && (await this.#isReplaced(one, description, at)));
     if (isReplaced) {
       // The hourly resync describes `stored` metadata anyway.
-      if (state.metadata?.unsure !== "stored") state.metadata = { ...state.metadata, unsure: "changed" };
+      if (state.metadata?.unsure !== "stored") changeParameter(one, { type: "markedUnsure" });
       return "stale";
     }
     const isLatest = state.stamp === undefined || state.stamp.version === version;
     const before = state.metadata?.policies;
-    state.metadata = this.#metadata(isLatest ? keyId : undefined, policies);
-    this.#setTimers(one, before, policies);
     const was = isExpired(state) ? state.expired : undefined;
     // If the latest version is not yet seen, or a label names an older one, the expiry applies to every version.
-    if (hasPassed) state.expired = { at: policies.expiresAt!, stamp: isLatest ? state.stamp : undefined };
-    else delete state.expired;
+    const expired = hasPassed ? { at: policies.expiresAt!, stamp: isLatest ? state.stamp : undefined } : undefined;
+    changeParameter(one, {
+      type: "described",
+      metadata: this.#metadata(isLatest ? keyId : undefined, policies),
+      expired,
+    });
+    this.#setTimers(one, before, policies);
     if (hasPassed && !was) return "expired";
-    return saysSame(before, policies) && isSameExpiry(was, state.expired) ? "same" : "changed";
+    return saysSame(before, policies) && isSameExpiry(was, expired) ? "same" : "changed";
   }
 
   /**
@@ -268,7 +273,7 @@ export class Expiries {
    * behind, a second answer of AWS a minute later suffices. If it is further behind, nothing expires until both clocks
    * agree.
    */
-  #hasPassed({ state, entry, name }: Describable, expiresAt: number, { now, aheadMs }: At): boolean {
+  #hasPassed({ state, entry, name }: Parameter, expiresAt: number, { now, aheadMs }: At): boolean {
     if (expiresAt > now + aheadMs) return false;
     if (expiresAt <= now) return true;
     if (aheadMs > skew.atMostMs) return false;
@@ -297,7 +302,7 @@ export class Expiries {
    * Whether a newer version has replaced the described one. DescribeParameters may lag: a parameter that was written
    * again a second before its Expiration has not expired. A missing parameter is not replaced: AWS has deleted it.
    */
-  async #isReplaced(one: Describable, { version, modified }: ParameterDescription, { lane }: At): Promise<boolean> {
+  async #isReplaced(one: Parameter, { version, modified }: ParameterDescription, { lane }: At): Promise<boolean> {
     if (isExpired(one.state)) return false;
     const read = await this.#confirm(one, lane);
     if (read.state === "found") return read.record.version !== version || isOlder({ version, modified }, read.record);
@@ -309,21 +314,22 @@ export class Expiries {
    * Applies the absence of a description: the parameter does not exist, or is another account's. If it existed until
    * its Expiration, and a read confirms that it is missing, it has expired.
    */
-  async #takeAbsent(one: Describable, at: At): Promise<Outcome> {
+  async #takeAbsent(one: Parameter, at: At): Promise<Outcome> {
     const { state } = one;
     const { keyId, policies } = state.metadata ?? {};
-    state.metadata = this.#metadata(keyId, policies);
+    const described = this.#metadata(keyId, policies);
+    changeParameter(one, { type: "described", metadata: described, expired: state.expired });
     const expiresAt = policies?.expiresAt ?? Infinity;
     const wasThere = state.missing === undefined || state.missing.at >= expiresAt;
     if (!this.#hasPassed(one, expiresAt, at) || isExpired(state) || !wasThere) return "same";
     const read = await this.#confirm(one, at.lane);
     if (read.state !== "missing") return "same";
-    state.expired = { at: expiresAt, stamp: state.stamp };
+    changeParameter(one, { type: "expired", expired: { at: expiresAt, stamp: state.stamp } });
     return "expired";
   }
 
   /** Confirms a parameter's state by a look without selector. Parameters that expire together share calls of ten. */
-  async #confirm(one: Describable, lane: Lane): Promise<Read> {
+  async #confirm(one: Parameter, lane: Lane): Promise<Read> {
     const { reader, entries } = this.#options;
     const { identity } = one.entry.reference;
     const name = nameIn(one);
@@ -366,7 +372,7 @@ export class Expiries {
   }
 
   /** Sets expiry timers for the instants that are new in the policies. */
-  #setTimers({ entry, name }: Describable, before: Policies | undefined, after: Policies | undefined): void {
+  #setTimers({ entry, name }: Parameter, before: Policies | undefined, after: Policies | undefined): void {
     const now = this.#options.clock.now();
     const { expiresAt, warnAt, unchangedAt } = after ?? {};
     const warnings = [
@@ -384,7 +390,7 @@ export class Expiries {
   /** Notifies of warnings, and describes the expiring parameters, all that are due at one instant together. */
   async #reached(due: readonly Due[]): Promise<void> {
     const { clock, entries, notify } = this.#options;
-    const expiring: (Describable & { expiresAt: number })[] = [];
+    const expiring: (Parameter & { expiresAt: number })[] = [];
     const warned = new Set<Entry>();
     for (const { entry, name, expiresAt } of due) {
       const state = entry.reference.kind === "path" ? entry.members.get(name) : entry.state;
@@ -407,7 +413,7 @@ export class Expiries {
   }
 
   /** Describes parameters for a caller that waits; an answer after the wait notifies the dependents as usual. */
-  async #lookInTime(meant: readonly Describable[], lane: Lane): Promise<void> {
+  async #lookInTime(meant: readonly Parameter[], lane: Lane): Promise<void> {
     const over = new AbortController();
     const how = { quiet: true };
     await Promise.race([this.look(meant, lane, how), sleep(this.#options.clock, waitAtMostMs, over.signal)]);
