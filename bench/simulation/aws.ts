@@ -1,8 +1,8 @@
 import { AwsFailure } from "../../src/aws/failure.ts";
 import type { Identity } from "../../src/aws/identity.ts";
 import type { ParameterRecord } from "../../src/aws/ssm.ts";
-import type { VersionStamp } from "../../src/parameters/cache-entry.ts";
 import type { ParameterReference } from "../../src/parameters/reference.ts";
+import type { VersionStamp } from "../../src/parameters/version-stamp.ts";
 import type { Random } from "../../src/runtime/clock.ts";
 import { Sealed } from "../../src/runtime/sealed.ts";
 import { Quota } from "../../test/aws/quota.ts";

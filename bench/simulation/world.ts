@@ -1,12 +1,12 @@
 import { runWorkers, WorkQueue } from "../../src/kube/work-queue.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import type { VersionStamp } from "../../src/parameters/cache-entry.ts";
 import { Observer } from "../../src/parameters/observer.ts";
 import { PathReader } from "../../src/parameters/path-reader.ts";
 import { QuotaRegistry } from "../../src/parameters/quota-registry.ts";
 import { RateLimiters } from "../../src/parameters/rate-limiters.ts";
 import { Reader } from "../../src/parameters/reader.ts";
 import type { ParameterReference } from "../../src/parameters/reference.ts";
+import type { VersionStamp } from "../../src/parameters/version-stamp.ts";
 import type { Random } from "../../src/runtime/clock.ts";
 import { Fifo } from "../../src/runtime/fifo.ts";
 import { type Lane, moreUrgent, priorityOf } from "../../src/runtime/lane.ts";

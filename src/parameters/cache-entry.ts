@@ -1,19 +1,9 @@
-import type { ParameterRecord } from "../aws/ssm.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { OneOrManyMap } from "../runtime/one-or-many-map.ts";
-import type { Sealed } from "../runtime/sealed.ts";
 import type { ConfirmedDeletion } from "./deletion-confirmer.ts";
 import type { Policies } from "./policies.ts";
 import type { Reference } from "./reference.ts";
-
-/** A parameter's version and modification time. Equal stamps mean that the parameter has not changed. */
-export interface VersionStamp {
-  readonly version: number;
-  /** Milliseconds since the epoch. */
-  readonly modified: number;
-  /** The version id of a Secrets Manager secret, whose `version` is always 0. */
-  readonly versionId?: string;
-}
+import { isEqual, type VersionStamp } from "./version-stamp.ts";
 
 /**
  * What the previous status of one SyncedSecret records of a reference, if its Secret is intact: a parameter's version;
@@ -22,13 +12,6 @@ export interface VersionStamp {
  * existed.
  */
 export type Stored = VersionStamp | "left" | ReadonlyMap<string, VersionStamp>;
-
-/** A value and its version stamp: a revision must name the versions that its bytes came from. */
-export interface StampedValue extends VersionStamp {
-  value: Sealed;
-  /** AWS's request id of the read. */
-  requestId?: string | undefined;
-}
 
 /**
  * How certain it is that a parameter is missing:
@@ -186,16 +169,6 @@ export function isOfFuture({ modified }: VersionStamp, wall: number): boolean {
   return !(modified <= wall + aheadAtMostMs);
 }
 
-/** Copies only the version stamp of an object. */
-export function stampOf({ version, modified, versionId }: VersionStamp): VersionStamp {
-  return { version, modified, ...(versionId === undefined ? {} : { versionId }) };
-}
-
-/** Whether two stamps are of the same version. */
-export function isEqual(a: VersionStamp, b: VersionStamp): boolean {
-  return a.version === b.version && a.modified === b.modified && a.versionId === b.versionId;
-}
-
 /** Whether two expiries are the same. */
 export function isSameExpiry(a: Expired | undefined, b: Expired | undefined): boolean {
   if (!a || !b) return a === b;
@@ -213,12 +186,6 @@ export const describedBefore: ParameterMetadata = { unsure: "stored" };
 /** Whether AWS has answered or refused a look at the entry in this process. */
 export function isKnown({ looked, failure }: Readonly<Pick<Entry, "looked" | "failure">>): boolean {
   return looked || failure !== undefined;
-}
-
-/** The value of a record with its stamp; undefined without a value. */
-export function stampedIn(record: ParameterRecord): StampedValue | undefined {
-  const { value, requestId } = record;
-  return value && { value, ...stampOf(record), requestId };
 }
 
 /** Whether a value's stamp is the parameter's current one. */

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../runtime/clock.ts";
-import type { Entry, StampedValue } from "./cache-entry.ts";
+import type { Entry } from "./cache-entry.ts";
+import type { StampedValue } from "./version-stamp.ts";
 
 /** Bytes of all cached values, at most. The oldest are evicted first, and read again when needed. */
 const bytesAtMost = 16 * 1_048_576;

@@ -12,7 +12,6 @@ import {
   type Parameter,
   type ParameterMetadata,
   type ParameterState,
-  type VersionStamp,
 } from "./cache-entry.ts";
 import { describablesOf, isArn, isDescribable, nameIn, needsDescription } from "./describable.ts";
 import { DescribeQueue } from "./describe-queue.ts";
@@ -24,6 +23,7 @@ import { type Policies, readPolicies, saysSame } from "./policies.ts";
 import type { Read, Reader } from "./reader.ts";
 import { changeParameter } from "./reducer.ts";
 import { Resync } from "./resync.ts";
+import type { VersionStamp } from "./version-stamp.ts";
 
 export interface ExpiriesOptions {
   entries: Entries;

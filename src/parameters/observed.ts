@@ -1,4 +1,5 @@
-import type { Entry, Missing, ParameterState, StaleAnswer, VersionStamp } from "./cache-entry.ts";
+import type { Entry, Missing, ParameterState, StaleAnswer } from "./cache-entry.ts";
+import type { VersionStamp } from "./version-stamp.ts";
 
 /** What dependents act on of one parameter, at one moment. The values are never changed, so it holds the values. */
 export interface Observed {

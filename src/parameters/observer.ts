@@ -5,7 +5,7 @@ import { ClockWatch } from "../runtime/clock-watch.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import type { Lane } from "../runtime/lane.ts";
 import { Answers } from "./answers.ts";
-import { type Entry, isRipe, newEntry, type StampedValue, wasJustAsked } from "./cache-entry.ts";
+import { type Entry, isRipe, newEntry, wasJustAsked } from "./cache-entry.ts";
 import { ChangeTracker } from "./change-tracker.ts";
 import { DeletionConfirmer } from "./deletion-confirmer.ts";
 import { Describer } from "./describer.ts";
@@ -22,6 +22,7 @@ import { Schedule } from "./schedule.ts";
 import { forgetStored, isClaimed, remember } from "./stored.ts";
 import { type Announced, intervalOf, type ReadFor, type Subscription, type Values } from "./subscription.ts";
 import { ValueReads } from "./value-reads.ts";
+import type { StampedValue } from "./version-stamp.ts";
 
 /** Milliseconds until the look is repeated if a hint's look showed no change: the hint may precede the change. */
 const againAfterHintMs = 5_000;

@@ -52,15 +52,20 @@ export type EntryChange =
   | { type: "claimed"; name: string; at: At }
   | { type: "claimForgotten"; name: string };
 
-/** In this order, so that V8 need not turn a state into a dictionary when it deletes the field added last. */
 const parameterFields = ["expired", "staleAnswer", "missing", "metadata", "stamp", "since"] as const;
 
-/** Changes the state of a parameter (only this module writes to entries and states), and counts the change if dependents act on it. */
+/**
+ * Changes the state of a parameter, and counts the change if dependents act on it. Only this module writes to entries
+ * and states.
+ */
 export function changeParameter({ entry, name, state }: Parameter, change: ParameterChange): void {
   const next = afterChange(state, change);
   if (next === state) return;
+  const own: Writable<ParameterState> = state;
   counting(entry, name, () => {
-    for (const field of parameterFields) put(state, field, next[field]);
+    // Deletions first: V8 turns an object into a dictionary unless the deleted field was added last.
+    for (const field of parameterFields) if (next[field] === undefined) delete own[field];
+    for (const field of parameterFields) put(own, field, next[field]);
   });
 }
 
@@ -201,12 +206,6 @@ function counting(entry: Entry, name: string, write: () => void): void {
   if (hasChanged) own.version += 1;
 }
 
-function put<K extends keyof ParameterState>(
-  state: Writable<ParameterState>,
-  field: K,
-  value: ParameterState[K] | undefined,
-) {
-  if (value === state[field]) return;
-  if (value === undefined) delete state[field];
-  else state[field] = value;
+function put<K extends keyof ParameterState>(state: Writable<ParameterState>, field: K, value?: ParameterState[K]) {
+  if (value !== undefined) state[field] = value;
 }

@@ -1,5 +1,6 @@
-import { type At, type Entry, isEqual, type ParameterState, type Stored, type VersionStamp } from "./cache-entry.ts";
+import type { At, Entry, ParameterState, Stored } from "./cache-entry.ts";
 import { changeEntry } from "./reducer.ts";
+import { isEqual, type VersionStamp } from "./version-stamp.ts";
 
 /** Members of one path that only previous statuses name, at most: bounds the memory that statuses can use. */
 const claimedAtMost = 1_000;

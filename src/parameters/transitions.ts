@@ -2,17 +2,15 @@ import {
   type At,
   describedBefore,
   type Expired,
-  isEqual,
   isOfFuture,
   type Missing,
   type ParameterMetadata,
   type ParameterState,
   type StaleAnswer,
   staleAnswerMs,
-  stampOf,
-  type VersionStamp,
 } from "./cache-entry.ts";
 import type { ConfirmedDeletion } from "./deletion-confirmer.ts";
+import { isEqual, stampOf, type VersionStamp } from "./version-stamp.ts";
 
 /** A change of one parameter's state. */
 export type ParameterChange =

@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Entry, newEntry, type ParameterState, type VersionStamp } from "../../src/parameters/cache-entry.ts";
+import { type Entry, newEntry, type ParameterState } from "../../src/parameters/cache-entry.ts";
 import { ChangeTracker } from "../../src/parameters/change-tracker.ts";
 import type { ConfirmedDeletion } from "../../src/parameters/deletion-confirmer.ts";
 import { changeEntry, changeParameter, type EntryChange } from "../../src/parameters/reducer.ts";
 import { referenceKey } from "../../src/parameters/reference.ts";
 import type { ParameterChange } from "../../src/parameters/transitions.ts";
+import type { VersionStamp } from "../../src/parameters/version-stamp.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { FakeAws } from "../support/fake-aws.ts";
 import { parameterOf, pathOf } from "../support/observer.ts";
