@@ -15,15 +15,16 @@ import {
 } from "./cache-entry.ts";
 import { describablesOf, isArn, isDescribable, nameIn, needsDescription } from "./describable.ts";
 import { DescribeQueue } from "./describe-queue.ts";
-import { bareName, type Describer } from "./describer.ts";
+import { bareName, type Describer, isOlder } from "./describer.ts";
 import type { Entries } from "./entries.ts";
+import { ExpiryClock, skew } from "./expiry-clock.ts";
 import { type Due, ExpiryTimers } from "./expiry-timers.ts";
 import { MetadataPool } from "./metadata-pool.ts";
 import { type Policies, readPolicies, saysSame } from "./policies.ts";
+import { PolicyVisibility } from "./policy-visibility.ts";
 import type { Read, Reader } from "./reader.ts";
 import { changeParameter } from "./reducer.ts";
 import { Resync } from "./resync.ts";
-import type { VersionStamp } from "./version-stamp.ts";
 
 export interface ExpiriesOptions {
   entries: Entries;
@@ -57,13 +58,6 @@ type Outcome = "same" | "changed" | "expired" | "stale";
 const againMs = 30_000;
 /** The longest such delay, in milliseconds, if AWS's clock is behind the local clock. */
 const againAtMostMs = 3_600_000;
-/**
- * If the local clock is behind AWS's by at most `atMostMs`, two answers of AWS, `apartMs` apart, prove an expiry. Both
- * in milliseconds.
- */
-const skew = { atMostMs: 300_000, apartMs: 60_000 };
-/** Milliseconds between two tries while AWS denies DescribeParameters. */
-const deniedMs = 3_600_000;
 /** Milliseconds that a caller waits, at most, for an optional description. */
 const waitAtMostMs = 2_000;
 
@@ -76,21 +70,18 @@ export class Expiries {
   readonly #options: ExpiriesOptions;
   readonly #expiryTimers: ExpiryTimers;
   readonly #describeQueue: DescribeQueue;
-  readonly #denied = new Map<string, { failure: Failure; until: number }>();
-  /** Identities whose DescribeParameters has succeeded in this process. */
-  readonly #answered = new Set<string>();
+  readonly #visibility: PolicyVisibility;
   readonly #metadataPool = new MetadataPool();
   readonly #resync: Resync<Entry>;
-  /** Milliseconds that AWS's clock was ahead of the local clock in the last answer, by identity. */
-  readonly #aheadMs = new Map<string, number>();
-  /** Parameters that have expired by AWS's clock only; `since` in monotonic milliseconds. */
-  readonly #early = new WeakMap<ParameterState, { expiresAt: number; since: number }>();
+  readonly #expiryClock: ExpiryClock;
   readonly #again = new Set<Timer>();
   #stopped = false;
 
   constructor(options: ExpiriesOptions) {
     this.#options = options;
     const { clock, random, entries, isBusy } = options;
+    this.#visibility = new PolicyVisibility(clock);
+    this.#expiryClock = new ExpiryClock(clock);
     this.#describeQueue = new DescribeQueue({
       entries,
       clock,
@@ -109,7 +100,7 @@ export class Expiries {
 
   /** Why an identity cannot see policies; `seen` if it can; undefined if it has not tried yet. */
   visibilityOf(identityKey: string): Failure | "seen" | undefined {
-    return this.#denied.get(identityKey)?.failure ?? (this.#answered.has(identityKey) ? "seen" : undefined);
+    return this.#visibility.of(identityKey);
   }
 
   /** Begins the hourly resync of the entry's identity. */
@@ -122,7 +113,7 @@ export class Expiries {
   heard(entry: Entry): void {
     if (this.#stopped || !isDescribable(entry)) return;
     if (!describablesOf(entry).some(needsDescription)) return;
-    if (!this.#isDenied(entry.reference.identity.key)) this.#describeQueue.add(entry);
+    if (!this.#visibility.isDenied(entry.reference.identity.key)) this.#describeQueue.add(entry);
   }
 
   /** Forgets an entry that has no dependents left. */
@@ -133,9 +124,8 @@ export class Expiries {
     if (other === undefined) {
       this.#resync.end(key);
       this.#describeQueue.clear(key);
-      this.#denied.delete(key);
-      this.#answered.delete(key);
-      this.#aheadMs.delete(key);
+      this.#visibility.forget(key);
+      this.#expiryClock.forget(key);
     }
     this.#expiryTimers.drop();
   }
@@ -194,7 +184,7 @@ export class Expiries {
     const byIdentity = new Map<string, Parameter[]>();
     for (const one of all) {
       const { key } = one.entry.reference.identity;
-      if (this.#isDenied(key)) continue;
+      if (this.#visibility.isDenied(key)) continue;
       const describables = byIdentity.get(key);
       if (describables) describables.push(one);
       else byIdentity.set(key, [one]);
@@ -210,7 +200,7 @@ export class Expiries {
       }
       this.#takeAnswer(key);
       const at = { now: this.#options.clock.now(), aheadMs: answer.clockAheadMs, lane };
-      this.#aheadMs.set(key, answer.clockAheadMs);
+      this.#expiryClock.heard(key, answer.clockAheadMs);
       const taking = [...Map.groupBy(describables, ({ entry }) => entry)].map(async ([entry, all]) => {
         const outcomes = await Promise.all(
           all.map((one) => this.#take(one, answer.found.get(bareName(nameIn(one))), at)),
@@ -268,24 +258,11 @@ export class Expiries {
     return saysSame(before, policies) && isSameExpiry(was, expired) ? "same" : "changed";
   }
 
-  /**
-   * Whether an Expiration has passed by AWS's clock and by the local one. If the local clock is up to five minutes
-   * behind, a second answer of AWS a minute later suffices. If it is further behind, nothing expires until both clocks
-   * agree.
-   */
-  #hasPassed({ state, entry, name }: Parameter, expiresAt: number, { now, aheadMs }: At): boolean {
-    if (expiresAt > now + aheadMs) return false;
-    if (expiresAt <= now) return true;
-    if (aheadMs > skew.atMostMs) return false;
-    const { clock } = this.#options;
-    const early = this.#early.get(state);
-    if (early?.expiresAt === expiresAt) {
-      if (clock.monotonic() - early.since >= skew.apartMs) return true;
-    } else {
-      this.#early.set(state, { expiresAt, since: clock.monotonic() });
-    }
-    this.#lookAgain({ at: expiresAt, entry, name, expiresAt }, skew.apartMs);
-    return false;
+  /** Whether an Expiration has passed; if AWS must confirm it, describes the parameter again a minute later. */
+  #hasPassed({ state, entry, name }: Parameter, expiresAt: number, at: At): boolean {
+    const passed = this.#expiryClock.hasPassed(state, expiresAt, at);
+    if (passed === "early") this.#lookAgain({ at: expiresAt, entry, name, expiresAt }, skew.apartMs);
+    return passed === true;
   }
 
   #lookAgain(due: Due, ms: number): void {
@@ -353,20 +330,13 @@ export class Expiries {
   }
 
   #takeAnswer(identityKey: string): void {
-    const isFirst = !this.#answered.has(identityKey);
-    this.#answered.add(identityKey);
-    const wasDenied = this.#denied.delete(identityKey);
-    if (wasDenied) this.#resync.hurry(identityKey);
-    if (wasDenied || isFirst) this.#options.seen?.(identityKey);
-  }
-
-  #isDenied(identityKey: string): boolean {
-    return (this.#denied.get(identityKey)?.until ?? -Infinity) > this.#options.clock.monotonic();
+    const news = this.#visibility.answered(identityKey);
+    if (news === "regained") this.#resync.hurry(identityKey);
+    if (news) this.#options.seen?.(identityKey);
   }
 
   #deny(identityKey: string, failure: Failure): void {
-    const isNews = this.#denied.get(identityKey)?.failure.message !== failure.message;
-    this.#denied.set(identityKey, { failure, until: this.#options.clock.monotonic() + deniedMs });
+    const isNews = this.#visibility.denied(identityKey, failure);
     this.#describeQueue.clear(identityKey);
     if (isNews) this.#options.seen?.(identityKey);
   }
@@ -389,7 +359,7 @@ export class Expiries {
 
   /** Notifies of warnings, and describes the expiring parameters, all that are due at one instant together. */
   async #reached(due: readonly Due[]): Promise<void> {
-    const { clock, entries, notify } = this.#options;
+    const { entries, notify } = this.#options;
     const expiring: (Parameter & { expiresAt: number })[] = [];
     const warned = new Set<Entry>();
     for (const { entry, name, expiresAt } of due) {
@@ -406,8 +376,8 @@ export class Expiries {
       // A denial, a throttle or no answer decides nothing: describe the parameter again.
       const isOpen = state.metadata?.policies?.expiresAt === expiresAt && !isExpired(state);
       const isLate = state.missing !== undefined && state.missing.at < expiresAt;
-      if (!isOpen || isLate || !entries.has(entry) || this.#early.get(state)?.expiresAt === expiresAt) continue;
-      const restMs = expiresAt - clock.now() - (this.#aheadMs.get(entry.reference.identity.key) ?? 0);
+      if (!isOpen || isLate || !entries.has(entry) || this.#expiryClock.isEarly(state, expiresAt)) continue;
+      const restMs = this.#expiryClock.restMs(entry.reference.identity.key, expiresAt);
       this.#lookAgain({ at: expiresAt, entry, name, expiresAt }, Math.min(Math.max(restMs, againMs), againAtMostMs));
     }
   }
@@ -420,12 +390,4 @@ export class Expiries {
     how.quiet = false;
     over.abort();
   }
-}
-
-/** Whether a description is older than `stamp`. Times of one version may differ by less than a second. */
-function isOlder(
-  { version, modified }: Pick<ParameterDescription, "version" | "modified">,
-  stamp: VersionStamp | undefined,
-) {
-  return stamp !== undefined && modified < stamp.modified - (stamp.version === version ? 1_000 : 0);
 }
