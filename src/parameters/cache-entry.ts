@@ -1,19 +1,9 @@
-import type { ParameterRecord } from "../aws/ssm.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { OneOrManyMap } from "../runtime/one-or-many-map.ts";
-import type { Sealed } from "../runtime/sealed.ts";
 import type { ConfirmedDeletion } from "./confirmed-deletion.ts";
 import type { Policies } from "./policies.ts";
 import type { Reference } from "./reference.ts";
-
-/** A parameter's version and modification time. Equal stamps mean that the parameter has not changed. */
-export interface VersionStamp {
-  version: number;
-  /** Milliseconds since the epoch. */
-  modified: number;
-  /** The version id of a Secrets Manager secret, whose `version` is always 0. */
-  versionId?: string;
-}
+import { isEqual, type VersionStamp } from "./version-stamp.ts";
 
 /**
  * What the previous status of one SyncedSecret records of a reference, if its Secret is intact: a parameter's version;
@@ -22,13 +12,6 @@ export interface VersionStamp {
  * existed.
  */
 export type Stored = VersionStamp | "left" | ReadonlyMap<string, VersionStamp>;
-
-/** A value and its version stamp: a revision must name the versions that its bytes came from. */
-export interface StampedValue extends VersionStamp {
-  value: Sealed;
-  /** AWS's request id of the read. */
-  requestId?: string | undefined;
-}
 
 /**
  * How certain it is that a parameter is missing:
@@ -40,20 +23,20 @@ export interface StampedValue extends VersionStamp {
 export type Stage = "absent" | "suspect" | "held" | "gone";
 
 export type Missing = {
-  reason: "ParameterNotFound" | "VersionNotFound";
+  readonly reason: "ParameterNotFound" | "VersionNotFound";
   /** Monotonic milliseconds of the first answer without it: the grace starts here. */
-  since: number;
+  readonly since: number;
   /** The same moment in milliseconds since the epoch, to compare with dates from AWS. */
-  at: number;
-} & ({ stage: Exclude<Stage, "gone"> } | { stage: "gone"; confirmed: ConfirmedDeletion });
+  readonly at: number;
+} & ({ readonly stage: Exclude<Stage, "gone"> } | { readonly stage: "gone"; readonly confirmed: ConfirmedDeletion });
 
 /** An answer older than the one before it, perhaps from a replica that lags. It is believed after a minute. */
 export interface StaleAnswer {
-  stamp: VersionStamp;
+  readonly stamp: VersionStamp;
   /** Monotonic milliseconds since when AWS has returned nothing newer. */
-  since: number;
+  readonly since: number;
   /** How often AWS has returned it. */
-  times: number;
+  readonly times: number;
 }
 
 /** What DescribeParameters returned for a parameter. Parameters with no policies and an equal key share one object. */
@@ -71,70 +54,85 @@ export interface ParameterMetadata {
 /** A passed Expiration, confirmed by a look at or after that instant. */
 export interface Expired {
   /** Milliseconds since the epoch. */
-  at: number;
+  readonly at: number;
   /** The version that expired; another version has not. Undefined if it was never seen. */
-  stamp: VersionStamp | undefined;
+  readonly stamp: VersionStamp | undefined;
 }
 
-/** The state of a parameter, or of one member of a path. */
+/**
+ * The state of a parameter, or of one member of a path. Only `changeParameter` changes it. Its values are never changed
+ * but replaced.
+ */
 export interface ParameterState {
   /** The last believed answer of AWS in this process. */
-  stamp?: VersionStamp;
+  readonly stamp?: VersionStamp;
   /** Monotonic milliseconds since when AWS returns `stamp`. */
-  since?: number;
-  staleAnswer?: StaleAnswer;
-  missing?: Missing;
-  metadata?: ParameterMetadata;
-  expired?: Expired;
+  readonly since?: number;
+  readonly staleAnswer?: StaleAnswer;
+  readonly missing?: Missing;
+  readonly metadata?: ParameterMetadata;
+  readonly expired?: Expired;
 }
 
 /** Whether a dependent no longer needs a missing member of a path, so that the member can be forgotten. */
 export type Leaves = (state: ParameterState) => boolean;
 
-/** The cache entry of one reference. */
+/** The cache entry of one reference. Only `changeEntry` and `changeParameter` change it. */
 export interface Entry {
   readonly reference: Reference;
   readonly key: string;
   /** The parameter's state, if the reference is a parameter. */
   readonly state: ParameterState;
   /** The members by name, if the reference is a path. */
-  readonly members: Map<string, ParameterState>;
+  readonly members: ReadonlyMap<string, ParameterState>;
   /** Milliseconds of `ClockWatch.elapsed` at the first subscription. */
   readonly openedAt: number;
+  /** Counts the changes of what dependents act on: stamps, missing parameters, claimed members, lasting failures. */
+  readonly version: number;
+  /** Counts the changes of what AWS announces: the stamps of the parameters that AWS serves. */
+  readonly servedVersion: number;
   /** Whether AWS has answered in this process. */
-  looked: boolean;
+  readonly looked: boolean;
   /** The last look's failure. */
-  failure?: Failure;
+  readonly failure?: Failure;
   /** Milliseconds of `ClockWatch.elapsed` at AWS's last answer. That a parameter is missing is an answer too. */
-  heardAt?: number;
+  readonly heardAt?: number;
   /** Milliseconds of `ClockWatch.elapsed` since when reads of the value fail, even if looks succeed. */
-  unreadSince?: number;
+  readonly unreadSince?: number;
   /** Monotonic milliseconds when the last look ended, with or without success. */
-  askedAt?: number;
+  readonly askedAt?: number;
   /** Whether the previous statuses have been compared with AWS's first answer. */
-  isCompared?: boolean;
+  readonly isCompared?: boolean;
   /** The requested poll interval of each dependent SyncedSecret, in milliseconds. */
-  readonly dependents: OneOrManyMap<number>;
+  readonly dependents: Pick<OneOrManyMap<number>, "get" | "keys" | "values" | "size">;
   /** The shortest of these intervals; Infinity if the entry is never polled. */
-  intervalMs: number;
+  readonly intervalMs: number;
   /** Monotonic milliseconds of the last hint. */
-  hintedAt?: number;
+  readonly hintedAt?: number;
   /** Monotonic milliseconds of the next look. */
-  dueAt: number;
+  readonly dueAt: number;
   /** Dependents that act on an expiry; undefined if none does. */
-  acting?: Set<string>;
+  readonly acting?: ReadonlySet<string>;
   /** By dependent: which missing members of the path it no longer needs. A dependent without a function needs all. */
-  leaving?: Map<string, Leaves>;
+  readonly leaving?: ReadonlyMap<string, Leaves>;
   /** The previous status of each dependent, until AWS has answered; longer if a parameter that it names is missing. */
-  stored?: OneOrManyMap<Stored>;
-  /** The path's fingerprint when its values were too large to read as a whole. */
-  largeAt?: string;
+  readonly stored?: Pick<OneOrManyMap<Stored>, "get" | "keys" | "values" | "size">;
+  /** The path's version when its values were too large to read as a whole. */
+  readonly largeAt?: number;
   /** Members of a path that a previous status names and AWS has not returned: missing for the status's resource. */
-  claimed?: Map<string, ParameterState>;
+  readonly claimed?: ReadonlyMap<string, ParameterState>;
+}
+
+/** A parameter of an entry: itself, or one member of its path. */
+export interface Parameter {
+  readonly entry: Entry;
+  readonly name: string;
+  /** The member's state may have left the entry since: a change of it then concerns nobody. */
+  readonly state: ParameterState;
 }
 
 /** Shared by all entries of single parameters; always empty. */
-const noMembers = new Map<string, ParameterState>();
+const noMembers: ReadonlyMap<string, ParameterState> = new Map();
 
 /** Makes the entry of a reference before its first look. */
 export function newEntry(reference: Reference, key: string, openedAt = 0): Entry {
@@ -144,48 +142,13 @@ export function newEntry(reference: Reference, key: string, openedAt = 0): Entry
     openedAt,
     state: {},
     members: reference.kind === "path" ? new Map() : noMembers,
+    version: 0,
+    servedVersion: 0,
     looked: false,
-    dependents: new OneOrManyMap(),
+    dependents: new OneOrManyMap<number>(),
     intervalMs: Infinity,
     dueAt: Infinity,
   };
-}
-
-/** Sets the poll interval that a SyncedSecret asks for. */
-export function addDependent(entry: Entry, dependent: string, intervalMs: number): void {
-  const before = entry.dependents.get(dependent);
-  if (before === intervalMs) return;
-  entry.dependents.set(dependent, intervalMs);
-  if (before !== undefined && before <= entry.intervalMs) entry.intervalMs = shortest(entry);
-  else entry.intervalMs = Math.min(entry.intervalMs, intervalMs);
-}
-
-export function removeDependent(entry: Entry, dependent: string): void {
-  const before = entry.dependents.get(dependent);
-  entry.dependents.delete(dependent);
-  if (before !== undefined && before <= entry.intervalMs) entry.intervalMs = shortest(entry);
-}
-
-/** Sets whether a dependent acts on an expiry, and which missing members it no longer needs. */
-export function setWishes(
-  entry: Entry,
-  dependent: string,
-  { actsOnExpiry = false, leaves }: { actsOnExpiry?: boolean; leaves?: Leaves },
-): void {
-  if (actsOnExpiry) entry.acting = (entry.acting ?? new Set()).add(dependent);
-  else if (entry.acting?.delete(dependent) && entry.acting.size === 0) delete entry.acting;
-  if (leaves) entry.leaving = (entry.leaving ?? new Map()).set(dependent, leaves);
-  else if (entry.leaving?.delete(dependent) && entry.leaving.size === 0) delete entry.leaving;
-}
-
-/** The shortest requested interval. `intervalMs` is a lower bound, so the search ends at the first equal one. */
-function shortest({ dependents, intervalMs }: Entry): number {
-  let least = Infinity;
-  for (const interval of dependents.values()) {
-    if (interval <= intervalMs) return interval;
-    least = Math.min(least, interval);
-  }
-  return least;
 }
 
 /** When an answer arrived. */
@@ -206,48 +169,6 @@ export function isOfFuture({ modified }: VersionStamp, wall: number): boolean {
   return !(modified <= wall + aheadAtMostMs);
 }
 
-/**
- * Records that AWS served a parameter. An answer older than the last one, whatever its version, may be a stale read of
- * an eventually consistent store: it is believed after a minute. A label, or a refresh request, can go back at once.
- */
-export function serve(state: ParameterState, stamp: VersionStamp, mayGoBack: boolean, at: At): void {
-  delete state.missing;
-  const { stamp: before } = state;
-  if (before && isEqual(before, stamp)) {
-    delete state.staleAnswer;
-    return;
-  }
-  const isOlder =
-    before !== undefined && !mayGoBack && stamp.modified < before.modified && !isOfFuture(before, at.wall);
-  if (isOlder && !hasStood(state, stamp, at.now)) return;
-  state.stamp = stampOf(stamp);
-  state.since = isOlder ? state.staleAnswer!.since : at.now;
-  delete state.staleAnswer;
-  if (before && state.metadata) state.metadata = { ...state.metadata, unsure: "changed" };
-}
-
-/** Records an older answer. @returns whether AWS has returned nothing newer for a minute */
-function hasStood(state: ParameterState, stamp: VersionStamp, now: number): boolean {
-  const { staleAnswer } = state;
-  if (!staleAnswer || stamp.modified < staleAnswer.stamp.modified) {
-    state.staleAnswer = { stamp: stampOf(stamp), since: now, times: (staleAnswer?.times ?? 0) + 1 };
-    return false;
-  }
-  staleAnswer.stamp = stampOf(stamp);
-  staleAnswer.times += 1;
-  return now - staleAnswer.since >= staleAnswerMs;
-}
-
-/** Copies only the version stamp of an object. */
-export function stampOf({ version, modified, versionId }: VersionStamp): VersionStamp {
-  return { version, modified, ...(versionId === undefined ? {} : { versionId }) };
-}
-
-/** Whether two stamps are of the same version. */
-export function isEqual(a: VersionStamp, b: VersionStamp): boolean {
-  return a.version === b.version && a.modified === b.modified && a.versionId === b.versionId;
-}
-
 /** Whether two expiries are the same. */
 export function isSameExpiry(a: Expired | undefined, b: Expired | undefined): boolean {
   if (!a || !b) return a === b;
@@ -259,25 +180,12 @@ export function isExpired({ stamp, expired }: Pick<ParameterState, "stamp" | "ex
   return expired !== undefined && (!expired.stamp || !stamp || isEqual(expired.stamp, stamp));
 }
 
-/** Records that AWS reports a parameter missing; one that was served before only becomes `suspect`. */
-export function miss(state: ParameterState, reason: Missing["reason"], { now, wall }: At): void {
-  delete state.staleAnswer;
-  if (state.missing) state.missing.reason = reason;
-  else state.missing = { reason, since: now, at: wall, stage: state.stamp ? "suspect" : "absent" };
-}
-
 /** For a parameter that all previous statuses know: an earlier process described it, so the hourly resync suffices. */
 export const describedBefore: ParameterMetadata = { unsure: "stored" };
 
 /** Whether AWS has answered or refused a look at the entry in this process. */
 export function isKnown({ looked, failure }: Readonly<Pick<Entry, "looked" | "failure">>): boolean {
   return looked || failure !== undefined;
-}
-
-/** The value of a record with its stamp; undefined without a value. */
-export function stampedIn(record: ParameterRecord): StampedValue | undefined {
-  const { value, requestId } = record;
-  return value && { value, ...stampOf(record), requestId };
 }
 
 /** Whether a value's stamp is the parameter's current one. */
@@ -321,34 +229,3 @@ export function isRipe({ missing }: ParameterState, graceMs: number, now: number
 
 /** Milliseconds between two looks on demand after a failure; each caller has its own backoff as well. */
 const anotherLookMs = 1_000;
-
-/** A digest of everything that dependents act on: they are notified when it changes. */
-export function fingerprint(entry: Entry): string {
-  const failure = entry.failure && entry.failure.next !== "retry" ? entry.failure.message : "";
-  if (entry.reference.kind === "parameter") return `${stateFingerprint(entry.state)}\n${failure}`;
-  const all = [...entry.members, ...(entry.claimed ?? [])];
-  const members = all.map(([name, state]) => `${name}\t${stateFingerprint(state)}`).sort();
-  return `${members.join("\n")}\n${failure}`;
-}
-
-/** What AWS serves of an entry: only what AWS announces changes of, so no failures and no stages. */
-export function served(entry: Entry): string {
-  const print = ({ stamp, missing }: ParameterState) =>
-    missing ? "" : `${stamp?.version} ${stamp?.modified}${idOf(stamp)}`;
-  if (entry.reference.kind === "parameter") return print(entry.state);
-  return [...entry.members]
-    .filter(([, { missing }]) => !missing)
-    .map(([name, state]) => `${name}\t${print(state)}`)
-    .sort()
-    .join("\n");
-}
-
-function stateFingerprint({ stamp, missing, staleAnswer }: ParameterState): string {
-  // One older answer is a replica that lags for a moment; only the second is reported.
-  const doubted = staleAnswer && staleAnswer.times > 1 ? " doubted" : "";
-  return `${stamp?.version ?? ""} ${stamp?.modified ?? ""}${idOf(stamp)} ${missing?.stage ?? ""} ${missing?.reason ?? ""}${doubted}`;
-}
-
-function idOf(stamp: VersionStamp | undefined): string {
-  return stamp?.versionId === undefined ? "" : ` ${stamp.versionId}`;
-}

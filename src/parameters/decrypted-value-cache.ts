@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../runtime/clock.ts";
-import { type Entry, fingerprint, type StampedValue } from "./cache-entry.ts";
+import type { Entry } from "./cache-entry.ts";
+import type { StampedValue } from "./version-stamp.ts";
 
 /** Bytes of all cached values, at most. The oldest are evicted first, and read again when needed. */
 const bytesAtMost = 16 * 1_048_576;
@@ -8,8 +9,8 @@ const heldAtMostMs = 60_000;
 
 interface Held {
   values: ReadonlyMap<string, StampedValue>;
-  /** The entry's fingerprint at the read: another version means other values. */
-  seen: string;
+  /** The entry's version at the read: another one means other values. */
+  version: number;
   until: number;
   bytes: number;
 }
@@ -32,7 +33,7 @@ export class DecryptedValueCache {
   get(entry: Entry): ReadonlyMap<string, StampedValue> | undefined {
     const held = this.#held.get(entry.key);
     if (!held) return undefined;
-    if (held.until > this.#clock.monotonic() && held.seen === fingerprint(entry)) return held.values;
+    if (held.until > this.#clock.monotonic() && held.version === entry.version) return held.values;
     this.drop(entry);
     return undefined;
   }
@@ -42,7 +43,7 @@ export class DecryptedValueCache {
     this.drop(entry);
     let bytes = 0;
     for (const { value } of values.values()) bytes += value.size;
-    this.#held.set(entry.key, { values, seen: fingerprint(entry), until, bytes });
+    this.#held.set(entry.key, { values, version: entry.version, until, bytes });
     this.#bytes += bytes;
     for (const key of this.#held.keys()) {
       if (this.#bytes <= bytesAtMost || key === entry.key) break;

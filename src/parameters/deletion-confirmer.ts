@@ -1,8 +1,9 @@
 import type { Clock } from "../runtime/clock.ts";
 import { SingleFlight } from "../runtime/single-flight.ts";
-import { type Entry, isRipe, type Missing, type ParameterState } from "./cache-entry.ts";
+import { type Entry, isRipe, type Parameter } from "./cache-entry.ts";
 import { ConfirmedDeletion } from "./confirmed-deletion.ts";
 import type { Entries } from "./entries.ts";
+import { changeParameter } from "./reducer.ts";
 import { atStake } from "./stored.ts";
 
 export interface DeletionConfirmerOptions {
@@ -29,9 +30,10 @@ export class DeletionConfirmer {
     this.#options = options;
   }
 
-  /** Marks a parameter state whose grace is over as gone or held, or restarts its grace. */
-  async settle(entry: Entry, state: ParameterState): Promise<void> {
+  /** Marks a parameter whose grace is over as gone or held, or restarts its grace. */
+  async settle(parameter: Parameter): Promise<void> {
     const { clock } = this.#options;
+    const { entry, state } = parameter;
     const identityKey = entry.reference.identity.key;
     const since = state.missing?.since ?? clock.monotonic();
     for (;;) {
@@ -41,13 +43,12 @@ export class DeletionConfirmer {
       if (!round) break;
       if (await round) continue;
       // A look failed, so a mass deletion cannot be ruled out: restart the grace.
-      if (state.missing) state.missing.since = clock.monotonic();
+      changeParameter(parameter, { type: "graceRestarted", now: clock.monotonic() });
       return;
     }
     if (!state.missing) return;
     const confirmed = this.#confirm(identityKey);
-    if (confirmed) state.missing = { ...factsOf(state.missing), stage: "gone", confirmed };
-    else hold(state);
+    changeParameter(parameter, confirmed ? { type: "gone", confirmed } : { type: "held" });
   }
 
   #unseen(identityKey: string, entry: Entry, since: number): Entry[] {
@@ -82,13 +83,4 @@ export class DeletionConfirmer {
     }
     return ConfirmedDeletion.unlessMany(missing, total);
   }
-}
-
-/** Marks a missing parameter as part of a mass deletion. */
-export function hold(state: ParameterState): void {
-  if (state.missing) state.missing = { ...factsOf(state.missing), stage: "held" };
-}
-
-function factsOf({ reason, since, at }: Missing) {
-  return { reason, since, at };
 }

@@ -1,11 +1,4 @@
-import type { Entry, ParameterState } from "./cache-entry.ts";
-
-/** A parameter of an entry: itself, or one member of its path. */
-export interface Describable {
-  entry: Entry;
-  name: string;
-  state: ParameterState;
-}
+import type { Entry, Parameter } from "./cache-entry.ts";
 
 /** Whether DescribeParameters applies: public parameters and Secrets Manager references have no policies. */
 export function isDescribable({ reference, intervalMs }: Entry): boolean {
@@ -14,14 +7,14 @@ export function isDescribable({ reference, intervalMs }: Entry): boolean {
 }
 
 /** The parameters of an entry that can be described. */
-export function describablesOf(entry: Entry): Describable[] {
+export function describablesOf(entry: Entry): Parameter[] {
   const { reference, state, members } = entry;
   if (reference.kind === "parameter") return [{ entry, name: reference.name, state }];
   return [...members].map(([name, member]) => ({ entry, name, state: member }));
 }
 
 /** Whether a parameter has never been described, or has another version since. */
-export function needsDescription({ state }: Describable): boolean {
+export function needsDescription({ state }: Parameter): boolean {
   if (state.stamp === undefined || state.missing) return false;
   return state.metadata === undefined || state.metadata.unsure === "changed";
 }
@@ -32,6 +25,6 @@ export function isArn(name: string): boolean {
 }
 
 /** The name that DescribeParameters takes. */
-export function nameIn({ name }: Describable): string {
+export function nameIn({ name }: Parameter): string {
   return isArn(name) ? name.slice(name.indexOf(":parameter/") + ":parameter".length) : name;
 }

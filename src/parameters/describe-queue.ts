@@ -1,6 +1,6 @@
 import { backoff, type Clock, type Timer } from "../runtime/clock.ts";
-import type { Entry } from "./cache-entry.ts";
-import { type Describable, describablesOf, needsDescription } from "./describable.ts";
+import type { Entry, Parameter } from "./cache-entry.ts";
+import { describablesOf, needsDescription } from "./describable.ts";
 import type { Entries } from "./entries.ts";
 
 export interface DescribeQueueOptions {
@@ -9,7 +9,7 @@ export interface DescribeQueueOptions {
   /** Whether a sync is in progress: descriptions wait for it, since nobody waits for them. */
   isBusy?: (() => boolean) | undefined;
   /** Describes parameters. @returns whether AWS has answered */
-  look: (describables: readonly Describable[]) => Promise<boolean>;
+  look: (describables: readonly Parameter[]) => Promise<boolean>;
 }
 
 /** The queue of one identity. */

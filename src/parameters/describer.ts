@@ -5,6 +5,7 @@ import { tryAgain } from "../aws/table.ts";
 import { type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Lane } from "../runtime/lane.ts";
+import type { VersionStamp } from "./version-stamp.ts";
 
 /** The answer of DescribeParameters, by name without a leading slash: complete, or a failure. */
 export type Described =
@@ -123,4 +124,12 @@ export function bareName(name: string): string {
 function formsOf(name: string): string[] {
   const bare = bareName(name);
   return bare.includes("/") ? [`/${bare}`] : [bare, `/${bare}`];
+}
+
+/** Whether a description is older than `stamp`. Times of one version may differ by less than a second. */
+export function isOlder(
+  { version, modified }: Pick<ParameterDescription, "version" | "modified">,
+  stamp: VersionStamp | undefined,
+): boolean {
+  return stamp !== undefined && modified < stamp.modified - (stamp.version === version ? 1_000 : 0);
 }

@@ -9,19 +9,22 @@ import {
   type Entry,
   isExpired,
   isSameExpiry,
+  type Parameter,
   type ParameterMetadata,
   type ParameterState,
-  type VersionStamp,
 } from "./cache-entry.ts";
-import { type Describable, describablesOf, isArn, isDescribable, nameIn, needsDescription } from "./describable.ts";
+import { describablesOf, isArn, isDescribable, nameIn, needsDescription } from "./describable.ts";
 import { DescribeQueue } from "./describe-queue.ts";
-import { bareName, type Describer } from "./describer.ts";
+import { bareName, type Describer, isOlder } from "./describer.ts";
 import type { Entries } from "./entries.ts";
+import { ExpiryClock, skew } from "./expiry-clock.ts";
 import { type Due, ExpiryTimers } from "./expiry-timers.ts";
 import { MetadataPool } from "./metadata-pool.ts";
 import type { Read } from "./pending-reads.ts";
 import { type Policies, readPolicies, saysSame } from "./policies.ts";
+import { PolicyVisibility } from "./policy-visibility.ts";
 import type { Reader } from "./reader.ts";
+import { changeParameter } from "./reducer.ts";
 import { Resync } from "./resync.ts";
 
 export interface ExpiriesOptions {
@@ -56,13 +59,6 @@ type Outcome = "same" | "changed" | "expired" | "stale";
 const againMs = 30_000;
 /** The longest such delay, in milliseconds, if AWS's clock is behind the local clock. */
 const againAtMostMs = 3_600_000;
-/**
- * If the local clock is behind AWS's by at most `atMostMs`, two answers of AWS, `apartMs` apart, prove an expiry. Both
- * in milliseconds.
- */
-const skew = { atMostMs: 300_000, apartMs: 60_000 };
-/** Milliseconds between two tries while AWS denies DescribeParameters. */
-const deniedMs = 3_600_000;
 /** Milliseconds that a caller waits, at most, for an optional description. */
 const waitAtMostMs = 2_000;
 
@@ -75,21 +71,18 @@ export class Expiries {
   readonly #options: ExpiriesOptions;
   readonly #expiryTimers: ExpiryTimers;
   readonly #describeQueue: DescribeQueue;
-  readonly #denied = new Map<string, { failure: Failure; until: number }>();
-  /** Identities whose DescribeParameters has succeeded in this process. */
-  readonly #answered = new Set<string>();
+  readonly #visibility: PolicyVisibility;
   readonly #metadataPool = new MetadataPool();
   readonly #resync: Resync<Entry>;
-  /** Milliseconds that AWS's clock was ahead of the local clock in the last answer, by identity. */
-  readonly #aheadMs = new Map<string, number>();
-  /** Parameters that have expired by AWS's clock only; `since` in monotonic milliseconds. */
-  readonly #early = new WeakMap<ParameterState, { expiresAt: number; since: number }>();
+  readonly #expiryClock: ExpiryClock;
   readonly #again = new Set<Timer>();
   #stopped = false;
 
   constructor(options: ExpiriesOptions) {
     this.#options = options;
     const { clock, random, entries, isBusy } = options;
+    this.#visibility = new PolicyVisibility(clock);
+    this.#expiryClock = new ExpiryClock(clock);
     this.#describeQueue = new DescribeQueue({
       entries,
       clock,
@@ -108,7 +101,7 @@ export class Expiries {
 
   /** Why an identity cannot see policies; `seen` if it can; undefined if it has not tried yet. */
   visibilityOf(identityKey: string): Failure | "seen" | undefined {
-    return this.#denied.get(identityKey)?.failure ?? (this.#answered.has(identityKey) ? "seen" : undefined);
+    return this.#visibility.of(identityKey);
   }
 
   /** Begins the hourly resync of the entry's identity. */
@@ -121,7 +114,7 @@ export class Expiries {
   heard(entry: Entry): void {
     if (this.#stopped || !isDescribable(entry)) return;
     if (!describablesOf(entry).some(needsDescription)) return;
-    if (!this.#isDenied(entry.reference.identity.key)) this.#describeQueue.add(entry);
+    if (!this.#visibility.isDenied(entry.reference.identity.key)) this.#describeQueue.add(entry);
   }
 
   /** Forgets an entry that has no dependents left. */
@@ -132,9 +125,8 @@ export class Expiries {
     if (other === undefined) {
       this.#resync.end(key);
       this.#describeQueue.clear(key);
-      this.#denied.delete(key);
-      this.#answered.delete(key);
-      this.#aheadMs.delete(key);
+      this.#visibility.forget(key);
+      this.#expiryClock.forget(key);
     }
     this.#expiryTimers.drop();
   }
@@ -143,7 +135,7 @@ export class Expiries {
   announced(entry: Entry, name: string): void {
     for (const one of describablesOf(entry)) {
       if (one.state.metadata && bareName(nameIn(one)) === bareName(name)) {
-        one.state.metadata = { ...one.state.metadata, unsure: "changed" };
+        changeParameter(one, { type: "markedUnsure" });
       }
     }
     this.heard(entry);
@@ -189,11 +181,11 @@ export class Expiries {
    * @param how.quiet notifies nobody of changes: the caller checks the entries itself
    * @returns whether AWS answered every call, and every answer is of the current version
    */
-  async look(all: readonly Describable[], lane: Lane, how = { quiet: false }): Promise<boolean> {
-    const byIdentity = new Map<string, Describable[]>();
+  async look(all: readonly Parameter[], lane: Lane, how = { quiet: false }): Promise<boolean> {
+    const byIdentity = new Map<string, Parameter[]>();
     for (const one of all) {
       const { key } = one.entry.reference.identity;
-      if (this.#isDenied(key)) continue;
+      if (this.#visibility.isDenied(key)) continue;
       const describables = byIdentity.get(key);
       if (describables) describables.push(one);
       else byIdentity.set(key, [one]);
@@ -209,7 +201,7 @@ export class Expiries {
       }
       this.#takeAnswer(key);
       const at = { now: this.#options.clock.now(), aheadMs: answer.clockAheadMs, lane };
-      this.#aheadMs.set(key, answer.clockAheadMs);
+      this.#expiryClock.heard(key, answer.clockAheadMs);
       const taking = [...Map.groupBy(describables, ({ entry }) => entry)].map(async ([entry, all]) => {
         const outcomes = await Promise.all(
           all.map((one) => this.#take(one, answer.found.get(bareName(nameIn(one))), at)),
@@ -238,7 +230,7 @@ export class Expiries {
   }
 
   /** Applies a description, or its absence. */
-  async #take(one: Describable, description: ParameterDescription | undefined, at: At): Promise<Outcome> {
+  async #take(one: Parameter, description: ParameterDescription | undefined, at: At): Promise<Outcome> {
     const { state, entry } = one;
     const isForeign = entry.reference.kind === "parameter" && isArn(entry.reference.name);
     if (!description || (isForeign && description.arn !== one.name)) return this.#takeAbsent(one, at);
@@ -249,39 +241,29 @@ export class Expiries {
       isOlder(description, state.stamp) || (hasPassed && (await this.#isReplaced(one, description, at)));
     if (isReplaced) {
       // The hourly resync describes `stored` metadata anyway.
-      if (state.metadata?.unsure !== "stored") state.metadata = { ...state.metadata, unsure: "changed" };
+      if (state.metadata?.unsure !== "stored") changeParameter(one, { type: "markedUnsure" });
       return "stale";
     }
     const isLatest = state.stamp === undefined || state.stamp.version === version;
     const before = state.metadata?.policies;
-    state.metadata = this.#metadata(isLatest ? keyId : undefined, policies);
-    this.#setTimers(one, before, policies);
     const was = isExpired(state) ? state.expired : undefined;
     // If the latest version is not yet seen, or a label names an older one, the expiry applies to every version.
-    if (hasPassed) state.expired = { at: policies.expiresAt!, stamp: isLatest ? state.stamp : undefined };
-    else delete state.expired;
+    const expired = hasPassed ? { at: policies.expiresAt!, stamp: isLatest ? state.stamp : undefined } : undefined;
+    changeParameter(one, {
+      type: "described",
+      metadata: this.#metadata(isLatest ? keyId : undefined, policies),
+      expired,
+    });
+    this.#setTimers(one, before, policies);
     if (hasPassed && !was) return "expired";
-    return saysSame(before, policies) && isSameExpiry(was, state.expired) ? "same" : "changed";
+    return saysSame(before, policies) && isSameExpiry(was, expired) ? "same" : "changed";
   }
 
-  /**
-   * Whether an Expiration has passed by AWS's clock and by the local one. If the local clock is up to five minutes
-   * behind, a second answer of AWS a minute later suffices. If it is further behind, nothing expires until both clocks
-   * agree.
-   */
-  #hasPassed({ state, entry, name }: Describable, expiresAt: number, { now, aheadMs }: At): boolean {
-    if (expiresAt > now + aheadMs) return false;
-    if (expiresAt <= now) return true;
-    if (aheadMs > skew.atMostMs) return false;
-    const { clock } = this.#options;
-    const early = this.#early.get(state);
-    if (early?.expiresAt === expiresAt) {
-      if (clock.monotonic() - early.since >= skew.apartMs) return true;
-    } else {
-      this.#early.set(state, { expiresAt, since: clock.monotonic() });
-    }
-    this.#lookAgain({ at: expiresAt, entry, name, expiresAt }, skew.apartMs);
-    return false;
+  /** Whether an Expiration has passed; if AWS must confirm it, describes the parameter again a minute later. */
+  #hasPassed({ state, entry, name }: Parameter, expiresAt: number, at: At): boolean {
+    const passed = this.#expiryClock.hasPassed(state, expiresAt, at);
+    if (passed === "early") this.#lookAgain({ at: expiresAt, entry, name, expiresAt }, skew.apartMs);
+    return passed === true;
   }
 
   #lookAgain(due: Due, ms: number): void {
@@ -298,7 +280,7 @@ export class Expiries {
    * Whether a newer version has replaced the described one. DescribeParameters may lag: a parameter that was written
    * again a second before its Expiration has not expired. A missing parameter is not replaced: AWS has deleted it.
    */
-  async #isReplaced(one: Describable, { version, modified }: ParameterDescription, { lane }: At): Promise<boolean> {
+  async #isReplaced(one: Parameter, { version, modified }: ParameterDescription, { lane }: At): Promise<boolean> {
     if (isExpired(one.state)) return false;
     const read = await this.#confirm(one, lane);
     if (read.state === "found") return read.record.version !== version || isOlder({ version, modified }, read.record);
@@ -310,21 +292,22 @@ export class Expiries {
    * Applies the absence of a description: the parameter does not exist, or is another account's. If it existed until
    * its Expiration, and a read confirms that it is missing, it has expired.
    */
-  async #takeAbsent(one: Describable, at: At): Promise<Outcome> {
+  async #takeAbsent(one: Parameter, at: At): Promise<Outcome> {
     const { state } = one;
     const { keyId, policies } = state.metadata ?? {};
-    state.metadata = this.#metadata(keyId, policies);
+    const described = this.#metadata(keyId, policies);
+    changeParameter(one, { type: "described", metadata: described, expired: state.expired });
     const expiresAt = policies?.expiresAt ?? Infinity;
     const wasThere = state.missing === undefined || state.missing.at >= expiresAt;
     if (!this.#hasPassed(one, expiresAt, at) || isExpired(state) || !wasThere) return "same";
     const read = await this.#confirm(one, at.lane);
     if (read.state !== "missing") return "same";
-    state.expired = { at: expiresAt, stamp: state.stamp };
+    changeParameter(one, { type: "expired", expired: { at: expiresAt, stamp: state.stamp } });
     return "expired";
   }
 
   /** Confirms a parameter's state by a look without selector. Parameters that expire together share calls of ten. */
-  async #confirm(one: Describable, lane: Lane): Promise<Read> {
+  async #confirm(one: Parameter, lane: Lane): Promise<Read> {
     const { reader, entries } = this.#options;
     const { identity } = one.entry.reference;
     const name = nameIn(one);
@@ -348,26 +331,19 @@ export class Expiries {
   }
 
   #takeAnswer(identityKey: string): void {
-    const isFirst = !this.#answered.has(identityKey);
-    this.#answered.add(identityKey);
-    const wasDenied = this.#denied.delete(identityKey);
-    if (wasDenied) this.#resync.hurry(identityKey);
-    if (wasDenied || isFirst) this.#options.seen?.(identityKey);
-  }
-
-  #isDenied(identityKey: string): boolean {
-    return (this.#denied.get(identityKey)?.until ?? -Infinity) > this.#options.clock.monotonic();
+    const news = this.#visibility.answered(identityKey);
+    if (news === "regained") this.#resync.hurry(identityKey);
+    if (news) this.#options.seen?.(identityKey);
   }
 
   #deny(identityKey: string, failure: Failure): void {
-    const isNews = this.#denied.get(identityKey)?.failure.message !== failure.message;
-    this.#denied.set(identityKey, { failure, until: this.#options.clock.monotonic() + deniedMs });
+    const isNews = this.#visibility.denied(identityKey, failure);
     this.#describeQueue.clear(identityKey);
     if (isNews) this.#options.seen?.(identityKey);
   }
 
   /** Sets expiry timers for the instants that are new in the policies. */
-  #setTimers({ entry, name }: Describable, before: Policies | undefined, after: Policies | undefined): void {
+  #setTimers({ entry, name }: Parameter, before: Policies | undefined, after: Policies | undefined): void {
     const now = this.#options.clock.now();
     const { expiresAt, warnAt, unchangedAt } = after ?? {};
     const warnings = [
@@ -384,8 +360,8 @@ export class Expiries {
 
   /** Notifies of warnings, and describes the expiring parameters, all that are due at one instant together. */
   async #reached(due: readonly Due[]): Promise<void> {
-    const { clock, entries, notify } = this.#options;
-    const expiring: (Describable & { expiresAt: number })[] = [];
+    const { entries, notify } = this.#options;
+    const expiring: (Parameter & { expiresAt: number })[] = [];
     const warned = new Set<Entry>();
     for (const { entry, name, expiresAt } of due) {
       const state = entry.reference.kind === "path" ? entry.members.get(name) : entry.state;
@@ -401,26 +377,18 @@ export class Expiries {
       // A denial, a throttle or no answer decides nothing: describe the parameter again.
       const isOpen = state.metadata?.policies?.expiresAt === expiresAt && !isExpired(state);
       const isLate = state.missing !== undefined && state.missing.at < expiresAt;
-      if (!isOpen || isLate || !entries.has(entry) || this.#early.get(state)?.expiresAt === expiresAt) continue;
-      const restMs = expiresAt - clock.now() - (this.#aheadMs.get(entry.reference.identity.key) ?? 0);
+      if (!isOpen || isLate || !entries.has(entry) || this.#expiryClock.isEarly(state, expiresAt)) continue;
+      const restMs = this.#expiryClock.restMs(entry.reference.identity.key, expiresAt);
       this.#lookAgain({ at: expiresAt, entry, name, expiresAt }, Math.min(Math.max(restMs, againMs), againAtMostMs));
     }
   }
 
   /** Describes parameters for a caller that waits; an answer after the wait notifies the dependents as usual. */
-  async #lookInTime(meant: readonly Describable[], lane: Lane): Promise<void> {
+  async #lookInTime(meant: readonly Parameter[], lane: Lane): Promise<void> {
     const over = new AbortController();
     const how = { quiet: true };
     await Promise.race([this.look(meant, lane, how), sleep(this.#options.clock, waitAtMostMs, over.signal)]);
     how.quiet = false;
     over.abort();
   }
-}
-
-/** Whether a description is older than `stamp`. Times of one version may differ by less than a second. */
-function isOlder(
-  { version, modified }: Pick<ParameterDescription, "version" | "modified">,
-  stamp: VersionStamp | undefined,
-) {
-  return stamp !== undefined && modified < stamp.modified - (stamp.version === version ? 1_000 : 0);
 }

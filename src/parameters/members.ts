@@ -1,12 +1,12 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Lane } from "../runtime/lane.ts";
-import { type At, describedBefore, type Entry, isRipe, miss, type ParameterState, serve } from "./cache-entry.ts";
-import { type DeletionConfirmer, hold } from "./deletion-confirmer.ts";
-import type { Expiries } from "./expiries.ts";
+import { type At, type Entry, isRipe, type Parameter, type ParameterState } from "./cache-entry.ts";
+import type { DeletionConfirmer } from "./deletion-confirmer.ts";
 import type { Listing } from "./path-reader.ts";
 import type { Reader } from "./reader.ts";
+import { changeEntry, changeParameter } from "./reducer.ts";
 import { couldBeListed, memberSelector, type PathReference } from "./reference.ts";
-import { claim, isClaimed, isStoredByAll } from "./stored.ts";
+import { claim, isStoredByAll } from "./stored.ts";
 
 export interface MembersOptions {
   reader: Reader;
@@ -16,7 +16,8 @@ export interface MembersOptions {
   /** Whether any dependent of an entry still wants it. */
   isWanted: (entry: Entry) => boolean;
   confirmer: DeletionConfirmer;
-  expiries: Expiries;
+  /** Describes parameters that have appeared before a dependent acts on them; see `Expiries.before`. */
+  describe: (entry: Entry, isMeant: (state: ParameterState, name: string) => boolean, lane: Lane) => Promise<void>;
 }
 
 export type Listed = Extract<Listing, { state: "found" }>;
@@ -44,44 +45,35 @@ export class Members {
     { records, untagged }: Listed,
     { lane, mayGoBack = false }: { lane: Lane; mayGoBack?: boolean },
   ): Promise<void> {
-    const { expiries } = this.#options;
     const at = this.#at();
     const fresh = new Set<string>();
     for (const [name, record] of records) {
-      let state = entry.members.get(name);
+      const state = entry.members.get(name);
       const isExpected = !state && isStoredByAll(entry, name, entry.acting ?? []);
       if ((!state && !isExpected) || state?.missing?.stage === "gone") fresh.add(name);
       if (!state) {
-        state = isStoredByAll(entry, name, entry.dependents.keys()) ? { metadata: describedBefore } : {};
-        entry.members.set(name, state);
-        entry.claimed?.delete(name);
+        const isKnown = isStoredByAll(entry, name, entry.dependents.keys());
+        changeEntry(entry, { type: "memberAdded", name, isKnown });
       }
-      serve(state, record, mayGoBack || reference.label !== "", at);
+      const member = { entry, name, state: state ?? entry.members.get(name)! };
+      const isFree = mayGoBack || reference.label !== "";
+      changeParameter(member, { type: "served", stamp: record, mayGoBack: isFree, at });
     }
-    this.claim(entry);
+    claim(entry, at);
     forgetGone(entry, at.now);
-    const missing = [...entry.members].filter(([name]) => !records.has(name));
-    for (const [, state] of missing) miss(state, "ParameterNotFound", at);
-    if (fresh.size > 0) await expiries.before(entry, (_, name) => fresh.has(name), lane);
-    const confirm = (name: string, state: ParameterState) =>
-      this.#confirm({ entry, reference, name, state, isUntagged: untagged?.has(name) ?? false }, lane);
+    const missing = parametersOf(entry, entry.members).filter(({ name }) => !records.has(name));
+    for (const member of missing) changeParameter(member, { type: "missing", reason: "ParameterNotFound", at });
+    if (fresh.size > 0) await this.#options.describe(entry, (_, name) => fresh.has(name), lane);
+    const confirm = (member: Parameter) =>
+      this.#confirm(reference, { ...member, isUntagged: untagged?.has(member.name) ?? false }, lane);
     await this.#settle(missing, false, confirm);
     // Separately: members known only from statuses must not make a loss seen by this process look larger.
-    await this.#settle([...(entry.claimed ?? [])], true, confirm);
+    await this.#settle(parametersOf(entry, entry.claimed), true, confirm);
   }
 
   /** Marks members that previous statuses name and the last listing lacks as missing. */
   claim(entry: Entry): void {
-    for (const stored of entry.stored?.values() ?? []) {
-      if (!(stored instanceof Map)) continue;
-      for (const name of stored.keys()) {
-        if (entry.members.has(name)) continue;
-        const state = claim(entry, name);
-        if (state) miss(state, "ParameterNotFound", this.#at());
-      }
-    }
-    for (const name of entry.claimed?.keys() ?? []) if (!isClaimed(entry, name)) entry.claimed!.delete(name);
-    if (entry.claimed?.size === 0) delete entry.claimed;
+    claim(entry, this.#at());
   }
 
   #at(): At {
@@ -90,45 +82,48 @@ export class Members {
   }
 
   async #settle(
-    missing: readonly [string, ParameterState][],
+    missing: readonly Parameter[],
     isClaim: boolean,
-    confirm: (name: string, state: ParameterState) => Promise<void>,
+    confirm: (member: Parameter) => Promise<void>,
   ): Promise<void> {
     const { clock, missingGraceMs } = this.#options;
-    const ripe = missing.filter(([, state]) => isRipe(state, missingGraceMs, clock.monotonic(), isClaim));
-    if (ripe.length > confirmationsAtMost) for (const [, state] of ripe) hold(state);
-    else for (const [name, state] of ripe) await confirm(name, state);
+    const ripe = missing.filter(({ state }) => isRipe(state, missingGraceMs, clock.monotonic(), isClaim));
+    if (ripe.length > confirmationsAtMost) for (const member of ripe) changeParameter(member, { type: "held" });
+    else for (const member of ripe) await confirm(member);
   }
 
   /** Confirms that a member is gone: a single read finds it missing too, or the path's filters exclude it now. */
-  async #confirm({ entry, reference, name, state, isUntagged }: MissingMember, lane: Lane): Promise<void> {
+  async #confirm(reference: PathReference, member: MissingMember, lane: Lane): Promise<void> {
     const { reader, clock, confirmer, isWanted } = this.#options;
+    const { entry, name, isUntagged } = member;
     const read = await reader.confirm(reference.identity, name + memberSelector(reference), lane, {
       isWanted: () => isWanted(entry),
     });
     const isUnlisted = read.state === "found" && (isUntagged || !couldBeListed(reference, read.record.type));
-    if (read.state === "missing" || isUnlisted) await confirmer.settle(entry, state);
-    else if (state.missing) state.missing.since = clock.monotonic();
+    if (read.state === "missing" || isUnlisted) await confirmer.settle(member);
+    else changeParameter(member, { type: "graceRestarted", now: clock.monotonic() });
   }
 }
 
 /** A member that the last listing lacks. */
-interface MissingMember {
-  entry: Entry;
-  reference: PathReference;
-  name: string;
-  state: ParameterState;
+interface MissingMember extends Parameter {
   /** Whether the path's tags exclude it now. */
   isUntagged: boolean;
 }
 
+function parametersOf(entry: Entry, members: ReadonlyMap<string, ParameterState> = new Map()): Parameter[] {
+  return [...members].map(([name, state]) => ({ entry, name, state }));
+}
+
 /** Forgets members that went long ago and that no dependent needs, so that entries with changing members stay small. */
-function forgetGone({ members, dependents, leaving }: Entry, now: number): void {
+function forgetGone(entry: Entry, now: number): void {
+  const { members, dependents, leaving } = entry;
   if (!leaving || leaving.size < dependents.size) return;
   const gone = [...members].filter(([, { missing }]) => missing?.stage === "gone");
   gone.sort(([, a], [, b]) => b.missing!.since - a.missing!.since);
   for (const [name, state] of gone.slice(goneAtMost)) {
     if (now - state.missing!.since < rememberedMs) continue;
-    if ([...dependents.keys()].every((dependent) => leaving.get(dependent)?.(state))) members.delete(name);
+    const isLeft = [...dependents.keys()].every((dependent) => leaving.get(dependent)?.(state));
+    if (isLeft) changeEntry(entry, { type: "memberForgotten", name });
   }
 }

@@ -7,7 +7,6 @@ import { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import type { ReadOptions } from "./reader.ts";
 import { isBelow, type PathReference, type Reference, referenceKey } from "./reference.ts";
-import type { Picks } from "./subscription.ts";
 
 /** The parameters below a path. A listing is complete, or it is a failure. */
 export type Listing =
@@ -23,6 +22,14 @@ export type Listing =
       /** The parameters that AWS had decrypted before the failure. */
       read?: ReadonlyMap<string, ParameterRecord>;
     };
+
+/** Selects a part of a path. */
+export interface Picks {
+  /** Equal for equal selections. */
+  key: string;
+  /** The selected names. */
+  select: (names: readonly string[]) => readonly string[];
+}
 
 /** How a path is listed. */
 export interface ListOptions extends ReadOptions {

@@ -2,6 +2,7 @@ import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import { backoff } from "../runtime/clock.ts";
 import { Heap } from "../runtime/heap.ts";
 import type { Entry } from "./cache-entry.ts";
+import { changeEntry } from "./reducer.ts";
 import { namesInACall } from "./reference.ts";
 
 /** Looks at some entries of one identity; `unheard` if AWS throttled, failed or was not reached. */
@@ -148,7 +149,7 @@ function takeDue(due: DueQueue, now: number): Entry[] {
     const isPath = entry.reference.kind === "path";
     if (entry.dueAt > now + lookAheadMs(entry) || (isPath && batch.length > 0)) break;
     due.shift();
-    entry.dueAt = Infinity;
+    changeEntry(entry, { type: "planned", at: Infinity });
     batch.push(entry);
     if (isPath) break;
   }

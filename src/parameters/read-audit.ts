@@ -3,10 +3,10 @@ import type { Identity } from "../aws/identity.ts";
 import type { ParameterRecord } from "../aws/ssm.ts";
 import type { Audit, AuditEvent } from "../runtime/audit.ts";
 import type { Failure } from "../runtime/failure.ts";
-import type { StampedValue } from "./cache-entry.ts";
 import type { Listing } from "./path-reader.ts";
 import type { Read } from "./pending-reads.ts";
 import { memberSelector, type ParameterReference, type PathReference, type Reference } from "./reference.ts";
+import type { StampedValue } from "./version-stamp.ts";
 
 type Resources = Iterable<string>;
 

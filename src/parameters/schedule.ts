@@ -2,6 +2,7 @@ import type { Clock, Random } from "../runtime/clock.ts";
 import { type Entry, staleAnswerMs } from "./cache-entry.ts";
 import { Intervals, type IntervalsOptions } from "./intervals.ts";
 import { type Look, Poller } from "./poller.ts";
+import { changeEntry } from "./reducer.ts";
 import { atStake } from "./stored.ts";
 
 /** Milliseconds until the next look after a stale answer: after the first one, and after later ones. */
@@ -43,7 +44,7 @@ export class Schedule {
   /** Plans a poll at an instant, in monotonic milliseconds, unless one is planned earlier. */
   by(entry: Entry, at: number): void {
     if (!Number.isFinite(at) || at >= entry.dueAt) return;
-    entry.dueAt = at;
+    changeEntry(entry, { type: "planned", at });
     this.#poller.plan(entry);
   }
 
@@ -65,7 +66,7 @@ export class Schedule {
       at = Math.min(at, now + again, next(now, staleAnswer.since + staleAnswerMs));
     }
     if (at === entry.dueAt) return;
-    entry.dueAt = at;
+    changeEntry(entry, { type: "planned", at });
     this.#poller.plan(entry);
   }
 

@@ -1,5 +1,6 @@
-import { OneOrManyMap } from "../runtime/one-or-many-map.ts";
-import { type Entry, isEqual, type ParameterState, type Stored, type VersionStamp } from "./cache-entry.ts";
+import type { At, Entry, ParameterState, Stored } from "./cache-entry.ts";
+import { changeEntry } from "./reducer.ts";
+import { isEqual, type VersionStamp } from "./version-stamp.ts";
 
 /** Members of one path that only previous statuses name, at most: bounds the memory that statuses can use. */
 const claimedAtMost = 1_000;
@@ -21,10 +22,7 @@ export function remember(entry: Entry, dependent: string, stored: Stored | undef
     forgetStored(entry, dependent);
     return [];
   }
-  const keep = () => {
-    entry.stored ??= new OneOrManyMap();
-    entry.stored.set(dependent, stored);
-  };
+  const keep = () => changeEntry(entry, { type: "statusKept", dependent, stored });
   if (!looked) {
     keep();
     return [];
@@ -44,11 +42,8 @@ export function remember(entry: Entry, dependent: string, stored: Stored | undef
 /** Drops the previous status of a dependent, and the claimed members that no other status names. */
 export function forgetStored(entry: Entry, dependent: string): void {
   if (entry.stored?.get(dependent) === undefined) return;
-  entry.stored.delete(dependent);
-  if (entry.stored.size === 0) delete entry.stored;
-  if (!entry.claimed) return;
-  for (const name of entry.claimed.keys()) if (!isClaimed(entry, name)) entry.claimed.delete(name);
-  if (entry.claimed.size === 0) delete entry.claimed;
+  changeEntry(entry, { type: "statusForgotten", dependent });
+  forgetClaims(entry);
 }
 
 /** Drops previous statuses that an answer of AWS has made unnecessary. */
@@ -56,20 +51,33 @@ export function forgetAnswered(entry: Entry): void {
   const { reference, stored, state, claimed } = entry;
   if (!stored) return;
   if (reference.kind === "path") {
-    if (!claimed) delete entry.stored;
+    if (!claimed) changeEntry(entry, { type: "statusesForgotten" });
   } else if (!state.missing || state.stamp) {
-    delete entry.stored;
+    changeEntry(entry, { type: "statusesForgotten" });
   }
 }
 
-/** Gets or creates a member of a path that only statuses name; undefined if there are too many. */
-export function claim(entry: Entry, name: string): ParameterState | undefined {
-  entry.claimed ??= new Map();
-  const known = entry.claimed.get(name);
-  if (known || entry.claimed.size >= claimedAtMost) return known;
-  const state: ParameterState = {};
-  entry.claimed.set(name, state);
-  return state;
+/**
+ * Claims the members that previous statuses name and AWS has not returned, up to a limit: they are missing. Drops the
+ * claims that no status names any more.
+ *
+ * @param at when AWS answered without them
+ */
+export function claim(entry: Entry, at: At): void {
+  for (const stored of entry.stored?.values() ?? []) {
+    if (!(stored instanceof Map)) continue;
+    for (const name of stored.keys()) {
+      if ((entry.claimed?.size ?? 0) >= claimedAtMost) break;
+      if (!entry.members.has(name)) changeEntry(entry, { type: "claimed", name, at });
+    }
+  }
+  forgetClaims(entry);
+}
+
+function forgetClaims(entry: Entry): void {
+  for (const name of entry.claimed?.keys() ?? []) {
+    if (!isClaimed(entry, name)) changeEntry(entry, { type: "claimForgotten", name });
+  }
 }
 
 /** Whether a dependent's previous status names a parameter or a member of a path. */

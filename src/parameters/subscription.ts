@@ -1,7 +1,9 @@
 import type { IsWanted } from "../runtime/cancellation.ts";
 import type { Failure } from "../runtime/failure.ts";
-import type { Leaves, StampedValue, Stored } from "./cache-entry.ts";
+import type { Leaves, Stored } from "./cache-entry.ts";
+import type { Picks } from "./path-reader.ts";
 import { isPassedThrough, passedThroughMs, type Reference } from "./reference.ts";
+import type { StampedValue } from "./version-stamp.ts";
 
 /** A SyncedSecret's interest in one reference. */
 export interface Subscription {
@@ -35,14 +37,6 @@ export interface Announced {
   changed: boolean;
   /** False if a look failed and must be repeated. */
   isHeard: boolean;
-}
-
-/** Selects a part of a path. */
-export interface Picks {
-  /** Equal for equal selections. */
-  key: string;
-  /** The selected names. */
-  select: (names: readonly string[]) => readonly string[];
 }
 
 /** The purpose and options of a read. */

@@ -7,6 +7,7 @@ import { assess } from "../../src/controllers/syncedsecret/decide/sources.ts";
 import { plan } from "../../src/controllers/syncedsecret/plan/plan.ts";
 import { clusterAWSConnections } from "../../src/kube/resource.ts";
 import { newEntry } from "../../src/parameters/cache-entry.ts";
+import { changeEntry, changeParameter } from "../../src/parameters/reducer.ts";
 import { referenceKey } from "../../src/parameters/reference.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { one, refused, steady } from "./trials.ts";
@@ -237,9 +238,12 @@ describe("names that are allowed are read:", () => {
     expect(planned.refused).toEqual([]);
     const reference = planned.references[0]!;
     const entry = newEntry(reference, referenceKey(reference));
-    entry.looked = true;
+    changeEntry(entry, { type: "answered", elapsed: 0 });
     for (const name of ["/shop/a", "/shopping/b", "/shop/../stock"]) {
-      entry.members.set(name, { stamp: { version: 1, modified: 0 } });
+      changeEntry(entry, { type: "memberAdded", name, isKnown: false });
+      const member = { entry, name, state: entry.members.get(name)! };
+      const stamp = { version: 1, modified: 0 };
+      changeParameter(member, { type: "served", stamp, mayGoBack: false, at: { now: 0, wall: 0 } });
     }
     const { problems, sources } = assess(planned, () => entry, {
       grant,

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { QuotaRegistry } from "../../src/aws/ratelimit/quota-registry.ts";
 import { type Entry, newEntry } from "../../src/parameters/cache-entry.ts";
 import { Intervals } from "../../src/parameters/intervals.ts";
+import { changeEntry } from "../../src/parameters/reducer.ts";
 import { type Reference, referenceKey } from "../../src/parameters/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { FakeClock } from "../support/clock.ts";
@@ -76,10 +77,10 @@ describe("polls", () => {
     const { intervals } = rigOf(4);
     const path = entryOf(pathOf(me!, "/app"), 10_000);
     expect(intervals.of(path)).toBe(10_000);
-    for (let i = 0; i < 100; i++) path.members.set(`/app/${i}`, {});
+    for (let i = 0; i < 100; i++) changeEntry(path, { type: "memberAdded", name: `/app/${i}`, isKnown: false });
     // A quarter of 4 is ten calls in ten seconds.
     expect(intervals.of(path)).toBe(10_000);
-    path.members.set("/app/more", {});
+    changeEntry(path, { type: "memberAdded", name: "/app/more", isKnown: false });
     expect(intervals.of(path)).toBeCloseTo(11_000, 5);
   });
 
@@ -89,9 +90,9 @@ describe("polls", () => {
     const all = parameters(5_000, 10_000);
     for (const entry of all) expect(rig.intervals.of(entry)).toBe(100_000);
     const [one] = all;
-    one!.failure = new Failure("AccessDenied", "wait", "denied");
+    changeEntry(one!, { type: "failed", failure: new Failure("AccessDenied", "wait", "denied"), elapsed: 0 });
     expect(rig.intervals.of(one!)).toBe(100_000);
-    one!.failure = new Failure("Unreachable", "retry", "no answer");
+    changeEntry(one!, { type: "failed", failure: new Failure("Unreachable", "retry", "no answer"), elapsed: 0 });
     expect(rig.intervals.of(one!)).toBeLessThan(20_000);
   });
 

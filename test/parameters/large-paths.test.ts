@@ -1,6 +1,6 @@
 import { beforeEach, expect, it } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
-import type { Picks } from "../../src/parameters/subscription.ts";
+import type { Picks } from "../../src/parameters/path-reader.ts";
 import { type ObserverRig, observerRig, pathOf, subscription } from "../support/observer.ts";
 
 let rig: ObserverRig;

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { addDependent, type Entry, newEntry } from "../../src/parameters/cache-entry.ts";
+import { type Entry, newEntry } from "../../src/parameters/cache-entry.ts";
 import { Poller } from "../../src/parameters/poller.ts";
+import { changeEntry } from "../../src/parameters/reducer.ts";
 import { referenceKey } from "../../src/parameters/reference.ts";
 import { FakeClock } from "../support/clock.ts";
 import { FakeAws } from "../support/fake-aws.ts";
@@ -14,7 +15,7 @@ const identity = new FakeAws(() => 0).identity();
 function entryOf(name: string, intervalMs: number): Entry {
   const reference = name.endsWith("/") ? pathOf(identity, name) : parameterOf(identity, name);
   const entry = newEntry(reference, referenceKey(reference));
-  addDependent(entry, "ns/s", intervalMs);
+  changeEntry(entry, { type: "dependentAdded", dependent: "ns/s", intervalMs });
   return entry;
 }
 
@@ -53,7 +54,7 @@ it("looks at each entry at most a tenth of its interval before its last planned 
         await clock.advance(afterMs);
         check();
         const entry = entries[which]!;
-        entry.dueAt = clock.monotonic() + inMs;
+        changeEntry(entry, { type: "planned", at: clock.monotonic() + inMs });
         due.set(entry, entry.dueAt);
         poller.plan(entry);
       }
@@ -85,7 +86,7 @@ it("keeps one heap item of an entry that is postponed repeatedly", async () => {
     return set(fire, ms);
   };
   for (let i = 0; i < 3_000; i++) {
-    entry.dueAt = clock.monotonic() + hour;
+    changeEntry(entry, { type: "planned", at: clock.monotonic() + hour });
     poller.plan(entry);
     await clock.advance(1_000);
   }
@@ -106,9 +107,9 @@ it("releases an entry without dependents at its due time", async () => {
   );
   const refs = Array.from({ length: 20 }, (_, i) => {
     const entry = entryOf(`/p${i}`, 60_000);
-    entry.dueAt = clock.monotonic() + 1_000 * i;
+    changeEntry(entry, { type: "planned", at: clock.monotonic() + 1_000 * i });
     poller.plan(entry);
-    entry.dependents.delete("ns/s");
+    changeEntry(entry, { type: "dependentRemoved", dependent: "ns/s" });
     return new WeakRef<object>(entry);
   });
   await clock.advance(60_000);

@@ -9,14 +9,15 @@ import {
   type StaleAnswer,
   type Stored,
   staleAnswerMs,
-  type VersionStamp,
 } from "../../../parameters/cache-entry.ts";
 import { isPassedThrough, memberSelector, type Reference, referenceKey } from "../../../parameters/reference.ts";
 import { stampIn } from "../../../parameters/stored.ts";
+import type { VersionStamp } from "../../../parameters/version-stamp.ts";
+import type { Writable } from "../../../runtime/writable.ts";
 import type { WarmStart } from "../trust/warm-start.ts";
 
 /** A parameter as one SyncedSecret sees it. */
-export interface ParameterView extends Omit<ParameterState, "missing"> {
+export interface ParameterView extends Omit<Writable<ParameterState>, "missing"> {
   /** `left`: the Secret was made without the parameter, and AWS has not returned the parameter since. */
   missing?: Missing | (Omit<Missing, "stage" | "confirmed"> & { stage: "left" });
   /** Expiry in milliseconds since the epoch, known only from the status: it is reported, and no key is dropped for it. */

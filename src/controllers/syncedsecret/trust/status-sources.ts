@@ -1,6 +1,6 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import type { VersionStamp } from "../../../parameters/cache-entry.ts";
 import { isBelow, memberSelector, type ParameterReference, type PathReference } from "../../../parameters/reference.ts";
+import type { VersionStamp } from "../../../parameters/version-stamp.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { RevisionSource } from "./revision.ts";
 
