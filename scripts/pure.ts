@@ -24,6 +24,7 @@ const allowed = [
   "src/runtime/duration.ts",
   "src/runtime/failure.ts",
   "src/runtime/sealed.ts",
+  "src/runtime/writable.ts",
   "src/values/",
   "node:crypto",
 ];

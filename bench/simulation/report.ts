@@ -1,6 +1,6 @@
 import { pollShare } from "../../src/aws/ratelimit/quota.ts";
 import { priceOf } from "../../src/cli/prices.ts";
-import { announcedFactor } from "../../src/parameters/intervals.ts";
+import { announcedFactor } from "../../src/parameters/schedule/intervals.ts";
 import type { Scale } from "./fleet.ts";
 import type { Weights } from "./memory.ts";
 import type { Outcome, Outcomes } from "./neighbours.ts";

@@ -11,7 +11,7 @@ import { type Granted, messageRules } from "../controllers/grants.ts";
 import { mayMove } from "../controllers/syncedsecret/decide/failover.ts";
 import { asksForExpiry } from "../controllers/syncedsecret/decide/snapshot.ts";
 import { type FromCiphertext, isFromParameters, type Plan, plan } from "../controllers/syncedsecret/plan/plan.ts";
-import { isPassedThrough, passThrough, type Reference } from "../parameters/reference.ts";
+import { isPassedThrough, passThrough, type Reference } from "../parameters/read/reference.ts";
 import { Failure } from "../runtime/failure.ts";
 import type { Connected } from "./granting.ts";
 

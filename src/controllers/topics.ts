@@ -1,4 +1,4 @@
-import type { Reference } from "../parameters/reference.ts";
+import type { Reference } from "../parameters/read/reference.ts";
 import type { Lane } from "../runtime/lane.ts";
 import { Topic } from "../runtime/topic.ts";
 

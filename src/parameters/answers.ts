@@ -1,19 +1,18 @@
 import type { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Lane } from "../runtime/lane.ts";
-import { type At, type Entry, isKnown, type Parameter } from "./cache-entry.ts";
-import { ChangeTracker } from "./change-tracker.ts";
-import type { DeletionConfirmer } from "./deletion-confirmer.ts";
-import type { Entries } from "./entries.ts";
+import { type At, type Entry, isKnown, type Parameter } from "./cache/cache-entry.ts";
+import { ChangeTracker } from "./cache/change-tracker.ts";
+import type { DeletionConfirmer } from "./cache/deletion-confirmer.ts";
+import type { Entries } from "./cache/entries.ts";
+import type { Members } from "./cache/members.ts";
+import { changeEntry, changeParameter } from "./cache/reducer.ts";
+import { differing, forgetAnswered, isStoredByAll } from "./cache/stored.ts";
 import type { Expiries } from "./expiries.ts";
-import type { Members } from "./members.ts";
 import type { ObserverOptions } from "./observer-options.ts";
-import type { Listing } from "./path-reader.ts";
-import type { Read } from "./pending-reads.ts";
-
-import { changeEntry, changeParameter } from "./reducer.ts";
-import { isPassedThrough, type ParameterReference, type PathReference, requestName } from "./reference.ts";
-import type { Schedule } from "./schedule.ts";
-import { differing, forgetAnswered, isStoredByAll } from "./stored.ts";
+import type { Listing } from "./read/path-reader.ts";
+import type { Read } from "./read/pending-reads.ts";
+import { isPassedThrough, type ParameterReference, type PathReference, requestName } from "./read/reference.ts";
+import type { Schedule } from "./schedule/schedule.ts";
 
 /** A change that concerns at least this many dependents is bulk work, so that it does not delay interactive work. */
 const bulkFrom = 20;

@@ -12,20 +12,20 @@ import {
   type Parameter,
   type ParameterMetadata,
   type ParameterState,
-} from "./cache-entry.ts";
-import { describablesOf, isArn, isDescribable, nameIn, needsDescription } from "./describable.ts";
-import { DescribeQueue } from "./describe-queue.ts";
-import { bareName, type Describer, isOlder } from "./describer.ts";
-import type { Entries } from "./entries.ts";
-import { ExpiryClock, skew } from "./expiry-clock.ts";
-import { type Due, ExpiryTimers } from "./expiry-timers.ts";
-import { MetadataPool } from "./metadata-pool.ts";
-import type { Read } from "./pending-reads.ts";
-import { type Policies, readPolicies, saysSame } from "./policies.ts";
-import { PolicyVisibility } from "./policy-visibility.ts";
-import type { Reader } from "./reader.ts";
-import { changeParameter } from "./reducer.ts";
-import { Resync } from "./resync.ts";
+} from "./cache/cache-entry.ts";
+import { describablesOf, isArn, isDescribable, nameIn, needsDescription } from "./cache/describable.ts";
+import type { Entries } from "./cache/entries.ts";
+import { MetadataPool } from "./cache/metadata-pool.ts";
+import { type Policies, readPolicies, saysSame } from "./cache/policies.ts";
+import { changeParameter } from "./cache/reducer.ts";
+import { bareName, type Describer, isOlder } from "./read/describer.ts";
+import type { Read } from "./read/pending-reads.ts";
+import { PolicyVisibility } from "./read/policy-visibility.ts";
+import type { Reader } from "./read/reader.ts";
+import { DescribeQueue } from "./schedule/describe-queue.ts";
+import { ExpiryClock, skew } from "./schedule/expiry-clock.ts";
+import { type Due, ExpiryTimers } from "./schedule/expiry-timers.ts";
+import { Resync } from "./schedule/resync.ts";
 
 export interface ExpiriesOptions {
   entries: Entries;

@@ -5,9 +5,9 @@ import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Lane } from "../runtime/lane.ts";
-import type { PathReader } from "./path-reader.ts";
-import type { Reader } from "./reader.ts";
-import type { Reference } from "./reference.ts";
+import type { PathReader } from "./read/path-reader.ts";
+import type { Reader } from "./read/reader.ts";
+import type { Reference } from "./read/reference.ts";
 
 /** The observer's dependencies and callbacks. */
 export interface ObserverOptions {

@@ -5,24 +5,30 @@ import { ClockWatch } from "../runtime/clock-watch.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import type { Lane } from "../runtime/lane.ts";
 import { Answers } from "./answers.ts";
-import { type Entry, isRipe, newEntry, wasJustAsked } from "./cache-entry.ts";
-import { ChangeTracker } from "./change-tracker.ts";
-import { DeletionConfirmer } from "./deletion-confirmer.ts";
-import { Describer } from "./describer.ts";
-import { Entries } from "./entries.ts";
+import { type Entry, isRipe, newEntry, wasJustAsked } from "./cache/cache-entry.ts";
+import { ChangeTracker } from "./cache/change-tracker.ts";
+import { DeletionConfirmer } from "./cache/deletion-confirmer.ts";
+import { Entries } from "./cache/entries.ts";
+import { Members, type MembersOptions } from "./cache/members.ts";
+import { changeEntry } from "./cache/reducer.ts";
+import { forgetStored, isClaimed, remember } from "./cache/stored.ts";
 import { Expiries } from "./expiries.ts";
-import { LookCoalescer } from "./look-coalescer.ts";
-import { Members, type MembersOptions } from "./members.ts";
 import type { ObserverOptions } from "./observer-options.ts";
-import type { Read } from "./pending-reads.ts";
-import { ReadAudit } from "./read-audit.ts";
-import { changeEntry } from "./reducer.ts";
-import { isPassedThrough, type ParameterReference, type Reference, referenceKey, requestName } from "./reference.ts";
-import { Schedule } from "./schedule.ts";
-import { forgetStored, isClaimed, remember } from "./stored.ts";
+import { Describer } from "./read/describer.ts";
+import type { Read } from "./read/pending-reads.ts";
+import { ReadAudit } from "./read/read-audit.ts";
+import {
+  isPassedThrough,
+  type ParameterReference,
+  type Reference,
+  referenceKey,
+  requestName,
+} from "./read/reference.ts";
+import type { StampedValue } from "./read/version-stamp.ts";
+import { LookCoalescer } from "./schedule/look-coalescer.ts";
+import { Schedule } from "./schedule/schedule.ts";
 import { type Announced, intervalOf, type ReadFor, type Subscription, type Values } from "./subscription.ts";
 import { ValueReads } from "./value-reads.ts";
-import type { StampedValue } from "./version-stamp.ts";
 
 /** Milliseconds until the look is repeated if a hint's look showed no change: the hint may precede the change. */
 const againAfterHintMs = 5_000;

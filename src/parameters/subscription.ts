@@ -1,9 +1,9 @@
 import type { IsWanted } from "../runtime/cancellation.ts";
 import type { Failure } from "../runtime/failure.ts";
-import type { Leaves, Stored } from "./cache-entry.ts";
-import type { Picks } from "./path-reader.ts";
-import { isPassedThrough, passedThroughMs, type Reference } from "./reference.ts";
-import type { StampedValue } from "./version-stamp.ts";
+import type { Leaves, Stored } from "./cache/cache-entry.ts";
+import type { Picks } from "./read/path-reader.ts";
+import { isPassedThrough, passedThroughMs, type Reference } from "./read/reference.ts";
+import type { StampedValue } from "./read/version-stamp.ts";
 
 /** A SyncedSecret's interest in one reference. */
 export interface Subscription {

@@ -3,19 +3,18 @@ import type { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
 import type { Answers, Taking } from "./answers.ts";
-import { type Entry, isCurrent } from "./cache-entry.ts";
-import { DecryptedValueCache } from "./decrypted-value-cache.ts";
-import type { Entries } from "./entries.ts";
+import { type Entry, isCurrent } from "./cache/cache-entry.ts";
+import { DecryptedValueCache } from "./cache/decrypted-value-cache.ts";
+import type { Entries } from "./cache/entries.ts";
+import { changeEntry } from "./cache/reducer.ts";
 import type { ObserverOptions } from "./observer-options.ts";
-import type { Picks } from "./path-reader.ts";
-import { tooLarge } from "./path-reader.ts";
-import type { Read } from "./pending-reads.ts";
-import type { ReadAudit } from "./read-audit.ts";
-
-import { changeEntry } from "./reducer.ts";
-import { type ParameterReference, type PathReference, requestName } from "./reference.ts";
+import type { Picks } from "./read/path-reader.ts";
+import { tooLarge } from "./read/path-reader.ts";
+import type { Read } from "./read/pending-reads.ts";
+import type { ReadAudit } from "./read/read-audit.ts";
+import { type ParameterReference, type PathReference, requestName } from "./read/reference.ts";
+import { type StampedValue, stampedIn } from "./read/version-stamp.ts";
 import type { ReadFor, Values } from "./subscription.ts";
-import { type StampedValue, stampedIn } from "./version-stamp.ts";
 
 export interface ValueReadsOptions extends Pick<ObserverOptions, "clock" | "reader" | "pathReader"> {
   entries: Entries;

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { type Snapshot, subscriptionsOf } from "../../src/controllers/syncedsecret/decide/snapshot.ts";
 import type { WhenMissing } from "../../src/controllers/syncedsecret/decide/sources.ts";
 import { noWarmStart } from "../../src/controllers/syncedsecret/trust/warm-start.ts";
-import type { Missing, ParameterState, Stage } from "../../src/parameters/cache-entry.ts";
+import type { Missing, ParameterState, Stage } from "../../src/parameters/cache/cache-entry.ts";
 import { FakeAws } from "../support/fake-aws.ts";
 import { parameterOf, pathOf } from "../support/observer.ts";
 

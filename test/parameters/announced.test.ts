@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
-import type { Reference } from "../../src/parameters/reference.ts";
+import type { Reference } from "../../src/parameters/read/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { type ObserverRig, observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";
 

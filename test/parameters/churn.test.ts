@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Reference } from "../../src/parameters/reference.ts";
+import type { Reference } from "../../src/parameters/read/reference.ts";
 import type { Random } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { heldOf } from "../support/garbage.ts";

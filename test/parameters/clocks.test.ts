@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isExpired } from "../../src/parameters/cache-entry.ts";
+import { isExpired } from "../../src/parameters/cache/cache-entry.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import type { FakeClock } from "../support/clock.ts";
 import { type ObserverRig, observerRig, parameterOf, subscription } from "../support/observer.ts";

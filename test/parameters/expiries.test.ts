@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Identity } from "../../src/aws/identity.ts";
-import { isExpired } from "../../src/parameters/cache-entry.ts";
-import { referenceKey } from "../../src/parameters/reference.ts";
+import { isExpired } from "../../src/parameters/cache/cache-entry.ts";
+import { referenceKey } from "../../src/parameters/read/reference.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 import { heldBytes } from "../support/heap.ts";
 import { type ObserverRig, observerRig, parameterOf, pathOf, subscription } from "../support/observer.ts";

@@ -8,7 +8,7 @@ import type { KubeClient } from "../../kube/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/recorder.ts";
 import { awsConnections, clusterAWSConnections, type KubeObject, secrets } from "../../kube/resource.ts";
-import { announcedFactor } from "../../parameters/intervals.ts";
+import { announcedFactor } from "../../parameters/schedule/intervals.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { formatDuration, parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";

@@ -1,5 +1,5 @@
 import { parseParameterRef } from "../../aws/names.ts";
-import type { ParameterReference, Reference } from "../../parameters/reference.ts";
+import type { ParameterReference, Reference } from "../../parameters/read/reference.ts";
 
 /**
  * Reports whether EventBridge announces every change of a reference to the account's own bus. It does not for

@@ -3,7 +3,7 @@ import type { Identity } from "../../aws/identity.ts";
 import type { KeyNotice, ParameterNotice } from "../../aws/notice.ts";
 import { parseQueueUrl } from "../../aws/queue-url.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
-import { type Reference, referenceKey } from "../../parameters/reference.ts";
+import { type Reference, referenceKey } from "../../parameters/read/reference.ts";
 import type { Announced } from "../../parameters/subscription.ts";
 import { type Clock, type Random, sleep, type Timer } from "../../runtime/clock.ts";
 import { Failure } from "../../runtime/failure.ts";

@@ -1,5 +1,5 @@
-import type { Reference } from "../../parameters/reference.ts";
-import { isBelow } from "../../parameters/reference.ts";
+import type { Reference } from "../../parameters/read/reference.ts";
+import { isBelow } from "../../parameters/read/reference.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { TtlMap } from "../../runtime/ttl-map.ts";
 import { nameOf } from "./announced.ts";

@@ -1,7 +1,7 @@
 import type { SyncedSecret } from "../../api/types.ts";
-import { type Entry, wantsAnotherLook } from "../../parameters/cache-entry.ts";
+import { type Entry, wantsAnotherLook } from "../../parameters/cache/cache-entry.ts";
 import type { Observer } from "../../parameters/observer.ts";
-import type { Reference } from "../../parameters/reference.ts";
+import type { Reference } from "../../parameters/read/reference.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { prepareSelection } from "../../values/assemble.ts";

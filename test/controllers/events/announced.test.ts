@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isAnnouncedByAws } from "../../../src/controllers/events/announced.ts";
 import { RecentNotices } from "../../../src/controllers/events/recent.ts";
-import type { ParameterReference, PathReference, Reference } from "../../../src/parameters/reference.ts";
+import type { ParameterReference, PathReference, Reference } from "../../../src/parameters/read/reference.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { FakeQueue } from "../../support/fake-queue.ts";
 

@@ -3,7 +3,7 @@ import type { AnyConnection } from "../../../src/api/any-connection.ts";
 import type { Identity } from "../../../src/aws/identity.ts";
 import { EventHub, lateMs, settleWithinMs } from "../../../src/controllers/events/hub.ts";
 import { Metrics } from "../../../src/metrics/metrics.ts";
-import type { Reference } from "../../../src/parameters/reference.ts";
+import type { Reference } from "../../../src/parameters/read/reference.ts";
 import { sleep } from "../../../src/runtime/clock.ts";
 import { Failure } from "../../../src/runtime/failure.ts";
 import { silent } from "../../../src/runtime/log.ts";

@@ -1,7 +1,7 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { Observer } from "../../../parameters/observer.ts";
-import { type ParameterReference, referenceKey } from "../../../parameters/reference.ts";
-import { isEqual, type StampedValue } from "../../../parameters/version-stamp.ts";
+import { type ParameterReference, referenceKey } from "../../../parameters/read/reference.ts";
+import { isEqual, type StampedValue } from "../../../parameters/read/version-stamp.ts";
 import type { IsWanted } from "../../../runtime/cancellation.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { namespaceOf } from "../../../runtime/fair-queue.ts";

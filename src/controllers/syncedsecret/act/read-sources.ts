@@ -1,8 +1,8 @@
 import type { Observer } from "../../../parameters/observer.ts";
-import type { Picks } from "../../../parameters/path-reader.ts";
-import { type PathReference, type Reference, referenceKey } from "../../../parameters/reference.ts";
+import type { Picks } from "../../../parameters/read/path-reader.ts";
+import { type PathReference, type Reference, referenceKey } from "../../../parameters/read/reference.ts";
+import type { StampedValue } from "../../../parameters/read/version-stamp.ts";
 import type { ReadFor } from "../../../parameters/subscription.ts";
-import type { StampedValue } from "../../../parameters/version-stamp.ts";
 import type { ByteTicket } from "../../../runtime/byte-budget.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import type { Lane } from "../../../runtime/lane.ts";

@@ -1,6 +1,6 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import { memberSelector, type Reference, referenceKey } from "../../../parameters/reference.ts";
-import { type StampedValue, stampOf } from "../../../parameters/version-stamp.ts";
+import { memberSelector, type Reference, referenceKey } from "../../../parameters/read/reference.ts";
+import { type StampedValue, stampOf } from "../../../parameters/read/version-stamp.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import type { Sealed } from "../../../runtime/sealed.ts";
 import type {

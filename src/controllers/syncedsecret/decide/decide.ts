@@ -1,4 +1,4 @@
-import { referenceKey } from "../../../parameters/reference.ts";
+import { referenceKey } from "../../../parameters/read/reference.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import { isFromParameters } from "../plan/plan.ts";
 import { readyOf, reportedMissing } from "../trust/previous-status.ts";

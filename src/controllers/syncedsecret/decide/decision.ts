@@ -1,5 +1,5 @@
 import type { ObjectMeta } from "../../../kube/resource.ts";
-import type { Reference } from "../../../parameters/reference.ts";
+import type { Reference } from "../../../parameters/read/reference.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import type { RevisionSource } from "../trust/revision.ts";
 import type { Composed } from "./compose.ts";

@@ -9,10 +9,10 @@ import {
   type StaleAnswer,
   type Stored,
   staleAnswerMs,
-} from "../../../parameters/cache-entry.ts";
-import { isPassedThrough, memberSelector, type Reference, referenceKey } from "../../../parameters/reference.ts";
-import { stampIn } from "../../../parameters/stored.ts";
-import type { VersionStamp } from "../../../parameters/version-stamp.ts";
+} from "../../../parameters/cache/cache-entry.ts";
+import { stampIn } from "../../../parameters/cache/stored.ts";
+import { isPassedThrough, memberSelector, type Reference, referenceKey } from "../../../parameters/read/reference.ts";
+import type { VersionStamp } from "../../../parameters/read/version-stamp.ts";
 import type { Writable } from "../../../runtime/writable.ts";
 import type { WarmStart } from "../trust/warm-start.ts";
 

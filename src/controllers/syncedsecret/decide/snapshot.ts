@@ -1,7 +1,7 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import { coOwners, ownedBy } from "../../../kube/managed-fields.ts";
 import type { ObjectMeta } from "../../../kube/resource.ts";
-import { type Reference, referenceKey } from "../../../parameters/reference.ts";
+import { type Reference, referenceKey } from "../../../parameters/read/reference.ts";
 import type { Subscription } from "../../../parameters/subscription.ts";
 import { parseDuration } from "../../../runtime/duration.ts";
 import type { Failure } from "../../../runtime/failure.ts";

@@ -1,5 +1,5 @@
-import { isExpired } from "../../../parameters/cache-entry.ts";
-import type { Policies } from "../../../parameters/policies.ts";
+import { isExpired } from "../../../parameters/cache/cache-entry.ts";
+import type { Policies } from "../../../parameters/cache/policies.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import type { ParameterView } from "./reference-view.ts";
 

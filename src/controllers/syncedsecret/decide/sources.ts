@@ -1,7 +1,7 @@
 import { parseParameterRef } from "../../../aws/names.ts";
-import { type Expired, isExpired, isKnown, type Leaves, type Missing } from "../../../parameters/cache-entry.ts";
-import type { ConfirmedDeletion } from "../../../parameters/confirmed-deletion.ts";
-import { memberSelector, type Reference } from "../../../parameters/reference.ts";
+import { type Expired, isExpired, isKnown, type Leaves, type Missing } from "../../../parameters/cache/cache-entry.ts";
+import type { ConfirmedDeletion } from "../../../parameters/cache/confirmed-deletion.ts";
+import { memberSelector, type Reference } from "../../../parameters/read/reference.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { selectMembers } from "../../../values/assemble.ts";
 import { type Grant, refusedMembers } from "../../grants.ts";

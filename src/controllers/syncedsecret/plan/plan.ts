@@ -9,7 +9,7 @@ import {
   type ParameterReference,
   type PathReference,
   type Reference,
-} from "../../../parameters/reference.ts";
+} from "../../../parameters/read/reference.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import type { KeyRules, NullValues } from "../../../values/assemble.ts";
 import { blobRules, type Grant, messageRules, patternsOf } from "../../grants.ts";

@@ -1,4 +1,4 @@
-import type { Policies } from "../../../parameters/policies.ts";
+import type { Policies } from "../../../parameters/cache/policies.ts";
 import { type Asked, secondsOf, unseenMessage } from "../../conditions.ts";
 import type { SourceMetadata, SourcesMetadata } from "../decide/source-metadata.ts";
 

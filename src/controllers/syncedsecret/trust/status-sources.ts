@@ -1,6 +1,11 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import { isBelow, memberSelector, type ParameterReference, type PathReference } from "../../../parameters/reference.ts";
-import type { VersionStamp } from "../../../parameters/version-stamp.ts";
+import {
+  isBelow,
+  memberSelector,
+  type ParameterReference,
+  type PathReference,
+} from "../../../parameters/read/reference.ts";
+import type { VersionStamp } from "../../../parameters/read/version-stamp.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { RevisionSource } from "./revision.ts";
 

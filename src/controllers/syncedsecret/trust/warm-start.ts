@@ -1,7 +1,7 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import { isOfFuture, type ParameterMetadata, type Stored } from "../../../parameters/cache-entry.ts";
-import { type Reference, referenceKey } from "../../../parameters/reference.ts";
-import type { VersionStamp } from "../../../parameters/version-stamp.ts";
+import { isOfFuture, type ParameterMetadata, type Stored } from "../../../parameters/cache/cache-entry.ts";
+import { type Reference, referenceKey } from "../../../parameters/read/reference.ts";
+import type { VersionStamp } from "../../../parameters/read/version-stamp.ts";
 import type { Grant } from "../../grants.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Revisions } from "./revision.ts";
