@@ -52,7 +52,7 @@ export const bulkRow: Row = {
       { what: "resources a second", value: perSecond, unit: "/s", goal: { atLeast: 130 }, limit: bare, note },
       { what: "share of the bare loop", value: (100 * perSecond) / bare, unit: "%", goal: { atLeast: 70 } },
       {
-        what: "Kubernetes writes a resource",
+        what: "Kubernetes writes per resource",
         value: written.length / load.resources,
         unit: "",
         goal: { atMost: 2 },
