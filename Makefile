@@ -14,7 +14,8 @@ demo: build
 	node test/emulator/venv.ts
 	node scripts/demo.ts $(if $(KEEP),--keep)
 
-# Every test, against a real kube-apiserver and the emulator.
+# Every test, against a real kube-apiserver and the emulator. Its hundreds of Node processes share compiled code.
+test: export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/node
 test: build
 	node test/cluster/build.ts
 	node test/emulator/venv.ts

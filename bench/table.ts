@@ -1,25 +1,25 @@
 import { type Figure, isMet, ratio } from "./figures.ts";
 
-/** What a run leaves behind in bench/results.json. */
+/** The results of a run, in bench/results.json. */
 export interface Results {
   node: string;
-  /** Of the operator's build, as package.json has it. */
+  /** The version in package.json of the operator that ran. */
   version: string;
   processor: string;
   processors: number;
   startedAt: string;
   seconds: number;
-  /** 1 for the sizes that the goals are about. */
+  /** The factor of all sizes; the goals apply at 1. */
   scale: number;
   figures: Figure[];
-  /** Rows that could not be run to their end, and why. */
+  /** Rows that failed, with the cause. */
   failures: { row: string; message: string }[];
 }
 
-/** The results as a table in Markdown, with a line above it that says where they come from. */
+/** Returns the results as a Markdown table, below a line with the versions, the processor and the date. */
 export function tableOf(results: Results): string {
   const { node, version, processor, processors, startedAt, seconds, scale, figures, failures } = results;
-  const sizes = scale === 1 ? "" : `, sizes × ${scale}: the goals are about whole ones`;
+  const sizes = scale === 1 ? "" : `, sizes × ${scale}: the goals apply at 1`;
   const where = `Keyferry ${version}, Node ${node}, ${processors} × ${processor}`;
   const lines = [
     `${where}, ${startedAt.slice(0, 10)}, ${(seconds / 60).toFixed(1)} minutes${sizes}.`,

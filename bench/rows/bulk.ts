@@ -63,7 +63,7 @@ export const bulkRow: Row = {
         goal: { atMost: 60 },
       },
       {
-        what: "Kubernetes writes a resource",
+        what: "Kubernetes writes per resource",
         value: written.length / load.resources,
         unit: "",
         goal: { atMost: 2 },

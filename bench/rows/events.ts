@@ -51,7 +51,7 @@ export const eventsRow: Row = {
     await change(0);
     await settled();
     const changes = latencies.length > 0 ? ground.size(1_000) : 0;
-    if (changes === 0) say("  no event has come through");
+    if (changes === 0) say("  no event has arrived");
     latencies.length = 0;
     await ground.door.ask("resetCalls");
     const begun = performance.now();
@@ -70,9 +70,9 @@ export const eventsRow: Row = {
     });
     return [
       { what: "event to new Secret, median", ...at(0.5) },
-      { what: "event to new Secret, 99 of 100", ...at(0.99) },
-      { what: "calls to Parameter Store for a change", value: calls / Math.max(1, changes), unit: "" },
-      { what: "changes that did not come within 10 s", value: pending.size, unit: "", goal: { atMost: 0 } },
+      { what: "event to new Secret, 99th percentile", ...at(0.99) },
+      { what: "calls to Parameter Store per change", value: calls / Math.max(1, changes), unit: "" },
+      { what: "changes that took over 10 s", value: pending.size, unit: "", goal: { atMost: 0 } },
     ];
   },
 };
@@ -102,7 +102,7 @@ export const burstRow: Row = {
       (request) => isOperatorsWrite(request) && request.resource === "secrets",
     );
     return [
-      { what: "last change to the last value in the Secret", value: came, unit: "ms", goal: { atMost: 1_000 } },
+      { what: "last change to its value in the Secret", value: came, unit: "ms", goal: { atMost: 1_000 } },
       { what: "writes of the Secret", value: writes.length, unit: "", goal: { atMost: 6 } },
     ];
   },

@@ -22,7 +22,7 @@ const flood = { resources: 1_100, names: 10, secrets: 300, annotationBytes: 250_
 
 export const hostileRow: Row = {
   name: "13",
-  about: "a neighbour's new resources, repairs and changes, alone and beside a namespace that does its worst",
+  about: "a namespace's new resources, repairs and changes, alone and beside a hostile namespace",
   async run(ground) {
     await ground.clear();
     const queueUrl = await prepare(ground);
@@ -32,11 +32,11 @@ export const hostileRow: Row = {
     return (["new", "repair", "change"] as const).map((what): RowFigure => {
       const bound = percentile(alone[what], 0.99);
       return {
-        what: `${names[what]}, 99 of 100, beside it`,
+        what: `${names[what]} beside the hostile namespace, 99th percentile`,
         value: beside[what].length === tries ? percentile(beside[what], 0.99) : null,
         unit: "ms",
         ...(bound === null ? {} : { goal: { atMost: 2 * bound }, limit: bound }),
-        note: `half within ${percentile(beside[what], 0.5)?.toFixed(0)} ms; ${beside[what].length} of ${tries} came; alone ${bound?.toFixed(0)} ms, half within ${percentile(alone[what], 0.5)?.toFixed(0)} ms`,
+        note: `median ${percentile(beside[what], 0.5)?.toFixed(0)} ms; ${beside[what].length} of ${tries} completed; alone ${bound?.toFixed(0)} ms, median ${percentile(alone[what], 0.5)?.toFixed(0)} ms`,
       };
     });
   },

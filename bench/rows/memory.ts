@@ -52,14 +52,14 @@ export const memoryRow: Row = {
 
 export const foreignRow: Row = {
   name: "10",
-  about: "memory with 20,000 Secrets of others beside 300 resources of 10 SecureStrings",
+  about: "memory with 20,000 Secrets of other owners beside 300 resources of 10 SecureStrings",
   async run(ground) {
     const load = distinct("first", ground.size(300), 10);
     await ground.synced(load);
     await ground.quota("none");
     const without = await ofStarts(ground, load);
     const others = ground.size(20_000);
-    say(`  making ${others} Secrets of others`);
+    say(`  creating ${others} Secrets of other owners`);
     await ground.apply(namespaces, undefined, "foreign", {});
     const data = { token: Buffer.from("x".repeat(200)).toString("base64") };
     await atOnce(others, (index) =>
@@ -71,9 +71,15 @@ export const foreignRow: Row = {
       } as KubeObject),
     );
     const beside = await ofStarts(ground, load);
-    const note = `${without.toFixed(0)} MB without, ${beside.toFixed(0)} MB with them; the middle one of three starts`;
+    const note = `${without.toFixed(0)} MB without, ${beside.toFixed(0)} MB with them; the median of three starts`;
     return [
-      { what: "resident for the Secrets of others", value: beside - without, unit: "MB", goal: { atMost: 5 }, note },
+      {
+        what: "resident for the Secrets of other owners",
+        value: beside - without,
+        unit: "MB",
+        goal: { atMost: 5 },
+        note,
+      },
     ];
   },
 };

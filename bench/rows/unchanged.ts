@@ -33,7 +33,7 @@ export const pollRow: Row = {
     // Batches of a round that starts or ends within the interval may be partial.
     const goal = { atMost: Math.ceil(1.02 * fewest) };
     return [
-      { what: "calls for one poll of all", value: perPoll, unit: "", goal, limit: fewest, note: polled },
+      { what: "calls for one poll of all parameters", value: perPoll, unit: "", goal, limit: fewest, note: polled },
       ...(await idleCosts(ground)),
     ];
   },
@@ -67,12 +67,12 @@ export const restartRow: Row = {
     await sleep(2_000);
     return [
       {
-        what: "process start to all registered and the queue empty",
+        what: "process start to every resource registered and an empty queue",
         value: seconds,
         unit: "s",
         goal: { atMost: 3 },
         limit,
-        note: "at best: both lists by a bare client, in a process that runs already",
+        note: "lower bound: both lists by a bare client in a running process",
       },
       ...(await idleCosts(ground)),
     ];

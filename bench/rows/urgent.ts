@@ -49,7 +49,7 @@ export const urgentRow: Row = {
     const latencies = applied.flatMap((at, index) => (ready.times.get(`${nameOf(index)}/one`) ?? Number.NaN) - at);
     const came = latencies.filter((latency) => !Number.isNaN(latency));
     await clearTries(ground);
-    const note = `${during} of ${tries} while the bulk sync went on`;
+    const note = `${during} of ${tries} during the bulk sync`;
     const at = (share: number, values: readonly number[]) => ({
       value: percentile(values, share),
       unit: "ms",
@@ -59,7 +59,7 @@ export const urgentRow: Row = {
     });
     return [
       { what: "applied to Ready, median", ...at(0.5, came) },
-      { what: "applied to Ready, 99 of 100", ...at(0.99, all === undefined ? [] : came) },
+      { what: "applied to Ready, 99th percentile", ...at(0.99, all === undefined ? [] : came) },
     ];
   },
 };

@@ -16,9 +16,9 @@ const escapes: Readonly<Record<string, string>> = { n: "\n", r: "\r", '"': '"', 
  * - in double quotes, which may span lines, with the escapes `\n`, `\r`, `\"` and `\\`;
  * - without quotes, the text up to the end of the line or a `#` after white space, trimmed.
  *
- * `export` before a name, comments and empty lines are ignored. Refused are: other escapes, a backslash without quotes,
- * `\'` and `\\` in single quotes, a `$` that another tool would expand, back quotes, text after a closing quote, a `#`
- * right after a character, a line without `=`, and a duplicate name. Variables are never expanded.
+ * It ignores `export` before a name, comments and empty lines, and never expands variables. It refuses other escapes, a
+ * backslash without quotes, `\'` and `\\` in single quotes, a `$` that another tool would expand, back quotes, text
+ * after a closing quote, a `#` right after a character, a line without `=`, and a duplicate name.
  *
  * @throws Refusal with the number of the line
  */

@@ -150,14 +150,14 @@ function reverse(args: Arguments): Json {
   return typeof value === "string" ? [...value].reverse().join("") : args.list(0).toReversed();
 }
 
-/** `max`, `max_by` and their opposites: of equal items, the first. */
+/** Implements `max`, `max_by`, `min` and `min_by`. They return the first of equal items. */
 function extreme(args: Arguments, operations: Operations, sign: 1 | -1): Json {
   const [first, ...others] = ranked(args, operations);
   if (!first) return null;
   return others.reduce((best, each) => (sign * order(each, best, operations) > 0 ? each : best), first).item;
 }
 
-/** `sort` and `sort_by`: stable. */
+/** Implements `sort` and `sort_by`. Equal items keep their order. */
 function sort(args: Arguments, operations: Operations): Json {
   const items = ranked(args, operations);
   // A comparison reads the common prefix of both strings.

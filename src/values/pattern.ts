@@ -6,7 +6,7 @@ import { Work } from "./work.ts";
 const maxInstructions = 600;
 /** Maximum instructions of a pattern by a rough estimate from its text, before it is compiled. */
 const maxEstimate = 10 * maxInstructions;
-/** Maximum compiled patterns in the cache, least recently used out first. */
+/** Maximum compiled patterns in the cache, which evicts the least recently used first. */
 const keptPatterns = 256;
 
 /** A user's pattern, compiled for an engine with linear cost. */

@@ -160,7 +160,7 @@ function counted(): Operators {
   return operators;
 }
 
-/** Unlike the filter of liquidjs, refuses invalid Base64 and decoded bytes that are not text. */
+/** Refuses invalid Base64 and decoded bytes that are not text; the filter of liquidjs accepts both. */
 function decodeText(value: unknown): string {
   return textOf(decode(bytesOf(printed(value)), "Base64"));
 }

@@ -76,7 +76,7 @@ function render(template: string, variables: object, budget: Budget): string {
   }
 }
 
-/** Detects the commonest mistake, a Go template as other operators take. Called only after Liquid refuses it. */
+/** Detects a Go template, the most common mistake. Called only after Liquid has refused the text. */
 function goTemplateIn(template: string, error: unknown): Refusal | undefined {
   if (error instanceof Exhausted) throw error;
   const found = /\{\{-?[ \t]*(?:[a-z]+[ \t]+)?\.([A-Za-z_][\w-]{0,62})?/.exec(template);

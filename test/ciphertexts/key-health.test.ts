@@ -63,7 +63,7 @@ describe("a key", () => {
   });
 });
 
-test("several risks: the most severe one sets the reason, and each is reported once in a stable order", () => {
+test("reports the most severe of several risks as the reason, and each risk once in a stable order", () => {
   const risks = [
     { reason: "KeyDisabled", message: "b" },
     { reason: "KeyPendingDeletion", message: "c" },

@@ -21,6 +21,7 @@ export async function keyferry(
     AWS_CONFIG_FILE: "/dev/null",
     AWS_SHARED_CREDENTIALS_FILE: "/dev/null",
     AWS_EC2_METADATA_DISABLED: "true",
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
   };
   const child = spawn(process.execPath, [`${process.cwd()}/dist/keyferry.js`, ...args], {
     cwd,

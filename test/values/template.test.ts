@@ -184,7 +184,7 @@ test("only the listed tags and filters are available", () => {
   expect(Object.getPrototypeOf(engine.filters)).toBeNull();
 });
 
-describe("hostile templates are refused or harmless, without delay", () => {
+describe("a hostile template is refused or harmless, without delay", () => {
   const big = new Map([...secret, ["BIG", Buffer.from("ab,".repeat(100_000))]]);
   const reaching = [
     '{{ "".constructor }}',
@@ -216,7 +216,7 @@ describe("hostile templates are refused or harmless, without delay", () => {
     "{{ DB_USER | sample }}",
     "{{ DB_USER | strip_html }}",
   ];
-  test.each(reaching)("out of reach: %s", (template) => {
+  test.each(reaching)("cannot reach beyond its variables: %s", (template) => {
     expect(within(100, () => render(template, big))).toHaveProperty("message");
   });
 
@@ -261,7 +261,7 @@ describe("hostile templates are refused or harmless, without delay", () => {
     ["a long name", `{{ DB_USER${".a".repeat(30_000)} }}`],
     ["deeply nested names", `{{ ${"data[".repeat(10_000)}NAME${"]".repeat(10_000)} }}`],
   ];
-  test.each(exhausting)("bounded: %s", (_, template) => {
+  test.each(exhausting)("has a bounded cost: %s", (_, template) => {
     const result = within(150, () => render(template, big));
     expect(result).toHaveProperty("message");
     expect((result as { message: string }).message.length).toBeLessThan(1_000);
