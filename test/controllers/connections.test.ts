@@ -1,7 +1,6 @@
-import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import type { Condition } from "../../src/api/conditions.ts";
 import type { AWSConnection, SyncedSecretSpec } from "../../src/api/types.ts";
-import { Identities, type Identity } from "../../src/aws/identity.ts";
 import { awsConnections, clusterAWSConnections, type KubeObject, syncedSecrets } from "../../src/kube/resource.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { one, refused, steady } from "./trials.ts";
@@ -14,18 +13,11 @@ const minute = 60_000;
 const neighbour = await cluster.freshNamespace("neighbour");
 world.neighbours.push(neighbour);
 
-/** A test's change to an identity before it is returned. */
-let tamper = (identity: Identity): Identity => identity;
-// A namespaced connection cannot set an endpoint, so the AWS addresses are redirected to the emulator.
-const get = Identities.prototype.get;
-const addresses = vi.spyOn(Identities.prototype, "get").mockImplementation(function (this: Identities, spec) {
-  const endpoints = { ssm: aws.url, kms: aws.url, sts: aws.url };
-  return tamper(get.call(this, { endpoints, ...spec }));
-});
-afterAll(() => addresses.mockRestore());
+// A namespaced connection cannot set an endpoint.
+world.redirectToTheEmulator();
 
 afterEach(async () => {
-  tamper = (identity) => identity;
+  world.tamper = (identity) => identity;
   aws.allowAll();
   aws.clearFaults();
   for (const where of [namespace, neighbour]) {
@@ -282,7 +274,7 @@ describe("a ClusterAWSConnection", () => {
 
   it("returns no plaintext under a key that it does not list", async () => {
     const [listed, other] = [await aws.createKey(), await aws.createKey()];
-    tamper = (identity) => ({
+    world.tamper = (identity) => ({
       ...identity,
       kms: {
         ...identity.kms,

@@ -1,10 +1,11 @@
 import { inspect } from "node:util";
-import { afterAll, vi } from "vitest";
+import { afterAll } from "vitest";
 import { labels } from "../../src/api/annotations.ts";
 import type { AnyConnection } from "../../src/api/any-connection.ts";
 import type { Condition } from "../../src/api/conditions.ts";
 import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
-import { Identities } from "../../src/aws/identity.ts";
+import { Identities, type Identity } from "../../src/aws/identity.ts";
+import type { IdentitySpec } from "../../src/aws/identity-spec.ts";
 import type { QuotaScope } from "../../src/aws/ratelimit/quota-registry.ts";
 import type { Revisions } from "../../src/controllers/syncedsecret/trust/revision.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
@@ -56,6 +57,10 @@ export class World {
   /** The next process's cache bound for a namespace in bytes; undefined for no bound. */
   bytesPerNamespace: number | undefined;
   readonly aws: Emulator;
+  /** A test's change to the spec of an identity. */
+  redirect = (spec: IdentitySpec): IdentitySpec => spec;
+  /** A test's change to an identity before it is returned. */
+  tamper = (identity: Identity): Identity => identity;
   readonly client: KubeClient;
   engine: Engine;
   readonly #cluster: ClusterHandle;
@@ -280,13 +285,22 @@ export class World {
 
   /** Redirects the AWS addresses to the emulator meanwhile: a namespaced connection cannot set an endpoint. */
   async atTheEmulator(work: () => Promise<void>): Promise<void> {
-    const { url } = this.aws;
-    const get = Identities.prototype.get;
-    const leading = vi.spyOn(Identities.prototype, "get").mockImplementation(function (this: Identities, spec) {
-      return get.call(this, { endpoints: { ssm: url, kms: url, sts: url, sqs: url }, ...spec });
+    const before = this.redirect;
+    this.redirect = this.#toTheEmulator;
+    await work().finally(() => {
+      this.redirect = before;
     });
-    await work().finally(() => leading.mockRestore());
   }
+
+  /** From now on redirects the AWS addresses to the emulator. */
+  redirectToTheEmulator(): void {
+    this.redirect = this.#toTheEmulator;
+  }
+
+  readonly #toTheEmulator = (spec: IdentitySpec): IdentitySpec => {
+    const { url } = this.aws;
+    return { endpoints: { ssm: url, kms: url, sts: url, sqs: url }, ...spec };
+  };
 
   async end(): Promise<void> {
     stopTimers(this.engine);
@@ -304,7 +318,7 @@ export class World {
   }
 
   #makeIdentities(): Identities {
-    return new Identities({
+    return new WorldIdentities(this, {
       // Calls take real time; cached facts last by the stepped clock.
       clock: { ...systemClock, monotonic: () => this.clock.monotonic() },
       metrics: this.metrics,
@@ -386,4 +400,18 @@ export async function makeWorld(
     await aws.stop();
   });
   return world;
+}
+
+/** Identities whose specs and ports a test may change. */
+class WorldIdentities extends Identities {
+  readonly #world: Pick<World, "redirect" | "tamper">;
+
+  constructor(world: Pick<World, "redirect" | "tamper">, ...options: ConstructorParameters<typeof Identities>) {
+    super(...options);
+    this.#world = world;
+  }
+
+  override get(spec: IdentitySpec): Identity {
+    return this.#world.tamper(super.get(this.#world.redirect(spec)));
+  }
 }
