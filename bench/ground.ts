@@ -2,7 +2,7 @@ import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
-import type { KubeClient } from "../src/kube/client.ts";
+import type { KubeClient } from "../src/kube/client/client.ts";
 import {
   clusterAWSConnections,
   type KubeObject,

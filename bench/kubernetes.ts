@@ -1,9 +1,9 @@
-import { KubeClient } from "../src/kube/client.ts";
-import { loadKubeConfig } from "../src/kube/config.ts";
-import { PooledConnection } from "../src/kube/pooled-connection.ts";
-import { Reflector } from "../src/kube/reflector.ts";
+import { KubeClient } from "../src/kube/client/client.ts";
+import { loadKubeConfig } from "../src/kube/client/config.ts";
+import { PooledConnection } from "../src/kube/client/pooled-connection.ts";
+import { Reflector } from "../src/kube/informer/reflector.ts";
+import type { Change } from "../src/kube/informer/store.ts";
 import type { KubeObject, Resource } from "../src/kube/resource.ts";
-import type { Change } from "../src/kube/store.ts";
 import { Metrics } from "../src/metrics/metrics.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { silent } from "../src/runtime/log.ts";

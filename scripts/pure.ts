@@ -18,7 +18,7 @@ const allowed = [
   "src/aws/identity.ts",
   "src/aws/names.ts",
   "src/ciphertexts/",
-  "src/kube/managed-fields.ts",
+  "src/kube/write/managed-fields.ts",
   "src/kube/resource.ts",
   "src/parameters/",
   "src/runtime/duration.ts",

@@ -13,7 +13,7 @@ import { assess, labelled } from "../controllers/syncedsecret/decide/sources.ts"
 import { isFromParameters, plan } from "../controllers/syncedsecret/plan/plan.ts";
 import { intent, targetOf } from "../controllers/syncedsecret/plan/target.ts";
 import { Revisions } from "../controllers/syncedsecret/trust/revision.ts";
-import type { SecretIntent } from "../kube/secret.ts";
+import type { SecretIntent } from "../kube/write/secret.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { Observer } from "../parameters/observer.ts";
 import { PathReader } from "../parameters/read/path-reader.ts";

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { stringify } from "yaml";
 import { Identities } from "../aws/identity.ts";
 import { refusedTargetMetadata } from "../controllers/syncedsecret/plan/target-metadata.ts";
-import type { SecretIntent } from "../kube/secret.ts";
+import type { SecretIntent } from "../kube/write/secret.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";

@@ -1,5 +1,5 @@
 import type { SyncedSecret } from "../api/types.ts";
-import type { CacheBound } from "../kube/cache-bound.ts";
+import type { CacheBound } from "../kube/informer/cache-bound.ts";
 import type { KubeObject } from "../kube/resource.ts";
 
 /** Room for about 10,000 Secrets in each namespace. */

@@ -1,10 +1,11 @@
 import { labels } from "../api/annotations.ts";
 import type { AnyConnection } from "../api/any-connection.ts";
 import type { SyncedSecret } from "../api/types.ts";
-import { AccessCheck } from "../kube/access-check.ts";
-import type { CacheBound } from "../kube/cache-bound.ts";
-import { Caches } from "../kube/caches.ts";
-import { Reflector } from "../kube/reflector.ts";
+import { AccessCheck } from "../kube/client/access-check.ts";
+import type { CacheBound } from "../kube/informer/cache-bound.ts";
+import { Caches } from "../kube/informer/caches.ts";
+import { Reflector } from "../kube/informer/reflector.ts";
+import type { Change } from "../kube/informer/store.ts";
 import {
   awsConnections,
   clusterAWSConnections,
@@ -14,7 +15,6 @@ import {
   secrets,
   syncedSecrets,
 } from "../kube/resource.ts";
-import type { Change } from "../kube/store.ts";
 import { runWorkers } from "../kube/work-queue.ts";
 import { endsWithin, sleep } from "../runtime/clock.ts";
 import { secretBound, syncedSecretBound } from "./cache-bounds.ts";

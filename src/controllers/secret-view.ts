@@ -1,10 +1,10 @@
 import { fieldManager } from "../api/annotations.ts";
-import { isCut } from "../kube/cache-bound.ts";
-import type { KubeClient } from "../kube/client.ts";
+import type { KubeClient } from "../kube/client/client.ts";
 import { KubeError } from "../kube/errors.ts";
-import { ownedBy } from "../kube/managed-fields.ts";
+import { isCut } from "../kube/informer/cache-bound.ts";
+import type { Change, View } from "../kube/informer/store.ts";
 import { type KubeObject, type ObjectMeta, secrets } from "../kube/resource.ts";
-import type { Change, View } from "../kube/store.ts";
+import { ownedBy } from "../kube/write/managed-fields.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { each, type OneOrMany } from "../runtime/one-or-many.ts";
 import { reindex } from "./index-of.ts";

@@ -1,7 +1,7 @@
 import { fieldManager, labels as labelNames, annotations as names } from "../api/annotations.ts";
 import type { SyncedSecret } from "../api/types.ts";
-import { compact, dataOf, ownedBy } from "../kube/managed-fields.ts";
 import type { KubeObject, ManagedFieldsEntry, ObjectMeta, OwnerReference } from "../kube/resource.ts";
+import { compact, dataOf, ownedBy } from "../kube/write/managed-fields.ts";
 import { markOf } from "./refresh-mark.ts";
 
 /** Maximum characters kept of fields that anyone may have written. */

@@ -1,9 +1,9 @@
 import type { AnyConnection } from "../api/any-connection.ts";
 import type { SyncedSecret } from "../api/types.ts";
 import type { Identities } from "../aws/identity.ts";
-import type { KubeClient } from "../kube/client.ts";
+import type { KubeClient } from "../kube/client/client.ts";
+import type { View } from "../kube/informer/store.ts";
 import type { KubeObject } from "../kube/resource.ts";
-import type { View } from "../kube/store.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";

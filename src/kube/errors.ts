@@ -1,4 +1,4 @@
-import { type Refuser, refuserOf } from "./refuser.ts";
+import { type Refuser, refuserOf } from "./client/refuser.ts";
 
 /**
  * The cause of a failed request to the Kubernetes API:

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse, parseAllDocuments, stringify } from "yaml";
 import type { SyncedSecretSpec } from "../../src/api/types.ts";
-import type { SecretIntent } from "../../src/kube/secret.ts";
+import type { SecretIntent } from "../../src/kube/write/secret.ts";
 import { keyferry, loggedIn } from "../cli/run.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { connectionManifests } from "../support/connection-manifests.ts";

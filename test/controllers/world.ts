@@ -11,9 +11,9 @@ import type { Revisions } from "../../src/controllers/syncedsecret/trust/revisio
 import { trimNamespace, trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
 import { Engine } from "../../src/controllers/wiring.ts";
 import type { Settings } from "../../src/controllers/worlds.ts";
-import { KubeClient } from "../../src/kube/client.ts";
-import { loadKubeConfig } from "../../src/kube/config.ts";
-import { PooledConnection } from "../../src/kube/pooled-connection.ts";
+import { KubeClient } from "../../src/kube/client/client.ts";
+import { loadKubeConfig } from "../../src/kube/client/config.ts";
+import { PooledConnection } from "../../src/kube/client/pooled-connection.ts";
 import {
   awsConnections,
   clusterAWSConnections,

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from "vitest";
-import type { KubeClient } from "../../src/kube/client.ts";
+import type { KubeClient } from "../../src/kube/client/client.ts";
 import type { KubeError } from "../../src/kube/errors.ts";
-import { ownedBy } from "../../src/kube/managed-fields.ts";
 import { type KubeObject, secrets } from "../../src/kube/resource.ts";
+import { ownedBy } from "../../src/kube/write/managed-fields.ts";
 import {
   applySecret,
   deleteSecret,
@@ -10,9 +10,9 @@ import {
   removeFields,
   type SecretIntent,
   type Written,
-} from "../../src/kube/secret.ts";
+} from "../../src/kube/write/secret.ts";
 import { sharedCluster } from "../cluster/shared.ts";
-import { connect } from "../kube/connect.ts";
+import { connect } from "../kube/client/connect.ts";
 import { FakeApiServer } from "./api-server.ts";
 
 const cluster = await sharedCluster();

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SyncedSecret } from "../../src/api/types.ts";
-import { type ApplyOptions, type DeleteOptions, type GetOptions, KubeClient } from "../../src/kube/client.ts";
+import { type ApplyOptions, type DeleteOptions, type GetOptions, KubeClient } from "../../src/kube/client/client.ts";
+import type { TransportOptions } from "../../src/kube/client/transport.ts";
 import { KubeError } from "../../src/kube/errors.ts";
-import type { ListOptions, ListPage } from "../../src/kube/list-watch.ts";
+import type { ListOptions, ListPage } from "../../src/kube/informer/list-watch.ts";
 import type { KubeObject, ObjectMeta, Resource } from "../../src/kube/resource.ts";
-import type { TransportOptions } from "../../src/kube/transport.ts";
 import { type Fields, fieldsOf, type Ownership, objectOf, type StoredSecret } from "./secret-fields.ts";
 
 interface SecretRecord {

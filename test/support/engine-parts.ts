@@ -3,9 +3,9 @@ import type { SyncedSecret } from "../../src/api/types.ts";
 import { secretBound, syncedSecretBound } from "../../src/controllers/cache-bounds.ts";
 import type { Engine } from "../../src/controllers/wiring.ts";
 import type { Settings } from "../../src/controllers/worlds.ts";
-import type { CacheBound } from "../../src/kube/cache-bound.ts";
+import type { CacheBound } from "../../src/kube/informer/cache-bound.ts";
+import { Store } from "../../src/kube/informer/store.ts";
 import type { KubeObject } from "../../src/kube/resource.ts";
-import { Store } from "../../src/kube/store.ts";
 
 /** Empty watch caches for an engine. @param bytesPerNamespace the bound of a namespace; undefined for no bound */
 export function newStores(bytesPerNamespace?: number) {

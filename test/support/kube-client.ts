@@ -1,5 +1,5 @@
 import { Agent } from "undici";
-import { KubeClient } from "../../src/kube/client.ts";
+import { KubeClient } from "../../src/kube/client/client.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { silent } from "../../src/runtime/log.ts";

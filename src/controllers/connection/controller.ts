@@ -1,8 +1,8 @@
 import PQueue from "p-queue";
 import type { AnyConnection } from "../../api/any-connection.ts";
 import { KubeError } from "../../kube/errors.ts";
+import type { Change } from "../../kube/informer/store.ts";
 import type { KubeObject } from "../../kube/resource.ts";
-import type { Change } from "../../kube/store.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { type Clock, sleep } from "../../runtime/clock.ts";

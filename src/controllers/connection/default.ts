@@ -1,6 +1,6 @@
 import { apiVersion, fieldManager } from "../../api/annotations.ts";
 import type { ClusterAWSConnection } from "../../api/types.ts";
-import type { KubeClient } from "../../kube/client.ts";
+import type { KubeClient } from "../../kube/client/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import { clusterAWSConnections, type KubeObject } from "../../kube/resource.ts";
 import { type Clock, sleep } from "../../runtime/clock.ts";

@@ -1,13 +1,13 @@
 import type { SyncedSecret } from "../../api/types.ts";
 import type { KeyWatch } from "../../ciphertexts/key-watch.ts";
-import { isCut } from "../../kube/cache-bound.ts";
-import type { KubeClient } from "../../kube/client.ts";
+import type { KubeClient } from "../../kube/client/client.ts";
 import { KubeError } from "../../kube/errors.ts";
-import type { EventRecorder } from "../../kube/recorder.ts";
+import type { EventRecorder } from "../../kube/events/recorder.ts";
+import { isCut } from "../../kube/informer/cache-bound.ts";
+import type { Change, View } from "../../kube/informer/store.ts";
 import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
-import type { Change, View } from "../../kube/store.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
-import type { WriteLimiter } from "../../kube/write-limiter.ts";
+import type { WriteLimiter } from "../../kube/write/write-limiter.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import { Canceled } from "../../runtime/cancellation.ts";

@@ -1,8 +1,8 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import type { KubeClient } from "../../../kube/client.ts";
+import type { KubeClient } from "../../../kube/client/client.ts";
 import { KubeError } from "../../../kube/errors.ts";
+import type { View } from "../../../kube/informer/store.ts";
 import { type KubeObject, syncedSecrets } from "../../../kube/resource.ts";
-import type { View } from "../../../kube/store.ts";
 import type { Log } from "../../../runtime/log.ts";
 import { mergeManagers } from "../../merge-index.ts";
 import type { SecretWriter } from "./write.ts";

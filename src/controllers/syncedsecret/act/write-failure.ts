@@ -1,5 +1,5 @@
+import type { Refuser } from "../../../kube/client/refuser.ts";
 import { KubeError } from "../../../kube/errors.ts";
-import type { Refuser } from "../../../kube/refuser.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { terminating } from "../decide/admission.ts";
 

@@ -1,9 +1,9 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import type { KubeClient } from "../../../kube/client.ts";
+import type { KubeClient } from "../../../kube/client/client.ts";
 import { KubeError } from "../../../kube/errors.ts";
 import { type KubeObject, type ObjectMeta, secrets } from "../../../kube/resource.ts";
-import { applySecret, deleteSecret, removeFields } from "../../../kube/secret.ts";
-import type { WriteLimiter, WriteTurn } from "../../../kube/write-limiter.ts";
+import { applySecret, deleteSecret, removeFields } from "../../../kube/write/secret.ts";
+import type { WriteLimiter, WriteTurn } from "../../../kube/write/write-limiter.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { controllerOf, type SecretView } from "../../secret-view.ts";
 import type { Standing } from "../decide/ownership.ts";

@@ -1,7 +1,7 @@
 import { annotations as names } from "../../../api/annotations.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
-import { ownedBy } from "../../../kube/managed-fields.ts";
 import type { ObjectMeta } from "../../../kube/resource.ts";
+import { ownedBy } from "../../../kube/write/managed-fields.ts";
 import { keysDigest } from "../plan/digest.ts";
 import { metadataOf, type Target } from "../plan/target.ts";
 

@@ -1,7 +1,7 @@
 import { annotations as names } from "../../../api/annotations.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
-import { ownedBy } from "../../../kube/managed-fields.ts";
 import type { ObjectMeta, OwnerReference } from "../../../kube/resource.ts";
+import { ownedBy } from "../../../kube/write/managed-fields.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import type { Target } from "../plan/target.ts";
 

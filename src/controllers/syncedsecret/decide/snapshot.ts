@@ -1,6 +1,6 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import { coOwners, ownedBy } from "../../../kube/managed-fields.ts";
 import type { ObjectMeta } from "../../../kube/resource.ts";
+import { coOwners, ownedBy } from "../../../kube/write/managed-fields.ts";
 import { type Reference, referenceKey } from "../../../parameters/read/reference.ts";
 import type { Subscription } from "../../../parameters/subscription.ts";
 import { parseDuration } from "../../../runtime/duration.ts";

@@ -1,10 +1,10 @@
 import { fieldManager } from "../../../api/annotations.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
-import type { KubeClient } from "../../../kube/client.ts";
+import type { KubeClient } from "../../../kube/client/client.ts";
 import { KubeError } from "../../../kube/errors.ts";
+import type { View } from "../../../kube/informer/store.ts";
 import { type KubeObject, syncedSecrets } from "../../../kube/resource.ts";
-import type { View } from "../../../kube/store.ts";
-import type { WriteLimiter } from "../../../kube/write-limiter.ts";
+import type { WriteLimiter } from "../../../kube/write/write-limiter.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import { type Lane, priorityOf } from "../../../runtime/lane.ts";
 import type { Log } from "../../../runtime/log.ts";
