@@ -1,5 +1,5 @@
 import { pollShare } from "../../src/aws/ratelimit/quota.ts";
-import { priceOf } from "../../src/cli/prices.ts";
+import { priceOf } from "../../src/cost/prices.ts";
 import { announcedFactor } from "../../src/parameters/schedule/intervals.ts";
 import type { Scale } from "./fleet.ts";
 import type { Weights } from "./memory.ts";

@@ -10,12 +10,12 @@ import { Closed, classify } from "./classify.ts";
 import { type ClientSettings, type Clients, makeClients } from "./clients.ts";
 import { type CredentialProvider, credentialsOf } from "./credentials.ts";
 import { checkEndpoint, type Lookup } from "./endpoints.ts";
+import { type SqsPort, sqsPort } from "./events/sqs.ts";
 import type { AwsFailure, CallContext } from "./failure.ts";
 import type { IdentitySpec } from "./identity-spec.ts";
 import { type KmsPort, kmsCalls, kmsPort } from "./kms.ts";
 import { RoleChain } from "./roles.ts";
 import { sessionName } from "./session-name.ts";
-import { type SqsPort, sqsPort } from "./sqs.ts";
 import { type SsmPort, ssmCalls, ssmPort } from "./ssm.ts";
 
 /** An AWS principal in one region. Stays usable for as long as it is referenced. */

@@ -1,16 +1,16 @@
 import { stat } from "node:fs/promises";
 import { type Command, InvalidArgumentError } from "commander";
+import { Estimate } from "../cost/estimate.ts";
+import { meteredCosts, samplesIn } from "../cost/metrics.ts";
+import { isPriceName, type OwnPrices, type PriceName, prices } from "../cost/prices.ts";
+import { asJson, asTable, type Cost } from "../cost/table.ts";
+import { nobody } from "../policy/needs.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { Failure } from "../runtime/failure.ts";
-import { Estimate } from "./cost-estimate.ts";
-import { meteredCosts, samplesIn } from "./cost-metrics.ts";
-import { asJson, asTable, type Cost } from "./cost-table.ts";
 import { Granting } from "./granting.ts";
 import { readText } from "./input.ts";
 import { type ManifestFlags, readManifests } from "./manifests.ts";
 import { print, say } from "./output.ts";
-import { nobody } from "./policy-needs.ts";
-import { isPriceName, type OwnPrices, type PriceName, prices } from "./prices.ts";
 import { addManifestOptions } from "./render.ts";
 import { UsageError } from "./usage.ts";
 

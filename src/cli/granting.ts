@@ -2,7 +2,7 @@ import { apiVersion } from "../api/annotations.ts";
 import type { AnyConnection } from "../api/any-connection.ts";
 import type { ClusterAWSConnection, SyncedSecret } from "../api/types.ts";
 import type { Identities } from "../aws/identity.ts";
-import { Connections } from "../controllers/connection/connections.ts";
+import { Connections, type ResolvedConnection } from "../controllers/connection/connections.ts";
 import { ConnectionIdentities } from "../controllers/connection/identities.ts";
 import { defaultPollIntervalMs } from "../controllers/connection/reconcile.ts";
 import { connectionKey, credentialsSecret } from "../controllers/connection/resolve.ts";
@@ -22,14 +22,6 @@ export interface GrantingOptions {
   region: () => Promise<string | undefined>;
 }
 
-/** A connection from the manifests, resolved without a cluster. */
-export interface Connected {
-  connection: AnyConnection;
-  identities: ConnectionIdentities;
-  account: string;
-  pollIntervalMs: number;
-}
-
 /**
  * Applies the operator's access rules to connections from manifests, without a cluster. A connection that is not among
  * the manifests is replaced by one that allows everything.
@@ -38,7 +30,7 @@ export class Granting {
   readonly #options: GrantingOptions;
   readonly #connections: Connections;
   readonly #given = new Map<string, AnyConnection>();
-  readonly #resolved = new Map<string, Connected | Failure>();
+  readonly #resolved = new Map<string, ResolvedConnection | Failure>();
 
   constructor(options: GrantingOptions) {
     this.#options = options;
@@ -55,7 +47,7 @@ export class Granting {
    *
    * @throws Failure if it may not, or if the manifests do not tell
    */
-  async of(resource: SyncedSecret): Promise<{ granted: Granted; connected: Connected }> {
+  async of(resource: SyncedSecret): Promise<{ granted: Granted; connected: ResolvedConnection }> {
     const key = this.#connections.keyFor(resource);
     const given = this.#given.get(key);
     let connected = this.#resolved.get(key);
@@ -86,7 +78,7 @@ export class Granting {
    * @param problems receives a line for each problem
    */
   async each(
-    add: (resource: SyncedSecret, granted: Granted, connected: Connected) => Iterable<{ message: string }>,
+    add: (resource: SyncedSecret, granted: Granted, connected: ResolvedConnection) => Iterable<{ message: string }>,
     problems: Set<string>,
   ): Promise<void> {
     for (const resource of this.#options.manifests.syncedSecrets) {
@@ -100,7 +92,7 @@ export class Granting {
     }
   }
 
-  async #resolve(connection: AnyConnection): Promise<Connected> {
+  async #resolve(connection: AnyConnection): Promise<ResolvedConnection> {
     const { clusterName, account, identities: all } = this.#options;
     const { kind, metadata, spec } = connection;
     const scope = spec.binding?.scope ?? "None";

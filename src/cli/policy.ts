@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import { parseKeyArn } from "../aws/names.ts";
+import { documentOf, keyStatementsOf } from "../policy/document.ts";
+import { nobody, PolicyNeeds } from "../policy/needs.ts";
 import { Failure } from "../runtime/failure.ts";
 import { Granting } from "./granting.ts";
 import { type ManifestFlags, readManifests } from "./manifests.ts";
 import { print, say } from "./output.ts";
-import { documentOf, keyStatementsOf } from "./policy-document.ts";
-import { nobody, PolicyNeeds } from "./policy-needs.ts";
 import { addManifestOptions } from "./render.ts";
 import { UsageError } from "./usage.ts";
 

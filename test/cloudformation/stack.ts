@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Document } from "../../src/cli/policy-document.ts";
+import type { Document } from "../../src/policy/document.ts";
 import { motoPython } from "../emulator/venv.ts";
 
 const run = promisify(execFile);

@@ -1,8 +1,8 @@
 import { beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import type { ClusterAWSConnection, SyncedSecretSpec } from "../../src/api/types.ts";
-import type { Document, KeyStatements } from "../../src/cli/policy-document.ts";
 import { clusterAWSConnections, type KubeObject } from "../../src/kube/resource.ts";
+import type { Document, KeyStatements } from "../../src/policy/document.ts";
 import { keyferry } from "../cli/run.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { allows } from "../emulator/policy.ts";

@@ -1,4 +1,4 @@
-import type { Document } from "../../src/cli/policy-document.ts";
+import type { Document } from "../../src/policy/document.ts";
 import { glob } from "./call.ts";
 import type { Request } from "./denials.ts";
 

@@ -1,9 +1,9 @@
+import type { QueueMessage, ReceiveRequest, SqsPort } from "../../src/aws/events/sqs.ts";
 import type { Identity } from "../../src/aws/identity.ts";
-import type { QueueMessage, ReceiveRequest, SqsPort } from "../../src/aws/sqs.ts";
 import { type Clock, sleep } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
 
-/** An in-memory queue with the test's clock. `test/aws/receiver-emulator.test.ts` tests a real queue. */
+/** An in-memory queue with the test's clock. `test/aws/events/receiver-emulator.test.ts` tests a real queue. */
 export class FakeQueue implements SqsPort {
   readonly tagged = new Map<string, string>();
   readonly calls: string[] = [];

@@ -8,15 +8,19 @@ import type { GrantAnswer } from "../grants.ts";
 import type { ConnectionIdentities } from "./identities.ts";
 import { allowsNamespace, connectionKey } from "./resolve.ts";
 
+/** A connection that works. */
+export interface ResolvedConnection {
+  connection: AnyConnection;
+  identities: ConnectionIdentities;
+  /** The AWS account that its identities call. */
+  account: string;
+  /** The minimum and the default of poll intervals, in milliseconds. */
+  pollIntervalMs: number;
+}
+
 /** The result of a connection's reconcile. */
 export type Resolved =
-  | {
-      state: "ready";
-      connection: AnyConnection;
-      identities: ConnectionIdentities;
-      account: string;
-      pollIntervalMs: number;
-    }
+  | ({ state: "ready" } & ResolvedConnection)
   | { state: "failed"; connection: AnyConnection; failure: Failure };
 
 /** The resolved connections and their access rules. */

@@ -1,5 +1,5 @@
 import type { AnyConnection } from "../../api/any-connection.ts";
-import type { Health } from "../../aws/queue-access.ts";
+import type { Health } from "../../aws/events/queue-access.ts";
 import type { Asked } from "../conditions.ts";
 import type { Member } from "./queue.ts";
 

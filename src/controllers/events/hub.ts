@@ -1,7 +1,7 @@
 import type { AnyConnection } from "../../api/any-connection.ts";
+import type { KeyNotice, ParameterNotice } from "../../aws/events/notice.ts";
+import { parseQueueUrl } from "../../aws/events/queue-url.ts";
 import type { Identity } from "../../aws/identity.ts";
-import type { KeyNotice, ParameterNotice } from "../../aws/notice.ts";
-import { parseQueueUrl } from "../../aws/queue-url.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { type Reference, referenceKey } from "../../parameters/read/reference.ts";
 import type { Announced } from "../../parameters/subscription.ts";

@@ -1,7 +1,7 @@
+import { InWork } from "../../aws/events/in-work.ts";
+import type { Health } from "../../aws/events/queue-access.ts";
+import { Receiver, type ReceiverOptions } from "../../aws/events/receiver.ts";
 import type { Identity } from "../../aws/identity.ts";
-import { InWork } from "../../aws/in-work.ts";
-import type { Health } from "../../aws/queue-access.ts";
-import { Receiver, type ReceiverOptions } from "../../aws/receiver.ts";
 import { RecentNotices } from "./recent.ts";
 
 /** A connection that names a queue. */

@@ -1,14 +1,14 @@
 import { SQS } from "@aws-sdk/client-sqs";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { Identities } from "../../src/aws/identity.ts";
-import type { ParameterNotice } from "../../src/aws/notice.ts";
-import { Receiver } from "../../src/aws/receiver.ts";
-import { Metrics } from "../../src/metrics/metrics.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { type Emulator, startEmulator } from "../emulator/emulator.ts";
-import { changeOf } from "../support/fake-queue.ts";
-import { until } from "../support/scripted-server.ts";
-import { keepingLog, seriesOf, specAt } from "./aws-server.ts";
+import type { ParameterNotice } from "../../../src/aws/events/notice.ts";
+import { Receiver } from "../../../src/aws/events/receiver.ts";
+import { Identities } from "../../../src/aws/identity.ts";
+import { Metrics } from "../../../src/metrics/metrics.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { type Emulator, startEmulator } from "../../emulator/emulator.ts";
+import { changeOf } from "../../support/fake-queue.ts";
+import { until } from "../../support/scripted-server.ts";
+import { keepingLog, seriesOf, specAt } from "../aws-server.ts";
 
 let emulator: Emulator;
 let sqs: SQS;

@@ -1,6 +1,6 @@
 import { Failure } from "../runtime/failure.ts";
-import { type Cost, monthSeconds } from "./cost-table.ts";
 import { type OwnPrices, type PriceName, priceOf } from "./prices.ts";
+import { type Cost, monthSeconds } from "./table.ts";
 
 /** One sample of Prometheus' text format. */
 export interface Sample {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { AwsServer, json, keepingLog, rig, seriesOf, specAt } from "./aws-server.ts";
+import { AwsServer, json, keepingLog, rig, seriesOf, specAt } from "../aws-server.ts";
 
 const queueUrl = "https://sqs.eu-west-1.amazonaws.com/123456789012/keyferry";
 const canary = "c4n4ry-b1rd";

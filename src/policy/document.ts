@@ -1,5 +1,5 @@
-import { suffixesOf } from "../aws/queue-url.ts";
-import type { KeyUse, Needs } from "./policy-needs.ts";
+import { suffixesOf } from "../aws/events/queue-url.ts";
+import type { KeyUse, Needs } from "./needs.ts";
 
 /** A statement of an IAM or key policy, with its fields in reading order. */
 export interface Statement {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { parseNotice } from "../../src/aws/notice.ts";
+import { parseNotice } from "../../../src/aws/events/notice.ts";
 
 const change = {
   version: "0",

@@ -1,9 +1,9 @@
-import { backoff, type Clock, type Random, sleep } from "../runtime/clock.ts";
-import { Failure } from "../runtime/failure.ts";
-import type { Log } from "../runtime/log.ts";
-import { longestWaitMs } from "./clients.ts";
-import { AwsFailure, answerTooLong } from "./failure.ts";
-import type { Identity } from "./identity.ts";
+import { backoff, type Clock, type Random, sleep } from "../../runtime/clock.ts";
+import { Failure } from "../../runtime/failure.ts";
+import type { Log } from "../../runtime/log.ts";
+import { longestWaitMs } from "../clients.ts";
+import { AwsFailure, answerTooLong } from "../failure.ts";
+import type { Identity } from "../identity.ts";
 import type { QueueMessage } from "./sqs.ts";
 
 /** State of a queue: unknown, receiving, or why receiving fails. */

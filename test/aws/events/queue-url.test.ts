@@ -1,6 +1,6 @@
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { expect, test } from "vitest";
-import { parseQueueUrl } from "../../src/aws/queue-url.ts";
+import { parseQueueUrl } from "../../../src/aws/events/queue-url.ts";
 
 const regions = [
   "eu-west-1",

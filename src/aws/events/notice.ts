@@ -1,4 +1,4 @@
-import { type KeyArn, keyArnText, nameProblem, parseKeyRef, parseParameterRef, partitionOf } from "./names.ts";
+import { type KeyArn, keyArnText, nameProblem, parseKeyRef, parseParameterRef, partitionOf } from "../names.ts";
 
 /** The content of a queue message. */
 export type Notice = ParameterNotice | KeyNotice | { kind: "unknown" };

@@ -1,6 +1,6 @@
-import type { Metrics } from "../metrics/metrics.ts";
-import { sleep } from "../runtime/clock.ts";
-import { Failure } from "../runtime/failure.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
+import { sleep } from "../../runtime/clock.ts";
+import { Failure } from "../../runtime/failure.ts";
 import { Deletions } from "./deletions.ts";
 import { InWork } from "./in-work.ts";
 import { type KeyNotice, type ParameterNotice, parseNotice } from "./notice.ts";

@@ -1,11 +1,12 @@
 import type { SyncedSecret } from "../api/types.ts";
+import { parseQueueUrl } from "../aws/events/queue-url.ts";
 import type { Identity } from "../aws/identity.ts";
 import type { IdentitySpec } from "../aws/identity-spec.ts";
 import { keyArnText, parseKeyArn, parseKeyRef, parseParameterRef, partitionOf } from "../aws/names.ts";
-import { parseQueueUrl } from "../aws/queue-url.ts";
 import { pairsFor } from "../ciphertexts/binding.ts";
 import { keyIn } from "../ciphertexts/key-name.ts";
 import { checkMessage } from "../ciphertexts/message.ts";
+import type { ResolvedConnection } from "../controllers/connection/connections.ts";
 import { sqsEndpoint } from "../controllers/endpoints.ts";
 import { type Granted, messageRules } from "../controllers/grants.ts";
 import { mayMove } from "../controllers/syncedsecret/decide/failover.ts";
@@ -13,7 +14,6 @@ import { asksForExpiry } from "../controllers/syncedsecret/decide/snapshot.ts";
 import { type FromCiphertext, isFromParameters, type Plan, plan } from "../controllers/syncedsecret/plan/plan.ts";
 import { isPassedThrough, passThrough, type Reference } from "../parameters/read/reference.ts";
 import { Failure } from "../runtime/failure.ts";
-import type { Connected } from "./granting.ts";
 
 /** A use of a KMS key: `key` is the ARN of the key or of an alias. */
 export interface KeyUse {
@@ -90,7 +90,7 @@ export class PolicyNeeds {
   }
 
   /** Adds a SyncedSecret's needs. @returns its problems, and needs that cannot be determined */
-  add(resource: SyncedSecret, granted: Granted, connected: Connected): Failure[] {
+  add(resource: SyncedSecret, granted: Granted, connected: ResolvedConnection): Failure[] {
     const owner = { namespace: resource.metadata.namespace!, name: resource.metadata.name! };
     const planned = plan(resource.spec, granted, owner);
     if (planned.refused.length > 0) return planned.refused;
@@ -182,7 +182,7 @@ export class PolicyNeeds {
     });
   }
 
-  #queue({ connection, identities, account }: Connected): void {
+  #queue({ connection, identities, account }: ResolvedConnection): void {
     const url = connection.spec.events?.queueUrl;
     if (url === undefined) return;
     const { region } = connection.spec;

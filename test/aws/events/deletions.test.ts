@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Deletions, type Received } from "../../src/aws/deletions.ts";
+import { Deletions, type Received } from "../../../src/aws/events/deletions.ts";
 
 const message = (n: number): Received => ({ id: `m${n}`, receipt: `r${n}` });
 

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { AwsFailure } from "../../src/aws/failure.ts";
-import type { ParameterNotice } from "../../src/aws/notice.ts";
-import { handleWithinMs, Receiver } from "../../src/aws/receiver.ts";
-import { Metrics } from "../../src/metrics/metrics.ts";
-import type { Next } from "../../src/runtime/failure.ts";
-import { FakeClock } from "../support/clock.ts";
-import { changeOf, FakeQueue } from "../support/fake-queue.ts";
-import { until } from "../support/scripted-server.ts";
-import { keepingLog, seriesOf } from "./aws-server.ts";
+import type { ParameterNotice } from "../../../src/aws/events/notice.ts";
+import { handleWithinMs, Receiver } from "../../../src/aws/events/receiver.ts";
+import { AwsFailure } from "../../../src/aws/failure.ts";
+import { Metrics } from "../../../src/metrics/metrics.ts";
+import type { Next } from "../../../src/runtime/failure.ts";
+import { FakeClock } from "../../support/clock.ts";
+import { changeOf, FakeQueue } from "../../support/fake-queue.ts";
+import { until } from "../../support/scripted-server.ts";
+import { keepingLog, seriesOf } from "../aws-server.ts";
 
 const queueUrl = "https://sqs.eu-west-1.amazonaws.com/123456789012/keyferry";
 let clock: FakeClock;

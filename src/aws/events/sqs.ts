@@ -4,8 +4,8 @@ import {
   type Message,
   ReceiveMessageCommand,
 } from "@aws-sdk/client-sqs";
-import type { SendCall } from "./calls.ts";
-import type { CallContext } from "./failure.ts";
+import type { SendCall } from "../calls.ts";
+import type { CallContext } from "../failure.ts";
 
 /** The fields of a queue message that the operator uses. */
 export interface QueueMessage {

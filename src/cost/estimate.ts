@@ -4,6 +4,7 @@ import { pollShare } from "../aws/ratelimit/quota.ts";
 import { QuotaRegistry } from "../aws/ratelimit/quota-registry.ts";
 import { parseBase64 } from "../ciphertexts/base64.ts";
 import { isRsa } from "../ciphertexts/explain.ts";
+import type { ResolvedConnection } from "../controllers/connection/connections.ts";
 import { claimOf } from "../controllers/connection/reconcile.ts";
 import { isAnnouncedByAws } from "../controllers/events/announced.ts";
 import type { Granted } from "../controllers/grants.ts";
@@ -14,9 +15,8 @@ import { announcedFactor } from "../parameters/schedule/intervals.ts";
 import { intervalOf } from "../parameters/subscription.ts";
 import { systemClock } from "../runtime/clock.ts";
 import type { Failure } from "../runtime/failure.ts";
-import { type Cost, monthDays, monthSeconds } from "./cost-table.ts";
-import type { Connected } from "./granting.ts";
 import { type OwnPrices, type PriceName, priceOf } from "./prices.ts";
+import { type Cost, monthDays, monthSeconds } from "./table.ts";
 
 /** Assumptions that manifests do not contain. */
 export interface Assumed {
@@ -71,7 +71,7 @@ export class Estimate {
   }
 
   /** Adds a SyncedSecret. @returns why the operator would not read it */
-  add(resource: SyncedSecret, granted: Granted, connected: Connected): Failure[] {
+  add(resource: SyncedSecret, granted: Granted, connected: ResolvedConnection): Failure[] {
     const owner = { namespace: resource.metadata.namespace!, name: resource.metadata.name! };
     const planned = plan(resource.spec, granted, owner);
     if (planned.refused.length > 0 || resource.spec.suspend) return planned.refused;

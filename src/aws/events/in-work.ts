@@ -1,4 +1,4 @@
-import { type Clock, sleep } from "../runtime/clock.ts";
+import { type Clock, sleep } from "../../runtime/clock.ts";
 
 /** Messages of a queue in progress, above which no receive starts; receives in flight still add theirs. */
 const heldAtMost = 200;
