@@ -197,6 +197,16 @@ export class SnapshotBuilder {
     return this;
   }
 
+  /** Reverses the order in which sources and members of paths are known. */
+  backwards(): this {
+    const known = [...this.#known].reverse();
+    this.#known.clear();
+    for (const [key, { states, ...rest }] of known) {
+      this.#known.set(key, { ...rest, states: Object.fromEntries(Object.entries(states).reverse()) });
+    }
+    return this;
+  }
+
   facts(): Facts {
     const resource = { ...this.#resource, metadata: { ...this.#resource.metadata } };
     const target = targetOf(resource);

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
 import { decide } from "../../../../src/controllers/syncedsecret/decide/decide.ts";
-import type { Apply, Decision, Intent } from "../../../../src/controllers/syncedsecret/decide/decision.ts";
+import type { Apply, Decision, Intent, Refuse } from "../../../../src/controllers/syncedsecret/decide/decision.ts";
 import type { Done } from "../../../../src/controllers/syncedsecret/decide/material.ts";
 import type { Reference } from "../../../../src/parameters/reference.ts";
-import type { Failure } from "../../../../src/runtime/failure.ts";
+import type { Failure, Next } from "../../../../src/runtime/failure.ts";
 import { assemble } from "../../../../src/values/assemble.ts";
 import type { Results, SnapshotBuilder } from "./builders.ts";
 
@@ -107,4 +107,9 @@ export type EndRow = readonly [name: string, given: SnapshotBuilder, results: Re
 /** One test for each row, of the last decision of a reconcile. */
 export function eachEnds(rows: readonly EndRow[]): void {
   it.each(rows)("%s", (_, given, results, decision) => expect(endOf(given, results)).toBe(decision));
+}
+
+/** What can follow the first problem of a refusal. */
+export function nextOf(builder: SnapshotBuilder, results: Results = {}): Next {
+  return (decisionsOf(builder, results).at(-1) as Refuse).problems[0]!.next;
 }
