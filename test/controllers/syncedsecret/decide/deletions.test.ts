@@ -3,7 +3,7 @@ import { decide } from "../../../../src/controllers/syncedsecret/decide/decide.t
 import { ConfirmedDeletion } from "../../../../src/parameters/deletion-confirmer.ts";
 import { aSnapshot, entry, statusSources } from "./builders.ts";
 import { eachDecides, eachEnds } from "./matchers.ts";
-import { day, expired, missing, served, stampOf, wall } from "./states.ts";
+import { day, expired, missing, served, stale, stampOf, wall } from "./states.ts";
 
 const deleting = () =>
   aSnapshot().of({ data: [entry("A", "/a")], refresh: { whenMissing: "DeleteSecret", whenExpired: "DeleteSecret" } });
@@ -34,7 +34,7 @@ describe("a Secret is deleted", () => {
         .of({ data: [entry("A", "/a"), entry("B", "/b")] })
         .withSecret({ "/a": 3, "/b": 3 })
         .withSource("/a", missing("gone", 3))
-        .withSource("/b", served(2))
+        .withSource("/b", stale(3, 2))
         .after({ looked: true, read: {} }),
       "delete SourceGone",
     ],
@@ -211,6 +211,14 @@ describe("a Secret that was deleted under DeleteSecret", () => {
       "is created if a person has deleted it",
       path().withStatus({ observedGeneration: 2, sources: both, secretRef: { name: "checkout" } }),
       read,
+      "apply y",
+    ],
+    [
+      "is written if it exists again although the status does not name it yet",
+      path()
+        .withSecret({ "/p/y": 0 }, { keys: ["y"] })
+        .withStatus({ observedGeneration: 2, sources: both }),
+      { ...read, live: { y: "old" } },
       "apply y",
     ],
     [

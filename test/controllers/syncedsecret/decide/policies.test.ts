@@ -304,6 +304,12 @@ describe("a path's member", () => {
       "apply y",
     ],
     [
+      "that expired and is gone keeps the Secret that whenMissing would delete",
+      withX({ whenMissing: "DeleteSecret", whenExpired: "Retain" }, expired(1, "gone")),
+      rest,
+      "keep",
+    ],
+    [
       "that expired and is gone is kept by whenExpired",
       withX({ whenMissing: "DeleteKeys", whenExpired: "Retain" }, expired(1, "gone")),
       rest,

@@ -174,6 +174,13 @@ describe("a path", () => {
       "read sources",
     ],
     [
+      "with an invalid pattern is refused, and the Secret stays good",
+      path({ include: ["("] })
+        .withSecret({ "/p/x": 1 })
+        .withPath("/p", { "/p/x": served(1) }),
+      "refuse InvalidData (good Secret)",
+    ],
+    [
       "with an invalid pattern is refused",
       path({ include: ["("] }).withPath("/p", { "/p/x": served(1) }),
       "refuse InvalidData",

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { ReconcileSlots, type Slot } from "../../src/controllers/syncedsecret/slots.ts";
-import { type Lane, lanes } from "../../src/runtime/lane.ts";
+import { ReconcileSlots, type Slot } from "../../../src/controllers/syncedsecret/slots.ts";
+import { type Lane, lanes } from "../../../src/runtime/lane.ts";
 
 let slots: ReconcileSlots;
 /** Keys that have been invited and have not entered yet. */
