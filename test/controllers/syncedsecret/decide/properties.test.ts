@@ -2,14 +2,15 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { decide } from "../../../../src/controllers/syncedsecret/decide/decide.ts";
 import type { Decision } from "../../../../src/controllers/syncedsecret/decide/decision.ts";
+import { needsSources } from "../../../../src/controllers/syncedsecret/decide/interest.ts";
 import type { Done } from "../../../../src/controllers/syncedsecret/decide/material.ts";
-import type { Snapshot } from "../../../../src/controllers/syncedsecret/decide/snapshot.ts";
+import { nothingObserved, type Snapshot } from "../../../../src/controllers/syncedsecret/decide/snapshot.ts";
 import type { ParameterState } from "../../../../src/parameters/cache-entry.ts";
 import { ConfirmedDeletion } from "../../../../src/parameters/deletion-confirmer.ts";
 import { assemble } from "../../../../src/values/assemble.ts";
 import { aSnapshot, entry, type Results, type SnapshotBuilder, type Versions } from "./builders.ts";
 import { textOf } from "./matchers.ts";
-import { denied, elapsed, expired, missing, served, silent, stale } from "./states.ts";
+import { denied, elapsed, expired, missing, served, silent, stale, wall } from "./states.ts";
 
 const runs = { numRuns: 400 };
 const policy = fc.constantFrom("Retain", "DeleteKeys", "DeleteSecret", "DeleteSecret" as const);
@@ -155,6 +156,19 @@ it("a Secret is deleted only if it is ours, AWS has proved a loss and the policy
     { ...runs, seed: 1 },
   );
   expect(deletions).toBeGreaterThan(0);
+});
+
+it("a decision that needs no sources does not depend on them", () => {
+  fc.assert(
+    fc.property(anyBuilder, (builder) => {
+      const facts = builder.facts();
+      fc.pre(!needsSources(facts));
+      const decision = decide({ ...facts, ...nothingObserved(wall), done: {} });
+      expect(decision).toEqual(decide({ ...facts, ...builder.observed(facts), done: {} }));
+      expect(["refuse", "keep", "read"]).toContain(decision.kind);
+    }),
+    runs,
+  );
 });
 
 it("a current Secret is written only after a read, and only with read-only off", () => {
