@@ -112,28 +112,6 @@ describe("a Secret is not deleted", () => {
     ],
   ]);
 
-  eachDecides([
-    [
-      "keeps the keys of a purged version under DeleteKeys",
-      aSnapshot()
-        .of({ data: [{ key: "A", parameter: { name: "/a", version: 3 } }], refresh: { whenMissing: "DeleteKeys" } })
-        .withSecret({ "/a:3": 3 })
-        .withSource("/a:3", missing("gone", 3, "VersionNotFound")),
-      "keep",
-    ],
-    [
-      "is deleted if a label was removed",
-      aSnapshot()
-        .of({
-          data: [{ key: "A", parameter: { name: "/a", label: "prod" } }],
-          refresh: { whenMissing: "DeleteSecret" },
-        })
-        .withSecret({ "/a:prod": 3 })
-        .withSource("/a:prod", missing("gone", 3, "VersionNotFound")),
-      "delete SourceGone",
-    ],
-  ]);
-
   it.each([
     ["a confirmed deletion", gone().withSecret({ "/a": 3 }), expect.any(ConfirmedDeletion)],
     [
@@ -144,6 +122,30 @@ describe("a Secret is not deleted", () => {
   ])("without %s as its proof", (_, given, proof) => {
     expect(decide(given.build())).toMatchObject({ kind: "delete", proof, metadata: { uid: "uid-2" } });
   });
+});
+
+describe("a version", () => {
+  eachDecides([
+    [
+      "that was purged after newer ones keeps its key under DeleteKeys",
+      aSnapshot()
+        .of({ data: [{ key: "A", parameter: { name: "/a", version: 3 } }], refresh: { whenMissing: "DeleteKeys" } })
+        .withSecret({ "/a:3": 3 })
+        .withSource("/a:3", missing("gone", 3, "VersionNotFound")),
+      "keep",
+    ],
+    [
+      "whose label was removed has the Secret deleted",
+      aSnapshot()
+        .of({
+          data: [{ key: "A", parameter: { name: "/a", label: "prod" } }],
+          refresh: { whenMissing: "DeleteSecret" },
+        })
+        .withSecret({ "/a:prod": 3 })
+        .withSource("/a:prod", missing("gone", 3, "VersionNotFound")),
+      "delete SourceGone",
+    ],
+  ]);
 });
 
 describe("a Secret that was deleted under DeleteSecret", () => {
