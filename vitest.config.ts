@@ -11,7 +11,8 @@ const alone = [
   "test/model/schedules-*.test.ts",
   "test/parameters/**/{churn,entry-memory,expiries,large-paths,poller,reader-lanes}.test.ts",
   "test/values/{assembler,cost}.test.ts",
-  "test/{bench,cloudformation,cluster,controllers,e2e,emulator,helm}/**/*.test.ts",
+  "test/controllers/*.test.ts",
+  "test/{bench,cloudformation,cluster,e2e,emulator,helm}/**/*.test.ts",
 ];
 
 const common = {

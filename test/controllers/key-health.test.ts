@@ -1,8 +1,6 @@
 import { SQS } from "@aws-sdk/client-sqs";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
-import type { Outcome } from "../../src/controllers/syncedsecret/decide/outcome.ts";
-import { keysInUse } from "../../src/controllers/syncedsecret/report/key-conditions.ts";
+import type { SyncedSecretSpec } from "../../src/api/types.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { importMaterial } from "../support/import-material.ts";
 import { costsOf, nothing } from "./costs.ts";
@@ -257,24 +255,4 @@ describe("an event on the connection's queue triggers a check at once:", () => {
       await world.sync();
     },
   );
-});
-
-it("keys in use are those of opened blobs, and of SecureStrings as the status lists them", () => {
-  const arn = (id: string, region = "eu-west-1") => `arn:aws:kms:${region}:123456789012:key/${id}`;
-  const blob = { key: "B", kms: { ciphertext: "AQIC", keyId: arn("1") } };
-  const failed: Outcome = { kind: "failed", problems: [], hasGoodSecret: true };
-  const inUse = (data: object[], status: object, outcome: Outcome = failed) =>
-    keysInUse({ metadata: {}, spec: { data }, status } as unknown as SyncedSecret, outcome, "eu-west-1");
-  expect(inUse([blob], { revision: "1.a.b" })).toEqual([arn("1")]);
-  expect(inUse([blob], {}), "what was never opened may be a slip").toEqual([]);
-  expect(inUse([blob], { revision: "1.a.b", kmsKeys: [arn("2")] })).toEqual([arn("2")]);
-  expect(inUse([], { kmsKeys: [arn("2")] })).toEqual([]);
-  expect(inUse([blob], { kmsKeys: [arn("2")] }, { kind: "suspended" })).toEqual([]);
-  const elsewhere = [arn("2", "us-east-1"), arn("mrk-3", "us-east-1")];
-  expect(inUse([blob], { kmsKeys: elsewhere })).toEqual([arn("mrk-3")]);
-  const sources = [{ keyId: "alias/aws/ssm" }, { keyId: "alias/shop" }, {}];
-  expect(inUse([], { sources })).toEqual(["alias/shop"]);
-  const told = { label: "", name: "/a", selector: "", hasExpired: false, keyId: arn("4") };
-  const sourcesMetadata = { sources: [told], isStored: false };
-  expect(inUse([], { sources: [{}] }, { ...failed, sourcesMetadata }), "before a status has it").toEqual([arn("4")]);
 });

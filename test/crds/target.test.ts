@@ -40,7 +40,7 @@ const forbiddenTypes = [
 
 const forbiddenNames = ["keyferry.io/adopt", "restart.keyferry.io/x"];
 
-/** The operator decides about some of these: test/controllers/target-metadata.test.ts. */
+/** The operator decides about some of these: test/controllers/syncedsecret/plan/target-metadata.test.ts. */
 const allowedNames = [
   "team",
   "app.kubernetes.io/name",

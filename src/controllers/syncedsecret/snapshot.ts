@@ -7,10 +7,11 @@ import { Failure } from "../../runtime/failure.ts";
 import { prepareSelection } from "../../values/assemble.ts";
 import type { Granted } from "../grants.ts";
 import type { SecretView } from "../secret-view.ts";
+import { needsSources } from "./decide/interest.ts";
 import { keepsVersions } from "./decide/once.ts";
 import { type Standing, standing } from "./decide/ownership.ts";
 import { viewOf } from "./decide/reference-view.ts";
-import { asksForExpiry, type Facts, factsOf, isOnce, type Observed } from "./decide/snapshot.ts";
+import { asksForExpiry, type Facts, factsOf, isOnce, nothingObserved, type Observed } from "./decide/snapshot.ts";
 import { assess } from "./decide/sources.ts";
 import type { Plan } from "./plan/plan.ts";
 import type { Target } from "./plan/target.ts";
@@ -73,6 +74,8 @@ export class Snapshots {
   /** The sources as they are now: what AWS has answered to this process, and until then the previous status. */
   async observe(facts: Facts): Promise<Observed> {
     const { observer, clock } = this.#options;
+    // A path may have thousands of members.
+    if (!needsSources(facts)) return nothingObserved(clock.now());
     const { plan, granted, target, whenMissing, whenExpired, warmStart, refresh, resource } = facts;
     await prepareMembers(plan, (reference) => observer.entry(reference));
     const now = clock.monotonic();

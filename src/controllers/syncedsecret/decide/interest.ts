@@ -3,12 +3,15 @@ import { areVersionsUnknown, keepsVersions } from "./once.ts";
 import { conflict } from "./ownership.ts";
 import { type Facts, subscriptionsOf } from "./snapshot.ts";
 
+/** Whether a decision depends on the sources: not for a Secret that is not ours, or that keeps known versions. */
+export function needsSources(facts: Facts): boolean {
+  if (conflict(facts.standing, facts.target)) return false;
+  return !keepsVersions(facts) || areVersionsUnknown(facts);
+}
+
 /** What a reconcile subscribes to before it decides; undefined to leave the subscriptions as they are. */
 export function interestOf(facts: Facts): Subscription[] | undefined {
-  const { standing, target } = facts;
   // The garbage collector will delete the Secret soon: then everything is needed again.
-  if (standing.state === "passing") return undefined;
-  if (conflict(standing, target)) return [];
-  if (keepsVersions(facts) && !areVersionsUnknown(facts)) return [];
-  return subscriptionsOf(facts);
+  if (facts.standing.state === "passing") return undefined;
+  return needsSources(facts) ? subscriptionsOf(facts) : [];
 }

@@ -11,7 +11,7 @@ import type { Snapshot } from "./snapshot.ts";
 import type { Assessment, Lost } from "./sources.ts";
 
 /** Whether a source is missing and not only suspected to be, or is still missing after an earlier SourceGone. */
-function isLost(assessment: Assessment, resource: SyncedSecret): boolean {
+export function isLost(assessment: Assessment, resource: SyncedSecret): boolean {
   const lost = goneOf(assessment);
   return reportedGone(resource) ? lost.length > 0 : lost.some(({ missing }) => missing.stage !== "suspect");
 }
@@ -33,7 +33,7 @@ function goneOf({ lost }: Assessment): Lost[] {
 }
 
 /** The failure while an expired source keeps its keys, or has had the Secret deleted; empty if none has expired. */
-function overdue({ overdue: all, deleteSecret }: Assessment): Failure[] {
+export function overdue({ overdue: all, deleteSecret }: Assessment): Failure[] {
   if (all.length === 0) return [];
   const names = [...new Set(all.map(({ entry, name, at }) => `${entry.label}: ${name} at ${secondsOf(at)}`))].sort();
   const what = deleteSecret

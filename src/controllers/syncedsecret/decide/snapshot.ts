@@ -14,7 +14,7 @@ import type { WarmStart } from "../trust/warm-start.ts";
 import { type Damage, damage } from "./drift.ts";
 import type { Done } from "./material.ts";
 import type { Standing } from "./ownership.ts";
-import { type Assessment, leavesBy, type WhenMissing } from "./sources.ts";
+import { type Assessment, leavesBy, newAssessment, type WhenMissing } from "./sources.ts";
 
 /** What is known before the sources are looked at: the spec, the grant, the Secret and the previous status. */
 export interface Facts {
@@ -64,6 +64,15 @@ export interface Observed {
   staleSources: readonly Reference[];
   /** Milliseconds since the epoch. */
   wall: number;
+}
+
+/**
+ * No sources, for a decision that does not depend on them.
+ *
+ * @param wall milliseconds since the epoch
+ */
+export function nothingObserved(wall: number): Observed {
+  return { assessment: newAssessment(), lookAgain: [], hasFailedLook: false, unseen: [], staleSources: [], wall };
 }
 
 /** The input of one decision about a SyncedSecret. */

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { ReconcileBounds } from "../../src/controllers/syncedsecret/reconcile-bounds.ts";
-import { WorkQueue } from "../../src/kube/work-queue.ts";
-import { type Lane, lanes, priorityOf } from "../../src/runtime/lane.ts";
-import { FakeClock } from "../support/clock.ts";
+import { ReconcileBounds } from "../../../src/controllers/syncedsecret/reconcile-bounds.ts";
+import { WorkQueue } from "../../../src/kube/work-queue.ts";
+import { type Lane, lanes, priorityOf } from "../../../src/runtime/lane.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 let queue: WorkQueue;
 /** The connection that each key names. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { canBeOpened, refusedTargetMetadata } from "../../src/controllers/syncedsecret/plan/target-metadata.ts";
+import { canBeOpened, refusedTargetMetadata } from "../../../../src/controllers/syncedsecret/plan/target-metadata.ts";
 
 const refusedNames = [
   "kubernetes.io/metadata.name",

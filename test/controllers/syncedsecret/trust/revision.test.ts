@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { SyncedSecretSpec } from "../../src/api/types.ts";
-import { keysDigest } from "../../src/controllers/syncedsecret/plan/digest.ts";
+import type { SyncedSecretSpec } from "../../../../src/api/types.ts";
+import { keysDigest } from "../../../../src/controllers/syncedsecret/plan/digest.ts";
 import {
   type RevisionFormat,
   type RevisionSource,
   Revisions,
-} from "../../src/controllers/syncedsecret/trust/revision.ts";
+} from "../../../../src/controllers/syncedsecret/trust/revision.ts";
 
 const spec: SyncedSecretSpec = { data: [{ key: "A", parameter: { name: "/a" } }] };
 const source: RevisionSource = { name: "/a", selector: "", version: 3, modified: 1_000 };

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Reason, reasons } from "../../src/api/reasons.ts";
-import type { SyncedSecret } from "../../src/api/types.ts";
-import type { Outcome } from "../../src/controllers/syncedsecret/decide/outcome.ts";
-import { type SummarizeInput, summarize } from "../../src/controllers/syncedsecret/report/summarize.ts";
-import { Failure, type Next } from "../../src/runtime/failure.ts";
+import { type Reason, reasons } from "../../../../src/api/reasons.ts";
+import type { SyncedSecret } from "../../../../src/api/types.ts";
+import type { Outcome } from "../../../../src/controllers/syncedsecret/decide/outcome.ts";
+import { type SummarizeInput, summarize } from "../../../../src/controllers/syncedsecret/report/summarize.ts";
+import { Failure, type Next } from "../../../../src/runtime/failure.ts";
 
 const now = Date.UTC(2026, 0, 1, 12);
 const minute = 60_000;

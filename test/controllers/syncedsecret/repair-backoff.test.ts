@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { RepairBackoff } from "../../src/controllers/syncedsecret/repair-backoff.ts";
-import { FakeClock } from "../support/clock.ts";
+import { RepairBackoff } from "../../../src/controllers/syncedsecret/repair-backoff.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 it("makes the first repairs at once, and doubles the wait from there", async () => {
   const clock = new FakeClock();

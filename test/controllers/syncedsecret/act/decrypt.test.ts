@@ -1,16 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { AwsFailure } from "../../src/aws/failure.ts";
-import type { Identity } from "../../src/aws/identity.ts";
-import { kmsPort } from "../../src/aws/kms.ts";
-import type { Granted } from "../../src/controllers/grants.ts";
-import { uncanceled } from "../../src/controllers/syncedsecret/act/attempt.ts";
-import { decryptAll } from "../../src/controllers/syncedsecret/act/decrypt.ts";
-import type { Plan } from "../../src/controllers/syncedsecret/plan/plan.ts";
-import { Metrics } from "../../src/metrics/metrics.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { Sealed } from "../../src/runtime/sealed.ts";
-import { limitersOver } from "../support/limiters.ts";
+import { AwsFailure } from "../../../../src/aws/failure.ts";
+import type { Identity } from "../../../../src/aws/identity.ts";
+import { kmsPort } from "../../../../src/aws/kms.ts";
+import type { Granted } from "../../../../src/controllers/grants.ts";
+import { uncanceled } from "../../../../src/controllers/syncedsecret/act/attempt.ts";
+import { decryptAll } from "../../../../src/controllers/syncedsecret/act/decrypt.ts";
+import type { Plan } from "../../../../src/controllers/syncedsecret/plan/plan.ts";
+import { Sealed } from "../../../../src/runtime/sealed.ts";
+import { FakeClock } from "../../../support/clock.ts";
+import { FakeAws } from "../../../support/fake-aws.ts";
+import { limitersOver } from "../../../support/limiters.ts";
 
+const aws = new FakeAws(() => 0);
 const silence = new AwsFailure({ reason: "Unreachable", next: "retry", code: "TimeoutError", message: "silent" });
 const keyId = "arn:aws:kms:eu-west-1:123456789012:key/mrk-0123456789abcdef0123456789abcdef";
 
@@ -18,23 +19,28 @@ const keyId = "arn:aws:kms:eu-west-1:123456789012:key/mrk-0123456789abcdef012345
 function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: string }>, standIns: string[]) {
   let isDown = true;
   const asked: string[] = [];
-  const identity = (region: string) =>
-    ({
-      key: region,
-      region,
-      kms: kmsPort({
-        decrypt: () => {
-          asked.push(region);
-          return decrypt(region);
-        },
-        describeKey: () => Promise.reject(silence),
-      }),
-    }) as unknown as Identity;
+  const identity = (region: string): Identity => ({
+    ...aws.identity(region, region),
+    kms: kmsPort({
+      decrypt: () => {
+        asked.push(region);
+        return decrypt(region);
+      },
+      describeKey: async () => {
+        throw silence;
+      },
+    }),
+  });
   const home = identity("eu-west-1");
-  const granted = {
+  const granted: Granted = {
     identity: home,
     standIns: standIns.map((region) => ({ region, identity: identity(region) })),
-  } as unknown as Granted;
+    account: "123456789012",
+    parameters: undefined,
+    keyIds: undefined,
+    closed: false,
+    pollIntervalMs: 300_000,
+  };
   const whose = { granted, owner: { namespace: "shop", name: "checkout" }, attempt: uncanceled("bulk") };
   const plan: Plan = {
     entries: [{ kind: "blob", key: "A", label: "data[0] (A)", blob: { ciphertext: "AQID", keyId } }],
@@ -42,9 +48,8 @@ function rig(decrypt: (region: string) => Promise<{ plaintext: Sealed; keyId: st
     refused: [],
   };
   const way = {
-    limiters: limitersOver(systemClock, 1_000).limiters,
+    ...limitersOver(new FakeClock(), 1_000),
     audit: undefined,
-    metrics: new Metrics(),
     outages: {
       isDown: (key: string) => key === home.key && isDown,
     },
