@@ -14,6 +14,7 @@ import type { Settings } from "../../src/controllers/worlds.ts";
 import { KubeClient } from "../../src/kube/client/client.ts";
 import { loadKubeConfig } from "../../src/kube/client/config.ts";
 import { PooledConnection } from "../../src/kube/client/pooled-connection.ts";
+import { isRetryable } from "../../src/kube/errors.ts";
 import {
   awsConnections,
   clusterAWSConnections,
@@ -25,7 +26,7 @@ import {
 } from "../../src/kube/resource.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { auditLines } from "../../src/runtime/audit.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { sleep, systemClock } from "../../src/runtime/clock.ts";
 import type { ClusterHandle } from "../cluster/handle.ts";
 import { type Emulator, startEmulator } from "../emulator/emulator.ts";
 import { FakeClock, settle } from "../support/clock.ts";
@@ -354,12 +355,14 @@ export class World {
   ): Promise<T[]> {
     const isSecrets = resource.plural === "secrets";
     const pages = where.map(({ namespace, name }) =>
-      this.client.list<T>(resource, {
-        ...(namespace === undefined ? {} : { namespace }),
-        ...(name === undefined ? {} : { fieldSelector: `metadata.name=${name}` }),
-        ...(isSecrets ? { labelSelector: `${labels.managed}=${labels.managedValue}` } : {}),
-        metadataOnly: isSecrets || resource.plural === "namespaces",
-      }),
+      asAReflector(() =>
+        this.client.list<T>(resource, {
+          ...(namespace === undefined ? {} : { namespace }),
+          ...(name === undefined ? {} : { fieldSelector: `metadata.name=${name}` }),
+          ...(isSecrets ? { labelSelector: `${labels.managed}=${labels.managedValue}` } : {}),
+          metadataOnly: isSecrets || resource.plural === "namespaces",
+        }),
+      ),
     );
     const items = (await Promise.all(pages)).flatMap((page) => page.items);
     const kind = { apiVersion: `${resource.group}/${resource.version}`, kind: resource.kind };
@@ -413,5 +416,16 @@ class WorldIdentities extends Identities {
 
   override get(spec: IdentitySpec): Identity {
     return this.#world.tamper(super.get(this.#world.redirect(spec)));
+  }
+}
+
+/** Lists again after a refusal for now, as the reflector does: the API server answers 429 while it fills a cache. */
+async function asAReflector<T>(list: () => Promise<T>, triesLeft = 40): Promise<T> {
+  try {
+    return await list();
+  } catch (error) {
+    if (triesLeft === 0 || !isRetryable(error)) throw error;
+    await sleep(systemClock, 250);
+    return asAReflector(list, triesLeft - 1);
   }
 }
