@@ -1,23 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import type { ValueSchema } from "../src/cli/schema.ts";
 
-/** The part of an OpenAPI v3 schema that crds/ uses (apiextensions.k8s.io/v1, JSONSchemaProps). */
-export interface Schema {
+/** The part of an OpenAPI v3 schema that crds/ uses. */
+export interface Schema extends ValueSchema<Schema> {
   type: "object" | "array" | "string" | "integer" | "boolean";
   description?: string;
   format?: string;
-  enum?: string[];
-  required?: string[];
-  properties?: Record<string, Schema>;
-  additionalProperties?: Schema;
-  items?: Schema;
-  minimum?: number;
-  minLength?: number;
-  maxLength?: number;
-  minItems?: number;
-  maxItems?: number;
-  maxProperties?: number;
   "x-kubernetes-validations"?: { rule: string; message: string; messageExpression?: string; fieldPath?: string }[];
   "x-kubernetes-list-type"?: "map" | "set" | "atomic";
 }

@@ -1,19 +1,22 @@
 import { schemas } from "../api/schemas.ts";
 
-/** The checked part of a schema. */
-interface Schema {
-  type: string;
+/** The part of an OpenAPI v3 schema that limits values (apiextensions.k8s.io/v1, JSONSchemaProps). */
+export interface ValueSchema<Self> {
   enum?: string[];
   required?: string[];
-  properties?: Record<string, Schema>;
-  additionalProperties?: Schema;
-  items?: Schema;
+  properties?: Record<string, Self>;
+  additionalProperties?: Self;
+  items?: Self;
   minimum?: number;
   minLength?: number;
   maxLength?: number;
   minItems?: number;
   maxItems?: number;
   maxProperties?: number;
+}
+
+interface Schema extends ValueSchema<Schema> {
+  type: string;
 }
 
 /** The supported kinds. */
