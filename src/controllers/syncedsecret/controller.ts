@@ -14,30 +14,28 @@ import { Canceled } from "../../runtime/cancellation.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
 import type { ClockWatch } from "../../runtime/clock-watch.ts";
 import { defectOf, internalError } from "../../runtime/defect.ts";
-import { parseDuration } from "../../runtime/duration.ts";
 import { type Lane, laneOf, priorityOf } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
-import { each, type OneOrMany } from "../../runtime/one-or-many.ts";
 import { isSame } from "../conditions.ts";
 import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import { allowsNamespace } from "../connection/resolve.ts";
-import { reindex } from "../index-of.ts";
 import { applierOf, type SecretView } from "../secret-view.ts";
 import { trimSyncedSecret } from "../trim.ts";
 import { type Attempt, Attempts } from "./act/attempt.ts";
 import { DeletedResources } from "./act/deleted-resources.ts";
 import type { SecretWriter } from "./act/write.ts";
 import { hasFailed, type Outcome } from "./decide/outcome.ts";
-import { asksForExpiry, pollIntervalOf } from "./decide/snapshot.ts";
-import { firstExpiryOf, nextExpiryOf } from "./decide/source-metadata.ts";
-import { targetOf } from "./plan/target.ts";
+import { asksForExpiry } from "./decide/snapshot.ts";
+import { nextExpiryOf } from "./decide/source-metadata.ts";
+import { Indexes } from "./indexes.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
 import { RepairBackoff } from "./repair-backoff.ts";
-
 import { isKeyNews, keysInUse } from "./report/key-conditions.ts";
+import { measure } from "./report/measure.ts";
+import { staleAfterMs } from "./report/stale-after.ts";
 import { StatusWriter } from "./report/status-writer.ts";
-import { type Summary, summarize } from "./report/summarize.ts";
+import { summarize } from "./report/summarize.ts";
 import { isAsking, readyOf } from "./trust/previous-status.ts";
 import type { VerifiedRevisions } from "./trust/verified-revisions.ts";
 
@@ -76,22 +74,15 @@ const slowRetryMs = 300_000;
 const recheckedAtOnce = 100;
 /** Milliseconds after which a status that another client has edited is repaired. */
 const statusRepairMs = 2_000;
-/** Default of `refresh.staleAfter`, in poll intervals. */
-const intervalsUntilStale = 10;
 
 /** Decides when SyncedSecrets are reconciled, and reports each outcome as status, events and metrics. */
 export class SyncedSecretController {
   readonly #options: SyncedSecretControllerOptions;
-  /** SyncedSecrets by the key of the connection that they name. */
-  readonly #byConnection = new Map<string, OneOrMany<string>>();
-  /** SyncedSecrets by the Secret that they write, namespace/name. */
-  readonly #byTarget = new Map<string, OneOrMany<string>>();
+  readonly #indexes: Indexes;
   readonly #statuses: StatusWriter;
   readonly #deleted: DeletedResources;
   readonly #repairs: RepairBackoff;
   readonly #attempts: Attempts;
-  /** SyncedSecrets by namespace. */
-  readonly #byNamespace = new Map<string, OneOrMany<string>>();
   /** Callers that wait for a SyncedSecret to be settled. */
   readonly #settling = new Map<string, (() => void)[]>();
   readonly #startedAt: number;
@@ -99,6 +90,7 @@ export class SyncedSecretController {
 
   constructor(options: SyncedSecretControllerOptions) {
     this.#options = options;
+    this.#indexes = new Indexes((resource) => options.connections.keyFor(resource));
     this.#statuses = new StatusWriter(options);
     this.#deleted = new DeletedResources(options);
     const { connections, resources } = options;
@@ -142,7 +134,7 @@ export class SyncedSecretController {
   changed({ key, before, after }: Change<Resource>): void {
     const last = before && this.#statuses.latest(key, before);
     const change = this.#statuses.shown(key, after);
-    this.#index(key, before, after);
+    this.#indexes.changed(key, before, after);
     if (before && before.metadata.generation !== after?.metadata.generation) this.#revoke(key);
     if (before && after && !isAsking(before, after)) {
       // Another client's edit of the status is repaired after a delay, which limits how often.
@@ -165,12 +157,12 @@ export class SyncedSecretController {
       const resource = `${namespace}/${owner.name}`;
       if (this.#options.resources.get(resource)?.metadata.uid === uid) this.#repair(resource);
     }
-    for (const dependent of each(this.#byTarget.get(key))) this.#repair(dependent);
+    for (const dependent of this.#indexes.writersOf(key)) this.#repair(dependent);
   }
 
   /** Handles the removal of a Secret by a SyncedSecret: another SyncedSecret may be waiting for its name. */
   secretRemoved(key: string): void {
-    const dependents = [...each(this.#byTarget.get(key))];
+    const dependents = [...this.#indexes.writersOf(key)];
     const isAwaited = (dependent: string) => {
       const cached = this.#options.resources.get(dependent);
       return cached !== undefined && readyOf(this.#statuses.latest(dependent, cached))?.reason === "SecretConflict";
@@ -196,18 +188,18 @@ export class SyncedSecretController {
 
   /** Enqueues every user of a connection, and stops reads that the connection no longer allows. */
   connectionChanged(connectionKey: string): void {
-    this.#recheck([...each(this.#byConnection.get(connectionKey))]);
+    this.#recheck([...this.#indexes.usersOf(connectionKey)]);
   }
 
   /** The SyncedSecrets that name a connection. */
   usersOf(connectionKey: string): Iterable<string> {
-    return each(this.#byConnection.get(connectionKey));
+    return this.#indexes.usersOf(connectionKey);
   }
 
   /** Enqueues the users of a connection that set `refresh.whenExpired`. */
   expiriesSeen(connectionKey: string): void {
     const asks = (key: string) => asksForExpiry(this.#options.resources.get(key));
-    for (const key of [...each(this.#byConnection.get(connectionKey))].filter(asks)) this.enqueue(key, "bulk");
+    for (const key of [...this.#indexes.usersOf(connectionKey)].filter(asks)) this.enqueue(key, "bulk");
   }
 
   /** Enqueues the SyncedSecrets of a namespace whose connection allows the namespace only before or only after. */
@@ -225,7 +217,7 @@ export class SyncedSecretController {
       verdicts.set(connectionKey, known);
       return known;
     };
-    const all = [...each(this.#byNamespace.get(namespace))];
+    const all = [...this.#indexes.in(namespace)];
     this.#recheck(all.filter((key) => resources.has(key) && isConcerned(key)));
   }
 
@@ -379,7 +371,7 @@ export class SyncedSecretController {
     attempt: Attempt,
   ): Promise<void> {
     const { lane } = attempt;
-    const { queue, clock, clockWatch, recorder, random, keys, connections, stopping } = this.#options;
+    const { queue, clock, clockWatch, recorder, random, keys, connections, observer, stopping } = this.#options;
     const grant = connections.grant(resource);
     const identity = grant.state === "granted" ? grant.granted.identity : undefined;
     // A key of a refused spec is not watched.
@@ -392,12 +384,15 @@ export class SyncedSecretController {
       ...(identity ? { keys: keys.findings(key) } : {}),
       now: clock.now(),
       elapsed: clockWatch.elapsed(),
-      staleAfterMs: this.#staleAfterMs(resource),
+      staleAfterMs: staleAfterMs(resource, {
+        floorMs: grant.state === "granted" ? grant.granted.pollIntervalMs : defaultPollIntervalMs,
+        factorOf: (askedMs) => observer.longestFactor(key, askedMs),
+      }),
       startedAt: this.#startedAt,
       slowRetryMs,
       repairsApartMs: this.#repairs.spacingMs(key),
     });
-    this.#measure(key, outcome, summary);
+    measure(this.#options, key, outcome, summary);
     const { apiVersion, kind, metadata } = resource;
     const { name, namespace, uid } = metadata;
     const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
@@ -420,52 +415,6 @@ export class SyncedSecretController {
     if (summary.againAfterMs !== undefined) queue.addAfter(key, summary.againAfterMs * (1 + 0.1 * random()));
   }
 
-  #measure(key: string, outcome: Outcome, summary: Summary): void {
-    const { metrics, clock, perObjectMetrics, log } = this.#options;
-    metrics.syncs.inc({ result: summary.ready === "False" ? "failed" : "ok", reason: summary.reason });
-    if (perObjectMetrics) {
-      // Suspended must not alert, so it has no series.
-      if (summary.ready === "Unknown") metrics.ready.remove(key);
-      else metrics.ready.set(key, summary.ready === "True" ? 1 : 0);
-      if (outcome.kind === "current") metrics.lastSuccess.set(key, clock.now() / 1_000);
-      const { sourcesMetadata } = outcome;
-      const expiry = sourcesMetadata && firstExpiryOf(sourcesMetadata);
-      if (expiry !== undefined) metrics.expiration.set(key, expiry / 1_000);
-      else if (sourcesMetadata || !hasFailed(outcome)) metrics.expiration.remove(key);
-    }
-    const wrote = "wrote" in outcome ? outcome.wrote : undefined;
-    if (wrote) {
-      metrics.secretWrites.inc({ action: wrote });
-      if (wrote === "repaired") metrics.driftRepairs.inc();
-      log.info({ syncedSecret: key, action: wrote }, "secret written");
-    }
-    if (outcome.kind === "current" && outcome.modified !== undefined) {
-      metrics.changePropagation.observe(Math.max(clock.now() - outcome.modified, 0) / 1_000);
-    }
-    if (summary.ready === "False") log.debug({ syncedSecret: key, reason: summary.reason }, "not ready");
-  }
-
-  #staleAfterMs(resource: Resource): number {
-    const { refresh, data, dataFrom } = resource.spec;
-    const asksAws = (data ?? []).some(({ parameter }) => parameter) || (dataFrom ?? []).length > 0;
-    if (refresh?.policy === "Once" || !asksAws) return Infinity;
-    const grant = this.#options.connections.grant(resource);
-    const floor = grant.state === "granted" ? grant.granted.pollIntervalMs : defaultPollIntervalMs;
-    const { namespace, name } = resource.metadata;
-    const asked = pollIntervalOf(resource, floor);
-    const interval = asked * this.#options.observer.longestFactor(`${namespace}/${name}`, asked);
-    const own = refresh?.staleAfter === undefined ? undefined : parseDuration(refresh.staleAfter);
-    // With less than two intervals, Ready would turn False between two polls.
-    return Math.max(own ?? intervalsUntilStale * interval, 2 * interval);
-  }
-
-  #index(key: string, before: Resource | undefined, after: Resource | undefined): void {
-    const { connections } = this.#options;
-    reindex(this.#byConnection, key, before && connections.keyFor(before), after && connections.keyFor(after));
-    reindex(this.#byTarget, key, before && targetKey(before), after && targetKey(after));
-    reindex(this.#byNamespace, key, before?.metadata.namespace, after?.metadata.namespace);
-  }
-
   /** Drops all state of a deleted SyncedSecret. */
   #forget(key: string): void {
     const { observer, queue, metrics, verifiedRevisions, keys } = this.#options;
@@ -479,9 +428,4 @@ export class SyncedSecretController {
     metrics.lastSuccess.remove(key);
     metrics.expiration.remove(key);
   }
-}
-
-function targetKey(resource: Resource): string {
-  const { namespace, name } = targetOf(resource);
-  return `${namespace}/${name}`;
 }

@@ -1,0 +1,44 @@
+import type { Metrics } from "../../../metrics/metrics.ts";
+import type { Clock } from "../../../runtime/clock.ts";
+import type { Log } from "../../../runtime/log.ts";
+import { hasFailed, type Outcome } from "../decide/outcome.ts";
+import { firstExpiryOf } from "../decide/source-metadata.ts";
+import type { Summary } from "./summarize.ts";
+
+export interface MeasureOptions {
+  metrics: Metrics;
+  clock: Clock;
+  log: Log;
+  /** Whether each SyncedSecret has its own time series. */
+  perObjectMetrics: boolean;
+}
+
+/** Counts an outcome, and logs a write of the Secret and a failure. */
+export function measure(
+  { metrics, clock, perObjectMetrics, log }: MeasureOptions,
+  key: string,
+  outcome: Outcome,
+  summary: Summary,
+): void {
+  metrics.syncs.inc({ result: summary.ready === "False" ? "failed" : "ok", reason: summary.reason });
+  if (perObjectMetrics) {
+    // Suspended must not alert, so it has no series.
+    if (summary.ready === "Unknown") metrics.ready.remove(key);
+    else metrics.ready.set(key, summary.ready === "True" ? 1 : 0);
+    if (outcome.kind === "current") metrics.lastSuccess.set(key, clock.now() / 1_000);
+    const { sourcesMetadata } = outcome;
+    const expiry = sourcesMetadata && firstExpiryOf(sourcesMetadata);
+    if (expiry !== undefined) metrics.expiration.set(key, expiry / 1_000);
+    else if (sourcesMetadata || !hasFailed(outcome)) metrics.expiration.remove(key);
+  }
+  const wrote = "wrote" in outcome ? outcome.wrote : undefined;
+  if (wrote) {
+    metrics.secretWrites.inc({ action: wrote });
+    if (wrote === "repaired") metrics.driftRepairs.inc();
+    log.info({ syncedSecret: key, action: wrote }, "secret written");
+  }
+  if (outcome.kind === "current" && outcome.modified !== undefined) {
+    metrics.changePropagation.observe(Math.max(clock.now() - outcome.modified, 0) / 1_000);
+  }
+  if (summary.ready === "False") log.debug({ syncedSecret: key, reason: summary.reason }, "not ready");
+}
