@@ -122,7 +122,12 @@ export class WriteLimiter {
     const abort = () => {
       if (this.#queue.withdraw(waiting)) this.#drop(waiting);
     };
-    signal?.addEventListener("abort", abort, { once: true });
+    if (signal) {
+      signal.addEventListener("abort", abort, { once: true });
+      // A signal of AbortSignal.any() with a listener is never collected.
+      const release = () => signal.removeEventListener("abort", abort);
+      promise.then(release, release);
+    }
     this.#fill();
     return promise;
   }
