@@ -63,7 +63,7 @@ it("the decrypted value cache stays below 16 MiB", async () => {
 
 it("a listing that never ends is a failure", async () => {
   let page = 0;
-  identity.ssm.getParametersByPath = async () => ({ found: [], nextToken: `token ${page++}` });
+  identity.ssm.getParametersByPath = (permit) => permit.use(async () => ({ found: [], nextToken: `token ${page++}` }));
   rig.observer.depend("ns/one", [subscription(pathOf(identity, "/big"))]);
   expect(await read()).toMatchObject({ state: "failed", failure: { reason: "Unreachable" } });
   expect(page).toBeLessThanOrEqual(2_001);
