@@ -248,7 +248,7 @@ describe("values", () => {
     observer.depend("ns/one", [subscription(path("/app"))]);
     await observer.look([path("/app")], "bulk");
     const endless = identity.ssm.getParametersByPath;
-    identity.ssm.getParametersByPath = async () => ({ found: [], nextToken: "again" });
+    identity.ssm.getParametersByPath = (permit) => permit.use(async () => ({ found: [], nextToken: "again" }));
     const read = await observer.values(path("/app"), "bulk");
     expect(read.state).toBe("failed");
     expect(observer.entry(path("/app"))!.members.get("/app/a")!.missing).toBeUndefined();
