@@ -1,6 +1,6 @@
 import type { Identity } from "../aws/identity.ts";
 import type { ByteBudget } from "../runtime/byte-budget.ts";
-import { Canceled, type IsWanted } from "../runtime/cancellation.ts";
+import { always, Canceled, type IsWanted } from "../runtime/cancellation.ts";
 import { ClockWatch } from "../runtime/clock-watch.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import type { Lane } from "../runtime/lane.ts";
@@ -316,10 +316,6 @@ export class Observer {
     if (isPassedThrough(reference.name)) this.#audit.read(reference, read, entry.dependents.keys());
     return this.#answers.take(entry, reference, read, { lane, isConfirmed: ripe });
   }
-}
-
-function always(): boolean {
-  return true;
 }
 
 /** Waits for a look; ignores its cancellation. */

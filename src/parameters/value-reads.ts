@@ -1,4 +1,4 @@
-import { type IsWanted, Waiters } from "../runtime/cancellation.ts";
+import { always, type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import type { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
@@ -183,8 +183,4 @@ export class ValueReads {
     changeEntry(entry, { type: "unread", elapsed: this.#options.clockWatch.elapsed() });
     return failure;
   }
-}
-
-function always(): boolean {
-  return true;
 }

@@ -34,6 +34,7 @@ export class Waiters {
   readonly isWanted: IsWanted = () => this.#all.some((isWanted) => isWanted());
 }
 
-function always(): boolean {
+/** For callers that always wait. */
+export function always(): boolean {
   return true;
 }

@@ -1,5 +1,5 @@
 import type { Metrics } from "../../metrics/metrics.ts";
-import type { IsWanted } from "../../runtime/cancellation.ts";
+import { always, type IsWanted } from "../../runtime/cancellation.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { type Lane, lanes } from "../../runtime/lane.ts";
 import { type Permit, RateLimiter } from "./limiter.ts";
@@ -45,7 +45,7 @@ export class RateLimiters {
    *   its turn comes, and with an AwsFailure after `stop`
    */
   acquire<S extends Service>(request: PermitRequest<S>): Promise<Permit<S>> {
-    const { service, identity, lane, namespace = "", isWanted = () => true } = request;
+    const { service, identity, lane, namespace = "", isWanted = always } = request;
     const limiter = this.#limiterOf(this.#options.quotas.scopeOf(identity.key, service));
     return limiter.acquire({ service, identityKey: identity.key, lane, namespace, isWanted });
   }

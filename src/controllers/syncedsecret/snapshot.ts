@@ -1,5 +1,5 @@
 import type { SyncedSecret } from "../../api/types.ts";
-import { type Entry, wantsAnotherLook } from "../../parameters/cache/cache-entry.ts";
+import { wantsAnotherLook } from "../../parameters/cache/cache-entry.ts";
 import type { Observer } from "../../parameters/observer.ts";
 import type { Reference } from "../../parameters/read/reference.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -11,7 +11,15 @@ import { needsSources } from "./decide/interest.ts";
 import { keepsVersions } from "./decide/once.ts";
 import { type Standing, standing } from "./decide/ownership.ts";
 import { viewOf } from "./decide/reference-view.ts";
-import { asksForExpiry, type Facts, factsOf, isOnce, nothingObserved, type Observed } from "./decide/snapshot.ts";
+import {
+  asksForExpiry,
+  type Facts,
+  factsOf,
+  isOnce,
+  nothingObserved,
+  type Observed,
+  secretOf,
+} from "./decide/snapshot.ts";
 import { assess } from "./decide/sources.ts";
 import type { Plan } from "./plan/plan.ts";
 import type { Target } from "./plan/target.ts";
@@ -52,22 +60,21 @@ export class Snapshots {
     const { applied, tooLarge, revisions, verifiedRevisions, clock, readOnly } = this.#options;
     const found = await this.#standing(resource, target);
     const { refresh = {} } = resource.spec;
-    const metadata = found.state === "ours" ? found.metadata : undefined;
+    const { present, revision } = secretOf(found, target);
     const whenExpired = isOnce(resource) ? undefined : (refresh.whenExpired ?? "Retain");
-    const revision = metadata?.annotations?.[target.revisionAnnotation];
     const followsExpiry = whenExpired !== undefined;
     return factsOf({
       ...{ resource, granted, plan, target, readOnly, revisions, standing: found, whenExpired },
       whenMissing: refresh.whenMissing ?? "Retain",
       refresh: pendingRefresh(resource),
-      isForged: metadata !== undefined && applied.isForged(resource, target, metadata),
+      isForged: present !== undefined && applied.isForged(resource, target, present),
       warmStart: warmStartOf(
         { resource, plan, granted, revisions, verifiedRevisions, followsExpiry },
         revision,
         clock.now(),
       ),
       verifiedAs: verifiedRevisions.verifiedAs(resource, revision),
-      tooLarge: tooLarge.of(resource, metadata?.resourceVersion),
+      tooLarge: tooLarge.of(resource, present?.resourceVersion),
     });
   }
 
@@ -93,20 +100,19 @@ export class Snapshots {
     });
     const unseen = asksForExpiry(resource) ? observer.expiries.visibilityOf(granted.identity.key) : undefined;
     if (assessment.sourcesMetadata && unseen instanceof Failure) assessment.sourcesMetadata.unseen = unseen;
-    const having = (is: (entry: Readonly<Entry>) => boolean) =>
-      plan.references.filter((reference) => {
-        const entry = observer.entry(reference);
-        return entry !== undefined && is(entry);
-      });
-    const lookAgain = having((entry) => wantsAnotherLook(entry, now));
+    const entries = plan.references.flatMap((reference) => {
+      const entry = observer.entry(reference);
+      return entry ? [{ reference, entry }] : [];
+    });
+    const lookAgain = entries.filter(({ entry }) => wantsAnotherLook(entry, now));
     const wasJustAsked = (reference: Reference) =>
       now - (observer.entry(reference)?.askedAt ?? -Infinity) < staleAnswerRetryMs;
     return {
       assessment,
       wall,
-      lookAgain,
-      hasFailedLook: lookAgain.some((reference) => observer.entry(reference)?.failure),
-      unseen: having(({ looked }) => !looked),
+      lookAgain: lookAgain.map(({ reference }) => reference),
+      hasFailedLook: lookAgain.some(({ entry }) => entry.failure),
+      unseen: entries.flatMap(({ reference, entry }) => (entry.looked ? [] : [reference])),
       staleSources: assessment.staleSources.flatMap(({ reference }) => (wasJustAsked(reference) ? [] : [reference])),
     };
   }

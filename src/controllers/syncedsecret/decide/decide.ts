@@ -2,13 +2,13 @@ import { referenceKey } from "../../../parameters/read/reference.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import { isFromParameters } from "../plan/plan.ts";
 import { readyOf, reportedMissing } from "../trust/previous-status.ts";
-import { type Decision, type Finding, firstOf } from "./decision.ts";
+import { type Decision, type Finding, firstOf, type Refuse, refuse } from "./decision.ts";
 import { readPlaintexts, write } from "./make.ts";
 import { decideOnce, keepsVersions } from "./once.ts";
 import { conflict } from "./ownership.ts";
 import { mayHaveToRetain } from "./retained-keys.ts";
 import { losses, missedSinceDeletion, staleSourceProblems } from "./retention.ts";
-import { isGood, isIntact, madeFrom, type Snapshot } from "./snapshot.ts";
+import { isIntact, madeFrom, type Snapshot } from "./snapshot.ts";
 import { labelled } from "./sources.ts";
 
 /** Decides the next step of a reconcile. Pure: the same snapshot always gives the same decision. */
@@ -140,6 +140,6 @@ function refusal(snapshot: Snapshot, problems: readonly Failure[]): Decision | u
   return problems.length > 0 ? refused(snapshot, problems) : undefined;
 }
 
-function refused(snapshot: Snapshot, problems: readonly Failure[]) {
-  return { kind: "refuse", problems, hasGoodSecret: isGood(snapshot), assessment: snapshot.assessment } as const;
+function refused(snapshot: Snapshot, problems: readonly Failure[]): Refuse {
+  return refuse(snapshot, snapshot.assessment, problems);
 }

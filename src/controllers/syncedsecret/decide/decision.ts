@@ -3,7 +3,7 @@ import type { Reference } from "../../../parameters/read/reference.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import type { RevisionSource } from "../trust/revision.ts";
 import type { Composed } from "./compose.ts";
-import type { Snapshot } from "./snapshot.ts";
+import { isGood, type Snapshot } from "./snapshot.ts";
 import type { Assessment, Proof } from "./sources.ts";
 
 /**
@@ -87,6 +87,11 @@ export interface Intent {
   restoresRecord: boolean;
   /** The message of FailedOver, if blobs were decrypted in a failover region. */
   failedOver?: string;
+}
+
+/** Refuses because of problems with the sources that were assessed. */
+export function refuse(snapshot: Snapshot, assessment: Assessment, problems: readonly Failure[]): Refuse {
+  return { kind: "refuse", problems, hasGoodSecret: isGood(snapshot), assessment };
 }
 
 /** A rule of a decision. @returns undefined if the rule does not apply */

@@ -16,9 +16,15 @@ export interface Damage {
 /**
  * Compares the managedFields of our Secret with the last apply, without values: an edit by another manager removes the
  * field from our set. A co-owner does not matter, since it has the same value.
+ *
+ * @param owned our fields, for a caller that has parsed them already
  */
-export function damage(resource: SyncedSecret, target: Target, metadata: ObjectMeta): Damage {
-  const owned = ownedBy(metadata.managedFields, target.manager);
+export function damage(
+  resource: SyncedSecret,
+  target: Target,
+  metadata: ObjectMeta,
+  owned = ownedBy(metadata.managedFields, target.manager),
+): Damage {
   if (!owned) return { data: true, metadata: true, unrecorded: true };
   const recorded = metadata.annotations?.[target.keyDigestAnnotation];
   const wanted = metadataOf(resource, target);

@@ -1,11 +1,11 @@
 import { Failure } from "../../../runtime/failure.ts";
 import { isFromParameters } from "../plan/plan.ts";
 import { compose, finish, type Values } from "./compose.ts";
-import type { Decision, Intent } from "./decision.ts";
+import { type Decision, type Intent, refuse } from "./decision.ts";
 import { failoverMessage, madeElsewhere } from "./failover.ts";
 import type { Opened } from "./material.ts";
 import { retain } from "./retained-keys.ts";
-import { isGood, madeFrom, type Snapshot } from "./snapshot.ts";
+import { madeFrom, type Snapshot } from "./snapshot.ts";
 import type { Assessment } from "./sources.ts";
 
 const nothingOpened: Opened = { blobs: new Map(), keyIds: new Set(), problems: [] };
@@ -16,27 +16,26 @@ export function readPlaintexts(snapshot: Snapshot): Decision | undefined {
   if (plan.entries.every(isFromParameters)) return undefined;
   if (!done.opened) return { kind: "read", what: "ciphertexts" };
   const { problems } = done.opened;
-  return problems.length > 0 ? { kind: "refuse", problems, hasGoodSecret: isGood(snapshot), assessment } : undefined;
+  return problems.length > 0 ? refuse(snapshot, assessment, problems) : undefined;
 }
 
 /** Decides on a Secret whose values have all been read: assembles it, then applies it. */
 export function write(snapshot: Snapshot, assessment: Assessment, values: Values): Decision {
   const { plan, granted, resource, done, readOnly, target } = snapshot;
   const { blobs } = done.opened ?? nothingOpened;
-  const refuse = (problems: readonly Failure[]): Decision => {
-    return { kind: "refuse", problems, hasGoodSecret: isGood(snapshot), assessment };
-  };
   if (!done.assembly) {
     const composed = compose({ spec: resource.spec, plan, assessment, values, blobs });
-    return composed.problems.length > 0 ? refuse(composed.problems) : { kind: "assemble", composed };
+    return composed.problems.length > 0
+      ? refuse(snapshot, assessment, composed.problems)
+      : { kind: "assemble", composed };
   }
   const { composed, assembled } = done.assembly;
   const finished = finish(assembled, { plan, granted, assessment }, done.live?.keys);
-  if (!finished.ok) return refuse(finished.problems);
+  if (!finished.ok) return refuse(snapshot, assessment, finished.problems);
   const { data, retained } = retain(snapshot, finished.data, done.live?.keys);
   if (readOnly) {
     const message = `read-only: Secret ${target.name} would be written with ${data.size} keys`;
-    return refuse([new Failure("Pending", "wait", message)]);
+    return refuse(snapshot, assessment, [new Failure("Pending", "wait", message)]);
   }
   const { sources, modified } = composed;
   return { kind: "apply", intent: intentOf(snapshot, { data, retained, sources, assessment }, modified) };

@@ -1,9 +1,9 @@
 import { Failure } from "../../../runtime/failure.ts";
 import type { Plan } from "../plan/plan.ts";
 import { belongs, revisionSourcesOf, type Source } from "../trust/status-sources.ts";
-import type { Decision } from "./decision.ts";
+import { type Decision, refuse } from "./decision.ts";
 import { readPlaintexts, write } from "./make.ts";
-import { type Facts, isGood, isIntact, isOnce, madeFrom, type Snapshot, wasCurrent } from "./snapshot.ts";
+import { type Facts, isIntact, isOnce, madeFrom, type Snapshot, wasCurrent } from "./snapshot.ts";
 import { type Assessment, membersOf, newAssessment } from "./sources.ts";
 
 /**
@@ -32,22 +32,19 @@ export function decideOnce(snapshot: Snapshot): Decision {
   const isForeign = revisions.isForeign(made);
   const pinned = pinnedOf(snapshot);
   if (isIntact(snapshot) && (!isForeign || wasCurrent(snapshot))) return keep(snapshot, pinned);
-  const refuse = (problems: readonly Failure[]): Decision => {
-    return { kind: "refuse", problems, hasGoodSecret: isGood(snapshot), assessment: pinned };
-  };
   if (!isVerified(snapshot, pinned)) {
     const message = isForeign
       ? `Secret ${target.name} was made by a newer release, and this release cannot tell from which sources: run the newer release, or set the annotation keyferry.io/refresh to make the Secret from the current versions`
       : `the sources of Secret ${target.name} are no longer known: change the spec, or set the annotation keyferry.io/refresh, to make the Secret from the current versions`;
-    return refuse([new Failure("SourceGone", "wait", message)]);
+    return refuse(snapshot, pinned, [new Failure("SourceGone", "wait", message)]);
   }
   if (!done.pinned) return { kind: "read", what: "pinnedVersions" };
   if (done.pinned.problems.length > 0 && done.opened) {
-    return refuse([...done.pinned.problems, ...done.opened.problems]);
+    return refuse(snapshot, pinned, [...done.pinned.problems, ...done.opened.problems]);
   }
   const unread = readPlaintexts({ ...snapshot, assessment: pinned });
   if (unread) return unread;
-  if (done.pinned.problems.length > 0) return refuse(done.pinned.problems);
+  if (done.pinned.problems.length > 0) return refuse(snapshot, pinned, done.pinned.problems);
   return write(snapshot, pinned, done.pinned.values);
 }
 

@@ -81,16 +81,22 @@ export interface Snapshot extends Facts, Observed {
   done: Done;
 }
 
+/** The metadata and the revision of a Secret that is ours; undefined otherwise. */
+export function secretOf(standing: Standing, target: Target): Pick<Facts, "present" | "revision"> {
+  const present = standing.state === "ours" ? standing.metadata : undefined;
+  return { present, revision: present?.annotations?.[target.revisionAnnotation] };
+}
+
 /** What the caller of factsOf() knows; the other facts follow from it. */
 export type Given = Omit<Facts, "present" | "revision" | "ownKeys" | "damage">;
 
 /** Derives the facts about the Secret, once for all decisions of a reconcile. */
 export function factsOf(given: Given): Facts {
   const { standing, target, resource, isForged } = given;
-  const present = standing.state === "ours" ? standing.metadata : undefined;
-  const revision = present?.annotations?.[target.revisionAnnotation];
-  const ownKeys = ownedBy(present?.managedFields, target.manager)?.data ?? new Set<string>();
-  const found = present && revision !== undefined ? damage(resource, target, present) : undefined;
+  const { present, revision } = secretOf(standing, target);
+  const owned = ownedBy(present?.managedFields, target.manager);
+  const ownKeys = owned?.data ?? new Set<string>();
+  const found = present && revision !== undefined ? damage(resource, target, present, owned) : undefined;
   return { ...given, present, revision, ownKeys, damage: found && isForged ? { ...found, data: true } : found };
 }
 
