@@ -15,6 +15,12 @@ interface Note<T> {
 const noteCountsMs = 30_000;
 
 /**
+ * How what the watch shows relates to a write of this process: `ours` is the write itself, `older` a change before it,
+ * `news` a later change; `unsure` if the watch skipped versions, and the change may be older or later.
+ */
+export type Relation = "ours" | "older" | "news" | "unsure";
+
+/**
  * The writes of this process that the watch has not shown yet, for the next decision. Resource versions are opaque:
  * they are compared for equality only.
  */
@@ -43,16 +49,18 @@ export class MutationCache<T> {
    * @param value the new value; undefined for a deletion
    * @param version the new version; undefined for a deletion
    * @param base the version before the write; undefined if there was no object
-   * @returns false if the cache may already show something newer; nothing is noted then
+   * @returns what the watch has shown last, as `take` says it; only after `older` is something noted
    */
-  note(key: string, value: T | undefined, version: string | undefined, base: string | undefined): boolean {
+  note(key: string, value: T | undefined, version: string | undefined, base: string | undefined): Relation {
     const shown = this.#underWay.get(key) ?? [];
     this.#underWay.delete(key);
     this.#notes.delete(key);
-    // Nothing lies between a write and its base: anything shown after either is the write, or newer.
+    const own = shown.lastIndexOf(version);
+    if (own >= 0) return own === shown.length - 1 ? "ours" : "news";
+    // Nothing lies between a write and its base: anything shown after the base is newer than the write.
     const at = shown.lastIndexOf(base);
-    if (shown.includes(version) || (at >= 0 && at < shown.length - 1)) return true;
-    if (at < 0 && shown.length > 1) return false;
+    if (at >= 0 && at < shown.length - 1) return "news";
+    if (at < 0 && shown.length > 1) return "unsure";
     const now = this.#clock.monotonic();
     // An object created and deleted between two lists is never shown. Insertion order is the order of `until`.
     for (const [old, note] of this.#notes) {
@@ -61,7 +69,7 @@ export class MutationCache<T> {
     }
     const until = now + noteCountsMs;
     this.#notes.set(key, { value, version, base, caughtUp: at >= 0, until });
-    return true;
+    return "older";
   }
 
   /** The last write under a key, if the watch has not shown it yet. */
@@ -80,11 +88,17 @@ export class MutationCache<T> {
    * Classifies a change from the watch.
    *
    * @param version of the object after the change; undefined for a deletion
-   * @returns `ours` for our own write, `older` for a change before it, `news` for a later change, or `unsure` if the
-   *   watch skipped versions and the change may be either; the note is then removed
+   * @returns `underWay` while a write is: its response tells what the change was; after `unsure` the note is removed
    */
-  take(key: string, version: string | undefined): "ours" | "older" | "news" | "unsure" {
-    this.#underWay.get(key)?.push(version);
+  take(key: string, version: string | undefined): Relation | "underWay" {
+    const relation = this.#relationToNote(key, version);
+    const shown = this.#underWay.get(key);
+    if (!shown) return relation;
+    shown.push(version);
+    return "underWay";
+  }
+
+  #relationToNote(key: string, version: string | undefined): Relation {
     const note = this.#notes.get(key);
     if (!note) return "news";
     if (version === note.version) {

@@ -25,10 +25,15 @@ export class SecretView {
   readonly #merged = new MergeIndex();
   /** Secrets whose known state the API server has contradicted. */
   readonly #stale: StaleKeys;
+  /** What the watch has shown of Secrets while a write of ours was under way. */
+  readonly #meanwhile = new Map<string, Change<KubeObject>[]>();
+  readonly #news: (change: Change<KubeObject>) => void;
 
-  constructor(cache: View<KubeObject>, client: KubeClient, clock: Clock) {
+  /** @param news takes each change that is not a write of ours */
+  constructor(cache: View<KubeObject>, client: KubeClient, clock: Clock, news: (change: Change<KubeObject>) => void) {
     this.#cache = cache;
     this.#client = client;
+    this.#news = news;
     this.#written = new MutationCache(clock);
     this.#stale = new StaleKeys(clock);
   }
@@ -73,8 +78,11 @@ export class SecretView {
   wrote(namespace: string, name: string, metadata: ObjectMeta | undefined, base: string | undefined): void {
     const key = `${namespace}/${name}`;
     const trimmed = metadata && trimMetadata(metadata);
-    this.#merged.set(key, trimmed);
-    if (!this.#written.note(key, trimmed, metadata?.resourceVersion, base)) this.#stale.add(key);
+    const shown = this.#written.note(key, trimmed, metadata?.resourceVersion, base);
+    if (shown !== "news") this.#merged.set(key, trimmed);
+    if (shown === "unsure") this.#stale.add(key);
+    const meanwhile = this.#take(key);
+    if (shown === "news" || shown === "unsure") meanwhile.forEach(this.#news);
   }
 
   /** Notes a rejected write: the next decision reads the API server and uses nothing cached. */
@@ -82,6 +90,13 @@ export class SecretView {
     const key = `${namespace}/${name}`;
     this.#written.invalidate(key);
     this.#stale.add(key);
+    this.#take(key).forEach(this.#news);
+  }
+
+  #take(key: string): Change<KubeObject>[] {
+    const changes = this.#meanwhile.get(key) ?? [];
+    this.#meanwhile.delete(key);
+    return changes;
   }
 
   /** Whether a Secret has been marked stale since the last call. Clears the mark. */
@@ -89,18 +104,16 @@ export class SecretView {
     return this.#stale.take(`${namespace}/${name}`);
   }
 
-  /**
-   * Handles a change from the watch.
-   *
-   * @returns whether the change is news; our own writes are not
-   */
-  changed({ key, before, after }: Change<KubeObject>): boolean {
+  /** Handles a change from the watch. While a write of ours is under way, it waits for the response. */
+  changed(change: Change<KubeObject>): void {
+    const { key, before, after } = change;
     reindex(this.#byController, key, applierOf(before?.metadata), applierOf(after?.metadata));
-    const change = this.#written.take(key, after?.metadata.resourceVersion);
+    const relation = this.#written.take(key, after?.metadata.resourceVersion);
     // A change older than our own write is outdated by its response.
-    if (change !== "older") this.#merged.set(key, after?.metadata);
-    if (change === "unsure") this.#stale.add(key);
-    return change === "news" || change === "unsure";
+    if (relation !== "older") this.#merged.set(key, after?.metadata);
+    if (relation === "unsure") this.#stale.add(key);
+    if (relation === "underWay") this.#meanwhile.set(key, [...(this.#meanwhile.get(key) ?? []), change]);
+    if (relation === "news" || relation === "unsure") this.#news(change);
   }
 
   /** Secrets that have the SyncedSecret of this uid as controller by an apply of ours: namespace/name. */

@@ -1,3 +1,5 @@
+import type { Change } from "../kube/informer/store.ts";
+import type { KubeObject } from "../kube/resource.ts";
 import type { Reference } from "../parameters/read/reference.ts";
 import type { Lane } from "../runtime/lane.ts";
 import { Topic } from "../runtime/topic.ts";
@@ -7,6 +9,8 @@ export function newTopics() {
   return {
     /** A SyncedSecret, namespace/name, must be reconciled: the observer has news of its sources. */
     sourcesChanged: new Topic<[key: string, lane: Lane]>(),
+    /** A Secret has changed, and not by a write of this process. */
+    secretChanged: new Topic<[change: Change<KubeObject>]>(),
     /** A poll has found a change of a reference that no event announced. */
     changeMissed: new Topic<[reference: Reference]>(),
     /** The factor by which a quota stretches polls has changed. */

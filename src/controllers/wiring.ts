@@ -124,7 +124,7 @@ export class Engine {
     const writes = new WriteLimiter({ clock, random });
     this.#writes = writes;
     this.assembler = new Assembler({ clock });
-    this.#view = new SecretView(views.secrets, client, clock);
+    this.#view = new SecretView(views.secrets, client, clock, topics.secretChanged.publish);
     this.writer = new SecretWriter(client, this.#view, writes);
     const { readOnly, protectedNamespaces, allowedTargetMetadata, perObjectMetrics } = settings;
     const verifiedRevisions = new VerifiedRevisions();
@@ -217,6 +217,7 @@ export class Engine {
   #connect(topics: Topics, connections: Connections, { syncedSecrets }: Views): void {
     const { connections: connectionQueue } = this.queues;
     topics.sourcesChanged.subscribe((key, lane) => this.syncedSecrets.enqueue(key, lane));
+    topics.secretChanged.subscribe((change) => this.syncedSecrets.secretChanged(change));
     topics.keysChanged.subscribe((users, lane) => this.syncedSecrets.keysChanged(users, lane));
     topics.grantsChanged.subscribe((key) => this.syncedSecrets.connectionChanged(key));
     topics.eventsChanged.subscribe((key) => connectionQueue.add(key));
@@ -260,8 +261,8 @@ export class Engine {
     const { namespace, name } = (change.after ?? change.before)!.metadata;
     // Credentials may be the target of a SyncedSecret, so our own writes count as changes too.
     this.connections.secretChanged(namespace!, name!);
-    if (this.#view.changed(change)) this.syncedSecrets.secretChanged(change);
-    else if (!change.after) this.syncedSecrets.secretRemoved(change.key);
+    this.#view.changed(change);
+    if (!change.after) this.syncedSecrets.secretRemoved(change.key);
   }
 
   /** Handles a change of a namespace's metadata. Only its labels matter. */

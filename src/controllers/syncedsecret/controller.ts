@@ -133,12 +133,12 @@ export class SyncedSecretController {
   /** Handles a change from the watch of SyncedSecrets; our own status writes are ignored. */
   changed({ key, before, after }: Change<Resource>): void {
     const last = before && this.#statuses.latest(key, before);
-    const change = this.#statuses.shown(key, after);
+    const isOwnWrite = this.#statuses.shown(key, after);
     this.#indexes.changed(key, before, after);
     if (before && before.metadata.generation !== after?.metadata.generation) this.#revoke(key);
     if (before && after && !isAsking(before, after)) {
       // Another client's edit of the status is repaired after a delay, which limits how often.
-      const isForeign = change !== "ours" && !isSame(before.status, after.status);
+      const isForeign = !isOwnWrite && !isSame(before.status, after.status);
       if (isForeign) this.#options.queue.addAfter(key, statusRepairMs);
       return;
     }
@@ -160,7 +160,7 @@ export class SyncedSecretController {
     for (const dependent of this.#indexes.writersOf(key)) this.#repair(dependent);
   }
 
-  /** Handles the removal of a Secret by a SyncedSecret: another SyncedSecret may be waiting for its name. */
+  /** Handles the removal of a Secret: another SyncedSecret may be waiting for its name. */
   secretRemoved(key: string): void {
     const dependents = [...this.#indexes.writersOf(key)];
     const isAwaited = (dependent: string) => {

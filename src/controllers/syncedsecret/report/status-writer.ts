@@ -37,6 +37,8 @@ export class StatusWriter {
   readonly #own = new Map<string, Status>();
   /** Status writes that have not begun, each with its lane and the function that drops it. */
   readonly #waiting = new Map<string, { lane: Lane; drop: AbortController }>();
+  /** Statuses whose write is under way: the watch may show one before its response. */
+  readonly #writing = new Map<string, Status>();
   /** With --read-only: the status that was not written, and the resourceVersion that it was computed from. */
   readonly #unwritten = new Map<string, { status: Status; resourceVersion: string | undefined }>();
 
@@ -45,13 +47,19 @@ export class StatusWriter {
     this.#written = new MutationCache(options.clock);
   }
 
-  /** Handles a SyncedSecret from the watch. */
-  shown(key: string, resource: Resource | undefined): ReturnType<MutationCache<Status>["take"]> {
-    const change = this.#written.take(key, resource?.metadata.resourceVersion);
-    if (resource) return change;
-    this.#own.delete(key);
-    this.#unwritten.delete(key);
-    return change;
+  /**
+   * Handles a SyncedSecret from the watch.
+   *
+   * @returns whether its status is one that this process wrote last, or is writing
+   */
+  shown(key: string, resource: Resource | undefined): boolean {
+    const relation = this.#written.take(key, resource?.metadata.resourceVersion);
+    if (!resource) {
+      this.#own.delete(key);
+      this.#unwritten.delete(key);
+      return false;
+    }
+    return relation === "ours" || (relation === "underWay" && isSame(this.#writing.get(key), resource.status));
   }
 
   /** The resource with its last written status, even if the watch has not shown it yet. */
@@ -101,6 +109,7 @@ export class StatusWriter {
     const begin = () => {
       this.#waiting.delete(key);
       hasBegun = true;
+      this.#writing.set(key, status);
       base = resources.get(key)?.metadata.resourceVersion;
       this.#written.begin(key, base);
       return client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" });
@@ -124,6 +133,8 @@ export class StatusWriter {
       const outlook = isFinal ? "the status stays as it is" : "retrying";
       log.warn({ syncedSecret: key, error: error.message }, `could not write a status, ${outlook}`);
       return isFinal;
+    } finally {
+      this.#writing.delete(key);
     }
   }
 
