@@ -54,8 +54,8 @@ export class ValueReads {
     const { picks, fresh = false } = readFor;
     // One listing of a path serves all dependents, unless the path is too large: then each dependent lists its part.
     const isLarge = entry.largeAt === entry.version;
-    const large: Values = { state: "failed", failure: tooLarge(entry.reference) };
-    if (!picks) return isLarge && !fresh ? Promise.resolve(large) : this.#valuesOf(entry, lane, readFor);
+    if (isLarge && !picks && !fresh) return Promise.resolve({ state: "failed", failure: tooLarge(entry.reference) });
+    if (!picks) return this.#valuesOf(entry, lane, readFor);
     if (isLarge) return this.#valuesOf(entry, lane, readFor, picks);
     return this.#valuesOf(entry, lane, readFor).then((read) => {
       const isTooLarge = read.state === "failed" && read.failure.reason === "TooLarge";

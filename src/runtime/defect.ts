@@ -39,7 +39,7 @@ function placesOf({ stack = "", message }: Error): string[] {
   const frames = at < 0 ? "" : stack.slice(at + message.length);
   const places: string[] = [];
   for (const line of frames.split("\n")) {
-    const place = /^ {4}at (?:.*[(/])?([\w.-]+\.[cm]?[jt]s|node:[\w/]+):([0-9]+):([0-9]+)\)?$/.exec(line);
+    const place = /^ {4}at (?:.*[(/])?([\w.-]+\.[cm]?[jt]s|node:[\w/]+)(?:\?[^:]*)?:([0-9]+):([0-9]+)\)?$/.exec(line);
     if (place) places.push(`${place[1]}:${place[2]}:${place[3]}`);
   }
   return places;
