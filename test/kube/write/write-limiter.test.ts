@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { KubeError } from "../../../src/kube/errors.ts";
-import { firstLimit, mostWrites } from "../../../src/kube/write/adaptive-limit.ts";
+import { firstLimit, leastWrites, mostWrites } from "../../../src/kube/write/adaptive-limit.ts";
 import { WriteLimiter } from "../../../src/kube/write/write-limiter.ts";
 import { Canceled } from "../../../src/runtime/cancellation.ts";
 import { type Lane, lanes } from "../../../src/runtime/lane.ts";
@@ -71,6 +71,25 @@ describe("a write limiter", () => {
       await settle(1);
     }
     expect(begun.slice(full)).toEqual(["interactive0", "interactive1", "event", "drift", `bulk${full}`]);
+  });
+
+  test("runs fewer bulk writes beside urgent ones, until none has come for five seconds", async () => {
+    const { clock, underWay, begun, many, run } = setUp();
+    many("bulk", 2_000);
+    const endOne = async () => {
+      underWay[0]!.end();
+      await settle(1);
+    };
+    while (underWay.length < mostWrites) await endOne();
+    void run("interactive", "urgent");
+    expect(begun.at(-1)).toBe("urgent");
+    for (let ended = 0; ended <= mostWrites; ended++) await endOne();
+    expect(underWay).toHaveLength(leastWrites);
+    for (let second = 1; second <= 5; second++) {
+      await clock.advance(1_000);
+      for (let ended = 0; ended < leastWrites; ended++) await endOne();
+    }
+    expect(underWay.length).toBeGreaterThan(leastWrites);
   });
 
   test("lets namespaces take turns within a lane", async () => {
@@ -550,9 +569,9 @@ describe("a write whose signal aborts", () => {
     const canceler = new AbortController();
     const turn = { lane: "interactive" as const, isWanted: () => true, signal: canceler.signal };
     let end = () => {};
-    const first = limiter.run(turn, "shop", () => new Promise<void>((resolve) => (end = resolve)));
     many("bulk", full + 5);
-    for (const name of ["second", "third"]) void run("interactive", name);
+    const first = limiter.run(turn, "shop", () => new Promise<void>((resolve) => (end = resolve)));
+    void run("interactive", "second");
     const waiting = limiter.run(turn, "shop", async () => begun.push("waiting"));
     canceler.abort();
     await expect(waiting).rejects.toThrow(Canceled);
@@ -564,7 +583,7 @@ describe("a write whose signal aborts", () => {
       underWay[0]!.end();
       await settle();
     }
-    expect(begun).toHaveLength(full + 5 + 2);
+    expect(begun).toHaveLength(full + 5 + 1);
     expect([...limiter.waits()]).toEqual([]);
   });
 });
