@@ -178,7 +178,7 @@ export class Engine {
       changed: topics.eventsChanged.publish,
     });
     this.serviceAccounts = new ServiceAccounts({
-      ...{ client, clock, random },
+      ...{ client, clock, random, log },
       changed: topics.serviceAccountChanged.publish,
     });
     const reconciler = new ConnectionReconciler({

@@ -4,6 +4,7 @@ import { ServiceAccounts } from "../../src/controllers/connection/service-accoun
 import { serviceAccounts } from "../../src/kube/resource.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { Failure } from "../../src/runtime/failure.ts";
+import { silent } from "../../src/runtime/log.ts";
 import { sharedCluster } from "../cluster/shared.ts";
 import { clientOf } from "../support/kube-client.ts";
 
@@ -39,7 +40,11 @@ async function seenBy(name: string, rules: { resources: string[]; verbs: string[
   const changes: string[] = [];
   const changed = ({ namespace: where, name: what }: { namespace: string; name: string }) =>
     void changes.push(`${where}/${what}`);
-  return { accounts: new ServiceAccounts({ client, clock: systemClock, random: () => 0.5, changed }), client, changes };
+  return {
+    accounts: new ServiceAccounts({ client, clock: systemClock, random: () => 0.5, log: silent, changed }),
+    client,
+    changes,
+  };
 }
 
 const getting = { resources: ["serviceaccounts"], verbs: ["get"] };
@@ -84,6 +89,17 @@ it("names verb, resource, ServiceAccount and role if the operator may not reques
       `token of ServiceAccount ${namespace}/checkout for ${role}: RBAC must allow it the verb create on the resource serviceaccounts/token`,
     ),
   });
+});
+
+it("reports an error of its own with an id, and reads again later", async () => {
+  const { accounts, client } = await seenBy("broken", [getting]);
+  const get = client.get.bind(client);
+  client.get = () => Promise.reject(new TypeError("c4n4ry"));
+  const answer = (await accounts.read(checkout)) as Failure;
+  expect(answer).toMatchObject({ reason: "InternalError" });
+  expect(answer.message).not.toContain("c4n4ry");
+  client.get = get;
+  expect(await accounts.read(checkout)).toBe(role);
 });
 
 it("keeps the role that it has read while the API server does not answer", async () => {

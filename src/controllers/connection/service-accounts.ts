@@ -6,7 +6,9 @@ import { KubeError } from "../../kube/errors.ts";
 import { serviceAccounts } from "../../kube/resource.ts";
 import { type ServiceAccountName, ServiceAccountTokens } from "../../kube/service-account-tokens.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
+import { defectOf, internalError } from "../../runtime/defect.ts";
 import { Failure } from "../../runtime/failure.ts";
+import type { Log } from "../../runtime/log.ts";
 import { SingleFlight } from "../../runtime/single-flight.ts";
 import { TtlMap } from "../../runtime/ttl-map.ts";
 
@@ -17,6 +19,7 @@ export interface ServiceAccountsOptions {
   client: Pick<KubeClient, "get" | "requestToken">;
   clock: Clock;
   random: Random;
+  log: Log;
   /** Called when the role of a ServiceAccount differs from what `roleOf` last returned, or is known for the first time. */
   changed: (account: ServiceAccountName) => void;
 }
@@ -129,6 +132,12 @@ export class ServiceAccounts {
     this.#tokens.clear();
   }
 
+  #defect(serviceAccount: string, error: unknown): Failure {
+    const defect = defectOf(error);
+    this.#options.log.error({ serviceAccount, ...defect }, "the operator itself failed on a ServiceAccount, retrying");
+    return internalError(defect);
+  }
+
   async #role(account: ServiceAccountName): Promise<RoleAnswer> {
     const where = keyOf(account);
     try {
@@ -143,7 +152,7 @@ export class ServiceAccounts {
       const message = `the annotation ${roleAnnotation} of ServiceAccount ${where} is not the ARN of a role, such as arn:aws:iam::123456789012:role/checkout: correct it`;
       return new Failure("ConnectionNotReady", "wait", message);
     } catch (error) {
-      if (!(error instanceof KubeError)) throw error;
+      if (!(error instanceof KubeError)) return this.#defect(where, error);
       return roleUnread(error, where);
     }
   }
