@@ -18,7 +18,10 @@ export interface AWSConnection {
 export interface AWSConnectionSpec {
   /** The AWS region of the parameters and KMS keys, such as eu-west-1. */
   region: string;
-  /** The credentials for AWS. Required: a namespaced connection never uses the operator's own AWS identity. */
+  /**
+   * The credentials for AWS: serviceAccountRef or secretRef. Required: a namespaced connection never uses the
+   * operator's own AWS identity.
+   */
   auth?: AWSConnectionSpecAuth;
   /**
    * Regions of the same partition to use, in this order, while region does not answer. KMS blobs with multi-Region keys
@@ -50,15 +53,34 @@ export interface AWSConnectionSpec {
   allow?: AWSConnectionSpecAllow;
 }
 
-/** The credentials for AWS. Required: a namespaced connection never uses the operator's own AWS identity. */
+/**
+ * The credentials for AWS: serviceAccountRef or secretRef. Required: a namespaced connection never uses the operator's
+ * own AWS identity.
+ */
 export interface AWSConnectionSpecAuth {
+  /**
+   * A ServiceAccount whose role calls AWS: the operator requests a token of it (TokenRequest, audience
+   * sts.amazonaws.com), and assumes the role of its annotation eks.amazonaws.com/role-arn with that token. Not with
+   * secretRef. It is in this connection's namespace. Default: none.
+   */
+  serviceAccountRef?: AWSConnectionSpecAuthServiceAccountRef;
   /** A Secret with static keys, in this connection's namespace. */
   secretRef?: AWSConnectionSpecAuthSecretRef;
   /**
    * Roles to assume in order, at most 5, each with the credentials of the previous one; the last role reads. The first
-   * is assumed with the keys of secretRef. Default: none.
+   * is assumed with the role of serviceAccountRef or the keys of secretRef. Default: none.
    */
   assumeRole?: AWSConnectionSpecAuthAssumeRole[];
+}
+
+/**
+ * A ServiceAccount whose role calls AWS: the operator requests a token of it (TokenRequest, audience
+ * sts.amazonaws.com), and assumes the role of its annotation eks.amazonaws.com/role-arn with that token. Not with
+ * secretRef. It is in this connection's namespace. Default: none.
+ */
+export interface AWSConnectionSpecAuthServiceAccountRef {
+  /** The ServiceAccount's name. */
+  name: string;
 }
 
 /** A Secret with static keys, in this connection's namespace. */
@@ -83,6 +105,11 @@ export interface AWSConnectionSpecAuthAssumeRole {
    * trust policy must allow sts:TagSession. Default: none.
    */
   sessionTags?: Record<string, string>;
+  /**
+   * Names of sessionTags that the sessions of all following roles inherit, at most 50. The trust policies of the
+   * following roles must allow sts:TagSession too, and those roles cannot set the same tags again. Default: none.
+   */
+  transitiveTagKeys?: string[];
   /**
    * The source identity, which CloudTrail records with every call of the session and of the sessions that follow.
    * {namespace} is replaced by this connection's namespace. The trust policy must allow sts:SetSourceIdentity. Default:
@@ -205,8 +232,8 @@ export interface ClusterAWSConnectionSpec {
   /** The AWS region of the parameters and KMS keys, such as eu-west-1. */
   region: string;
   /**
-   * The credentials for AWS. Without secretRef, assumeRole starts from the operator's own identity. Default: the
-   * operator's own AWS identity (IRSA, Pod Identity, instance role, environment).
+   * The credentials for AWS. Without serviceAccountRef and secretRef, assumeRole starts from the operator's own
+   * identity. Default: the operator's own AWS identity (IRSA, Pod Identity, instance role, environment).
    */
   auth?: ClusterAWSConnectionSpecAuth;
   /**
@@ -253,18 +280,39 @@ export interface ClusterAWSConnectionSpec {
 }
 
 /**
- * The credentials for AWS. Without secretRef, assumeRole starts from the operator's own identity. Default: the
- * operator's own AWS identity (IRSA, Pod Identity, instance role, environment).
+ * The credentials for AWS. Without serviceAccountRef and secretRef, assumeRole starts from the operator's own identity.
+ * Default: the operator's own AWS identity (IRSA, Pod Identity, instance role, environment).
  */
 export interface ClusterAWSConnectionSpecAuth {
+  /**
+   * A ServiceAccount whose role calls AWS: the operator requests a token of it (TokenRequest, audience
+   * sts.amazonaws.com), and assumes the role of its annotation eks.amazonaws.com/role-arn with that token. Not with
+   * secretRef. Without namespace it is the ServiceAccount of that name in the SyncedSecret's own namespace, so each
+   * namespace that uses the connection has its own identity. Default: none.
+   */
+  serviceAccountRef?: ClusterAWSConnectionSpecAuthServiceAccountRef;
   /** A Secret with static keys, for development. */
   secretRef?: ClusterAWSConnectionSpecAuthSecretRef;
   /**
    * Roles to assume in order, at most 5, each with the credentials of the previous one; the last role reads. The first
-   * is assumed with secretRef, or else with the operator's own identity. With {namespace} in a role, a tag or a source
-   * identity, each namespace that uses the connection has its own identity. Default: none.
+   * is assumed with the role of serviceAccountRef, the keys of secretRef, or else the operator's own identity. With
+   * {namespace} in a role, a tag or a source identity, each namespace that uses the connection has its own identity.
+   * Default: none.
    */
   assumeRole?: ClusterAWSConnectionSpecAuthAssumeRole[];
+}
+
+/**
+ * A ServiceAccount whose role calls AWS: the operator requests a token of it (TokenRequest, audience
+ * sts.amazonaws.com), and assumes the role of its annotation eks.amazonaws.com/role-arn with that token. Not with
+ * secretRef. Without namespace it is the ServiceAccount of that name in the SyncedSecret's own namespace, so each
+ * namespace that uses the connection has its own identity. Default: none.
+ */
+export interface ClusterAWSConnectionSpecAuthServiceAccountRef {
+  /** The ServiceAccount's name. */
+  name: string;
+  /** The ServiceAccount's namespace. Default: the SyncedSecret's namespace. */
+  namespace?: string;
 }
 
 /** A Secret with static keys, for development. */
@@ -291,6 +339,11 @@ export interface ClusterAWSConnectionSpecAuthAssumeRole {
    * The trust policy must allow sts:TagSession. Default: none.
    */
   sessionTags?: Record<string, string>;
+  /**
+   * Names of sessionTags that the sessions of all following roles inherit, at most 50. The trust policies of the
+   * following roles must allow sts:TagSession too, and those roles cannot set the same tags again. Default: none.
+   */
+  transitiveTagKeys?: string[];
   /**
    * The source identity, which CloudTrail records with every call of the session and of the sessions that follow.
    * {namespace} is replaced by the SyncedSecret's namespace. The trust policy must allow sts:SetSourceIdentity.
@@ -326,20 +379,23 @@ export interface ClusterAWSConnectionSpecEvents {
    */
   queueUrl: string;
   /**
-   * The identity that receives, if auth.assumeRole contains {namespace} and the connection has no single identity.
-   * Default: auth.secretRef, or else the operator's own identity.
+   * The identity that receives, if each namespace has its own identity and the connection has no single one. Default:
+   * the role of auth.serviceAccountRef if it has a namespace, the keys of auth.secretRef, or else the operator's own
+   * identity.
    */
   auth?: ClusterAWSConnectionSpecEventsAuth;
 }
 
 /**
- * The identity that receives, if auth.assumeRole contains {namespace} and the connection has no single identity.
- * Default: auth.secretRef, or else the operator's own identity.
+ * The identity that receives, if each namespace has its own identity and the connection has no single one. Default: the
+ * role of auth.serviceAccountRef if it has a namespace, the keys of auth.secretRef, or else the operator's own
+ * identity.
  */
 export interface ClusterAWSConnectionSpecEventsAuth {
   /**
    * Roles to assume in order, at most 5, each with the credentials of the previous one; the last role receives. The
-   * first is assumed with auth.secretRef of the connection, or else with the operator's own identity.
+   * first is assumed with the role of auth.serviceAccountRef if it has a namespace, the keys of auth.secretRef, or else
+   * the operator's own identity.
    */
   assumeRole: ClusterAWSConnectionSpecEventsAuthAssumeRole[];
 }
@@ -354,6 +410,11 @@ export interface ClusterAWSConnectionSpecEventsAuthAssumeRole {
    * Session tags, at most 50, for attribute-based policies. The trust policy must allow sts:TagSession. Default: none.
    */
   sessionTags?: Record<string, string>;
+  /**
+   * Names of sessionTags that the sessions of all following roles inherit, at most 50. The trust policies of the
+   * following roles must allow sts:TagSession too, and those roles cannot set the same tags again. Default: none.
+   */
+  transitiveTagKeys?: string[];
   /**
    * The source identity, which CloudTrail records with every call of the session and of the sessions that follow. The
    * trust policy must allow sts:SetSourceIdentity. Default: none.

@@ -9,6 +9,7 @@ import { ProxyFailed } from "./handler.ts";
 import { queueRowOf } from "./queue-table.ts";
 import { roleRefusal } from "./role-denial.ts";
 import { type Row, rows, serviceOf, tryAgain } from "./table.ts";
+import { webIdentityRefusal } from "./web-identity-denial.ts";
 
 /** Thrown for calls made after `Identities.stop`: the operator is shutting down. */
 export class Closed extends Error {}
@@ -45,6 +46,10 @@ export function classify(error: unknown, about: CallContext): AwsFailure {
     rows.get(short);
   if (about.operation === "AssumeRole") {
     const refusal = roleRefusal(name, typeof thrown.message === "string" ? thrown.message : "", about);
+    if (refusal) return new AwsFailure({ ...refusal, code: name, requestId });
+  }
+  if (about.serviceAccount !== undefined) {
+    const refusal = webIdentityRefusal(short, typeof thrown.message === "string" ? thrown.message : "", about);
     if (refusal) return new AwsFailure({ ...refusal, code: name, requestId });
   }
   if (row === "denied") return denied(thrown, name, requestId, about);

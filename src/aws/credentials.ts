@@ -92,6 +92,8 @@ export function credentialsOf(
   proxies: Proxies = noProxies,
 ): CredentialProvider {
   if (source.kind === "default") return () => operatorsOwn(region, sessionName, proxies);
+  // The role chain begins with the ServiceAccount's token, and asks for no other credentials.
+  if (source.kind === "webIdentity") return () => Promise.reject(new CredentialsUnavailable(undefined));
   const { accessKeyId, secretAccessKey, sessionToken } = source;
   const text = (sealed: { reveal(): Uint8Array }) => Buffer.from(sealed.reveal()).toString("utf8");
   return async () => ({

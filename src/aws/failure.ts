@@ -91,6 +91,8 @@ export interface CallContext {
   pinnedKey?: string;
   /** The algorithm in the request, if any. */
   algorithm?: string;
+  /** For AssumeRoleWithWebIdentity: the ServiceAccount whose token was exchanged, `shop/checkout`. */
+  serviceAccount?: string;
   /** Optional parts of an AssumeRole request, so that a denial can name possible causes. */
   assuming?: { hasTags: boolean; hasSourceIdentity: boolean; hasExternalId: boolean };
   /** ARN of the caller, if known. */

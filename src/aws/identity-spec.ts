@@ -6,15 +6,42 @@ export interface RoleStep {
   /** Never shown in a message or log line. */
   externalId?: string;
   sessionTags?: Readonly<Record<string, string>>;
+  /** Keys of `sessionTags` that the sessions of the following roles inherit. */
+  transitiveTagKeys?: readonly string[];
   sourceIdentity?: string;
   /** Session duration in seconds; default one hour. */
   durationSeconds?: number;
 }
 
-/** Source of credentials: the SDK's default chain (the operator's identity), or static keys. */
+/** The role of a ServiceAccount, and its tokens. */
+export interface WebIdentity {
+  /** Namespace and name of the ServiceAccount: `shop/checkout`. */
+  serviceAccount: string;
+  roleArn: string;
+  tokens: WebTokens;
+}
+
+/** The tokens of one ServiceAccount. They do not distinguish identities. */
+export interface WebTokens {
+  /** A usable token. @throws Failure that names the ServiceAccount */
+  token(): Promise<Sealed>;
+  /** Drops a token that AWS refused. */
+  refused(token: Sealed): void;
+}
+
+/**
+ * Source of credentials: the SDK's default chain (the operator's identity), a ServiceAccount's role, or static keys.
+ */
 export type CredentialSource =
   | { kind: "default" }
+  | ({ kind: "webIdentity" } & WebIdentity)
   | { kind: "static"; accessKeyId: string; secretAccessKey: Sealed; sessionToken?: Sealed };
+
+/** The AWS account of an identity's last role; undefined without a role, where only AWS knows it. */
+export function accountOfSpec({ credentials, assumeRole = [] }: IdentitySpec): string | undefined {
+  const first = credentials.kind === "webIdentity" ? credentials.roleArn : undefined;
+  return (assumeRole.at(-1)?.roleArn ?? first)?.split(":")[4];
+}
 
 /** Describes an identity: its credentials, region and endpoints. */
 export interface IdentitySpec {

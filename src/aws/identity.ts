@@ -12,7 +12,7 @@ import { type CredentialProvider, credentialsOf } from "./credentials.ts";
 import { checkEndpoint, type Lookup } from "./endpoints.ts";
 import { type SqsPort, sqsPort } from "./events/sqs.ts";
 import type { AwsFailure, CallContext } from "./failure.ts";
-import type { IdentitySpec } from "./identity-spec.ts";
+import { accountOfSpec, type IdentitySpec } from "./identity-spec.ts";
 import { type KmsPort, kmsCalls, kmsPort } from "./kms.ts";
 import { RoleChain } from "./roles.ts";
 import { sessionName } from "./session-name.ts";
@@ -23,6 +23,8 @@ export interface Identity {
   /** A digest of the spec: equal for equal specs, and reveals no secret. */
   readonly key: string;
   readonly region: string;
+  /** The AWS account of the identity's last role; undefined without a role, where only AWS knows it. */
+  readonly account?: string | undefined;
   /**
    * Returns the principal by sts:GetCallerIdentity; cached until the credentials change.
    *
@@ -140,11 +142,15 @@ export class Identities {
     const send: SendCall = sender({ ...calls, callTimeoutMs, begins });
     // Half of the waiting call's timeout, so that the failure names the call that AWS did not answer.
     const assume: SendCall = sender({ ...calls, callTimeoutMs: callTimeoutMs / 2, caller: () => undefined });
-    const steps = spec.assumeRole ?? [];
+    const { assumeRole: steps = [], credentials } = spec;
+    const webIdentity = credentials.kind === "webIdentity" ? credentials : undefined;
     const roles =
-      steps.length === 0
+      steps.length === 0 && !webIdentity
         ? undefined
-        : new RoleChain({ steps, sessionName: name, region: spec.region, clock, send: assume });
+        : new RoleChain({
+            ...{ steps, sessionName: name, region: spec.region, clock, send: assume },
+            ...(webIdentity ? { webIdentity } : {}),
+          });
     const accessKeyId = async (about: CallContext) => {
       try {
         return await borrow(async ({ credentials }) => (await credentials()).accessKeyId);
@@ -156,6 +162,7 @@ export class Identities {
     const identity: Identity = {
       key,
       region: spec.region,
+      account: accountOfSpec(spec),
       caller: (signal) => callers.caller(signal),
       get lastCaller() {
         return callers.known ?? roles?.caller;
@@ -221,10 +228,13 @@ function keyOf(spec: IdentitySpec): string {
   const who =
     credentials.kind === "default"
       ? ["default"]
-      : ["static", credentials.accessKeyId, sealed(credentials.secretAccessKey), sealed(credentials.sessionToken)];
+      : credentials.kind === "webIdentity"
+        ? ["webIdentity", credentials.serviceAccount, credentials.roleArn]
+        : ["static", credentials.accessKeyId, sealed(credentials.secretAccessKey), sealed(credentials.sessionToken)];
   const roles = assumeRole.map(
-    ({ roleArn, externalId = "", sessionTags = {}, sourceIdentity = "", durationSeconds }) => [
+    ({ roleArn, externalId = "", sessionTags = {}, transitiveTagKeys = [], sourceIdentity = "", durationSeconds }) => [
       ...[roleArn, externalId, Object.entries(sessionTags).sort(), sourceIdentity, durationSeconds ?? 0],
+      ...[...transitiveTagKeys].sort(),
     ],
   );
   const { ssm = "", kms = "", sts = "", sqs = "" } = endpoints;

@@ -2,10 +2,11 @@ import { AssumeRoleCommand } from "@aws-sdk/client-sts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Caller } from "./caller.ts";
 import type { SendCall } from "./calls.ts";
-import { invalidAnswer } from "./classify.ts";
 import type { CredentialProvider, Credentials } from "./credentials.ts";
 import { AwsFailure, type CallContext } from "./failure.ts";
-import type { RoleStep } from "./identity-spec.ts";
+import type { RoleStep, WebIdentity } from "./identity-spec.ts";
+import { type Begun, sessionOf } from "./session.ts";
+import { assumeWithToken } from "./web-identity.ts";
 
 /** Default session duration in seconds: the maximum that AWS allows with role chaining. */
 const sessionSeconds = 3_600;
@@ -19,6 +20,9 @@ const triesApartMs = 10_000;
 const refusedForMs = 3_000;
 
 export interface RoleChainOptions {
+  /** The ServiceAccount whose role begins the chain; default: the chain begins with other credentials. */
+  webIdentity?: WebIdentity;
+  /** May be empty with `webIdentity`. */
   steps: readonly RoleStep[];
   sessionName: string;
   region: string;
@@ -74,7 +78,7 @@ export class RoleChain {
   /**
    * Returns the session's credentials.
    *
-   * @param start returns the credentials for the first role
+   * @param start returns the credentials for the first role; not called if a ServiceAccount begins the chain
    * @throws AwsFailure of scope `credentials` that names the role, or the error of `start`
    */
   async credentials(start: CredentialProvider): Promise<Credentials> {
@@ -109,22 +113,32 @@ export class RoleChain {
   }
 
   async #assume(start: CredentialProvider): Promise<Session> {
-    const { steps, clock } = this.#options;
-    let credentials = await start();
-    const { accessKeyId } = credentials;
+    const { steps, clock, webIdentity } = this.#options;
+    let first = webIdentity ? undefined : await start();
+    const accessKeyId = first?.accessKeyId ?? "";
     const isRefused = this.#refused?.accessKeyId === accessKeyId && clock.monotonic() < this.#refused.until;
     if (this.#refusal && isRefused) throw this.#refusal;
     let caller: Caller | undefined;
     const nowByBoth = (): Both => ({ wall: clock.now(), monotonic: clock.monotonic() });
     let [begun, seconds] = [nowByBoth(), sessionSeconds];
+    const failed = (error: unknown): never => {
+      const isWord = error instanceof AwsFailure && error.next !== "retry";
+      this.#refused = isWord ? { accessKeyId, until: clock.monotonic() + refusedForMs } : undefined;
+      if (error instanceof AwsFailure) this.#refusal = error;
+      throw error;
+    };
+    if (webIdentity)
+      ({ credentials: first, caller } = await assumeWithToken(webIdentity, this.#options, sessionSeconds).catch(
+        failed,
+      ));
+    let credentials = first!;
+    let inheritsTags = false;
     for (const [index, step] of steps.entries()) {
       begun = nowByBoth();
       seconds = step.durationSeconds ?? sessionSeconds;
-      ({ credentials, caller } = await this.#step(index, step, credentials, caller?.arn).catch((error) => {
-        const isWord = error instanceof AwsFailure && error.next !== "retry";
-        this.#refused = isWord ? { accessKeyId, until: clock.monotonic() + refusedForMs } : undefined;
-        throw error;
-      }));
+      const from = { credentials, caller: caller?.arn, inheritsTags };
+      ({ credentials, caller } = await this.#step(index, step, from).catch(failed));
+      inheritsTags ||= (step.transitiveTagKeys ?? []).length > 0;
     }
     this.#caller = caller;
     this.#refusal = undefined;
@@ -139,17 +153,21 @@ export class RoleChain {
   async #step(
     index: number,
     step: RoleStep,
-    credentials: Credentials,
-    caller: string | undefined,
-  ): Promise<{ credentials: Credentials; caller: Caller }> {
+    {
+      credentials,
+      caller,
+      inheritsTags,
+    }: { credentials: Credentials; caller: string | undefined; inheritsTags: boolean },
+  ): Promise<Begun> {
     const { sessionName, region, send } = this.#options;
     const { roleArn, externalId, sessionTags = {}, sourceIdentity, durationSeconds = sessionSeconds } = step;
+    const { transitiveTagKeys = [] } = step;
     const tags = Object.entries(sessionTags).map(([Key, Value]) => ({ Key, Value }));
     const about: CallContext = {
       ...{ service: "sts", operation: "AssumeRole", region, resource: roleArn },
       ...(caller === undefined ? {} : { caller }),
       assuming: {
-        hasTags: tags.length > 0,
+        hasTags: tags.length > 0 || inheritsTags,
         hasSourceIdentity: sourceIdentity !== undefined,
         hasExternalId: externalId !== undefined,
       },
@@ -160,23 +178,16 @@ export class RoleChain {
       DurationSeconds: durationSeconds,
       ...(externalId === undefined ? {} : { ExternalId: externalId }),
       ...(tags.length === 0 ? {} : { Tags: tags }),
+      ...(transitiveTagKeys.length === 0 ? {} : { TransitiveTagKeys: [...transitiveTagKeys] }),
       ...(sourceIdentity === undefined ? {} : { SourceIdentity: sourceIdentity }),
     });
     try {
       const answer = await send(about, undefined, ({ stsAs }, abortSignal) =>
         stsAs(credentials).send(command, { abortSignal }),
       );
-      const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken } = answer.Credentials ?? {};
-      const arn = answer.AssumedRoleUser?.Arn ?? "";
-      const account = /^arn:[a-z0-9-]+:sts::([0-9]{12}):[\x21-\x7e]{1,2000}$/.exec(arn)?.[1];
-      if (!accessKeyId || !secretAccessKey || !SessionToken || !account) {
-        throw invalidAnswer(about, "no session");
-      }
-      return { credentials: { accessKeyId, secretAccessKey, sessionToken: SessionToken }, caller: { account, arn } };
+      return sessionOf(answer, about);
     } catch (error) {
-      if (!(error instanceof AwsFailure)) throw error;
-      this.#refusal = ofStep(error, index);
-      throw this.#refusal;
+      throw error instanceof AwsFailure ? ofStep(error, index) : error;
     }
   }
 }

@@ -2,11 +2,19 @@ import { apiVersion } from "../api/annotations.ts";
 import type { AnyConnection } from "../api/any-connection.ts";
 import type { ClusterAWSConnection, SyncedSecret } from "../api/types.ts";
 import type { Identities } from "../aws/identity.ts";
+import type { WebTokens } from "../aws/identity-spec.ts";
+import { roleAnnotation } from "../aws/web-identity-denial.ts";
 import { Connections, type ResolvedConnection } from "../controllers/connection/connections.ts";
 import { ConnectionIdentities } from "../controllers/connection/identities.ts";
 import { defaultPollIntervalMs } from "../controllers/connection/reconcile.ts";
-import { connectionKey, credentialsSecret } from "../controllers/connection/resolve.ts";
+import {
+  connectionKey,
+  credentialsSecret,
+  isOfServiceAccounts,
+  serviceAccountOf,
+} from "../controllers/connection/resolve.ts";
 import type { Granted } from "../controllers/grants.ts";
+import type { ServiceAccountName } from "../kube/service-account-tokens.ts";
 import { parseDuration } from "../runtime/duration.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Manifests, nameOf } from "./manifests.ts";
@@ -105,14 +113,27 @@ export class Granting {
       AWS_ACCESS_KEY_ID: base64(`${secret.namespace}/${secret.name}`),
       AWS_SECRET_ACCESS_KEY: base64("-"),
     };
-    const identities = new ConnectionIdentities({ connection, data, identities: all });
+    const single = serviceAccountOf(connection);
+    const role = single && this.#roleOf(single);
+    if (role instanceof Failure) throw role;
+    const accounts = { roleOf: (one: ServiceAccountName) => this.#roleOf(one), tokensOf: () => noTokens };
+    const identities = new ConnectionIdentities({ connection, data, identities: all, accounts, role });
     const interval = spec.pollInterval;
     return {
       connection,
       identities,
-      account: identities.account ?? (await account(connection, identities)),
+      account:
+        identities.account ?? (isOfServiceAccounts(connection) ? undefined : await account(connection, identities)),
       pollIntervalMs: (interval === undefined ? undefined : parseDuration(interval)) ?? defaultPollIntervalMs,
     };
+  }
+
+  /** The role of a ServiceAccount, from its manifest. */
+  #roleOf({ namespace, name }: ServiceAccountName): string | Failure {
+    const role = this.#options.manifests.roles.get(`${namespace}/${name}`);
+    if (role !== undefined) return role;
+    const message = `the role of ServiceAccount ${namespace}/${name} is not known: give its manifest with the annotation ${roleAnnotation}`;
+    return new Failure("ConnectionNotReady", "wait", message);
   }
 
   async #standIn(key: string): Promise<ClusterAWSConnection> {
@@ -130,6 +151,9 @@ export class Granting {
     };
   }
 }
+
+/** No command requests a token. */
+const noTokens: WebTokens = { token: () => Promise.reject(new Error("no tokens")), refused: () => {} };
 
 /** The connection, with access for a namespace that only its labels, known to a cluster, could allow. */
 function asKnown(connection: AnyConnection, { metadata }: SyncedSecret): AnyConnection {

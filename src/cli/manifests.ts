@@ -2,6 +2,7 @@ import { LineCounter, parseAllDocuments } from "yaml";
 import { apiVersion } from "../api/annotations.ts";
 import type { AnyConnection } from "../api/any-connection.ts";
 import type { SyncedSecret } from "../api/types.ts";
+import { roleAnnotation } from "../aws/web-identity-denial.ts";
 import { Failure } from "../runtime/failure.ts";
 import { readText } from "./input.ts";
 import { isKind, schemaProblems } from "./schema.ts";
@@ -10,6 +11,8 @@ import { isKind, schemaProblems } from "./schema.ts";
 export interface Manifests {
   syncedSecrets: SyncedSecret[];
   connections: AnyConnection[];
+  /** By namespace/name: the role in the annotation of each ServiceAccount, which `auth.serviceAccountRef` may name. */
+  roles: Map<string, string>;
   /** Lines for the user. The objects with problems are left out. */
   problems: string[];
 }
@@ -28,13 +31,14 @@ export interface ManifestFlags {
  */
 export async function readManifests(files: readonly string[], flags: ManifestFlags): Promise<Manifests> {
   const named = [...(files.length === 0 ? ["-"] : files), ...(flags.connection ?? [])];
-  const all: Manifests = { syncedSecrets: [], connections: [], problems: [] };
+  const all: Manifests = { syncedSecrets: [], connections: [], roles: new Map(), problems: [] };
   // In sequence: one file may be `-`, and messages follow the order of the files.
   for (const file of named) {
     const found = manifestsIn(await readText(file), flags.namespace);
     if ("problem" in found) throw new Failure("InvalidData", "stalled", `${file} ${found.problem}`);
     all.syncedSecrets.push(...found.syncedSecrets);
     all.connections.push(...found.connections);
+    for (const [account, role] of found.roles) all.roles.set(account, role);
     all.problems.push(...found.problems);
   }
   if (all.syncedSecrets.length + all.problems.length > 0) return all;
@@ -42,14 +46,14 @@ export async function readManifests(files: readonly string[], flags: ManifestFla
 }
 
 /**
- * Finds the Keyferry objects in YAML documents or JSON, also within Lists. Others are skipped. Pure.
+ * Finds the Keyferry objects and the ServiceAccounts with roles in YAML documents or JSON, also within Lists. Others are skipped. Pure.
  *
  * @param namespace default for objects without a namespace
  * @returns a clause if the text is not YAML; the parser's own message may contain a value
  */
 export function manifestsIn(text: string, namespace: string | undefined): Manifests | { problem: string } {
   const lines = new LineCounter();
-  const found: Manifests = { syncedSecrets: [], connections: [], problems: [] };
+  const found: Manifests = { syncedSecrets: [], connections: [], roles: new Map(), problems: [] };
   const documents = parseAllDocuments(text, { lineCounter: lines, logLevel: "silent" });
   for (const document of documents) {
     const at = document.errors[0]?.pos[0];
@@ -73,6 +77,7 @@ function objectsOf(object: unknown): Record<string, unknown>[] {
 
 function take(object: Record<string, unknown>, namespace: string | undefined, found: Manifests): void {
   const { kind, spec = {} } = object;
+  if (kind === "ServiceAccount" && object.apiVersion === "v1") return void takeRole(object, namespace, found);
   if (typeof object.apiVersion !== "string" || !object.apiVersion.startsWith("keyferry.io/")) return;
   if (!isKind(kind)) return void found.problems.push("an object of keyferry.io has an unknown kind");
   const metadata: Record<string, unknown> = isObject(object.metadata) ? object.metadata : {};
@@ -98,6 +103,12 @@ function take(object: Record<string, unknown>, namespace: string | undefined, fo
   };
   if (kind === "SyncedSecret") found.syncedSecrets.push(whole as unknown as SyncedSecret);
   else found.connections.push(whole as unknown as AnyConnection);
+}
+
+function takeRole({ metadata }: Record<string, unknown>, namespace: string | undefined, found: Manifests): void {
+  if (!isObject(metadata) || !isObject(metadata.annotations)) return;
+  const role = metadata.annotations[roleAnnotation];
+  if (typeof role === "string") found.roles.set(`${metadata.namespace ?? namespace}/${metadata.name}`, role);
 }
 
 /** Checks CEL rules of the CRD that the operator's code relies on. */

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { parseKeyArn } from "../aws/names.ts";
 import { documentOf, keyStatementsOf } from "../policy/document.ts";
 import { nobody, PolicyNeeds } from "../policy/needs.ts";
+import { trustPolicyOf } from "../policy/trust.ts";
 import { Failure } from "../runtime/failure.ts";
 import { Granting } from "./granting.ts";
 import { type ManifestFlags, readManifests } from "./manifests.ts";
@@ -17,6 +18,7 @@ export interface PolicyFlags extends ManifestFlags {
   parameterKey?: string[];
   blobKey?: string[];
   principal?: string;
+  oidcIssuer?: string;
   optional: boolean;
 }
 
@@ -38,6 +40,7 @@ export function addPolicyOptions(command: Command): void {
     .option("--parameter-key <arn>", "KMS key that encrypts SecureStrings; several times", each)
     .option("--blob-key <arn>", "KMS key of blobs that name none; several times", each)
     .option("--principal <arn>", "principal of the operator's own identity in key policies; its account when left out")
+    .option("--oidc-issuer <url>", "the cluster's OIDC issuer, for the trust policies of the roles of ServiceAccounts")
     .option("--no-optional", "leave out permissions that only warnings need");
 }
 
@@ -49,6 +52,7 @@ export function addPolicyOptions(command: Command): void {
  */
 export async function runPolicy(flags: PolicyFlags, files: readonly string[]): Promise<number> {
   const { account, region, clusterName = "", parameterKey = [], blobKey = [], principal, optional } = flags;
+  const { oidcIssuer } = flags;
   checkFlags(flags);
   const manifests = await readManifests(files, flags);
   const granting = new Granting({
@@ -70,7 +74,11 @@ export async function runPolicy(flags: PolicyFlags, files: readonly string[]): P
   // Do not print an incomplete policy: a reader would take it for sufficient.
   if (problems.size > 0) return 1;
   const all = [...needs.byIdentity.values()].sort((a, b) => (a.identity < b.identity ? -1 : 1));
-  const identities = all.map((one) => ({ identity: one.identity, policy: documentOf(one, optional) }));
+  const identities = all.map((one) => ({
+    identity: one.identity,
+    policy: documentOf(one, optional),
+    ...(one.serviceAccounts.size > 0 ? { trustPolicy: trustPolicyOf(one, oidcIssuer) } : {}),
+  }));
   const keys = keyStatementsOf(all, optional, principal);
   print(`${JSON.stringify({ identities, keys }, undefined, 2)}\n`);
   for (const { identity, policy } of identities) {
@@ -85,10 +93,15 @@ function tooLong(identity: string, length: number): string {
   return `the policy of ${identity} has ${length} characters, and a managed policy ${managed}, an inline one of a role ${inline} at most: split it, or keep parameters below one path`;
 }
 
-function checkFlags({ account, principal, parameterKey = [], blobKey = [] }: PolicyFlags): void {
+function checkFlags({ account, principal, oidcIssuer, parameterKey = [], blobKey = [] }: PolicyFlags): void {
   if (account !== undefined && !/^[0-9]{12}$/.test(account)) throw new UsageError("--account must be 12 digits");
   if (principal !== undefined && !/^arn:[a-z-]+:(iam|sts)::[0-9]{12}:\S+$/.test(principal)) {
     throw new UsageError("--principal must be the ARN of a role or a user");
+  }
+  if (oidcIssuer !== undefined && !/^(https:\/\/)?[a-z0-9][a-z0-9.-]*(\/[A-Za-z0-9._~-]+)*\/?$/.test(oidcIssuer)) {
+    throw new UsageError(
+      "--oidc-issuer must be the URL of an OIDC issuer, such as https://oidc.eks.eu-west-1.amazonaws.com/id/ABC",
+    );
   }
   for (const key of [...parameterKey, ...blobKey]) {
     if (!parseKeyArn(key))

@@ -1,5 +1,6 @@
 import type { Change } from "../kube/informer/store.ts";
 import type { KubeObject } from "../kube/resource.ts";
+import type { ServiceAccountName } from "../kube/service-account-tokens.ts";
 import type { Reference } from "../parameters/read/reference.ts";
 import type { Lane } from "../runtime/lane.ts";
 import { Topic } from "../runtime/topic.ts";
@@ -21,6 +22,8 @@ export function newTopics() {
     keysChanged: new Topic<[users: readonly string[], lane: Lane]>(),
     /** A service in the region of a connection went down or answers again. */
     regionChanged: new Topic<[connectionKey: string]>(),
+    /** The role of a ServiceAccount has changed, or has been read for the first time. */
+    serviceAccountChanged: new Topic<[account: ServiceAccountName]>(),
     /** What a connection grants has changed. */
     grantsChanged: new Topic<[connectionKey: string]>(),
     /** The state of a connection's event queue has changed. */

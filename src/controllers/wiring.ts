@@ -21,6 +21,7 @@ import { Assembler } from "../values/assembler.ts";
 import { Connections } from "./connection/connections.ts";
 import { ConnectionController } from "./connection/controller.ts";
 import { ConnectionReconciler } from "./connection/reconcile.ts";
+import { ServiceAccounts } from "./connection/service-accounts.ts";
 import { EventHub } from "./events/hub.ts";
 import { SecretView } from "./secret-view.ts";
 import { SecretWriter } from "./syncedsecret/act/write.ts";
@@ -50,6 +51,7 @@ export class Engine {
   readonly syncedSecrets: SyncedSecretController;
   readonly connections: ConnectionController;
   readonly events: EventHub;
+  readonly serviceAccounts: ServiceAccounts;
   readonly #view: SecretView;
   readonly #worlds: Worlds;
   readonly #writes: WriteLimiter;
@@ -175,7 +177,12 @@ export class Engine {
       ...{ clock, random, metrics, log },
       changed: topics.eventsChanged.publish,
     });
+    this.serviceAccounts = new ServiceAccounts({
+      ...{ client, clock, random, log },
+      changed: topics.serviceAccountChanged.publish,
+    });
     const reconciler = new ConnectionReconciler({
+      serviceAccounts: this.serviceAccounts,
       events: this.events,
       find: (key) => connectionIn(views, key),
       connections,
@@ -220,6 +227,7 @@ export class Engine {
     topics.secretChanged.subscribe((change) => this.syncedSecrets.secretChanged(change));
     topics.keysChanged.subscribe((users, lane) => this.syncedSecrets.keysChanged(users, lane));
     topics.grantsChanged.subscribe((key) => this.syncedSecrets.connectionChanged(key));
+    topics.serviceAccountChanged.subscribe((account) => this.syncedSecrets.serviceAccountChanged(account));
     topics.eventsChanged.subscribe((key) => connectionQueue.add(key));
     topics.changeMissed.subscribe((reference) => this.events.missed(reference));
     topics.stretchChanged.subscribe(({ account, region }) => this.connections.stretched(account, region));
@@ -253,6 +261,7 @@ export class Engine {
     this.observer.stop();
     this.outages.stop();
     this.keys.stop();
+    this.serviceAccounts.stop();
     this.assembler.stop();
   }
 

@@ -55,6 +55,12 @@ const keyferry = { group: "keyferry.io", version: "v1alpha1" } as const;
 
 export const secrets: Resource = { ...core, plural: "secrets", kind: "Secret", namespaced: true };
 export const namespaces: Resource = { ...core, plural: "namespaces", kind: "Namespace", namespaced: false };
+export const serviceAccounts: Resource = {
+  ...core,
+  plural: "serviceaccounts",
+  kind: "ServiceAccount",
+  namespaced: true,
+};
 export const events: Resource = {
   group: "events.k8s.io",
   version: "v1",

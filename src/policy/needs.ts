@@ -1,7 +1,7 @@
 import type { SyncedSecret } from "../api/types.ts";
 import { parseQueueUrl } from "../aws/events/queue-url.ts";
 import type { Identity } from "../aws/identity.ts";
-import type { IdentitySpec } from "../aws/identity-spec.ts";
+import { accountOfSpec, type IdentitySpec } from "../aws/identity-spec.ts";
 import { keyArnText, parseKeyArn, parseKeyRef, parseParameterRef, partitionOf } from "../aws/names.ts";
 import { pairsFor } from "../ciphertexts/binding.ts";
 import { keyIn } from "../ciphertexts/key-name.ts";
@@ -39,6 +39,8 @@ export interface Needs {
   blobs: KeyUse[];
   /** Keys of SecureStrings, by region. */
   parameterKeys: Map<string, Set<string>>;
+  /** The ServiceAccounts that assume it with their tokens: namespace/name. */
+  serviceAccounts: Set<string>;
   /** The roles it assumes, each with the actions on it. */
   roles: Map<string, Set<string>>;
   /** Whether DescribeParameters is needed: for a path's tags, or for the expiry of parameters. */
@@ -68,6 +70,7 @@ export function nobody(spec: IdentitySpec): Nobody {
     spec,
     key: JSON.stringify(spec),
     region: spec.region,
+    account: accountOfSpec(spec),
     caller: refused,
     ssm: {
       getParameters: refused,
@@ -203,13 +206,15 @@ export class PolicyNeeds {
     const partition = partitionOf(spec.region);
     const steps = spec.assumeRole ?? [];
     const { credentials } = spec;
-    const start =
-      credentials.kind === "default" ? "the operator's own identity" : `the keys of Secret ${credentials.accessKeyId}`;
-    let needs = this.#named(start, steps.length === 0 ? account : undefined, partition);
-    let hasSource = false;
-    for (const { roleArn, sessionTags, sourceIdentity } of steps) {
+    const inRole = credentials.kind === "webIdentity" ? credentials.roleArn.split(":")[4] : undefined;
+    let needs = this.#named(startOf(credentials), steps.length === 0 ? account : inRole, partition);
+    if (credentials.kind === "webIdentity") needs.serviceAccounts.add(credentials.serviceAccount);
+    let [hasSource, inheritsTags] = [false, false];
+    for (const { roleArn, sessionTags, transitiveTagKeys = [], sourceIdentity } of steps) {
       const actions = needs.roles.get(roleArn) ?? new Set(["sts:AssumeRole"]);
-      if (sessionTags && Object.keys(sessionTags).length > 0) actions.add("sts:TagSession");
+      const hasTags = sessionTags !== undefined && Object.keys(sessionTags).length > 0;
+      if (hasTags || inheritsTags) actions.add("sts:TagSession");
+      inheritsTags ||= transitiveTagKeys.length > 0;
       // A source identity, once set, applies to all following roles of the chain.
       hasSource ||= sourceIdentity !== undefined;
       if (hasSource) actions.add("sts:SetSourceIdentity");
@@ -225,13 +230,18 @@ export class PolicyNeeds {
       needs = {
         ...{ identity, account, partition, isTagged: false, isExpiryAsked: false, blobs: [] },
         ...{ parameters: new Set(), paths: new Set(), secrets: new Set(), queues: new Set(), ownQueues: new Set() },
-        ...{ parameterKeys: new Map(), roles: new Map() },
+        ...{ parameterKeys: new Map(), roles: new Map(), serviceAccounts: new Set() },
       };
       this.byIdentity.set(identity, needs);
     }
     needs.account ??= account;
     return needs;
   }
+}
+
+function startOf(credentials: IdentitySpec["credentials"]): string {
+  if (credentials.kind === "default") return "the operator's own identity";
+  return credentials.kind === "webIdentity" ? credentials.roleArn : `the keys of Secret ${credentials.accessKeyId}`;
 }
 
 /** The ARNs that IAM checks for a read of a reference. */

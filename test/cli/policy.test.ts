@@ -55,6 +55,53 @@ async function policy(objects: object[], ...args: string[]) {
 }
 
 describe("keyferry policy", () => {
+  it("prints the policy and the trust policy of the role of each namespace's ServiceAccount", async () => {
+    const annotations = { "eks.amazonaws.com/role-arn": reader };
+    const of = (namespace: string) => ({
+      apiVersion: "v1",
+      kind: "ServiceAccount",
+      metadata: { name: "app", namespace, annotations },
+    });
+    const hub = `arn:aws:iam::222222222222:role/hub`;
+    const assumeRole = [
+      { roleArn: hub, sessionTags: { team: "a" }, transitiveTagKeys: ["team"] },
+      { roleArn: `${hub}-2` },
+    ];
+    const objects = [
+      connection({ auth: { serviceAccountRef: { name: "app" } } }),
+      connection({ auth: { serviceAccountRef: { name: "app", namespace: "web" }, assumeRole } }, "chained"),
+      ...[of("shop"), of("web")],
+      synced("a", one("/shop/db")),
+      synced("a", one("/web/db"), "web"),
+      synced("b", { ...one("/x"), connectionRef: { kind: "ClusterAWSConnection", name: "chained" } }),
+    ];
+    const { printed, of: statements } = await policy(objects, "--oidc-issuer", "https://oidc.example.com/id/A1");
+    expect(statements(reader).ReadParameters!.Resource).toEqual([parameter("/shop/db"), parameter("/web/db")]);
+    expect(printed.identities.find(({ identity }) => identity === reader)).toMatchObject({
+      trustPolicy: {
+        Statement: [
+          {
+            Principal: { Federated: `arn:aws:iam::${account}:oidc-provider/oidc.example.com/id/A1` },
+            Action: "sts:AssumeRoleWithWebIdentity",
+            Condition: {
+              StringEquals: {
+                "oidc.example.com/id/A1:aud": "sts.amazonaws.com",
+                "oidc.example.com/id/A1:sub": ["system:serviceaccount:shop:app", "system:serviceaccount:web:app"],
+              },
+            },
+          },
+        ],
+      },
+    });
+    expect(JSON.stringify(statements(hub))).toContain("sts:TagSession");
+  });
+
+  it("asks for the manifest of a ServiceAccount whose role it needs", async () => {
+    const objects = [connection({ auth: { serviceAccountRef: { name: "app" } } }), synced("a", one("/shop/db"))];
+    const { code, err } = await run(objects, []);
+    expect([code, err]).toEqual([1, expect.stringContaining("the role of ServiceAccount shop/app is not known")]);
+  });
+
   it("names each parameter once, and parameters below a path only by the path", async () => {
     const objects = [
       connection(),

@@ -46,6 +46,7 @@ it("a connection whose home region does not answer uses the first region that do
     outages: { watch: nothing, unwatch: nothing, isDown: () => false },
     usedFrom: () => new Set<string>(),
     identities: { get },
+    serviceAccounts: { keepFor: nothing },
     clusterName: "",
     client: { apply: async (_: unknown, { status }: { status: object }) => statuses.push(status) },
     recorder: { record: nothing },

@@ -70,8 +70,43 @@ describe("an AWSConnection", () => {
       connection({ allow: { discovery: { accounts: [], partition: "azure" } } }),
       'supported values: "aws"',
     ],
-    "no auth": [connection({ auth: undefined }), "spec.auth.secretRef is required", "never uses the operator's own"],
-    "an auth without secretRef": [connection({ auth: {} }), "spec.auth.secretRef is required"],
+    "no auth": [
+      connection({ auth: undefined }),
+      "spec.auth needs serviceAccountRef or secretRef",
+      "never uses the operator's own",
+    ],
+    "an auth without secretRef and serviceAccountRef": [
+      connection({ auth: {} }),
+      "spec.auth needs serviceAccountRef or secretRef",
+    ],
+    "a Secret and a ServiceAccount": [
+      connection({ auth: { secretRef: { name: "aws" }, serviceAccountRef: { name: "checkout" } } }),
+      "spec.auth needs one of serviceAccountRef and secretRef",
+    ],
+    "a ServiceAccount of another namespace": [
+      connection({ auth: { serviceAccountRef: { name: "checkout", namespace: "other" } } }),
+      "unknown field",
+      "spec.auth.serviceAccountRef.namespace",
+    ],
+    "an invalid name of a ServiceAccount": [
+      connection({ auth: { serviceAccountRef: { name: "a/b" } } }),
+      "auth.serviceAccountRef.name must be",
+    ],
+    "a ServiceAccount without name": [connection({ auth: { serviceAccountRef: {} } }), "name", "Required value"],
+    "an invalid namespace of a ServiceAccount": [
+      clusterConnection({ auth: { serviceAccountRef: { name: "checkout", namespace: "a.b" } } }),
+      "auth.serviceAccountRef.namespace must be",
+    ],
+    "roles of a queue, with the ServiceAccount of one namespace": [
+      clusterConnection({
+        auth: { serviceAccountRef: { name: "checkout", namespace: "shop" } },
+        events: {
+          queueUrl: "https://sqs.eu-west-1.amazonaws.com/123456789012/q",
+          auth: { assumeRole: [{ roleArn: "arn:aws:iam::123456789012:role/queue" }] },
+        },
+      }),
+      "spec.events.auth is only for connections",
+    ],
     "a Secret of another namespace": [
       connection({ auth: { secretRef: { name: "aws", namespace: "other" } } }),
       "unknown field",
@@ -133,6 +168,21 @@ describe("roles to assume", () => {
       ),
     }),
     "a long session of one role": one({ duration: "12h" }),
+    "a transitive tag": one({ sessionTags: { team: "a", stage: "b" }, transitiveTagKeys: ["team"] }),
+    "the role of a ServiceAccount": connection({ auth: { serviceAccountRef: { name: "checkout.v2" } } }),
+    "the role of a ServiceAccount, and another": connection({
+      auth: { serviceAccountRef: { name: "checkout" }, assumeRole: [{ roleArn: `${role}/reader` }] },
+    }),
+    "the role of one namespace's ServiceAccount": clusterConnection({
+      auth: { serviceAccountRef: { name: "checkout", namespace: "shop" } },
+    }),
+    "roles of a queue, with a ServiceAccount in each namespace": clusterConnection({
+      auth: { serviceAccountRef: { name: "checkout" } },
+      events: {
+        queueUrl: "https://sqs.eu-west-1.amazonaws.com/123456789012/q",
+        auth: { assumeRole: [{ roleArn: `${role}/queue` }] },
+      },
+    }),
     ...Object.fromEntries(
       roleArns.map((roleArn) => [`the role ${roleArn}`, clusterConnection({ auth: { assumeRole: [{ roleArn }] } })]),
     ),
@@ -147,9 +197,18 @@ describe("roles to assume", () => {
   refuses(dryRun, {
     "roles without a Secret in an AWSConnection": [
       connection({ auth: { assumeRole: [{ roleArn: `${role}/reader` }] } }),
-      "spec.auth.secretRef is required",
+      "spec.auth needs serviceAccountRef or secretRef",
     ],
-    "an empty auth": [clusterConnection({ auth: {} }), "spec.auth needs secretRef, assumeRole or both"],
+    "an empty auth": [clusterConnection({ auth: {} }), "spec.auth needs serviceAccountRef, secretRef or assumeRole"],
+    "a transitive tag that is not set": [
+      one({ sessionTags: { team: "a" }, transitiveTagKeys: ["stage"] }),
+      "auth.assumeRole.transitiveTagKeys: each must be the name of one of the role's own sessionTags",
+    ],
+    "transitive tags without tags": [one({ transitiveTagKeys: ["team"] }), "auth.assumeRole.transitiveTagKeys: each"],
+    "a transitive tag twice": [
+      one({ sessionTags: { team: "a" }, transitiveTagKeys: ["team", "team"] }),
+      "Duplicate value",
+    ],
     "an empty list of roles": [connection({ auth: assuming() }), "should have at least 1 items"],
     "six roles": [connection({ auth: assuming(...tooMany) }), "must have at most 5 items"],
     "a role without ARN": [connection({ auth: assuming({}) }), "roleArn", "Required value"],

@@ -25,6 +25,8 @@ export interface Known {
   arn: string;
   expiresAt?: number;
   sourceIdentity?: string;
+  /** The transitive session tags, by key. */
+  transitiveTags?: Record<string, string>;
 }
 
 /** Access keys and whose they are. */

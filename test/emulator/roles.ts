@@ -3,6 +3,7 @@ import type { Clock } from "../../src/runtime/clock.ts";
 import { type Call, glob } from "./call.ts";
 import { escapeXml, type Reply, ServiceError, xmlReply } from "./http.ts";
 import type { Identities } from "./identities.ts";
+import { checkedClaims, type WebIdentityTrust } from "./web-identity.ts";
 
 /** A role as its trust policy has it. One that nothing was said of trusts everybody, with everything. */
 export interface Role {
@@ -13,6 +14,8 @@ export interface Role {
   /** Whether the trust policy allows sts:TagSession and sts:SetSourceIdentity; it does when left out. */
   tagSession?: boolean;
   setSourceIdentity?: boolean;
+  /** What AssumeRoleWithWebIdentity needs. */
+  webIdentity?: WebIdentityTrust;
   /** Seconds; an hour when left out, as with every new role. */
   maxSessionDuration?: number;
 }
@@ -24,7 +27,9 @@ export interface Session {
   by: string;
   region: string;
   name: string;
+  /** Those that it inherits too. */
   tags: Record<string, string>;
+  transitiveTagKeys: string[];
   sourceIdentity: string | undefined;
   externalId: string | undefined;
   durationSeconds: number;
@@ -73,7 +78,10 @@ export class Roles {
     };
     if (!trusts.some((pattern) => glob(pattern, call.arn))) deny("sts:AssumeRole");
     if (externalId !== undefined && externalId !== asked.externalId) deny("sts:AssumeRole");
-    if (Object.keys(asked.tags).length > 0 && may.tagSession === false) deny("sts:TagSession");
+    const { transitiveTags: inherited = {} } = whose;
+    checkTags(asked, inherited);
+    const tags = { ...inherited, ...asked.tags };
+    if (Object.keys(tags).length > 0 && may.tagSession === false) deny("sts:TagSession");
     const { sourceIdentity = whose.sourceIdentity } = asked;
     if (sourceIdentity !== undefined && may.setSourceIdentity === false) deny("sts:SetSourceIdentity");
     if (whose.sourceIdentity !== undefined && whose.sourceIdentity !== sourceIdentity) deny("sts:SetSourceIdentity");
@@ -93,9 +101,30 @@ export class Roles {
       arn,
       expiresAt,
       ...(sourceIdentity ? { sourceIdentity } : {}),
+      transitiveTags: { ...inherited, ...pick(asked.tags, asked.transitiveTagKeys) },
     });
-    this.sessions.push({ ...asked, by: call.arn, region: call.region, sourceIdentity });
-    return answer(accessKeyId, arn, expiresAt, sourceIdentity);
+    this.sessions.push({ ...asked, tags, by: call.arn, region: call.region, sourceIdentity });
+    return answer("AssumeRole", { accessKeyId, arn, expiresAt, sourceIdentity });
+  }
+
+  /** AssumeRoleWithWebIdentity: the caller is who the token says. @throws ServiceError in AWS's words */
+  assumeWithToken(call: Call): Reply {
+    const asked = read(call);
+    const found = roleForm.exec(asked.roleArn);
+    if (!found) throw new ServiceError("ValidationError", `${asked.roleArn} is invalid`);
+    const { webIdentity = {}, maxSessionDuration = 3_600 } = this.#roles.get(asked.roleArn) ?? {};
+    const { sub } = checkedClaims(String(call.input.WebIdentityToken ?? ""), webIdentity, this.#clock.now());
+    if (asked.durationSeconds > maxSessionDuration) {
+      const message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+      throw new ServiceError("ValidationError", message);
+    }
+    const [, partition, account, path] = found;
+    const arn = `arn:${partition}:sts::${account}:assumed-role/${path!.slice(path!.lastIndexOf("/") + 1)}/${asked.name}`;
+    const accessKeyId = `ASIA${randomBytes(8).toString("hex").toUpperCase()}`;
+    const expiresAt = this.#clock.now() + asked.durationSeconds * 1_000;
+    this.#identities.learn(accessKeyId, { account: account!, arn, expiresAt });
+    this.sessions.push({ ...asked, by: sub, region: call.region, sourceIdentity: undefined });
+    return answer("AssumeRoleWithWebIdentity", { accessKeyId, arn, expiresAt, sourceIdentity: undefined });
   }
 }
 
@@ -118,20 +147,53 @@ function read({ input }: Call): Omit<Session, "by" | "region"> {
   for (let index = 1; text(`Tags.member.${index}.Key`) !== undefined; index++) {
     tags[text(`Tags.member.${index}.Key`)!] = text(`Tags.member.${index}.Value`) ?? "";
   }
+  const transitiveTagKeys: string[] = [];
+  for (let index = 1; text(`TransitiveTagKeys.member.${index}`) !== undefined; index++) {
+    transitiveTagKeys.push(text(`TransitiveTagKeys.member.${index}`)!);
+  }
   const [sourceIdentity, externalId] = [text("SourceIdentity"), text("ExternalId")];
-  return { roleArn: text("RoleArn") ?? "", name, tags, sourceIdentity, externalId, durationSeconds };
+  return { roleArn: text("RoleArn") ?? "", name, tags, transitiveTagKeys, sourceIdentity, externalId, durationSeconds };
 }
 
-function answer(accessKeyId: string, arn: string, expiresAt: number, sourceIdentity: string | undefined): Reply {
+/** @throws ServiceError if a transitive key is no tag, or an inherited tag is set again */
+function checkTags({ tags, transitiveTagKeys }: Pick<Session, "tags" | "transitiveTagKeys">, inherited: object): void {
+  const keys = Object.keys(tags).map((key) => key.toLowerCase());
+  const missing = transitiveTagKeys.some((key) => !keys.includes(key.toLowerCase()));
+  const again = Object.keys(inherited).some((key) => keys.includes(key.toLowerCase()));
+  if (missing)
+    throw new ServiceError(
+      "ValidationError",
+      "The specified transitive tag key must be included in the requested tags.",
+    );
+  if (again)
+    throw new ServiceError(
+      "ValidationError",
+      "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.",
+    );
+}
+
+function pick(tags: Record<string, string>, keys: readonly string[]): Record<string, string> {
+  return Object.fromEntries(keys.map((key) => [key, tags[key]!]));
+}
+
+function answer(
+  operation: string,
+  {
+    accessKeyId,
+    arn,
+    expiresAt,
+    sourceIdentity,
+  }: { accessKeyId: string; arn: string; expiresAt: number; sourceIdentity: string | undefined },
+): Reply {
   const secret = randomBytes(30).toString("base64");
   const token = randomBytes(90).toString("base64");
   const source = sourceIdentity === undefined ? "" : `<SourceIdentity>${escapeXml(sourceIdentity)}</SourceIdentity>`;
   return xmlReply(
-    `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>${source}` +
+    `<${operation}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><${operation}Result>${source}` +
       `<AssumedRoleUser><AssumedRoleId>AROA3XFRBF535PLBIFPI4:${arn.slice(arn.lastIndexOf("/") + 1)}</AssumedRoleId>` +
       `<Arn>${escapeXml(arn)}</Arn></AssumedRoleUser><Credentials><AccessKeyId>${accessKeyId}</AccessKeyId>` +
       `<SecretAccessKey>${secret}</SecretAccessKey><SessionToken>${token}</SessionToken>` +
-      `<Expiration>${new Date(expiresAt).toISOString()}</Expiration></Credentials></AssumeRoleResult>` +
-      `<ResponseMetadata><RequestId>0</RequestId></ResponseMetadata></AssumeRoleResponse>`,
+      `<Expiration>${new Date(expiresAt).toISOString()}</Expiration></Credentials></${operation}Result>` +
+      `<ResponseMetadata><RequestId>0</RequestId></ResponseMetadata></${operation}Response>`,
   );
 }

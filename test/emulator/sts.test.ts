@@ -112,3 +112,43 @@ test.each([
 ])("rejects %s", async (_, input) => {
   await expect(assume(hub, input)).rejects.toMatchObject({ name: "ValidationError" });
 });
+
+const encoded = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
+const tokenOf = (claims: object) => {
+  const whole = { iss: "https://issuer", sub: "system:serviceaccount:shop:app", aud: ["sts.amazonaws.com"], ...claims };
+  return `${encoded({ alg: "RS256" })}.${encoded({ exp: clock.now() / 1_000 + 3_600, ...whole })}.c2ln`;
+};
+const exchange = (WebIdentityToken: string) =>
+  as().assumeRoleWithWebIdentity({ RoleArn: tenant, RoleSessionName: "keyferry", WebIdentityToken });
+
+test("exchanges a token for a session of the role, and checks audience, issuer, expiry and subject", async () => {
+  const { AssumedRoleUser, Credentials } = await exchange(tokenOf({}));
+  expect(AssumedRoleUser?.Arn).toBe("arn:aws:sts::333333333333:assumed-role/shop/keyferry");
+  expect(await as(Credentials!.AccessKeyId).getCallerIdentity({})).toMatchObject({ Account: "333333333333" });
+  expect(emulator.sessions().at(-1)).toMatchObject({ by: "system:serviceaccount:shop:app", roleArn: tenant });
+  const wrongAudience = { name: "InvalidIdentityTokenException", message: "Incorrect token audience" };
+  await expect(exchange(tokenOf({ aud: ["kubernetes"] }))).rejects.toMatchObject(wrongAudience);
+  await expect(exchange("no-token")).rejects.toMatchObject({ name: "InvalidIdentityTokenException" });
+  await expect(exchange(tokenOf({ exp: 1 }))).rejects.toMatchObject({ name: "ExpiredTokenException" });
+  emulator.role(tenant, { webIdentity: { subjects: ["system:serviceaccount:shop:other"] } });
+  await expect(exchange(tokenOf({}))).rejects.toMatchObject({ name: "AccessDenied" });
+  emulator.role(tenant, { webIdentity: { hasProvider: false } });
+  await expect(exchange(tokenOf({}))).rejects.toThrow("No OpenIDConnect provider found in your account");
+});
+
+test("hands transitive tags down, which need sts:TagSession and cannot be set again", async () => {
+  const Tags = [
+    { Key: "team", Value: "a" },
+    { Key: "stage", Value: "b" },
+  ];
+  await expect(assume(hub, { Tags, TransitiveTagKeys: ["other"] })).rejects.toMatchObject({ name: "ValidationError" });
+  const { Credentials } = await assume(hub, { Tags, TransitiveTagKeys: ["team"] });
+  await assume(tenant, {}, Credentials!.AccessKeyId);
+  expect(emulator.sessions().at(-1)).toMatchObject({ roleArn: tenant, tags: { team: "a" } });
+  const again = { Tags: [{ Key: "Team", Value: "c" }] };
+  await expect(assume(tenant, again, Credentials!.AccessKeyId)).rejects.toMatchObject({ name: "ValidationError" });
+  emulator.role(tenant, { tagSession: false });
+  await expect(assume(tenant, {}, Credentials!.AccessKeyId)).rejects.toMatchObject({
+    message: expect.stringContaining("sts:TagSession"),
+  });
+});

@@ -4,7 +4,7 @@ import { escapeXml, type Reply, xmlReply } from "./http.ts";
 import type { Identities } from "./identities.ts";
 import { Roles } from "./roles.ts";
 
-/** Who is who: GetCallerIdentity and AssumeRole by the door itself, and the keys that moto hands out otherwise. */
+/** Who is who: GetCallerIdentity, AssumeRole and AssumeRoleWithWebIdentity by the door itself, and the keys that moto hands out otherwise. */
 export class Sts {
   readonly roles: Roles;
   #identities: Identities;
@@ -14,9 +14,10 @@ export class Sts {
     this.roles = new Roles(identities, clock);
   }
 
-  /** @returns the answer to GetCallerIdentity and AssumeRole; undefined for every other operation */
+  /** @returns the answer to GetCallerIdentity and to both operations for roles; undefined for every other operation */
   own(call: Call): Reply | undefined {
     if (call.operation === "AssumeRole") return this.roles.assume(call);
+    if (call.operation === "AssumeRoleWithWebIdentity") return this.roles.assumeWithToken(call);
     if (call.operation !== "GetCallerIdentity") return undefined;
     return xmlReply(
       `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>` +

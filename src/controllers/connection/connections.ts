@@ -12,8 +12,8 @@ import { allowsNamespace, connectionKey } from "./resolve.ts";
 export interface ResolvedConnection {
   connection: AnyConnection;
   identities: ConnectionIdentities;
-  /** The AWS account that its identities call. */
-  account: string;
+  /** The AWS account that its identities call; undefined if each namespace's ServiceAccount has its own. */
+  account: string | undefined;
   /** The minimum and the default of poll intervals, in milliseconds. */
   pollIntervalMs: number;
 }
@@ -89,7 +89,9 @@ export class Connections {
   /** Keys of the connections to an account and region. */
   *leadingTo(account: string, region: string): Iterable<string> {
     for (const [key, resolved] of this.#resolved) {
-      if (resolved.state !== "ready" || resolved.account !== account) continue;
+      if (resolved.state !== "ready") continue;
+      const { identities, account: of } = resolved;
+      if (of !== account && !(of === undefined && identities.all.some((one) => one.account === account))) continue;
       if (resolved.connection.spec.region === region) yield key;
     }
   }
@@ -144,6 +146,8 @@ export class Connections {
     const { allow, binding } = resolved.connection.spec;
     const closed = standsIn || resolved.connection.kind === "ClusterAWSConnection";
     const isBound = (binding?.scope ?? "None") !== "None";
+    // The answer enqueues the SyncedSecrets of the namespace.
+    if (identities.isPending(namespace)) return { state: "pending" };
     let identity: Identity;
     try {
       identity = identities.of(namespace);
@@ -151,6 +155,7 @@ export class Connections {
       if (!(failure instanceof Failure)) throw failure;
       return { state: "refused", failure };
     }
+    const account = resolved.account ?? identity.account!;
     return {
       state: "granted",
       granted: {
@@ -161,7 +166,7 @@ export class Connections {
             return identities.of(namespace, region);
           },
         })),
-        account: resolved.account,
+        account,
         parameters: allow?.parameters,
         keyIds: allow?.keyIds ?? (closed && !isBound ? [] : undefined),
         // Also with scope None: error messages for bound ciphertexts name the cluster.
@@ -172,7 +177,7 @@ export class Connections {
         },
         discovery: allow?.discovery && {
           partition: allow.discovery.partition ?? partitionOf(identity.region),
-          accounts: allow.discovery.accounts.length > 0 ? allow.discovery.accounts : [resolved.account],
+          accounts: allow.discovery.accounts.length > 0 ? allow.discovery.accounts : [account],
         },
         closed,
         pollIntervalMs: resolved.pollIntervalMs,

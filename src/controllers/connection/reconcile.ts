@@ -7,7 +7,7 @@ import type { Claim, QuotaRegistry } from "../../aws/ratelimit/quota-registry.ts
 import type { KubeClient } from "../../kube/client/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/events/recorder.ts";
-import { awsConnections, clusterAWSConnections, type KubeObject, secrets } from "../../kube/resource.ts";
+import { awsConnections, clusterAWSConnections, type KubeObject } from "../../kube/resource.ts";
 import { announcedFactor } from "../../parameters/schedule/intervals.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { formatDuration, parseDuration } from "../../runtime/duration.ts";
@@ -19,7 +19,9 @@ import type { EventHub } from "../events/hub.ts";
 
 import type { Connections, Resolved } from "./connections.ts";
 import { ConnectionIdentities } from "./identities.ts";
-import { credentialsSecret, type SecretData } from "./resolve.ts";
+import { credentialsSecret, isOfServiceAccounts } from "./resolve.ts";
+import type { ServiceAccounts } from "./service-accounts.ts";
+import { startOf } from "./start.ts";
 
 export interface ConnectionReconcilerOptions {
   /** The connection under a key, from the watch cache. */
@@ -43,6 +45,7 @@ export interface ConnectionReconcilerOptions {
   /** Aborted when the operator stops. Later errors are not reported. */
   stopping: AbortSignal;
   identities: Identities;
+  serviceAccounts: ServiceAccounts;
   /** The operator's `--cluster-name`; empty if not set. */
   clusterName: string;
   client: KubeClient;
@@ -69,7 +72,7 @@ export const defaultPollIntervalMs = 300_000;
  * Ready.
  */
 const expiryUnknown = "ExpiryUnknown";
-/** Milliseconds until the Secret with a connection's credentials is read again. */
+/** Milliseconds until the Secret or the ServiceAccount with a connection's credentials is read again. */
 const credentialsAgainMs = 60_000;
 
 /**
@@ -100,6 +103,7 @@ export class ConnectionReconciler {
       this.#current.get(key)?.end();
       this.#current.delete(key);
       this.#own.delete(key);
+      this.#options.serviceAccounts.keepFor(key, []);
       events.removed(key);
       // Also if the connection was unknown: its SyncedSecrets may have waited for it.
       changed(key);
@@ -117,7 +121,8 @@ export class ConnectionReconciler {
     await this.#report(key, connection, resolved);
     if (resolved.state === "failed") return { retry: resolved.failure.next === "retry", afterMs: 60_000 };
     // Independent of the poll interval: a Secret without our label is not watched, and its keys may be rotated.
-    const afterMs = credentialsSecret(connection) ? credentialsAgainMs : defaultPollIntervalMs;
+    const isOutside = credentialsSecret(connection) ?? connection.spec.auth?.serviceAccountRef;
+    const afterMs = isOutside ? credentialsAgainMs : defaultPollIntervalMs;
     return { retry: false, afterMs: Math.min(resolved.pollIntervalMs, afterMs) };
   }
 
@@ -139,8 +144,9 @@ export class ConnectionReconciler {
     const pollIntervalMs = (interval === undefined ? undefined : parseDuration(interval)) ?? defaultPollIntervalMs;
     try {
       checkBinding(connection, this.#options.clusterName);
-      const data = await this.#credentials(connection);
-      const made = new ConnectionIdentities({ connection, data, identities: this.#options.identities });
+      const { client, identities: all, serviceAccounts: accounts } = this.#options;
+      const start = await startOf(connection, client, accounts);
+      const made = new ConnectionIdentities({ connection, ...start, identities: all, accounts });
       // The credentials have changed: revoke the old grants while AWS resolves the new identity.
       if (before?.state === "ready" && !isOfSameIdentity(before.identities, made)) {
         this.#options.connections.remove(key);
@@ -150,7 +156,7 @@ export class ConnectionReconciler {
       const common = { state: "ready", connection, pollIntervalMs } as const;
       const identities = known?.identities ?? made;
       // If each namespace has its own identity, the SyncedSecrets report its errors.
-      if (made.isOfNamespaces) return { ...common, identities, account: made.account! };
+      if (made.isOfNamespaces) return { ...common, identities, account: made.account };
       try {
         const { account } = await identities.of("").caller();
         return { ...common, identities: account === known?.account ? identities : made, account };
@@ -169,13 +175,14 @@ export class ConnectionReconciler {
 
   /** Registers a connection's identities with the quota registry, the event hub and the outage detection. */
   #begin(key: string, resolved: Ready): void {
-    const { quotas, events, limited, usedFrom, outages } = this.#options;
-    const { identities, account, connection } = resolved;
+    const { quotas, events, limited, usedFrom, outages, serviceAccounts } = this.#options;
+    const { identities, connection } = resolved;
     const before = this.#current.get(key);
     if (before !== identities) {
       this.#current.set(key, identities);
       const joined = (identity: Identity) => {
-        if (quotas.set(claimName(key, identity.key), claimOf(resolved, identity))) limited(account, identity.region);
+        const claim = claimOf(resolved, identity);
+        if (quotas.set(claimName(key, identity.key), claim)) limited(claim.account, identity.region);
         events.joined(key, identity);
         if (connection.spec.failoverRegions?.length) outages.watch(key, identity);
         else outages.unwatch(key, identity.key);
@@ -188,6 +195,7 @@ export class ConnectionReconciler {
       identities.begin({ joined, left }, before);
     }
     identities.keepOnly(usedFrom(key));
+    serviceAccounts.keepFor(key, identities.refreshAccounts());
   }
 
   /** Starts to receive from the connection's queue, if it names one. */
@@ -196,36 +204,15 @@ export class ConnectionReconciler {
     const receiver = connection.spec.events ? identities.receiver : undefined;
     if (!receiver) return events.removed(key);
     // If the account is unknown, the error of ReceiveMessage tells why.
-    const caller = identities.isOfNamespaces ? await receiver.caller().catch(() => undefined) : { account };
+    const caller = identities.isOfNamespaces ? await receiver.caller().catch(() => undefined) : undefined;
+    const receiverAccount = caller?.account ?? account ?? "";
     events.resolved(key, connection, {
       receiver,
-      receiverAccount: caller?.account ?? account,
-      account,
+      receiverAccount,
+      // Events are of the account of the queue's rule; ServiceAccounts of other accounts are polled.
+      account: account ?? receiverAccount,
       readers: identities.atHome,
     });
-  }
-
-  async #credentials(connection: AnyConnection): Promise<SecretData | undefined> {
-    const ref = credentialsSecret(connection);
-    if (!ref) return undefined;
-    const where = `${ref.namespace}/${ref.name}`;
-    try {
-      const secret = await this.#options.client.get<KubeObject & { data?: SecretData }>(
-        secrets,
-        ref.namespace,
-        ref.name,
-      );
-      return secret.data ?? {};
-    } catch (error) {
-      if (error instanceof KubeError && error.kind === "notFound") {
-        const message = `Secret ${where}, which spec.auth.secretRef names, does not exist: create it with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`;
-        throw new Failure("ConnectionNotReady", "wait", message);
-      }
-      if (error instanceof KubeError && error.kind === "forbidden") {
-        throw new Failure("AccessDenied", "wait", `the operator may not get Secret ${where}: allow it by a Role`);
-      }
-      throw error;
-    }
   }
 
   /** The condition of the connection's queue. The previous condition is kept until the state is known. */
@@ -296,7 +283,8 @@ export class ConnectionReconciler {
     const status = {
       observedGeneration: generation,
       conditions: conditionsAfter(before?.conditions, [condition, ...stalled, ...more], generation, clock.now()),
-      ...(ready ? { accountID: resolved.account, pollInterval: formatDuration(inEffect(resolved)) } : {}),
+      ...(ready && resolved.account !== undefined ? { accountID: resolved.account } : {}),
+      ...(ready ? { pollInterval: formatDuration(inEffect(resolved)) } : {}),
       ...(caller ? { callerARN: caller.arn } : {}),
     };
     if (isSame(before, status)) return;
@@ -359,7 +347,12 @@ function namespacesIn({ connection, identities, account }: Ready): string {
   const refused = all.filter(({ refusal }) => refusal !== undefined).length;
   const use = all.length === 1 ? "1 namespace uses it" : `${all.length} namespaces use it`;
   const how = refused === 0 ? "" : `, ${refused} of which cannot be assumed: their SyncedSecrets say why`;
-  return `each namespace calls AWS account ${account} in ${connection.spec.region} by a role of its own; ${use}${how}`;
+  const { region } = connection.spec;
+  if (isOfServiceAccounts(connection)) {
+    const by = `by the role of its ServiceAccount ${connection.spec.auth!.serviceAccountRef!.name}`;
+    return `each namespace calls AWS${account === undefined ? "" : ` account ${account}`} in ${region} ${by}; ${use}${how}`;
+  }
+  return `each namespace calls AWS account ${account} in ${region} by a role of its own; ${use}${how}`;
 }
 
 /** The event when a connection's region goes down or recovers. */
@@ -380,7 +373,7 @@ export function claimOf({ connection, account }: Pick<Ready, "connection" | "acc
   const { ssmRequestsPerSecond: ssm, kmsRequestsPerSecond: kms } = connection.spec.limits ?? {};
   return {
     identityKey: identity.key,
-    account,
+    account: account ?? identity.account!,
     region: identity.region,
     isCluster: connection.kind === "ClusterAWSConnection",
     limits: { ...(ssm === undefined ? {} : { ssm }), ...(kms === undefined ? {} : { kms }) },

@@ -1,6 +1,7 @@
 import type { AnyConnection } from "../../api/any-connection.ts";
 import type { ClusterAWSConnection } from "../../api/types.ts";
-import type { IdentitySpec, RoleStep } from "../../aws/identity-spec.ts";
+import type { IdentitySpec, RoleStep, WebIdentity } from "../../aws/identity-spec.ts";
+import type { ServiceAccountName } from "../../kube/service-account-tokens.ts";
 import { parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { Sealed } from "../../runtime/sealed.ts";
@@ -22,6 +23,24 @@ export function credentialsSecret(connection: AnyConnection): { namespace: strin
   return { namespace: own, name: ref.name };
 }
 
+/**
+ * The ServiceAccount with whose role a connection calls AWS, if it names one.
+ *
+ * @param namespace of the SyncedSecret: the ServiceAccount's, if a cluster connection names none
+ * @returns undefined also if that namespace is needed and not given
+ */
+export function serviceAccountOf(connection: AnyConnection, namespace?: string): ServiceAccountName | undefined {
+  const ref = connection.spec.auth?.serviceAccountRef as { namespace?: string; name: string } | undefined;
+  if (!ref) return undefined;
+  const where = connection.kind === "AWSConnection" ? connection.metadata.namespace : (ref.namespace ?? namespace);
+  return where === undefined ? undefined : { namespace: where, name: ref.name };
+}
+
+/** Reports whether each namespace that uses a connection does so with a ServiceAccount of its own. */
+export function isOfServiceAccounts(connection: AnyConnection): boolean {
+  return connection.spec.auth?.serviceAccountRef !== undefined && serviceAccountOf(connection) === undefined;
+}
+
 /** The roles that a connection assumes, as in its spec. */
 type Roles = NonNullable<NonNullable<AnyConnection["spec"]["auth"]>["assumeRole"]>;
 
@@ -32,6 +51,7 @@ const placeholder = "{namespace}";
  */
 export function isOfNamespaces(connection: AnyConnection): boolean {
   if (connection.kind === "AWSConnection") return false;
+  if (isOfServiceAccounts(connection)) return true;
   const texts = ({ roleArn, sourceIdentity = "", sessionTags = {} }: Roles[number]) =>
     [roleArn, sourceIdentity, ...Object.values(sessionTags)].join("\n");
   return (connection.spec.auth?.assumeRole ?? []).some((role) => texts(role).includes(placeholder));
@@ -55,19 +75,20 @@ export interface IdentityFor {
 /**
  * Returns the spec of a connection's identity. Pure.
  *
- * @param data of the Secret that `credentialsSecret` names; undefined if it names none
+ * @param start the data of the Secret that `credentialsSecret` names, or the ServiceAccount's role; neither if the
+ *   connection names none
  * @throws Failure if a namespaced connection would use the operator's identity, the Secret lacks a key, or a role's
  *   name would be invalid
  */
 export function identitySpec(
   connection: AnyConnection,
-  data: SecretData | undefined,
+  { data, webIdentity }: { data?: SecretData | undefined; webIdentity?: WebIdentity | undefined },
   { namespace, forQueue = false, region = connection.spec.region }: IdentityFor = {},
 ): IdentitySpec {
   const secret = credentialsSecret(connection);
-  if (connection.kind === "AWSConnection" && !secret) {
+  if (connection.kind === "AWSConnection" && !secret && !webIdentity) {
     const message =
-      "spec.auth.secretRef is required: a namespaced connection never uses the operator's own AWS identity";
+      "spec.auth needs serviceAccountRef or secretRef: a namespaced connection never uses the operator's own AWS identity";
     throw new Failure("NotAllowed", "stalled", message);
   }
   const cluster = connection.kind === "ClusterAWSConnection" ? (connection as ClusterAWSConnection).spec : undefined;
@@ -76,11 +97,18 @@ export function identitySpec(
   const roles = forQueue && ofNamespaces ? cluster?.events?.auth?.assumeRole : connection.spec.auth?.assumeRole;
   const standsFor = ofNamespaces ? namespace : connection.metadata.namespace;
   const steps = (roles ?? []).map((role) => stepOf(role, standsFor ?? ""));
+  checkInherited(steps);
+  const isOwn = ofNamespaces || connection.kind === "AWSConnection";
+  const owner = ofNamespaces ? namespace : webIdentity && connection.metadata.namespace;
   return {
     region,
-    credentials: secret ? staticKeys(data ?? {}, `${secret.namespace}/${secret.name}`) : { kind: "default" },
+    credentials: webIdentity
+      ? { kind: "webIdentity", ...webIdentity }
+      : secret
+        ? staticKeys(data ?? {}, `${secret.namespace}/${secret.name}`)
+        : { kind: "default" },
     ...(steps.length > 0 ? { assumeRole: steps } : {}),
-    ...(ofNamespaces && namespace !== undefined ? { namespace } : {}),
+    ...(isOwn && owner !== undefined ? { namespace: owner } : {}),
     ...endpointsOf(cluster?.endpoints, region, isHome),
     ...(cluster?.useFIPS === undefined ? {} : { useFIPS: cluster.useFIPS }),
     ...(cluster?.useDualStack === undefined ? {} : { useDualStack: cluster.useDualStack }),
@@ -91,7 +119,7 @@ export function identitySpec(
 const nameLength = 64;
 
 function stepOf(
-  { roleArn, externalId, sessionTags, sourceIdentity, duration }: Roles[number],
+  { roleArn, externalId, sessionTags, transitiveTagKeys, sourceIdentity, duration }: Roles[number],
   namespace: string,
 ): RoleStep {
   const filled = (text: string) => text.replaceAll(placeholder, namespace);
@@ -111,9 +139,24 @@ function stepOf(
     ...(sessionTags === undefined
       ? {}
       : { sessionTags: Object.fromEntries(Object.entries(sessionTags).map(([key, value]) => [key, filled(value)])) }),
+    ...(transitiveTagKeys === undefined ? {} : { transitiveTagKeys }),
     ...(sourceIdentity === undefined ? {} : { sourceIdentity: filled(sourceIdentity) }),
     ...(seconds === undefined ? {} : { durationSeconds: seconds }),
   };
+}
+
+/** @throws Failure if a role sets a tag that it inherits from an earlier one, which AWS refuses */
+function checkInherited(steps: readonly RoleStep[]): void {
+  const inherited = new Set<string>();
+  for (const { sessionTags = {}, transitiveTagKeys = [] } of steps) {
+    // AWS compares the names of tags without case.
+    const again = Object.keys(sessionTags).find((key) => inherited.has(key.toLowerCase()));
+    if (again !== undefined) {
+      const message = `auth.assumeRole of the connection sets the session tag ${again} again, which an earlier role hands down by transitiveTagKeys: remove one of the two`;
+      throw new Failure("InvalidData", "stalled", message);
+    }
+    for (const key of transitiveTagKeys) inherited.add(key.toLowerCase());
+  }
 }
 
 function staticKeys(data: SecretData, where: string): IdentitySpec["credentials"] {

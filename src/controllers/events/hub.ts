@@ -105,7 +105,7 @@ export class EventHub {
     const queue = "queue" in parsed ? parsed.queue : undefined;
     const queueKey = queue && [queue.origin, region, queue.account, queue.name].join(" ");
     const isForeign = queue !== undefined && queue.account !== receiverAccount;
-    const reading = new Map(readers.map((reader) => [reader.key, reader]));
+    const reading = new Map(readers.filter((one) => isIn(one, account)).map((reader) => [reader.key, reader]));
     const member: Member = { key, queueUrl, queueKey, problem, isForeign, identity, account, readers: reading };
     const before = this.#members.get(key);
     if (before && isSame(before, member)) return;
@@ -116,7 +116,7 @@ export class EventHub {
   /** Adds an identity that reads for a connection. */
   joined(key: string, identity: Identity): void {
     const member = this.#members.get(key);
-    if (!member || member.identity.region !== identity.region) return;
+    if (!member || member.identity.region !== identity.region || !isIn(identity, member.account)) return;
     member.readers.set(identity.key, identity);
     this.#index(member, identity.key);
   }
@@ -368,6 +368,11 @@ export interface Resolved {
 interface Proof {
   queue: Queue;
   place: string;
+}
+
+/** Reports whether an identity may read in an account; one without a role is where its connection is. */
+function isIn({ account }: Identity, of: string): boolean {
+  return account === undefined || account === of;
 }
 
 function isSame(a: Member, b: Member): boolean {

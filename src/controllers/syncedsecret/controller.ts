@@ -6,6 +6,7 @@ import type { EventRecorder } from "../../kube/events/recorder.ts";
 import { isCut } from "../../kube/informer/cache-bound.ts";
 import type { Change, View } from "../../kube/informer/store.ts";
 import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
+import type { ServiceAccountName } from "../../kube/service-account-tokens.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
 import type { WriteLimiter } from "../../kube/write/write-limiter.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
@@ -19,7 +20,7 @@ import type { Log } from "../../runtime/log.ts";
 import { isSame } from "../conditions.ts";
 import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
-import { allowsNamespace } from "../connection/resolve.ts";
+import { allowsNamespace, isOfServiceAccounts } from "../connection/resolve.ts";
 import { applierOf, type SecretView } from "../secret-view.ts";
 import { trimSyncedSecret } from "../trim.ts";
 import { type Attempt, Attempts } from "./act/attempt.ts";
@@ -219,6 +220,18 @@ export class SyncedSecretController {
     };
     const all = [...this.#indexes.in(namespace)];
     this.#recheck(all.filter((key) => resources.has(key) && isConcerned(key)));
+  }
+
+  /** Enqueues the SyncedSecrets of a namespace that read by its ServiceAccount of this name. */
+  serviceAccountChanged({ namespace, name }: ServiceAccountName): void {
+    const { connections, resources } = this.#options;
+    const isConcerned = (key: string) => {
+      const resource = resources.get(key);
+      const connection = resource && connections.get(connections.keyFor(resource))?.connection;
+      if (!connection || !isOfServiceAccounts(connection)) return false;
+      return connection.spec.auth?.serviceAccountRef?.name === name;
+    };
+    this.#recheck([...this.#indexes.in(namespace)].filter(isConcerned));
   }
 
   /** Enqueues SyncedSecrets, and stops reads that are no longer allowed. */

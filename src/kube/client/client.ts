@@ -1,5 +1,5 @@
 import type { ListOptions, ListPage, ListWatch, WatchOptions } from "../informer/list-watch.ts";
-import { events, type KubeObject, type ObjectMeta, type Resource } from "../resource.ts";
+import { events, type KubeObject, type ObjectMeta, type Resource, serviceAccounts } from "../resource.ts";
 import { describe, objectPathOf, pathOf, queryOf } from "./path.ts";
 import { type Call, notUnderstood, Transport, type TransportOptions } from "./transport.ts";
 
@@ -31,6 +31,11 @@ export interface DeleteOptions {
   resourceVersion?: string;
   propagationPolicy?: "Orphan" | "Background" | "Foreground";
   signal?: AbortSignal;
+}
+
+/** The answer of the TokenRequest API (authentication.k8s.io/v1). */
+export interface TokenRequest extends KubeObject {
+  status?: { token?: string; expirationTimestamp?: string };
 }
 
 /** Maximum bytes of an object. etcd's limit is 1.5 MiB; as JSON an object can be several times larger. */
@@ -174,6 +179,24 @@ export class KubeClient implements ListWatch {
       body: JSON.stringify(object),
       signal,
       afterStop: resource === events,
+    });
+  }
+
+  /**
+   * Creates a token of a ServiceAccount by the TokenRequest API: `create` on `serviceaccounts/token`. It changes nothing
+   * in the cluster. The answer holds a credential.
+   */
+  async requestToken(
+    { namespace, name }: { namespace: string; name: string },
+    spec: { audiences: string[]; expirationSeconds: number },
+  ): Promise<TokenRequest> {
+    return this.#object<TokenRequest>({
+      verb: "create",
+      method: "POST",
+      request: `${describe("POST", serviceAccounts, namespace, name)}/token`,
+      path: objectPathOf(serviceAccounts, namespace, name, "token"),
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec }),
     });
   }
 
