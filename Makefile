@@ -2,11 +2,15 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 MODULES := node_modules/.package-lock.json
 
-.PHONY: build demo test lint bench simulate types clean
+.PHONY: build image demo test lint bench simulate types clean
 
 # The one bundled file that the image and the npm package run.
 build: $(MODULES)
 	node scripts/build.ts
+
+# The image, by buildah: dist/image/ (scripts/image/build.ts lists the options).
+image: $(MODULES)
+	node scripts/image/build.ts
 
 # Everything, up and running: a control plane, an AWS emulator, the operator, an example. KEEP=1 stays up.
 demo: build

