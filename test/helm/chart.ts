@@ -74,10 +74,14 @@ export async function helm(args: string[], input = "", cluster: HelmCluster = no
 /** The release's namespace in `template`. */
 export const releaseNamespace = "ops";
 
-/** Runs `helm template` for a release named keyferry with these values, and with more arguments. */
-export async function template(values: object, ...more: string[]): Promise<HelmResult> {
+/**
+ * Runs `helm template` for a release named keyferry with these values, and with more arguments.
+ *
+ * @param values an object, or the text of a values file
+ */
+export async function template(values: object | string, ...more: string[]): Promise<HelmResult> {
   const args = ["template", "keyferry", chart, "--namespace", releaseNamespace, "--values", "-", ...more];
-  return helm(args, JSON.stringify(values));
+  return helm(args, typeof values === "string" ? values : JSON.stringify(values));
 }
 
 /** What `template` renders, the tests of `helm test` apart, as objects; rejects with helm's message where it refuses. */
