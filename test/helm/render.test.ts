@@ -19,7 +19,7 @@ function controllerCommand(): Command {
 
 const flagOf = (argument: string) => argument.split("=")[0]!;
 /** A test of their own looks at these. */
-const leaderElection = ["--leader-elect", "--lease-duration", "--renew-deadline", "--retry-period"];
+const leaderElection = ["--leader-elect", "--lease-name", "--lease-duration", "--renew-deadline", "--retry-period"];
 
 async function argumentsOf(values: object): Promise<string[]> {
   const [name, ...flags] = deploymentOf(await render(values)).spec.template.spec.containers[0]!.args;
@@ -139,14 +139,15 @@ describe("the flags of the operator", () => {
   test("turn leader election on, unless the operator is read-only or alone", async () => {
     const electionOf = async (values: object) =>
       (await argumentsOf(values)).filter((argument) => leaderElection.includes(flagOf(argument)));
-    const own = ["--leader-elect", "--lease-duration=15s", "--renew-deadline=10s", "--retry-period=2s"];
+    const [on, off] = [["--leader-elect=true", "--lease-name=keyferry"], ["--leader-elect=false"]];
+    const own = [...on, "--lease-duration=15s", "--renew-deadline=10s", "--retry-period=2s"];
     expect(await electionOf({})).toEqual(own);
     const slow = { leaderElection: { leaseDuration: "60s", renewDeadline: "40s", retryPeriod: "5s" } };
-    const slower = ["--leader-elect", "--lease-duration=60s", "--renew-deadline=40s", "--retry-period=5s"];
+    const slower = [...on, "--lease-duration=60s", "--renew-deadline=40s", "--retry-period=5s"];
     expect(await electionOf(slow)).toEqual(slower);
-    expect(await electionOf({ readOnly: true })).toEqual([]);
+    expect(await electionOf({ readOnly: true })).toEqual(off);
     const alone = { replicas: 1, strategy: { type: "Recreate" }, leaderElection: { enabled: false } };
-    expect(await electionOf(alone)).toEqual([]);
+    expect(await electionOf(alone)).toEqual(off);
   });
 
   test("end with those of extraArgs, which win", async () => {

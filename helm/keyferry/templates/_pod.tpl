@@ -7,9 +7,12 @@
 - --metrics-bind-address=0
 {{- end }}
 - --health-probe-bind-address=:{{ .Values.healthProbe.port }}
-{{- if include "keyferry.leaderElection" . }}
+{{- if not (include "keyferry.leaderElection" .) }}
+- --leader-elect=false
+{{- else }}
 {{- with .Values.leaderElection }}
-- --leader-elect
+- --leader-elect=true
+- --lease-name={{ include "keyferry.fullname" $ }}
 - --lease-duration={{ .leaseDuration }}
 - --renew-deadline={{ .renewDeadline }}
 - --retry-period={{ .retryPeriod }}

@@ -20,11 +20,16 @@
   verbs: [create, patch]
 {{- end }}
 
-{{/* Leases of leader election, in the operator's own namespace. */}}
+{{/* The Lease of leader election, in the operator's own namespace. */}}
 {{- define "keyferry.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, list, watch, create, update]
+  resourceNames: [{{ include "keyferry.fullname" . }}]
+  verbs: [get, list, watch, update]
+# A create has no resource name.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
 {{- end }}
 
 {{/* Restarts of workloads whose Secret has changed. */}}
