@@ -407,6 +407,9 @@ describe("the pod", async () => {
     const claimed = await podOf({ auditLog, auditVolume: { claim: "audit" } });
     expect(claimed.volumes).toEqual([{ name: "audit", persistentVolumeClaim: { claimName: "audit" } }]);
     expect(claimed.securityContext).toMatchObject({ fsGroup: 65532 });
+    // Each replica has a file of its own.
+    expect(claimed.mounts).toEqual([{ name: "audit", mountPath: "/audit", subPathExpr: "$(POD_NAME)" }]);
+    expect(claimed.env).toEqual([{ name: "POD_NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } }]);
     const without = await podOf({ auditLog, auditVolume: { claim: "audit", fsGroup: 0 } });
     expect(without.securityContext).toEqual(plain.securityContext);
   });

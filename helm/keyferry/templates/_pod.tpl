@@ -70,6 +70,9 @@
 {{- if or .Values.extraCa.configMap .Values.extraCa.secret }}
 {{- $env = append $env (dict "name" "NODE_EXTRA_CA_CERTS" "value" (printf "/etc/keyferry/ca/%s" .Values.extraCa.key)) }}
 {{- end }}
+{{- if and (hasPrefix "/" .Values.auditLog) .Values.auditVolume.claim }}
+{{- $env = append $env (dict "name" "POD_NAME" "valueFrom" (dict "fieldRef" (dict "fieldPath" "metadata.name"))) }}
+{{- end }}
 {{- $names := list }}
 {{- range .Values.extraEnv }}{{ $names = append $names .name }}{{ end }}
 {{- $kept := list }}
@@ -83,6 +86,10 @@
 {{- if hasPrefix "/" .Values.auditLog }}
 - name: audit
   mountPath: {{ dir .Values.auditLog | quote }}
+  {{- if .Values.auditVolume.claim }}
+  # Each pod appends to a file of its own.
+  subPathExpr: $(POD_NAME)
+  {{- end }}
 {{- end }}
 {{- if or .Values.extraCa.configMap .Values.extraCa.secret }}
 - name: extra-ca
