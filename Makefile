@@ -30,6 +30,7 @@ lint: $(MODULES)
 	node scripts/generate-types.ts --check
 	node scripts/generate-reference.ts --check
 	node scripts/chart-crds.ts --check
+	node scripts/chart-values.ts --check
 	node scripts/aws-stack.ts --check
 	node scripts/words.ts
 	node scripts/pure.ts
@@ -52,6 +53,7 @@ types: $(MODULES)
 	node scripts/generate-types.ts
 	node scripts/generate-reference.ts
 	node scripts/chart-crds.ts
+	node scripts/chart-values.ts
 	node scripts/aws-stack.ts
 
 $(MODULES): package.json package-lock.json

@@ -23,8 +23,8 @@ function markdownIn(folder: string): string[] {
   return entries.filter((entry) => entry.isFile() && entry.name.endsWith(".md")).map(({ name }) => join(folder, name));
 }
 
-/** Every page that users read: of the root, docs/ with its folders, and examples/. */
-export const pages: readonly Page[] = ["", "docs", "docs/reference", "examples"]
+/** Every page that users read: of the root, docs/ with its folders, examples/ and the chart. */
+export const pages: readonly Page[] = ["", "docs", "docs/reference", "examples", "helm/keyferry"]
   .flatMap(markdownIn)
   .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
 

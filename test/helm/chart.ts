@@ -74,15 +74,19 @@ export async function helm(args: string[], input = "", cluster: HelmCluster = no
 /** The release's namespace in `template`. */
 export const releaseNamespace = "ops";
 
-/** Runs `helm template` for a release named keyferry with these values. */
-export async function template(values: object): Promise<HelmResult> {
-  const args = ["template", "keyferry", chart, "--namespace", releaseNamespace, "--values", "-"];
-  return helm(args, JSON.stringify(values));
+/**
+ * Runs `helm template` for a release named keyferry with these values, and with more arguments.
+ *
+ * @param values an object, or the text of a values file
+ */
+export async function template(values: object | string, ...more: string[]): Promise<HelmResult> {
+  const args = ["template", "keyferry", chart, "--namespace", releaseNamespace, "--values", "-", ...more];
+  return helm(args, typeof values === "string" ? values : JSON.stringify(values));
 }
 
-/** What `template` renders, as objects; rejects with helm's message where it refuses. */
-export async function render(values: object): Promise<Rendered[]> {
-  const { stdout, stderr, code } = await template(values);
+/** What `template` renders, the tests of `helm test` apart, as objects; rejects with helm's message where it refuses. */
+export async function render(values: object, ...more: string[]): Promise<Rendered[]> {
+  const { stdout, stderr, code } = await template(values, "--skip-tests", ...more);
   if (code !== 0) throw new Error(stderr);
   const documents = parseAllDocuments(stdout, { uniqueKeys: true });
   if (!Array.isArray(documents)) return [];

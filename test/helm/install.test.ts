@@ -28,10 +28,20 @@ const inCluster = [
   "keyferry.io/clusterawsconnections: get, list, watch",
 ].sort();
 
-const own = ["Deployment/keyferry", "Service/keyferry-metrics", "ServiceAccount/keyferry"].map(
-  (name) => `${namespace}/${name}`,
-);
-const clusterWide = [...own, "<none>/ClusterRole/keyferry", "<none>/ClusterRoleBinding/keyferry"].sort();
+/** In its own namespace the operator has its Lease besides. A create has no resource name. */
+const leases = ["coordination.k8s.io/leases keyferry: get, list, update, watch", "coordination.k8s.io/leases: create"];
+
+const own = [
+  "Deployment/keyferry",
+  "PodDisruptionBudget/keyferry",
+  "Role/keyferry-leader-election",
+  "RoleBinding/keyferry-leader-election",
+  "Service/keyferry-metrics",
+  "ServiceAccount/keyferry",
+].map((name) => `${namespace}/${name}`);
+/** Those of people: they are included in the cluster's own. */
+const aggregated = ["admin", "edit", "view"].map((role) => `<none>/ClusterRole/keyferry-${role}`);
+const clusterWide = [...own, ...aggregated, "<none>/ClusterRole/keyferry", "<none>/ClusterRoleBinding/keyferry"].sort();
 
 async function rights(where: string): Promise<string[]> {
   const all = await rightsOf(cluster, release.user, where);
@@ -66,7 +76,7 @@ describe("installed with its defaults", () => {
 
   test("the operator has exactly the permissions that it uses, in any namespace", async () => {
     expect(await rights("shop")).toEqual(inCluster);
-    expect(await rights(namespace)).toEqual(inCluster);
+    expect(await rights(namespace)).toEqual([...inCluster, ...leases].sort());
   });
 
   test.each([
@@ -139,6 +149,48 @@ test("in read-only mode the operator may not write a Secret", async () => {
     right.startsWith("core/secrets") ? "core/secrets: get, list, watch" : right,
   );
   expect(await rights("shop")).toEqual(withoutWrites);
+  expect(await rights(namespace)).toEqual(withoutWrites);
+});
+
+test("each feature has its rights in the namespaces that are asked for, and nowhere else", async () => {
+  const rollouts = [
+    "apps/controllerrevisions: get, list",
+    "apps/daemonsets: get, list, patch, watch",
+    "apps/deployments: get, list, patch, watch",
+    "apps/replicasets: get, list",
+    "apps/statefulsets: get, list, patch, watch",
+    "core/pods: get, list",
+  ];
+  const tokens = ["core/serviceaccounts/token: create", "core/serviceaccounts: get"];
+  const pushes = ["keyferry.io/pushedparameters/status: patch", "keyferry.io/pushedparameters: get, list, watch"];
+  await release.install({
+    rbac: {
+      rollouts: { enabled: true, namespaces: ["team-a"] },
+      serviceAccountTokens: { enabled: true },
+      pushes: { enabled: true, namespaces: ["team-b"] },
+    },
+  });
+  expect(await rights("shop")).toEqual([...inCluster, ...tokens].sort());
+  expect(await rights("team-a")).toEqual([...inCluster, ...tokens, ...rollouts].sort());
+  expect(await rights("team-b")).toEqual([...inCluster, ...tokens, ...pushes].sort());
+});
+
+test("the cluster's roles view, edit and admin include the rights of people", async () => {
+  await release.install();
+  const bindings = ["view", "edit", "admin"].map((role) =>
+    cluster.run(["create", "rolebinding", role, `--clusterrole=${role}`, `--user=${role}`, "--namespace", "shop"]),
+  );
+  await Promise.all(bindings);
+  const may = async (user: string, verb: string, plural: string) => {
+    const question = ["auth", "can-i", verb, `${plural}.keyferry.io`, "--as", user, "--namespace", "shop"];
+    return (await cluster.kubectl(question)).stdout.trim();
+  };
+  // A controller of the control plane puts the rules together.
+  await expect.poll(() => may("admin", "create", "awsconnections"), { timeout: 20_000 }).toBe("yes");
+  await expect.poll(() => may("edit", "create", "syncedsecrets"), { timeout: 20_000 }).toBe("yes");
+  await expect.poll(() => may("view", "list", "syncedsecrets"), { timeout: 20_000 }).toBe("yes");
+  expect(await may("view", "create", "syncedsecrets")).toBe("no");
+  expect(await may("edit", "create", "awsconnections")).toBe("no");
 });
 
 describe("installed for some namespaces", () => {
@@ -157,7 +209,7 @@ describe("installed for some namespaces", () => {
     expect(await rights("team-a")).toEqual(inNamespace);
     expect(await rights("team-b")).toEqual(inNamespace);
     expect(await rights("shop")).toEqual([]);
-    expect(await rights(namespace)).toEqual([]);
+    expect(await rights(namespace)).toEqual(leases);
     expect(await can("list", "secrets", "--all-namespaces")).toBe("no");
     expect(await can("list", "clusterawsconnections.keyferry.io")).toBe("no");
   });

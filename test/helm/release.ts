@@ -2,7 +2,10 @@ import type { ClusterHandle } from "../cluster/handle.ts";
 import { chart, helm } from "./chart.ts";
 
 /** Every kind that the chart makes, but for the definitions of the kinds of its own, and Helm's own record. */
-const kinds = "deployments,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings";
+const kinds = [
+  "deployments,poddisruptionbudgets,services,serviceaccounts",
+  "roles,rolebindings,clusterroles,clusterrolebindings",
+].join(",");
 
 /** The kinds of keyferry.io, as their definitions are named. */
 export const definitions = ["awsconnections", "clusterawsconnections", "syncedsecrets"].map(

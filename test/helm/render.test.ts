@@ -17,10 +17,19 @@ function controllerCommand(): Command {
   return command;
 }
 
-/** What the program makes of the arguments of the rendered container. */
-async function settingsOf(values: object) {
+const flagOf = (argument: string) => argument.split("=")[0]!;
+/** A test of their own looks at these. */
+const leaderElection = ["--leader-elect", "--lease-name", "--lease-duration", "--renew-deadline", "--retry-period"];
+
+async function argumentsOf(values: object): Promise<string[]> {
   const [name, ...flags] = deploymentOf(await render(values)).spec.template.spec.containers[0]!.args;
   expect(name).toBe("controller");
+  return flags;
+}
+
+/** What the program makes of the arguments of the rendered container, leader election apart. */
+async function settingsOf(values: object) {
+  const flags = (await argumentsOf(values)).filter((argument) => !leaderElection.includes(flagOf(argument)));
   return controllerSettings(controllerCommand().parse(flags, { from: "user" }).opts<ControllerFlags>());
 }
 
@@ -60,6 +69,7 @@ test.each([
     `keyferry/keyferry@sha256:${"a".repeat(64)}`,
   ],
   ["a repository", { repository: "mirror.example/keyferry", tag: "v9" }, "mirror.example/keyferry:v9"],
+  ["a registry", { registry: "mirror.example:5000/x", tag: "v9" }, "mirror.example:5000/x/keyferry/keyferry:v9"],
 ])("the image can be given by %s", async (_, image, reference) => {
   expect(deploymentOf(await render({ image })).spec.template.spec.containers[0]).toMatchObject({ image: reference });
 });
@@ -118,11 +128,31 @@ describe("the flags of the operator", () => {
       { aws: { region: "eu-west-1" }, clusterName: "c", auditLog: "-", readOnly: true, allowInsecureEndpoints: true },
       { namespaces: ["a"], defaultConnection: "a/aws", allowedTargetMetadata: ["k8s.io"] },
     ];
-    const rendered = await Promise.all(all.map(render));
+    const rendered = await Promise.all(all.map((values) => render(values)));
     const args = rendered.flatMap((objects) => deploymentOf(objects).spec.template.spec.containers[0]!.args);
-    const passed = new Set(args.filter((arg) => arg.startsWith("--")).map((arg) => arg.split("=")[0]!));
+    const passed = new Set(args.filter((arg) => arg.startsWith("--")).map(flagOf));
     const known = controllerCommand().options.map(({ long }) => long!);
-    expect([...passed].sort()).toEqual(known.filter((flag) => flag !== "--kubeconfig").sort());
+    const expected = new Set([...known.filter((flag) => flag !== "--kubeconfig"), ...leaderElection]);
+    expect([...passed].sort()).toEqual([...expected].sort());
+  });
+
+  test("turn leader election on, unless the operator is read-only or alone", async () => {
+    const electionOf = async (values: object) =>
+      (await argumentsOf(values)).filter((argument) => leaderElection.includes(flagOf(argument)));
+    const [on, off] = [["--leader-elect=true", "--lease-name=keyferry"], ["--leader-elect=false"]];
+    const own = [...on, "--lease-duration=15s", "--renew-deadline=10s", "--retry-period=2s"];
+    expect(await electionOf({})).toEqual(own);
+    const slow = { leaderElection: { leaseDuration: "60s", renewDeadline: "40s", retryPeriod: "5s" } };
+    const slower = [...on, "--lease-duration=60s", "--renew-deadline=40s", "--retry-period=5s"];
+    expect(await electionOf(slow)).toEqual(slower);
+    expect(await electionOf({ readOnly: true })).toEqual(off);
+    const alone = { replicas: 1, strategy: { type: "Recreate" }, leaderElection: { enabled: false } };
+    expect(await electionOf(alone)).toEqual(off);
+  });
+
+  test("end with those of extraArgs, which win", async () => {
+    const { logLevel } = await settingsOf({ logLevel: "warn", extraArgs: ["--log-level=debug"] });
+    expect(logLevel).toBe("debug");
   });
 });
 
@@ -156,8 +186,8 @@ describe("the CustomResourceDefinitions", () => {
 
 describe("the objects", () => {
   test("have the recommended labels and those of the values, which cannot override a selector", async () => {
-    const labels = { team: "platform", "app.kubernetes.io/name": "other" };
-    const objects = await render({ labels, namespaces: ["a"] });
+    const commonLabels = { team: "platform", "app.kubernetes.io/name": "other" };
+    const objects = await render({ commonLabels, namespaces: ["a"] });
     const own = {
       "app.kubernetes.io/name": "keyferry",
       "app.kubernetes.io/instance": "keyferry",
@@ -179,6 +209,9 @@ describe("the objects", () => {
       CustomResourceDefinition: undefined,
       ClusterRole: undefined,
       ClusterRoleBinding: undefined,
+      Role: releaseNamespace,
+      RoleBinding: releaseNamespace,
+      PodDisruptionBudget: releaseNamespace,
       ServiceAccount: releaseNamespace,
       Service: releaseNamespace,
       Deployment: releaseNamespace,
@@ -189,13 +222,15 @@ describe("the objects", () => {
     const objects = (await render({ namespaces: ["a", "b"], crds: { install: false } })).map(
       ({ kind, metadata }) => `${kind} in ${metadata.namespace}`,
     );
-    const roles = ["Role in a", "RoleBinding in a", "Role in b", "RoleBinding in b"];
-    expect(objects.sort()).toEqual(["Deployment in ops", "Service in ops", "ServiceAccount in ops", ...roles].sort());
+    const roles = ["a", "b", "ops"].flatMap((namespace) => [`Role in ${namespace}`, `RoleBinding in ${namespace}`]);
+    const own = ["Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"].map((kind) => `${kind} in ops`);
+    expect(objects.sort()).toEqual([...own, ...roles].sort());
   });
 
   test("include no ServiceAccount, RBAC objects and Service if these are disabled", async () => {
     const values = { serviceAccount: { create: false, name: "mine" }, rbac: { create: false } };
-    const objects = await render({ ...values, metrics: { enabled: false }, crds: { install: false } });
+    const without = { metrics: { enabled: false }, crds: { install: false }, podDisruptionBudget: { enabled: false } };
+    const objects = await render({ ...values, ...without });
     expect(objects.map(({ kind }) => kind)).toEqual(["Deployment"]);
     expect(deploymentOf(objects).spec.template.spec.serviceAccountName).toBe("mine");
   });
@@ -243,9 +278,78 @@ describe("the objects", () => {
     expect(objects.find(({ kind }) => kind === "ServiceAccount")?.metadata.annotations).toEqual(role);
   });
 
-  test("stop the old pod before a new pod starts, because there is no leader election", async () => {
-    expect(deploymentOf(await render({})).spec).toMatchObject({ replicas: 1, strategy: { type: "Recreate" } });
+  test("run two pods, replaced one at a time, and as many as asked for", async () => {
+    const rollingUpdate = { maxSurge: 1, maxUnavailable: 0 };
+    expect(deploymentOf(await render({})).spec).toMatchObject({
+      replicas: 2,
+      strategy: { type: "RollingUpdate", rollingUpdate },
+    });
     expect(deploymentOf(await render({ replicas: 0 })).spec.replicas).toBe(0);
+    expect(deploymentOf(await render({ replicas: 3, readOnly: true })).spec.replicas).toBe(1);
+  });
+
+  test("stop the old pod before a new pod starts where there is no leader election", async () => {
+    const values = { replicas: 1, strategy: { type: "Recreate" }, leaderElection: { enabled: false } };
+    const { replicas, strategy } = deploymentOf(await render(values)).spec;
+    expect([replicas, strategy]).toEqual([1, { type: "Recreate" }]);
+  });
+
+  test("have a PodDisruptionBudget only above one replica", async () => {
+    const budgetOf = async (values: object) =>
+      (await render(values)).find(({ kind }) => kind === "PodDisruptionBudget") as { spec: object } | undefined;
+    expect((await budgetOf({}))?.spec).toMatchObject({ maxUnavailable: 1, unhealthyPodEvictionPolicy: "AlwaysAllow" });
+    const atLeast = (await budgetOf({ replicas: 3, podDisruptionBudget: { minAvailable: "50%" } }))?.spec;
+    expect(atLeast).toMatchObject({ minAvailable: "50%" });
+    expect(atLeast).not.toHaveProperty("maxUnavailable");
+    expect((await budgetOf({ podDisruptionBudget: { minAvailable: 0 } }))?.spec).toMatchObject({ minAvailable: 0 });
+    for (const values of [{ replicas: 1 }, { replicas: 0 }, { readOnly: true }]) {
+      expect(await budgetOf(values)).toBeUndefined();
+    }
+  });
+
+  test("of the Prometheus operator are created where the cluster has their kinds, or on request", async () => {
+    const kindsOf = async (values: object, ...known: string[]) => {
+      const monitors = ["serviceMonitor", "prometheusRule"].map((name) => [name, { enabled: true, ...values }]);
+      const objects = await render({ metrics: Object.fromEntries(monitors) }, ...known.flatMap((api) => ["-a", api]));
+      return objects.map(({ kind }) => kind).filter((kind) => /Monitor|Rule$/.test(kind));
+    };
+    const api = "monitoring.coreos.com/v1";
+    expect(await kindsOf({})).toEqual([]);
+    expect(await kindsOf({}, `${api}/ServiceMonitor`)).toEqual(["ServiceMonitor"]);
+    expect((await kindsOf({ force: true })).sort()).toEqual(["PrometheusRule", "ServiceMonitor"]);
+    expect(await kindsOf({ enabled: false, force: true }, `${api}/ServiceMonitor`)).toEqual([]);
+  });
+
+  test("leave users and groups to OpenShift, which is detected or named", async () => {
+    const podSecurityContext = { runAsUser: 7, fsGroup: 7 };
+    const securityContext = { runAsUser: 8, runAsGroup: 8 };
+    const contextsOf = async (openshift: string, ...args: string[]) => {
+      const objects = await render({ podSecurityContext, securityContext, openshift }, ...args);
+      const { spec } = deploymentOf(objects).spec.template;
+      return JSON.stringify([spec.securityContext, spec.containers[0]!.securityContext]);
+    };
+    const detected = ["-a", "security.openshift.io/v1"];
+    for (const context of [await contextsOf("enabled"), await contextsOf("auto", ...detected)]) {
+      expect(context).not.toMatch(/runAsUser|runAsGroup|fsGroup/);
+      expect(context).toContain("runAsNonRoot");
+    }
+    for (const context of [await contextsOf("auto"), await contextsOf("disabled", ...detected)]) {
+      expect(context).toMatch(/"fsGroup":7.*"runAsUser":7.*"runAsGroup":8.*"runAsUser":8/);
+    }
+  });
+
+  test("carry the common annotations, which an object's own replace", async () => {
+    const commonAnnotations = { a: "common", b: "common" };
+    const objects = await render({ commonAnnotations, deploymentAnnotations: { a: "own" }, crds: { keep: false } });
+    for (const { kind, metadata } of objects) {
+      expect(metadata.annotations).toEqual(kind === "Deployment" ? { a: "own", b: "common" } : commonAnnotations);
+    }
+  });
+
+  test("are in the namespace of namespaceOverride, and so is the subject of the bindings", async () => {
+    const objects = await render({ namespaceOverride: "elsewhere" });
+    expect(JSON.stringify(objects.filter(({ kind }) => kind !== "CustomResourceDefinition"))).not.toContain('"ops"');
+    expect(deploymentOf(objects).metadata.namespace).toBe("elsewhere");
   });
 
   test("run the operator without privileges, on a read-only file system", async () => {
@@ -303,6 +407,9 @@ describe("the pod", async () => {
     const claimed = await podOf({ auditLog, auditVolume: { claim: "audit" } });
     expect(claimed.volumes).toEqual([{ name: "audit", persistentVolumeClaim: { claimName: "audit" } }]);
     expect(claimed.securityContext).toMatchObject({ fsGroup: 65532 });
+    // Each replica has a file of its own.
+    expect(claimed.mounts).toEqual([{ name: "audit", mountPath: "/audit", subPathExpr: "$(POD_NAME)" }]);
+    expect(claimed.env).toEqual([{ name: "POD_NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } }]);
     const without = await podOf({ auditLog, auditVolume: { claim: "audit", fsGroup: 0 } });
     expect(without.securityContext).toEqual(plain.securityContext);
   });

@@ -1,0 +1,102 @@
+{{/* What the operator needs in each namespace that it works in. */}}
+{{- define "keyferry.namespaceRules" -}}
+- apiGroups: [keyferry.io]
+  resources: [syncedsecrets, awsconnections]
+  verbs: [get, list, watch]
+- apiGroups: [keyferry.io]
+  resources: [syncedsecrets/status, awsconnections/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [secrets]
+  {{- if .Values.readOnly }}
+  verbs: [get, list, watch]
+  {{- else }}
+  # A server-side apply is a patch; where there is nothing yet it takes create as well.
+  verbs: [get, list, watch, create, patch, delete]
+  {{- end }}
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  # A repeated event is patched.
+  verbs: [create, patch]
+{{- end }}
+
+{{/* The Lease of leader election, in the operator's own namespace. */}}
+{{- define "keyferry.leaseRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "keyferry.fullname" . }}]
+  verbs: [get, list, watch, update]
+# A create has no resource name.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+{{- end }}
+
+{{/* Restarts of workloads whose Secret has changed. */}}
+{{- define "keyferry.rolloutsRules" -}}
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [get, list, watch, patch]
+- apiGroups: [apps]
+  resources: [replicasets, controllerrevisions]
+  verbs: [get, list]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list]
+{{- end }}
+
+{{/* Tokens of ServiceAccounts that connections name in auth.serviceAccountRef. */}}
+{{- define "keyferry.serviceAccountTokensRules" -}}
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  verbs: [create]
+{{- end }}
+
+{{/* Parameters written from Secrets. */}}
+{{- define "keyferry.pushesRules" -}}
+- apiGroups: [keyferry.io]
+  resources: [pushedparameters]
+  verbs: [get, list, watch]
+- apiGroups: [keyferry.io]
+  resources: [pushedparameters/status]
+  verbs: [patch]
+{{- end }}
+
+{{/* What it needs besides, with a ClusterRole. */}}
+{{- define "keyferry.clusterRules" -}}
+{{ include "keyferry.namespaceRules" . }}
+- apiGroups: [keyferry.io]
+  resources: [clusterawsconnections]
+  {{- if .Values.aws.region }}
+  # create: the one that is named "default".
+  verbs: [get, list, watch, create]
+  {{- else }}
+  verbs: [get, list, watch]
+  {{- end }}
+- apiGroups: [keyferry.io]
+  resources: [clusterawsconnections/status]
+  verbs: [patch]
+# Connections select namespaces by their labels.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list, watch]
+{{- end }}
+
+{{/* The default connection outside the operator's namespaces, and its credentials; only its status and events are written. */}}
+{{- define "keyferry.connectionRules" -}}
+- apiGroups: [keyferry.io]
+  resources: [awsconnections]
+  verbs: [get, list, watch]
+- apiGroups: [keyferry.io]
+  resources: [awsconnections/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
