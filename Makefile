@@ -32,6 +32,7 @@ lint: $(MODULES)
 	node scripts/chart-crds.ts --check
 	node scripts/chart-values.ts --check
 	node scripts/aws-stack.ts --check
+	node scripts/generate-dashboard.ts --check
 	node scripts/words.ts
 	node scripts/pure.ts
 	node scripts/circles.ts
@@ -48,13 +49,14 @@ bench: build
 simulate: $(MODULES)
 	node bench/simulation/main.ts
 
-# Types, reference tables and the chart's copies from crds/; one AWS stack from its parts.
+# Types, reference tables and the chart's copies from crds/; one AWS stack from its parts; the dashboard.
 types: $(MODULES)
 	node scripts/generate-types.ts
 	node scripts/generate-reference.ts
 	node scripts/chart-crds.ts
 	node scripts/chart-values.ts
 	node scripts/aws-stack.ts
+	node scripts/generate-dashboard.ts
 
 $(MODULES): package.json package-lock.json
 	npm ci --no-audit --no-fund

@@ -112,6 +112,9 @@ export class Metrics {
   /** `withProcess` adds the metrics of Node.js: heap, event loop, garbage collection. */
   constructor(options: { withProcess?: boolean } = {}) {
     if (options.withProcess) collectDefaultMetrics({ register: this.registry });
+    // increase() does not see the first count of a series that did not exist before.
+    for (const controller of ["connection", "syncedsecret"]) this.internalErrors.inc({ controller }, 0);
+    for (const result of ["written", "lost"]) this.auditLines.inc({ result }, 0);
   }
 
   /** All metrics in Prometheus' text format. Yields to the event loop between chunks. */
