@@ -24,7 +24,10 @@ async function settingsOf(values: object) {
   return controllerSettings(controllerCommand().parse(flags, { from: "user" }).opts<ControllerFlags>());
 }
 
-const defaults = controllerSettings(controllerCommand().parse([], { from: "user" }).opts<ControllerFlags>());
+/** The program's defaults, but with leader election. */
+const defaults = controllerSettings(
+  controllerCommand().parse(["--leader-elect"], { from: "user" }).opts<ControllerFlags>(),
+);
 
 test("the chart passes helm lint in strict mode", async () => {
   const { stdout, code } = await helm(["lint", chart, "--strict"]);
@@ -84,7 +87,7 @@ describe("the flags of the operator", () => {
       { allowedTargetMetadata: ["argocd.argoproj.io", "k8s.io"] },
       { allowedTargetMetadata: ["argocd.argoproj.io", "k8s.io"] },
     ],
-    "read-only": [{ readOnly: true }, { readOnly: true }],
+    "read-only": [{ readOnly: true }, { readOnly: true, leaderElect: false }],
     "the grace period of missing parameters": [{ missingGrace: "1h30m" }, { missingGrace: 5_400_000 }],
     "the cluster name": [{ clusterName: "prod-eu" }, { clusterName: "prod-eu" }],
     "a cluster name that YAML would parse as a key": [{ clusterName: "prod:" }, { clusterName: "prod:" }],
@@ -115,7 +118,8 @@ describe("the flags of the operator", () => {
 
   test("can each be set by a value, except the kubeconfig", async () => {
     const all = [
-      { aws: { region: "eu-west-1" }, clusterName: "c", auditLog: "-", readOnly: true, allowInsecureEndpoints: true },
+      { aws: { region: "eu-west-1" }, clusterName: "c", auditLog: "-", allowInsecureEndpoints: true },
+      { readOnly: true },
       { namespaces: ["a"], defaultConnection: "a/aws", allowedTargetMetadata: ["k8s.io"] },
     ];
     const rendered = await Promise.all(all.map(render));
@@ -181,6 +185,8 @@ describe("the objects", () => {
       ClusterRoleBinding: undefined,
       ServiceAccount: releaseNamespace,
       Service: releaseNamespace,
+      Role: releaseNamespace,
+      RoleBinding: releaseNamespace,
       Deployment: releaseNamespace,
     });
   });
@@ -189,7 +195,7 @@ describe("the objects", () => {
     const objects = (await render({ namespaces: ["a", "b"], crds: { install: false } })).map(
       ({ kind, metadata }) => `${kind} in ${metadata.namespace}`,
     );
-    const roles = ["Role in a", "RoleBinding in a", "Role in b", "RoleBinding in b"];
+    const roles = ["a", "b", releaseNamespace].flatMap((where) => [`Role in ${where}`, `RoleBinding in ${where}`]);
     expect(objects.sort()).toEqual(["Deployment in ops", "Service in ops", "ServiceAccount in ops", ...roles].sort());
   });
 
