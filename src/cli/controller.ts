@@ -1,14 +1,12 @@
-import { readFileSync } from "node:fs";
 import type { Server } from "node:http";
 import { hostname } from "node:os";
 import { Identities } from "../aws/identity.ts";
 import { awsUserAgent } from "../aws/user-agent.ts";
-import { ensureDefaultConnection } from "../controllers/connection/default.ts";
 import { Operator } from "../controllers/operator.ts";
 import { KubeClient } from "../kube/client/client.ts";
 import { loadKubeConfig } from "../kube/client/config.ts";
 import { PooledConnection } from "../kube/client/pooled-connection.ts";
-import { remembered, serve } from "../metrics/http.ts";
+import { type Answer, remembered, serve } from "../metrics/http.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { AuditWriter } from "../runtime/audit-writer.ts";
 import { type Clock, endsWithin, systemClock } from "../runtime/clock.ts";
@@ -18,6 +16,7 @@ import type { Log } from "../runtime/log.ts";
 import { paced } from "../runtime/paced.ts";
 import { Proxies } from "../runtime/proxies.ts";
 import { auditSink } from "./audit.ts";
+import { electionNamespace, makeElection, ownNamespace } from "./election.ts";
 import type { ControllerSettings } from "./flags.ts";
 import { makeLog } from "./log.ts";
 import { processMeter } from "./meter.ts";
@@ -66,18 +65,28 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     const env = settings.kubeconfig === undefined ? process.env : { ...process.env, KUBECONFIG: settings.kubeconfig };
     const connection = new PooledConnection({ load: () => loadKubeConfig({ env }), clock, log, proxies });
     for (const { variable, label } of proxies.all) log.info({ variable, proxy: label }, "using a proxy");
-    const client = new KubeClient({ connection, metrics, clock, log, userAgent });
+    const requests = { connection, metrics, clock, log, userAgent };
+    const client = new KubeClient(requests);
+    const own = ownNamespace(process.env);
+    const leaseNamespace = electionNamespace(settings, own);
+    const election =
+      leaseNamespace === undefined
+        ? undefined
+        : makeElection(settings, leaseNamespace, { client, clock, random: Math.random, log, env: process.env });
     const { allowInsecureEndpoints } = settings;
-    const identities = new Identities({
-      ...{ clock, metrics, log, allowInsecureEndpoints, proxies },
-      userAgent: awsUserAgent(version, settings.clusterName),
-      clusterName: settings.clusterName,
+    const clientsOfTerm = () => ({
+      client: new KubeClient({ ...requests, mayWrite: () => election?.elector.isLeader !== false }),
+      identities: new Identities({
+        ...{ clock, metrics, log, allowInsecureEndpoints, proxies },
+        userAgent: awsUserAgent(version, settings.clusterName),
+        clusterName: settings.clusterName,
+      }),
     });
     const audit = settings.auditLog === undefined ? undefined : auditWriter(settings.auditLog, clock, log, metrics);
-    const own = ownNamespace();
     const operator = new Operator({
       client,
-      identities,
+      clientsOfTerm,
+      election,
       metrics,
       clock,
       random: Math.random,
@@ -86,6 +95,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
       settings: {
         namespaces: settings.namespaces,
         ...(settings.defaultConnection ? { defaultConnection: settings.defaultConnection } : {}),
+        defaultConnectionRegion: settings.defaultConnectionRegion,
         readOnly: settings.readOnly,
         protectedNamespaces: new Set([...settings.protectedNamespaces, ...(own === undefined ? [] : [own])]),
         allowedTargetMetadata: settings.allowedTargetMetadata,
@@ -97,9 +107,6 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     });
     const endServing = await serveAll(settings, metrics, operator, log);
     log.info({ version, readOnly: settings.readOnly, namespaces: settings.namespaces }, "starting");
-    if (settings.defaultConnectionRegion !== undefined) {
-      void ensureDefaultConnection(settings.defaultConnectionRegion, { client, clock, log }, stop.signal);
-    }
     const meter = processMeter();
     if (meter) new IdleCollection(clock, meter).start(stop.signal);
     // The operator's timers do not keep the process alive; this one does.
@@ -110,7 +117,6 @@ export async function runController(settings: ControllerSettings): Promise<numbe
       await audit?.close(auditWithinMs);
       clearInterval(alive);
       endServing();
-      identities.close();
       await endsWithin(clock, connection.close(), closeWithinMs);
       // Sockets still connecting to a host that does not answer would keep the process alive for ten more seconds.
       setTimeout(() => process.exit(), closeWithinMs).unref();
@@ -142,11 +148,8 @@ async function serveAll(
   }
   if (healthProbeBindAddress) {
     const paths = new Map([
-      ["/healthz", () => ({ status: 200, body: "ok\n" })],
-      [
-        "/readyz",
-        () => (operator.unready ? { status: 503, body: `${operator.unready}\n` } : { status: 200, body: "ok\n" }),
-      ],
+      ["/healthz", () => probeAnswer(operator.unhealthy, "ok")],
+      ["/readyz", () => probeAnswer(operator.unready, operator.isStandby ? "ok, standby" : "ok")],
     ]);
     const { port, server } = await serve(healthProbeBindAddress, paths);
     servers.push(server);
@@ -162,11 +165,7 @@ function auditWriter(path: string, clock: Clock, log: Log, metrics: Metrics): Au
   return new AuditWriter({ sink: auditSink(path, clock), clock, log, count });
 }
 
-/** The operator's own namespace; undefined outside a cluster. */
-function ownNamespace(): string | undefined {
-  try {
-    return readFileSync("/var/run/secrets/kubernetes.io/serviceaccount/namespace", "utf8").trim();
-  } catch {
-    return undefined;
-  }
+/** @param trouble undefined if the probe succeeds */
+function probeAnswer(trouble: string | undefined, text: string): Answer {
+  return trouble === undefined ? { status: 200, body: `${text}\n` } : { status: 503, body: `${trouble}\n` };
 }

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { canBeOpened } from "../controllers/syncedsecret/plan/target-metadata.ts";
 import { parseDuration } from "../runtime/duration.ts";
+import type { ElectionSettings } from "./election.ts";
 
 /** The flags of `keyferry controller` as commander gives them. */
 export interface ControllerFlags {
@@ -15,6 +16,11 @@ export interface ControllerFlags {
   missingGrace: number;
   clusterName: string;
   auditLog?: string;
+  leaderElect?: true;
+  leaseName: string;
+  leaseDuration: number;
+  renewDeadline: number;
+  retryPeriod: number;
   readOnly?: true;
   allowInsecureEndpoints?: true;
   perObjectMetrics: boolean;
@@ -29,10 +35,16 @@ export interface Address {
   port: number;
 }
 
-export type ControllerSettings = Omit<ControllerFlags, "readOnly" | "allowInsecureEndpoints"> & {
-  readOnly: boolean;
-  allowInsecureEndpoints: boolean;
-};
+type Replaced =
+  | "readOnly"
+  | "allowInsecureEndpoints"
+  | "leaderElect"
+  | "leaseDuration"
+  | "renewDeadline"
+  | "retryPeriod";
+
+export type ControllerSettings = Omit<ControllerFlags, Replaced> &
+  ElectionSettings & { allowInsecureEndpoints: boolean };
 
 /** Declares the flags of `keyferry controller`. */
 export function addControllerOptions(command: Command): void {
@@ -90,6 +102,27 @@ export function addControllerOptions(command: Command): void {
         "append one line of JSON for each decryption to this file; - for the standard output; none when left out",
       ).argParser(parsePath),
     )
+    .option("--leader-elect", "elect a leader among replicas by a Lease; the others stand by; not with --read-only")
+    .addOption(
+      new Option("--lease-name <name>", "the Lease of the election, in the operator's own namespace")
+        .default("keyferry")
+        .argParser(parseLeaseName),
+    )
+    .addOption(
+      new Option("--lease-duration <duration>", "after this time without a renewal, another replica leads")
+        .default(15_000, "15s")
+        .argParser(parseDurationFlag),
+    )
+    .addOption(
+      new Option("--renew-deadline <duration>", "after this time without a renewal, the leader stops its work")
+        .default(10_000, "10s")
+        .argParser(parseDurationFlag),
+    )
+    .addOption(
+      new Option("--retry-period <duration>", "time between two renewals of the Lease")
+        .default(2_000, "2s")
+        .argParser(parseDurationFlag),
+    )
     .option("--read-only", "look at everything, report in status and events, write no Secret")
     .option("--allow-insecure-endpoints", "let connections name plain-http and loopback endpoints: for emulators")
     .addOption(
@@ -121,7 +154,22 @@ export function controllerSettings(flags: ControllerFlags): ControllerSettings {
   if (flags.defaultConnectionRegion !== undefined && flags.namespaces.length > 0) {
     throw new InvalidArgumentError("option '--default-connection-region' does not go with '--namespaces'.");
   }
-  return { ...flags, readOnly: flags.readOnly ?? false, allowInsecureEndpoints: flags.allowInsecureEndpoints ?? false };
+  const { leaderElect, leaseDuration, renewDeadline, retryPeriod, readOnly, ...rest } = flags;
+  // client-go's rules (tools/leaderelection, NewLeaderElector): a leader must stop before another begins.
+  if (leaseDuration <= renewDeadline || renewDeadline <= retryPeriod * 1.2 || retryPeriod <= 0) {
+    throw new InvalidArgumentError(
+      "'--lease-duration' must be longer than '--renew-deadline', and that longer than 1.2 times '--retry-period'.",
+    );
+  }
+  return {
+    ...rest,
+    leaderElect: leaderElect ?? false,
+    leaseDurationMs: leaseDuration,
+    renewDeadlineMs: renewDeadline,
+    retryPeriodMs: retryPeriod,
+    readOnly: readOnly ?? false,
+    allowInsecureEndpoints: flags.allowInsecureEndpoints ?? false,
+  };
 }
 
 /**
@@ -176,6 +224,11 @@ function parseReference(text: string): { namespace: string; name: string } {
     throw new InvalidArgumentError("Use NAMESPACE/NAME.");
   }
   return { namespace, name };
+}
+
+function parseLeaseName(text: string): string {
+  if (!dnsSubdomain.test(text)) throw new InvalidArgumentError("Use the name of a Lease, such as keyferry.");
+  return text;
 }
 
 function parseRegion(text: string): string {

@@ -250,11 +250,12 @@ export class Engine {
    * errors are not reported, because the next process detects them again.
    *
    * @param writesMs milliseconds that writes in flight have to finish
+   * @returns resolves when no write is under way
    */
-  stop(writesMs: number): void {
+  stop(writesMs: number): Promise<void> {
     const { client, identities } = this.#worlds;
     this.#stopping.abort();
-    client.stop(writesMs);
+    const drained = client.stop(writesMs);
     identities.stop();
     this.#writes.stop();
     this.limiters.stop();
@@ -263,6 +264,7 @@ export class Engine {
     this.keys.stop();
     this.serviceAccounts.stop();
     this.assembler.stop();
+    return drained;
   }
 
   /** Handles a change of a Secret's metadata. */

@@ -17,6 +17,8 @@ export interface Settings {
    * The AWSConnection that replaces the default ClusterAWSConnection if the operator cannot see cluster connections.
    */
   defaultConnection?: { namespace: string; name: string };
+  /** The region for which ClusterAWSConnection default is created if it does not exist; undefined to create none. */
+  defaultConnectionRegion?: string | undefined;
   /** If true, everything is checked and reported, and no Secret is written. */
   readOnly: boolean;
   /** Namespaces in which no Secret is written, whatever their SyncedSecrets request. */

@@ -68,6 +68,13 @@ export const events: Resource = {
   kind: "Event",
   namespaced: true,
 };
+export const leases: Resource = {
+  group: "coordination.k8s.io",
+  version: "v1",
+  plural: "leases",
+  kind: "Lease",
+  namespaced: true,
+};
 export const syncedSecrets: Resource = {
   ...keyferry,
   plural: "syncedsecrets",

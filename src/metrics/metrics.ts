@@ -8,7 +8,7 @@ const propagationBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600
 /** All metrics of the operator, with the prefix `keyferry_`. docs/metrics.md documents them for users. */
 export class Metrics {
   readonly registry = new Registry();
-  readonly #measures: (() => void)[] = [];
+  #measures: (() => void)[] = [];
   readonly #waiting = new Map<string, { depth: number; oldestMs: number }>();
 
   /** Must be registered first: its `collect` updates the other metrics of the same page. */
@@ -19,6 +19,7 @@ export class Metrics {
     registers: [this.registry],
     collect: () => this.#measure(),
   });
+  readonly leader = this.#gauge("leader", "1 while this process works: it leads, or runs without leader election");
   readonly ready = this.#byObject(
     "syncedsecret_ready",
     "1 if the condition Ready is True, 0 if it is False, absent while suspended",
@@ -137,6 +138,16 @@ export class Metrics {
   /** Calls `measure` before each scrape, for metrics that change too often to update each time. */
   atScrape(measure: () => void): void {
     this.#measures.push(measure);
+  }
+
+  /** Forgets the state that a term of work has measured, so that a standby does not report it. Counters stay. */
+  forgetState(): void {
+    this.#measures = [];
+    this.silences.clear();
+    const { ready, lastSuccess, expiration, keyDeletion, keyMaterialExpiration, quotaUsed, watchedParameters } = this;
+    for (const metric of [ready, lastSuccess, expiration, keyDeletion, keyMaterialExpiration, quotaUsed])
+      metric.reset();
+    watchedParameters.set(0);
   }
 
   /** To be called at a scrape: records the waiting work of a lane. Depths add up; the longest wait applies. */

@@ -32,6 +32,8 @@ describe("an invalid command line gives one clear line and exit code 2", () => {
     ["an invalid port", ["controller", "--health-probe-bind-address", ":99999"], "Use HOST:PORT"],
     ["an invalid namespace name", ["controller", "--namespaces", "a,B"], "Use names of namespaces"],
     ["an invalid duration", ["controller", "--missing-grace", "5 minutes"], "Use a duration such as"],
+    ["a renew deadline above the lease duration", ["controller", "--renew-deadline", "15s"], "must be longer than"],
+    ["a lease name that is none", ["controller", "--lease-name", "A B"], "Use the name of a Lease"],
     ["a flag without its value", ["controller", "--kubeconfig"], "argument missing"],
     ["an extra argument", ["controller", "extra"], "too many arguments"],
     [

@@ -57,10 +57,11 @@ export class KubeClient implements ListWatch {
   /**
    * From now on, rejects every write except Events with a KubeError `other`.
    *
-   * @param writesMs milliseconds after which writes under way are aborted
+   * @param writesMs milliseconds after which requests under way are aborted, and reads are rejected, too
+   * @returns resolves when no write is under way
    */
-  stop(writesMs: number): void {
-    this.#transport.stop(writesMs);
+  stop(writesMs: number): Promise<void> {
+    return this.#transport.stop(writesMs);
   }
 
   async get<T extends KubeObject>(
@@ -197,6 +198,21 @@ export class KubeClient implements ListWatch {
       path: objectPathOf(serviceAccounts, namespace, name, "token"),
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec }),
+    });
+  }
+
+  /** Replaces an object. The resourceVersion in its metadata is a precondition. */
+  async update<T extends KubeObject>(resource: Resource, object: T, options: WriteOptions = {}): Promise<T> {
+    const { namespace, name } = object.metadata;
+    const { fieldManager, dryRun, signal } = options;
+    return this.#object<T>({
+      verb: "update",
+      method: "PUT",
+      request: describe("PUT", resource, namespace, name),
+      path: objectPathOf(resource, namespace, name) + queryOf({ fieldManager, dryRun: dryRun && "All" }),
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(object),
+      signal,
     });
   }
 

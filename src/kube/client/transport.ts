@@ -17,10 +17,12 @@ export interface TransportOptions {
   userAgent: string;
   /** Timeout in milliseconds of a whole request, and of the start of a watch. Default 30,000. */
   timeoutMs?: number;
+  /** Checked before each write but Events: the writes of a replica that no longer leads do not begin. Default: true. */
+  mayWrite?: () => boolean;
 }
 
 /** The label `verb` of kubernetes_requests_total: RBAC's verbs, and `apply`. */
-export type Verb = "get" | "list" | "watch" | "apply" | "patch" | "create" | "delete";
+export type Verb = "get" | "list" | "watch" | "apply" | "patch" | "create" | "update" | "delete";
 
 /** One request. */
 export interface Call {
@@ -49,9 +51,14 @@ const maxErrorBytes = 2 ** 18;
 export class Transport {
   #options: TransportOptions;
   #timeoutMs: number;
-  #isStopped = false;
-  /** Aborts a write under way, one function for each. */
+  /** Resolves when no write is under way; undefined until `stop`. */
+  #stopped: Promise<void> | undefined;
+  #drained = () => {};
+  /** Abort a request under way, one function for each: of writes, and of reads but watches. */
   readonly #writes = new Set<() => void>();
+  readonly #reads = new Set<() => void>();
+  /** Whether reads are rejected, too. */
+  #isClosed = false;
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -61,14 +68,27 @@ export class Transport {
   /**
    * From now on, rejects every write without `afterStop` with a KubeError `other`.
    *
-   * @param writesMs milliseconds after which writes under way are aborted
+   * @param writesMs milliseconds after which requests under way are aborted, and reads are rejected, too
+   * @returns resolves when no write is under way
    */
-  stop(writesMs: number): void {
-    if (this.#isStopped) return;
-    this.#isStopped = true;
+  stop(writesMs: number): Promise<void> {
+    this.#stopped ??= this.#stop(writesMs);
+    return this.#stopped;
+  }
+
+  #stop(writesMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#drained = resolve;
     this.#options.clock.setTimer(() => {
-      for (const cancel of this.#writes) cancel();
+      this.#isClosed = true;
+      for (const cancel of [...this.#writes, ...this.#reads]) cancel();
     }, writesMs);
+    if (this.#writes.size === 0) this.#drained();
+    return promise;
+  }
+
+  get #isStopped(): boolean {
+    return this.#stopped !== undefined;
   }
 
   /** Resolves to the JSON object of a 2xx answer of at most `maxBytes` bytes. */
@@ -118,15 +138,23 @@ export class Transport {
     goesOn?: (result: T) => Readable,
   ): Promise<T> {
     const { signal, request } = call;
-    const isRefusable = !readVerbs.includes(call.verb) && !call.afterStop;
-    if (isRefusable && this.#isStopped) throw new KubeError("other", `${request}: not begun, the operator is stopping`);
+    const isRead = readVerbs.includes(call.verb);
+    const isRefusable = !isRead && !call.afterStop;
+    if ((isRefusable && this.#isStopped) || (isRead && this.#isClosed)) {
+      throw new KubeError("other", `${request}: not begun, the operator is stopping`);
+    }
+    if (isRefusable && this.#options.mayWrite?.() === false) {
+      throw new KubeError("other", `${request}: not begun, the Lease was not renewed in time`);
+    }
     const controller = new AbortController();
     const cancel = () => controller.abort(new KubeError("other", `${request}: cancelled`));
+    const under = isRefusable ? this.#writes : isRead && !goesOn ? this.#reads : undefined;
     const release = () => {
       signal?.removeEventListener("abort", cancel);
-      this.#writes.delete(cancel);
+      under?.delete(cancel);
+      if (this.#writes.size === 0) this.#drained();
     };
-    if (isRefusable) this.#writes.add(cancel);
+    under?.add(cancel);
     const timer = this.#options.clock.setTimer(() => {
       controller.abort(new KubeError("timeout", `${request}: no answer in ${this.#timeoutMs} ms`));
     }, this.#timeoutMs);

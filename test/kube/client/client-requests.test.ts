@@ -56,6 +56,11 @@ describe("the client's requests", () => {
       },
     ],
     [
+      "update",
+      (c) => c.update(secrets, intent),
+      { target: "PUT /api/v1/namespaces/shop/secrets/checkout", body: intent, type: "application/json" },
+    ],
+    [
       "create",
       (c) => c.create(secrets, intent),
       { target: "POST /api/v1/namespaces/shop/secrets", body: intent, type: "application/json" },

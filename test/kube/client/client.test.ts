@@ -275,6 +275,29 @@ describe("a connection that breaks", () => {
   });
 });
 
+test("a replica that no longer leads begins no write but Events, and goes on reading", async () => {
+  let leads = true;
+  const { client, requests } = await clientOf((_, response) => answer(response, 200, secret), {
+    mayWrite: () => leads,
+  });
+  await client.create(secrets, secret);
+  leads = false;
+  const refused = { kind: "other", message: /not begun, the Lease was not renewed in time$/ };
+  for (const write of [
+    () => client.apply(secrets, secret, { fieldManager: "keyferry" }),
+    () => client.mergePatch(secrets, { namespace: "shop", name: "checkout" }, {}),
+    () => client.create(secrets, secret),
+    () => client.update(secrets, secret),
+    () => client.delete(secrets, "shop", "checkout"),
+  ]) {
+    await expect(write()).rejects.toMatchObject(refused);
+  }
+  expect(requests()).toBe(1);
+  await client.get(secrets, "shop", "checkout");
+  await client.create(events, { ...secret, apiVersion: "events.k8s.io/v1", kind: "Event" });
+  expect(requests()).toBe(3);
+});
+
 describe("after a stop", () => {
   const event = { apiVersion: "events.k8s.io/v1", kind: "Event", metadata: { namespace: "shop", name: "e" } };
 
@@ -306,6 +329,35 @@ describe("after a stop", () => {
     client.stop(1_000);
     answer(response, 401, status(401, "Unauthorized"));
     expect(await write).toMatchObject({ kind: "other" });
+    expect(requests()).toBe(1);
+  });
+
+  test("the stop resolves when no write is under way", async () => {
+    const held = Promise.withResolvers<ServerResponse>();
+    const { client } = await clientOf((_, response) => held.resolve(response));
+    const write = client.create(secrets, secret);
+    const response = await held.promise;
+    let isDrained = false;
+    const drained = client.stop(1_000).then(() => {
+      isDrained = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(isDrained).toBe(false);
+    answer(response, 201, secret);
+    await write;
+    await drained;
+  });
+
+  test("reads under way are aborted after a second, and no more begin", async () => {
+    const clock = new FakeClock();
+    const held: ServerResponse[] = [];
+    const { client, requests } = await clientOf((_, response) => held.push(response), { clock });
+    const failed = expect(client.get(secrets, "shop", "a")).rejects.toMatchObject({ message: /cancelled$/ });
+    await until(() => held.length === 1);
+    await client.stop(1_000);
+    await clock.advance(1_000);
+    await failed;
+    await expect(client.get(secrets, "shop", "a")).rejects.toMatchObject({ message: /the operator is stopping$/ });
     expect(requests()).toBe(1);
   });
 

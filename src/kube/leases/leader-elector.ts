@@ -1,0 +1,268 @@
+import { aborted } from "../../runtime/cancellation.ts";
+import { type Clock, endsWithin, type Random, sleep } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import { KubeError } from "../errors.ts";
+import { claimed, decideLease, elapsedMs, type Instant, type Lease, type LeaseDecision, released } from "./lease.ts";
+import type { LeaseAccess } from "./lease-access.ts";
+
+/** The durations of leader election in milliseconds, as client-go's LeaderElectionConfig names them. */
+export interface LeaseTiming {
+  /** After this time without a renewal, another candidate takes the Lease. */
+  leaseDurationMs: number;
+  /** After this time without a renewal, the leader stops its work. Less than the lease duration. */
+  renewDeadlineMs: number;
+  /** Between two renewals, and between two tries after a failure. */
+  retryPeriodMs: number;
+}
+
+export interface LeaderElectorOptions {
+  access: LeaseAccess;
+  namespace: string;
+  name: string;
+  /** Differs between processes: a restarted process is another candidate. */
+  identity: string;
+  timing: LeaseTiming;
+  clock: Clock;
+  random: Random;
+  log: Log;
+}
+
+/** The work of a leader. */
+export interface Term {
+  /** After the term's end: resolves when no write is under way. */
+  drained: Promise<void>;
+  /** After the term's end: resolves to whether all work has ended. Rejects if the work fails. */
+  ended: Promise<boolean>;
+}
+
+/** client-go's JitterFactor. */
+const jitter = 1.2;
+/** Milliseconds after a Lease has lapsed within which a candidate tries. */
+const tryWithinMs = 250;
+/** Milliseconds that a release may take. */
+const releaseWithinMs = 1_500;
+/** Milliseconds beyond the lease duration after which the election counts as stuck (controller-runtime: 20 s). */
+const stuckAfterMs = 20_000;
+
+/**
+ * Holds one Lease, or waits for it. Follows client-go's tools/leaderelection; differs in that a candidate watches the
+ * Lease, and that a replica that has lost the Lease becomes a candidate again.
+ */
+export class LeaderElector {
+  readonly #options: LeaderElectorOptions;
+  #lease: Lease | undefined;
+  /** Monotonic milliseconds at which the Lease's resourceVersion was first seen; undefined if it was never read. */
+  #observedAt: number | undefined;
+  /** Whether the Lease must be read before it is written. */
+  #mustRead = true;
+  /** When the last successful write of the Lease was sent; undefined while another candidate leads. */
+  #renewedAt: Instant | undefined;
+  #wake = () => {};
+  /** Monotonic milliseconds of the last step of the election; undefined while it does not run. */
+  #steppedAt: number | undefined;
+  #failure: string | undefined;
+  #refusal: string | undefined;
+
+  constructor(options: LeaderElectorOptions) {
+    this.#options = options;
+  }
+
+  /** Whether this process may write: it holds the Lease, and neither clock has passed the renew deadline. */
+  get isLeader(): boolean {
+    return this.#leftMs > 0;
+  }
+
+  /** Why this process can never lead; undefined if it can. */
+  get refusal(): string | undefined {
+    return this.#refusal;
+  }
+
+  /** Whether the election makes no step. An API server that cannot be reached is no cause: its requests time out. */
+  get isStuck(): boolean {
+    const { clock, timing } = this.#options;
+    if (this.#steppedAt === undefined) return false;
+    return clock.monotonic() - this.#steppedAt > timing.leaseDurationMs + stuckAfterMs;
+  }
+
+  /** Takes a change of the Lease from a watch; undefined if it was deleted. */
+  changed(lease: Lease | undefined): void {
+    if (this.#renewedAt) {
+      // May also be older than our own write: the next step reads the Lease.
+      if (lease?.spec?.holderIdentity === this.#options.identity) return;
+      this.#mustRead = true;
+    } else {
+      this.#observe(lease);
+    }
+    this.#wake();
+  }
+
+  /**
+   * Waits for the Lease and works while it is held, until `signal` aborts. Then releases the Lease when no write is
+   * under way.
+   *
+   * @param begin begins the work; the signal aborts at the term's end
+   * @throws Error if the work of a lost term does not end; what the work throws
+   */
+  async run(signal: AbortSignal, begin: (over: AbortSignal) => Term): Promise<void> {
+    const { log, identity, clock } = this.#options;
+    while (await this.#acquire(signal)) {
+      log.info({ identity }, "leading");
+      const lost = new AbortController();
+      const term = begin(AbortSignal.any([signal, lost.signal]));
+      const keeping = this.#keep(signal);
+      try {
+        await Promise.race([keeping, term.ended, aborted(signal)]);
+      } finally {
+        lost.abort();
+      }
+      if (signal.aborted) {
+        await term.drained;
+        // A renewal under way would conflict with the release.
+        await endsWithin(clock, keeping, releaseWithinMs);
+        await this.#release();
+        await term.ended;
+        return;
+      }
+      this.#renewedAt = undefined;
+      this.#mustRead = true;
+      log.warn({ identity }, "no longer leading, standing by");
+      if (!(await term.ended)) throw new Error("work goes on although the Lease is lost");
+    }
+  }
+
+  /** @returns true when the Lease is held; false when `signal` has aborted */
+  async #acquire(signal: AbortSignal): Promise<boolean> {
+    const { log, timing, random } = this.#options;
+    let holder: string | undefined;
+    while (!signal.aborted) {
+      this.#step();
+      let decision = this.#decision();
+      if (decision?.kind !== "wait") decision = await this.#try(timing.renewDeadlineMs);
+      if (decision?.kind === "renew") return true;
+      if (decision?.kind !== "wait") {
+        await this.#pause(timing.retryPeriodMs * (1 + jitter * random()), signal);
+        continue;
+      }
+      const current = this.#lease?.spec?.holderIdentity;
+      if (current !== holder) log.info({ holder: current }, "standing by");
+      holder = current;
+      await this.#pause(Math.min(decision.ms + tryWithinMs * random(), timing.leaseDurationMs), signal);
+    }
+    return false;
+  }
+
+  /** Renews until `signal` aborts, another candidate holds the Lease, or the renew deadline has passed. */
+  async #keep(signal: AbortSignal): Promise<void> {
+    const { timing } = this.#options;
+    while (!signal.aborted && this.isLeader) {
+      await this.#pause(Math.min(timing.retryPeriodMs, this.#leftMs), signal);
+      this.#step();
+      if (signal.aborted || !this.isLeader) return;
+      if ((await this.#try(this.#leftMs))?.kind === "wait") return;
+    }
+  }
+
+  /**
+   * Reads the Lease where needed, and writes it if it is free or ours.
+   *
+   * @param withinMs milliseconds for all requests
+   * @returns `renew` if the Lease is held now, `wait` if another candidate holds it, undefined after a failure
+   */
+  async #try(withinMs: number): Promise<LeaseDecision | undefined> {
+    const { access, namespace, name, identity, timing, clock } = this.#options;
+    const end = clock.monotonic() + withinMs;
+    // A lost request must leave time for another.
+    const limitMs = () => Math.max(0, Math.min(timing.renewDeadlineMs / 2, end - clock.monotonic()));
+    try {
+      if (this.#mustRead || this.#observedAt === undefined || this.#decision()?.kind !== "renew") {
+        this.#observe(await access.get(limitMs()));
+        this.#mustRead = false;
+      }
+      const decision = this.#decision()!;
+      if (decision.kind === "wait") return decision;
+      const sentAt = this.#now();
+      const claim = { namespace, name, identity, leaseDurationMs: timing.leaseDurationMs, now: sentAt.wall };
+      this.#observe(await access.put(claimed(this.#lease, claim), limitMs()));
+      this.#renewedAt = sentAt;
+      this.#succeeded();
+      return { kind: "renew" };
+    } catch (error) {
+      this.#failed(error);
+      return undefined;
+    }
+  }
+
+  /** Frees the Lease for the next leader. Without it, the Lease lapses. */
+  async #release(): Promise<void> {
+    const { access, clock, log, identity } = this.#options;
+    const isHeld = this.isLeader;
+    this.#renewedAt = undefined;
+    try {
+      const lease = this.#mustRead ? await access.get(releaseWithinMs) : this.#lease;
+      if (!isHeld || lease?.spec?.holderIdentity !== identity) return;
+      await access.put(released(lease, clock.now()), releaseWithinMs);
+      log.info({ identity }, "released the Lease");
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, "could not release the Lease, which lapses instead");
+    }
+  }
+
+  #decision(): LeaseDecision | undefined {
+    const { identity, timing, clock } = this.#options;
+    if (this.#observedAt === undefined) return undefined;
+    const { leaseDurationMs } = timing;
+    const [lease, observedAt] = [this.#lease, this.#observedAt];
+    return decideLease({ lease, observedAt, now: clock.monotonic(), identity, leaseDurationMs });
+  }
+
+  #observe(lease: Lease | undefined): void {
+    const [before, after] = [this.#lease?.metadata, lease?.metadata];
+    const isSame = before?.uid === after?.uid && before?.resourceVersion === after?.resourceVersion;
+    this.#lease = lease;
+    if (!isSame || this.#observedAt === undefined) this.#observedAt = this.#options.clock.monotonic();
+  }
+
+  #succeeded(): void {
+    if (this.#failure !== undefined) this.#options.log.info({}, "the Lease can be renewed again");
+    this.#failure = undefined;
+    this.#refusal = undefined;
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof KubeError)) throw error;
+    this.#mustRead = true;
+    this.#refusal = error.kind === "forbidden" ? error.message : undefined;
+    // Another candidate was faster.
+    if (["conflict", "alreadyExists", "notFound"].includes(error.kind)) return;
+    const level = this.#failure === error.message ? "debug" : this.#refusal ? "error" : "warn";
+    this.#failure = error.message;
+    this.#options.log[level]({ error: error.message }, "could not take or renew the Lease, retrying");
+  }
+
+  /** Milliseconds until the renew deadline; at most 0 without the Lease. */
+  get #leftMs(): number {
+    if (!this.#renewedAt) return 0;
+    return this.#options.timing.renewDeadlineMs - elapsedMs(this.#renewedAt, this.#now());
+  }
+
+  #now(): Instant {
+    const { clock } = this.#options;
+    return { monotonic: clock.monotonic(), wall: clock.now() };
+  }
+
+  #step(): void {
+    this.#steppedAt = this.#options.clock.monotonic();
+  }
+
+  /** Waits until the Lease changes, for at most `ms` milliseconds. */
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    await sleep(this.#options.clock, ms, AbortSignal.any([signal, woken.signal]));
+    this.#wake = () => {};
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof KubeError ? error.message : "unknown error";
+}

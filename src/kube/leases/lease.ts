@@ -1,0 +1,108 @@
+import { type KubeObject, leases } from "../resource.ts";
+
+/** The part of coordination.k8s.io/v1 Lease that leader election uses. */
+export interface Lease extends KubeObject {
+  spec?: LeaseSpec;
+}
+
+/** client-go's LeaderElectionRecord. Times are RFC 3339 with microseconds; they are information only. */
+export interface LeaseSpec {
+  /** Empty for a Lease that its holder has released. */
+  holderIdentity?: string;
+  leaseDurationSeconds?: number;
+  acquireTime?: string;
+  renewTime?: string;
+  /** The number of changes of the holder. */
+  leaseTransitions?: number;
+}
+
+/** A point in time of both clocks, in milliseconds. */
+export interface Instant {
+  monotonic: number;
+  wall: number;
+}
+
+/** What a decision about a Lease is made from. */
+export interface LeaseSnapshot {
+  /** Undefined if the Lease does not exist. */
+  lease: Lease | undefined;
+  /** When this process first saw the Lease's current resourceVersion, in monotonic milliseconds. */
+  observedAt: number;
+  /** Monotonic milliseconds. */
+  now: number;
+  /** This candidate's identity. */
+  identity: string;
+  /** Milliseconds that apply if the Lease names no duration. */
+  leaseDurationMs: number;
+}
+
+/** What a candidate does. `wait`: another candidate holds the Lease for `ms` more milliseconds. */
+export type LeaseDecision = { kind: "create" | "acquire" | "renew" } | { kind: "wait"; ms: number };
+
+/**
+ * Decides as client-go's leaderelection does: a Lease has lapsed when it has not changed for its own duration, measured
+ * by this process. The times in the Lease are not used, so that skewed clocks do not matter.
+ */
+export function decideLease({ lease, observedAt, now, identity, leaseDurationMs }: LeaseSnapshot): LeaseDecision {
+  if (!lease) return { kind: "create" };
+  const { holderIdentity = "", leaseDurationSeconds = 0 } = lease.spec ?? {};
+  if (holderIdentity === identity) return { kind: "renew" };
+  if (holderIdentity === "") return { kind: "acquire" };
+  const durationMs = leaseDurationSeconds > 0 ? leaseDurationSeconds * 1_000 : leaseDurationMs;
+  const ms = observedAt + durationMs - now;
+  return ms > 0 ? { kind: "wait", ms } : { kind: "acquire" };
+}
+
+/**
+ * Milliseconds between two instants by the clock that moved further. The monotonic clock stands still while the machine
+ * is suspended, and the wall clock may be set back.
+ */
+export function elapsedMs(from: Instant, to: Instant): number {
+  return Math.max(to.monotonic - from.monotonic, to.wall - from.wall);
+}
+
+/** What a candidate writes. */
+export interface LeaseClaim {
+  namespace: string;
+  name: string;
+  identity: string;
+  leaseDurationMs: number;
+  /** Milliseconds since the epoch. */
+  now: number;
+}
+
+/** @returns the Lease as its holder writes it, with the resourceVersion of `before` as a precondition */
+export function claimed(before: Lease | undefined, { namespace, name, identity, leaseDurationMs, now }: LeaseClaim) {
+  const { holderIdentity, acquireTime, leaseTransitions = 0 } = before?.spec ?? {};
+  const isOurs = holderIdentity === identity;
+  return withSpec(before?.metadata ?? { namespace, name }, {
+    holderIdentity: identity,
+    leaseDurationSeconds: Math.ceil(leaseDurationMs / 1_000),
+    acquireTime: isOurs && acquireTime ? acquireTime : microTime(now),
+    renewTime: microTime(now),
+    leaseTransitions: before && !isOurs ? leaseTransitions + 1 : leaseTransitions,
+  });
+}
+
+/**
+ * @param now milliseconds since the epoch
+ * @returns the Lease as its holder releases it: another candidate may take it at once
+ */
+export function released({ metadata, spec }: Lease, now: number): Lease {
+  return withSpec(metadata, {
+    holderIdentity: "",
+    leaseDurationSeconds: 1,
+    acquireTime: microTime(now),
+    renewTime: microTime(now),
+    leaseTransitions: spec?.leaseTransitions ?? 0,
+  });
+}
+
+function withSpec(metadata: Lease["metadata"], spec: LeaseSpec): Lease {
+  return { apiVersion: `${leases.group}/${leases.version}`, kind: leases.kind, metadata, spec };
+}
+
+/** metav1.MicroTime. */
+function microTime(ms: number): string {
+  return new Date(ms).toISOString().replace("Z", "000Z");
+}
