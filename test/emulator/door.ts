@@ -202,7 +202,6 @@ export class Door {
     if (call.operation === "ReceiveMessage") return this.#sqs.receive(call, send);
     const reply = await send(call.request.body);
     if (call.operation.startsWith("SendMessage")) this.#sqs.sent();
-    if (call.service === "sts") this.sts.learn(reply);
     return reply;
   }
 }

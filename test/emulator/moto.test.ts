@@ -5,6 +5,7 @@ import { SSM } from "@aws-sdk/client-ssm";
 import { STS } from "@aws-sdk/client-sts";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type Emulator, startEmulator } from "./emulator.ts";
+import { tokenWith } from "./web-identity.ts";
 
 let emulator: Emulator;
 
@@ -89,7 +90,7 @@ test("a static access key belongs to a user of 123456789012, or of the given acc
 test("the credentials of an assumed role act in the role's account, with and without a web identity", async () => {
   const sts = new STS(emulator.config());
   const role = { RoleArn: "arn:aws:iam::888888888888:role/tenant", RoleSessionName: "keyferry.demo" };
-  const WebIdentityToken = "header.payload.signature";
+  const WebIdentityToken = tokenWith({}, Date.now());
   const answers = [await sts.assumeRole(role), await sts.assumeRoleWithWebIdentity({ ...role, WebIdentityToken })];
   for (const { Credentials } of answers) {
     const config = emulator.config({ accessKeyId: Credentials!.AccessKeyId! });

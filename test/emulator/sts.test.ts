@@ -2,6 +2,7 @@ import { STS } from "@aws-sdk/client-sts";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { FakeClock } from "../support/clock.ts";
 import { startEmulator } from "./emulator.ts";
+import { type Claims, tokenWith } from "./web-identity.ts";
 
 const clock = new FakeClock(Date.now());
 const emulator = await startEmulator({ reads: "memory", quota: "none", clock });
@@ -113,11 +114,7 @@ test.each([
   await expect(assume(hub, input)).rejects.toMatchObject({ name: "ValidationError" });
 });
 
-const encoded = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
-const tokenOf = (claims: object) => {
-  const whole = { iss: "https://issuer", sub: "system:serviceaccount:shop:app", aud: ["sts.amazonaws.com"], ...claims };
-  return `${encoded({ alg: "RS256" })}.${encoded({ exp: clock.now() / 1_000 + 3_600, ...whole })}.c2ln`;
-};
+const tokenOf = (claims: Partial<Claims>) => tokenWith(claims, clock.now());
 const exchange = (WebIdentityToken: string) =>
   as().assumeRoleWithWebIdentity({ RoleArn: tenant, RoleSessionName: "keyferry", WebIdentityToken });
 
