@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { readKinds } from "../../scripts/crds.ts";
-import { chart, deploymentOf, render, root } from "./chart.ts";
+import { chart, deploymentOf, helm, render, root } from "./chart.ts";
 
 interface Metadata {
   home: string;
@@ -49,5 +51,44 @@ test("each change has a kind that Artifact Hub knows", () => {
   const known = /^(added|changed|deprecated|removed|fixed|security)$/;
   for (const change of listOf("changes")) {
     expect(change).toEqual({ kind: expect.stringMatching(known), description: expect.stringMatching(/^[A-Z]/) });
+  }
+});
+
+test("each file of files/dashboards becomes a ConfigMap, and each of files/rules a part of the PrometheusRule", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "keyferry-dashboards-"));
+  try {
+    await cp(chart, dir, { recursive: true });
+    await mkdir(join(dir, "files/dashboards"), { recursive: true });
+    const dashboard = '{"title": "Fleet", "panels": ["{{ $labels.name }}"]}\n';
+    await writeFile(join(dir, "files/dashboards/fleet.json"), dashboard);
+    await writeFile(join(dir, "files/rules/more.yaml"), "groups: [{name: more, rules: []}]\n");
+    const enabled = { enabled: true, force: true };
+    const values = { metrics: { grafanaDashboard: { enabled: true }, prometheusRule: enabled } };
+    const args = ["template", "keyferry", dir, "--show-only", "templates/monitoring.yaml", "--values", "-"];
+    const { stdout } = await helm(args, JSON.stringify(values));
+    const objects = parseAllDocuments(stdout).map((document) => document.toJS() as { kind: string });
+    expect(objects).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({
+          kind: "ConfigMap",
+          metadata: expect.objectContaining({
+            name: "keyferry-dashboard-fleet",
+            labels: expect.objectContaining({ grafana_dashboard: "1" }),
+          }),
+          data: { "fleet.json": dashboard },
+        }),
+        expect.objectContaining({
+          kind: "PrometheusRule",
+          spec: {
+            groups: expect.arrayContaining([
+              { name: "more", rules: [] },
+              expect.objectContaining({ name: "keyferry" }),
+            ]),
+          },
+        }),
+      ]),
+    );
+  } finally {
+    await rm(dir, { recursive: true });
   }
 });
