@@ -116,6 +116,7 @@ export class Metrics {
     // increase() does not see the first count of a series that did not exist before.
     for (const controller of ["connection", "syncedsecret"]) this.internalErrors.inc({ controller }, 0);
     for (const result of ["written", "lost"]) this.auditLines.inc({ result }, 0);
+    for (const result of ["ok", "denied"]) this.kmsDecrypts.inc({ result }, 0);
   }
 
   /** All metrics in Prometheus' text format. Yields to the event loop between chunks. */

@@ -95,10 +95,10 @@ export const cases: AlertCase[] = [
   },
   {
     alert: "KeyferryDecryptDenied",
-    series: { 'keyferry_kms_decrypts_total{result="denied"}': "0+0x4 0+1x30 30+0x60" },
-    quiet: "18m",
-    fires: "25m",
-    clears: "50m",
+    series: { 'keyferry_kms_decrypts_total{result="denied"}': "0+0x4 1+0x100" },
+    quiet: "4m",
+    fires: "8m",
+    clears: "40m",
   },
   {
     alert: "KeyferryKeyPendingDeletion",
