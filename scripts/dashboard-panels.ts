@@ -119,7 +119,7 @@ const namespace: RowSpec = {
 };
 
 const kms =
-  'sum(rate(keyferry_aws_requests_total{service="kms"}[1h])) + sum(rate(keyferry_secure_strings_decrypted_total[1h]))';
+  '(sum(rate(keyferry_aws_requests_total{service="kms"}[1h])) or vector(0)) + sum(rate(keyferry_secure_strings_decrypted_total[1h]))';
 
 const aws: RowSpec = {
   title: "AWS quota and bill",
@@ -172,7 +172,7 @@ const aws: RowSpec = {
           legend: "Parameter Store, upper bound",
         },
         {
-          expr: bill('sum(rate(keyferry_aws_requests_total{service="sqs"}[1h]))', "sqsRequests"),
+          expr: bill('sum(rate(keyferry_aws_requests_total{service="sqs"}[1h])) or vector(0)', "sqsRequests"),
           legend: "SQS requests",
         },
       ],
