@@ -16,6 +16,7 @@ import { connectionOf, documents, keysOf, openStage, readyCount, type Stage, syn
 /** Alerts that this test does not provoke, and why. */
 const unprovoked = {
   KeyferryInternalError: "an internal error is a bug of the operator",
+  KeyferryNoLeader: "the operator runs without leader election here",
   KeyferryEventsSilent: "its threshold is a day",
   KeyferryEventsMissed: "polls of announced parameters take minutes, and throttles delay them further",
 };

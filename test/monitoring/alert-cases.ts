@@ -170,6 +170,13 @@ export const cases: AlertCase[] = [
     clears: "28m",
   },
   {
+    alert: "KeyferryNoLeader",
+    series: { 'keyferry_leader{instance="a"}': "1+0x4 0+0x60", 'keyferry_leader{instance="b"}': "0+0x14 1+0x60" },
+    quiet: "6m",
+    fires: "8m",
+    clears: "17m",
+  },
+  {
     alert: "KeyferryInternalError",
     series: { 'keyferry_internal_errors_total{controller="connection"}': "0+0x4 1+0x60" },
     quiet: "4m",
