@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 MODULES := node_modules/.package-lock.json
 
-.PHONY: build image demo test lint bench simulate types clean
+.PHONY: build image demo test monitoring lint bench simulate types clean
 
 # The one bundled file that the image and the npm package run.
 build: $(MODULES)
@@ -24,6 +24,12 @@ test: build
 	node test/cluster/build.ts
 	node test/emulator/venv.ts
 	vitest run $(TESTS)
+
+# Each alert and each panel against a real Prometheus that scrapes the operator during faults: about eight minutes.
+monitoring: build
+	node test/cluster/build.ts
+	node test/emulator/venv.ts
+	CAMPAIGNS=1 vitest run test/e2e/monitoring.test.ts
 
 lint: $(MODULES)
 	biome check --error-on-warnings .

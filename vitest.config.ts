@@ -15,6 +15,9 @@ const alone = [
   "test/{bench,cloudformation,cluster,e2e,emulator,helm,image,release}/**/*.test.ts",
 ];
 
+/** Files of several minutes that `make test` leaves out: `make monitoring`. */
+const campaigns = process.env.CAMPAIGNS ? [] : ["test/e2e/monitoring.test.ts"];
+
 const common = {
   // Node imports TypeScript itself. Vite's imports slow every access down: by a quarter in the random schedules.
   experimental: { viteModuleRunner: false },
@@ -32,7 +35,7 @@ export default defineConfig({
     sequence: { sequencer: SlowestFirst },
     // A file costs 0.7 s of CPU time for its process and imports: all other files share two processes.
     projects: [
-      { test: { ...common, name: "alone", include: alone } },
+      { test: { ...common, name: "alone", include: alone, exclude: campaigns } },
       { test: { ...common, name: "shared", isolate: false, include: ["test/**/*.test.ts"], exclude: alone } },
     ],
   },

@@ -289,6 +289,12 @@ const kubernetes: RowSpec = {
       queries: one(quantile(0.95, "keyferry_sync_duration_seconds"), "p95"),
     },
     {
+      title: "Leader",
+      description: "1 for the replica that works; the others stand by. Without leader election no replica says so.",
+      unit: "none",
+      queries: one("keyferry_leader", "{{instance}}"),
+    },
+    {
       title: "CPU of the operator",
       description: "CPU seconds a second, by replica.",
       unit: "none",

@@ -82,7 +82,7 @@ test("each file of files/dashboards becomes a ConfigMap, and each of files/rules
           spec: {
             groups: expect.arrayContaining([
               { name: "more", rules: [] },
-              expect.objectContaining({ name: "keyferry" }),
+              expect.objectContaining({ name: "keyferry-recording" }),
             ]),
           },
         }),
