@@ -7,7 +7,7 @@ import { imageName, manifest, output, pushed, releaseFolder, repository, require
 
 const architecture = required("ARCH");
 const tagged = `${imageName()}:${manifest().version}-${architecture}`;
-console.log(run(process.execPath, ["scripts/image/build.ts"], { env: { ...process.env, IMAGE: tagged } }));
+console.log(run(process.execPath, ["scripts/image/build.ts"], { ...process.env, IMAGE: tagged }));
 copyFileSync(
   join(repository, "dist/image/keyferry.cdx.json"),
   join(releaseFolder, `keyferry-${architecture}.cdx.json`),

@@ -1,5 +1,5 @@
 // What the steps of a release share. With DRY_RUN=1 nothing leaves the machine: what would be published is printed.
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
@@ -23,24 +23,39 @@ export function required(name: string): string {
 }
 
 /** Runs a command that changes nothing outside of this machine, and returns its standard output. */
-export function run(
-  command: string,
-  args: string[],
-  options: { input?: string; env?: NodeJS.ProcessEnv } = {},
-): string {
-  return execFileSync(command, args, {
-    cwd: repository,
-    encoding: "utf8",
-    stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "inherit"],
-    maxBuffer: 2 ** 26,
-    ...options,
-  });
+export function run(command: string, args: string[], env?: NodeJS.ProcessEnv): string {
+  return execute(command, args, { env }).stdout;
 }
 
-/** Runs a command that publishes something, after printing it. Prints it only, and returns "", in a dry run. */
+/**
+ * Runs a command that publishes something, after printing it. Prints it only, and returns "", in a dry run.
+ *
+ * @returns both outputs: Helm prints the digest of what it pushed on standard error
+ */
 export function publish(command: string, args: string[], input?: string): string {
   console.log(`${dryRun ? "would run" : "$"} ${[command, ...args].join(" ")}`);
-  return dryRun ? "" : run(command, args, input === undefined ? {} : { input });
+  if (dryRun) return "";
+  const { stdout, stderr } = execute(command, args, { input });
+  return stdout + stderr;
+}
+
+/** Throws, naming the command, when it cannot be started or fails. Its standard error is shown too. */
+function execute(
+  command: string,
+  args: string[],
+  { input, env }: { input?: string | undefined; env?: NodeJS.ProcessEnv | undefined },
+) {
+  const options = {
+    cwd: repository,
+    encoding: "utf8",
+    maxBuffer: 2 ** 26,
+    input: input ?? "",
+    env: env ?? process.env,
+  } as const;
+  const { status, error, stdout, stderr } = spawnSync(command, args, options);
+  process.stderr.write(stderr ?? "");
+  if (status !== 0) throw new Error(`${command} ${args[0]} failed: ${error?.message ?? `exit ${status}`}`);
+  return { stdout, stderr };
 }
 
 /** Hands a value to later steps of the workflow, as `steps.ID.outputs.NAME`. */

@@ -101,7 +101,7 @@ describe("a step of the release", () => {
   });
 
   test("packages the chart by Helm, and pushes it beside the image", async () => {
-    await fake("helm", `case $1 in push) echo "Digest: ${digest}" ;; esac`);
+    await fake("helm", `case $1 in push) echo "Digest: ${digest}" >&2 ;; esac`);
     const outputs = await step("chart", { HELM: join(scratch, "bin", "helm") });
     expect(outputs).toEqual({ name: "registry.example.com/keyferry/charts/keyferry", digest });
     expect(await calls()).toEqual([
