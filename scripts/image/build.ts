@@ -54,11 +54,13 @@ function canBuildInImage(): boolean {
   }
 }
 
-/** Does on this machine what the Dockerfile's build stage does, and returns the folder that stands for the stage. */
+/**
+ * Does on this machine what the Dockerfile's build stage does, from the bundle in dist/, and returns the folder that
+ * stands for the stage.
+ */
 async function buildHere(): Promise<string> {
   const stage = await mkdtemp(join(tmpdir(), "keyferry-image-"));
   const build = join(stage, "build");
-  execFileSync(process.execPath, [join(repository, "scripts", "build.ts")], { cwd: repository, stdio: "inherit" });
   for (const file of ["keyferry.js", "keyferry-values.js"]) {
     await cp(join(repository, "dist", file), join(build, "dist", file));
   }

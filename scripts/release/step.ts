@@ -6,8 +6,8 @@ import { parse } from "yaml";
 
 /** The repository's folder. */
 export const repository = join(import.meta.dirname, "..", "..");
-/** Where a release's files are made. */
-export const releaseFolder = join(repository, "dist", "release");
+/** Where a release's files are made: the folder that RELEASE_FOLDER names, else dist/release. */
+export const releaseFolder = process.env.RELEASE_FOLDER || join(repository, "dist", "release");
 mkdirSync(releaseFolder, { recursive: true });
 
 /** buildah's options that scripts/image/build.ts uses too. */
