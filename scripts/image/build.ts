@@ -7,7 +7,7 @@
 // Writes dist/image/keyferry.oci.tar and dist/image/keyferry.cdx.json, and prints the image's digest and size.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { copyFile, cp, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assembleRoot } from "./root.ts";
@@ -33,8 +33,9 @@ async function main(): Promise<void> {
   } finally {
     if (stage) await rm(stage, { recursive: true });
   }
-  await takeBill(name);
-  buildah("push", "--quiet", name, `oci-archive:${join(output, "keyferry.oci.tar")}:${name}`);
+  const archive = join(output, "keyferry.oci.tar");
+  buildah("push", "--quiet", name, `oci-archive:${archive}:${name}`);
+  await takeBill(archive);
   console.log(buildah("images", "--format", "{{.Name}}:{{.Tag}} {{.Digest}} {{.Size}}", name));
 }
 
@@ -53,11 +54,13 @@ function canBuildInImage(): boolean {
   }
 }
 
-/** Does on this machine what the Dockerfile's build stage does, and returns the folder that stands for the stage. */
+/**
+ * Does on this machine what the Dockerfile's build stage does, from the bundle in dist/, and returns the folder that
+ * stands for the stage.
+ */
 async function buildHere(): Promise<string> {
   const stage = await mkdtemp(join(tmpdir(), "keyferry-image-"));
   const build = join(stage, "build");
-  execFileSync(process.execPath, [join(repository, "scripts", "build.ts")], { cwd: repository, stdio: "inherit" });
   for (const file of ["keyferry.js", "keyferry-values.js"]) {
     await cp(join(repository, "dist", file), join(build, "dist", file));
   }
@@ -95,13 +98,32 @@ async function optionsFor(name: string, stage: string | undefined): Promise<stri
   ];
 }
 
-/** Copies the bill of materials out of the image. */
-async function takeBill(name: string): Promise<void> {
-  const container = buildah("from", "--pull-never", name);
+/** Takes the bill of materials out of the image's archive, which needs no rights to mount anything. */
+async function takeBill(archive: string): Promise<void> {
+  const tar = (args: string[]) =>
+    execFileSync("tar", args, { maxBuffer: 2 ** 30, stdio: ["ignore", "pipe", "ignore"] });
+  const blobs = tar(["-tf", archive])
+    .toString()
+    .split("\n")
+    .filter((name) => /^blobs\/sha256\/./.test(name));
+  const folder = await mkdtemp(join(tmpdir(), "keyferry-layers-"));
   try {
-    const root = buildah("mount", container);
-    await copyFile(join(root, "usr/share/sbom/keyferry.cdx.json"), join(output, "keyferry.cdx.json"));
+    tar(["-xf", archive, "-C", folder]);
+    for (const blob of blobs) {
+      const bill = attempt(() => tar(["-xzOf", join(folder, blob), "usr/share/sbom/keyferry.cdx.json"]));
+      if (bill) return await writeFile(join(output, "keyferry.cdx.json"), bill);
+    }
+    throw new Error("the image has no bill of materials");
   } finally {
-    buildah("rm", container);
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Undefined where `work` throws: a configuration is no layer. */
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
   }
 }
