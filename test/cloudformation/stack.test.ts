@@ -88,10 +88,10 @@ describe("the policies", () => {
   /** Operations whose IAM action is called otherwise (Service Authorization Reference). */
   const otherwise: Record<string, string> = { DeleteMessageBatch: "DeleteMessage" };
   /**
-   * What needs no permission; and what AWS asks for beside the operation: session tags and a source identity of
+   * What needs no permission of the caller (a token stands for it in the second); and what AWS asks for beside the operation: session tags and a source identity of
    * AssumeRole, and what Systems Manager passes through.
    */
-  const free = ["sts:GetCallerIdentity"];
+  const free = ["sts:GetCallerIdentity", "sts:AssumeRoleWithWebIdentity"];
   const beside = ["sts:SetSourceIdentity", "sts:TagSession", "secretsmanager:GetSecretValue"];
 
   function called(): Set<string> {
