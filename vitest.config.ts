@@ -6,7 +6,7 @@ import SlowestFirst from "./test/support/sequencer.ts";
  * once, or mostly work with other processes.
  */
 const alone = [
-  "test/*/{chain,identity,web-identity}.test.ts",
+  "test/*/{chain,identity,own-credentials,web-identity}.test.ts",
   "test/cli/meter.test.ts",
   "test/model/schedules-*.test.ts",
   "test/parameters/**/{churn,entry-memory,expiries,large-paths,poller,reader-lanes}.test.ts",
