@@ -6,7 +6,7 @@ import SlowestFirst from "./test/support/sequencer.ts";
  * once, or mostly work with other processes.
  */
 const alone = [
-  "test/*/{chain,identity,own-credentials,web-identity}.test.ts",
+  "test/*/{chain,identity,web-identity}.test.ts",
   "test/cli/meter.test.ts",
   "test/model/schedules-*.test.ts",
   "test/parameters/**/{churn,entry-memory,expiries,large-paths,poller,reader-lanes}.test.ts",
@@ -17,6 +17,9 @@ const alone = [
 
 /** Files of several minutes that `make test` leaves out: `make monitoring`. */
 const campaigns = process.env.CAMPAIGNS ? [] : ["test/e2e/monitoring.test.ts"];
+
+/** Files that load modules anew for each test, which only Vite's imports can do. */
+const reloading = ["test/aws/own-credentials.test.ts"];
 
 const common = {
   // Node imports TypeScript itself. Vite's imports slow every access down: by a quarter in the random schedules.
@@ -36,7 +39,16 @@ export default defineConfig({
     // A file costs 0.7 s of CPU time for its process and imports: all other files share two processes.
     projects: [
       { test: { ...common, name: "alone", include: alone, exclude: campaigns } },
-      { test: { ...common, name: "shared", isolate: false, include: ["test/**/*.test.ts"], exclude: alone } },
+      {
+        test: {
+          ...common,
+          name: "shared",
+          isolate: false,
+          include: ["test/**/*.test.ts"],
+          exclude: [...alone, ...reloading],
+        },
+      },
+      { test: { ...common, name: "reloading", experimental: { viteModuleRunner: true }, include: reloading } },
     ],
   },
 });
