@@ -1,4 +1,5 @@
 import type { Sealed } from "../runtime/sealed.ts";
+import { accountOfArn } from "./names.ts";
 
 /** One role of a chain, and the parameters of its AssumeRole call. */
 export interface RoleStep {
@@ -40,7 +41,8 @@ export type CredentialSource =
 /** The AWS account of an identity's last role; undefined without a role, where only AWS knows it. */
 export function accountOfSpec({ credentials, assumeRole = [] }: IdentitySpec): string | undefined {
   const first = credentials.kind === "webIdentity" ? credentials.roleArn : undefined;
-  return (assumeRole.at(-1)?.roleArn ?? first)?.split(":")[4];
+  const last = assumeRole.at(-1)?.roleArn ?? first;
+  return last === undefined ? undefined : accountOfArn(last);
 }
 
 /** Describes an identity: its credentials, region and endpoints. */

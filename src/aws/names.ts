@@ -170,3 +170,8 @@ function parseArn(text: string): Arn | undefined {
   if (!/^[a-z0-9-]{1,64}$/.test(region) || !/^([0-9]{12})?$/.test(account)) return undefined;
   return { partition, service, region, account, resource: rest[0]! };
 }
+
+/** The account in an ARN of IAM or STS; undefined if the text has none. */
+export function accountOfArn(arn: string): string | undefined {
+  return arn.split(":")[4];
+}

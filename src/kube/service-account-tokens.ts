@@ -59,7 +59,7 @@ export class ServiceAccountTokens {
   /** @throws KubeError if there is no usable token and none can be requested */
   async token(account: ServiceAccountName): Promise<Sealed> {
     const { clock } = this.#options;
-    const key = keyOf(account);
+    const key = serviceAccountKey(account);
     const held = this.#held.get(key);
     const isDue = !held || clock.now() >= held.renewAt.wall || clock.monotonic() >= held.renewAt.monotonic;
     if (held && !isDue) return held.token;
@@ -77,12 +77,12 @@ export class ServiceAccountTokens {
 
   /** Drops a token that was refused, unless another has replaced it. */
   forget(account: ServiceAccountName, token: Sealed): void {
-    if (this.#held.get(keyOf(account))?.token === token) this.release(account);
+    if (this.#held.get(serviceAccountKey(account))?.token === token) this.release(account);
   }
 
   /** Drops the token of a ServiceAccount that nobody uses. */
   release(account: ServiceAccountName): void {
-    this.#drop(keyOf(account));
+    this.#drop(serviceAccountKey(account));
   }
 
   /** Drops all tokens. */
@@ -96,12 +96,12 @@ export class ServiceAccountTokens {
     const answer = await client.requestToken(account, { audiences: [audience], expirationSeconds: lifetimeSeconds });
     const { token = "", expirationTimestamp = "" } = answer.status ?? {};
     if (token === "")
-      throw new KubeError("other", `POST serviceaccounts ${keyOf(account)}/token: an answer without token`);
+      throw new KubeError("other", `POST serviceaccounts ${serviceAccountKey(account)}/token: an answer without token`);
     // The API server may grant another lifetime. Both times are of its clock, which may differ from this one.
     const granted = Date.parse(expirationTimestamp) - Date.parse(answer.metadata.creationTimestamp ?? "");
     const ms = granted > 0 ? granted : lifetimeSeconds * 1_000;
     const renewMs = ms * (renewAfter - jitter * random());
-    const key = keyOf(account);
+    const key = serviceAccountKey(account);
     this.#drop(key);
     const held: Held = {
       token: Sealed.text(token),
@@ -119,6 +119,7 @@ export class ServiceAccountTokens {
   }
 }
 
-function keyOf({ namespace, name }: ServiceAccountName): string {
+/** namespace/name. */
+export function serviceAccountKey({ namespace, name }: ServiceAccountName): string {
   return `${namespace}/${name}`;
 }

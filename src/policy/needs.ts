@@ -2,7 +2,7 @@ import type { SyncedSecret } from "../api/types.ts";
 import { parseQueueUrl } from "../aws/events/queue-url.ts";
 import type { Identity } from "../aws/identity.ts";
 import { accountOfSpec, type IdentitySpec } from "../aws/identity-spec.ts";
-import { keyArnText, parseKeyArn, parseKeyRef, parseParameterRef, partitionOf } from "../aws/names.ts";
+import { accountOfArn, keyArnText, parseKeyArn, parseKeyRef, parseParameterRef, partitionOf } from "../aws/names.ts";
 import { pairsFor } from "../ciphertexts/binding.ts";
 import { keyIn } from "../ciphertexts/key-name.ts";
 import { checkMessage } from "../ciphertexts/message.ts";
@@ -206,7 +206,7 @@ export class PolicyNeeds {
     const partition = partitionOf(spec.region);
     const steps = spec.assumeRole ?? [];
     const { credentials } = spec;
-    const inRole = credentials.kind === "webIdentity" ? credentials.roleArn.split(":")[4] : undefined;
+    const inRole = credentials.kind === "webIdentity" ? accountOfArn(credentials.roleArn) : undefined;
     let needs = this.#named(startOf(credentials), steps.length === 0 ? account : inRole, partition);
     if (credentials.kind === "webIdentity") needs.serviceAccounts.add(credentials.serviceAccount);
     let [hasSource, inheritsTags] = [false, false];
@@ -219,7 +219,7 @@ export class PolicyNeeds {
       hasSource ||= sourceIdentity !== undefined;
       if (hasSource) actions.add("sts:SetSourceIdentity");
       needs.roles.set(roleArn, actions);
-      needs = this.#named(roleArn, roleArn.split(":")[4], partition);
+      needs = this.#named(roleArn, accountOfArn(roleArn), partition);
     }
     return needs;
   }
@@ -271,5 +271,6 @@ function secretArn(name: string, region: string, account: string): string {
 }
 
 function accountOf(identity: Identity): string | undefined {
-  return (identity as Nobody).spec.assumeRole?.at(-1)?.roleArn.split(":")[4];
+  const last = (identity as Nobody).spec.assumeRole?.at(-1);
+  return last && accountOfArn(last.roleArn);
 }

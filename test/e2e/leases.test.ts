@@ -72,14 +72,7 @@ async function pair(kubeconfig?: string): Promise<[RunningOperator, RunningOpera
 /** Applies SyncedSecrets that take twelve seconds to sync at the connection's rate. */
 async function bulk(): Promise<() => Promise<void>> {
   const namespace = `lease-${round++}`;
-  await cluster.run(["create", "namespace", namespace]);
-  const objects: object[] = [];
-  for (let index = 0; index < resources; index++) {
-    const names = Array.from({ length: 10 }, (_, key) => `/${namespace}/r${index}/k${key}`);
-    for (const name of names) await aws.putParameter({ name, type: "SecureString", value: "v" });
-    objects.push(synced(namespace, `r${index}`, keysOf(names)));
-  }
-  await cluster.run(["apply", "--server-side", "-f", "-"], documents(objects));
+  await stage.bulk(namespace, resources);
   return () => until(async () => (await readyCount(cluster, namespace)) === resources, 40_000, `${resources} Secrets`);
 }
 

@@ -20,6 +20,8 @@ export interface Stage {
   ): ReturnType<typeof startOperator>;
   /** Creates ClusterAWSConnection default, which allows everything. */
   connect(spec?: object): Promise<void>;
+  /** Creates a namespace with SyncedSecrets of ten SecureStrings each. */
+  bulk(namespace: string, resources: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -39,6 +41,16 @@ export async function openStage(): Promise<Stage> {
       startOperator({ kubeconfig, folder, args, ready, env }),
     async connect(spec = {}) {
       await cluster.run(["apply", "-f", "-"], connectionTo(aws.url, spec));
+    },
+    async bulk(namespace, resources) {
+      await cluster.run(["create", "namespace", namespace]);
+      const objects: object[] = [];
+      for (let index = 0; index < resources; index++) {
+        const names = Array.from({ length: 10 }, (_, key) => `/${namespace}/r${index}/k${key}`);
+        for (const name of names) await aws.putParameter({ name, type: "SecureString", value: "v" });
+        objects.push(synced(namespace, `r${index}`, keysOf(names)));
+      }
+      await cluster.run(["apply", "--server-side", "-f", "-"], documents(objects));
     },
     async close() {
       await cluster.stop();

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type RunningOperator, until } from "../support/operator.ts";
 import { removeAtEnd } from "../support/supervise.ts";
-import { documents, keysOf, openStage, synced } from "./stage.ts";
+import { openStage } from "./stage.ts";
 
 const stage = await openStage();
 const { cluster, aws, audit } = stage;
@@ -33,14 +33,7 @@ afterAll(() => stage.close());
 /** Applies SyncedSecrets of ten parameters each, at a rate of one request a second. */
 async function bulk(): Promise<string> {
   const namespace = `stop-${round++}`;
-  await cluster.run(["create", "namespace", namespace]);
-  const objects: object[] = [];
-  for (let index = 0; index < resources; index++) {
-    const names = Array.from({ length: 10 }, (_, key) => `/${namespace}/r${index}/k${key}`);
-    for (const name of names) await aws.putParameter({ name, type: "SecureString", value: "v" });
-    objects.push(synced(namespace, `r${index}`, keysOf(names)));
-  }
-  await cluster.run(["apply", "--server-side", "-f", "-"], documents(objects));
+  await stage.bulk(namespace, resources);
   return namespace;
 }
 

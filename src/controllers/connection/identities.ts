@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { AnyConnection } from "../../api/any-connection.ts";
 import type { Identities, Identity } from "../../aws/identity.ts";
 import type { WebIdentity } from "../../aws/identity-spec.ts";
+import { accountOfArn } from "../../aws/names.ts";
 import type { ServiceAccountName } from "../../kube/service-account-tokens.ts";
 import { Failure } from "../../runtime/failure.ts";
 import {
@@ -64,7 +65,8 @@ export class ConnectionIdentities {
 
   /** The AWS account of all identities, if it is known without a call to AWS. */
   get account(): string | undefined {
-    return accountOfRole(this.#options.connection) ?? this.#options.role?.split(":")[4];
+    const { connection, role } = this.#options;
+    return accountOfRole(connection) ?? (role === undefined ? undefined : accountOfArn(role));
   }
 
   /** Reports whether the role of a namespace's ServiceAccount is not known yet; `of` then throws. */

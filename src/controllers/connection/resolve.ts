@@ -1,6 +1,7 @@
 import type { AnyConnection } from "../../api/any-connection.ts";
 import type { ClusterAWSConnection } from "../../api/types.ts";
 import type { IdentitySpec, RoleStep, WebIdentity } from "../../aws/identity-spec.ts";
+import { accountOfArn } from "../../aws/names.ts";
 import type { ServiceAccountName } from "../../kube/service-account-tokens.ts";
 import { parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
@@ -59,7 +60,8 @@ export function isOfNamespaces(connection: AnyConnection): boolean {
 
 /** The account of the last role that a connection assumes, from its ARN; undefined without roles. */
 export function accountOfRole(connection: AnyConnection): string | undefined {
-  return connection.spec.auth?.assumeRole?.at(-1)?.roleArn.split(":")[4];
+  const last = connection.spec.auth?.assumeRole?.at(-1);
+  return last && accountOfArn(last.roleArn);
 }
 
 /** Which identity of a connection is meant: for a namespace, for the queue, and in which region. */
@@ -98,7 +100,7 @@ export function identitySpec(
   const standsFor = ofNamespaces ? namespace : connection.metadata.namespace;
   const steps = (roles ?? []).map((role) => stepOf(role, standsFor ?? ""));
   checkInherited(steps);
-  const isOwn = ofNamespaces || connection.kind === "AWSConnection";
+  // A cluster connection has no namespace of its own.
   const owner = ofNamespaces ? namespace : webIdentity && connection.metadata.namespace;
   return {
     region,
@@ -108,7 +110,7 @@ export function identitySpec(
         ? staticKeys(data ?? {}, `${secret.namespace}/${secret.name}`)
         : { kind: "default" },
     ...(steps.length > 0 ? { assumeRole: steps } : {}),
-    ...(isOwn && owner !== undefined ? { namespace: owner } : {}),
+    ...(owner !== undefined ? { namespace: owner } : {}),
     ...endpointsOf(cluster?.endpoints, region, isHome),
     ...(cluster?.useFIPS === undefined ? {} : { useFIPS: cluster.useFIPS }),
     ...(cluster?.useDualStack === undefined ? {} : { useDualStack: cluster.useDualStack }),

@@ -4,7 +4,7 @@ import { roleAnnotation, stsAudience } from "../../aws/web-identity-denial.ts";
 import type { KubeClient } from "../../kube/client/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import { serviceAccounts } from "../../kube/resource.ts";
-import { type ServiceAccountName, ServiceAccountTokens } from "../../kube/service-account-tokens.ts";
+import { type ServiceAccountName, ServiceAccountTokens, serviceAccountKey } from "../../kube/service-account-tokens.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
 import { defectOf, internalError } from "../../runtime/defect.ts";
 import { Failure } from "../../runtime/failure.ts";
@@ -71,7 +71,7 @@ export class ServiceAccounts {
    * background follows if there is no recent answer.
    */
   roleOf(account: ServiceAccountName): RoleAnswer | undefined {
-    const known = this.#known.get(keyOf(account));
+    const known = this.#known.get(serviceAccountKey(account));
     if (!known || this.#options.clock.monotonic() >= known.againAt) void this.#background.add(() => this.read(account));
     return known?.answer;
   }
@@ -83,7 +83,7 @@ export class ServiceAccounts {
 
   /** Reads the role of a ServiceAccount now. Never rejects. */
   read(account: ServiceAccountName): Promise<RoleAnswer> {
-    const key = keyOf(account);
+    const key = serviceAccountKey(account);
     return this.#reads.run(async () => {
       const before = this.#known.get(key);
       let answer: RoleAnswer = await this.#role(account);
@@ -115,7 +115,7 @@ export class ServiceAccounts {
    */
   keepFor(connectionKey: string, accounts: readonly ServiceAccountName[]): void {
     const before = this.#users.get(connectionKey) ?? new Set<string>();
-    const now = new Set(accounts.map(keyOf));
+    const now = new Set(accounts.map(serviceAccountKey));
     if (now.size > 0) this.#users.set(connectionKey, now);
     else this.#users.delete(connectionKey);
     for (const key of before) {
@@ -139,7 +139,7 @@ export class ServiceAccounts {
   }
 
   async #role(account: ServiceAccountName): Promise<RoleAnswer> {
-    const where = keyOf(account);
+    const where = serviceAccountKey(account);
     try {
       const { namespace, name } = account;
       const { metadata } = await this.#options.client.get(serviceAccounts, namespace, name, { metadataOnly: true });
@@ -169,7 +169,7 @@ function roleUnread(error: KubeError, where: string): Failure {
 }
 
 function tokenRefused(error: KubeError, account: ServiceAccountName, roleArn: string): Failure {
-  const where = keyOf(account);
+  const where = serviceAccountKey(account);
   if (error.kind === "notFound") return missing(where);
   if (error.kind === "forbidden") {
     const message = `the operator may not request a token of ServiceAccount ${where} for ${roleArn}: RBAC must allow it the verb create on the resource serviceaccounts/token in that namespace (the chart's rule for ServiceAccount tokens)`;
@@ -191,8 +191,4 @@ function missing(where: string): Failure {
 function isEqual(before: RoleAnswer | undefined, after: RoleAnswer): boolean {
   if (before instanceof Failure && after instanceof Failure) return before.message === after.message;
   return before === after;
-}
-
-function keyOf({ namespace, name }: ServiceAccountName): string {
-  return `${namespace}/${name}`;
 }
