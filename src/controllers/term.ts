@@ -71,7 +71,7 @@ export class WorkTerm {
     const { queues, connections, syncedSecrets: resources, events, writer } = engine;
     this.#caches.listen(
       {
-        syncedSecretChanged: (change) => resources.changed(change),
+        syncedSecretChanged: (change) => resources.triggers.changed(change),
         secretChanged: (change) => engine.secretChanged(change),
         connectionChanged: (kind, change) => connections.changed(kind, change),
         namespaceChanged: (change) => engine.namespaceChanged(change),
@@ -92,7 +92,7 @@ export class WorkTerm {
     });
     connections.watchCredentials(new CredentialsWatch((...secret) => this.#watchCredentials(signal, secret)));
     await connections.firstRound(clock, signal);
-    resources.begin();
+    resources.triggers.begin();
     events.begin();
     // Immediately: no worker would process messages received from here on.
     if (signal.aborted) void events.stop();

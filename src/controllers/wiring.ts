@@ -198,7 +198,7 @@ export class Engine {
       log,
       changed: topics.grantsChanged.publish,
       outages: this.outages,
-      usedFrom: (key) => new Set([...this.syncedSecrets.usersOf(key)].map(namespaceOf)),
+      usedFrom: (key) => new Set([...this.syncedSecrets.triggers.usersOf(key)].map(namespaceOf)),
       readOnly,
       stopping,
     });
@@ -223,24 +223,24 @@ export class Engine {
   /** Subscribes each part to what concerns it. */
   #connect(topics: Topics, connections: Connections, { syncedSecrets }: Views): void {
     const { connections: connectionQueue } = this.queues;
-    topics.sourcesChanged.subscribe((key, lane) => this.syncedSecrets.enqueue(key, lane));
-    topics.secretChanged.subscribe((change) => this.syncedSecrets.secretChanged(change));
-    topics.keysChanged.subscribe((users, lane) => this.syncedSecrets.keysChanged(users, lane));
-    topics.grantsChanged.subscribe((key) => this.syncedSecrets.connectionChanged(key));
-    topics.serviceAccountChanged.subscribe((account) => this.syncedSecrets.serviceAccountChanged(account));
+    topics.sourcesChanged.subscribe((key, lane) => this.syncedSecrets.triggers.enqueue(key, lane));
+    topics.secretChanged.subscribe((change) => this.syncedSecrets.triggers.secretChanged(change));
+    topics.keysChanged.subscribe((users, lane) => this.syncedSecrets.triggers.keysChanged(users, lane));
+    topics.grantsChanged.subscribe((key) => this.syncedSecrets.triggers.connectionChanged(key));
+    topics.serviceAccountChanged.subscribe((account) => this.syncedSecrets.triggers.serviceAccountChanged(account));
     topics.eventsChanged.subscribe((key) => connectionQueue.add(key));
     topics.changeMissed.subscribe((reference) => this.events.missed(reference));
     topics.stretchChanged.subscribe(({ account, region }) => this.connections.stretched(account, region));
     topics.regionChanged.subscribe((key) => {
       connectionQueue.add(key);
-      for (const user of this.syncedSecrets.usersOf(key)) {
-        if (isConcerned(syncedSecrets.get(user))) this.syncedSecrets.enqueue(user, "bulk");
+      for (const user of this.syncedSecrets.triggers.usersOf(key)) {
+        if (isConcerned(syncedSecrets.get(user))) this.syncedSecrets.triggers.enqueue(user, "bulk");
       }
     });
     topics.visibilityChanged.subscribe((identityKey) => {
       for (const key of connections.of(identityKey)) {
         connectionQueue.add(key);
-        this.syncedSecrets.expiriesSeen(key);
+        this.syncedSecrets.triggers.expiriesSeen(key);
       }
     });
   }
@@ -273,12 +273,12 @@ export class Engine {
     // Credentials may be the target of a SyncedSecret, so our own writes count as changes too.
     this.connections.secretChanged(namespace!, name!);
     this.#view.changed(change);
-    if (!change.after) this.syncedSecrets.secretRemoved(change.key);
+    if (!change.after) this.syncedSecrets.triggers.secretRemoved(change.key);
   }
 
   /** Handles a change of a namespace's metadata. Only its labels matter. */
   namespaceChanged({ key, before, after }: Change<KubeObject>): void {
-    this.syncedSecrets.namespaceChanged(key, before?.metadata.labels, after?.metadata.labels);
+    this.syncedSecrets.triggers.namespaceChanged(key, before?.metadata.labels, after?.metadata.labels);
   }
 }
 

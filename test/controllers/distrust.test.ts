@@ -368,7 +368,7 @@ it("a Pending status never overwrites the final one", async () => {
     if (isPending) await new Promise<void>((resolve) => (slow = resolve));
     return apply(resource, object, options);
   };
-  world.engine.syncedSecrets.begin();
+  world.engine.syncedSecrets.triggers.begin();
   aws.fault({ operation: "GetParameters", kind: "delay", delayMs: 300, times: 1 });
   await world.apply("pending", { data: [one("V", "/pending")] });
   await world.fill();

@@ -77,7 +77,7 @@ describe("a path", () => {
     expect(await world.data("path")).toEqual({ a: "of a", deep_c: "of deep/c" });
     // The keys appear with the first status that is written, or checked, after they are known.
     await world.pass(5_000, 1);
-    world.engine.syncedSecrets.enqueue(`${world.namespace}/path`, "bulk");
+    world.engine.syncedSecrets.triggers.enqueue(`${world.namespace}/path`, "bulk");
     await world.sync();
     expect((await world.synced("path")).status?.sources?.[0]).toMatchObject({ keyId: "alias/aws/ssm" });
     await steady(world, "path");

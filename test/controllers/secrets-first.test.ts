@@ -100,7 +100,7 @@ it("an urgent change passes the status that still waits behind a first sync", as
   await rig.pass(3_000);
   const of = (kind: string) => kinds(kind).filter(({ key }) => key === "a/mine").length;
   expect([of("secret"), of("status")]).toEqual([1, 0]);
-  rig.engine.syncedSecrets.enqueue("a/mine", "event");
+  rig.engine.syncedSecrets.triggers.enqueue("a/mine", "event");
   await rig.pass(3_000);
   expect([of("secret"), of("status")]).toEqual([1, 1]);
   expect(kinds("secret").length).toBeLessThan(400);

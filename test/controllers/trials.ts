@@ -27,7 +27,7 @@ export async function refused(world: World, name: string, reason: Reason, says: 
 export async function steady(world: World, name: string): Promise<void> {
   const before = await versions(world, name);
   const tries = await triesOf(world);
-  world.engine.syncedSecrets.enqueue(`${world.namespace}/${name}`, "bulk");
+  world.engine.syncedSecrets.triggers.enqueue(`${world.namespace}/${name}`, "bulk");
   await world.pass(11 * minute);
   expect(await triesOf(world), "it is tried again").toBeGreaterThan(tries);
   expect(await versions(world, name), "no try writes").toEqual(before);

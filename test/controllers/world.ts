@@ -148,7 +148,7 @@ export class World {
     for (const change of this.#stores.connections.replace(own)) engine.connections.changed("AWSConnection", change);
     for (const change of this.#stores.namespaces.replace(spaces)) engine.namespaceChanged(change);
     for (const change of this.#stores.secrets.replace(stored)) engine.secretChanged(change);
-    for (const change of this.#stores.syncedSecrets.replace(synced)) engine.syncedSecrets.changed(change);
+    for (const change of this.#stores.syncedSecrets.replace(synced)) engine.syncedSecrets.triggers.changed(change);
   }
 
   /** Runs the ready keys. @returns whether there were any */

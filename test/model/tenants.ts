@@ -109,7 +109,7 @@ export class Tenants {
     );
     this.#engine = engine;
     await this.sync();
-    engine.syncedSecrets.begin();
+    engine.syncedSecrets.triggers.begin();
   }
 
   get isRunning(): boolean {
@@ -146,7 +146,7 @@ export class Tenants {
       .filter(({ metadata }) => metadata.labels?.[labels.managed] === labels.managedValue);
     for (const change of secrets.replace(labelled.map(trimSecret))) engine.secretChanged(change);
     const shown = (this.api.objects("syncedsecrets") as Resource[]).map(trimSyncedSecret);
-    for (const change of resources.replace(shown)) syncedSecrets.changed(change);
+    for (const change of resources.replace(shown)) syncedSecrets.triggers.changed(change);
   }
 
   /** @returns whether anything was ready */

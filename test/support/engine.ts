@@ -67,7 +67,7 @@ export class EngineRig {
     const { queues, connections, syncedSecrets: controller } = this.engine;
     const common = { concurrency: Number.POSITIVE_INFINITY, signal: this.#stop.signal, log: silent };
     void runWorkers(queues.connections, { ...common, handle: (key) => connections.handle(key) });
-    controller.begin();
+    controller.triggers.begin();
     void runWorkers(queues.syncedSecrets, { ...common, handle: (key) => controller.handle(key) });
   }
 
@@ -105,13 +105,14 @@ export class EngineRig {
   synced(namespace: string, name: string, spec: SyncedSecretSpec): void {
     const object = { apiVersion: "keyferry.io/v1alpha1", kind: "SyncedSecret", metadata: { name, namespace }, spec };
     this.#show(this.#stores.syncedSecrets, object as SyncedSecret & KubeObject, (change) =>
-      this.engine.syncedSecrets.changed(change),
+      this.engine.syncedSecrets.triggers.changed(change),
     );
   }
 
   deleteSynced(namespace: string, name: string): void {
     const store = this.#stores.syncedSecrets;
-    for (const change of store.remove(store.get(`${namespace}/${name}`)!)) this.engine.syncedSecrets.changed(change);
+    for (const change of store.remove(store.get(`${namespace}/${name}`)!))
+      this.engine.syncedSecrets.triggers.changed(change);
   }
 
   status(key: string): SyncedSecret["status"] {

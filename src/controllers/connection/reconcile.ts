@@ -1,6 +1,5 @@
 import { fieldManager } from "../../api/annotations.ts";
 import type { AnyConnection } from "../../api/any-connection.ts";
-import type { Condition } from "../../api/conditions.ts";
 import type { Identities, Identity } from "../../aws/identity.ts";
 import type { Outages } from "../../aws/ratelimit/outages.ts";
 import type { Claim, QuotaRegistry } from "../../aws/ratelimit/quota-registry.ts";
@@ -10,18 +9,18 @@ import type { EventRecorder } from "../../kube/events/recorder.ts";
 import { awsConnections, clusterAWSConnections, type KubeObject } from "../../kube/resource.ts";
 import { announcedFactor } from "../../parameters/schedule/intervals.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { formatDuration, parseDuration } from "../../runtime/duration.ts";
+import { parseDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Log } from "../../runtime/log.ts";
-import { type Asked, conditionsAfter, failedOver, isSame, unseenMessage } from "../conditions.ts";
+import { type Asked, isSame } from "../conditions.ts";
 import { conditionWithout } from "../events/condition.ts";
 import type { EventHub } from "../events/hub.ts";
-
 import type { Connections, Resolved } from "./connections.ts";
 import { ConnectionIdentities } from "./identities.ts";
-import { credentialsSecret, isOfServiceAccounts } from "./resolve.ts";
+import { credentialsSecret } from "./resolve.ts";
 import type { ServiceAccounts } from "./service-accounts.ts";
 import { startOf } from "./start.ts";
+import { type ConnectionSnapshot, summarizeConnection } from "./summarize.ts";
 
 export interface ConnectionReconcilerOptions {
   /** The connection under a key, from the watch cache. */
@@ -67,11 +66,6 @@ export interface Again {
 
 /** Default milliseconds between polls, if neither the connection nor the SyncedSecret sets an interval. */
 export const defaultPollIntervalMs = 300_000;
-/**
- * This condition reports that the expiry of parameters is not visible. It exists only while True, and does not affect
- * Ready.
- */
-const expiryUnknown = "ExpiryUnknown";
 /** Milliseconds until the Secret or the ServiceAccount with a connection's credentials is read again. */
 const credentialsAgainMs = 60_000;
 
@@ -216,101 +210,49 @@ export class ConnectionReconciler {
   }
 
   /** The condition of the connection's queue. The previous condition is kept until the state is known. */
-  #eventsCondition(key: string, connection: AnyConnection): Asked[] {
-    if (!connection.spec.events) return [];
+  #queueCondition(key: string, connection: AnyConnection): Asked | undefined {
+    if (!connection.spec.events) return undefined;
     const { connections, events } = this.#options;
-    const known = events.condition(key) ?? conditionWithout(connections.get(key)?.state === "ready", connection);
-    return known ? [known] : [];
+    return events.condition(key) ?? conditionWithout(connections.get(key)?.state === "ready", connection);
   }
 
-  /** The condition while a service is down in the connection's region and failover regions are in use. */
-  #failedOver({ connection, identities }: Ready): Asked[] {
-    const { outages } = this.#options;
-    const { region, failoverRegions = [] } = connection.spec;
-    const services = { ssm: "AWS Systems Manager", kms: "AWS KMS" };
-    const down = (["ssm", "kms"] as const).filter((service) =>
-      identities.atHome.some(({ key }) => outages.isDown(key, service)),
-    );
-    if (down.length === 0) return [];
-    const what = down.map((service) => services[service]).join(" and ");
-    const message = `${what} in ${region} ${down.length > 1 ? "do" : "does"} not answer: ${failoverRegions.join(", ")} ${failoverRegions.length > 1 ? "stand" : "stands"} in for blobs under multi-Region keys and for SyncedSecrets that have no Secret yet`;
-    return [{ type: failedOver, status: "True", reason: "Unreachable", message }];
-  }
-
-  /** The condition that expiries are not visible. The previous condition is kept until a call has shown the state. */
-  #expiryCondition({ metadata, status }: AnyConnection, resolved: Resolved): Asked[] {
-    if (resolved.state === "failed") return [];
-    const stampsByName = resolved.identities.atHome.map(({ key }) => this.#options.visibilityOf(key));
-    // The roles of the namespaces differ only in the namespace, so one missing permission concerns all.
-    const stamp = stampsByName.find((one) => one instanceof Failure);
-    if (!stamp && stampsByName.includes("seen")) return [];
-    if (stamp) return [{ type: expiryUnknown, status: "True", reason: stamp.reason, message: unseenMessage(stamp) }];
-    const before = status?.conditions?.find(({ type }) => type === expiryUnknown);
-    return before && before.observedGeneration === metadata.generation ? [before] : [];
+  /** What the status of the connection is computed from. */
+  #snapshot(key: string, connection: AnyConnection, resolved: Resolved): ConnectionSnapshot {
+    const { outages, visibilityOf, stretch, events, clock } = this.#options;
+    const atHome = resolved.state === "ready" ? resolved.identities.atHome : [];
+    // All identities share one quota.
+    const factor = (events.isProved(key) ? announcedFactor : 1) * (atHome[0] ? stretch(atHome[0].key) : 1);
+    const isDown = (service: "ssm" | "kms") => atHome.some((one) => outages.isDown(one.key, service));
+    return {
+      connection,
+      resolved,
+      queue: this.#queueCondition(key, connection),
+      down: (["ssm", "kms"] as const).filter(isDown),
+      visibility: atHome.map((one) => visibilityOf(one.key)),
+      pollIntervalMs: resolved.state === "ready" ? resolved.pollIntervalMs * factor : defaultPollIntervalMs,
+      now: clock.now(),
+    };
   }
 
   async #report(key: string, connection: AnyConnection, resolved: Resolved): Promise<void> {
-    const elsewhere = resolved.state === "ready" ? this.#failedOver(resolved) : [];
-    const more = [
-      ...elsewhere,
-      ...this.#eventsCondition(key, connection),
-      ...this.#expiryCondition(connection, resolved),
-    ];
-    const { client, clock, recorder } = this.#options;
-    const generation = connection.metadata.generation ?? 1;
-    const ready = resolved.state === "ready";
-    const single = ready && !resolved.identities.isOfNamespaces ? resolved.identities.of("") : undefined;
-    // caller() was called just before; if it failed, the last known caller is still correct.
-    const caller = single?.lastCaller;
-    const condition = ready
-      ? {
-          type: "Ready",
-          status: "True" as const,
-          reason: "Synced",
-          message: single ? `calls AWS account ${resolved.account} in ${single.region}` : namespacesIn(resolved),
-        }
-      : { type: "Ready", status: "False" as const, reason: resolved.failure.reason, message: resolved.failure.message };
-    const stalled =
-      !ready && resolved.failure.next === "stalled" ? [{ ...condition, type: "Stalled", status: "True" as const }] : [];
-    const before = connection.status;
-    const inEffect = ({ identities, pollIntervalMs }: Ready) => {
-      const { stretch, events } = this.#options;
-      // All identities share one quota.
-      const [one] = identities.atHome;
-      const ms = pollIntervalMs * (events.isProved(key) ? announcedFactor : 1) * (one ? stretch(one.key) : 1);
-      return Math.ceil(ms / 1_000) * 1_000;
-    };
-    const status = {
-      observedGeneration: generation,
-      conditions: conditionsAfter(before?.conditions, [condition, ...stalled, ...more], generation, clock.now()),
-      ...(ready && resolved.account !== undefined ? { accountID: resolved.account } : {}),
-      ...(ready ? { pollInterval: formatDuration(inEffect(resolved)) } : {}),
-      ...(caller ? { callerARN: caller.arn } : {}),
-    };
-    if (isSame(before, status)) return;
+    const { client, recorder, readOnly } = this.#options;
+    const { status, ready, event } = summarizeConnection(this.#snapshot(key, connection, resolved));
+    if (isSame(connection.status, status)) return;
     const { apiVersion, kind, metadata } = connection;
-    const { name, namespace, uid } = metadata;
-    const was = before?.conditions?.find(({ type }) => type === "Ready");
-    const turn = turnOf(before?.conditions, elsewhere[0]);
-    if (turn || (!ready && was?.reason !== condition.reason)) {
-      const regarding = {
-        apiVersion: apiVersion!,
-        kind: kind!,
-        name: name!,
-        uid: uid!,
-        ...(namespace ? { namespace } : {}),
-      };
-      const note = { type: "Warning", reason: condition.reason, note: condition.message } as const;
-      recorder.record(regarding, { ...(turn ?? note), action: "Resolve" });
+    const name = { name: metadata.name!, ...(metadata.namespace ? { namespace: metadata.namespace } : {}) };
+    if (event) {
+      const regarding = { apiVersion: apiVersion!, kind: kind!, uid: metadata.uid!, ...name };
+      recorder.record(regarding, { ...event, action: "Resolve" });
     }
+    const was = connection.status?.conditions?.find(({ type }) => type === "Ready");
     const own = this.#own.get(key);
     const isOwn = was === undefined || (was.message === own?.message && was.status === own.status);
-    if (this.#options.readOnly && !isOwn) return;
-    this.#own.set(key, condition);
+    if (readOnly && !isOwn) return;
+    this.#own.set(key, ready);
     try {
       await client.apply(
         kind === "AWSConnection" ? awsConnections : clusterAWSConnections,
-        { apiVersion, kind, metadata: { name, ...(namespace ? { namespace } : {}) }, status } as unknown as KubeObject,
+        { apiVersion, kind, metadata: name, status } as unknown as KubeObject,
         { fieldManager, force: true, subresource: "status" },
       );
     } catch (error) {
@@ -339,28 +281,6 @@ async function accountElsewhere(
   const asked = (spec.failoverRegions ?? []).map(async (region) => identities.of("", region).caller());
   const caller = await Promise.any(asked).catch(() => undefined);
   return caller?.account;
-}
-
-/** The Ready message of a connection with one identity per namespace. */
-function namespacesIn({ connection, identities, account }: Ready): string {
-  const all = identities.atHome;
-  const refused = all.filter(({ refusal }) => refusal !== undefined).length;
-  const use = all.length === 1 ? "1 namespace uses it" : `${all.length} namespaces use it`;
-  const how = refused === 0 ? "" : `, ${refused} of which cannot be assumed: their SyncedSecrets say why`;
-  const { region } = connection.spec;
-  if (isOfServiceAccounts(connection)) {
-    const by = `by the role of its ServiceAccount ${connection.spec.auth!.serviceAccountRef!.name}`;
-    return `each namespace calls AWS${account === undefined ? "" : ` account ${account}`} in ${region} ${by}; ${use}${how}`;
-  }
-  return `each namespace calls AWS account ${account} in ${region} by a role of its own; ${use}${how}`;
-}
-
-/** The event when a connection's region goes down or recovers. */
-function turnOf(before: readonly Condition[] | undefined, now: Asked | undefined) {
-  const was = before?.find(({ type }) => type === failedOver);
-  if (now && !was) return { type: "Warning", reason: "Unreachable", note: now.message } as const;
-  if (!was || now) return undefined;
-  return { type: "Normal", reason: "Synced", note: "the connection's own region answers again" } as const;
 }
 
 /** The quota registry's name for a connection's claim. */

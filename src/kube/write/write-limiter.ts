@@ -59,8 +59,9 @@ interface Tenant {
 
 /**
  * Limits concurrent writes to the API server to what it handles without queueing. The most urgent lane goes first;
- * within a lane, namespaces take turns. Statuses of bulk work come after all Secrets. Few writes are under way at once, so an urgent write passes thousands of bulk
- * writes. A failure in one namespace, for example of its own webhook or quota, delays only that namespace.
+ * within a lane, namespaces take turns. Statuses of bulk work come after all Secrets. Few writes are under way at once, so
+ * an urgent write passes thousands of bulk writes. A failure in one namespace, for example of its own webhook or quota,
+ * delays only that namespace.
  */
 export class WriteLimiter {
   readonly #options: WriteLimiterOptions;
