@@ -193,7 +193,7 @@ export class PolicyNeeds {
     if (!("queue" in parsed)) return;
     const { receiver } = identities;
     // With one role per namespace, the receiver may be the operator's own identity, in another account.
-    const home = accountOf(receiver) ?? (identities.account === undefined ? account : this.#told.account);
+    const home = receiver.account ?? (identities.account === undefined ? account : this.#told.account);
     const needs = this.#of(receiver, home);
     const arn = `arn:${partitionOf(region)}:sqs:${region}:${parsed.queue.account}:${parsed.queue.name}`;
     needs.queues.add(arn);
@@ -268,9 +268,4 @@ function membersOf(path: string): string {
 function secretArn(name: string, region: string, account: string): string {
   const secret = name.slice(name.indexOf(passThrough.slice(1)) + passThrough.length - 1);
   return `arn:${partitionOf(region)}:secretsmanager:${region}:${account}:secret:${secret}-??????`;
-}
-
-function accountOf(identity: Identity): string | undefined {
-  const last = (identity as Nobody).spec.assumeRole?.at(-1);
-  return last && accountOfArn(last.roleArn);
 }
