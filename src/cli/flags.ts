@@ -16,7 +16,7 @@ export interface ControllerFlags {
   missingGrace: number;
   clusterName: string;
   auditLog?: string;
-  leaderElect?: true;
+  leaderElect: boolean;
   leaseName: string;
   leaseDuration: number;
   renewDeadline: number;
@@ -35,13 +35,7 @@ export interface Address {
   port: number;
 }
 
-type Replaced =
-  | "readOnly"
-  | "allowInsecureEndpoints"
-  | "leaderElect"
-  | "leaseDuration"
-  | "renewDeadline"
-  | "retryPeriod";
+type Replaced = "readOnly" | "allowInsecureEndpoints" | "leaseDuration" | "renewDeadline" | "retryPeriod";
 
 export type ControllerSettings = Omit<ControllerFlags, Replaced> &
   ElectionSettings & { allowInsecureEndpoints: boolean };
@@ -102,7 +96,15 @@ export function addControllerOptions(command: Command): void {
         "append one line of JSON for each decryption to this file; - for the standard output; none when left out",
       ).argParser(parsePath),
     )
-    .option("--leader-elect", "elect a leader among replicas by a Lease; the others stand by; not with --read-only")
+    .addOption(
+      new Option(
+        "--leader-elect [boolean]",
+        "elect a leader among replicas by a Lease; the others stand by; not with --read-only",
+      )
+        .default(false, "false")
+        .preset("true")
+        .argParser(parseBoolean),
+    )
     .addOption(
       new Option("--lease-name <name>", "the Lease of the election, in the operator's own namespace")
         .default("keyferry")
@@ -154,7 +156,7 @@ export function controllerSettings(flags: ControllerFlags): ControllerSettings {
   if (flags.defaultConnectionRegion !== undefined && flags.namespaces.length > 0) {
     throw new InvalidArgumentError("option '--default-connection-region' does not go with '--namespaces'.");
   }
-  const { leaderElect, leaseDuration, renewDeadline, retryPeriod, readOnly, ...rest } = flags;
+  const { leaseDuration, renewDeadline, retryPeriod, readOnly, ...rest } = flags;
   // client-go's rules (tools/leaderelection, NewLeaderElector): a leader must stop before another begins.
   if (leaseDuration <= renewDeadline || renewDeadline <= retryPeriod * 1.2 || retryPeriod <= 0) {
     throw new InvalidArgumentError(
@@ -163,7 +165,6 @@ export function controllerSettings(flags: ControllerFlags): ControllerSettings {
   }
   return {
     ...rest,
-    leaderElect: leaderElect ?? false,
     leaseDurationMs: leaseDuration,
     renewDeadlineMs: renewDeadline,
     retryPeriodMs: retryPeriod,

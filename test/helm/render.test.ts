@@ -18,7 +18,6 @@ function controllerCommand(): Command {
 }
 
 const flagOf = (argument: string) => argument.split("=")[0]!;
-/** A test of their own looks at these. */
 const leaderElection = ["--leader-elect", "--lease-name", "--lease-duration", "--renew-deadline", "--retry-period"];
 
 async function argumentsOf(values: object): Promise<string[]> {
@@ -27,13 +26,17 @@ async function argumentsOf(values: object): Promise<string[]> {
   return flags;
 }
 
-/** What the program makes of the arguments of the rendered container, leader election apart. */
+/** What the program makes of the arguments of the rendered container. */
 async function settingsOf(values: object) {
-  const flags = (await argumentsOf(values)).filter((argument) => !leaderElection.includes(flagOf(argument)));
+  const flags = await argumentsOf(values);
   return controllerSettings(controllerCommand().parse(flags, { from: "user" }).opts<ControllerFlags>());
 }
 
-const defaults = controllerSettings(controllerCommand().parse([], { from: "user" }).opts<ControllerFlags>());
+/** The program's defaults. The chart runs two replicas, which elect a leader. */
+const defaults = {
+  ...controllerSettings(controllerCommand().parse([], { from: "user" }).opts<ControllerFlags>()),
+  leaderElect: true,
+};
 
 test("the chart passes helm lint in strict mode", async () => {
   const { stdout, code } = await helm(["lint", chart, "--strict"]);
@@ -75,7 +78,7 @@ test.each([
 });
 
 describe("the flags of the operator", () => {
-  test("have the program's defaults without values", async () => {
+  test("have the program's defaults without values, with leader election", async () => {
     expect(await settingsOf({})).toEqual(defaults);
   });
 
@@ -94,7 +97,15 @@ describe("the flags of the operator", () => {
       { allowedTargetMetadata: ["argocd.argoproj.io", "k8s.io"] },
       { allowedTargetMetadata: ["argocd.argoproj.io", "k8s.io"] },
     ],
-    "read-only": [{ readOnly: true }, { readOnly: true }],
+    "read-only": [{ readOnly: true }, { readOnly: true, leaderElect: false }],
+    "the durations of leader election": [
+      { leaderElection: { leaseDuration: "60s", renewDeadline: "40s", retryPeriod: "5s" } },
+      { leaseDurationMs: 60_000, renewDeadlineMs: 40_000, retryPeriodMs: 5_000 },
+    ],
+    "no leader election": [
+      { replicas: 1, strategy: { type: "Recreate" }, leaderElection: { enabled: false } },
+      { leaderElect: false },
+    ],
     "the grace period of missing parameters": [{ missingGrace: "1h30m" }, { missingGrace: 5_400_000 }],
     "the cluster name": [{ clusterName: "prod-eu" }, { clusterName: "prod-eu" }],
     "a cluster name that YAML would parse as a key": [{ clusterName: "prod:" }, { clusterName: "prod:" }],
