@@ -50,7 +50,7 @@ export class Operator {
 
   /** Why the process should be restarted; undefined if it is healthy. */
   get unhealthy(): string | undefined {
-    return this.#options.election?.elector.isStuck ? "the leader election is stuck" : undefined;
+    return this.#options.election?.elector.isStuck ? "the leader election is stuck" : this.#caches.stuck;
   }
 
   /**

@@ -6,6 +6,7 @@ import type { CacheBound } from "../kube/informer/cache-bound.ts";
 import { Caches } from "../kube/informer/caches.ts";
 import { Reflector } from "../kube/informer/reflector.ts";
 import { type Change, keyOf } from "../kube/informer/store.ts";
+import { stuckWatch } from "../kube/informer/stuck-watch.ts";
 import {
   awsConnections,
   clusterAWSConnections,
@@ -90,6 +91,12 @@ export class WatchCaches {
   /** Whether every cache has held a full state. Before, an absent object may only be unseen. */
   get areFilled(): boolean {
     return Object.values(this.views).every((cache) => cache.hasSynced);
+  }
+
+  /** Which watch is stuck; undefined if none is. */
+  get stuck(): string | undefined {
+    const progress = Object.values(this.views).flatMap((cache) => cache.progress);
+    return stuckWatch(progress, this.#options.clock.monotonic());
   }
 
   /** Watches until `signal` aborts. */

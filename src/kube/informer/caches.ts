@@ -1,6 +1,7 @@
 import type { KubeObject } from "../resource.ts";
 import type { Reflector } from "./reflector.ts";
 import type { View } from "./store.ts";
+import type { WatchProgress } from "./stuck-watch.ts";
 
 /**
  * Combines the reflectors of one resource, one for each namespace. An operator installed for some namespaces may not
@@ -19,6 +20,11 @@ export class Caches<T extends KubeObject> implements View<T> {
   /** Whether all reflectors have synced. */
   get hasSynced(): boolean {
     return this.#reflectors.every((reflector) => reflector.hasSynced);
+  }
+
+  /** The last step of each reflector. */
+  get progress(): WatchProgress[] {
+    return this.#reflectors.map((reflector) => reflector.progress);
   }
 
   /** Runs all reflectors until the signal aborts. */

@@ -9,6 +9,7 @@ import type { ListOptions, ListPage, ListWatch } from "./list-watch.ts";
 import { ReflectorBackoff } from "./reflector-backoff.ts";
 import { restart, type WatchRun } from "./restart.ts";
 import type { Change, Store } from "./store.ts";
+import type { WatchProgress } from "./stuck-watch.ts";
 import { type Feed, WatchCache } from "./watch-cache.ts";
 import { parseEvent, type SkipCause } from "./watch-event.ts";
 import { type Fault, faultOf } from "./watch-fault.ts";
@@ -62,6 +63,7 @@ export class Reflector<T extends KubeObject> {
   #versionUnavailable = false;
   #lastStart: number | undefined;
   #internalSince: number | undefined;
+  #steppedAt: number | undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -93,6 +95,15 @@ export class Reflector<T extends KubeObject> {
     return this.#watchCache.lastEventAt;
   }
 
+  /**
+   * Its last step: a request or a delay that began or ended, or bytes of a watch. Each step is bounded, also while the
+   * API server cannot be reached. The longest is the silence limit of a watch.
+   */
+  get progress(): WatchProgress {
+    const { resource, namespace } = this.#options;
+    return { resource, namespace, steppedAt: this.#steppedAt };
+  }
+
   /** Number of skipped objects and lines, by cause. */
   get skipped(): Readonly<Record<SkipCause, number>> {
     return this.#watchCache.skipped;
@@ -101,9 +112,16 @@ export class Reflector<T extends KubeObject> {
   /** Lists and watches until `signal` aborts. After it resolves, no listener is called. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      this.#step();
       const retryAfterMs = await this.#round(signal);
+      this.#step();
       if (!signal.aborted) await this.#pace.delay(signal, retryAfterMs);
     }
+    this.#steppedAt = undefined;
+  }
+
+  #step(): void {
+    this.#steppedAt = this.#options.clock.monotonic();
   }
 
   /** One list, and watches until the next list is due. Returns the delay that the server requested. */
@@ -113,6 +131,7 @@ export class Reflector<T extends KubeObject> {
     while (!signal.aborted) {
       const run = await this.#watch(signal);
       if (!run) return undefined;
+      this.#step();
       const { cause, next } = restart(run);
       const retryAfterMs = run.fault?.retryAfterMs;
       this.#options.metrics.watchRestarts.inc({ cause });
@@ -177,6 +196,7 @@ export class Reflector<T extends KubeObject> {
     if (signal.aborted) stop();
     signal.addEventListener("abort", stop, { once: true });
     const timer = clock.setTimer(stop, listTimeoutMs);
+    this.#step();
     try {
       return await abortable(
         source.list<T>(resource, { ...this.#scope(), ...request, signal: inner.signal }),
@@ -195,6 +215,7 @@ export class Reflector<T extends KubeObject> {
     const feed: Feed = { unordered: from === "" || from === "0", events: 0 };
     const start = clock.monotonic();
     this.#lastStart = start;
+    this.#step();
     const end: StreamEnd<Fault> = await readStream({
       open: (inner) =>
         source.watch(resource, {
@@ -204,6 +225,7 @@ export class Reflector<T extends KubeObject> {
           allowWatchBookmarks: true,
           signal: inner,
         }),
+      onBytes: () => this.#step(),
       onLine: (line) => this.#watchCache.take(parseEvent(line, resource), feed, signal),
       silenceMs: silenceMs ?? 150_000,
       clock,

@@ -19,6 +19,8 @@ export type StreamEnd<V> =
 export interface StreamOptions<V> {
   /** Opens the stream. The signal aborts when reading ends. */
   open: (signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>;
+  /** Called when bytes have arrived. */
+  onBytes?: () => void;
   /** Called for every line. A result other than undefined ends the reading. */
   onLine: (line: Line) => V | undefined;
   /** Milliseconds without a byte after which the connection counts as dead, also before the first byte. */
@@ -33,7 +35,7 @@ export interface StreamOptions<V> {
  * is read ahead.
  */
 export async function readStream<V>(options: StreamOptions<V>): Promise<StreamEnd<V>> {
-  const { open, onLine, signal, clock, silenceMs } = options;
+  const { open, onBytes, onLine, signal, clock, silenceMs } = options;
   const inner = new AbortController();
   const stop = () => inner.abort();
   if (signal.aborted) return { how: "stopped" };
@@ -57,6 +59,7 @@ export async function readStream<V>(options: StreamOptions<V>): Promise<StreamEn
         return cut({ how: "broken" } as const);
       }
       watchdog.calm();
+      onBytes?.();
       const lines = step.done ? [splitter.end()] : splitter.push(step.value);
       for (const line of lines) {
         if (signal.aborted) return { how: "stopped" };
