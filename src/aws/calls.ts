@@ -14,6 +14,7 @@ import { type AwsFailure, actionOf, type CallContext } from "./failure.ts";
  * @param options.waitMs long-poll duration in milliseconds, added to the call's timeout. A long poll is counted but not
  *   timed: its duration would distort the latency metric.
  * @param options.decrypted returns the number of SecureStrings that were decrypted, for the metric
+ * @param options.afterStop whether the call may begin after `Identities.stop`
  * @returns what `use` returns
  * @throws AwsFailure, and no other error
  */
@@ -21,12 +22,12 @@ export type SendCall = <T>(
   about: CallContext,
   signal: AbortSignal | undefined,
   use: (clients: Clients, abortSignal: AbortSignal) => Promise<T>,
-  options?: { names?: number; waitMs?: number; decrypted?: (answer: T) => number },
+  options?: { names?: number; waitMs?: number; decrypted?: (answer: T) => number; afterStop?: boolean },
 ) => Promise<T>;
 
 export interface SenderOptions {
   /** Keeps the identity's clients open while `use` runs. */
-  borrow: <T>(use: (clients: Clients) => Promise<T>) => Promise<T>;
+  borrow: <T>(use: (clients: Clients) => Promise<T>, options: { afterStop: boolean }) => Promise<T>;
   clock: Clock;
   metrics: Metrics;
   log: Log;
@@ -40,7 +41,7 @@ export interface SenderOptions {
 
 /** Creates a SendCall over `borrow`. */
 export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller, begins }: SenderOptions): SendCall {
-  return async (about, signal, use, { names, waitMs = 0, decrypted } = {}) => {
+  return async (about, signal, use, { names, waitMs = 0, decrypted, afterStop = false } = {}) => {
     const { service, operation, region } = about;
     const start = clock.monotonic();
     const failed = begins?.();
@@ -58,7 +59,10 @@ export function sender({ borrow, clock, metrics, log, callTimeoutMs, caller, beg
     let result = "ok";
     try {
       // Raced, because the credential provider ignores the signal.
-      const answer = await Promise.race([borrow((clients) => use(clients, end.signal)), ended(end.signal)]);
+      const answer = await Promise.race([
+        borrow((clients) => use(clients, end.signal), { afterStop }),
+        ended(end.signal),
+      ]);
       if (decrypted) metrics.secureStrings.inc(decrypted(answer));
       return answer;
     } catch (error) {

@@ -71,6 +71,7 @@ export class Identities {
   /** By key, least recently used first. */
   readonly #members = new Map<string, Member>();
   #isStopped = false;
+  #isClosed = false;
 
   constructor(options: IdentitiesOptions) {
     this.#options = options;
@@ -102,7 +103,7 @@ export class Identities {
     return member.identity;
   }
 
-  /** Rejects every new call with an AwsFailure. Calls in flight may finish. */
+  /** Rejects every new call with an AwsFailure, but those that hand queue messages on. Calls in flight may finish. */
   stop(): void {
     this.#isStopped = true;
   }
@@ -110,6 +111,7 @@ export class Identities {
   /** Stops and destroys every client: calls in flight fail. */
   close(): void {
     this.stop();
+    this.#isClosed = true;
     for (const member of this.#members.values()) this.#drop(member, true);
   }
 
@@ -119,8 +121,8 @@ export class Identities {
     const name = sessionName(clusterName, spec.namespace);
     // All namespaces share the operator's own session, so its name has no namespace.
     const start = credentialsOf(spec.credentials, spec.region, sessionName(clusterName), this.#settings.proxies);
-    const borrow = async <T>(use: (clients: Clients) => Promise<T>): Promise<T> => {
-      if (this.#isStopped) throw new Closed();
+    const borrow = async <T>(use: (clients: Clients) => Promise<T>, { afterStop = false } = {}): Promise<T> => {
+      if (this.#isClosed || (this.#isStopped && !afterStop)) throw new Closed();
       this.#touch(member);
       member.clients ??= makeClients(spec, this.#settings, roles ? inRole(roles, start) : start);
       const { clients } = member;

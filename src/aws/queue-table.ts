@@ -24,8 +24,8 @@ const notTaken: Row = {
 };
 
 /**
- * SQS-specific errors of ReceiveMessage, DeleteMessageBatch and ListQueueTags (API Reference). Other errors are in
- * table.ts.
+ * SQS-specific errors of ReceiveMessage, DeleteMessageBatch, ChangeMessageVisibilityBatch and ListQueueTags (API
+ * Reference). Other errors are in table.ts.
  */
 const queueRows: ReadonlyMap<string, Row> = new Map<string, Row>([
   ["QueueDoesNotExist", absent],

@@ -86,6 +86,7 @@ export function meteredCosts(
     ["kms:DescribeKey", calls("kms", "DescribeKey"), "kmsRequests"],
     ["sqs:ReceiveMessage", calls("sqs", "ReceiveMessage"), "sqsRequests"],
     ["sqs:DeleteMessage", calls("sqs", "DeleteMessage") + calls("sqs", "DeleteMessageBatch"), "sqsRequests"],
+    ["sqs:ChangeMessageVisibility", calls("sqs", "ChangeMessageVisibilityBatch"), "sqsRequests"],
     ["sqs:ListQueueTags", calls("sqs", "ListQueueTags"), "sqsRequests"],
     ["sts:AssumeRole", calls("sts", "AssumeRole"), undefined],
   ];

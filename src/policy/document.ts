@@ -61,7 +61,7 @@ export function documentOf(needs: Needs, withOptional: boolean): Document {
     const isAlias = keys[0]!.includes(":alias/");
     add(base, action, isAlias ? [`${keys[0]!.slice(0, keys[0]!.indexOf(":alias/"))}:key/*`] : keys, condition);
   }
-  add("ReceiveEvents", ["sqs:ReceiveMessage", "sqs:DeleteMessage"], needs.queues);
+  add("ReceiveEvents", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"], needs.queues);
   add("TagsOfQueues", "sqs:ListQueueTags", needs.ownQueues);
   const byActions = new Map<string, string[]>();
   for (const [role, actions] of needs.roles) {

@@ -243,7 +243,7 @@ describe("keyferry policy", () => {
     const mine = await policy([connection({ events: { queueUrl } }), synced("a", one("/a"))]);
     expect(mine.of(reader)).toMatchObject({
       ReceiveEvents: {
-        Action: ["sqs:DeleteMessage", "sqs:ReceiveMessage"],
+        Action: ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"],
         Resource: `arn:aws:sqs:eu-west-1:${account}:keyferry`,
       },
       TagsOfQueues: { Action: "sqs:ListQueueTags" },

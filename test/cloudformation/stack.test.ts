@@ -86,7 +86,10 @@ describe("the policies", () => {
   /** Operations that only a person's command asks for, with that person's own rights. */
   const byPersons = ["Encrypt", "GenerateDataKey", "ReEncrypt"];
   /** Operations whose IAM action is called otherwise (Service Authorization Reference). */
-  const otherwise: Record<string, string> = { DeleteMessageBatch: "DeleteMessage" };
+  const otherwise: Record<string, string> = {
+    ChangeMessageVisibilityBatch: "ChangeMessageVisibility",
+    DeleteMessageBatch: "DeleteMessage",
+  };
   /**
    * What needs no permission of the caller (a token stands for it in the second); and what AWS asks for beside the operation: session tags and a source identity of
    * AssumeRole, and what Systems Manager passes through.

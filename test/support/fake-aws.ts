@@ -175,6 +175,7 @@ export class FakeAws {
       sqs: {
         receive: noQueue,
         remove: noQueue,
+        release: noQueue,
         tags: noQueue,
       },
     };

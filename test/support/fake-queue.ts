@@ -97,6 +97,15 @@ export class FakeQueue implements SqsPort {
     return removed.map(({ id }) => id);
   }
 
+  async release(_: string, messages: readonly { id: string; receipt: string }[]): Promise<void> {
+    this.#note("ChangeMessageVisibility", undefined);
+    for (const { id, receipt } of messages) {
+      const message = this.#messages.get(id);
+      if (message?.receipt === receipt) message.hiddenUntil = 0;
+    }
+    for (const waiting of this.#waiting) waiting.abort();
+  }
+
   async tags(): Promise<ReadonlyMap<string, string>> {
     this.#note("ListQueueTags", undefined);
     return this.tagged;

@@ -6,13 +6,23 @@ const heldAtMost = 200;
 const aSecond = 200;
 const atOnce = 400;
 
+/** A message in progress. */
+export interface Held {
+  /** The receiver that received it last. */
+  by: object;
+  /** Of the last receive. */
+  receipt: string;
+  /** Deletes the message by this receipt handle. */
+  remove: () => Promise<void>;
+}
+
 /**
  * The messages of a queue in progress, across its receivers. SQS redelivers a message that outlasts its visibility
  * timeout: it is not started again, and only its receipt handle is replaced.
  */
 export class InWork {
   readonly #clock: Clock;
-  readonly #deletions = new Map<string, () => Promise<void>>();
+  readonly #held = new Map<string, Held>();
   readonly #waiting = new Set<() => void>();
   #tokens = atOnce;
   #filledAt: number;
@@ -26,7 +36,7 @@ export class InWork {
   async room(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.#fill();
-      if (this.#deletions.size >= heldAtMost) await this.#released(signal);
+      if (this.#held.size >= heldAtMost) await this.#released(signal);
       else if (this.#tokens < 0) await sleep(this.#clock, (-this.#tokens * 1_000) / aSecond, signal);
       else return;
     }
@@ -35,24 +45,28 @@ export class InWork {
   /**
    * Adds a received message.
    *
-   * @param deletion deletes it by the latest receipt handle
    * @returns false if the message is already in progress
    */
-  begin(id: string, deletion: () => Promise<void>): boolean {
+  begin(id: string, message: Held): boolean {
     this.#fill();
     this.#tokens -= 1;
-    const isNew = !this.#deletions.has(id);
-    this.#deletions.set(id, deletion);
+    const isNew = !this.#held.has(id);
+    this.#held.set(id, message);
     return isNew;
   }
 
   /** Deletes a message in progress. */
   async delete(id: string): Promise<void> {
-    await this.#deletions.get(id)!();
+    await this.#held.get(id)!.remove();
+  }
+
+  /** The messages that a receiver received last. */
+  of(receiver: object): { id: string; receipt: string }[] {
+    return [...this.#held].filter(([, { by }]) => by === receiver).map(([id, { receipt }]) => ({ id, receipt }));
   }
 
   end(id: string): void {
-    this.#deletions.delete(id);
+    this.#held.delete(id);
     for (const release of this.#waiting) release();
   }
 

@@ -36,6 +36,8 @@ const tryAgain = { baseMs: 1_000, capMs: 60_000, jitter: 0.5 };
 const troublesUntilFailed = 3;
 /** Milliseconds after which the tags are read again: the owner of a queue can change. */
 const checkAgainMs = 600_000;
+/** Messages per call (SQS maximum). */
+const batchSize = 10;
 /** Number of single-message receives after a response above the size limit. */
 const receivesOfOne = 20;
 
@@ -108,6 +110,24 @@ export class QueueAccess {
         this.#failed(failure, this.#round);
       }
       throw failure;
+    }
+  }
+
+  /**
+   * Makes messages visible again, but none of another cluster's queue. Never rejects: SQS redelivers a message after its
+   * visibility timeout instead.
+   */
+  async release(messages: readonly { id: string; receipt: string }[]): Promise<void> {
+    const { identity, queueUrl, log } = this.#options;
+    if (this.isAnothers) return;
+    const batches: Promise<void>[] = [];
+    for (let from = 0; from < messages.length; from += batchSize) {
+      batches.push(identity.sqs.release(queueUrl, messages.slice(from, from + batchSize)));
+    }
+    for (const result of await Promise.allSettled(batches)) {
+      if (result.status === "fulfilled") continue;
+      const { reason, message } = asFailure(result.reason);
+      log.debug({ queue: queueUrl, reason, error: message }, "could not make messages visible again");
     }
   }
 

@@ -61,11 +61,13 @@ export class Receiver {
   }
 
   /**
-   * Aborts every call and wait. SQS redelivers undeleted messages, to another process or after the next start.
+   * Aborts every call and wait, and makes the messages in progress visible again: another process receives them at
+   * once. SQS redelivers a message of a receive that was in flight after its visibility timeout.
    *
    * @returns resolves when no call is in flight
    */
   async stop(): Promise<void> {
+    if (!this.#stop.signal.aborted) void this.#track(this.#access.release(this.#inWork.of(this)));
     this.#stop.abort();
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
@@ -85,11 +87,12 @@ export class Receiver {
   }
 
   #take(messages: readonly QueueMessage[]): void {
-    if (messages.length === 0 || this.#stop.signal.aborted || this.#access.isAnothers) return;
+    if (messages.length === 0 || this.#access.isAnothers) return;
+    if (this.#stop.signal.aborted) return void this.#track(this.#access.release(messages));
     this.#options.heard();
     for (const { id, receipt, body } of messages) {
-      const deletion = () => this.#track(this.#deletions.add({ id, receipt }));
-      if (this.#inWork.begin(id, deletion)) void this.#track(this.#workOn(id, body));
+      const remove = () => this.#track(this.#deletions.add({ id, receipt }));
+      if (this.#inWork.begin(id, { by: this, receipt, remove })) void this.#track(this.#workOn(id, body));
     }
   }
 

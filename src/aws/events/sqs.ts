@@ -1,4 +1,5 @@
 import {
+  ChangeMessageVisibilityBatchCommand,
   DeleteMessageBatchCommand,
   ListQueueTagsCommand,
   type Message,
@@ -37,6 +38,12 @@ export interface SqsPort {
    * @returns the ids of the deleted messages: SQS may reject single entries
    */
   remove(queueUrl: string, messages: readonly Omit<QueueMessage, "body">[], signal?: AbortSignal): Promise<string[]>;
+  /**
+   * Makes messages visible again, also after `Identities.stop`: it hands them to the next leader.
+   *
+   * @param messages 1 to 10, distinct
+   */
+  release(queueUrl: string, messages: readonly Omit<QueueMessage, "body">[]): Promise<void>;
   /** The tags of a queue. */
   tags(queueUrl: string, signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
 }
@@ -86,6 +93,14 @@ export function sqsPort(call: SendCall, region: string): SqsPort {
       const about = context("DeleteMessageBatch", queueUrl, "DeleteMessage");
       const answer = await call(about, signal, ({ sqs }, abortSignal) => sqs.send(command, { abortSignal }));
       return list(answer.Successful).flatMap(({ Id }) => (typeof Id === "string" ? [Id] : []));
+    },
+    async release(queueUrl, messages) {
+      const command = new ChangeMessageVisibilityBatchCommand({
+        QueueUrl: queueUrl,
+        Entries: messages.map(({ id, receipt }) => ({ Id: id, ReceiptHandle: receipt, VisibilityTimeout: 0 })),
+      });
+      const about = context("ChangeMessageVisibilityBatch", queueUrl, "ChangeMessageVisibility");
+      await call(about, undefined, ({ sqs }, abortSignal) => sqs.send(command, { abortSignal }), { afterStop: true });
     },
     async tags(queueUrl, signal) {
       const command = new ListQueueTagsCommand({ QueueUrl: queueUrl });

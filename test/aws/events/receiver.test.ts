@@ -425,3 +425,32 @@ test("a stop ends receives, waits and handlers at once, and keeps the messages i
   await pass(300_000, 10);
   expect(queue.calls.length).toBe(length);
 });
+
+test("a stop makes the messages in progress visible, so that another process receives them at once", async () => {
+  handle = ({ name }) => {
+    handled.push(name);
+    return handled.length > 25 ? Promise.resolve() : new Promise(() => {});
+  };
+  for (let i = 0; i < 25; i++) queue.send(changeOf(`/${i}`));
+  const receiver = start();
+  await until(() => handled.length === 25, "the first delivery");
+  await receiver.stop();
+  expect(queue.count("ChangeMessageVisibility")).toBe(3);
+  start();
+  await until(() => queue.size === 0, "the second delivery");
+  expect(handled.slice(25).sort()).toEqual(handled.slice(0, 25).sort());
+  expect(clock.monotonic()).toBe(0);
+});
+
+test("a stop that may not make messages visible keeps them in the queue", async () => {
+  handle = () => new Promise(() => {});
+  queue.fault = (operation) => {
+    if (operation === "ChangeMessageVisibility") throw failing("AccessDenied", "AccessDenied", "wait");
+  };
+  queue.send(changeOf("/a"));
+  const receiver = start();
+  await until(() => queue.waiting >= 2, "the receives");
+  await receiver.stop();
+  expect(queue.size).toBe(1);
+  expect(log.lines.join()).toContain("could not make messages visible again");
+});

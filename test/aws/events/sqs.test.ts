@@ -62,6 +62,21 @@ test("reports only the messages that SQS deleted", async () => {
   expect(await sqs.remove(queueUrl, [one!, two!])).toEqual(["1"]);
 });
 
+test("makes messages visible again, also after a stop, until the identities are closed", async () => {
+  const { sqs, identities } = made();
+  server.answerJson({ Successful: [{ Id: "1" }], Failed: [] });
+  identities.stop();
+  await sqs.release(queueUrl, [{ id: "1", receipt: "r" }]);
+  expect(JSON.parse(server.received[0]!.body)).toEqual({
+    QueueUrl: queueUrl,
+    Entries: [{ Id: "1", ReceiptHandle: "r", VisibilityTimeout: 0 }],
+  });
+  await expect(sqs.remove(queueUrl, [{ id: "1", receipt: "r" }])).rejects.toMatchObject({ next: "retry" });
+  identities.close();
+  await expect(sqs.release(queueUrl, [{ id: "1", receipt: "r" }])).rejects.toMatchObject({ next: "retry" });
+  expect(server.received).toHaveLength(1);
+});
+
 test("adds the long-poll duration to the call timeout, and counts but does not time the receive", async () => {
   const { sqs, clock, metrics } = made({ callTimeoutMs: 10_000 });
   server.answer(() => {});
