@@ -1,4 +1,3 @@
-import type { Server } from "node:http";
 import { hostname } from "node:os";
 import { Identities } from "../aws/identity.ts";
 import { awsUserAgent } from "../aws/user-agent.ts";
@@ -6,29 +5,24 @@ import { Operator } from "../controllers/operator.ts";
 import { KubeClient } from "../kube/client/client.ts";
 import { loadKubeConfig } from "../kube/client/config.ts";
 import { PooledConnection } from "../kube/client/pooled-connection.ts";
-import { type Answer, remembered, serve } from "../metrics/http.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { AuditWriter } from "../runtime/audit-writer.ts";
 import { type Clock, endsWithin, systemClock } from "../runtime/clock.ts";
 import { defectOf } from "../runtime/defect.ts";
 import { IdleCollection } from "../runtime/idle-collection.ts";
 import type { Log } from "../runtime/log.ts";
-import { paced } from "../runtime/paced.ts";
 import { Proxies } from "../runtime/proxies.ts";
 import { auditSink } from "./audit.ts";
 import { electionNamespace, makeElection, ownNamespace } from "./election.ts";
 import type { ControllerSettings } from "./flags.ts";
 import { makeLog } from "./log.ts";
 import { processMeter } from "./meter.ts";
+import { serveAll } from "./serving.ts";
 import { endAtOnce, stopSignals } from "./stop-signals.ts";
 import { version } from "./version.ts";
 
 /** Milliseconds for the remaining cleanup: closing connections, and log lines in flight. */
 const closeWithinMs = 100;
-/** Milliseconds that a rendered metrics page is reused: twenty scrapers cost no more than one. */
-const pageForMs = 1_000;
-/** Scrapes answered at once, and each second after that. */
-const scrapes = { burst: 20, perSecond: 10 };
 /** Milliseconds after which a stop ends the process regardless; the caller waits five seconds. */
 const stopWithinMs = 4_500;
 /** Milliseconds of the stop reserved for the last lines of the audit. */
@@ -105,7 +99,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
         instance: hostname(),
       },
     });
-    const endServing = await serveAll(settings, metrics, operator, log);
+    const endServing = await serveAll(settings, { metrics, operator, client, clock, log });
     log.info({ version, readOnly: settings.readOnly, namespaces: settings.namespaces }, "starting");
     const meter = processMeter();
     if (meter) new IdleCollection(clock, meter).start(stop.signal);
@@ -128,44 +122,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
   }
 }
 
-/** @returns a function that closes the servers and their connections */
-async function serveAll(
-  settings: ControllerSettings,
-  metrics: Metrics,
-  operator: Operator,
-  log: Log,
-): Promise<() => void> {
-  const servers: Server[] = [];
-  const { metricsBindAddress, healthProbeBindAddress } = settings;
-  if (metricsBindAddress) {
-    const { contentType } = metrics.registry;
-    const page = remembered(systemClock, pageForMs, () => metrics.page());
-    // A client that scrapes without a pause must not slow down others.
-    const answer = paced(systemClock, scrapes, async () => ({ status: 200, contentType, body: await page() }));
-    const { port, server } = await serve(metricsBindAddress, new Map([["/metrics", answer]]));
-    servers.push(server);
-    log.info({ port }, "serving metrics");
-  }
-  if (healthProbeBindAddress) {
-    const paths = new Map([
-      ["/healthz", () => probeAnswer(operator.unhealthy, "ok")],
-      ["/readyz", () => probeAnswer(operator.unready, operator.isStandby ? "ok, standby" : "ok")],
-    ]);
-    const { port, server } = await serve(healthProbeBindAddress, paths);
-    servers.push(server);
-    log.info({ port }, "serving probes");
-  }
-  return () => {
-    for (const server of servers) server.close().closeAllConnections();
-  };
-}
-
 function auditWriter(path: string, clock: Clock, log: Log, metrics: Metrics): AuditWriter {
   const count = (result: "written" | "lost", lines: number) => metrics.auditLines.inc({ result }, lines);
   return new AuditWriter({ sink: auditSink(path, clock), clock, log, count });
-}
-
-/** @param trouble undefined if the probe succeeds */
-function probeAnswer(trouble: string | undefined, text: string): Answer {
-  return trouble === undefined ? { status: 200, body: `${text}\n` } : { status: 503, body: `${trouble}\n` };
 }

@@ -7,6 +7,8 @@ import type { ElectionSettings } from "./election.ts";
 export interface ControllerFlags {
   kubeconfig?: string;
   metricsBindAddress: Address | false;
+  metricsSecure?: true;
+  metricsCertPath?: string;
   healthProbeBindAddress: Address | false;
   namespaces: string[];
   protectedNamespaces: string[];
@@ -35,10 +37,16 @@ export interface Address {
   port: number;
 }
 
-type Replaced = "readOnly" | "allowInsecureEndpoints" | "leaseDuration" | "renewDeadline" | "retryPeriod";
+type Replaced =
+  | "readOnly"
+  | "allowInsecureEndpoints"
+  | "metricsSecure"
+  | "leaseDuration"
+  | "renewDeadline"
+  | "retryPeriod";
 
 export type ControllerSettings = Omit<ControllerFlags, Replaced> &
-  ElectionSettings & { allowInsecureEndpoints: boolean };
+  ElectionSettings & { allowInsecureEndpoints: boolean; metricsSecure: boolean };
 
 /** Declares the flags of `keyferry controller`. */
 export function addControllerOptions(command: Command): void {
@@ -48,6 +56,13 @@ export function addControllerOptions(command: Command): void {
       new Option("--metrics-bind-address <address>", "address of the metrics endpoint; 0 turns it off")
         .default(parseAddress(":8080"), ":8080")
         .argParser(parseAddress),
+    )
+    .option("--metrics-secure", "serve metrics by TLS, to clients whose token may get /metrics by RBAC")
+    .addOption(
+      new Option(
+        "--metrics-cert-path <folder>",
+        "folder of tls.crt and tls.key for the metrics, read again on change; self-signed when left out",
+      ).argParser(parseFolder),
     )
     .addOption(
       new Option("--health-probe-bind-address <address>", "address of /healthz and /readyz; 0 turns them off")
@@ -94,7 +109,7 @@ export function addControllerOptions(command: Command): void {
       new Option(
         "--audit-log <path>",
         "append one line of JSON for each decryption to this file; - for the standard output; none when left out",
-      ).argParser(parsePath),
+      ).argParser(parseAuditPath),
     )
     .addOption(
       new Option(
@@ -156,6 +171,9 @@ export function controllerSettings(flags: ControllerFlags): ControllerSettings {
   if (flags.defaultConnectionRegion !== undefined && flags.namespaces.length > 0) {
     throw new InvalidArgumentError("option '--default-connection-region' does not go with '--namespaces'.");
   }
+  if (flags.metricsCertPath !== undefined && !flags.metricsSecure) {
+    throw new InvalidArgumentError("option '--metrics-cert-path' goes with '--metrics-secure' only.");
+  }
   const { leaseDuration, renewDeadline, retryPeriod, readOnly, ...rest } = flags;
   // client-go's rules (tools/leaderelection, NewLeaderElector): a leader must stop before another begins.
   if (leaseDuration <= renewDeadline || renewDeadline <= retryPeriod * 1.2 || retryPeriod <= 0) {
@@ -169,6 +187,7 @@ export function controllerSettings(flags: ControllerFlags): ControllerSettings {
     renewDeadlineMs: renewDeadline,
     retryPeriodMs: retryPeriod,
     readOnly: readOnly ?? false,
+    metricsSecure: flags.metricsSecure ?? false,
     allowInsecureEndpoints: flags.allowInsecureEndpoints ?? false,
   };
 }
@@ -248,8 +267,14 @@ function parseClusterName(text: string): string {
 }
 
 /** @throws InvalidArgumentError for an empty text: an unset variable must not turn the audit off */
-function parsePath(text: string): string {
+function parseAuditPath(text: string): string {
   if (text === "") throw new InvalidArgumentError("Use the path of a file, or - for the standard output.");
+  return text;
+}
+
+/** @throws InvalidArgumentError for an empty text: an unset variable must not mean another certificate */
+function parseFolder(text: string): string {
+  if (text === "") throw new InvalidArgumentError("Use the path of a folder.");
   return text;
 }
 

@@ -75,6 +75,20 @@ export const leases: Resource = {
   kind: "Lease",
   namespaced: true,
 };
+export const tokenReviews: Resource = {
+  group: "authentication.k8s.io",
+  version: "v1",
+  plural: "tokenreviews",
+  kind: "TokenReview",
+  namespaced: false,
+};
+export const subjectAccessReviews: Resource = {
+  group: "authorization.k8s.io",
+  version: "v1",
+  plural: "subjectaccessreviews",
+  kind: "SubjectAccessReview",
+  namespaced: false,
+};
 export const syncedSecrets: Resource = {
   ...keyferry,
   plural: "syncedsecrets",

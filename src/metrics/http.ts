@@ -1,12 +1,24 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+
+/** The part of a request that a path may use. */
+export interface Asked {
+  /** The header Authorization. */
+  authorization: string | undefined;
+  /** The client's IP address. */
+  address: string;
+}
 
 /** The response of a path. */
 export interface Answer {
   status: number;
   contentType?: string;
+  headers?: Record<string, string>;
   body: string | Buffer;
 }
+
+export type Handler = (asked: Asked) => Answer | Promise<Answer>;
 
 /** Limits for each client that can reach the port. */
 const limits = {
@@ -19,16 +31,32 @@ const limits = {
   silentMs: 10_000,
 };
 
+/** A certificate with its chain, and its private key, as PEM. */
+interface KeyPair {
+  cert: string;
+  key: string;
+}
+
+/** A running server. */
+export interface Serving {
+  server: Server;
+  port: number;
+  /** For connections from now on; only with TLS. */
+  replaceCertificate(pair: KeyPair): void;
+}
+
 /**
  * Serves GET requests on fixed paths only.
  *
  * @param address host undefined for every interface; port 0 for a free port
+ * @param certificate serves by TLS. Default: plain HTTP
  * @returns the server and the port that it listens on. Rejects if the port is in use.
  */
 export async function serve(
   address: { host: string | undefined; port: number },
-  paths: ReadonlyMap<string, () => Answer | Promise<Answer>>,
-): Promise<{ server: Server; port: number }> {
+  paths: ReadonlyMap<string, Handler>,
+  certificate?: KeyPair,
+): Promise<Serving> {
   const { requestMs, silentMs, headerBytes, requestsOfAConnection } = limits;
   const options = {
     requestTimeout: requestMs,
@@ -37,17 +65,14 @@ export async function serve(
     connectionsCheckingInterval: 1_000,
     maxHeaderSize: headerBytes,
   };
-  const server = createServer(options, (request, response) => {
-    const handler = request.method === "GET" ? paths.get((request.url ?? "").split("?")[0]!) : undefined;
-    const answering = handler ? Promise.resolve().then(handler) : Promise.resolve({ status: 404, body: "not found\n" });
-    answering
-      .catch((): Answer => ({ status: 500, body: "internal error\n" }))
-      .then(({ status, contentType = "text/plain; charset=utf-8", body }: Answer) => {
-        response
-          .writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body) })
-          .end(body);
-      });
-  });
+  const listener: RequestListener = (request, response) => {
+    void answerOf(paths, request).then(({ status, contentType = "text/plain; charset=utf-8", headers, body }) => {
+      const own = { "content-type": contentType, "content-length": Buffer.byteLength(body) };
+      response.writeHead(status, { ...headers, ...own }).end(body);
+    });
+  };
+  const secure = certificate && createTlsServer({ ...options, ...certificate, handshakeTimeout: requestMs }, listener);
+  const server = secure ?? createServer(options, listener);
   server.maxRequestsPerSocket = requestsOfAConnection;
   server.setTimeout(silentMs);
   boundConnections(server);
@@ -56,7 +81,19 @@ export async function serve(
     server.listen(address.port, address.host, () => resolve());
   });
   server.unref();
-  return { server, port: (server.address() as AddressInfo).port };
+  const { port } = server.address() as AddressInfo;
+  return { server, port, replaceCertificate: (pair) => secure?.setSecureContext({ ...pair }) };
+}
+
+async function answerOf(paths: ReadonlyMap<string, Handler>, request: IncomingMessage): Promise<Answer> {
+  const handler = request.method === "GET" ? paths.get((request.url ?? "").split("?")[0]!) : undefined;
+  if (!handler) return { status: 404, body: "not found\n" };
+  const { headers, socket } = request;
+  try {
+    return await handler({ authorization: headers.authorization, address: socket.remoteAddress ?? "" });
+  } catch {
+    return { status: 500, body: "internal error\n" };
+  }
 }
 
 function boundConnections(server: Server): void {

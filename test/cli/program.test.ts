@@ -35,6 +35,11 @@ describe("an invalid command line gives one clear line and exit code 2", () => {
     ["a renew deadline above the lease duration", ["controller", "--renew-deadline", "15s"], "must be longer than"],
     ["a lease name that is none", ["controller", "--lease-name", "A B"], "Use the name of a Lease"],
     ["leader election that is neither on nor off", ["controller", "--leader-elect=yes"], "Use true or false"],
+    [
+      "a certificate for metrics without TLS",
+      ["controller", "--metrics-cert-path", "/tls"],
+      "goes with '--metrics-secure' only",
+    ],
     ["a flag without its value", ["controller", "--kubeconfig"], "argument missing"],
     ["an extra argument", ["controller", "extra"], "too many arguments"],
     [

@@ -17,7 +17,7 @@ const inNamespace = [
   "core/secrets: create, delete, get, list, patch, watch",
   "events.k8s.io/events: create, patch",
   "keyferry.io/awsconnections/status: patch",
-  "keyferry.io/awsconnections: get, list, watch",
+  "keyferry.io/awsconnections: list, watch",
   "keyferry.io/syncedsecrets/status: patch",
   "keyferry.io/syncedsecrets: get, list, watch",
 ];
@@ -25,7 +25,7 @@ const inCluster = [
   ...inNamespace,
   "core/namespaces: list, watch",
   "keyferry.io/clusterawsconnections/status: patch",
-  "keyferry.io/clusterawsconnections: get, list, watch",
+  "keyferry.io/clusterawsconnections: list, watch",
 ].sort();
 
 /** In its own namespace the operator has its Lease besides. A create has no resource name. */
@@ -133,7 +133,7 @@ describe("installed with its defaults", () => {
 test("with aws.region the operator may also create the default connection, and has the flag for it", async () => {
   const notes = await release.install({ aws: { region: "eu-west-1" } });
   const withCreate = inCluster.map((right) =>
-    right.replace("keyferry.io/clusterawsconnections: get", "keyferry.io/clusterawsconnections: create, get"),
+    right.replace("keyferry.io/clusterawsconnections: list", "keyferry.io/clusterawsconnections: create, list"),
   );
   expect(await rights("shop")).toEqual(withCreate);
   const { args } = (await deployed()).spec.template.spec.containers[0]!;

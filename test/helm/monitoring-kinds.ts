@@ -23,7 +23,16 @@ const relabeling = objectOf({
   replacement: text,
   action: text,
 });
-const endpoint = objectOf({
+const secretKey = objectOf({ name: text, key: text }, "name", "key");
+const tlsConfig = objectOf({
+  serverName: text,
+  insecureSkipVerify: { type: "boolean" },
+  ca: objectOf({ secret: secretKey }),
+});
+const endpoint = {
+  scheme: { type: "string", enum: ["http", "https"] },
+  authorization: objectOf({ credentials: secretKey }),
+  tlsConfig,
   port: text,
   path: text,
   honorLabels: { type: "boolean" },
@@ -31,13 +40,13 @@ const endpoint = objectOf({
   scrapeTimeout: duration,
   relabelings: listOf(relabeling),
   metricRelabelings: listOf(relabeling),
-});
-const monitor = (endpoints: string) =>
+};
+const monitor = (endpoints: string, more: object = {}) =>
   objectOf(
     {
       selector: objectOf({ matchLabels: texts }),
       namespaceSelector: objectOf({ matchNames: listOf(text) }),
-      [endpoints]: listOf(endpoint),
+      [endpoints]: listOf(objectOf({ ...endpoint, ...more })),
     },
     "selector",
     endpoints,
@@ -50,7 +59,7 @@ const rules = objectOf({ groups: listOf(objectOf({ name: text, interval: duratio
 
 /** CustomResourceDefinitions of ServiceMonitor, PodMonitor and PrometheusRule, for a test's cluster. */
 export const monitoringKinds = [
-  definition("ServiceMonitor", monitor("endpoints")),
+  definition("ServiceMonitor", monitor("endpoints", { bearerTokenFile: text })),
   definition("PodMonitor", monitor("podMetricsEndpoints")),
   definition("PrometheusRule", rules),
 ];

@@ -25,6 +25,14 @@ describe("the pod", async () => {
     expect((await podOf({ auditLog: "-" })).volumes).toBeUndefined();
   });
 
+  test("mounts the certificate of the metrics, and none if the process signs it itself", async () => {
+    const pod = await podOf({ metrics: { secure: { enabled: true, certSecret: "tls" } } });
+    const name = "metrics-certificate";
+    expect(pod.mounts).toEqual([{ name, mountPath: "/etc/keyferry/metrics", readOnly: true }]);
+    expect(pod.volumes).toEqual([{ name, secret: { secretName: "tls" } }]);
+    expect((await podOf({ metrics: { secure: { enabled: true } } })).volumes).toBeUndefined();
+  });
+
   test("uses the audit log's claim, and sets fsGroup unless the cluster assigns it", async () => {
     const auditLog = "/audit/log.jsonl";
     const claimed = await podOf({ auditLog, auditVolume: { claim: "audit" } });

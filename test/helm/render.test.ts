@@ -113,6 +113,14 @@ describe("the flags of the operator", () => {
     "the audit log in a file": [{ auditLog: "/var/log/k/audit.jsonl" }, { auditLog: "/var/log/k/audit.jsonl" }],
     "endpoints for emulators": [{ allowInsecureEndpoints: true }, { allowInsecureEndpoints: true }],
     "no metric series per resource": [{ perObjectMetrics: false }, { perObjectMetrics: false }],
+    "metrics over TLS with a certificate of the process": [
+      { metrics: { secure: { enabled: true } } },
+      { metricsSecure: true },
+    ],
+    "metrics over TLS with a certificate from a Secret": [
+      { metrics: { secure: { enabled: true, certSecret: "tls" } } },
+      { metricsSecure: true, metricsCertPath: "/etc/keyferry/metrics" },
+    ],
     "log level and format": [
       { logLevel: "debug", logFormat: "text" },
       { logLevel: "debug", logFormat: "text" },
@@ -138,6 +146,7 @@ describe("the flags of the operator", () => {
     const all = [
       { aws: { region: "eu-west-1" }, clusterName: "c", auditLog: "-", readOnly: true, allowInsecureEndpoints: true },
       { namespaces: ["a"], defaultConnection: "a/aws", allowedTargetMetadata: ["k8s.io"] },
+      { metrics: { secure: { enabled: true, certSecret: "tls" } } },
     ];
     const rendered = await Promise.all(all.map((values) => render(values)));
     const args = rendered.flatMap((objects) => deploymentOf(objects).spec.template.spec.containers[0]!.args);

@@ -96,6 +96,26 @@ const wrong: Record<string, [file: string, names: string, right: string]> = {
     "metrics.serviceMonitor.enabled is true, but metrics.enabled is false",
     "set metrics.enabled to true",
   ],
+  "secure metrics that are off": [
+    "metrics: {enabled: false, secure: {enabled: true}}",
+    "metrics.secure.enabled is true, but metrics.enabled is false",
+    "set metrics.enabled to true, or metrics.secure.enabled to false",
+  ],
+  "readers of metrics that everybody may read": [
+    "metrics: {secure: {readers: [{kind: User, name: a}]}}",
+    "metrics.secure has a certSecret, readers or a tokenSecret, but metrics.secure.enabled is false",
+    "set it to true, or remove them",
+  ],
+  "a PodMonitor without a token": [
+    "metrics: {secure: {enabled: true}, podMonitor: {enabled: true}}",
+    "metrics.podMonitor cannot use the token of Prometheus' own ServiceAccount",
+    "set metrics.secure.tokenSecret.name, or use metrics.serviceMonitor",
+  ],
+  "a ServiceAccount without its namespace among the readers": [
+    "metrics: {secure: {enabled: true, readers: [{kind: ServiceAccount, name: prometheus}]}}",
+    "metrics.secure.readers has the ServiceAccount prometheus without a namespace",
+    "add its namespace",
+  ],
   "a tag in the digest": ["image: {digest: v1.0.0}", "at '/image/digest'", "'^(sha256:[0-9a-f]{64})?$'"],
   "a scheme in the registry": ["image: {registry: https://mirror.example}", "at '/image/registry'", "pattern"],
   "a name instead of a pull secret": ["imagePullSecrets: [registry]", "at '/imagePullSecrets/0'", "want object"],

@@ -82,6 +82,23 @@ annotations:
 {{- if or (eq .Values.openshift "enabled") (and (eq .Values.openshift "auto") $detected) }}true{{ end }}
 {{- end }}
 
+{{/* "true" where metrics are served by TLS, to clients that the API server allows. */}}
+{{- define "keyferry.metricsSecure" -}}
+{{- if and .Values.metrics.enabled .Values.metrics.secure.enabled }}true{{ end }}
+{{- end }}
+
+{{/* The Secret with the certificate of the metrics; empty for a self-signed one. */}}
+{{- define "keyferry.metricsCertificate" -}}
+{{- if include "keyferry.metricsSecure" . }}{{ .Values.metrics.secure.certSecret }}{{ end }}
+{{- end }}
+
+{{/* The name of a cluster-wide object for the metrics. Releases for some namespaces may have equal names. Takes root and suffix. */}}
+{{- define "keyferry.metricsName" -}}
+{{- $root := index . 0 }}
+{{- $name := printf "%s-metrics-%s" (include "keyferry.fullname" $root) (index . 1) }}
+{{- if include "keyferry.namespaced" $root }}{{ $name }}-{{ include "keyferry.namespace" $root }}{{ else }}{{ $name }}{{ end }}
+{{- end }}
+
 {{/* "true" where an object of the Prometheus operator is wanted and can be created. Takes root, kind and its values. */}}
 {{- define "keyferry.monitoring" -}}
 {{- $root := index . 0 }}
@@ -103,4 +120,33 @@ labels:
   {{- toYaml (merge (include "keyferry.testLabels" $root | fromYaml) (include "keyferry.labels" $root | fromYaml)) | nindent 2 }}
 annotations:
   {{- toYaml (merge (deepCopy (index . 1)) $root.Values.commonAnnotations) | nindent 2 }}
+{{- end }}
+
+{{/* How Prometheus reads metrics over TLS. Takes a list: the root and the kind of the monitor. */}}
+{{- define "keyferry.scrapeSecurity" -}}
+{{- $root := index . 0 -}}
+{{- with $root.Values.metrics.secure -}}
+scheme: https
+{{- if .tokenSecret.name }}
+authorization:
+  credentials:
+    name: {{ .tokenSecret.name }}
+    key: {{ .tokenSecret.key }}
+{{- else if eq (index $ 1) "ServiceMonitor" }}
+bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
+{{- end }}
+tlsConfig:
+  {{- if .certSecret }}
+  serverName: {{ include "keyferry.fullname" $root }}-metrics.{{ include "keyferry.namespace" $root }}.svc
+  {{- if .caKey }}
+  ca:
+    secret:
+      name: {{ .certSecret }}
+      key: {{ .caKey }}
+  {{- end }}
+  {{- else }}
+  # Each pod signs its certificate itself.
+  insecureSkipVerify: true
+  {{- end }}
+{{- end }}
 {{- end }}

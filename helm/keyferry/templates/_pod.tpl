@@ -3,6 +3,12 @@
 - controller
 {{- if .Values.metrics.enabled }}
 - --metrics-bind-address=:{{ .Values.metrics.port }}
+{{- if .Values.metrics.secure.enabled }}
+- --metrics-secure
+{{- if .Values.metrics.secure.certSecret }}
+- --metrics-cert-path=/etc/keyferry/metrics
+{{- end }}
+{{- end }}
 {{- else }}
 - --metrics-bind-address=0
 {{- end }}
@@ -96,6 +102,11 @@
   mountPath: /etc/keyferry/ca
   readOnly: true
 {{- end }}
+{{- if include "keyferry.metricsCertificate" . }}
+- name: metrics-certificate
+  mountPath: /etc/keyferry/metrics
+  readOnly: true
+{{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
@@ -124,6 +135,11 @@
   secret:
     secretName: {{ .secret }}
 {{- end }}
+{{- end }}
+{{- with include "keyferry.metricsCertificate" . }}
+- name: metrics-certificate
+  secret:
+    secretName: {{ . }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

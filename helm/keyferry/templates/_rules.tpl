@@ -1,8 +1,12 @@
 {{/* What the operator needs in each namespace that it works in. */}}
 {{- define "keyferry.namespaceRules" -}}
 - apiGroups: [keyferry.io]
-  resources: [syncedsecrets, awsconnections]
+  resources: [syncedsecrets]
+  # get: one for which the watch cache has no room.
   verbs: [get, list, watch]
+- apiGroups: [keyferry.io]
+  resources: [awsconnections]
+  verbs: [list, watch]
 - apiGroups: [keyferry.io]
   resources: [syncedsecrets/status, awsconnections/status]
   verbs: [patch]
@@ -55,6 +59,16 @@
   verbs: [create]
 {{- end }}
 
+{{/* Checks of clients that ask for the metrics. */}}
+{{- define "keyferry.metricsRules" -}}
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+- apiGroups: [authorization.k8s.io]
+  resources: [subjectaccessreviews]
+  verbs: [create]
+{{- end }}
+
 {{/* Parameters written from Secrets. */}}
 {{- define "keyferry.pushesRules" -}}
 - apiGroups: [keyferry.io]
@@ -72,9 +86,9 @@
   resources: [clusterawsconnections]
   {{- if .Values.aws.region }}
   # create: the one that is named "default".
-  verbs: [get, list, watch, create]
+  verbs: [list, watch, create]
   {{- else }}
-  verbs: [get, list, watch]
+  verbs: [list, watch]
   {{- end }}
 - apiGroups: [keyferry.io]
   resources: [clusterawsconnections/status]
@@ -89,7 +103,7 @@
 {{- define "keyferry.connectionRules" -}}
 - apiGroups: [keyferry.io]
   resources: [awsconnections]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [keyferry.io]
   resources: [awsconnections/status]
   verbs: [patch]

@@ -84,6 +84,22 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with .Values.metrics.secure }}
+{{- if and .enabled (not $.Values.metrics.enabled) }}
+{{- fail "metrics.secure.enabled is true, but metrics.enabled is false: set metrics.enabled to true, or metrics.secure.enabled to false" }}
+{{- end }}
+{{- if and (or .certSecret .readers .tokenSecret.name) (not .enabled) }}
+{{- fail "metrics.secure has a certSecret, readers or a tokenSecret, but metrics.secure.enabled is false: set it to true, or remove them" }}
+{{- end }}
+{{- if and .enabled $.Values.metrics.podMonitor.enabled (not .tokenSecret.name) }}
+{{- fail "metrics.podMonitor cannot use the token of Prometheus' own ServiceAccount: set metrics.secure.tokenSecret.name, or use metrics.serviceMonitor" }}
+{{- end }}
+{{- range .readers }}
+{{- if and (eq .kind "ServiceAccount") (not .namespace) }}
+{{- fail (printf "metrics.secure.readers has the ServiceAccount %s without a namespace: add its namespace" .name) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range .Values.extraArgs }}
 {{- if not (hasPrefix "--" .) }}
 {{- fail (printf "extraArgs has %q: write each flag with its value, as --flag=value" .) }}

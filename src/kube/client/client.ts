@@ -201,6 +201,32 @@ export class KubeClient implements ListWatch {
     });
   }
 
+  /**
+   * Asks the API server by an object that it answers and does not store, such as a TokenReview: `create` on the resource.
+   * The spec may hold a credential.
+   *
+   * @returns the answer's status
+   */
+  async review<S extends object>(resource: Resource, spec: object, { signal }: { signal?: AbortSignal }): Promise<S> {
+    const { group, version, kind } = resource;
+    const request = describe("POST", resource);
+    const answer = await this.#transport.json(
+      {
+        verb: "create",
+        method: "POST",
+        request,
+        path: pathOf(resource),
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ apiVersion: `${group}/${version}`, kind, spec }),
+        signal,
+      },
+      maxObjectBytes,
+    );
+    const { status } = answer as { status?: S | null };
+    if (typeof status !== "object" || status === null) throw notUnderstood(request);
+    return status;
+  }
+
   /** Replaces an object. The resourceVersion in its metadata is a precondition. */
   async update<T extends KubeObject>(resource: Resource, object: T, options: WriteOptions = {}): Promise<T> {
     const { namespace, name } = object.metadata;
