@@ -39,6 +39,7 @@ lint: $(MODULES)
 	node scripts/chart-values.ts --check
 	node scripts/aws-stack.ts --check
 	node scripts/generate-dashboard.ts --check
+	node scripts/generate-rbac.ts --check
 	node scripts/words.ts
 	node scripts/pure.ts
 	node scripts/circles.ts
@@ -56,7 +57,7 @@ bench: build
 simulate: $(MODULES)
 	node bench/simulation/main.ts
 
-# Types, reference tables and the chart's copies from crds/; one AWS stack from its parts; the dashboard.
+# Types, reference tables and the chart's copies from crds/; one AWS stack from its parts; the dashboard; the rights.
 types: $(MODULES)
 	node scripts/generate-types.ts
 	node scripts/generate-reference.ts
@@ -64,6 +65,7 @@ types: $(MODULES)
 	node scripts/chart-values.ts
 	node scripts/aws-stack.ts
 	node scripts/generate-dashboard.ts
+	node scripts/generate-rbac.ts
 
 $(MODULES): package.json package-lock.json
 	npm ci --no-audit --no-fund

@@ -5,6 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface AuditedRequest {
   /** get, list, watch, create, update, patch, delete, deletecollection. */
   verb: string;
+  /** The resource's API group; empty for the core group. */
+  group: string;
   /** `secrets`, or `secrets/status` where a subresource was meant; empty for a path without a resource. */
   resource: string;
   namespace: string;
@@ -78,15 +80,16 @@ interface AuditEvent {
   requestURI: string;
   user: { username: string };
   userAgent?: string;
-  objectRef?: { resource?: string; subresource?: string; namespace?: string; name?: string };
+  objectRef?: { apiGroup?: string; resource?: string; subresource?: string; namespace?: string; name?: string };
   responseStatus?: { code?: number };
   requestReceivedTimestamp: string;
 }
 
 function requestOf(event: AuditEvent): AuditedRequest {
-  const { resource = "", subresource, namespace = "", name = "" } = event.objectRef ?? {};
+  const { apiGroup = "", resource = "", subresource, namespace = "", name = "" } = event.objectRef ?? {};
   return {
     verb: event.verb,
+    group: apiGroup,
     resource: subresource ? `${resource}/${subresource}` : resource,
     namespace,
     name,

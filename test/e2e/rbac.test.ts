@@ -1,84 +1,213 @@
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { get } from "node:https";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { compareRights, grantedTo, type Right, usedBy } from "../../scripts/rights-of.ts";
+import { labels } from "../../src/api/annotations.ts";
+import type { AuditedRequest } from "../cluster/audit.ts";
 import { ensureHelm } from "../cluster/helm.ts";
+import { deploymentOf, type Rendered } from "../helm/chart.ts";
 import { Release } from "../helm/release.ts";
 import { type RunningOperator, until } from "../support/operator.ts";
-import { documents, keysOf, openStage, readyCount, synced } from "./stage.ts";
+import {
+  clean,
+  connectionIn,
+  largeNamespace,
+  play,
+  prepare,
+  prepareLarge,
+  readable,
+  type Scene,
+} from "./rbac-scene.ts";
+import { documents, openStage } from "./stage.ts";
 
 const stage = await openStage();
 await ensureHelm();
 const { cluster, aws, audit } = stage;
 const release = new Release(cluster, "keyferry-system");
-let operator: RunningOperator | undefined;
+const running = new Set<RunningOperator>();
 
 beforeAll(async () => {
-  for (const name of [release.namespace, "team-a", "team-b"]) await cluster.run(["create", "namespace", name]);
+  for (const name of [release.namespace, "connections"]) await cluster.run(["create", "namespace", name]);
+  await cluster.run(["create", "serviceaccount", "reader", "-n", "connections"]);
+  await prepareLarge(stage);
 });
+afterAll(() => stage.close());
 
-afterAll(async () => {
-  await operator?.stop();
-  await stage.close();
-});
-
-/** Uses every right of the operator: sync, change, drift, rename, deletion, failure and its event. */
-async function goThroughLife(namespace: string): Promise<void> {
-  for (const key of ["a", "b", "gone"]) await aws.putParameter({ name: `/${namespace}/${key}`, value: key });
-  const secret = async (name: string) => (await cluster.kubectl(["get", "secret", name, "-n", namespace])).code === 0;
-  const spec = keysOf([`/${namespace}/a`, `/${namespace}/b`]);
-  await cluster.run(["apply", "-f", "-"], documents([synced(namespace, "one", spec)]));
-  await until(async () => (await readyCount(cluster, namespace)) === 1, 20_000, "the first sync");
-  await cluster.run(["patch", "secret", "one", "-n", namespace, "-p", '{"data":{"K0":"eA=="}}']);
-  const first = ["get", "secret", "one", "-n", namespace, "-o", "jsonpath={.data.K0}"];
-  await until(async () => (await cluster.run(first)) === Buffer.from("a").toString("base64"), 20_000, "the repair");
-  await cluster.run(["apply", "-f", "-"], documents([synced(namespace, "one", { ...spec, target: { name: "two" } })]));
-  await until(async () => (await secret("two")) && !(await secret("one")), 20_000, "the rename");
-  await cluster.run(["apply", "-f", "-"], documents([synced(namespace, "missing", keysOf([`/${namespace}/none`]))]));
-  const events = ["get", "events.v1.events.k8s.io", "-n", namespace, "-o", "jsonpath={.items[*].reason}"];
-  await until(async () => (await cluster.run(events)).includes("ParameterNotFound"), 20_000, "an event");
+/** An installation: its values for the namespace of its SyncedSecrets. */
+interface Variant {
+  values: (namespace: string) => object;
+  /** Default: the ClusterAWSConnection. */
+  connection?: (namespace: string) => Scene["connection"];
+  readOnly?: boolean;
+  tokens?: boolean;
+  secure?: boolean;
 }
 
-/** The requests that the API server refused to the ServiceAccount. */
-async function refused(): Promise<string[]> {
-  const requests = (await audit.take()).filter(({ user, code }) => user === release.user && code === 403);
-  return requests.map(({ verb, resource, namespace, name }) => `${verb} ${resource} ${namespace}/${name}`);
+const all: Scene["connection"] = { kind: "ClusterAWSConnection", namespace: "", name: "default" };
+const apart: Scene["connection"] = { kind: "AWSConnection", namespace: "connections", name: "default" };
+const alone = { replicas: 1, strategy: { type: "Recreate" }, leaderElection: { enabled: false } };
+const within = (namespace: string) => ({ scope: "namespaces", namespaces: [namespace, largeNamespace] });
+const tokens = (namespaces: string[] = []) => ({ rbac: { serviceAccountTokens: { enabled: true, namespaces } } });
+const managed = `${labels.managed}=${labels.managedValue}`;
+const secure = {
+  metrics: {
+    secure: { enabled: true, readers: [{ kind: "ServiceAccount", name: "reader", namespace: "connections" }] },
+  },
+};
+const withApart = (namespace: string) => ({ ...within(namespace), defaultConnection: "connections/default" });
+
+/** Each scope with each switch of the values on and off. */
+const variants: Record<string, Variant> = {
+  "all namespaces": { values: () => ({ scope: "cluster" }) },
+  "all namespaces, with a region, ServiceAccounts and secure metrics, without leader election": {
+    values: () => ({ scope: "cluster", aws: { region: "eu-west-1" }, ...tokens(), ...secure, ...alone }),
+    tokens: true,
+    secure: true,
+  },
+  "all namespaces, read-only, with the ServiceAccounts of one namespace": {
+    values: (namespace) => ({ scope: "cluster", readOnly: true, ...tokens([namespace]) }),
+    readOnly: true,
+    tokens: true,
+  },
+  "some namespaces, with a connection elsewhere": { values: withApart, connection: () => apart },
+  "some namespaces, with ServiceAccounts, a connection in one of them, and secure metrics, without leader election": {
+    values: (namespace) => ({
+      ...within(namespace),
+      defaultConnection: `${namespace}/own`,
+      ...{ ...tokens([namespace]), ...secure, ...alone },
+    }),
+    connection: (namespace) => ({ kind: "AWSConnection", namespace, name: "own" }),
+    tokens: true,
+    secure: true,
+  },
+  "some namespaces, read-only": {
+    values: (namespace) => ({ ...withApart(namespace), readOnly: true }),
+    connection: () => apart,
+    readOnly: true,
+  },
+};
+
+/** The rights, with those in the namespaces of SyncedSecrets as one: the Roles there are equal. */
+function merged(rights: readonly Right[], namespace: string): Right[] {
+  return rights.map((right) => (right.namespace === largeNamespace ? { ...right, namespace } : right));
 }
 
-it("the chart's rights for all namespaces are sufficient", async () => {
-  await release.install({ crds: { install: false }, aws: { region: "eu-west-1" } });
-  await stage.connect({ allow: { namespaces: { names: ["team-a"] }, parameters: ["/{namespace}/*"] } });
-  await cluster.run(["create", "secret", "generic", "unrelated", "-n", "team-a", "--from-literal=a=b"]);
-  const kubeconfig = await cluster.kubeconfigFor(release.namespace, release.name);
-  await audit.take();
-  operator = await stage.operator(["--default-connection-region", "eu-west-1"], { kubeconfig });
-  await goThroughLife("team-a");
-  await operator.stop();
-  expect(await refused()).toEqual([]);
-});
+/** What the chart has installed. */
+async function installed(): Promise<Rendered[]> {
+  const kinds = "deployments,roles,rolebindings,clusterroles,clusterrolebindings";
+  const args = ["get", kinds, "--all-namespaces", "-l", `app.kubernetes.io/instance=${release.name}`, "-o", "json"];
+  return (JSON.parse(await cluster.run(args)) as { items: Rendered[] }).items;
+}
 
-it("the chart's rights for some namespaces are sufficient, with the default connection in the operator's own", async () => {
-  await release.install({
-    crds: { install: false },
-    namespaces: ["team-b"],
-    defaultConnection: `${release.namespace}/aws`,
+/** Starts the Deployment's replicas, with its arguments, one after the other. */
+async function startReplicas(objects: Rendered[], kubeconfig: string): Promise<RunningOperator[]> {
+  const { replicas, template } = deploymentOf(objects).spec;
+  const [, ...args] = template.spec.containers[0]!.args;
+  // The test has ports of its own.
+  const flags = args.filter((flag) => !/^--(metrics|health-probe)-bind-address=/.test(flag));
+  const operators: RunningOperator[] = [];
+  for (let index = 0; index < replicas; index++) {
+    const env = {
+      POD_NAMESPACE: release.namespace,
+      POD_NAME: `keyferry-${index}`,
+      // A namespaced connection cannot set endpoints: the environment points to the emulator, as for other SDK users.
+      AWS_ENDPOINT_URL: aws.url,
+      AWS_ACCESS_KEY_ID: "AKIAKEYFERRYTEST",
+      AWS_SECRET_ACCESS_KEY: "any",
+    };
+    const operator = await stage.operator(flags, { kubeconfig, env });
+    running.add(operator);
+    operators.push(operator);
+  }
+  return operators;
+}
+
+const leads = async ({ probesUrl }: RunningOperator) =>
+  (await (await fetch(`${probesUrl}/readyz`)).text()).trim() === "ok";
+
+/** Stops all, the leader first: the standby takes over. */
+async function stopAll(operators: readonly RunningOperator[]): Promise<void> {
+  for (const [index, operator] of operators.entries()) {
+    await operator.stop();
+    const next = operators[index + 1];
+    if (next) await until(() => leads(next), 60_000, "the hand-over");
+  }
+}
+
+/** The status with which the metrics answer a client with the token of a ServiceAccount, or without one. */
+async function scrape({ metricsUrl }: RunningOperator, account?: string): Promise<number | undefined> {
+  const headers: Record<string, string> =
+    account === undefined ? {} : { authorization: `Bearer ${await cluster.tokenFor("connections", account)}` };
+  return new Promise((resolve, reject) => {
+    const url = metricsUrl.replace("http:", "https:");
+    get(url, { headers, rejectUnauthorized: false, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).once("error", reject);
   });
-  const credentials = {
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name: "keys", namespace: release.namespace },
-    stringData: { AWS_ACCESS_KEY_ID: "AKIAKEYFERRYTEST", AWS_SECRET_ACCESS_KEY: "any" },
-  };
-  const connection = {
-    apiVersion: "keyferry.io/v1alpha1",
-    kind: "AWSConnection",
-    metadata: { name: "aws", namespace: release.namespace },
-    spec: { region: "eu-west-1", auth: { secretRef: { name: "keys" } }, allow: { parameters: ["/{namespace}/*"] } },
-  };
-  await cluster.run(["apply", "-f", "-"], documents([credentials, connection]));
-  const kubeconfig = await cluster.kubeconfigFor(release.namespace, release.name);
-  await audit.take();
-  const args = ["--namespaces", "team-b", "--default-connection", `${release.namespace}/aws`];
-  // A namespaced connection cannot set endpoints: the environment points to the emulator, as for other SDK users.
-  operator = await stage.operator(args, { kubeconfig, env: { AWS_ENDPOINT_URL: aws.url } });
-  await goThroughLife("team-b");
-  await operator.stop();
-  expect(await refused()).toEqual([]);
+}
+
+/** A request for Secrets in one line, with what selects them. */
+function readOf({ verb, resource, namespace, name, uri }: AuditedRequest): string | undefined {
+  if (resource !== "secrets" || !["get", "list", "watch"].includes(verb)) return undefined;
+  if (name !== "") return `${namespace}/${name}`;
+  return new URL(uri, "https://server").searchParams.get("labelSelector") ?? `${verb} all`;
+}
+
+describe.each(Object.entries(variants))("installed for %s, the operator", (title, variant) => {
+  const namespace = `team-${Object.keys(variants).indexOf(title)}`;
+  const connection = variant.connection?.(namespace) ?? all;
+  const { readOnly = false, tokens: hasTokens = false } = variant;
+  const scene: Scene = { namespace, connection, writes: !readOnly, tokens: hasTokens };
+  let objects: Rendered[];
+  let requests: AuditedRequest[];
+  let statuses: (number | undefined)[] = [];
+
+  beforeAll(async () => {
+    // Without the statuses of the operator before, which a read-only one leaves alone.
+    await cluster.run(["delete", "clusterawsconnections", "--all"]);
+    await cluster.run(["delete", "awsconnections", "--all", "-n", "connections"]);
+    await cluster.run(["apply", "-f", "-"], documents(connectionIn("connections", "default")));
+    await cluster.run(["delete", "leases", "--all", "-n", release.namespace]);
+    await prepare(stage, scene);
+    const values = variant.values(namespace);
+    // With a region the operator creates the connection.
+    if (connection === all && !("aws" in values))
+      await stage.connect({ allow: { namespaces: { selector: {} }, parameters: ["/*"] } });
+    await release.install({ crds: { install: false }, ...values });
+    objects = await installed();
+    const kubeconfig = await cluster.kubeconfigFor(release.namespace, release.name);
+    await audit.take();
+    const operators = await startReplicas(objects, kubeconfig);
+    await play(stage, scene);
+    if (variant.secure) {
+      const accounts = ["reader", "default", undefined];
+      statuses = await Promise.all(accounts.map((account) => scrape(operators[0]!, account)));
+    }
+    await stopAll(operators);
+    requests = (await audit.take()).filter(({ user }) => user === release.user);
+  });
+
+  afterAll(async () => {
+    await Promise.all([...running].map((operator) => operator.kill().catch(() => {})));
+    running.clear();
+    await clean(stage, scene);
+  });
+
+  test("uses exactly the rights that it has", () => {
+    const granted = grantedTo(objects, { namespace: release.namespace, name: release.name });
+    expect(requests.filter(({ code }) => code === 403)).toEqual([]);
+    const used = merged(usedBy(requests), namespace);
+    expect(compareRights(merged(granted, namespace), used)).toEqual({ unused: [], ungranted: [] });
+  });
+
+  test.runIf(variant.secure)("shows its metrics to who may get them", () => {
+    expect(statuses).toEqual([200, 403, 401]);
+  });
+
+  test("reads no Secret that is not a target, a merge target or a credential", () => {
+    const reads = new Set(requests.map(readOf).filter((read) => read !== undefined));
+    const allowed = readable(scene).add(managed);
+    expect([...reads].filter((read) => !allowed.has(read))).toEqual([]);
+    expect(reads).toContain(managed);
+  });
 });
