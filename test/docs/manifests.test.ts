@@ -87,8 +87,8 @@ function documentsOf({ text }: Block): unknown[] {
   return documents.map((document) => document.toJS() as unknown);
 }
 
-/** Blocks that are neither, by page: what a list of Prometheus' rules is, say. Nothing else may be there. */
-const elsewhere = new Set(["docs/metrics.md"]);
+/** Blocks that are neither, by page: Prometheus' rules and its scrape configuration. Nothing else may be there. */
+const elsewhere = new Set(["docs/metrics.md", "docs/metrics-over-tls.md"]);
 
 const blocks = pages.flatMap(blocksOf).filter(({ language }) => language === "yaml");
 
