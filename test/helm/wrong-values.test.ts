@@ -72,6 +72,16 @@ const wrong: Record<string, [file: string, names: string, right: string]> = {
     "rbac.rollouts.namespaces has names, but rbac.rollouts.enabled is false",
     "set it to true, or remove the names",
   ],
+  "rights of a feature that the operator does not have": [
+    "rbac: {rollouts: {enabled: true}}",
+    "rbac.rollouts.enabled is true, but this version restarts no workloads",
+    "set it to false",
+  ],
+  "rights of another feature that the operator does not have": [
+    "rbac: {pushes: {enabled: true, namespaces: [a]}}",
+    "rbac.pushes.enabled is true, but this version writes no parameters",
+    "set it to false",
+  ],
   "a feature in a namespace where the operator does not work": [
     "{namespaces: [a], rbac: {serviceAccountTokens: {enabled: true, namespaces: [b]}}}",
     "rbac.serviceAccountTokens.namespaces has b, which is not one of namespaces",

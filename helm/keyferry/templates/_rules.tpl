@@ -36,19 +36,6 @@
   verbs: [create]
 {{- end }}
 
-{{/* Restarts of workloads whose Secret has changed. */}}
-{{- define "keyferry.rolloutsRules" -}}
-- apiGroups: [apps]
-  resources: [deployments, statefulsets, daemonsets]
-  verbs: [get, list, watch, patch]
-- apiGroups: [apps]
-  resources: [replicasets, controllerrevisions]
-  verbs: [get, list]
-- apiGroups: [""]
-  resources: [pods]
-  verbs: [get, list]
-{{- end }}
-
 {{/* Tokens of ServiceAccounts that connections name in auth.serviceAccountRef. */}}
 {{- define "keyferry.serviceAccountTokensRules" -}}
 - apiGroups: [""]
@@ -67,16 +54,6 @@
 - apiGroups: [authorization.k8s.io]
   resources: [subjectaccessreviews]
   verbs: [create]
-{{- end }}
-
-{{/* Parameters written from Secrets. */}}
-{{- define "keyferry.pushesRules" -}}
-- apiGroups: [keyferry.io]
-  resources: [pushedparameters]
-  verbs: [get, list, watch]
-- apiGroups: [keyferry.io]
-  resources: [pushedparameters/status]
-  verbs: [patch]
 {{- end }}
 
 {{/* What it needs besides, with a ClusterRole. */}}
