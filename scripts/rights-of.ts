@@ -107,14 +107,18 @@ export function wordsOf({ verb, resource, name, namespace }: Right): string {
   return [verb, resource, ...(name === "" ? [] : [name]), ...(namespace === "" ? [] : ["in", namespace])].join(" ");
 }
 
-/** What was granted and not used, and what was used and not granted, each sorted and once. Pure. */
+/**
+ * What was granted and not used, what was used and not granted, and what was granted by more than one rule, each sorted and
+ * once. Pure.
+ */
 export function compareRights(
   granted: readonly Right[],
   used: readonly Right[],
-): { unused: string[]; ungranted: string[] } {
+): { unused: string[]; ungranted: string[]; repeated: string[] } {
   const unused = granted.filter((right) => !used.some((one) => covers(right, one)));
   const ungranted = used.filter((right) => !granted.some((one) => covers(one, right)));
-  return { unused: lines(unused), ungranted: lines(ungranted) };
+  const repeated = granted.filter((right, at) => granted.some((other, index) => index !== at && covers(other, right)));
+  return { unused: lines(unused), ungranted: lines(ungranted), repeated: lines(repeated) };
 }
 
 function lines(rights: readonly Right[]): string[] {

@@ -83,14 +83,20 @@ describe("the rights that objects grant", () => {
 });
 
 describe("comparing what is granted with what is used", () => {
+  const equal = { unused: [], ungranted: [], repeated: [] };
   const of = (changes: Partial<Right>): Right => ({ ...right, ...changes });
 
   test("finds nothing where both are equal", () => {
-    expect(compareRights([right], [of({ name: "a" })])).toEqual({ unused: [], ungranted: [] });
+    expect(compareRights([right], [of({ name: "a" })])).toEqual(equal);
   });
 
   test("finds a granted verb that nothing has used", () => {
     expect(compareRights([right, of({ verb: "list" })], [right]).unused).toEqual(["list secrets in shop"]);
+  });
+
+  test("finds what more than one rule grants", () => {
+    const granted = [of({ namespace: "" }), right, of({ verb: "list" })];
+    expect(compareRights(granted, granted).repeated).toEqual(["get secrets in shop"]);
   });
 
   test("finds what is used beyond a rule's verbs, namespace and names", () => {
@@ -104,10 +110,11 @@ describe("comparing what is granted with what is used", () => {
   });
 
   test("lets a cluster-wide right cover every namespace, and a * cover nothing", () => {
-    expect(compareRights([of({ namespace: "" })], [right])).toEqual({ unused: [], ungranted: [] });
+    expect(compareRights([of({ namespace: "" })], [right])).toEqual(equal);
     expect(compareRights([of({ verb: "*" })], [right])).toEqual({
       unused: ["* secrets in shop"],
       ungranted: ["get secrets in shop"],
+      repeated: [],
     });
   });
 });
