@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { get } from "node:https";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Scope } from "../../scripts/rbac-features.ts";
 import { compareRights, grantedTo, type Right, usedBy } from "../../scripts/rights-of.ts";
 import { labels } from "../../src/api/annotations.ts";
 import type { AuditedRequest } from "../cluster/audit.ts";
@@ -153,6 +155,20 @@ function readOf({ verb, resource, namespace, name, uri }: AuditedRequest): strin
   return new URL(uri, "https://server").searchParams.get("labelSelector") ?? `${verb} all`;
 }
 
+/** What the operators have used, by scope: `get secrets`. */
+const usedIn: Record<Scope, Set<string>> = { cluster: new Set(), namespaces: new Set() };
+
+/** The rights of docs/rbac.md in a scope: `get secrets`. */
+function documented(scope: Scope): string[] {
+  const rows = readFileSync("docs/rbac.md", "utf8").matchAll(
+    /^\| `([a-z./0-9]+)`[^|]*\| ([^|]+) \| ([^|]+) \| ([^|]+) \|/gm,
+  );
+  return [...rows].flatMap(([, resource, verbs, cluster, namespaces]) => {
+    const place = scope === "cluster" ? cluster : namespaces;
+    return place === "no" ? [] : [...verbs!.matchAll(/`(\w+)`/g)].map(([, verb]) => `${verb} ${resource}`);
+  });
+}
+
 describe.each(Object.entries(variants))("installed for %s, the operator", (title, variant) => {
   const namespace = `team-${Object.keys(variants).indexOf(title)}`;
   const connection = variant.connection?.(namespace) ?? all;
@@ -185,6 +201,8 @@ describe.each(Object.entries(variants))("installed for %s, the operator", (title
     }
     await stopAll(operators);
     requests = (await audit.take()).filter(({ user }) => user === release.user);
+    const scope = title.startsWith("all") ? "cluster" : "namespaces";
+    for (const { verb, resource } of usedBy(requests)) usedIn[scope].add(`${verb} ${resource}`);
   });
 
   afterAll(async () => {
@@ -211,4 +229,10 @@ describe.each(Object.entries(variants))("installed for %s, the operator", (title
     expect([...reads].filter((read) => !allowed.has(read))).toEqual([]);
     expect(reads).toContain(managed);
   });
+});
+
+test.each(["cluster", "namespaces"] as const)("every right of docs/rbac.md in the scope %s was used", (scope) => {
+  const rights = documented(scope);
+  expect(rights.length).toBeGreaterThan(15);
+  expect(rights.filter((right) => !usedIn[scope].has(right))).toEqual([]);
 });
