@@ -84,7 +84,7 @@ function otherKind(failure: AwsFailure, { keyId = "the key", algorithm }: Decryp
 }
 
 function bindingHint(bound: ReadonlyMap<string, string>): string {
-  if (bound.size === 0) return "";
+  if (bound.size === 0) return "; what keyferry encrypt --bind made opens only with spec.binding of its connection";
   return `; its connection's binding is on and adds the encryption context ${pairsText(bound)}: what was encrypted for another cluster, namespace or name, or without it, does not open here`;
 }
 

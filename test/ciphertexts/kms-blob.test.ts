@@ -163,7 +163,8 @@ test("a failure of KMS keeps its class, and its message begins with the entry", 
     next: "stalled",
     code: "InvalidCiphertextException",
     requestId: "r-1",
-    message: "data[2] (LICENSE): AWS KMS in eu-west-1 does not decrypt it",
+    message:
+      "data[2] (LICENSE): AWS KMS in eu-west-1 does not decrypt it; what keyferry encrypt --bind made opens only with spec.binding of its connection",
   });
 });
 

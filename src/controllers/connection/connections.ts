@@ -16,6 +16,8 @@ export interface ResolvedConnection {
   account: string | undefined;
   /** The minimum and the default of poll intervals, in milliseconds. */
   pollIntervalMs: number;
+  /** Since when AWS has not answered the check of the credentials, in milliseconds since the epoch, and why. */
+  unanswered?: { since: number; failure: Failure };
 }
 
 /** The result of a connection's reconcile. */

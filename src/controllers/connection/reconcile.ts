@@ -21,6 +21,7 @@ import { credentialsSecret } from "./resolve.ts";
 import type { ServiceAccounts } from "./service-accounts.ts";
 import { startOf } from "./start.ts";
 import { type ConnectionSnapshot, summarizeConnection } from "./summarize.ts";
+import { logTurn } from "./trouble.ts";
 
 export interface ConnectionReconcilerOptions {
   /** The connection under a key, from the watch cache. */
@@ -108,6 +109,7 @@ export class ConnectionReconciler {
     const isOver = this.#options.stopping.aborted || !isSameState(connection, find(key));
     if (isOver) return { retry: false, afterMs: Infinity };
     connections.set(key, resolved);
+    logTurn(this.#options.log, key, { before, now: resolved });
     if (resolved.state === "ready") this.#begin(key, resolved);
     if (isDifferent(before, resolved)) changed(key);
     if (resolved.state === "ready") await this.#receive(key, resolved);
@@ -156,7 +158,10 @@ export class ConnectionReconciler {
         return { ...common, identities: account === known?.account ? identities : made, account };
       } catch (error) {
         const isSilence = error instanceof Failure && error.next === "retry";
-        if (isSilence && known) return { ...known, connection, pollIntervalMs };
+        if (isSilence && known) {
+          const since = known.unanswered?.since ?? this.#options.clock.now();
+          return { ...known, connection, pollIntervalMs, unanswered: { since, failure: error } };
+        }
         const account = isSilence ? await accountElsewhere(identities, connection) : undefined;
         if (account === undefined) throw error;
         return { ...common, identities, account };

@@ -6,6 +6,7 @@ import { Failure } from "../../runtime/failure.ts";
 import { type Asked, conditionsAfter, failedOver, unseenMessage } from "../conditions.ts";
 import type { Resolved } from "./connections.ts";
 import { isOfServiceAccounts } from "./resolve.ts";
+import { silenceOf } from "./trouble.ts";
 
 /** The facts that a connection's status is computed from. */
 export interface ConnectionSnapshot {
@@ -86,7 +87,9 @@ function readyCondition(resolved: Resolved): Asked {
     return { type: "Ready", status: "False", reason, message };
   }
   const single = singleOf(resolved);
-  const message = single ? `calls AWS account ${resolved.account} in ${single.region}` : namespacesIn(resolved);
+  const message = single
+    ? `calls AWS account ${resolved.account} in ${single.region}${silenceOf(resolved)}`
+    : namespacesIn(resolved);
   return { type: "Ready", status: "True", reason: "Synced", message };
 }
 

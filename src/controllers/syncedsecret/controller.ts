@@ -32,6 +32,7 @@ import { measure } from "./report/measure.ts";
 import { staleAfterMs } from "./report/stale-after.ts";
 import { StatusWriter } from "./report/status-writer.ts";
 import { summarize } from "./report/summarize.ts";
+import { TransitionLog } from "./report/transition-log.ts";
 import { Triggers } from "./triggers.ts";
 import type { VerifiedRevisions } from "./trust/verified-revisions.ts";
 
@@ -72,6 +73,7 @@ export class SyncedSecretController {
   readonly #statuses: StatusWriter;
   readonly #deleted: DeletedResources;
   readonly #repairs: RepairBackoff;
+  readonly #transitions: TransitionLog;
   readonly #attempts: Attempts;
   /** Callers that wait for a SyncedSecret to be settled. */
   readonly #settling = new Map<string, (() => void)[]>();
@@ -80,6 +82,7 @@ export class SyncedSecretController {
   constructor(options: SyncedSecretControllerOptions) {
     this.#options = options;
     this.#statuses = new StatusWriter(options);
+    this.#transitions = new TransitionLog(options);
     this.#deleted = new DeletedResources(options);
     const { connections, resources } = options;
     this.#attempts = new Attempts({ connections, find: (key) => resources.get(key) });
@@ -244,6 +247,7 @@ export class SyncedSecretController {
       repairsApartMs: this.#repairs.spacingMs(key),
     });
     measure(this.#options, key, outcome, summary);
+    this.#transitions.note(key, resource, summary);
     const { apiVersion, kind, metadata } = resource;
     const { name, namespace, uid } = metadata;
     const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };

@@ -23,8 +23,18 @@ function sourceGone(assessment: Assessment): Failure {
   const names = [...new Set(lost.map(({ entry, name }) => `${entry.label}: ${name}`))].sort();
   const message = held
     ? `many parameters of the connection disappeared at once, which is probably a mistake, so none is treated as deleted (${names.join(", ")}): check that the connection reads the right account and region`
-    : `no longer in Parameter Store (${names.join(", ")}): the Secret keeps their last values; put the parameters back, or remove the entries`;
+    : `no longer in Parameter Store (${names.join(", ")}): the Secret keeps their last values; put the parameters back, or ${dropsOf(lost)}`;
   return new Failure("SourceGone", "wait", message);
+}
+
+/** How to drop the keys of lost sources: a member of a path has no entry of its own. */
+function dropsOf(lost: readonly Lost[]): string {
+  const members = lost.filter(({ entry }) => entry.kind === "path").length;
+  const drops = [
+    ...(members < lost.length ? ["remove the entries"] : []),
+    ...(members > 0 ? ["exclude the path's members", "set refresh.whenMissing: DeleteKeys"] : []),
+  ];
+  return drops.join(", or ");
 }
 
 /** Lost sources that have not expired. */

@@ -13,7 +13,7 @@ export interface MeasureOptions {
   perObjectMetrics: boolean;
 }
 
-/** Counts an outcome, and logs a write of the Secret and a failure. */
+/** Counts an outcome, and logs a write of the Secret. */
 export function measure(
   { metrics, clock, perObjectMetrics, log }: MeasureOptions,
   key: string,
@@ -40,5 +40,4 @@ export function measure(
   if (outcome.kind === "current" && outcome.modified !== undefined) {
     metrics.changePropagation.observe(Math.max(clock.now() - outcome.modified, 0) / 1_000);
   }
-  if (summary.ready === "False") log.debug({ syncedSecret: key, reason: summary.reason }, "not ready");
 }

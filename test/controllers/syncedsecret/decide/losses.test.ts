@@ -274,6 +274,15 @@ describe("the problems of a Secret that is there", () => {
     expect(losses(assessment).map(({ message }) => message)).toEqual(messages);
   });
 
+  it("tell how to drop a member of a path, which has no entry", () => {
+    const { assessment } = path()
+      .withPath("/p", { "/p/x": missing("gone", 1), "/p/y": served(2) })
+      .build();
+    expect(losses(assessment)[0]!.message).toMatch(
+      /or exclude the path's members, or set refresh.whenMissing: DeleteKeys$/,
+    );
+  });
+
   it("say that an expired parameter has the Secret deleted", () => {
     const given = two()
       .of({ refresh: { whenExpired: "DeleteSecret" } })
