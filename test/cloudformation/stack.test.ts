@@ -17,28 +17,13 @@ import { type Emulator, startEmulator } from "../emulator/emulator.ts";
 import { motoPython } from "../emulator/venv.ts";
 import { deploymentOf, render } from "../helm/chart.ts";
 import { createStack, templates as folder, type Stack } from "./stack.ts";
+import { template, text } from "./template.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
-const files = readdirSync(folder).sort();
-
-/** A template's text as objects, each short function as its long one. */
-interface Template {
-  Parameters: Record<string, { Type: string; Default?: string; AllowedPattern?: string }>;
-  Resources: Record<string, { Type: string; Condition?: string; Properties: Record<string, unknown> }>;
-  Outputs: Record<string, { Value: unknown }>;
-}
-const functions = ["If", "Sub", "Equals", "Not", "And", "Or", "Join", "Select", "Split"];
-const customTags = [
-  ...functions.flatMap((name) => [
-    { tag: `!${name}`, collection: "seq" as const, resolve: (seq: object) => seq },
-    { tag: `!${name}`, resolve: (text: string) => `\${${name}} ${text}` },
-  ]),
-  { tag: "!Ref", resolve: (text: string) => `!Ref ${text}` },
-  { tag: "!GetAtt", resolve: (text: string) => `!GetAtt ${text}` },
-];
-const text = (file: string) => readFileSync(join(folder, file), "utf8");
-const template = (file: string) => parse(text(file), { customTags } as never) as Template;
+const files = readdirSync(folder)
+  .filter((file) => file.endsWith(".yaml"))
+  .sort();
 
 let emulator: Emulator;
 let python: string;
