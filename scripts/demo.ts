@@ -64,7 +64,11 @@ async function demonstrate(): Promise<void> {
   say("starting the operator");
   const folder = await mkdtemp(join(tmpdir(), "keyferry-demo-"));
   removeAtEnd(folder);
-  const operator = await startOperator({ kubeconfig: cluster.kubeconfigPath, folder });
+  const operator = await startOperator({
+    kubeconfig: cluster.kubeconfigPath,
+    folder,
+    args: ["--cluster-name", "demo"],
+  });
   closers.push(() => operator.stop());
 
   say(`applying a connection to the emulator, and examples/ in namespace ${namespace}`);
@@ -149,7 +153,8 @@ async function secretValue(kubectl: (args: string[]) => Promise<string>, name: s
 
 async function stayUp(kubeconfig: string, url: string, metrics: string, log: string): Promise<void> {
   say("staying up until Ctrl-C; in another terminal:");
-  const credentials = "AWS_ACCESS_KEY_ID=AKIAKEYFERRYTEST AWS_SECRET_ACCESS_KEY=any AWS_REGION=eu-west-1";
+  const credentials =
+    "AWS_ACCESS_KEY_ID=AKIAKEYFERRYTEST AWS_SECRET_ACCESS_KEY=any AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1";
   show(
     [
       `export KUBECONFIG=${kubeconfig} ${credentials} AWS_ENDPOINT_URL=${url}`,

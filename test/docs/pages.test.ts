@@ -82,7 +82,8 @@ describe("shell and JSON blocks are well-formed:", () => {
 
 test("every mentioned template parameter and output exists", () => {
   const folder = join(root, "aws");
-  const templates = readdirSync(folder).map((file) => readFileSync(join(folder, file), "utf8"));
+  const files = readdirSync(folder).filter((file) => file.endsWith(".yaml"));
+  const templates = files.map((file) => readFileSync(join(folder, file), "utf8"));
   const names = new Set(templates.flatMap((text) => [...text.matchAll(/^ {2}([A-Z]\w+):/gm)].map(([, name]) => name!)));
   const shell = pages.flatMap(blocksOf).filter(({ language }) => language === "sh");
   const deployed = shell.filter(({ text }) => text.includes("aws cloudformation"));
@@ -121,7 +122,8 @@ function flagsIn(text: string): string[] {
 }
 
 /** Programs of others, whose flags are theirs. */
-const others = /^(aws|kubectl|helm|openssl|base64|jq|make|node|aws-encryption-cli|vitest|docker)\b/;
+const others =
+  /^(aws|kubectl|helm|openssl|base64|jq|make|node|aws-encryption-cli|vitest|docker|skopeo|kops|oc|terraform|tofu)\b/;
 
 describe("every mentioned flag exists", async () => {
   const known = await flags();
