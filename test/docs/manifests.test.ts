@@ -35,8 +35,15 @@ async function standIn(page: string, name: string): Promise<string> {
   return made;
 }
 
+/** Kinds whose definitions are not here. */
+const ofOthers = /\.toolkit\.fluxcd\.io\//;
+
 const isManifest = (value: unknown): value is Manifest =>
-  typeof value === "object" && value !== null && "apiVersion" in value && "kind" in value;
+  typeof value === "object" &&
+  value !== null &&
+  "apiVersion" in value &&
+  "kind" in value &&
+  !ofOthers.test(String(value.apiVersion));
 
 /** Objects of the whole cluster get names of their own: other tests have a ClusterAWSConnection `default` too. */
 async function placed(page: string, manifest: Manifest): Promise<Manifest> {
@@ -87,8 +94,11 @@ function documentsOf({ text }: Block): unknown[] {
   return documents.map((document) => document.toJS() as unknown);
 }
 
-/** Blocks that are neither, by page: Prometheus' rules and its scrape configuration. Nothing else may be there. */
-const elsewhere = new Set(["docs/metrics.md", "docs/metrics-over-tls.md"]);
+/**
+ * Blocks that are neither, by page: Prometheus' rules, its scrape configuration, and settings of Argo CD. Nothing else
+ * may be there.
+ */
+const elsewhere = new Set(["docs/metrics.md", "docs/metrics-over-tls.md", "docs/gitops.md"]);
 
 const blocks = pages.flatMap(blocksOf).filter(({ language }) => language === "yaml");
 
