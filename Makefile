@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 MODULES := node_modules/.package-lock.json
 
-.PHONY: build image demo test monitoring lint bench simulate types clean
+.PHONY: build image demo test monitoring upgrade lint bench simulate types clean
 
 # The one bundled file that the image and the npm package run.
 build: $(MODULES)
@@ -30,6 +30,12 @@ monitoring: build
 	node test/cluster/build.ts
 	node test/emulator/venv.ts
 	CAMPAIGNS=1 vitest run test/e2e/monitoring.test.ts
+
+# Upgrades from each previous version and rollbacks to it, with 198 SyncedSecrets under load: about five minutes.
+upgrade: build
+	node test/cluster/build.ts
+	node test/emulator/venv.ts
+	CAMPAIGNS=1 vitest run test/upgrade
 
 lint: $(MODULES)
 	biome check --error-on-warnings .

@@ -12,7 +12,7 @@ const alone = [
   "test/parameters/**/{churn,entry-memory,expiries,large-paths,poller,reader-lanes}.test.ts",
   "test/values/{assembler,cost}.test.ts",
   "test/controllers/*.test.ts",
-  "test/{bench,cloudformation,cluster,e2e,emulator,helm,image,release}/**/*.test.ts",
+  "test/{bench,cloudformation,cluster,e2e,emulator,helm,image,release,upgrade}/**/*.test.ts",
 ];
 
 /** Files of several minutes that `make test` leaves out: `make monitoring`. */

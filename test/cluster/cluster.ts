@@ -69,6 +69,11 @@ export class Cluster extends ClusterHandle {
     return { ...pids, controllerManager: this.#controllers?.pid };
   }
 
+  /** Where etcd's clients connect, without TLS. */
+  get etcdUrl(): string {
+    return `http://127.0.0.1:${this.#layout.ports.etcd}`;
+  }
+
   /** Starts what startCluster promises; the CRDs as in ClusterOptions. */
   async start(crds?: string): Promise<void> {
     const store = etcd(this.#programs, this.#layout);

@@ -16,7 +16,7 @@ export interface Stage {
   audit: AuditReader;
   operator(
     args?: string[],
-    options?: { kubeconfig?: string; ready?: boolean; env?: Record<string, string> },
+    options?: { kubeconfig?: string; ready?: boolean; env?: Record<string, string>; bundle?: string },
   ): ReturnType<typeof startOperator>;
   /** Creates ClusterAWSConnection default, which allows everything. */
   connect(spec?: object): Promise<void>;
@@ -25,10 +25,14 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-/** Starts a stage. AWS is in memory, without a quota. */
-export async function openStage(): Promise<Stage> {
+/**
+ * Starts a stage. AWS is in memory, without a quota.
+ *
+ * @param options.crds the folder of CustomResourceDefinitions to apply, default `crds`; undefined applies none
+ */
+export async function openStage(options: { crds?: string | undefined } = { crds: "crds" }): Promise<Stage> {
   const [cluster, aws, folder] = await Promise.all([
-    startCluster({ audit: true, crds: "crds" }),
+    startCluster({ audit: true, ...(options.crds === undefined ? {} : { crds: options.crds }) }),
     startEmulator({ reads: "memory", quota: "none" }),
     mkdtemp(join(tmpdir(), "keyferry-e2e-")),
   ]);
@@ -37,8 +41,8 @@ export async function openStage(): Promise<Stage> {
     cluster,
     aws,
     audit: await AuditReader.from(cluster.auditLogPath),
-    operator: (args = [], { kubeconfig = cluster.kubeconfigPath, ready = true, env = {} } = {}) =>
-      startOperator({ kubeconfig, folder, args, ready, env }),
+    operator: (args = [], { kubeconfig = cluster.kubeconfigPath, ready = true, env = {}, bundle } = {}) =>
+      startOperator({ kubeconfig, folder, args, ready, env, ...(bundle === undefined ? {} : { bundle }) }),
     async connect(spec = {}) {
       await cluster.run(["apply", "-f", "-"], connectionTo(aws.url, spec));
     },

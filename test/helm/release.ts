@@ -28,10 +28,20 @@ export class Release {
     return `system:serviceaccount:${this.namespace}:${this.name}`;
   }
 
-  /** Installs, or upgrades what is installed, with these values alone; gives what helm prints. */
-  async install(values: object = {}): Promise<string> {
-    const args = ["upgrade", "--install", this.name, chart, "--reset-values", "--values", "-"];
+  /**
+   * Installs, or upgrades what is installed, with these values alone; gives what helm prints.
+   *
+   * @param from another chart than the repository's, such as an older one
+   * @param more arguments of helm
+   */
+  async install(values: object = {}, from = chart, ...more: string[]): Promise<string> {
+    const args = ["upgrade", "--install", this.name, from, "--reset-values", "--values", "-", ...more];
     return this.#helm(args, JSON.stringify(values));
+  }
+
+  /** Rolls back to what was installed before. */
+  async rollback(): Promise<void> {
+    await this.#helm(["rollback", this.name]);
   }
 
   async uninstall(): Promise<void> {

@@ -26,6 +26,7 @@ let started = 0;
 /**
  * Starts `dist/keyferry.js controller` outside the cluster.
  *
+ * @param options.bundle another program than `dist/keyferry.js`, such as an older version
  * @param options.ready false returns at once. Default: waits until /readyz returns ok.
  */
 export async function startOperator(options: {
@@ -35,6 +36,7 @@ export async function startOperator(options: {
   env?: Record<string, string>;
   /** Options of Node. */
   node?: readonly string[];
+  bundle?: string;
   ready?: boolean;
 }): Promise<RunningOperator> {
   const [metrics, probes] = [await freePort(), await freePort()];
@@ -50,7 +52,7 @@ export async function startOperator(options: {
     command: process.execPath,
     args: [
       ...(options.node ?? []),
-      "dist/keyferry.js",
+      options.bundle ?? "dist/keyferry.js",
       "controller",
       ...flags,
       "--allow-insecure-endpoints",
