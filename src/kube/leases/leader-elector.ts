@@ -2,7 +2,16 @@ import { aborted } from "../../runtime/cancellation.ts";
 import { type Clock, endsWithin, type Random, sleep } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import { KubeError } from "../errors.ts";
-import { claimed, decideLease, elapsedMs, type Instant, type Lease, type LeaseDecision, released } from "./lease.ts";
+import {
+  type Annotations,
+  claimed,
+  decideLease,
+  elapsedMs,
+  type Instant,
+  type Lease,
+  type LeaseDecision,
+  released,
+} from "./lease.ts";
 import type { LeaseAccess } from "./lease-access.ts";
 
 /** The durations of leader election in milliseconds, as client-go's LeaderElectionConfig names them. */
@@ -25,6 +34,12 @@ export interface LeaderElectorOptions {
   clock: Clock;
   random: Random;
   log: Log;
+  /** Whether this candidate takes the Lease when it is free, and keeps it. Default: always. */
+  isWanted?: () => boolean;
+  /** The annotations that each write of the Lease sets. Default: none. */
+  annotations?: () => Annotations;
+  /** Whether the Lease is of replicas that work by other settings; see LeaseSnapshot. Default: never. */
+  isForeign?: (lease: Lease) => boolean;
 }
 
 /** The work of a leader. */
@@ -58,6 +73,8 @@ export class LeaderElector {
   /** When the last successful write of the Lease was sent; undefined while another candidate leads. */
   #renewedAt: Instant | undefined;
   #wake = () => {};
+  /** Whether the next pause is skipped. */
+  #isPoked = false;
   /** Monotonic milliseconds of the last step of the election; undefined while it does not run. */
   #steppedAt: number | undefined;
   #failure: string | undefined;
@@ -96,9 +113,15 @@ export class LeaderElector {
     this.#wake();
   }
 
+  /** Takes the next step at once, because what `isWanted` or `annotations` returns has changed. */
+  poke(): void {
+    this.#isPoked = true;
+    this.#wake();
+  }
+
   /**
-   * Waits for the Lease and works while it is held, until `signal` aborts. Then releases the Lease when no write is
-   * under way.
+   * Waits for the Lease and works while it is held and wanted, until `signal` aborts. Releases the Lease when it is no
+   * longer wanted and all work has ended. When `signal` aborts, releases it when no write is under way.
    *
    * @param begin begins the work; the signal aborts at the term's end
    * @throws Error if the work of a lost term does not end; what the work throws
@@ -123,11 +146,28 @@ export class LeaderElector {
         await term.ended;
         return;
       }
+      if (this.isLeader && !this.#isWanted) {
+        await this.#giveBack(term);
+        continue;
+      }
       this.#renewedAt = undefined;
       this.#mustRead = true;
       log.warn({ identity }, "no longer leading, standing by");
       if (!(await term.ended)) throw new Error("work goes on although the Lease is lost");
     }
+  }
+
+  /** Renews the Lease until all work has ended, and releases it. @throws Error if the work does not end */
+  async #giveBack(term: Term): Promise<void> {
+    const { clock } = this.#options;
+    const over = new AbortController();
+    const keeping = this.#keep(over.signal, () => true);
+    const hasEnded = await term.ended;
+    over.abort();
+    if (!hasEnded) throw new Error("work goes on although the Lease is given back");
+    await endsWithin(clock, keeping, releaseWithinMs);
+    await this.#release();
+    this.#mustRead = true;
   }
 
   /** @returns true when the Lease is held; false when `signal` has aborted */
@@ -136,6 +176,11 @@ export class LeaderElector {
     let holder: string | undefined;
     while (!signal.aborted) {
       this.#step();
+      if (!this.#isWanted) {
+        holder = undefined;
+        await this.#pause(timing.leaseDurationMs, signal);
+        continue;
+      }
       let decision = this.#decision();
       if (decision?.kind !== "wait") decision = await this.#try(timing.renewDeadlineMs);
       if (decision?.kind === "renew") return true;
@@ -151,13 +196,17 @@ export class LeaderElector {
     return false;
   }
 
-  /** Renews until `signal` aborts, another candidate holds the Lease, or the renew deadline has passed. */
-  async #keep(signal: AbortSignal): Promise<void> {
+  /**
+   * Renews until `signal` aborts, another candidate holds the Lease, the renew deadline has passed, or the Lease is no
+   * longer wanted.
+   */
+  async #keep(signal: AbortSignal, isWanted = () => this.#isWanted): Promise<void> {
     const { timing } = this.#options;
-    while (!signal.aborted && this.isLeader) {
+    const goesOn = () => !signal.aborted && this.isLeader && isWanted();
+    while (goesOn()) {
       await this.#pause(Math.min(timing.retryPeriodMs, this.#leftMs), signal);
       this.#step();
-      if (signal.aborted || !this.isLeader) return;
+      if (!goesOn()) return;
       if ((await this.#try(this.#leftMs))?.kind === "wait") return;
     }
   }
@@ -181,7 +230,9 @@ export class LeaderElector {
       const decision = this.#decision()!;
       if (decision.kind === "wait") return decision;
       const sentAt = this.#now();
-      const claim = { namespace, name, identity, leaseDurationMs: timing.leaseDurationMs, now: sentAt.wall };
+      const annotations = this.#options.annotations?.() ?? {};
+      const { leaseDurationMs } = timing;
+      const claim = { namespace, name, identity, leaseDurationMs, now: sentAt.wall, annotations };
       this.#observe(await access.put(claimed(this.#lease, claim), limitMs()));
       this.#renewedAt = sentAt;
       this.#succeeded();
@@ -212,7 +263,8 @@ export class LeaderElector {
     if (this.#observedAt === undefined) return undefined;
     const { leaseDurationMs } = timing;
     const [lease, observedAt] = [this.#lease, this.#observedAt];
-    return decideLease({ lease, observedAt, now: clock.monotonic(), identity, leaseDurationMs });
+    const isForeign = lease !== undefined && (this.#options.isForeign?.(lease) ?? false);
+    return decideLease({ lease, observedAt, now: clock.monotonic(), identity, leaseDurationMs, isForeign });
   }
 
   #observe(lease: Lease | undefined): void {
@@ -254,11 +306,16 @@ export class LeaderElector {
     this.#steppedAt = this.#options.clock.monotonic();
   }
 
-  /** Waits until the Lease changes, for at most `ms` milliseconds. */
+  get #isWanted(): boolean {
+    return this.#options.isWanted?.() ?? true;
+  }
+
+  /** Waits until the Lease changes or `poke` is called, for at most `ms` milliseconds. */
   async #pause(ms: number, signal: AbortSignal): Promise<void> {
     const woken = new AbortController();
     this.#wake = () => woken.abort();
-    await sleep(this.#options.clock, ms, AbortSignal.any([signal, woken.signal]));
+    if (!this.#isPoked) await sleep(this.#options.clock, ms, AbortSignal.any([signal, woken.signal]));
+    this.#isPoked = false;
     this.#wake = () => {};
   }
 }

@@ -34,6 +34,11 @@ export interface LeaseSnapshot {
   identity: string;
   /** Milliseconds that apply if the Lease names no duration. */
   leaseDurationMs: number;
+  /**
+   * Whether the Lease is of replicas that work by other settings. They get one more duration in which another of them
+   * can take the Lease.
+   */
+  isForeign?: boolean;
 }
 
 /** What a candidate does. `wait`: another candidate holds the Lease for `ms` more milliseconds. */
@@ -43,14 +48,23 @@ export type LeaseDecision = { kind: "create" | "acquire" | "renew" } | { kind: "
  * Decides as client-go's leaderelection does: a Lease has lapsed when it has not changed for its own duration, measured
  * by this process. The times in the Lease are not used, so that skewed clocks do not matter.
  */
-export function decideLease({ lease, observedAt, now, identity, leaseDurationMs }: LeaseSnapshot): LeaseDecision {
+export function decideLease(snapshot: LeaseSnapshot): LeaseDecision {
+  const { lease, observedAt, now, identity, leaseDurationMs, isForeign = false } = snapshot;
   if (!lease) return { kind: "create" };
-  const { holderIdentity = "", leaseDurationSeconds = 0 } = lease.spec ?? {};
-  if (holderIdentity === identity) return { kind: "renew" };
-  if (holderIdentity === "") return { kind: "acquire" };
-  const durationMs = leaseDurationSeconds > 0 ? leaseDurationSeconds * 1_000 : leaseDurationMs;
-  const ms = observedAt + durationMs - now;
+  if (lease.spec?.holderIdentity === identity) return { kind: "renew" };
+  const ms = observedAt + heldForMs(lease, leaseDurationMs) + (isForeign ? leaseDurationMs : 0) - now;
   return ms > 0 ? { kind: "wait", ms } : { kind: "acquire" };
+}
+
+/**
+ * Milliseconds for which a Lease is held after its last change; 0 if its holder has released it.
+ *
+ * @param leaseDurationMs milliseconds that apply if the Lease names no duration
+ */
+export function heldForMs({ spec }: Lease, leaseDurationMs: number): number {
+  const { holderIdentity = "", leaseDurationSeconds = 0 } = spec ?? {};
+  if (holderIdentity === "") return 0;
+  return leaseDurationSeconds > 0 ? leaseDurationSeconds * 1_000 : leaseDurationMs;
 }
 
 /**
@@ -69,13 +83,19 @@ export interface LeaseClaim {
   leaseDurationMs: number;
   /** Milliseconds since the epoch. */
   now: number;
+  /** Annotations to set; undefined removes one. Others stay. */
+  annotations?: Annotations;
 }
 
+/** Annotations that a holder writes with each renewal; undefined removes one. */
+export type Annotations = Readonly<Record<string, string | undefined>>;
+
 /** @returns the Lease as its holder writes it, with the resourceVersion of `before` as a precondition */
-export function claimed(before: Lease | undefined, { namespace, name, identity, leaseDurationMs, now }: LeaseClaim) {
+export function claimed(before: Lease | undefined, claim: LeaseClaim): Lease {
+  const { namespace, name, identity, leaseDurationMs, now, annotations = {} } = claim;
   const { holderIdentity, acquireTime, leaseTransitions = 0 } = before?.spec ?? {};
   const isOurs = holderIdentity === identity;
-  return withSpec(before?.metadata ?? { namespace, name }, {
+  return withSpec(annotated(before?.metadata ?? { namespace, name }, annotations), {
     holderIdentity: identity,
     leaseDurationSeconds: Math.ceil(leaseDurationMs / 1_000),
     acquireTime: isOurs && acquireTime ? acquireTime : microTime(now),
@@ -96,6 +116,14 @@ export function released({ metadata, spec }: Lease, now: number): Lease {
     renewTime: microTime(now),
     leaseTransitions: spec?.leaseTransitions ?? 0,
   });
+}
+
+function annotated(metadata: Lease["metadata"], changes: Annotations): Lease["metadata"] {
+  if (Object.keys(changes).length === 0) return metadata;
+  const all = Object.entries({ ...metadata.annotations, ...changes });
+  const kept = all.filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const { annotations: _before, ...rest } = metadata;
+  return kept.length === 0 ? rest : { ...rest, annotations: Object.fromEntries(kept) };
 }
 
 function withSpec(metadata: Lease["metadata"], spec: LeaseSpec): Lease {

@@ -37,6 +37,16 @@ describe("a candidate", () => {
     expect(decideLease({ ...defaults, lease: lease as Lease | undefined, ...snapshot })).toEqual(decision);
   });
 
+  it.each([
+    ["released", leaseOf("", 1), 15_000],
+    ["held", leaseOf("other", 15), 30_000],
+  ])("waits one more duration for a Lease of replicas with other settings that is %s", (_, lease, ms) => {
+    const foreign = { ...defaults, lease, isForeign: true };
+    expect(decideLease(foreign)).toEqual({ kind: "wait", ms });
+    expect(decideLease({ ...foreign, observedAt: now - ms })).toEqual({ kind: "acquire" });
+    expect(decideLease({ ...foreign, lease: leaseOf("me", 15) })).toEqual({ kind: "renew" });
+  });
+
   it("ignores the times in the Lease: a holder's clock may be hours off", () => {
     for (const renewTime of ["1970-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"]) {
       const lease = leaseOf("other", 15);
@@ -87,6 +97,19 @@ describe("the record", () => {
       spec: { holderIdentity: "other", acquireTime: "t", leaseTransitions: 3 },
     };
     expect(claimed(before, claim).spec).toMatchObject({ acquireTime: start, leaseTransitions: 4 });
+  });
+
+  it("sets and removes annotations, and keeps those of others", () => {
+    const annotated = (annotations: Record<string, string>): Lease => {
+      const lease = leaseOf("me", 15);
+      return { ...lease, metadata: { ...lease.metadata, annotations } };
+    };
+    const write = (before: Record<string, string>, annotations: Record<string, string | undefined>) =>
+      claimed(annotated(before), { ...claim, annotations }).metadata.annotations;
+    expect(write({ theirs: "1", ours: "1" }, { ours: "2" })).toEqual({ theirs: "1", ours: "2" });
+    expect(write({ theirs: "1", ours: "1" }, { ours: undefined })).toEqual({ theirs: "1" });
+    expect(write({ ours: "1" }, { ours: undefined })).toBeUndefined();
+    expect(write({ theirs: "1" }, {})).toEqual({ theirs: "1" });
   });
 
   it("of a release names no holder and one second", () => {
