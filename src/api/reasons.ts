@@ -30,6 +30,7 @@ export const reasons = [
   "NoChange",
   "InvalidPolicy",
   "Receiving",
+  "SharedQueue",
   "InternalError",
   "Repaired",
 ] as const;

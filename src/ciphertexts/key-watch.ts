@@ -58,10 +58,11 @@ export class KeyWatch {
   readonly #options: KeyWatchOptions;
   readonly #watched = new Map<string, Watched>();
   readonly #byDependent = new Map<string, Set<Watched>>();
+  readonly #endMeasuring: () => void;
 
   constructor(options: KeyWatchOptions) {
     this.#options = options;
-    options.metrics.atScrape(() => this.#measure());
+    this.#endMeasuring = options.metrics.atScrape(() => this.#measure());
   }
 
   /**
@@ -112,6 +113,7 @@ export class KeyWatch {
   }
 
   stop(): void {
+    this.#endMeasuring();
     for (const { timer } of this.#watched.values()) timer?.cancel();
     this.#watched.clear();
     this.#byDependent.clear();
@@ -203,8 +205,6 @@ export class KeyWatch {
 
   #measure(): void {
     const { keyDeletion, keyMaterialExpiration } = this.#options.metrics;
-    keyDeletion.reset();
-    keyMaterialExpiration.reset();
     for (const { seen } of this.#watched.values()) {
       if (seen === undefined || seen === "gone") continue;
       const { arn: key, deletionAt, validTo } = seen;

@@ -68,8 +68,8 @@ export async function runController(settings: ControllerSettings): Promise<numbe
         ? undefined
         : makeElection(settings, leaseNamespace, { client, clock, random: Math.random, log, env: process.env });
     const { allowInsecureEndpoints } = settings;
-    const clientsOfTerm = () => ({
-      client: new KubeClient({ ...requests, mayWrite: () => election?.elector.isLeader !== false }),
+    const clientsOfTerm = (mayWrite: () => boolean) => ({
+      client: new KubeClient({ ...requests, mayWrite }),
       identities: new Identities({
         ...{ clock, metrics, log, allowInsecureEndpoints, proxies },
         userAgent: awsUserAgent(version, settings.clusterName),

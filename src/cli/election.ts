@@ -5,6 +5,7 @@ import type { Election } from "../controllers/operator.ts";
 import type { KubeClient } from "../kube/client/client.ts";
 import { LeaderElector, type LeaseTiming } from "../kube/leases/leader-elector.ts";
 import { LeaseAccess } from "../kube/leases/lease-access.ts";
+import { ShardLeases, shardsAnnotation } from "../kube/leases/shard-leases.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 
@@ -14,6 +15,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface ElectionSettings extends LeaseTiming {
   leaderElect: boolean;
   leaseName: string;
+  /** At least 1. */
+  shards: number;
   readOnly: boolean;
 }
 
@@ -48,10 +51,17 @@ export function makeElection(
   worlds: { client: KubeClient; clock: Clock; random: Random; log: Log; env: Environment },
 ): Election {
   const { client, clock, random, log, env } = worlds;
-  const lease = { namespace, name: settings.leaseName };
   const identity = `${env.POD_NAME || hostname()}_${randomUUID()}`;
-  const access = new LeaseAccess({ client, clock, ...lease });
-  const { leaseDurationMs, renewDeadlineMs, retryPeriodMs } = settings;
+  const { leaseDurationMs, renewDeadlineMs, retryPeriodMs, leaseName: name, shards } = settings;
   const timing = { leaseDurationMs, renewDeadlineMs, retryPeriodMs };
-  return { elector: new LeaderElector({ access, ...lease, identity, timing, clock, random, log }), lease };
+  const common = { namespace, name, identity, timing, clock, random, log };
+  if (shards > 1) return { shards: new ShardLeases({ client, shards, ...common }) };
+  const access = new LeaseAccess({ client, clock, namespace, name });
+  const elector = new LeaderElector({
+    ...common,
+    access,
+    isForeign: ({ metadata }) => metadata.annotations?.[shardsAnnotation] !== undefined,
+    annotations: () => ({ [shardsAnnotation]: undefined }),
+  });
+  return { elector, lease: { namespace, name } };
 }

@@ -20,6 +20,7 @@ export interface ControllerFlags {
   auditLog?: string;
   leaderElect: boolean;
   leaseName: string;
+  shards: number;
   leaseDuration: number;
   renewDeadline: number;
   retryPeriod: number;
@@ -126,6 +127,14 @@ export function addControllerOptions(command: Command): void {
         .argParser(parseLeaseName),
     )
     .addOption(
+      new Option(
+        "--shards <number>",
+        "split the work by AWS account and region among replicas, by a Lease for each shard",
+      )
+        .default(1)
+        .argParser(parseShards),
+    )
+    .addOption(
       new Option("--lease-duration <duration>", "after this time without a renewal, another replica leads")
         .default(15_000, "15s")
         .argParser(parseDurationFlag),
@@ -173,6 +182,9 @@ export function controllerSettings(flags: ControllerFlags): ControllerSettings {
   }
   if (flags.metricsCertPath !== undefined && !flags.metricsSecure) {
     throw new InvalidArgumentError("option '--metrics-cert-path' goes with '--metrics-secure' only.");
+  }
+  if (flags.shards > 1 && !flags.leaderElect) {
+    throw new InvalidArgumentError("option '--shards' goes with '--leader-elect' only.");
   }
   const { leaseDuration, renewDeadline, retryPeriod, readOnly, ...rest } = flags;
   // client-go's rules (tools/leaderelection, NewLeaderElector): a leader must stop before another begins.
@@ -276,6 +288,13 @@ function parseAuditPath(text: string): string {
 function parseFolder(text: string): string {
   if (text === "") throw new InvalidArgumentError("Use the path of a folder.");
   return text;
+}
+
+function parseShards(text: string): number {
+  const shards = Number(text);
+  if (!/^[0-9]{1,2}$/.test(text) || shards < 1 || shards > 64)
+    throw new InvalidArgumentError("Use a number from 1 to 64.");
+  return shards;
 }
 
 function parseDurationFlag(text: string): number {

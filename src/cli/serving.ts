@@ -24,7 +24,7 @@ const scrapes = { burst: 20, perSecond: 10 };
 /** What the servers show, and depend on. */
 export interface Served {
   metrics: Metrics;
-  operator: Pick<Operator, "unhealthy" | "unready" | "isStandby">;
+  operator: Pick<Operator, "unhealthy" | "unready" | "isStandby" | "ownedShards">;
   /** For TokenReviews and SubjectAccessReviews. */
   client: KubeClient;
   clock: Clock;
@@ -55,7 +55,7 @@ export async function serveAll(settings: ServingSettings, served: Served): Promi
   if (healthProbeBindAddress) {
     const paths = new Map([
       ["/healthz", () => probeAnswer(operator.unhealthy, "ok")],
-      ["/readyz", () => probeAnswer(operator.unready, operator.isStandby ? "ok, standby" : "ok")],
+      ["/readyz", () => probeAnswer(operator.unready, readyText(operator))],
     ]);
     const serving = await serve(healthProbeBindAddress, paths);
     all.push(serving);
@@ -87,6 +87,11 @@ async function serveMetrics(
   const serving = await serve(address, new Map([["/metrics", handler]]), certificates.first);
   void followCertificates(certificates, (pair) => serving.replaceCertificate(pair), clock, ended);
   return serving;
+}
+
+function readyText({ isStandby, ownedShards }: Served["operator"]): string {
+  if (isStandby) return "ok, standby";
+  return ownedShards ? `ok, shards ${ownedShards.join(" ")}` : "ok";
 }
 
 /** @param trouble undefined if the probe succeeds */

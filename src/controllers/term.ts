@@ -7,7 +7,7 @@ import { endsWithin } from "../runtime/clock.ts";
 import { CredentialsWatch } from "./connection/credentials-watch.ts";
 import { ensureDefaultConnection } from "./connection/default.ts";
 import { collectLeftovers } from "./syncedsecret/act/startup-collection.ts";
-import type { WatchCaches } from "./watch-caches.ts";
+import type { TermCaches } from "./watch-caches.ts";
 import { Engine } from "./wiring.ts";
 import type { Worlds } from "./worlds.ts";
 
@@ -23,24 +23,30 @@ export interface TermClients {
   identities: Identities;
 }
 
-/** The time for which this process works: until it stops, or until it no longer leads. Each term has its own engine. */
+/**
+ * The time for which this process works: until it stops, or until it no longer leads. Each term has its own engine. With
+ * shards, each shard that this process owns is one term.
+ */
 export class WorkTerm {
   /** Resolves after the term's end when no write is under way. */
   readonly drained: Promise<void>;
   /** Resolves after the term's end to whether all work has ended. Rejects if a worker fails. */
   readonly ended: Promise<boolean>;
   readonly #worlds: Worlds;
-  readonly #caches: WatchCaches;
+  readonly #caches: TermCaches;
+  readonly #isOthers: (key: string) => boolean;
   readonly #engine: Engine;
 
   /**
    * Begins the work. From the abort of `signal` on, no call to AWS and no write starts.
    *
    * @param caches filled
+   * @param isOthers whether another term of this process works on a SyncedSecret
    */
-  constructor(worlds: Worlds, caches: WatchCaches, signal: AbortSignal) {
+  constructor(worlds: Worlds, caches: TermCaches, signal: AbortSignal, isOthers = (_key: string) => false) {
     this.#worlds = worlds;
     this.#caches = caches;
+    this.#isOthers = isOthers;
     this.#engine = new Engine(worlds, caches.views);
     this.drained = new Promise((resolve) => {
       const stop = () => resolve(this.#engine.stop(endsWithinMs.writes));
@@ -48,6 +54,16 @@ export class WorkTerm {
       else signal.addEventListener("abort", stop, { once: true });
     });
     this.ended = this.#run(signal);
+  }
+
+  /** Resolves when no reconcile of these SyncedSecrets is queued or under way. */
+  async settled(keys: readonly string[]): Promise<void> {
+    await this.#engine.syncedSecrets.settled(keys);
+  }
+
+  /** Reconciles a connection at once. */
+  reconsider(connectionKey: string): void {
+    this.#engine.queues.connections.add(connectionKey);
   }
 
   async #run(signal: AbortSignal): Promise<boolean> {
@@ -60,7 +76,7 @@ export class WorkTerm {
     identities.close();
     const isOver = await endsWithin(clock, working, endsWithinMs.rest);
     await recorder.flush(endsWithinMs.events);
-    metrics.forgetState();
+    metrics.forgetObjects(this.#isOthers);
     return isOver;
   }
 
@@ -71,7 +87,7 @@ export class WorkTerm {
     const { queues, connections, syncedSecrets: resources, events, writer } = engine;
     this.#caches.listen(
       {
-        syncedSecretChanged: (change) => resources.triggers.changed(change),
+        syncedSecretChanged: (change, hasMoved) => resources.triggers.changed(change, hasMoved),
         secretChanged: (change) => engine.secretChanged(change),
         connectionChanged: (kind, change) => connections.changed(kind, change),
         namespaceChanged: (change) => engine.namespaceChanged(change),
@@ -98,8 +114,8 @@ export class WorkTerm {
     if (signal.aborted) void events.stop();
     else signal.addEventListener("abort", () => void events.stop(), { once: true });
     if (!settings.readOnly) {
-      const { secrets: ownSecrets, syncedSecrets: all } = this.#caches.views;
-      void collectLeftovers({ secrets: ownSecrets, resources: all }, { client, writer, log });
+      const { everySyncedSecret, views } = this.#caches;
+      void collectLeftovers({ secrets: views.secrets, resources: everySyncedSecret }, { client, writer, log });
     }
     const syncing = runWorkers(queues.syncedSecrets, {
       // ReconcileBounds limits them by namespace and connection: under a global limit, one tenant that hangs would

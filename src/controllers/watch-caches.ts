@@ -34,10 +34,21 @@ export interface WatchCachesOptions {
 
 /** Receives the changes of the watch caches. */
 export interface ChangeListener {
-  syncedSecretChanged(change: Change<SyncedSecret & KubeObject>): void;
+  /** @param hasMoved whether the SyncedSecret came from or went to another shard, and was neither created nor deleted */
+  syncedSecretChanged(change: Change<SyncedSecret & KubeObject>, hasMoved?: boolean): void;
   secretChanged(change: Change<KubeObject>): void;
   connectionChanged(kind: "AWSConnection" | "ClusterAWSConnection", change: Change<AnyConnection & KubeObject>): void;
   namespaceChanged(change: Change<KubeObject>): void;
+}
+
+/** The caches of one term of work. */
+export interface TermCaches {
+  /** What the term works on. */
+  readonly views: Views;
+  /** All SyncedSecrets, also those of other shards. */
+  readonly everySyncedSecret: Views["syncedSecrets"];
+  listen(listener: ChangeListener, signal: AbortSignal): void;
+  watchOne: WatchCaches["watchOne"];
 }
 
 interface WatchOptions<T> {
@@ -50,12 +61,12 @@ interface WatchOptions<T> {
 }
 
 /** The operator's watch caches. They are filled and current on a standby, too. */
-export class WatchCaches {
+export class WatchCaches implements TermCaches {
   readonly #options: WatchCachesOptions;
   readonly views: {
     [name in keyof Views]: Views[name] extends { values(): Iterable<infer T extends KubeObject> } ? Caches<T> : never;
   };
-  #listener: ChangeListener | undefined;
+  readonly #listeners = new Set<ChangeListener>();
 
   constructor(options: WatchCachesOptions) {
     this.#options = options;
@@ -63,29 +74,33 @@ export class WatchCaches {
       syncedSecrets: this.#everywhere<SyncedSecret & KubeObject>(syncedSecrets, {
         trim: trimSyncedSecret,
         bound: syncedSecretBound,
-        onChange: (change) => this.#listener?.syncedSecretChanged(change),
+        onChange: (change) => this.#tell((listener) => listener.syncedSecretChanged(change)),
       }),
       secrets: this.#everywhere<KubeObject>(secrets, {
         trim: trimSecret,
         bound: secretBound,
         labelSelector: `${labels.managed}=${labels.managedValue}`,
         metadataOnly: true,
-        onChange: (change) => this.#listener?.secretChanged(change),
+        onChange: (change) => this.#tell((listener) => listener.secretChanged(change)),
       }),
       connections: this.#everywhere<AnyConnection & KubeObject>(
         awsConnections,
-        { onChange: (change) => this.#listener?.connectionChanged("AWSConnection", change) },
+        { onChange: (change) => this.#tell((listener) => listener.connectionChanged("AWSConnection", change)) },
         options.settings.defaultConnection?.namespace,
       ),
       clusterConnections: this.#clusterWide<AnyConnection & KubeObject>(clusterAWSConnections, {
-        onChange: (change) => this.#listener?.connectionChanged("ClusterAWSConnection", change),
+        onChange: (change) => this.#tell((listener) => listener.connectionChanged("ClusterAWSConnection", change)),
       }),
       namespaces: this.#clusterWide<KubeObject>(namespaceResource, {
         metadataOnly: true,
         trim: trimNamespace,
-        onChange: (change) => this.#listener?.namespaceChanged(change),
+        onChange: (change) => this.#tell((listener) => listener.namespaceChanged(change)),
       }),
     };
+  }
+
+  get everySyncedSecret(): Views["syncedSecrets"] {
+    return this.views.syncedSecrets;
   }
 
   /** Whether every cache has held a full state. Before, an absent object may only be unseen. */
@@ -112,10 +127,8 @@ export class WatchCaches {
     for (const change of additions(clusterConnections)) listener.connectionChanged("ClusterAWSConnection", change);
     for (const change of additions(ownSecrets)) listener.secretChanged(change);
     for (const change of additions(resources)) listener.syncedSecretChanged(change);
-    this.#listener = listener;
-    signal.addEventListener("abort", () => {
-      if (this.#listener === listener) this.#listener = undefined;
-    });
+    this.#listeners.add(listener);
+    signal.addEventListener("abort", () => this.#listeners.delete(listener));
   }
 
   /** Watches one object apart from the caches. */
@@ -125,6 +138,15 @@ export class WatchCaches {
     options: Omit<WatchOptions<T>, "fieldSelector">,
   ): Reflector<T> {
     return this.#reflector(resource, namespace, { ...options, fieldSelector: `metadata.name=${name}` });
+  }
+
+  /** Watches all objects of a namespace apart from the caches. */
+  watchAll<T extends KubeObject>(resource: Resource, namespace: string, options: WatchOptions<T>): Reflector<T> {
+    return this.#reflector(resource, namespace, options);
+  }
+
+  #tell(tell: (listener: ChangeListener) => void): void {
+    for (const listener of this.#listeners) tell(listener);
   }
 
   /** A cache of every namespace that the operator works in, and one extra namespace. */

@@ -56,6 +56,7 @@ export class Engine {
   readonly #worlds: Worlds;
   readonly #writes: WriteLimiter;
   readonly #stopping = new AbortController();
+  readonly #endMeasuring: () => void;
 
   constructor(worlds: Worlds, views: Views) {
     const { client, clock, random, metrics, log, settings, audit, revisions = new Revisions() } = worlds;
@@ -201,6 +202,7 @@ export class Engine {
       usedFrom: (key) => new Set([...this.syncedSecrets.triggers.usersOf(key)].map(namespaceOf)),
       readOnly,
       stopping,
+      placement: worlds.placement,
     });
     this.connections = new ConnectionController({
       ...{ reconciler, connections, metrics, log, stopping },
@@ -208,7 +210,7 @@ export class Engine {
       changed: topics.grantsChanged.publish,
     });
     this.#connect(topics, connections, views);
-    metrics.atScrape(() => {
+    this.#endMeasuring = metrics.atScrape(() => {
       for (const { priority, forMs } of this.queues.syncedSecrets.waits()) metrics.waits(laneOf(priority), 1, forMs);
       for (const { lane, depth, oldestMs } of writes.waits()) metrics.waits(lane, depth, oldestMs);
     });
@@ -255,6 +257,7 @@ export class Engine {
   stop(writesMs: number): Promise<void> {
     const { client, identities } = this.#worlds;
     this.#stopping.abort();
+    this.#endMeasuring();
     const drained = client.stop(writesMs);
     identities.stop();
     this.#writes.stop();

@@ -8,6 +8,7 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import type { Placement } from "./placement.ts";
 import type { Revisions } from "./syncedsecret/trust/revision.ts";
 
 export interface Settings {
@@ -46,6 +47,8 @@ export interface Worlds {
   settings: Settings;
   /** Records every decryption. Default: none. */
   audit?: Audit;
+  /** Undefined if the work is not split into shards. */
+  placement?: Placement | undefined;
   /** Formats of revisions. Default: the formats of this release. */
   revisions?: Revisions;
 }

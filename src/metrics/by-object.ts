@@ -29,6 +29,11 @@ export class GaugeByObject {
     this.#values.delete(key);
   }
 
+  /** Removes the series of all other SyncedSecrets. */
+  keepOnly(isKept: (key: string) => boolean): void {
+    for (const key of this.#values.keys()) if (!isKept(key)) this.#values.delete(key);
+  }
+
   /** All series, for the registry. */
   async get(): Promise<MetricObjectWithValues<MetricValue<string>>> {
     const values = [...this.#values].map(([key, value]) => {

@@ -8,7 +8,7 @@ const propagationBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600
 /** All metrics of the operator, with the prefix `keyferry_`. docs/metrics.md documents them for users. */
 export class Metrics {
   readonly registry = new Registry();
-  #measures: (() => void)[] = [];
+  readonly #measures = new Set<() => void>();
   readonly #waiting = new Map<string, { depth: number; oldestMs: number }>();
 
   /** Must be registered first: its `collect` updates the other metrics of the same page. */
@@ -20,6 +20,9 @@ export class Metrics {
     collect: () => this.#measure(),
   });
   readonly leader = this.#gauge("leader", "1 while this process works: it leads, or runs without leader election");
+  readonly shardOwner = this.#gauge("shard_owner", "1 while this process works on the shard; absent without shards", [
+    "shard",
+  ]);
   readonly ready = this.#byObject(
     "syncedsecret_ready",
     "1 if the condition Ready is True, 0 if it is False, absent while suspended",
@@ -136,19 +139,24 @@ export class Metrics {
     return Buffer.from(pieces.join(""));
   }
 
-  /** Calls `measure` before each scrape, for metrics that change too often to update each time. */
-  atScrape(measure: () => void): void {
-    this.#measures.push(measure);
+  /**
+   * Calls `measure` before each scrape, for metrics that change too often to update each time. Gauges of quotas and keys
+   * are empty by then; each caller adds its own series.
+   *
+   * @returns ends the calls
+   */
+  atScrape(measure: () => void): () => void {
+    this.#measures.add(measure);
+    return () => this.#measures.delete(measure);
   }
 
-  /** Forgets the state that a term of work has measured, so that a standby does not report it. Counters stay. */
-  forgetState(): void {
-    this.#measures = [];
-    this.silences.clear();
-    const { ready, lastSuccess, expiration, keyDeletion, keyMaterialExpiration, quotaUsed, watchedParameters } = this;
-    for (const metric of [ready, lastSuccess, expiration, keyDeletion, keyMaterialExpiration, quotaUsed])
-      metric.reset();
-    watchedParameters.set(0);
+  /**
+   * Forgets the SyncedSecrets that a term of work has measured, so that a standby does not report them. Counters stay.
+   *
+   * @param isKept whether another term of this process works on the SyncedSecret `namespace/name`
+   */
+  forgetObjects(isKept: (key: string) => boolean): void {
+    for (const gauge of [this.ready, this.lastSuccess, this.expiration]) gauge.keepOnly(isKept);
   }
 
   /** To be called at a scrape: records the waiting work of a lane. Depths add up; the longest wait applies. */
@@ -159,6 +167,7 @@ export class Metrics {
 
   #measure(): void {
     for (const lane of this.#waiting.keys()) this.#waiting.set(lane, { depth: 0, oldestMs: 0 });
+    for (const gauge of [this.quotaUsed, this.keyDeletion, this.keyMaterialExpiration]) gauge.reset();
     for (const measure of this.#measures) measure();
     this.eventsSilent.reset();
     for (const [queue, silence] of this.silences) this.eventsSilent.set({ queue }, silence());

@@ -61,6 +61,9 @@ export class Observer {
   readonly #members: Members;
   readonly #lookCoalescer: LookCoalescer<Entry, void>;
   readonly #clockWatch: ClockWatch;
+  /** The part of the metric of watched parameters that this observer has added. */
+  #counted = 0;
+  #isStopped = false;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
@@ -247,10 +250,19 @@ export class Observer {
 
   /** Cancels all timers and clears the decrypted value cache. */
   stop(): void {
+    this.#count(0);
+    this.#isStopped = true;
     this.#clockWatch.stop();
     this.#schedule.stop();
     this.expiries.stop();
     this.#valueReads.clear();
+  }
+
+  /** Adds the change of the number of entries to the metric, which is the sum of all observers of the process. */
+  #count(size = this.#entries.size): void {
+    if (this.#isStopped) return;
+    this.#options.metrics.watchedParameters.inc(size - this.#counted);
+    this.#counted = size;
   }
 
   /** The entry of a reference, or a temporary entry if it has no dependents. */
@@ -261,7 +273,7 @@ export class Observer {
 
   #entry(reference: Reference): Entry {
     const entry = this.#entries.open(reference, this.#clockWatch.elapsed());
-    this.#options.metrics.watchedParameters.set(this.#entries.size);
+    this.#count();
     return entry;
   }
 
@@ -275,7 +287,7 @@ export class Observer {
     this.#schedule.drop(entry);
     this.expiries.drop(entry);
     this.#valueReads.drop(entry);
-    this.#options.metrics.watchedParameters.set(this.#entries.size);
+    this.#count();
     this.#answers.forget(entry);
   }
 

@@ -33,6 +33,8 @@ describe("an invalid command line gives one clear line and exit code 2", () => {
     ["an invalid namespace name", ["controller", "--namespaces", "a,B"], "Use names of namespaces"],
     ["an invalid duration", ["controller", "--missing-grace", "5 minutes"], "Use a duration such as"],
     ["a renew deadline above the lease duration", ["controller", "--renew-deadline", "15s"], "must be longer than"],
+    ["too many shards", ["controller", "--leader-elect", "--shards", "65"], "Use a number from 1 to 64."],
+    ["shards without an election", ["controller", "--shards", "2"], "goes with '--leader-elect' only"],
     ["a lease name that is none", ["controller", "--lease-name", "A B"], "Use the name of a Lease"],
     ["leader election that is neither on nor off", ["controller", "--leader-elect=yes"], "Use true or false"],
     [

@@ -18,7 +18,10 @@ function controllerCommand(): Command {
 }
 
 const flagOf = (argument: string) => argument.split("=")[0]!;
-const leaderElection = ["--leader-elect", "--lease-name", "--lease-duration", "--renew-deadline", "--retry-period"];
+const leaderElection = [
+  ...["--leader-elect", "--lease-name", "--lease-duration", "--renew-deadline", "--retry-period"],
+  "--shards",
+];
 
 async function argumentsOf(values: object): Promise<string[]> {
   const [name, ...flags] = deploymentOf(await render(values)).spec.template.spec.containers[0]!.args;
@@ -147,6 +150,7 @@ describe("the flags of the operator", () => {
       { aws: { region: "eu-west-1" }, clusterName: "c", auditLog: "-", readOnly: true, allowInsecureEndpoints: true },
       { namespaces: ["a"], defaultConnection: "a/aws", allowedTargetMetadata: ["k8s.io"] },
       { metrics: { secure: { enabled: true, certSecret: "tls" } } },
+      { leaderElection: { shards: 4 } },
     ];
     const rendered = await Promise.all(all.map((values) => render(values)));
     const args = rendered.flatMap((objects) => deploymentOf(objects).spec.template.spec.containers[0]!.args);
@@ -166,6 +170,7 @@ describe("the flags of the operator", () => {
     const slower = [...on, "--lease-duration=60s", "--renew-deadline=40s", "--retry-period=5s"];
     expect(await electionOf(slow)).toEqual(slower);
     expect(await electionOf({ readOnly: true })).toEqual(off);
+    expect(await electionOf({ leaderElection: { shards: 4 } })).toEqual([...own, "--shards=4"]);
     const alone = { replicas: 1, strategy: { type: "Recreate" }, leaderElection: { enabled: false } };
     expect(await electionOf(alone)).toEqual(off);
   });

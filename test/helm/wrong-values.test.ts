@@ -25,6 +25,11 @@ const wrong: Record<string, [file: string, names: string, right: string]> = {
     "leaderElection.renewDeadline is 10s",
     "must be longer than 1.2 times leaderElection.retryPeriod, which is 9s",
   ],
+  "shards without leader election": [
+    "{replicas: 1, strategy: {type: Recreate}, leaderElection: {enabled: false, shards: 4}}",
+    "leaderElection.shards is 4, but leaderElection.enabled is false",
+    "set leaderElection.enabled to true, or leaderElection.shards to 1",
+  ],
   "a lease without a unit": [
     "leaderElection: {leaseDuration: 15}",
     "at '/leaderElection/leaseDuration'",

@@ -22,6 +22,9 @@
 - --lease-duration={{ .leaseDuration }}
 - --renew-deadline={{ .renewDeadline }}
 - --retry-period={{ .retryPeriod }}
+{{- if gt (int .shards) 1 }}
+- --shards={{ .shards }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- with .Values.namespaces }}

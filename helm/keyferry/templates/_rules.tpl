@@ -24,12 +24,28 @@
   verbs: [create, patch]
 {{- end }}
 
-{{/* The Lease of leader election, in the operator's own namespace. */}}
+{{/* The Leases of leader election, in the operator's own namespace. */}}
 {{- define "keyferry.leaseRules" -}}
+{{- $name := include "keyferry.fullname" . }}
+{{- $shards := int .Values.leaderElection.shards }}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames: [{{ include "keyferry.fullname" . }}]
+  {{- if gt $shards 1 }}
+  resourceNames:
+    - {{ $name }}
+    {{- range until $shards }}
+    - {{ $name }}-shard-{{ . }}
+    - {{ $name }}-member-{{ . }}
+    {{- end }}
+  verbs: [get, update]
+# One watch of all shards has no resource name.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [list, watch]
+  {{- else }}
+  resourceNames: [{{ $name }}]
   verbs: [get, list, watch, update]
+  {{- end }}
 # A create has no resource name.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]

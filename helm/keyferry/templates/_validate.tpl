@@ -45,6 +45,9 @@
 {{- if and (gt (int $.Values.replicas) 1) (not .enabled) (not $.Values.readOnly) }}
 {{- fail (printf "replicas is %d, but leaderElection.enabled is false: two operators would each spend the AWS quota; set leaderElection.enabled to true, or replicas to 1" (int $.Values.replicas)) }}
 {{- end }}
+{{- if and (gt (int .shards) 1) (not .enabled) (not $.Values.readOnly) }}
+{{- fail (printf "leaderElection.shards is %d, but leaderElection.enabled is false: set leaderElection.enabled to true, or leaderElection.shards to 1" (int .shards)) }}
+{{- end }}
 {{- $lease := trimSuffix "s" .leaseDuration | float64 }}
 {{- $renew := trimSuffix "s" .renewDeadline | float64 }}
 {{- $retry := trimSuffix "s" .retryPeriod | float64 }}

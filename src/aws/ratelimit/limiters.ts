@@ -31,11 +31,12 @@ export class RateLimiters {
   readonly #options: RateLimitersOptions;
   /** Each lives as long as its quota scope. */
   readonly #limiters = new WeakMap<QuotaScope, RateLimiter>();
+  readonly #endMeasuring: () => void;
   #isStopped = false;
 
   constructor(options: RateLimitersOptions) {
     this.#options = options;
-    options.metrics.atScrape(() => this.#measure());
+    this.#endMeasuring = options.metrics.atScrape(() => this.#measure());
   }
 
   /**
@@ -53,6 +54,7 @@ export class RateLimiters {
   /** Rejects every waiting and later request; calls in flight may finish. */
   stop(): void {
     this.#isStopped = true;
+    this.#endMeasuring();
     for (const scope of this.#options.quotas.scopes()) this.#limiters.get(scope)?.stop();
   }
 
@@ -93,7 +95,6 @@ export class RateLimiters {
 
   #measure(): void {
     const { metrics, quotas } = this.#options;
-    metrics.quotaUsed.reset();
     for (const scope of quotas.scopes()) {
       const limiter = this.#limiters.get(scope);
       for (const lane of lanes) if (limiter) metrics.waits(lane, limiter.depth[lane], limiter.oldestMs(lane));

@@ -6,7 +6,7 @@ import { partitionOf } from "../../aws/names.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { GrantAnswer } from "../grants.ts";
 import type { ConnectionIdentities } from "./identities.ts";
-import { allowsNamespace, connectionKey } from "./resolve.ts";
+import { allowsNamespace, connectionKey, connectionNamedBy } from "./resolve.ts";
 
 /** A connection that works. */
 export interface ResolvedConnection {
@@ -32,7 +32,7 @@ export class Connections {
   readonly #exists: (key: string) => boolean;
   readonly #clusterName: string;
   readonly #isNamespaced: boolean;
-  readonly #default: { kind: "AWSConnection" | "ClusterAWSConnection"; namespace: string; name: string };
+  readonly #fallback: { namespace: string; name: string } | undefined;
 
   /**
    * @param options.namespaceLabels returns a namespace's labels, or undefined if they are unknown
@@ -53,9 +53,7 @@ export class Connections {
     this.#exists = options.exists;
     this.#clusterName = options.clusterName;
     this.#isNamespaced = options.isNamespaced ?? false;
-    this.#default = options.fallback
-      ? { kind: "AWSConnection", ...options.fallback }
-      : { kind: "ClusterAWSConnection", namespace: "", name: "default" };
+    this.#fallback = options.fallback;
   }
 
   set(key: string, resolved: Resolved): void {
@@ -107,20 +105,14 @@ export class Connections {
 
   /** The key of the connection that a SyncedSecret names, or of the default connection. */
   keyFor(resource: SyncedSecret): string {
-    const { kind, namespace, name } = this.#named(resource);
+    const { kind, namespace, name } = connectionNamedBy(resource, this.#fallback);
     return connectionKey(kind, namespace, name);
-  }
-
-  #named(resource: SyncedSecret) {
-    const ref = resource.spec.connectionRef;
-    if (!ref) return this.#default;
-    return { kind: ref.kind ?? "ClusterAWSConnection", namespace: resource.metadata.namespace!, name: ref.name };
   }
 
   /** What a SyncedSecret may request from AWS, or why it may not. The fallback connection allows only what it lists. */
   grant(resource: SyncedSecret): GrantAnswer {
     const namespace = resource.metadata.namespace!;
-    const { kind, namespace: of, name } = this.#named(resource);
+    const { kind, namespace: of, name } = connectionNamedBy(resource, this.#fallback);
     const resolved = this.#resolved.get(this.keyFor(resource));
     // The connection's first reconcile is queued, and enqueues its SyncedSecrets.
     if (!resolved && this.#exists(this.keyFor(resource))) return { state: "pending" };
@@ -132,7 +124,7 @@ export class Connections {
       const message = `the operator works in some namespaces only, and sees no ${kind}: create an AWSConnection in namespace ${namespace}, and name it in spec.connectionRef`;
       return { state: "refused", failure: new Failure("ConnectionNotReady", "wait", message) };
     }
-    const standsIn = this.#default.kind === "AWSConnection" && !resource.spec.connectionRef;
+    const standsIn = this.#fallback !== undefined && !resource.spec.connectionRef;
     const isAllowed =
       resolved && (standsIn || allowsNamespace(resolved.connection, namespace, this.#namespaceLabels(namespace)));
     if (!resolved || !isAllowed) {

@@ -15,6 +15,7 @@ import type { Log } from "../../runtime/log.ts";
 import { type Asked, isSame } from "../conditions.ts";
 import { conditionWithout } from "../events/condition.ts";
 import type { EventHub } from "../events/hub.ts";
+import type { Placement } from "../placement.ts";
 import type { Connections, Resolved } from "./connections.ts";
 import { ConnectionIdentities } from "./identities.ts";
 import { credentialsSecret } from "./resolve.ts";
@@ -54,6 +55,8 @@ export interface ConnectionReconcilerOptions {
   log: Log;
   /** Called with a connection's key when its grants may have changed. */
   changed: (key: string) => void;
+  /** Undefined if the work is not split into shards. */
+  placement?: Placement | undefined;
 }
 
 type Ready = Extract<Resolved, { state: "ready" }>;
@@ -108,6 +111,11 @@ export class ConnectionReconciler {
     // A connection that changed meanwhile is queued again. Do not store the result of the older spec.
     const isOver = this.#options.stopping.aborted || !isSameState(connection, find(key));
     if (isOver) return { retry: false, afterMs: Infinity };
+    if (resolved.state === "ready" && !this.#isPlacedHere(key, resolved)) {
+      connections.remove(key);
+      changed(key);
+      return { retry: false, afterMs: Infinity };
+    }
     connections.set(key, resolved);
     logTurn(this.#options.log, key, { before, now: resolved });
     if (resolved.state === "ready") this.#begin(key, resolved);
@@ -120,6 +128,12 @@ export class ConnectionReconciler {
     const isOutside = credentialsSecret(connection) ?? connection.spec.auth?.serviceAccountRef;
     const afterMs = isOutside ? credentialsAgainMs : defaultPollIntervalMs;
     return { retry: false, afterMs: Math.min(resolved.pollIntervalMs, afterMs) };
+  }
+
+  /** Whether this engine may work on a connection. If another shard may have to, it grants nothing until that is known. */
+  #isPlacedHere(key: string, { account, connection }: Ready): boolean {
+    const { placement } = this.#options;
+    return placement?.settle(key, { account, region: connection.spec.region }) ?? true;
   }
 
   /** Reports why a connection could not be reconciled. A ready connection stays ready for its SyncedSecrets. */
@@ -223,7 +237,7 @@ export class ConnectionReconciler {
 
   /** What the status of the connection is computed from. */
   #snapshot(key: string, connection: AnyConnection, resolved: Resolved): ConnectionSnapshot {
-    const { outages, visibilityOf, stretch, events, clock } = this.#options;
+    const { outages, visibilityOf, stretch, events, clock, placement } = this.#options;
     const atHome = resolved.state === "ready" ? resolved.identities.atHome : [];
     // All identities share one quota.
     const factor = (events.isProved(key) ? announcedFactor : 1) * (atHome[0] ? stretch(atHome[0].key) : 1);
@@ -232,6 +246,7 @@ export class ConnectionReconciler {
       connection,
       resolved,
       queue: this.#queueCondition(key, connection),
+      isTied: placement?.isTied(key) ?? false,
       down: (["ssm", "kms"] as const).filter(isDown),
       visibility: atHome.map((one) => visibilityOf(one.key)),
       pollIntervalMs: resolved.state === "ready" ? resolved.pollIntervalMs * factor : defaultPollIntervalMs,

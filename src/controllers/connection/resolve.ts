@@ -1,5 +1,5 @@
 import type { AnyConnection } from "../../api/any-connection.ts";
-import type { ClusterAWSConnection } from "../../api/types.ts";
+import type { ClusterAWSConnection, SyncedSecret } from "../../api/types.ts";
 import type { IdentitySpec, RoleStep, WebIdentity } from "../../aws/identity-spec.ts";
 import { accountOfArn } from "../../aws/names.ts";
 import type { ServiceAccountName } from "../../kube/service-account-tokens.ts";
@@ -14,6 +14,29 @@ export type SecretData = Readonly<Record<string, string>>;
 /** The key of a connection everywhere in the code: `ClusterAWSConnection//default`, `AWSConnection/shop/aws`. */
 export function connectionKey(kind: "AWSConnection" | "ClusterAWSConnection", namespace: string, name: string): string {
   return `${kind}/${kind === "AWSConnection" ? namespace : ""}/${name}`;
+}
+
+/** A connection's kind, namespace and name. */
+export interface ConnectionName {
+  kind: "AWSConnection" | "ClusterAWSConnection";
+  /** Of an AWSConnection. */
+  namespace: string;
+  name: string;
+}
+
+/**
+ * The connection that a SyncedSecret names, or the default connection.
+ *
+ * @param fallback the AWSConnection that replaces the default ClusterAWSConnection: `--default-connection`
+ */
+export function connectionNamedBy(
+  { spec, metadata }: SyncedSecret,
+  fallback?: { namespace: string; name: string },
+): ConnectionName {
+  const ref = spec.connectionRef;
+  if (ref) return { kind: ref.kind ?? "ClusterAWSConnection", namespace: metadata.namespace!, name: ref.name };
+  if (fallback) return { kind: "AWSConnection", ...fallback };
+  return { kind: "ClusterAWSConnection", namespace: "", name: "default" };
 }
 
 /** The Secret that holds a connection's static keys, if it names one. */

@@ -14,6 +14,8 @@ export interface ConnectionSnapshot {
   resolved: Resolved;
   /** The condition of its queue; undefined if it names none, or if the queue's state is not known yet. */
   queue: Asked | undefined;
+  /** Whether its queue keeps it on one shard with connections to other accounts. */
+  isTied: boolean;
   /** The services that do not answer in its region. */
   down: readonly ("ssm" | "kms")[];
   /** For each of its identities: whether it may see the expiries of parameters; see `Expiries.visibilityOf`. */
@@ -40,6 +42,15 @@ type Ready = Extract<Resolved, { state: "ready" }>;
  */
 const expiryUnknown = "ExpiryUnknown";
 
+/** This condition reports that shards cannot be balanced. It exists only while True, and does not affect Ready. */
+const tied: Asked = {
+  type: "SharesShard",
+  status: "True",
+  reason: "SharedQueue",
+  message:
+    "the event queue is also that of connections to other AWS accounts, so one replica works on all of them: use one queue for each account and region",
+};
+
 /** Computes a connection's status and the Event of its change. */
 export function summarizeConnection(snapshot: ConnectionSnapshot): ConnectionSummary {
   const { connection, resolved, queue, now } = snapshot;
@@ -55,6 +66,7 @@ export function summarizeConnection(snapshot: ConnectionSnapshot): ConnectionSum
     elsewhere,
     queue,
     isReady ? expiryCondition(snapshot) : undefined,
+    snapshot.isTied ? tied : undefined,
   ];
   // caller() was called just before; if it failed, the last known caller is still correct.
   const caller = singleOf(resolved)?.lastCaller;

@@ -262,6 +262,7 @@ export class EventHub {
   }
 
   #heard({ url }: Queue): void {
+    if (!this.#receives) return;
     const { clock, metrics } = this.#options;
     const at = clock.monotonic();
     metrics.silences.set(url, () => (clock.monotonic() - at) / 1_000);

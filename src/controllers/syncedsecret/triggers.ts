@@ -63,8 +63,12 @@ export class Triggers {
     queue.add(key, Math.max(priorityOf(lane), queue.delayedPriority(key) ?? 0));
   }
 
-  /** Handles a change from the watch of SyncedSecrets; our own status writes are ignored. */
-  changed({ key, before, after }: Change<Resource>): void {
+  /**
+   * Handles a change from the watch of SyncedSecrets; our own status writes are ignored.
+   *
+   * @param hasMoved whether it came from or went to another shard, and was neither created nor deleted
+   */
+  changed({ key, before, after }: Change<Resource>, hasMoved = false): void {
     const last = before && this.#options.statuses.latest(key, before);
     const isOwnWrite = this.#options.statuses.shown(key, after);
     this.#indexes.changed(key, before, after);
@@ -75,8 +79,8 @@ export class Triggers {
       if (isForeign) this.#options.queue.addAfter(key, statusRepairMs);
       return;
     }
-    if (before && !after) this.#options.deleted.note(key, last ?? before);
-    this.enqueue(key, this.#begun ? "interactive" : "bulk");
+    if (before && !after && !hasMoved) this.#options.deleted.note(key, last ?? before);
+    this.enqueue(key, this.#begun && !hasMoved ? "interactive" : "bulk");
   }
 
   /** Handles a change of a Secret; the caller filters out our own writes. */
