@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 MODULES := node_modules/.package-lock.json
 
-.PHONY: build image demo test monitoring upgrade lint bench simulate types clean
+.PHONY: build image demo test monitoring upgrade shards lint bench simulate types clean
 
 # The one bundled file that the image and the npm package run.
 build: $(MODULES)
@@ -36,6 +36,12 @@ upgrade: build
 	node test/cluster/build.ts
 	node test/emulator/venv.ts
 	CAMPAIGNS=1 vitest run test/upgrade
+
+# Four shards over replicas that come and go, compared with one replica: about ten minutes.
+shards: build
+	node test/cluster/build.ts
+	node test/emulator/venv.ts
+	CAMPAIGNS=1 vitest run test/e2e/shards.test.ts
 
 lint: $(MODULES)
 	biome check --error-on-warnings .
