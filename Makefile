@@ -37,7 +37,7 @@ upgrade: build
 	node test/emulator/venv.ts
 	CAMPAIGNS=1 vitest run test/upgrade
 
-# Four shards over replicas that come and go, compared with one replica: about ten minutes.
+# Four shards over replicas that come and go, compared with one replica: about six minutes.
 shards: build
 	node test/cluster/build.ts
 	node test/emulator/venv.ts

@@ -22,10 +22,11 @@ const alone = { replicas: 1, strategy: { type: "Recreate" }, leaderElection: { e
 /** What every installation has: a read-only operator. */
 export const always: object = { readOnly: true };
 
-/** Every switch, each on top of those before it that are on by default. --shards belongs here too. */
+/** Every switch, each on top of those before it that are on by default. */
 export const features: readonly Feature[] = [
   { name: "readOnly: false", off: always, on: alone },
   { name: "leaderElection.enabled", off: alone, on: {} },
+  { name: "leaderElection.shards", off: {}, on: { leaderElection: { shards: 2 } } },
   { name: "aws.region", off: {}, on: { aws: { region: "eu-west-1" } }, only: "cluster" },
   {
     name: "rbac.serviceAccountTokens.enabled",

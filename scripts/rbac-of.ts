@@ -40,8 +40,13 @@ export const operatorPurposes: readonly Purpose[] = [
   ],
   ["secrets", "delete", "deletes the Secret of a former target name, and those of `whenMissing: DeleteSecret`"],
   ["events.events.k8s.io", "create patch", "records an event, and counts its repetitions"],
-  ["leases.coordination.k8s.io", "create", "creates the Lease. A create has no resource name"],
-  ["leases.coordination.k8s.io", "get list watch update", "takes, renews and releases the Lease, and sees its changes"],
+  ["leases.coordination.k8s.io", "create", "creates Leases. A create has no resource name"],
+  ["leases.coordination.k8s.io", "get update", "takes, renews and releases the Lease"],
+  [
+    "leases.coordination.k8s.io",
+    "list watch",
+    "sees the changes of the Lease; with shards, those of all Leases, because a watch of several names none",
+  ],
   ["serviceaccounts", "get", "reads the annotation with the role of a ServiceAccount that a connection names"],
   ["serviceaccounts/token", "create", "requests a token of that ServiceAccount for AWS STS"],
   ["tokenreviews.authentication.k8s.io", "create", "asks whose the token of a client of `/metrics` is"],
@@ -74,7 +79,9 @@ export function rbacTable(all: readonly Granted[], releaseNamespace: string, pur
   const rows = new Map<string, { purpose: Purpose; feature: string | undefined; name: string; cells: Cells }>();
   for (const { feature, scope, rights } of all) {
     for (const right of rights) {
-      const { resource, verb, name } = right;
+      const { resource, verb } = right;
+      // One row for the names that differ in their number: -I is what docs call it.
+      const name = right.name.replace(/-[0-9]+$/, "-I");
       const purpose = purposes.find(([of, verbs]) => of === resource && verbs.split(" ").includes(verb));
       if (!purpose) throw new Error(`scripts/rbac-of.ts does not say what ${verb} ${resource} is for`);
       unused.delete(purpose);
@@ -82,7 +89,7 @@ export function rbacTable(all: readonly Granted[], releaseNamespace: string, pur
       const row = rows.get(key) ?? { purpose, feature, name, cells: { cluster: new Map(), namespaces: new Map() } };
       const places = row.cells[scope];
       const place = placeOf(right, releaseNamespace);
-      places.set(place, [...(places.get(place) ?? []), verb]);
+      places.set(place, (places.get(place) ?? new Set()).add(verb));
       rows.set(key, row);
     }
   }
@@ -103,14 +110,14 @@ export function rbacTable(all: readonly Granted[], releaseNamespace: string, pur
 }
 
 /** By place, the verbs that are granted there. */
-type Cells = Record<Scope, Map<string, string[]>>;
+type Cells = Record<Scope, Map<string, Set<string>>>;
 
-function wordsOf(places: ReadonlyMap<string, readonly string[]>, verbs: string): string {
+function wordsOf(places: ReadonlyMap<string, ReadonlySet<string>>, verbs: string): string {
   if (places.size === 0) return "no";
   return [...places]
     .map(([place, granted]) => {
-      const isWhole = verbs.split(" ").every((verb) => granted.includes(verb));
-      return isWhole ? place : `${place} (${marked(granted.join(" "))})`;
+      const isWhole = verbs.split(" ").every((verb) => granted.has(verb));
+      return isWhole ? place : `${place} (${marked([...granted].join(" "))})`;
     })
     .join("; ");
 }

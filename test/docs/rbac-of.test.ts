@@ -26,6 +26,14 @@ describe("the table of rights", () => {
     ]);
   });
 
+  test("has one row for names that differ in their number", () => {
+    const named = ["one-0", "one-1"].map((name) => right("get", "ops", name));
+    const rows = table(cluster(right("list"), right("watch"), ...named));
+    expect(rows.slice(1)).toEqual([
+      "| `things.x.io`, only `one-I` | `get` | its own namespace | no | always | reads a thing |",
+    ]);
+  });
+
   test("is refused for a right without a purpose", () => {
     expect(() => table(cluster(right("delete")))).toThrow("does not say what delete things.x.io is for");
   });

@@ -60,6 +60,7 @@ const withApart = (namespace: string) => ({ ...within(namespace), defaultConnect
 /** Each scope with each switch of the values on and off. */
 const variants: Record<string, Variant> = {
   "all namespaces": { values: () => ({ scope: "cluster" }) },
+  "all namespaces, with two shards": { values: () => ({ scope: "cluster", leaderElection: { shards: 2 } }) },
   "all namespaces, with a region, ServiceAccounts and secure metrics, without leader election": {
     values: () => ({ scope: "cluster", aws: { region: "eu-west-1" }, ...tokens(), ...secure, ...alone }),
     tokens: true,
@@ -124,7 +125,7 @@ async function startReplicas(objects: Rendered[], kubeconfig: string): Promise<R
 }
 
 const leads = async ({ probesUrl }: RunningOperator) =>
-  (await (await fetch(`${probesUrl}/readyz`)).text()).trim() === "ok";
+  /^ok(, shards [0-9 ]+)?$/.test((await (await fetch(`${probesUrl}/readyz`)).text()).trim());
 
 /** Stops all, the leader first: the standby takes over. */
 async function stopAll(operators: readonly RunningOperator[]): Promise<void> {

@@ -8,11 +8,12 @@ const stage = await openStage();
 const { cluster, aws } = stage;
 const own = "keyferry-system";
 const shards = 4;
-const timing = ["--lease-duration", "3s", "--renew-deadline", "2s", "--retry-period", "500ms"];
 const pollMs = 10_000;
 /** `CAMPAIGNS=1`, by `make shards`: more of everything, and a run of one replica to compare with. */
 const isCampaign = process.env.CAMPAIGNS !== undefined;
-const size = isCampaign ? { resources: 20, parameters: 10, rounds: 8 } : { resources: 2, parameters: 5, rounds: 1 };
+const size = isCampaign ? { resources: 20, parameters: 10, rounds: 4 } : { resources: 2, parameters: 5, rounds: 1 };
+/** The campaign's are the defaults: 15 seconds. */
+const timing = isCampaign ? [] : ["--lease-duration", "5s", "--renew-deadline", "4s", "--retry-period", "500ms"];
 const running = new Map<string, RunningOperator>();
 /** Two regions for each shard. */
 const regions = Array.from({ length: shards }, (_, shard) => regionsOn(shard).slice(0, 2)).flat();
