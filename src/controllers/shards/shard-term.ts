@@ -18,7 +18,7 @@ export interface ShardTermOptions {
   makeCaches: (owns: Owns) => ShardCaches;
   /** Begins the work, until the term's signal aborts. */
   begin: (term: ShardTerm) => Work;
-  /** Whether every owner of a shard works by the groups of this digest. */
+  /** Whether every shard's last owner works by the groups of this digest. */
   isAppliedEverywhere: (digest: string) => boolean;
   /** Whether a connection stays here although its group is not published, because there was no room. */
   isLeftOut: (connectionKey: string) => boolean;

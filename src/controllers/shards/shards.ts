@@ -203,11 +203,12 @@ export class Shards {
     return found;
   }
 
+  /** A Lease that seems to have lapsed counts, too: its owner may be alive, and only our watch late. */
   #isAppliedEverywhere(digest: string): boolean {
     const { leases } = this.#options;
-    const names = Array.from({ length: leases.shards }, (_, shard) => leases.shardName(shard));
-    const held = names.filter((name) => leases.book.holderOf(name) !== undefined);
-    return held.every((name) => leases.book.annotationOf(name, annotations.applied) === digest);
+    const appliedBy = (shard: number) =>
+      leases.book.get(leases.shardName(shard))?.metadata.annotations?.[annotations.applied];
+    return Array.from({ length: leases.shards }, (_, shard) => appliedBy(shard)).every((applied) => applied === digest);
   }
 
   #sharesQueueElsewhere(connectionKey: string, groups: Groups): boolean {
