@@ -26,8 +26,8 @@
 
 {{/* The Leases of leader election, in the operator's own namespace. */}}
 {{- define "keyferry.leaseRules" -}}
-{{- $name := include "keyferry.fullname" . }}
-{{- $shards := int .Values.leaderElection.shards }}
+{{- $name := include "keyferry.fullname" . -}}
+{{- $shards := int .Values.leaderElection.shards -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   {{- if gt $shards 1 }}
