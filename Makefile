@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 MODULES := node_modules/.package-lock.json
 
-.PHONY: build image demo test monitoring upgrade shards lint bench simulate types clean
+.PHONY: build image demo test monitoring upgrade shards ha lint bench simulate types clean
 
 # The one bundled file that the image and the npm package run.
 build: $(MODULES)
@@ -42,6 +42,12 @@ shards: build
 	node test/cluster/build.ts
 	node test/emulator/venv.ts
 	CAMPAIGNS=1 vitest run test/e2e/shards.test.ts
+
+# Hand-overs, crashes, frozen leaders and partitions, with real processes under load: about forty minutes.
+ha: build
+	node test/cluster/build.ts
+	node test/emulator/venv.ts
+	CAMPAIGNS=1 vitest run test/e2e/hand-over
 
 lint: $(MODULES)
 	biome check --error-on-warnings .

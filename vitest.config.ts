@@ -15,8 +15,10 @@ const alone = [
   "test/{bench,cloudformation,cluster,e2e,emulator,helm,image,release,upgrade}/**/*.test.ts",
 ];
 
-/** Files of several minutes that `make test` leaves out: `make monitoring`. */
-const campaigns = process.env.CAMPAIGNS ? [] : ["test/e2e/monitoring.test.ts"];
+/** Files of several minutes that `make test` leaves out: `make monitoring` and `make ha`. */
+const campaigns = process.env.CAMPAIGNS
+  ? []
+  : ["test/e2e/monitoring.test.ts", "test/e2e/hand-over/{campaign,hand-over}.test.ts"];
 
 /** Files that load modules anew for each test, which only Vite's imports can do. */
 const reloading = ["test/aws/own-credentials.test.ts"];

@@ -13,7 +13,7 @@ import { IdleCollection } from "../runtime/idle-collection.ts";
 import type { Log } from "../runtime/log.ts";
 import { Proxies } from "../runtime/proxies.ts";
 import { auditSink } from "./audit.ts";
-import { electionNamespace, makeElection, ownNamespace } from "./election.ts";
+import { electionNamespace, makeElection, observeLease, ownNamespace } from "./election.ts";
 import type { ControllerSettings } from "./flags.ts";
 import { makeLog } from "./log.ts";
 import { processMeter } from "./meter.ts";
@@ -81,6 +81,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
       client,
       clientsOfTerm,
       election,
+      leader: observeLease(settings, own, { client, clock, log }),
       metrics,
       clock,
       random: Math.random,

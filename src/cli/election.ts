@@ -5,6 +5,7 @@ import type { Election } from "../controllers/operator.ts";
 import type { KubeClient } from "../kube/client/client.ts";
 import { LeaderElector, type LeaseTiming } from "../kube/leases/leader-elector.ts";
 import { LeaseAccess } from "../kube/leases/lease-access.ts";
+import { LeaseObserver } from "../kube/leases/lease-observer.ts";
 import { ShardLeases, shardsAnnotation } from "../kube/leases/shard-leases.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -64,4 +65,19 @@ export function makeElection(
     annotations: () => ({ [shardsAnnotation]: undefined }),
   });
   return { elector, lease: { namespace, name } };
+}
+
+/**
+ * Makes the observer of the Lease by which the operators that write elect their leader; undefined if this process
+ * writes itself, or does not know its namespace.
+ */
+export function observeLease(
+  settings: ElectionSettings,
+  namespace: string | undefined,
+  worlds: { client: KubeClient; clock: Clock; log: Log },
+): LeaseObserver | undefined {
+  if (!settings.readOnly || namespace === undefined) return undefined;
+  const { leaseName: name, leaseDurationMs, retryPeriodMs: everyMs } = settings;
+  const access = new LeaseAccess({ ...worlds, namespace, name });
+  return new LeaseObserver({ access, leaseDurationMs, everyMs, ...worlds });
 }

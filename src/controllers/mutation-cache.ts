@@ -73,7 +73,7 @@ export class MutationCache<T> {
   }
 
   /** The last write under a key, if the watch has not shown it yet. */
-  get(key: string): { value: T | undefined } | undefined {
+  get(key: string): { value: T | undefined; version: string | undefined } | undefined {
     const note = this.#notes.get(key);
     return note && note.until > this.#clock.monotonic() ? note : undefined;
   }

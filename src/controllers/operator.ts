@@ -2,6 +2,7 @@ import { AccessCheck } from "../kube/client/access-check.ts";
 import type { KubeClient } from "../kube/client/client.ts";
 import type { LeaderElector } from "../kube/leases/leader-elector.ts";
 import type { Lease } from "../kube/leases/lease.ts";
+import type { LeaseObserver } from "../kube/leases/lease-observer.ts";
 import type { ShardLeases } from "../kube/leases/shard-leases.ts";
 import { type KubeObject, leases } from "../kube/resource.ts";
 import { sleep } from "../runtime/clock.ts";
@@ -19,6 +20,8 @@ export type OperatorOptions = Omit<Worlds, keyof TermClients> & {
   clientsOfTerm: (mayWrite: () => boolean) => TermClients;
   /** Undefined if this process works without leader election. */
   election?: Election | undefined;
+  /** With `--read-only`: observes the Lease of the operators that write. */
+  leader?: LeaseObserver | undefined;
 };
 
 /** Leader election by one Lease, or by one for each of several shards. */
@@ -88,8 +91,8 @@ export class Operator {
    * ended, or after three seconds, with the Leases released, all AWS clients closed and the Events written.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log, election } = this.#options;
-    const watching = Promise.all([this.#caches.run(signal), this.#access.run(signal)]);
+    const { clock, log, election, leader } = this.#options;
+    const watching = Promise.all([this.#caches.run(signal), this.#access.run(signal), leader?.run(signal)]);
     while (!signal.aborted && !this.#caches.areFilled) await sleep(clock, 20, signal);
     if (!signal.aborted) {
       log.info({}, "caches filled");

@@ -167,6 +167,7 @@ export class Engine {
       log,
       perObjectMetrics,
       readOnly,
+      leader: worlds.leader,
       verifiedRevisions,
       stopping,
     });
@@ -201,6 +202,7 @@ export class Engine {
       outages: this.outages,
       usedFrom: (key) => new Set([...this.syncedSecrets.triggers.usersOf(key)].map(namespaceOf)),
       readOnly,
+      leader: worlds.leader,
       stopping,
       placement: worlds.placement,
     });
@@ -210,6 +212,10 @@ export class Engine {
       changed: topics.grantsChanged.publish,
     });
     this.#connect(topics, connections, views);
+    worlds.leader?.onFree(() => {
+      for (const key of connections.keys()) this.queues.connections.add(key);
+      for (const key of views.syncedSecrets.keys()) this.syncedSecrets.triggers.enqueue(key, "bulk");
+    });
     this.#endMeasuring = metrics.atScrape(() => {
       for (const { priority, forMs } of this.queues.syncedSecrets.waits()) metrics.waits(laneOf(priority), 1, forMs);
       for (const { lane, depth, oldestMs } of writes.waits()) metrics.waits(lane, depth, oldestMs);

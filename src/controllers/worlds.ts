@@ -3,6 +3,7 @@ import type { SyncedSecret } from "../api/types.ts";
 import type { Identities } from "../aws/identity.ts";
 import type { KubeClient } from "../kube/client/client.ts";
 import type { View } from "../kube/informer/store.ts";
+import type { LeaderView } from "../kube/leases/lease-observer.ts";
 import type { KubeObject } from "../kube/resource.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Audit } from "../runtime/audit.ts";
@@ -45,6 +46,8 @@ export interface Worlds {
   random: Random;
   log: Log;
   settings: Settings;
+  /** With `readOnly`: whether another operator leads, to which all statuses then belong. Default: unknown. */
+  leader?: LeaderView | undefined;
   /** Records every decryption. Default: none. */
   audit?: Audit;
   /** Undefined if the work is not split into shards. */

@@ -38,7 +38,9 @@ function reconcilerWith(caller: (region: string) => Promise<{ account: string; a
     identities: { get },
     serviceAccounts: { keepFor: nothing },
     clusterName: "",
-    client: { apply: async (_: unknown, { status }: { status: object }) => statuses.push(status) },
+    client: {
+      apply: async (_: unknown, { status }: { status: object }) => ({ metadata: {}, index: statuses.push(status) }),
+    },
     recorder: { record: nothing },
     clock: new FakeClock(),
     log: {},

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { LeaseState } from "../../src/kube/leases/lease-observer.ts";
 import { secrets } from "../../src/kube/resource.ts";
 import { AuditReader } from "../cluster/audit.ts";
 import { sharedCluster } from "../cluster/shared.ts";
@@ -324,6 +325,30 @@ it("read-only leaves a writer's status unchanged, and reports its own result in 
   await aws.deleteParameter("/owned/new");
   await world.pass(10 * 60_000);
   expect((await world.synced("owned-new")).metadata.resourceVersion).toBe(written.metadata.resourceVersion);
+  await world.restart({ readOnly: false });
+});
+
+it("read-only writes no status while a leader holds the Lease, and all of them once the Lease is free", async () => {
+  await settled("led");
+  const leader: { state: LeaseState; listeners: (() => void)[] } = { state: "held", listeners: [] };
+  world.leader = {
+    get state() {
+      return leader.state;
+    },
+    onFree: (listener) => void leader.listeners.push(listener),
+  };
+  await world.restart({ readOnly: true });
+  await world.apply("led-new", { data: [one("V", "/led/a")] });
+  await patch("led", { data: { A: b64("edited") } });
+  const before = await world.synced("led");
+  await world.pass(10 * minute);
+  expect((await world.synced("led")).metadata.resourceVersion).toBe(before.metadata.resourceVersion);
+  expect((await world.synced("led-new")).status).toBeUndefined();
+  leader.state = "free";
+  for (const listener of leader.listeners) listener();
+  await world.sync();
+  for (const name of ["led", "led-new"]) expect((await world.ready(name)).message).toContain("read-only");
+  world.leader = undefined;
   await world.restart({ readOnly: false });
 });
 

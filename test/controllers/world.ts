@@ -15,6 +15,7 @@ import { KubeClient } from "../../src/kube/client/client.ts";
 import { loadKubeConfig } from "../../src/kube/client/config.ts";
 import { PooledConnection } from "../../src/kube/client/pooled-connection.ts";
 import { isRetryable } from "../../src/kube/errors.ts";
+import type { LeaderView } from "../../src/kube/leases/lease-observer.ts";
 import {
   awsConnections,
   clusterAWSConnections,
@@ -55,6 +56,8 @@ export class World {
   readonly namespace: string;
   /** Other tenants' namespaces, whose resources the engine sees too. */
   readonly neighbours: string[] = [];
+  /** With `readOnly`: the next process's view of the Lease. */
+  leader: LeaderView | undefined;
   /** The next process's cache bound for a namespace in bytes; undefined for no bound. */
   bytesPerNamespace: number | undefined;
   readonly aws: Emulator;
@@ -345,6 +348,7 @@ export class World {
         log: this.#log(),
         audit: (event) => void this.audited.push(...auditLines(event, this.clock.now())),
         settings: this.#settings,
+        leader: this.leader,
         ...(this.#revisions ? { revisions: this.#revisions } : {}),
       },
       this.#stores,

@@ -16,7 +16,13 @@ export interface Stage {
   audit: AuditReader;
   operator(
     args?: string[],
-    options?: { kubeconfig?: string; ready?: boolean; env?: Record<string, string>; bundle?: string },
+    options?: {
+      kubeconfig?: string;
+      ready?: boolean;
+      env?: Record<string, string>;
+      node?: readonly string[];
+      bundle?: string;
+    },
   ): ReturnType<typeof startOperator>;
   /** Creates ClusterAWSConnection default, which allows everything. */
   connect(spec?: object): Promise<void>;
@@ -41,8 +47,8 @@ export async function openStage(options: { crds?: string | undefined } = { crds:
     cluster,
     aws,
     audit: await AuditReader.from(cluster.auditLogPath),
-    operator: (args = [], { kubeconfig = cluster.kubeconfigPath, ready = true, env = {}, bundle } = {}) =>
-      startOperator({ kubeconfig, folder, args, ready, env, ...(bundle === undefined ? {} : { bundle }) }),
+    operator: (args = [], { kubeconfig = cluster.kubeconfigPath, ready = true, env = {}, node = [], bundle } = {}) =>
+      startOperator({ kubeconfig, folder, args, ready, env, node, ...(bundle === undefined ? {} : { bundle }) }),
     async connect(spec = {}) {
       await cluster.run(["apply", "-f", "-"], connectionTo(aws.url, spec));
     },

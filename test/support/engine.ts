@@ -24,6 +24,8 @@ export interface WriteSeen {
   kind: "secret" | "status" | "delete";
   /** namespace/name. */
   key: string;
+  /** The resourceVersion that the write requires. */
+  base: string | undefined;
 }
 
 /**
@@ -190,8 +192,8 @@ export class EngineRig {
   }
 
   #client() {
-    const write = async (kind: WriteSeen["kind"], { namespace, name }: KubeObject["metadata"]) => {
-      const seen = { at: this.clock.monotonic(), kind, key: `${namespace}/${name}` };
+    const write = async (kind: WriteSeen["kind"], { namespace, name, resourceVersion }: KubeObject["metadata"]) => {
+      const seen = { at: this.clock.monotonic(), kind, key: `${namespace}/${name}`, base: resourceVersion };
       this.writes.push(seen);
       await this.holdWrite?.(seen);
     };

@@ -6,6 +6,10 @@ export interface TcpProxy {
   port: number;
   /** From now on, no byte passes, and connections stay open: as with a network partition. */
   cut(): void;
+  /** From now on, bytes to the API server wait: as in a slow network. */
+  hold(): void;
+  /** Passes the bytes that wait, and those that come. */
+  release(): void;
   /** Ends the partition. Connections of the time before are closed. */
   mend(): void;
   close(): void;
@@ -15,6 +19,7 @@ export interface TcpProxy {
 export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let isCut = false;
+  let held: (() => void)[] | undefined;
   const server = createServer((client) => {
     const onward = connect(target, "127.0.0.1");
     for (const [from, to] of [
@@ -22,11 +27,18 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       [onward, client],
     ] as const) {
       sockets.add(from);
-      from.on("data", (bytes) => !isCut && to.write(bytes));
+      from.on("data", (bytes) => {
+        if (isCut) return;
+        if (held && from === client) held.push(() => to.write(bytes));
+        else to.write(bytes);
+      });
       from.on("error", () => {});
       from.on("close", () => {
         sockets.delete(from);
-        if (!isCut) to.destroy();
+        if (isCut) return;
+        // As a kernel does: what was sent before the close arrives.
+        if (held && from === client) held.push(() => to.end());
+        else to.destroy();
       });
     }
   });
@@ -38,6 +50,14 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     port: (server.address() as AddressInfo).port,
     cut: () => {
       isCut = true;
+    },
+    hold: () => {
+      held ??= [];
+    },
+    release: () => {
+      const waiting = held ?? [];
+      held = undefined;
+      for (const pass of waiting) pass();
     },
     mend: () => {
       drop();

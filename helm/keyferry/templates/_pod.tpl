@@ -15,6 +15,9 @@
 - --health-probe-bind-address=:{{ .Values.healthProbe.port }}
 {{- if not (include "keyferry.leaderElection" .) }}
 - --leader-elect=false
+{{- if .Values.readOnly }}
+- --lease-name={{ include "keyferry.fullname" . }}
+{{- end }}
 {{- else }}
 {{- with .Values.leaderElection }}
 - --leader-elect=true

@@ -52,6 +52,14 @@
   verbs: [create]
 {{- end }}
 
+{{/* With readOnly: statuses belong to the operator that holds the Lease, if there is one. */}}
+{{- define "keyferry.leaseViewRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "keyferry.fullname" . }}]
+  verbs: [get]
+{{- end }}
+
 {{/* Tokens of ServiceAccounts that connections name in auth.serviceAccountRef. */}}
 {{- define "keyferry.serviceAccountTokensRules" -}}
 - apiGroups: [""]

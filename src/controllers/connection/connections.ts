@@ -64,6 +64,11 @@ export class Connections {
     return this.#resolved.get(key);
   }
 
+  /** The keys of all connections that have been resolved, or tried. */
+  keys(): Iterable<string> {
+    return this.#resolved.keys();
+  }
+
   remove(key: string): void {
     this.#resolved.delete(key);
   }

@@ -1,12 +1,10 @@
-import { fieldManager } from "../../api/annotations.ts";
 import type { AnyConnection } from "../../api/any-connection.ts";
 import type { Identities, Identity } from "../../aws/identity.ts";
 import type { Outages } from "../../aws/ratelimit/outages.ts";
 import type { Claim, QuotaRegistry } from "../../aws/ratelimit/quota-registry.ts";
 import type { KubeClient } from "../../kube/client/client.ts";
-import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/events/recorder.ts";
-import { awsConnections, clusterAWSConnections, type KubeObject } from "../../kube/resource.ts";
+import type { LeaderView } from "../../kube/leases/lease-observer.ts";
 import { announcedFactor } from "../../parameters/schedule/intervals.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { parseDuration } from "../../runtime/duration.ts";
@@ -21,6 +19,7 @@ import { ConnectionIdentities } from "./identities.ts";
 import { credentialsSecret } from "./resolve.ts";
 import type { ServiceAccounts } from "./service-accounts.ts";
 import { startOf } from "./start.ts";
+import { ConnectionStatuses } from "./statuses.ts";
 import { type ConnectionSnapshot, summarizeConnection } from "./summarize.ts";
 import { logTurn } from "./trouble.ts";
 
@@ -43,6 +42,8 @@ export interface ConnectionReconcilerOptions {
   usedFrom: (key: string) => ReadonlySet<string>;
   /** If true, another operator writes, and this one updates no status. */
   readOnly: boolean;
+  /** With `readOnly`: whether another operator leads. */
+  leader: LeaderView | undefined;
   /** Aborted when the operator stops. Later errors are not reported. */
   stopping: AbortSignal;
   identities: Identities;
@@ -84,11 +85,11 @@ export class ConnectionReconciler {
    * quota.
    */
   readonly #current = new Map<string, ConnectionIdentities>();
-  /** In read-only mode: the Ready condition that this process last computed. */
-  readonly #own = new Map<string, Asked>();
+  readonly #statuses: ConnectionStatuses;
 
   constructor(options: ConnectionReconcilerOptions) {
     this.#options = options;
+    this.#statuses = new ConnectionStatuses(options);
   }
 
   /** Updates the state and the status of the connection `key` (see `connectionKey`). */
@@ -100,7 +101,7 @@ export class ConnectionReconciler {
       connections.remove(key);
       this.#current.get(key)?.end();
       this.#current.delete(key);
-      this.#own.delete(key);
+      this.#statuses.forget(key);
       this.#options.serviceAccounts.keepFor(key, []);
       events.removed(key);
       // Also if the connection was unknown: its SyncedSecrets may have waited for it.
@@ -122,7 +123,7 @@ export class ConnectionReconciler {
     if (isDifferent(before, resolved)) changed(key);
     if (resolved.state === "ready") await this.#receive(key, resolved);
     else events.removed(key);
-    await this.#report(key, connection, resolved);
+    if (!(await this.#report(key, connection, resolved))) return { retry: true, afterMs: Infinity };
     if (resolved.state === "failed") return { retry: resolved.failure.next === "retry", afterMs: 60_000 };
     // Independent of the poll interval: a Secret without our label is not watched, and its keys may be rotated.
     const isOutside = credentialsSecret(connection) ?? connection.spec.auth?.serviceAccountRef;
@@ -254,31 +255,21 @@ export class ConnectionReconciler {
     };
   }
 
-  async #report(key: string, connection: AnyConnection, resolved: Resolved): Promise<void> {
-    const { client, recorder, readOnly } = this.#options;
-    const { status, ready, event } = summarizeConnection(this.#snapshot(key, connection, resolved));
-    if (isSame(connection.status, status)) return;
+  /** @returns false if the status must be decided again, on a newer version of the connection */
+  async #report(key: string, reconciled: AnyConnection, resolved: Resolved): Promise<boolean> {
+    const shown = this.#options.find(key);
+    // A connection that has changed is queued again.
+    if (!shown || !isSameState(reconciled, shown)) return true;
+    const connection = this.#statuses.latest(key, shown);
+    const { status, event } = summarizeConnection(this.#snapshot(key, connection, resolved));
+    if (isSame(connection.status, status)) return true;
     const { apiVersion, kind, metadata } = connection;
     const name = { name: metadata.name!, ...(metadata.namespace ? { namespace: metadata.namespace } : {}) };
     if (event) {
       const regarding = { apiVersion: apiVersion!, kind: kind!, uid: metadata.uid!, ...name };
-      recorder.record(regarding, { ...event, action: "Resolve" });
+      this.#options.recorder.record(regarding, { ...event, action: "Resolve" });
     }
-    const was = connection.status?.conditions?.find(({ type }) => type === "Ready");
-    const own = this.#own.get(key);
-    const isOwn = was === undefined || (was.message === own?.message && was.status === own.status);
-    if (readOnly && !isOwn) return;
-    this.#own.set(key, ready);
-    try {
-      await client.apply(
-        kind === "AWSConnection" ? awsConnections : clusterAWSConnections,
-        { apiVersion, kind, metadata: name, status } as unknown as KubeObject,
-        { fieldManager, force: true, subresource: "status" },
-      );
-    } catch (error) {
-      // The connection was deleted meanwhile.
-      if (!(error instanceof KubeError && error.kind === "notFound")) throw error;
-    }
+    return this.#statuses.write(key, connection, status);
   }
 }
 

@@ -29,7 +29,6 @@ export interface ConnectionSnapshot {
 /** What is reported about a connection. */
 export interface ConnectionSummary {
   status: NonNullable<AnyConnection["status"]>;
-  ready: Asked;
   /** Undefined if nothing happened that an Event tells. */
   event: Pick<Happening, "type" | "reason" | "note"> | undefined;
 }
@@ -83,7 +82,6 @@ export function summarizeConnection(snapshot: ConnectionSnapshot): ConnectionSum
       ...(isReady ? { pollInterval: formatDuration(Math.ceil(snapshot.pollIntervalMs / 1_000) * 1_000) } : {}),
       ...(caller ? { callerARN: caller.arn } : {}),
     },
-    ready,
     event: turnOf(before, elsewhere) ?? (isReady ? undefined : warningOf(before, ready)),
   };
 }

@@ -5,6 +5,7 @@ import { KubeError } from "../../kube/errors.ts";
 import type { EventRecorder } from "../../kube/events/recorder.ts";
 import { isCut } from "../../kube/informer/cache-bound.ts";
 import type { View } from "../../kube/informer/store.ts";
+import type { LeaderView } from "../../kube/leases/lease-observer.ts";
 import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
 import type { WriteLimiter } from "../../kube/write/write-limiter.ts";
@@ -58,6 +59,8 @@ export interface SyncedSecretControllerOptions {
   perObjectMetrics: boolean;
   /** No Secret is written. */
   readOnly: boolean;
+  /** With `readOnly`: whether another operator leads. */
+  leader: LeaderView | undefined;
   verifiedRevisions: VerifiedRevisions;
   /** Aborted at shutdown: no new work begins, and failures are not reported. */
   stopping: AbortSignal;

@@ -3,6 +3,7 @@ import type { SyncedSecret } from "../../../api/types.ts";
 import type { KubeClient } from "../../../kube/client/client.ts";
 import { KubeError } from "../../../kube/errors.ts";
 import type { View } from "../../../kube/informer/store.ts";
+import type { LeaderView } from "../../../kube/leases/lease-observer.ts";
 import { type KubeObject, syncedSecrets } from "../../../kube/resource.ts";
 import type { WriteLimiter } from "../../../kube/write/write-limiter.ts";
 import type { Clock } from "../../../runtime/clock.ts";
@@ -24,12 +25,17 @@ export interface StatusWriterOptions {
   log: Log;
   /** Leaves statuses of another operator alone: two operators would overwrite each other forever. */
   readOnly: boolean;
+  /** With `readOnly`: whether another operator leads. */
+  leader: LeaderView | undefined;
 }
 
 /** Milliseconds of a reconcile after which the status reports Pending. */
 const pendingAfterMs = 2_000;
 
-/** Writes statuses, with a mutation cache for those that the watch has not shown yet. */
+/**
+ * Writes statuses, with a mutation cache for those that the watch has not shown yet. Each write carries the
+ * resourceVersion that it was decided on, so that a process that no longer leads overwrites no newer status.
+ */
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #written: MutationCache<Status>;
@@ -50,7 +56,7 @@ export class StatusWriter {
   /**
    * Handles a SyncedSecret from the watch.
    *
-   * @returns whether its status is one that this process wrote last, or is writing
+   * @returns whether its status is one that this process wrote last or is writing, or has overwritten since
    */
   shown(key: string, resource: Resource | undefined): boolean {
     const relation = this.#written.take(key, resource?.metadata.resourceVersion);
@@ -59,15 +65,18 @@ export class StatusWriter {
       this.#unwritten.delete(key);
       return false;
     }
-    return relation === "ours" || (relation === "underWay" && isSame(this.#writing.get(key), resource.status));
+    if (relation === "ours" || relation === "older") return true;
+    return relation === "underWay" && isSame(this.#writing.get(key), resource.status);
   }
 
-  /** The resource with its last written status, even if the watch has not shown it yet. */
+  /** The resource with its last written status and version, even if the watch has not shown them yet. */
   latest(key: string, cached: Resource): Resource {
     const unwritten = this.#unwritten.get(key);
-    const isCurrent = unwritten?.resourceVersion === cached.metadata.resourceVersion;
-    const status = (isCurrent ? unwritten?.status : this.#written.get(key)?.value) ?? cached.status;
-    return status ? { ...cached, status } : cached;
+    if (unwritten && unwritten.resourceVersion === cached.metadata.resourceVersion && this.#isAnothers(key)) {
+      return { ...cached, status: unwritten.status };
+    }
+    const written = this.#written.get(key);
+    return written?.value ? withStatus(cached, written.value, written.version) : cached;
   }
 
   /** Drops a key's status write that has not begun, if a more urgent reconcile will write a newer status. */
@@ -77,10 +86,20 @@ export class StatusWriter {
   }
 
   /**
+   * @param resource that the status was decided on
    * @throws Canceled if the attempt is canceled, or overtaken, before the write begins
    * @returns whether the write is done; false if it must be retried
    */
   async write(key: string, resource: Resource, status: Status, attempt: Attempt): Promise<boolean> {
+    return (await this.#write(key, resource, status, attempt)).done;
+  }
+
+  async #write(
+    key: string,
+    resource: Resource,
+    status: Status,
+    attempt: Attempt,
+  ): Promise<{ done: boolean; version?: string | undefined }> {
     const { client, writes, log, resources, readOnly } = this.#options;
     if (readOnly && this.#isAnothers(key)) {
       this.#unwritten.set(key, { status, resourceVersion: resources.get(key)?.metadata.resourceVersion });
@@ -89,61 +108,62 @@ export class StatusWriter {
         { syncedSecret: key, ready, reason, message },
         "read-only: the status belongs to another operator and is not written",
       );
-      return true;
+      return { done: true };
     }
     const { apiVersion, kind, metadata } = resource;
     const { namespace, name, uid, resourceVersion } = metadata;
-    // Another operator may have written since.
-    const precondition = readOnly ? { resourceVersion } : {};
     const object = {
       apiVersion,
       kind,
-      metadata: { namespace, name, uid, ...precondition },
+      metadata: { namespace, name, uid, resourceVersion },
       status,
     } as unknown as Resource;
     const { lane, isWanted, signal } = attempt;
     const drop = new AbortController();
     this.#waiting.set(key, { lane, drop });
-    let base: string | undefined;
     let hasBegun = false;
     const begin = () => {
       this.#waiting.delete(key);
       hasBegun = true;
       this.#writing.set(key, status);
-      base = resources.get(key)?.metadata.resourceVersion;
-      this.#written.begin(key, base);
+      this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
       return client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" });
     };
     try {
       const turn = { lane, isWanted, signal: AbortSignal.any([signal, drop.signal]) };
       const written = await writes.run(turn, namespace!, begin, "status");
       if (readOnly) this.#own.set(key, status);
-      this.#written.note(key, status, written.metadata.resourceVersion, base ?? resourceVersion);
-      return true;
+      const version = written.metadata.resourceVersion;
+      this.#written.note(key, status, version, resourceVersion);
+      return { done: true, version };
     } catch (error) {
       if (hasBegun) this.#written.invalidate(key);
       else this.#waiting.delete(key);
       if (!(error instanceof KubeError)) throw error;
       // Deleted or recreated meanwhile: the watch will show it.
-      if (error.kind === "notFound") return true;
-      // With --read-only the resource may just have changed: retry with the new version.
-      if (error.kind === "conflict") return !readOnly;
+      if (error.kind === "notFound") return { done: true };
+      if (error.kind === "conflict") {
+        log.debug({ syncedSecret: key }, "the SyncedSecret has changed, its status is decided again");
+        return { done: false };
+      }
       // A rejected status would be rejected again.
       const isFinal = error.kind === "invalid" || error.kind === "tooLarge";
       const outlook = isFinal ? "the status stays as it is" : "retrying";
       log.warn({ syncedSecret: key, error: error.message }, `could not write a status, ${outlook}`);
-      return isFinal;
+      return { done: isFinal };
     } finally {
       this.#writing.delete(key);
     }
   }
 
-  /** Whether the current status was written by another process. */
+  /** Whether the status belongs to another process: to a leader, or to the last writer if it may still run. */
   #isAnothers(key: string): boolean {
-    const cached = this.#options.resources.get(key);
+    const { resources, leader } = this.#options;
+    if (leader?.state === "held") return true;
+    const cached = resources.get(key);
     if (!cached?.status?.conditions?.length || this.#written.get(key)) return false;
     const own = this.#own.get(key);
-    return own === undefined || !isSame(readyOf(own), readyOf(cached.status));
+    return own ? !isSame(readyOf(own), readyOf(cached.status)) : leader?.state !== "free";
   }
 
   /**
@@ -174,9 +194,9 @@ export class StatusWriter {
       const status: Status = { observedGeneration: generation, conditions };
       // Lane bulk: progress reports must not delay Secrets or final statuses, in any namespace.
       const progress: Attempt = { lane: "bulk", signal, isWanted: () => !signal.aborted };
-      writing = this.write(key, resource, status, progress).then(
-        (done) => {
-          if (done) latest = { ...resource, status };
+      writing = this.#write(key, resource, status, progress).then(
+        ({ done, version }) => {
+          if (done) latest = withStatus(resource, status, version);
         },
         () => {},
       );
@@ -188,6 +208,12 @@ export class StatusWriter {
       return latest;
     };
   }
+}
+
+/** @param resourceVersion undefined if it is unchanged */
+function withStatus(resource: Resource, status: Status, resourceVersion: string | undefined): Resource {
+  const { metadata } = resource;
+  return { ...resource, metadata: resourceVersion === undefined ? metadata : { ...metadata, resourceVersion }, status };
 }
 
 function readyOf(status: Status) {
