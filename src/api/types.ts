@@ -199,7 +199,7 @@ export interface AWSConnectionSpecAllowDiscovery {
 
 /** The observed state. The operator writes it, only when it changes. */
 export interface AWSConnectionStatus {
-  /** The metadata.generation that this status describes. */
+  /** The metadata.generation that this status describes; -1 until the operator has seen the resource. */
   observedGeneration?: number;
   /**
    * Ready is True while AWS accepts the credentials. Stalled is present while only a change of the spec can help,
@@ -527,7 +527,7 @@ export interface ClusterAWSConnectionSpecEndpoints {
 
 /** The observed state. The operator writes it, only when it changes. */
 export interface ClusterAWSConnectionStatus {
-  /** The metadata.generation that this status describes. */
+  /** The metadata.generation that this status describes; -1 until the operator has seen the resource. */
   observedGeneration?: number;
   /**
    * Ready is True while AWS accepts the credentials. Stalled is present while only a change of the spec can help,
@@ -943,7 +943,7 @@ export interface SyncedSecretSpecRefresh {
 
 /** The observed state. The operator writes it, only when it changes. */
 export interface SyncedSecretStatus {
-  /** The metadata.generation that this status describes. */
+  /** The metadata.generation that this status describes; -1 until the operator has seen the resource. */
   observedGeneration?: number;
   /**
    * Ready is True while the Secret is current. Reconciling is present while the operator retries, Stalled while only a
