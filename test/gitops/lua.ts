@@ -1,23 +1,6 @@
-import { createRequire } from "node:module";
+import fengari from "fengari";
 
-/** The part of fengari, a Lua 5.3 in JavaScript, that is used here. It has no types of its own. */
-interface Fengari {
-  lua: {
-    lua_pcall(state: object, args: number, results: number, handler: number): number;
-    lua_tojsstring(state: object, index: number): string;
-    lua_getfield(state: object, index: number, key: Uint8Array): number;
-    lua_pop(state: object, count: number): void;
-  };
-  lauxlib: {
-    luaL_newstate(): object;
-    luaL_loadstring(state: object, code: Uint8Array): number;
-    luaL_requiref(state: object, name: Uint8Array, open: unknown, global: number): void;
-  };
-  lualib: { luaopen_base: unknown; luaopen_table: unknown };
-  to_luastring(text: string): Uint8Array;
-}
-
-const { lua, lauxlib, lualib, to_luastring } = createRequire(import.meta.url)("fengari") as Fengari;
+const { lua, lauxlib, lualib, to_luastring } = fengari;
 
 /**
  * Runs a health script as Argo CD does: with the resource as the global `obj`, and only the libraries base and table.

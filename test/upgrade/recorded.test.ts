@@ -57,18 +57,14 @@ beforeAll(async () => {
       time = ms;
     });
   }
-  const all = states.flatMap((state) => state.objects);
-  // Owners first: the garbage collector deletes a Secret whose SyncedSecret does not exist.
-  const objects = [
-    ...all.filter(({ kind }) => kind === "SyncedSecret"),
-    ...all.filter(({ kind }) => kind !== "SyncedSecret"),
-  ];
+  // Owners first: the garbage collector deletes a Secret whose owner does not exist.
+  const objects = states.flatMap((state) => state.objects).sort((a, b) => (a.kind < b.kind ? 1 : -1));
   await putIntoEtcd(cluster.etcdUrl, objects);
-  const isShown = async () => {
-    const counts = (await snapshots()).map(({ secrets, syncedSecrets }) => secrets.size + syncedSecrets.size);
-    return counts.reduce((sum, one) => sum + one, 0) === objects.filter(({ kind }) => kind !== "Lease").length;
-  };
-  await until(isShown, 20_000, "the API server to show all recorded objects");
+  const isThere = async () =>
+    (await snapshots()).every(({ secrets, syncedSecrets }, index) => {
+      return secrets.size === fleets[index]!.synced.length && syncedSecrets.size === fleets[index]!.members.length;
+    });
+  await until(isThere, 20_000, "the recorded state");
 }, 120_000);
 
 afterAll(async () => {
