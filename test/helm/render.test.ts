@@ -169,7 +169,8 @@ describe("the flags of the operator", () => {
     const slow = { leaderElection: { leaseDuration: "60s", renewDeadline: "40s", retryPeriod: "5s" } };
     const slower = [...on, "--lease-duration=60s", "--renew-deadline=40s", "--retry-period=5s"];
     expect(await electionOf(slow)).toEqual(slower);
-    expect(await electionOf({ readOnly: true })).toEqual(off);
+    // It looks at the Lease of the operator that writes.
+    expect(await electionOf({ readOnly: true })).toEqual([...off, "--lease-name=keyferry"]);
     expect(await electionOf({ leaderElection: { shards: 4 } })).toEqual([...own, "--shards=4"]);
     const alone = { replicas: 1, strategy: { type: "Recreate" }, leaderElection: { enabled: false } };
     expect(await electionOf(alone)).toEqual(off);
