@@ -343,7 +343,7 @@ it("read-only writes no status while a leader holds the Lease, and all of them o
   const before = await world.synced("led");
   await world.pass(10 * minute);
   expect((await world.synced("led")).metadata.resourceVersion).toBe(before.metadata.resourceVersion);
-  expect((await world.synced("led-new")).status).toBeUndefined();
+  expect((await world.synced("led-new")).status).toEqual({ observedGeneration: -1 });
   leader.state = "free";
   for (const listener of leader.listeners) listener();
   await world.sync();
