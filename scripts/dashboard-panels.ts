@@ -295,6 +295,12 @@ const kubernetes: RowSpec = {
       queries: one("keyferry_leader", "{{instance}}"),
     },
     {
+      title: "Shards",
+      description: "1 for the replica that works on a shard. No data without shards.",
+      unit: "none",
+      queries: one("keyferry_shard_owner", "{{instance}} {{shard}}"),
+    },
+    {
       title: "CPU of the operator",
       description: "CPU seconds a second, by replica.",
       unit: "none",

@@ -19,10 +19,15 @@ export class Metrics {
     registers: [this.registry],
     collect: () => this.#measure(),
   });
-  readonly leader = this.#gauge("leader", "1 while this process works: it leads, or runs without leader election");
-  readonly shardOwner = this.#gauge("shard_owner", "1 while this process works on the shard; absent without shards", [
-    "shard",
-  ]);
+  readonly leader = this.#gauge(
+    "leader",
+    "1 while this process works: it leads, owns a shard, or runs without leader election",
+  );
+  readonly shardOwner = this.#gauge(
+    "shard_owner",
+    "1 while this process works on the shard, else 0; absent without shards",
+    ["shard"],
+  );
   readonly ready = this.#byObject(
     "syncedsecret_ready",
     "1 if the condition Ready is True, 0 if it is False, absent while suspended",
