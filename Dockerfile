@@ -28,6 +28,8 @@ COPY package.json ./
 COPY --from=build /build/dist/keyferry.js dist/
 # The worker thread that assembles values whose cost is not known beforehand.
 COPY --from=build /build/dist/keyferry-values.js dist/
+# OpenTelemetry, which is loaded while traces are on.
+COPY --from=build /build/dist/keyferry-otlp.js dist/
 # mallopt(3). One arena: glibc gives each of Node's threads an arena, and none of them returns memory (20 MiB). Chunks from
 # 32 KiB on, such as buffers of sockets, are mapped by themselves and unmapped one by one (6 MiB). Without these values glibc
 # raises both thresholds at the first large chunk that is freed.

@@ -2,8 +2,12 @@ import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { build, type Plugin } from "esbuild";
 
-/** The bundle that the image and the npm package run, and the bundle of its worker thread. */
-const bundles = { "src/main.ts": "dist/keyferry.js", "src/values/worker.ts": "dist/keyferry-values.js" };
+/** The bundle that the image and the npm package run, of its worker thread, and of traces, loaded when they are on. */
+const bundles = {
+  "src/main.ts": "dist/keyferry.js",
+  "src/values/worker.ts": "dist/keyferry-values.js",
+  "src/cli/otlp-tracer.ts": "dist/keyferry-otlp.js",
+};
 
 /**
  * client-node has no side effects on load, but does not declare that. Declared, the bundle contains only KubeConfig,
@@ -60,6 +64,16 @@ const onlyKeyrings: Plugin = {
   },
 };
 
+/** The SDK of OpenTelemetry is a bundle of its own: in the main one it would take memory while traces are off. */
+const tracesApart: Plugin = {
+  name: "traces-apart",
+  setup({ onResolve }) {
+    onResolve({ filter: /\/otlp-tracer\.ts$/ }, ({ kind }) =>
+      kind === "dynamic-import" ? { path: "./keyferry-otlp.js", external: true } : undefined,
+    );
+  },
+};
+
 function isClientNode(file: string): boolean {
   return file.includes(join("node_modules", "@kubernetes", "client-node"));
 }
@@ -80,7 +94,7 @@ for (const [entryPoint, outfile] of Object.entries(bundles)) {
     format: "esm",
     sourcemap: false,
     legalComments: "none",
-    plugins: [onlyWhatIsUsed, undiciAgents, onlyKeyrings],
+    plugins: [tracesApart, onlyWhatIsUsed, undiciAgents, onlyKeyrings],
     // Some dependencies are CommonJS and require Node's built-in modules at run time.
     banner: {
       js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",

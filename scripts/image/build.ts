@@ -61,7 +61,7 @@ function canBuildInImage(): boolean {
 async function buildHere(): Promise<string> {
   const stage = await mkdtemp(join(tmpdir(), "keyferry-image-"));
   const build = join(stage, "build");
-  for (const file of ["keyferry.js", "keyferry-values.js"]) {
+  for (const file of ["keyferry.js", "keyferry-values.js", "keyferry-otlp.js"]) {
     await cp(join(repository, "dist", file), join(build, "dist", file));
   }
   await assembleRoot(join(build, "root"));

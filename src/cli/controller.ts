@@ -19,13 +19,14 @@ import { makeLog } from "./log.ts";
 import { processMeter } from "./meter.ts";
 import { serveAll } from "./serving.ts";
 import { endAtOnce, stopSignals } from "./stop-signals.ts";
+import { endTracing, startTracing } from "./tracing.ts";
 import { version } from "./version.ts";
 
 /** Milliseconds for the remaining cleanup: closing connections, and log lines in flight. */
 const closeWithinMs = 100;
 /** Milliseconds after which a stop ends the process regardless; the caller waits five seconds. */
 const stopWithinMs = 4_500;
-/** Milliseconds of the stop reserved for the last lines of the audit. */
+/** Milliseconds of the stop reserved for the last lines of the audit, and at the same time for the last spans. */
 const auditWithinMs = 750;
 
 /**
@@ -77,6 +78,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
       }),
     });
     const audit = settings.auditLog === undefined ? undefined : auditWriter(settings.auditLog, clock, log, metrics);
+    const tracing = await startTracing(settings, log);
     const operator = new Operator({
       client,
       clientsOfTerm,
@@ -87,6 +89,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
       random: Math.random,
       log,
       ...(audit ? { audit: audit.audit } : {}),
+      ...(tracing ? { tracer: tracing } : {}),
       settings: {
         namespaces: settings.namespaces,
         ...(settings.defaultConnection ? { defaultConnection: settings.defaultConnection } : {}),
@@ -109,7 +112,7 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     try {
       await operator.run(stop.signal);
     } finally {
-      await audit?.close(auditWithinMs);
+      await Promise.all([audit?.close(auditWithinMs), endTracing(tracing, auditWithinMs)]);
       clearInterval(alive);
       endServing();
       await endsWithin(clock, connection.close(), closeWithinMs);

@@ -19,6 +19,8 @@ export interface ControllerFlags {
   clusterName: string;
   auditLog?: string;
   leaderElect: boolean;
+  otlpEndpoint?: string;
+  traceSampleRatio: number;
   leaseName: string;
   shards: number;
   leaseDuration: number;
@@ -120,6 +122,17 @@ export function addControllerOptions(command: Command): void {
         .default(false, "false")
         .preset("true")
         .argParser(parseBoolean),
+    )
+    .addOption(
+      new Option(
+        "--otlp-endpoint <url>",
+        "send a trace of each reconcile to this OTLP/HTTP receiver, such as http://collector:4318; none when left out",
+      ).argParser(parseOtlpEndpoint),
+    )
+    .addOption(
+      new Option("--trace-sample-ratio <ratio>", "share of the reconciles that are traced, from 0 to 1")
+        .default(1, "1")
+        .argParser(parseRatio),
     )
     .addOption(
       new Option("--lease-name <name>", "the Lease of the election, in the operator's own namespace")
@@ -295,6 +308,24 @@ function parseShards(text: string): number {
   if (!/^[0-9]{1,2}$/.test(text) || shards < 1 || shards > 64)
     throw new InvalidArgumentError("Use a number from 1 to 64.");
   return shards;
+}
+
+/** @throws InvalidArgumentError also for a URL with credentials: process lists and logs show it */
+function parseOtlpEndpoint(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain = url && /^https?:$/.test(url.protocol) && url.username + url.password + url.search + url.hash === "";
+  if (!isPlain) {
+    throw new InvalidArgumentError(
+      "Use a URL such as http://collector:4318; credentials go into OTEL_EXPORTER_OTLP_HEADERS.",
+    );
+  }
+  return text;
+}
+
+function parseRatio(text: string): number {
+  const ratio = /^[0-9]*\.?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(ratio >= 0 && ratio <= 1)) throw new InvalidArgumentError("Use a number from 0 to 1, such as 0.1.");
+  return ratio;
 }
 
 function parseDurationFlag(text: string): number {

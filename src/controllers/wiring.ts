@@ -17,6 +17,7 @@ import type { IsWanted } from "../runtime/cancellation.ts";
 import { ClockWatch } from "../runtime/clock-watch.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import { laneOf } from "../runtime/lane.ts";
+import { noTracer } from "../runtime/tracing.ts";
 import { Assembler } from "../values/assembler.ts";
 import { Connections } from "./connection/connections.ts";
 import { ConnectionController } from "./connection/controller.ts";
@@ -59,7 +60,17 @@ export class Engine {
   readonly #endMeasuring: () => void;
 
   constructor(worlds: Worlds, views: Views) {
-    const { client, clock, random, metrics, log, settings, audit, revisions = new Revisions() } = worlds;
+    const {
+      client,
+      clock,
+      random,
+      metrics,
+      log,
+      settings,
+      audit,
+      revisions = new Revisions(),
+      tracer = noTracer,
+    } = worlds;
     const stopping = this.#stopping.signal;
     this.#worlds = worlds;
     const topics = newTopics();
@@ -165,6 +176,7 @@ export class Engine {
       random,
       metrics,
       log,
+      tracer,
       perObjectMetrics,
       readOnly,
       leader: worlds.leader,

@@ -9,6 +9,7 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { Audit } from "../runtime/audit.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import type { Tracer } from "../runtime/tracing.ts";
 import type { Placement } from "./placement.ts";
 import type { Revisions } from "./syncedsecret/trust/revision.ts";
 
@@ -52,6 +53,8 @@ export interface Worlds {
   audit?: Audit;
   /** Undefined if the work is not split into shards. */
   placement?: Placement | undefined;
+  /** Records each reconcile of a SyncedSecret. Default: none. */
+  tracer?: Tracer;
   /** Formats of revisions. Default: the formats of this release. */
   revisions?: Revisions;
 }

@@ -1,6 +1,6 @@
 import type { Identity } from "../aws/identity.ts";
 import type { ByteBudget } from "../runtime/byte-budget.ts";
-import { always, Canceled, type IsWanted } from "../runtime/cancellation.ts";
+import { always, Canceled } from "../runtime/cancellation.ts";
 import { ClockWatch } from "../runtime/clock-watch.ts";
 import { namespaceOf } from "../runtime/fair-queue.ts";
 import type { Lane } from "../runtime/lane.ts";
@@ -96,7 +96,7 @@ export class Observer {
     this.#lookCoalescer = new LookCoalescer(options.clock, (entry) => {
       // The look serves all dependents. It is queued under the first one's namespace.
       const [first = ""] = entry.dependents.keys();
-      return this.#lookAt(entry, "event", namespaceOf(first));
+      return this.#lookAt(entry, "event", { namespace: namespaceOf(first) });
     });
   }
 
@@ -149,9 +149,10 @@ export class Observer {
   async look(
     references: readonly Reference[],
     lane: Lane,
-    { namespace = "", isWanted = always }: Pick<ReadFor, "namespace" | "isWanted"> = {},
+    { namespace = "", isWanted = always, span }: Pick<ReadFor, "namespace" | "isWanted" | "span"> = {},
   ): Promise<void> {
-    await Promise.all(references.map((reference) => this.#lookAt(this.#known(reference), lane, namespace, isWanted)));
+    const whom = { namespace, isWanted, span };
+    await Promise.all(references.map((reference) => this.#lookAt(this.#known(reference), lane, whom)));
   }
 
   /**
@@ -312,10 +313,12 @@ export class Observer {
   }
 
   /** @throws Canceled if nobody wants the look when it is about to be sent */
-  async #lookAt(entry: Entry, lane: Lane, namespace = "", isWanted: IsWanted = () => this.#isWanted(entry)) {
+  async #lookAt(entry: Entry, lane: Lane, whom: Pick<ReadFor, "namespace" | "isWanted" | "span"> = {}) {
+    const { namespace = "", isWanted = () => this.#isWanted(entry), span } = whom;
+    const how = { lane, namespace, isWanted, span };
     const { reference } = entry;
     if (reference.kind === "path") {
-      const listing = await this.#options.pathReader.list(reference, { decrypt: false, lane, namespace, isWanted });
+      const listing = await this.#options.pathReader.list(reference, { decrypt: false, ...how });
       return this.#answers.list(entry, reference, listing, { lane });
     }
     const name = requestName(reference);
@@ -323,7 +326,7 @@ export class Observer {
     const ripe = isRipe(entry.state, missingGraceMs, clock.monotonic(), isClaimed(entry, reference.name));
     const read = ripe
       ? await reader.confirm(reference.identity, name, lane, { namespace, isWanted })
-      : await reader.read(reference.identity, name, { decrypt: false, lane, namespace, isWanted });
+      : await reader.read(reference.identity, name, { decrypt: false, ...how });
     // A look at a Secrets Manager secret decrypts it: AWS does not return one without decryption.
     if (isPassedThrough(reference.name)) this.#audit.read(reference, read, entry.dependents.keys());
     return this.#answers.take(entry, reference, read, { lane, isConfirmed: ripe });

@@ -1,5 +1,6 @@
 import type { IsWanted } from "../runtime/cancellation.ts";
 import type { Failure } from "../runtime/failure.ts";
+import type { Span } from "../runtime/tracing.ts";
 import type { Leaves, Stored } from "./cache/cache-entry.ts";
 import type { Picks } from "./read/path-reader.ts";
 import { isPassedThrough, passedThroughMs, type Reference } from "./read/reference.ts";
@@ -51,4 +52,6 @@ export interface ReadFor {
   resource?: string;
   /** A read that nobody wants when it is about to be sent is canceled. Always wanted by default. */
   isWanted?: IsWanted | undefined;
+  /** The span that the calls belong to. */
+  span?: Span | undefined;
 }

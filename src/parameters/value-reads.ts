@@ -2,6 +2,7 @@ import { always, type IsWanted, Waiters } from "../runtime/cancellation.ts";
 import type { ClockWatch } from "../runtime/clock-watch.ts";
 import type { Failure } from "../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../runtime/lane.ts";
+import type { Span } from "../runtime/tracing.ts";
 import type { Answers, Taking } from "./answers.ts";
 import { type Entry, isCurrent } from "./cache/cache-entry.ts";
 import { DecryptedValueCache } from "./cache/decrypted-value-cache.ts";
@@ -35,6 +36,7 @@ interface Reading {
 interface Whom extends Required<Pick<Taking, "lane" | "mayGoBack">> {
   namespace: string;
   isWanted: IsWanted;
+  span: Span | undefined;
   picks?: Picks;
 }
 
@@ -67,10 +69,10 @@ export class ValueReads {
   async valueOf(
     reference: ParameterReference,
     lane: Lane,
-    { namespace = "", resource = "", isWanted }: ReadFor,
+    { namespace = "", resource = "", isWanted, span }: ReadFor,
   ): Promise<{ state: "found"; stamped: StampedValue } | Exclude<Read, { state: "found" }>> {
     const { reader, entries, audit } = this.#options;
-    const options = { decrypt: true, lane, namespace, isWanted };
+    const options = { decrypt: true, lane, namespace, isWanted, span };
     const read = await reader.read(reference.identity, requestName(reference), options);
     if (!entries.get(reference)) reader.forget(reference.identity, requestName(reference));
     audit.read(reference, read, [resource]);
@@ -97,7 +99,7 @@ export class ValueReads {
   #valuesOf(
     entry: Entry,
     lane: Lane,
-    { fresh = false, namespace = "", resource = "", isWanted = always }: ReadFor,
+    { fresh = false, namespace = "", resource = "", isWanted = always, span }: ReadFor,
     picks?: Picks,
   ): Promise<Values> {
     const { reference } = entry;
@@ -112,14 +114,14 @@ export class ValueReads {
       running.askers.add(resource);
       running.waiters.join(isWanted);
       if (reference.kind === "path") return running.reading;
-      const options = { decrypt: true, lane, namespace };
+      const options = { decrypt: true, lane, namespace, span };
       this.#options.reader.hurry(reference.identity, requestName(reference), options);
       return running.reading;
     }
     const askers = new Set([resource]);
     const waiters = new Waiters(isWanted);
     const whom: Whom = {
-      ...{ lane, namespace, mayGoBack: fresh, isWanted: waiters.isWanted },
+      ...{ lane, namespace, mayGoBack: fresh, isWanted: waiters.isWanted, span },
       ...(picks ? { picks } : {}),
     };
     const reading = this.#read(entry, whom, askers).finally(() => {

@@ -114,6 +114,10 @@ describe("the flags of the operator", () => {
     "a cluster name that YAML would parse as a key": [{ clusterName: "prod:" }, { clusterName: "prod:" }],
     "the audit log on standard output": [{ auditLog: "-" }, { auditLog: "-" }],
     "the audit log in a file": [{ auditLog: "/var/log/k/audit.jsonl" }, { auditLog: "/var/log/k/audit.jsonl" }],
+    "traces of some reconciles": [
+      { tracing: { endpoint: "http://collector.monitoring:4318", sampleRatio: 0.25 } },
+      { otlpEndpoint: "http://collector.monitoring:4318", traceSampleRatio: 0.25 },
+    ],
     "endpoints for emulators": [{ allowInsecureEndpoints: true }, { allowInsecureEndpoints: true }],
     "no metric series per resource": [{ perObjectMetrics: false }, { perObjectMetrics: false }],
     "metrics over TLS with a certificate of the process": [
@@ -151,6 +155,7 @@ describe("the flags of the operator", () => {
       { namespaces: ["a"], defaultConnection: "a/aws", allowedTargetMetadata: ["k8s.io"] },
       { metrics: { secure: { enabled: true, certSecret: "tls" } } },
       { leaderElection: { shards: 4 } },
+      { tracing: { endpoint: "http://collector:4318" } },
     ];
     const rendered = await Promise.all(all.map((values) => render(values)));
     const args = rendered.flatMap((objects) => deploymentOf(objects).spec.template.spec.containers[0]!.args);

@@ -47,6 +47,9 @@ const refused: Record<string, [values: object, says: string]> = {
   "an audit log in the root folder, which cannot be a volume": [{ auditLog: "/audit.jsonl" }, "at '/auditLog'"],
   "an audit log with a relative path": [{ auditLog: "audit.jsonl" }, "at '/auditLog'"],
   "an audit log path with ..": [{ auditLog: "/var/../etc/audit" }, "at '/auditLog'"],
+  "an endpoint of traces without a scheme": [{ tracing: { endpoint: "collector:4318" } }, "at '/tracing/endpoint'"],
+  "an endpoint of traces with a password": [{ tracing: { endpoint: "http://a:b@c:4318" } }, "at '/tracing/endpoint'"],
+  "more traces than reconciles": [{ tracing: { sampleRatio: 2 } }, "at '/tracing/sampleRatio'"],
   "an invalid proxy URL": [{ proxy: { https: "proxy:3128" } }, "at '/proxy/https'"],
   "two sources of certificates": [
     { extraCa: { configMap: "a", secret: "b" } },

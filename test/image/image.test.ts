@@ -63,6 +63,7 @@ describe("the image's root file system", () => {
       .split("\n")
       .map((path) => path.slice(image.root.length));
     expect(programs.sort()).toEqual([
+      "/keyferry/dist/keyferry-otlp.js",
       "/keyferry/dist/keyferry-values.js",
       "/keyferry/dist/keyferry.js",
       "/usr/local/bin/node",

@@ -70,7 +70,7 @@ async function unpack(folder: string): Promise<UnpackedImage> {
 export async function assembleImage(folder: string): Promise<UnpackedImage> {
   const root = join(folder, "root");
   await assembleRoot(root);
-  for (const file of ["dist/keyferry.js", "dist/keyferry-values.js", "package.json"]) {
+  for (const file of ["dist/keyferry.js", "dist/keyferry-values.js", "dist/keyferry-otlp.js", "package.json"]) {
     await cp(join(repository, file), join(root, "keyferry", file));
   }
   const dockerfile = await readFile(join(repository, "Dockerfile"), "utf8");

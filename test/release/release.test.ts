@@ -133,6 +133,7 @@ describe("a step of the release", () => {
     expect(names.filter((path) => !path.startsWith("crds/")).sort()).toEqual([
       "LICENSE",
       "README.md",
+      "dist/keyferry-otlp.js",
       "dist/keyferry-values.js",
       "dist/keyferry.js",
       "package.json",

@@ -50,6 +50,12 @@
 {{- with .Values.auditLog }}
 - {{ printf "--audit-log=%s" . | quote }}
 {{- end }}
+{{- with .Values.tracing }}
+{{- if .endpoint }}
+- --otlp-endpoint={{ .endpoint }}
+- --trace-sample-ratio={{ .sampleRatio }}
+{{- end }}
+{{- end }}
 {{- if .Values.readOnly }}
 - --read-only
 {{- end }}
@@ -188,4 +194,13 @@ httpGet:
 {{- $all = append $all (merge (deepCopy .) $own) }}
 {{- end }}
 {{- toYaml $all }}
+{{- end }}
+
+{{/* The port of the receiver of traces, as a list: empty without traces. */}}
+{{- define "keyferry.tracingPort" -}}
+{{- with .Values.tracing.endpoint }}
+{{- $url := urlParse . }}
+{{- $default := ternary "443" "80" (eq $url.scheme "https") }}
+- {{ default $default (trimPrefix ":" (regexFind ":[0-9]+$" $url.host)) }}
+{{- end }}
 {{- end }}

@@ -17,6 +17,7 @@ import type { ClockWatch } from "../../runtime/clock-watch.ts";
 import { defectOf, internalError } from "../../runtime/defect.ts";
 import { laneOf, priorityOf } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
+import { noteError, type Tracer, traced } from "../../runtime/tracing.ts";
 import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import type { SecretView } from "../secret-view.ts";
@@ -33,6 +34,7 @@ import { measure } from "./report/measure.ts";
 import { staleAfterMs } from "./report/stale-after.ts";
 import { StatusWriter } from "./report/status-writer.ts";
 import { summarize } from "./report/summarize.ts";
+import { attributesOf, noteOutcome } from "./report/trace.ts";
 import { TransitionLog } from "./report/transition-log.ts";
 import { Triggers } from "./triggers.ts";
 import type { VerifiedRevisions } from "./trust/verified-revisions.ts";
@@ -56,6 +58,8 @@ export interface SyncedSecretControllerOptions {
   random: Random;
   metrics: Metrics;
   log: Log;
+  /** Records each reconcile. */
+  tracer: Tracer;
   perObjectMetrics: boolean;
   /** No Secret is written. */
   readOnly: boolean;
@@ -116,7 +120,7 @@ export class SyncedSecretController {
 
   /** Reconciles one SyncedSecret. */
   async handle(key: string): Promise<void> {
-    const { resources, queue } = this.#options;
+    const { resources, queue, tracer } = this.#options;
     const lane = laneOf(queue.priorityInWork(key) ?? 0);
     const isCollected = await this.#deleted.collect(key);
     const cached = resources.get(key);
@@ -127,14 +131,17 @@ export class SyncedSecretController {
       return;
     }
     if (!isCollected) queue.addAfter(key, slowRetryMs);
+    const span = tracer.start("reconcile", attributesOf(cached, lane, queue.attempts(key)));
     try {
       const resource = this.#statuses.latest(key, cached);
-      const isOver = await this.#reconcile(key, resource, this.#attempts.begin(key, resource, lane));
+      const isOver = await this.#reconcile(key, resource, this.#attempts.begin(key, resource, lane, span));
       if (isOver && !queue.isWaiting(key)) this.#settle(key);
     } catch (error) {
+      noteError(span, error);
       if (!(error instanceof Canceled)) throw error;
       this.triggers.enqueue(key, lane);
     } finally {
+      span.end();
       this.#attempts.end(key);
     }
   }
@@ -164,6 +171,7 @@ export class SyncedSecretController {
       if (stopping.aborted) return true;
       if (error instanceof Canceled) throw error;
       if (error instanceof KubeError) {
+        noteError(attempt.span, error);
         log.warn({ syncedSecret: key, error: error.message }, "reconcile failed, retrying");
         metrics.syncs.inc({ result: "error", reason: "" });
         queue.retry(key, priorityOf(lane));
@@ -251,6 +259,7 @@ export class SyncedSecretController {
     });
     measure(this.#options, key, outcome, summary);
     this.#transitions.note(key, resource, summary);
+    noteOutcome(attempt.span, outcome, summary);
     const { apiVersion, kind, metadata } = resource;
     const { name, namespace, uid } = metadata;
     const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
@@ -258,7 +267,11 @@ export class SyncedSecretController {
     if (stopping.aborted) return;
     // The status may wait for all Secrets of bulk work: meanwhile others are reconciled.
     queue.release(key);
-    if (summary.statusChanged && !(await this.#statuses.write(key, resource, summary.status, attempt))) {
+    const write = () =>
+      traced(attempt.span, "write status", {}, (span) =>
+        this.#statuses.write(key, resource, summary.status, { ...attempt, span }),
+      );
+    if (summary.statusChanged && !(await write())) {
       queue.retry(key, priorityOf(lane));
       return;
     }

@@ -3,6 +3,7 @@ import type { Outages } from "../../aws/ratelimit/outages.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { ByteTicket } from "../../runtime/byte-budget.ts";
 import { Failure } from "../../runtime/failure.ts";
+import { traced } from "../../runtime/tracing.ts";
 import type { Connections } from "../connection/connections.ts";
 import { type Attempt, awaitAws, check } from "./act/attempt.ts";
 import { Executor, type ExecutorOptions, type Final } from "./act/carry-out.ts";
@@ -138,10 +139,9 @@ export class SyncedSecretReconciler {
     const { resource, plan, warmStart, revision } = facts;
     const { observer, clock } = this.#options;
     const all = asksForExpiry(resource) && revision === undefined;
-    await awaitAws(
-      attempt,
-      observer.settle(plan.references, attempt.lane, { all, past: pastOf(warmStart, clock.now()) }),
-    );
+    const settling = () =>
+      observer.settle(plan.references, attempt.lane, { all, past: pastOf(warmStart, clock.now()) });
+    await traced(attempt.span, "describe", {}, () => awaitAws(attempt, settling()));
   }
 
   #subscribe({ metadata }: SyncedSecret, subscriptions: ReturnType<typeof subscriptionsOf>): void {

@@ -1,6 +1,7 @@
 import { Canceled, type IsWanted } from "../../runtime/cancellation.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
 import type { Lane } from "../../runtime/lane.ts";
+import { noSpan, type Span, traced } from "../../runtime/tracing.ts";
 import { isRetryable, KubeError } from "../errors.ts";
 import { type AdaptiveLimit, afterWrite, firstLimit, leastWrites, type WriteKind } from "./adaptive-limit.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
@@ -34,9 +35,11 @@ const overlapWindow = { throttledMs: 1_000, overloadedMs: 10_000 };
 
 /**
  * The lane of a write. If `isWanted` returns false when a slot is free, the write is not begun. A write that still waits
- * when `signal` aborts is dropped at once.
+ * when `signal` aborts is dropped at once. Each request is a step of `span`, which shows how long the write waited.
  */
-export type WriteTurn = Lane | { readonly lane: Lane; readonly isWanted: IsWanted; readonly signal?: AbortSignal };
+export type WriteTurn =
+  | Lane
+  | { readonly lane: Lane; readonly isWanted: IsWanted; readonly signal?: AbortSignal; readonly span?: Span };
 
 interface WaitingWrite extends Queued {
   kind: WriteKind;
@@ -109,7 +112,12 @@ export class WriteLimiter {
    *   the write is no longer wanted when a slot is free, or its signal aborts before.
    */
   run<T>(turn: WriteTurn, namespace: string, write: () => Promise<T>, kind: WriteKind = "secret"): Promise<T> {
-    const { lane, isWanted, signal } = typeof turn === "string" ? { lane: turn, isWanted: () => true } : turn;
+    const {
+      lane,
+      isWanted,
+      signal,
+      span = noSpan,
+    } = typeof turn === "string" ? { lane: turn, isWanted: () => true } : turn;
     if (this.#isStopped) return Promise.reject(stopping());
     if (signal?.aborted) return Promise.reject(new Canceled());
     const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -120,7 +128,7 @@ export class WriteLimiter {
       withdrawn: false,
       since: this.#options.clock.monotonic(),
       kind,
-      begin: write,
+      begin: () => traced(span, "kubernetes write", {}, write),
       isWanted,
       resolve: resolve as (value: unknown) => void,
       reject,

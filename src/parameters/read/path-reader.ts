@@ -1,10 +1,12 @@
 import type { RateLimiters } from "../../aws/ratelimit/limiters.ts";
 import type { ParameterRecord } from "../../aws/ssm.ts";
 import { tryAgain } from "../../aws/table.ts";
+import { callAttributes } from "../../aws/traced.ts";
 import { ByteBudget } from "../../runtime/byte-budget.ts";
 import { Canceled, Waiters } from "../../runtime/cancellation.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../../runtime/lane.ts";
+import { noSpan, traced } from "../../runtime/tracing.ts";
 import type { ReadOptions } from "./reader.ts";
 import { isBelow, type PathReference, type Reference, referenceKey } from "./reference.ts";
 
@@ -77,7 +79,7 @@ export class PathReader {
 
   async #pages(reference: PathReference, options: ListOptions): Promise<Listing> {
     const { identity, path, recursive, label, types, tags } = reference;
-    const { lane, namespace, isWanted } = options;
+    const { lane, namespace, isWanted, span = noSpan } = options;
     const records = new Map<string, ParameterRecord>();
     const tokens = new Set<string>();
     const untagged = new Set<string>();
@@ -91,14 +93,16 @@ export class PathReader {
         const token = nextToken;
         if (options.decrypt) await ticket.room();
         const permit = await this.#limiters.acquire({ service: "ssm", identity, lane, namespace, isWanted });
-        const page = await identity.ssm.getParametersByPath(permit, {
-          path,
-          recursive,
-          decrypt: options.decrypt,
-          ...(label === "" ? {} : { label }),
-          ...(types.length === 0 ? {} : { types: [...types] }),
-          ...(token === undefined ? {} : { nextToken: token }),
-        });
+        const page = await traced(span, "ssm GetParametersByPath", callAttributes(identity), () =>
+          identity.ssm.getParametersByPath(permit, {
+            path,
+            recursive,
+            decrypt: options.decrypt,
+            ...(label === "" ? {} : { label }),
+            ...(types.length === 0 ? {} : { types: [...types] }),
+            ...(token === undefined ? {} : { nextToken: token }),
+          }),
+        );
         const picked = options.picks && new Set(options.picks.select(page.found.map(({ name }) => name)));
         for (const one of page.found) {
           const record = picked && !picked.has(one.name) ? { ...one, value: undefined } : one;

@@ -3,6 +3,7 @@ import type { Waiters } from "../../runtime/cancellation.ts";
 import type { Failure } from "../../runtime/failure.ts";
 import { FairQueue, type Waiting } from "../../runtime/fair-queue.ts";
 import { type Lane, moreUrgent, priorityOf } from "../../runtime/lane.ts";
+import type { Span } from "../../runtime/tracing.ts";
 
 /** AWS's answer for one name. The observer decides whether a `missing` parameter has been deleted. */
 export type Read =
@@ -21,6 +22,8 @@ export interface PendingRead {
   readonly namespace: string;
   /** The callers that wait for the answer: a read that none of them wants is left out of its call. */
   readonly waiters: Waiters;
+  /** The spans of the callers: its call is a step of each. */
+  span: Span;
   readonly answer: Promise<Read>;
   readonly resolve: (read: Read) => void;
   /** Rejects the answer with Canceled. */

@@ -4,9 +4,11 @@ import type { Identity } from "../../aws/identity.ts";
 import type { RateLimiters } from "../../aws/ratelimit/limiters.ts";
 import type { ParameterRecord } from "../../aws/ssm.ts";
 import { tryAgain } from "../../aws/table.ts";
+import { callAttributes } from "../../aws/traced.ts";
 import { Canceled, type IsWanted, Waiters } from "../../runtime/cancellation.ts";
 import { Failure } from "../../runtime/failure.ts";
 import { type Lane, moreUrgent } from "../../runtime/lane.ts";
+import { joinSpans, noSpan, type Span, traced } from "../../runtime/tracing.ts";
 import { type PendingRead, PendingReads, type Read } from "./pending-reads.ts";
 import { isPassedThrough, namesInACall } from "./reference.ts";
 
@@ -23,6 +25,8 @@ export interface ReadOptions {
   confirms?: boolean;
   /** A read that nobody wants when it is about to be sent is canceled. Always wanted by default. */
   isWanted?: IsWanted | undefined;
+  /** The caller's span. The call is a step of it, if the read has not been sent yet. */
+  span?: Span | undefined;
 }
 
 /** The pending reads of one identity, and what is remembered of its names. */
@@ -77,11 +81,11 @@ export class Reader {
    * @returns a failure is a state; only rejects with Canceled, if nobody wants the read any more
    */
   read(identity: Identity, name: string, options: ReadOptions): Promise<Read> {
-    const { lane, namespace = "", confirms = false, isWanted } = options;
+    const { lane, namespace = "", confirms = false, isWanted, span = noSpan } = options;
     // AWS returns Secrets Manager secrets only with decryption, so a look at one decrypts too.
     const decrypt = options.decrypt || isPassedThrough(name);
     const mailbox = this.#mailbox(identity);
-    const waiting = this.#join(mailbox, name, { decrypt, lane, namespace, confirms });
+    const waiting = this.#join(mailbox, name, { decrypt, lane, namespace, confirms, span });
     if (waiting) {
       waiting.asksWhy ||= !confirms;
       waiting.waiters.join(isWanted);
@@ -97,6 +101,7 @@ export class Reader {
       asksWhy: !confirms,
       namespace,
       waiters,
+      span,
       answer,
       resolve,
       cancel,
@@ -155,17 +160,19 @@ export class Reader {
 
   /** The pending read that will also answer these options, raised to the more urgent of both lanes. */
   #join(mailbox: Mailbox, name: string, options: ReadOptions): PendingRead | undefined {
-    const { decrypt, lane, namespace = "", confirms = false } = options;
+    const { decrypt, lane, namespace = "", confirms = false, span = noSpan } = options;
     const kinds: Kind[] = decrypt ? ["decrypted"] : confirms ? ["plain"] : ["decrypted", "plain"];
     for (const kind of kinds) {
       const alone = mailbox.alone[kind].get(name);
       if (alone) {
+        alone.span = joinSpans([alone.span, span]);
         if (moreUrgent(alone.lane, lane) !== alone.lane) this.#sendAlone(mailbox, Object.assign(alone, { lane }));
         return alone;
       }
       const pendingReads = mailbox.waiting[kind];
       const waiting = pendingReads.get(name);
       if (!waiting) continue;
+      waiting.span = joinSpans([waiting.span, span]);
       if (pendingReads.hurry(waiting, lane, namespace)) this.#queueCalls(mailbox, kind, lane, namespace);
       return waiting;
     }
@@ -231,7 +238,12 @@ export class Reader {
         if (batch.length === 0) throw new Canceled();
         return namesOf(batch);
       };
-      const answer = await identity.ssm.getParameters(permit, names, { decrypt: batch[0]!.decrypt });
+      const { decrypt } = batch[0]!;
+      const span = joinSpans(batch.map((pendingRead) => pendingRead.span));
+      const about = { ...callAttributes(identity), "keyferry.parameter.count": batch.length };
+      const answer = await traced(span, "ssm GetParameters", about, () =>
+        identity.ssm.getParameters(permit, names, { decrypt }),
+      );
       await this.#answered(mailbox, batch, answer);
     } catch (error) {
       // At shutdown a queued call is rejected before it has taken its batch.

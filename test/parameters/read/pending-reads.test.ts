@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type PendingRead, PendingReads } from "../../../src/parameters/read/pending-reads.ts";
 import { Waiters } from "../../../src/runtime/cancellation.ts";
 import { type Lane, lanes } from "../../../src/runtime/lane.ts";
+import { noSpan } from "../../../src/runtime/tracing.ts";
 
 const pendingRead = (name: string, lane: Lane): PendingRead => ({
   name,
@@ -11,6 +12,7 @@ const pendingRead = (name: string, lane: Lane): PendingRead => ({
   asksWhy: true,
   namespace: "",
   waiters: new Waiters(),
+  span: noSpan,
   answer: new Promise(() => {}),
   resolve: () => {},
   cancel: () => {},

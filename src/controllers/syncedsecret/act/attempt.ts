@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { SyncedSecret } from "../../../api/types.ts";
 import { Canceled, type IsWanted, orAborted } from "../../../runtime/cancellation.ts";
 import type { Lane } from "../../../runtime/lane.ts";
+import { noSpan, type Span } from "../../../runtime/tracing.ts";
 import type { Connections } from "../../connection/connections.ts";
 import type { Granted } from "../../grants.ts";
 import { plan } from "../plan/plan.ts";
@@ -14,11 +15,13 @@ export interface Attempt {
   readonly isWanted: IsWanted;
   /** Aborts as soon as a watch shows that the basis has changed. */
   readonly signal: AbortSignal;
+  /** The span that its steps belong to. */
+  readonly span: Span;
 }
 
 /** An attempt that is never canceled. */
 export function uncanceled(lane: Lane): Attempt {
-  return { lane, isWanted: () => true, signal: new AbortController().signal };
+  return { lane, isWanted: () => true, signal: new AbortController().signal, span: noSpan };
 }
 
 /** @throws Canceled if the attempt's basis has changed */
@@ -54,13 +57,13 @@ export class Attempts {
     this.#options = options;
   }
 
-  begin(key: string, resource: SyncedSecret, lane: Lane): Attempt {
+  begin(key: string, resource: SyncedSecret, lane: Lane, span: Span): Attempt {
     const { uid, generation } = resource.metadata;
     const basis = { uid, generation, granted: this.#grantedTo(resource) };
     const canceler = new AbortController();
     const { signal } = canceler;
     this.#underWay.set(key, { basis, canceler });
-    return { lane, signal, isWanted: () => !signal.aborted && this.#holds(key, basis) };
+    return { lane, signal, span, isWanted: () => !signal.aborted && this.#holds(key, basis) };
   }
 
   end(key: string): void {

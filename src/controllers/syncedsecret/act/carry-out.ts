@@ -1,4 +1,5 @@
 import { Failure } from "../../../runtime/failure.ts";
+import { traced } from "../../../runtime/tracing.ts";
 import type { SecretView } from "../../secret-view.ts";
 import type { Apply, Decision, Delete, Intent, Keep, Refuse } from "../decide/decision.ts";
 import { listed } from "../decide/listed.ts";
@@ -11,7 +12,7 @@ import type { TooLargeSecrets } from "../trust/too-large.ts";
 import type { VerifiedRevisions } from "../trust/verified-revisions.ts";
 import type { Attempt } from "./attempt.ts";
 import { collectGarbage } from "./garbage-collect.ts";
-import type { SecretWriter } from "./write.ts";
+import type { SecretWriter, Write } from "./write.ts";
 
 export interface ExecutorOptions {
   view: SecretView;
@@ -81,7 +82,9 @@ export class Executor {
       const restored = await writer.restoreRecord(target, ownership.metadata, attempt);
       if (restored) ownership = { state: "ours", metadata: restored };
     }
-    const write = await writer.apply(resource, target, { ownership, data, revision, retained }, attempt);
+    const write = await tracedWrite("write secret", facts, attempt, (turn) =>
+      writer.apply(resource, target, { ownership, data, revision, retained }, turn),
+    );
     if (write.outcome === "again") return { kind: "again" };
     if (write.outcome === "refused") {
       applied.unsure(resource);
@@ -119,13 +122,31 @@ export class Executor {
   async #delete(decision: Delete, facts: Facts, attempt: Attempt): Promise<Outcome> {
     const { metadata, assessment } = decision;
     const { namespace, name } = facts.target;
-    const removed = await this.#options.writer.remove(namespace, name, metadata, attempt);
+    const removed = await tracedWrite("delete secret", facts, attempt, (turn) =>
+      this.#options.writer.remove(namespace, name, metadata, turn),
+    );
     if (removed.outcome === "again") return { kind: "again" };
     const isRefused = removed.outcome === "refused";
     const problems = isRefused ? [removed.failure] : decision.problems;
     const wrote = isRefused ? {} : ({ wrote: "deleted" } as const);
     return { kind: "failed", problems, hasGoodSecret: false, ...heard(assessment), ...wrote };
   }
+}
+
+/** Runs a write of the Secret as a step of the attempt. */
+function tracedWrite(
+  name: string,
+  { target }: Facts,
+  attempt: Attempt,
+  work: (attempt: Attempt) => Promise<Write>,
+): Promise<Write> {
+  const attributes = { "k8s.namespace.name": target.namespace, "keyferry.secret.name": target.name };
+  return traced(attempt.span, name, attributes, async (span) => {
+    const write = await work({ ...attempt, span });
+    span.set({ "keyferry.write.outcome": write.outcome });
+    if (write.outcome === "refused") span.fail(write.failure.reason);
+    return write;
+  });
 }
 
 /** What a write was, for its event and its metric. */

@@ -4,6 +4,7 @@ import { limitedKms } from "../../../aws/kms.ts";
 import type { RateLimiters } from "../../../aws/ratelimit/limiters.ts";
 import type { Outages } from "../../../aws/ratelimit/outages.ts";
 import { tryAgain } from "../../../aws/table.ts";
+import { tracedKms } from "../../../aws/traced.ts";
 import { audited } from "../../../ciphertexts/audited.ts";
 import type { Owner } from "../../../ciphertexts/binding.ts";
 import { keyIn } from "../../../ciphertexts/key-name.ts";
@@ -67,7 +68,9 @@ async function open(entry: FromCiphertext, { granted, owner, attempt }: Cipherte
   const about = { kind, entry: entry.label, resource: `${owner.namespace}/${owner.name}` } as const;
   const turn = { lane: attempt.lane, namespace: owner.namespace, isWanted: attempt.isWanted };
   const openAt = (identity: Identity) => {
-    const limited = limitedKms(identity.kms, () => limiters.acquire({ service: "kms", identity, ...turn }));
+    const limited = limitedKms(tracedKms(identity, attempt.span), () =>
+      limiters.acquire({ service: "kms", identity, ...turn }),
+    );
     const kms = audited(limited, identity, audit, about);
     const grant = { ...granted, blobsBy: identity };
     return entry.kind === "blob"

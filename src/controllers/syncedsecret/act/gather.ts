@@ -1,5 +1,7 @@
 import type { Observer } from "../../../parameters/observer.ts";
 import type { ByteTicket } from "../../../runtime/byte-budget.ts";
+import type { Failure } from "../../../runtime/failure.ts";
+import { type SpanAttributes, traced } from "../../../runtime/tracing.ts";
 import type { Assembler } from "../../../values/assembler.ts";
 import type { Assemble, Look, Read } from "../decide/decision.ts";
 import type { Done } from "../decide/material.ts";
@@ -39,6 +41,16 @@ export class Gatherer {
    * @throws Canceled if the attempt's basis changes meanwhile; KubeError if the Secret cannot be read
    */
   async gather(step: Look | Read | Assemble, whom: For): Promise<Partial<Done>> {
+    const { span: parent } = whom.attempt;
+    return traced(parent, step.kind, attributesOf(step, whom.facts), async (span) => {
+      const done = await this.#step(step, { ...whom, attempt: { ...whom.attempt, span } });
+      const reason = failureIn(done)?.reason;
+      if (reason !== undefined) span.fail(reason);
+      return done;
+    });
+  }
+
+  async #step(step: Look | Read | Assemble, whom: For): Promise<Partial<Done>> {
     if (step.kind === "look") return this.#look(step, whom);
     if (step.kind === "assemble") return this.#assemble(step, whom);
     switch (step.what) {
@@ -54,21 +66,22 @@ export class Gatherer {
   }
 
   async #look({ references }: Look, { facts, attempt }: For): Promise<Partial<Done>> {
-    const { isWanted, lane } = attempt;
+    const { isWanted, lane, span } = attempt;
     const { namespace } = facts.target;
-    await awaitAws(attempt, this.#options.observer.look(references, lane, { namespace, isWanted }));
+    await awaitAws(attempt, this.#options.observer.look(references, lane, { namespace, isWanted, span }));
     return { looked: true };
   }
 
   #sources({ facts, attempt, ticket }: For) {
-    const { lane, isWanted } = attempt;
+    const { lane, isWanted, span } = attempt;
     const { namespace } = facts.target;
-    const how = { fresh: facts.refresh !== undefined, namespace, resource: nameOf(facts), isWanted, ticket };
+    const how = { fresh: facts.refresh !== undefined, namespace, resource: nameOf(facts), isWanted, span, ticket };
     return awaitAws(attempt, readSources(facts.plan, this.#options.observer, lane, how));
   }
 
   #pinnedVersions({ facts, attempt }: For) {
-    const whom = { lane: attempt.lane, isWanted: attempt.isWanted, resource: nameOf(facts) };
+    const { lane, isWanted, span } = attempt;
+    const whom = { lane, isWanted, span, resource: nameOf(facts) };
     return awaitAws(attempt, readPinned(facts.plan, facts.resource.status, this.#options.observer, whom));
   }
 
@@ -87,6 +100,18 @@ export class Gatherer {
     const assembled = await this.#options.assembler.assemble(composed.input, facts.resource.metadata.namespace);
     return { assembly: { composed, assembled } };
   }
+}
+
+function attributesOf(step: Look | Read | Assemble, { plan }: Facts): SpanAttributes {
+  if (step.kind === "assemble") return {};
+  if (step.kind === "look") return { "keyferry.reference.count": step.references.length };
+  return { "keyferry.read": step.what, "keyferry.reference.count": plan.references.length };
+}
+
+/** The first failure that a step has found. */
+function failureIn({ read, pinned, opened }: Partial<Done>): Failure | undefined {
+  const [failure = pinned?.problems[0] ?? opened?.problems[0]] = read?.failures.values() ?? [];
+  return read?.tooLarge ?? failure;
 }
 
 function nameOf({ resource }: Facts): string {

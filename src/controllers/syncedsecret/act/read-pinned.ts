@@ -6,6 +6,7 @@ import type { IsWanted } from "../../../runtime/cancellation.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { namespaceOf } from "../../../runtime/fair-queue.ts";
 import type { Lane } from "../../../runtime/lane.ts";
+import type { Span } from "../../../runtime/tracing.ts";
 import type { PinnedRead } from "../decide/material.ts";
 import type { Plan } from "../plan/plan.ts";
 import { belongs, isAmbiguous, type Source, stampOfSource } from "../trust/status-sources.ts";
@@ -19,7 +20,7 @@ export async function readPinned(
   plan: Plan,
   status: SyncedSecret["status"],
   observer: Observer,
-  whom: { lane: Lane; resource: string; isWanted?: IsWanted },
+  whom: { lane: Lane; resource: string; isWanted?: IsWanted; span?: Span },
 ): Promise<PinnedRead> {
   const sources = status?.sources ?? [];
   const values = new Map<string, ReadonlyMap<string, StampedValue>>();
@@ -30,6 +31,7 @@ export async function readPinned(
       namespace: namespaceOf(whom.resource),
       resource: whom.resource,
       isWanted: whom.isWanted,
+      span: whom.span,
     });
     if (answer.state === "failed") problems.push(answer.failure);
     // After a deletion and re-creation, the same number is another version.

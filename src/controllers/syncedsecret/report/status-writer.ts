@@ -9,6 +9,7 @@ import type { WriteLimiter } from "../../../kube/write/write-limiter.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import { type Lane, priorityOf } from "../../../runtime/lane.ts";
 import type { Log } from "../../../runtime/log.ts";
+import { noSpan } from "../../../runtime/tracing.ts";
 import { conditionsAfter, isSame } from "../../conditions.ts";
 import { MutationCache } from "../../mutation-cache.ts";
 import type { Attempt } from "../act/attempt.ts";
@@ -118,7 +119,7 @@ export class StatusWriter {
       metadata: { namespace, name, uid, resourceVersion },
       status,
     } as unknown as Resource;
-    const { lane, isWanted, signal } = attempt;
+    const { lane, isWanted, signal, span } = attempt;
     const drop = new AbortController();
     this.#waiting.set(key, { lane, drop });
     let hasBegun = false;
@@ -130,7 +131,7 @@ export class StatusWriter {
       return client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" });
     };
     try {
-      const turn = { lane, isWanted, signal: AbortSignal.any([signal, drop.signal]) };
+      const turn = { lane, isWanted, span, signal: AbortSignal.any([signal, drop.signal]) };
       const written = await writes.run(turn, namespace!, begin, "status");
       if (readOnly) this.#own.set(key, status);
       const version = written.metadata.resourceVersion;
@@ -193,7 +194,7 @@ export class StatusWriter {
       );
       const status: Status = { observedGeneration: generation, conditions };
       // Lane bulk: progress reports must not delay Secrets or final statuses, in any namespace.
-      const progress: Attempt = { lane: "bulk", signal, isWanted: () => !signal.aborted };
+      const progress: Attempt = { lane: "bulk", signal, span: noSpan, isWanted: () => !signal.aborted };
       writing = this.#write(key, resource, status, progress).then(
         ({ done, version }) => {
           if (done) latest = withStatus(resource, status, version);
