@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 MODULES := node_modules/.package-lock.json
 
-.PHONY: build image demo test monitoring upgrade shards ha lint bench simulate types clean
+.PHONY: build image demo test monitoring dashboard-picture upgrade shards ha lint bench simulate types clean
 
 # The one bundled file that the image and the npm package run.
 build: $(MODULES)
@@ -25,11 +25,16 @@ test: build
 	node test/emulator/venv.ts
 	vitest run $(TESTS)
 
-# Each alert and each panel against a real Prometheus that scrapes the operator during faults: about eight minutes.
+# Each alert and each panel against a real Prometheus that scrapes the operator during faults: about ten minutes.
 monitoring: build
 	node test/cluster/build.ts
 	node test/emulator/venv.ts
 	CAMPAIGNS=1 vitest run test/e2e/monitoring.test.ts
+	node test/monitoring/draw.ts
+
+# The picture of the dashboard in docs/, from the results of the last `make monitoring`. Needs Chromium.
+dashboard-picture: $(MODULES)
+	node test/monitoring/draw.ts
 
 # Upgrades from each previous version and rollbacks to it, with 198 SyncedSecrets under load: about five minutes.
 upgrade: build

@@ -39,7 +39,8 @@ async function unpack(folder: string): Promise<void> {
   await run("dpkg", ["-x", archive, folder], { cwd: folder });
 }
 
-function onPath(program: string): string | undefined {
+/** The path of a program in the folders of PATH; undefined if it is in none. */
+export function onPath(program: string): string | undefined {
   const folders = (process.env.PATH ?? "").split(delimiter).filter((folder) => folder !== "");
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
 }

@@ -19,23 +19,32 @@ export interface ActiveAlert {
   state: "pending" | "firing";
 }
 
-/** A running Prometheus that scrapes one target every second and evaluates rules as often. */
+/** A running Prometheus that scrapes one target. */
 export interface PrometheusServer {
   /** Scrapes this `/metrics` URL from now on; undefined for none. */
   scrape(url: string | undefined): Promise<void>;
   /** The result of a range query from the start until now, at each second. */
   query(expr: string): Promise<Series[]>;
   alerts(): Promise<ActiveAlert[]>;
+  /** Errors of the rules' evaluations, by the name of the rule. */
+  ruleErrors(): Promise<Record<string, string>>;
   stop(): Promise<void>;
 }
 
-/**
- * Starts Prometheus on a free port.
- *
- * @param program its path
- * @param folder for its configuration and its data
- */
-export async function startPrometheus(program: string, folder: string, rules: RuleFile): Promise<PrometheusServer> {
+/** How Prometheus is started. */
+export interface PrometheusOptions {
+  /** The path of the program. */
+  prometheus: string;
+  /** For its configuration and its data. */
+  folder: string;
+  rules: RuleFile;
+  /** Seconds between two scrapes, and between two evaluations of the rules. */
+  intervalS: number;
+}
+
+/** Starts Prometheus on a free port. */
+export async function startPrometheus(options: PrometheusOptions): Promise<PrometheusServer> {
+  const { prometheus, folder, rules, intervalS } = options;
   const targets = join(folder, "targets.json");
   const scrape = async (url: string | undefined) => {
     const found = url === undefined ? [] : [{ targets: [new URL(url).host] }];
@@ -44,7 +53,12 @@ export async function startPrometheus(program: string, folder: string, rules: Ru
     await rename(`${targets}.new`, targets);
   };
   const config = {
-    global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
+    // A scrape that takes too long ends the series: the time of a pending alert would begin anew.
+    global: {
+      scrape_interval: `${intervalS}s`,
+      scrape_timeout: `${intervalS}s`,
+      evaluation_interval: `${intervalS}s`,
+    },
     rule_files: [join(folder, "rules.yaml")],
     scrape_configs: [
       {
@@ -62,7 +76,7 @@ export async function startPrometheus(program: string, folder: string, rules: Ru
   const started = Date.now();
   const server = await startSupervised({
     name: "prometheus",
-    command: program,
+    command: prometheus,
     args: [
       `--config.file=${join(folder, "prometheus.yaml")}`,
       `--storage.tsdb.path=${join(folder, "data")}`,
@@ -88,6 +102,11 @@ export async function startPrometheus(program: string, folder: string, rules: Ru
     },
     async alerts() {
       return ((await ask("alerts")) as { alerts: ActiveAlert[] }).alerts;
+    },
+    async ruleErrors() {
+      const { groups } = (await ask("rules")) as { groups: { rules: { name: string; lastError?: string }[] }[] };
+      const all = groups.flatMap(({ rules: some }) => some);
+      return Object.fromEntries(all.flatMap(({ name, lastError }) => (lastError ? [[name, lastError]] : [])));
     },
     stop: () => server.stop(),
   };
