@@ -63,7 +63,7 @@ export class ParameterStore {
         describeParameters: async () => ({ found: [] }),
       }),
       kms: kmsPort({ decrypt: refused, describeKey: refused }),
-      sqs: { receive: refused, remove: refused, release: refused, tags: refused },
+      sqs: { receive: refused, remove: refused, hide: refused, tags: refused },
     };
   }
 

@@ -79,7 +79,7 @@ export function nobody(spec: IdentitySpec): Nobody {
       describeParameters: refused,
     },
     kms: { decrypt: refused, describeKey: refused },
-    sqs: { receive: refused, remove: refused, release: refused, tags: refused },
+    sqs: { receive: refused, remove: refused, hide: refused, tags: refused },
   };
 }
 

@@ -120,7 +120,7 @@ describe("the bundle made from the build context", () => {
   };
 
   test("is copied with only the package.json that declares a module, and is smaller than 8 MiB", () => {
-    expect(all(image, "COPY")).toHaveLength(4);
+    expect(all(image, "COPY")).toHaveLength(5);
     expect(type).toBe("package.json ./");
     const size = sum(copied.map(([from, to]) => statSync(join(dir, "app", to, basename(from))).size));
     expect(size).toBeLessThan(8 * 2 ** 20);

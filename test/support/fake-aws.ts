@@ -175,7 +175,7 @@ export class FakeAws {
       sqs: {
         receive: noQueue,
         remove: noQueue,
-        release: noQueue,
+        hide: noQueue,
         tags: noQueue,
       },
     };

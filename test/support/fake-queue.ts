@@ -97,11 +97,11 @@ export class FakeQueue implements SqsPort {
     return removed.map(({ id }) => id);
   }
 
-  async release(_: string, messages: readonly { id: string; receipt: string }[]): Promise<void> {
+  async hide(_: string, messages: readonly { id: string; receipt: string }[], seconds: number): Promise<void> {
     this.#note("ChangeMessageVisibility", undefined);
     for (const { id, receipt } of messages) {
       const message = this.#messages.get(id);
-      if (message?.receipt === receipt) message.hiddenUntil = 0;
+      if (message?.receipt === receipt) message.hiddenUntil = this.#clock.monotonic() + seconds * 1_000;
     }
     for (const waiting of this.#waiting) waiting.abort();
   }

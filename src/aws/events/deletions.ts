@@ -1,11 +1,10 @@
+import { batchSize } from "./sqs.ts";
+
 /** Identifies a message to delete. */
 export interface Received {
   id: string;
   receipt: string;
 }
-
-/** Maximum messages in a DeleteMessageBatch (SQS quota). */
-const batchSize = 10;
 
 /** Deletes messages in batches of ten: messages finished during a batch are collected for the next. */
 export class Deletions {

@@ -4,7 +4,8 @@ import type { Log } from "../../runtime/log.ts";
 import { longestWaitMs } from "../clients.ts";
 import { AwsFailure, answerTooLong } from "../failure.ts";
 import type { Identity } from "../identity.ts";
-import type { QueueMessage } from "./sqs.ts";
+import type { Received } from "./deletions.ts";
+import { batchSize, type QueueMessage } from "./sqs.ts";
 
 /** State of a queue: unknown, receiving, or why receiving fails. */
 export type Health = { state: "pending" } | { state: "ok" } | { state: "failed"; failure: Failure };
@@ -19,7 +20,7 @@ export interface QueueAccessOptions {
   clock: Clock;
   random: Random;
   log: Log;
-  /** Visibility timeout in seconds. */
+  /** Visibility timeout in seconds of messages that take long or fail. */
   hiddenSeconds: number;
   /** Aborts all calls and waits. */
   signal: AbortSignal;
@@ -36,8 +37,11 @@ const tryAgain = { baseMs: 1_000, capMs: 60_000, jitter: 0.5 };
 const troublesUntilFailed = 3;
 /** Milliseconds after which the tags are read again: the owner of a queue can change. */
 const checkAgainMs = 600_000;
-/** Messages per call (SQS maximum). */
-const batchSize = 10;
+/**
+ * Visibility timeout in seconds of a receive. A message that SQS gives to a receive that nobody waits for any more, because
+ * its process has stopped, stays hidden for this time.
+ */
+const arrivalSeconds = 3;
 /** Number of single-message receives after a response above the size limit. */
 const receivesOfOne = 20;
 
@@ -56,6 +60,8 @@ export class QueueAccess {
   #checkedAt = Number.NEGATIVE_INFINITY;
   /** Why messages cannot be deleted; receiving would deliver them repeatedly. */
   #undeletable: Failure | undefined;
+  /** Whether the visibility of messages may be changed, as far as known. */
+  #mayHide = true;
   #turn: Promise<unknown> = Promise.resolve();
   #onlyOne = 0;
 
@@ -92,7 +98,7 @@ export class QueueAccess {
    * @returns the ids of the deleted messages
    * @throws Failure
    */
-  async remove(messages: readonly { id: string; receipt: string }[]): Promise<string[]> {
+  async remove(messages: readonly Received[]): Promise<string[]> {
     const { identity, queueUrl, signal } = this.#options;
     if (this.isAnothers) return [];
     try {
@@ -114,20 +120,22 @@ export class QueueAccess {
   }
 
   /**
-   * Makes messages visible again, but none of another cluster's queue. Never rejects: SQS redelivers a message after its
-   * visibility timeout instead.
+   * Hides messages for `seconds` from now on, or makes them visible again (0); none of another cluster's queue. Never
+   * rejects: SQS redelivers a message after its visibility timeout instead. Without the permission, later receives hide
+   * messages for long from the start.
    */
-  async release(messages: readonly { id: string; receipt: string }[]): Promise<void> {
+  async hide(messages: readonly Received[], seconds: number): Promise<void> {
     const { identity, queueUrl, log } = this.#options;
     if (this.isAnothers) return;
     const batches: Promise<void>[] = [];
     for (let from = 0; from < messages.length; from += batchSize) {
-      batches.push(identity.sqs.release(queueUrl, messages.slice(from, from + batchSize)));
+      batches.push(identity.sqs.hide(queueUrl, messages.slice(from, from + batchSize), seconds));
     }
     for (const result of await Promise.allSettled(batches)) {
       if (result.status === "fulfilled") continue;
       const { reason, message } = asFailure(result.reason);
-      log.debug({ queue: queueUrl, reason, error: message }, "could not make messages visible again");
+      if (reason === "AccessDenied") this.#mayHide = false;
+      log.debug({ queue: queueUrl, reason, error: message }, "could not change the visibility of messages");
     }
   }
 
@@ -157,6 +165,7 @@ export class QueueAccess {
   async #check(): Promise<void> {
     const { identity, queueUrl, isForeign, clusterName, clock, signal } = this.#options;
     if (clock.monotonic() - this.#checkedAt < checkAgainMs) return;
+    this.#mayHide = true;
     // No policy can allow ListQueueTags across accounts (SQS Developer Guide, "Cross-account permissions").
     if (isForeign) {
       this.#checkedAt = clock.monotonic();
@@ -172,7 +181,8 @@ export class QueueAccess {
   }
 
   async #ask(atMost: number, waitSeconds: number): Promise<QueueMessage[]> {
-    const { identity, queueUrl, hiddenSeconds, signal } = this.#options;
+    const { identity, queueUrl, signal } = this.#options;
+    const hiddenSeconds = Math.min(this.#options.hiddenSeconds, this.#mayHide ? arrivalSeconds : Infinity);
     const round = this.#round;
     const isOne = this.#onlyOne > 0;
     try {

@@ -1,11 +1,11 @@
 import type { Metrics } from "../../metrics/metrics.ts";
 import { sleep } from "../../runtime/clock.ts";
 import { Failure } from "../../runtime/failure.ts";
-import { Deletions } from "./deletions.ts";
+import { Deletions, type Received } from "./deletions.ts";
 import { InWork } from "./in-work.ts";
 import { type KeyNotice, type ParameterNotice, parseNotice } from "./notice.ts";
 import { type Health, QueueAccess, type QueueAccessOptions } from "./queue-access.ts";
-import type { QueueMessage } from "./sqs.ts";
+import { batchSize, type QueueMessage } from "./sqs.ts";
 
 export interface ReceiverOptions extends Omit<QueueAccessOptions, "hiddenSeconds" | "signal"> {
   metrics: Metrics;
@@ -16,19 +16,19 @@ export interface ReceiverOptions extends Omit<QueueAccessOptions, "hiddenSeconds
   handle: (notice: ParameterNotice | KeyNotice) => Promise<void>;
   /** The queue's messages in progress, shared with other identities that receive from it. */
   inWork?: InWork;
-  /** Visibility timeout in seconds; default 60. */
+  /** Visibility timeout in seconds of messages that take long or fail; default 60. */
   hiddenSeconds?: number;
   /** Called when messages of any kind arrive. */
   heard: () => void;
 }
 
-/** Messages per receive (SQS maximum). */
-const batchSize = 10;
 /** Concurrent receives: a response may cover only some of the queue's servers, and each costs a round trip. */
 const concurrentReceives = 3;
 /** Timeout of handling a message in milliseconds: a long path takes minutes to list. SQS redelivers it meanwhile. */
 export const handleWithinMs = 300_000;
 const hiddenSecondsOfAMessage = 60;
+/** Milliseconds after which messages that are not deleted are hidden for long. Less than the timeout of a receive. */
+const hideAfterMs = 2_000;
 
 /**
  * Receives one queue's messages as one identity, from `start` to `stop`, by concurrent long polls for batches of ten.
@@ -39,6 +39,7 @@ export class Receiver {
   readonly #options: ReceiverOptions;
   readonly #access: QueueAccess;
   readonly #inWork: InWork;
+  readonly #hiddenSeconds: number;
   readonly #deletions: Deletions;
   readonly #stop = new AbortController();
   readonly #underWay = new Set<Promise<unknown>>();
@@ -48,6 +49,7 @@ export class Receiver {
     const { clock, inWork = new InWork(clock), hiddenSeconds = hiddenSecondsOfAMessage } = options;
     this.#access = new QueueAccess({ ...options, hiddenSeconds, signal: this.#stop.signal });
     this.#inWork = inWork;
+    this.#hiddenSeconds = hiddenSeconds;
     this.#deletions = new Deletions((messages) => this.#access.remove(messages));
   }
 
@@ -62,12 +64,12 @@ export class Receiver {
 
   /**
    * Aborts every call and wait, and makes the messages in progress visible again: another process receives them at
-   * once. SQS redelivers a message of a receive that was in flight after its visibility timeout.
+   * once. A message that SQS gives to a receive that was in flight becomes visible a few seconds later.
    *
    * @returns resolves when no call is in flight
    */
   async stop(): Promise<void> {
-    if (!this.#stop.signal.aborted) void this.#track(this.#access.release(this.#inWork.of(this)));
+    if (!this.#stop.signal.aborted) void this.#track(this.#access.hide(this.#inWork.of(this), 0));
     this.#stop.abort();
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
@@ -88,23 +90,37 @@ export class Receiver {
 
   #take(messages: readonly QueueMessage[]): void {
     if (messages.length === 0 || this.#access.isAnothers) return;
-    if (this.#stop.signal.aborted) return void this.#track(this.#access.release(messages));
+    if (this.#stop.signal.aborted) return void this.#track(this.#access.hide(messages, 0));
     this.#options.heard();
+    const unfinished = new Map<string, Received>();
     for (const { id, receipt, body } of messages) {
+      unfinished.set(id, { id, receipt });
       const remove = () => this.#track(this.#deletions.add({ id, receipt }));
-      if (this.#inWork.begin(id, { by: this, receipt, remove })) void this.#track(this.#workOn(id, body));
+      if (!this.#inWork.begin(id, { by: this, receipt, remove })) continue;
+      void this.#track(this.#workOn(id, body)).then((isDone) => isDone && unfinished.delete(id));
     }
+    void this.#track(this.#hide(unfinished));
   }
 
-  async #workOn(id: string, body: string): Promise<void> {
+  /** Resolves to whether a message was handled and deleted. */
+  async #workOn(id: string, body: string): Promise<boolean> {
     try {
       await this.#takeOne(body);
       await this.#inWork.delete(id);
+      return true;
     } catch {
       // SQS redelivers it after its visibility timeout.
+      return false;
     } finally {
       this.#inWork.end(id);
     }
+  }
+
+  /** Hides for long what has not been deleted soon: it is still being handled, or has failed. */
+  async #hide(unfinished: ReadonlyMap<string, Received>): Promise<void> {
+    const { signal } = this.#stop;
+    await sleep(this.#options.clock, hideAfterMs, signal);
+    if (!signal.aborted && unfinished.size > 0) await this.#access.hide([...unfinished.values()], this.#hiddenSeconds);
   }
 
   async #takeOne(body: string): Promise<void> {

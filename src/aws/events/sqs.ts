@@ -17,6 +17,9 @@ export interface QueueMessage {
   body: string;
 }
 
+/** Maximum messages per call (SQS quota). */
+export const batchSize = 10;
+
 /** Options of `receive`. */
 export interface ReceiveRequest {
   queueUrl: string;
@@ -39,11 +42,12 @@ export interface SqsPort {
    */
   remove(queueUrl: string, messages: readonly Omit<QueueMessage, "body">[], signal?: AbortSignal): Promise<string[]>;
   /**
-   * Makes messages visible again, also after `Identities.stop`: it hands them to the next leader.
+   * Hides messages for `seconds` from now on. 0 makes them visible; the last leader hands them to the next one so, also
+   * after `Identities.stop`.
    *
    * @param messages 1 to 10, distinct
    */
-  release(queueUrl: string, messages: readonly Omit<QueueMessage, "body">[]): Promise<void>;
+  hide(queueUrl: string, messages: readonly Omit<QueueMessage, "body">[], seconds: number): Promise<void>;
   /** The tags of a queue. */
   tags(queueUrl: string, signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
 }
@@ -94,10 +98,10 @@ export function sqsPort(call: SendCall, region: string): SqsPort {
       const answer = await call(about, signal, ({ sqs }, abortSignal) => sqs.send(command, { abortSignal }));
       return list(answer.Successful).flatMap(({ Id }) => (typeof Id === "string" ? [Id] : []));
     },
-    async release(queueUrl, messages) {
+    async hide(queueUrl, messages, seconds) {
       const command = new ChangeMessageVisibilityBatchCommand({
         QueueUrl: queueUrl,
-        Entries: messages.map(({ id, receipt }) => ({ Id: id, ReceiptHandle: receipt, VisibilityTimeout: 0 })),
+        Entries: messages.map(({ id, receipt }) => ({ Id: id, ReceiptHandle: receipt, VisibilityTimeout: seconds })),
       });
       const about = context("ChangeMessageVisibilityBatch", queueUrl, "ChangeMessageVisibility");
       await call(about, undefined, ({ sqs }, abortSignal) => sqs.send(command, { abortSignal }), { afterStop: true });

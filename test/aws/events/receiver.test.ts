@@ -162,7 +162,7 @@ describe("a message", () => {
     await until(() => queue.size === 1, "two deletions");
     await pass(59_000, 10);
     expect(tries).toBe(1);
-    await pass(2_000);
+    await pass(4_000, 2);
     await until(() => queue.size === 0, "the deletion of the third");
     expect(handled).toEqual(["/a", "/c", "/bad"]);
     expect(states).toEqual(["ok"]);
@@ -442,6 +442,51 @@ test("a stop makes the messages in progress visible, so that another process rec
   expect(clock.monotonic()).toBe(0);
 });
 
+test("a message given to a receive that nobody waits for any more is redelivered within four seconds", async () => {
+  const receiver = start();
+  await until(() => queue.waiting === 3, "three receives");
+  const { signal: _, ...request } = queue.requests.at(-1)!;
+  await receiver.stop();
+  const given = queue.receive(request);
+  queue.send(changeOf("/lost"));
+  expect(await given).toHaveLength(1);
+  start();
+  await pass(4_000, 8);
+  expect(handled).toEqual(["/lost"]);
+  expect(queue.size).toBe(0);
+});
+
+test("a message that takes long stays hidden, by one call for its batch", async () => {
+  handle = ({ name }) => {
+    handled.push(name);
+    return new Promise(() => {});
+  };
+  for (let i = 0; i < 7; i++) queue.send(changeOf(`/${i}`));
+  start();
+  await pass(50_000, 50);
+  expect(handled).toHaveLength(7);
+  expect(queue.requests.every(({ hiddenSeconds }) => hiddenSeconds === 3)).toBe(true);
+  expect(queue.count("ChangeMessageVisibility")).toBe(1);
+});
+
+test("without the permission to change the visibility, receives hide messages for a minute", async () => {
+  let tries = 0;
+  handle = async () => {
+    tries += 1;
+    throw new Error("not now");
+  };
+  queue.fault = (operation) => {
+    if (operation === "ChangeMessageVisibility") throw failing("AccessDenied", "AccessDenied", "wait");
+  };
+  queue.send(changeOf("/a"));
+  start();
+  await pass(100_000, 100);
+  // Only the receives that were under way at the denial hide it for three seconds.
+  expect(queue.requests.at(-1)!.hiddenSeconds).toBe(60);
+  expect(tries).toBeLessThanOrEqual(1 + 3 + 1);
+  expect(states).toEqual(["ok"]);
+});
+
 test("a stop that may not make messages visible keeps them in the queue", async () => {
   handle = () => new Promise(() => {});
   queue.fault = (operation) => {
@@ -452,5 +497,5 @@ test("a stop that may not make messages visible keeps them in the queue", async 
   await until(() => queue.waiting >= 2, "the receives");
   await receiver.stop();
   expect(queue.size).toBe(1);
-  expect(log.lines.join()).toContain("could not make messages visible again");
+  expect(log.lines.join()).toContain("could not change the visibility of messages");
 });

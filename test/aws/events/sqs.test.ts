@@ -66,14 +66,14 @@ test("makes messages visible again, also after a stop, until the identities are 
   const { sqs, identities } = made();
   server.answerJson({ Successful: [{ Id: "1" }], Failed: [] });
   identities.stop();
-  await sqs.release(queueUrl, [{ id: "1", receipt: "r" }]);
+  await sqs.hide(queueUrl, [{ id: "1", receipt: "r" }], 0);
   expect(JSON.parse(server.received[0]!.body)).toEqual({
     QueueUrl: queueUrl,
     Entries: [{ Id: "1", ReceiptHandle: "r", VisibilityTimeout: 0 }],
   });
   await expect(sqs.remove(queueUrl, [{ id: "1", receipt: "r" }])).rejects.toMatchObject({ next: "retry" });
   identities.close();
-  await expect(sqs.release(queueUrl, [{ id: "1", receipt: "r" }])).rejects.toMatchObject({ next: "retry" });
+  await expect(sqs.hide(queueUrl, [{ id: "1", receipt: "r" }], 0)).rejects.toMatchObject({ next: "retry" });
   expect(server.received).toHaveLength(1);
 });
 

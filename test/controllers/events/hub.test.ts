@@ -110,7 +110,7 @@ function denied(key: string): Identity {
   const refuse = async () => {
     throw new Failure("AccessDenied", "wait", "denied");
   };
-  return { ...queue.identity(key), sqs: { tags: refuse, receive: refuse, remove: refuse, release: refuse } };
+  return { ...queue.identity(key), sqs: { tags: refuse, receive: refuse, remove: refuse, hide: refuse } };
 }
 
 /** Adds a connection with a proved queue. */
