@@ -12,3 +12,10 @@ export interface Condition {
   /** RFC 3339, to the second; moves only where status does. */
   lastTransitionTime: string;
 }
+
+/** The condition Ready of a status, if it is there. */
+export function readyOf<T extends { type: string }>(
+  status: { conditions?: readonly T[] | undefined } | undefined,
+): T | undefined {
+  return status?.conditions?.find(({ type }) => type === "Ready");
+}

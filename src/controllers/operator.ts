@@ -6,7 +6,7 @@ import type { LeaseObserver } from "../kube/leases/lease-observer.ts";
 import type { ShardLeases } from "../kube/leases/shard-leases.ts";
 import { type KubeObject, leases } from "../kube/resource.ts";
 import { sleep } from "../runtime/clock.ts";
-import { connectionKey, connectionNamedBy } from "./connection/resolve.ts";
+import { connectionKeyFor } from "./connection/resolve.ts";
 import type { ShardTerm } from "./shards/shard-term.ts";
 import { Shards } from "./shards/shards.ts";
 import { type TermClients, WorkTerm } from "./term.ts";
@@ -33,44 +33,45 @@ interface LeaderElection {
   lease: { namespace: string; name: string };
 }
 
+/** A process that takes part in an election. */
+type Candidate = Pick<LeaderElector, "isLeader" | "refusal" | "isStuck">;
+
 /** The operator: watches that fill the caches, and terms of work while this process leads or owns shards. */
 export class Operator {
   readonly #options: OperatorOptions;
   readonly #access: AccessCheck;
   readonly #caches: WatchCaches;
   readonly #shards: Shards | undefined;
+  readonly #candidate: Candidate | undefined;
 
   constructor(options: OperatorOptions) {
     this.#options = options;
     this.#caches = new WatchCaches(options);
     const { client, clock, log, settings, election, metrics } = options;
     this.#access = new AccessCheck({ client, clock, log, namespace: settings.namespaces[0] });
-    if (!election || !("shards" in election)) return;
+    if (!election || !("shards" in election)) {
+      this.#candidate = election?.elector;
+      return;
+    }
     const { shards } = election;
+    this.#candidate = shards;
     this.#shards = new Shards({
       ...{ leases: shards, caches: this.#caches, metrics, log },
-      connectionOf: (resource) => {
-        const { kind, namespace, name } = connectionNamedBy(resource, settings.defaultConnection);
-        return connectionKey(kind, namespace, name);
-      },
+      connectionOf: (resource) => connectionKeyFor(resource, settings.defaultConnection),
       begin: (shard, ...rest) => this.#beginShard(shards, shard, ...rest),
     });
   }
 
   /** Why the operator is not ready; undefined if it is. A standby is ready. */
   get unready(): string | undefined {
-    const { election } = this.#options;
     if (!this.#caches.areFilled) return "caches are being filled";
     if (this.#access.isRefused) return "the API server rejects the operator's credentials";
-    if (this.#shards) return this.#shards.refusal;
-    return election && "elector" in election ? election.elector.refusal : undefined;
+    return (this.#shards ?? this.#candidate)?.refusal;
   }
 
   /** Whether this process does not work: another replica leads, or none, or other replicas own all shards. */
   get isStandby(): boolean {
-    const { election } = this.#options;
-    if (!election) return false;
-    return "shards" in election ? election.shards.held.length === 0 : !election.elector.isLeader;
+    return this.#candidate !== undefined && !this.#candidate.isLeader;
   }
 
   /** The shards that this process owns; undefined without shards. */
@@ -81,9 +82,7 @@ export class Operator {
 
   /** Why the process should be restarted; undefined if it is healthy. */
   get unhealthy(): string | undefined {
-    const { election } = this.#options;
-    const isStuck = election && ("shards" in election ? election.shards.isStuck : election.elector.isStuck);
-    return isStuck ? "the leader election is stuck" : this.#caches.stuck;
+    return this.#candidate?.isStuck ? "the leader election is stuck" : this.#caches.stuck;
   }
 
   /**

@@ -6,7 +6,7 @@ import { partitionOf } from "../../aws/names.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { GrantAnswer } from "../grants.ts";
 import type { ConnectionIdentities } from "./identities.ts";
-import { allowsNamespace, connectionKey, connectionNamedBy } from "./resolve.ts";
+import { allowsNamespace, connectionKeyFor, connectionNamedBy } from "./resolve.ts";
 
 /** A connection that works. */
 export interface ResolvedConnection {
@@ -110,8 +110,7 @@ export class Connections {
 
   /** The key of the connection that a SyncedSecret names, or of the default connection. */
   keyFor(resource: SyncedSecret): string {
-    const { kind, namespace, name } = connectionNamedBy(resource, this.#fallback);
-    return connectionKey(kind, namespace, name);
+    return connectionKeyFor(resource, this.#fallback);
   }
 
   /** What a SyncedSecret may request from AWS, or why it may not. The fallback connection allows only what it lists. */

@@ -39,6 +39,12 @@ export function connectionNamedBy(
   return { kind: "ClusterAWSConnection", namespace: "", name: "default" };
 }
 
+/** The key of the connection that a SyncedSecret names, or of the default connection. */
+export function connectionKeyFor(...of: Parameters<typeof connectionNamedBy>): string {
+  const { kind, namespace, name } = connectionNamedBy(...of);
+  return connectionKey(kind, namespace, name);
+}
+
 /** The Secret that holds a connection's static keys, if it names one. */
 export function credentialsSecret(connection: AnyConnection): { namespace: string; name: string } | undefined {
   const ref = connection.spec.auth?.secretRef as { namespace?: string; name: string } | undefined;

@@ -1,5 +1,6 @@
 import { fieldManager } from "../../api/annotations.ts";
 import type { AnyConnection } from "../../api/any-connection.ts";
+import { readyOf } from "../../api/conditions.ts";
 import type { KubeClient } from "../../kube/client/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { LeaderView } from "../../kube/leases/lease-observer.ts";
@@ -89,8 +90,4 @@ export class ConnectionStatuses {
     const own = readyOf(this.#own.get(key));
     return own ? was.message === own.message && was.status === own.status : leader?.state === "free";
   }
-}
-
-function readyOf(status: Status | undefined) {
-  return status?.conditions?.find(({ type }) => type === "Ready");
 }

@@ -1,5 +1,5 @@
 import type { AnyConnection } from "../../api/any-connection.ts";
-import type { Condition } from "../../api/conditions.ts";
+import { type Condition, readyOf } from "../../api/conditions.ts";
 import type { Happening } from "../../kube/events/event-series.ts";
 import { formatDuration } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
@@ -148,7 +148,7 @@ function turnOf(before: readonly Condition[] | undefined, now: Asked | undefined
 
 /** The event when a connection is not ready for another reason than before. */
 function warningOf(before: readonly Condition[] | undefined, ready: Asked): ConnectionSummary["event"] {
-  const was = before?.find(({ type }) => type === "Ready");
+  const was = readyOf({ conditions: before });
   if (was?.reason === ready.reason) return undefined;
   return { type: "Warning", reason: ready.reason, note: ready.message };
 }

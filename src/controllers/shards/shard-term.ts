@@ -40,6 +40,7 @@ export class ShardTerm implements Term, Placement {
   readonly found = new Map<string, string>();
   readonly #options: ShardTermOptions;
   readonly #over: AbortSignal;
+  readonly #failed: (error: unknown) => void;
   /** The groups by which every owner worked; undefined before the work begins. */
   #common: Groups | undefined;
   /** The groups that have been published since. */
@@ -60,8 +61,6 @@ export class ShardTerm implements Term, Placement {
     this.#failed = reject;
     this.ended = Promise.race([failed, ending.then(() => this.#work?.ended ?? true)]);
   }
-
-  readonly #failed: (error: unknown) => void;
 
   /** The digest of the groups that this owner works by: it has stopped all that they assign to other shards. */
   get applied(): string | undefined {

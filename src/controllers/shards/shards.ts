@@ -59,6 +59,8 @@ export class Shards {
   /** What `#next` was computed from. */
   #basis: string | undefined;
   #connectionChanges = 0;
+  /** The event queues that connections name; undefined after a change. */
+  #queues: ReadonlyMap<string, string | undefined> | undefined;
   #hasWatched = false;
 
   constructor(options: ShardsOptions) {
@@ -88,6 +90,7 @@ export class Shards {
         if (before?.metadata.uid === after?.metadata.uid && before?.metadata.generation === after?.metadata.generation)
           return;
         this.#connectionChanges++;
+        this.#queues = undefined;
         for (const term of this.#terms.values()) term.reconsider();
         this.#publish();
       };
@@ -167,17 +170,14 @@ export class Shards {
 
   /** Publishes the groups if this process owns shard 0 and they have changed. */
   #publish(): void {
-    const { leases, caches, log } = this.#options;
+    const { leases, log } = this.#options;
     if (!this.#terms.get(0)?.isAtWork) return;
     const found = this.#found();
     const basis = JSON.stringify([this.#groups.digest, this.#connectionChanges, [...found]]);
     if (basis === this.#basis) return;
     this.#basis = basis;
-    const queues = new Map<string, string | undefined>();
-    for (const [key, { connection }] of everyConnection(caches.views)) {
-      if (!connection.metadata.deletionTimestamp) queues.set(key, connection.spec.events?.queueUrl);
-    }
     const hadRoom = this.#next.leftOut.size === 0;
+    const queues = this.#queuesOfConnections();
     this.#next = nextGroups({ current: this.#groups, found, queues, maxLength: maxGroupsLength });
     const { leftOut, groups } = this.#next;
     if (hadRoom && leftOut.size > 0) {
@@ -212,17 +212,26 @@ export class Shards {
   }
 
   #sharesQueueElsewhere(connectionKey: string, groups: Groups): boolean {
-    const { leases, caches } = this.#options;
-    const all = new Map(everyConnection(caches.views));
-    const queue = all.get(connectionKey)?.connection.spec.events?.queueUrl;
+    const { shards } = this.#options.leases;
+    const queues = this.#queuesOfConnections();
+    const queue = queues.get(connectionKey);
     if (queue === undefined) return false;
-    const shard = groups.shardOf(connectionKey, leases.shards);
-    return [...all].some(
-      ([key, { connection }]) =>
-        connection.spec.events?.queueUrl === queue &&
-        groups.groupOf(key) !== undefined &&
-        groups.shardOf(key, leases.shards) !== shard,
-    );
+    const shard = groups.shardOf(connectionKey, shards);
+    for (const [key, url] of queues) {
+      if (url === queue && groups.groupOf(key) !== undefined && groups.shardOf(key, shards) !== shard) return true;
+    }
+    return false;
+  }
+
+  /** The URL of the event queue that each connection names, if any; not of connections that are being deleted. */
+  #queuesOfConnections(): ReadonlyMap<string, string | undefined> {
+    if (this.#queues) return this.#queues;
+    const queues = new Map<string, string | undefined>();
+    for (const [key, { connection }] of everyConnection(this.#options.caches.views)) {
+      if (!connection.metadata.deletionTimestamp) queues.set(key, connection.spec.events?.queueUrl);
+    }
+    this.#queues = queues;
+    return queues;
   }
 
   #isOthers(key: string, than: ShardTerm): boolean {

@@ -1,3 +1,4 @@
+import { readyOf } from "../../api/conditions.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import type { KeyWatch } from "../../ciphertexts/key-watch.ts";
 import type { Change, View } from "../../kube/informer/store.ts";
@@ -17,7 +18,7 @@ import { Indexes } from "./indexes.ts";
 import type { RepairBackoff } from "./repair-backoff.ts";
 import { isKeyNews } from "./report/key-conditions.ts";
 import type { StatusWriter } from "./report/status-writer.ts";
-import { isAsking, readyOf } from "./trust/previous-status.ts";
+import { isAsking } from "./trust/previous-status.ts";
 
 type Resource = SyncedSecret & KubeObject;
 /** Labels of a namespace; undefined if they are not known. */
@@ -103,7 +104,8 @@ export class Triggers {
     const isAwaited = (dependent: string) => {
       const cached = this.#options.resources.get(dependent);
       return (
-        cached !== undefined && readyOf(this.#options.statuses.latest(dependent, cached))?.reason === "SecretConflict"
+        cached !== undefined &&
+        readyOf(this.#options.statuses.latest(dependent, cached).status)?.reason === "SecretConflict"
       );
     };
     for (const dependent of dependents) if (isAwaited(dependent)) this.enqueue(dependent, "drift");

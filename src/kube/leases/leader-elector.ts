@@ -11,6 +11,8 @@ import {
   type Lease,
   type LeaseDecision,
   released,
+  type Seen,
+  seen,
 } from "./lease.ts";
 import type { LeaseAccess } from "./lease-access.ts";
 
@@ -65,9 +67,8 @@ const stuckAfterMs = 20_000;
  */
 export class LeaderElector {
   readonly #options: LeaderElectorOptions;
-  #lease: Lease | undefined;
-  /** Monotonic milliseconds at which the Lease's resourceVersion was first seen; undefined if it was never read. */
-  #observedAt: number | undefined;
+  /** Undefined if the Lease was never read. */
+  #seen: Seen | undefined;
   /** Whether the Lease must be read before it is written. */
   #mustRead = true;
   /** When the last successful write of the Lease was sent; undefined while another candidate leads. */
@@ -188,7 +189,7 @@ export class LeaderElector {
         await this.#pause(timing.retryPeriodMs * (1 + jitter * random()), signal);
         continue;
       }
-      const current = this.#lease?.spec?.holderIdentity;
+      const current = this.#seen?.lease?.spec?.holderIdentity;
       if (current !== holder) log.info({ holder: current }, "standing by");
       holder = current;
       await this.#pause(Math.min(decision.ms + tryWithinMs * random(), timing.leaseDurationMs), signal);
@@ -223,7 +224,7 @@ export class LeaderElector {
     // A lost request must leave time for another.
     const limitMs = () => Math.max(0, Math.min(timing.renewDeadlineMs / 2, end - clock.monotonic()));
     try {
-      if (this.#mustRead || this.#observedAt === undefined || this.#decision()?.kind !== "renew") {
+      if (this.#mustRead || this.#decision()?.kind !== "renew") {
         this.#observe(await access.get(limitMs()));
         this.#mustRead = false;
       }
@@ -233,7 +234,7 @@ export class LeaderElector {
       const annotations = this.#options.annotations?.() ?? {};
       const { leaseDurationMs } = timing;
       const claim = { namespace, name, identity, leaseDurationMs, now: sentAt.wall, annotations };
-      this.#observe(await access.put(claimed(this.#lease, claim), limitMs()));
+      this.#observe(await access.put(claimed(this.#seen?.lease, claim), limitMs()));
       this.#renewedAt = sentAt;
       this.#succeeded();
       return { kind: "renew" };
@@ -249,7 +250,7 @@ export class LeaderElector {
     const isHeld = this.isLeader;
     this.#renewedAt = undefined;
     try {
-      const lease = this.#mustRead ? await access.get(releaseWithinMs) : this.#lease;
+      const lease = this.#mustRead ? await access.get(releaseWithinMs) : this.#seen?.lease;
       if (!isHeld || lease?.spec?.holderIdentity !== identity) return;
       await access.put(released(lease, clock.now()), releaseWithinMs);
       log.info({ identity }, "released the Lease");
@@ -260,18 +261,15 @@ export class LeaderElector {
 
   #decision(): LeaseDecision | undefined {
     const { identity, timing, clock } = this.#options;
-    if (this.#observedAt === undefined) return undefined;
+    if (!this.#seen) return undefined;
     const { leaseDurationMs } = timing;
-    const [lease, observedAt] = [this.#lease, this.#observedAt];
+    const { lease } = this.#seen;
     const isForeign = lease !== undefined && (this.#options.isForeign?.(lease) ?? false);
-    return decideLease({ lease, observedAt, now: clock.monotonic(), identity, leaseDurationMs, isForeign });
+    return decideLease({ ...this.#seen, now: clock.monotonic(), identity, leaseDurationMs, isForeign });
   }
 
   #observe(lease: Lease | undefined): void {
-    const [before, after] = [this.#lease?.metadata, lease?.metadata];
-    const isSame = before?.uid === after?.uid && before?.resourceVersion === after?.resourceVersion;
-    this.#lease = lease;
-    if (!isSame || this.#observedAt === undefined) this.#observedAt = this.#options.clock.monotonic();
+    this.#seen = seen(this.#seen, lease, this.#options.clock.monotonic());
   }
 
   #succeeded(): void {

@@ -1,7 +1,7 @@
 import { type Clock, sleep } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import { KubeError } from "../errors.ts";
-import { decideLease, type Lease } from "./lease.ts";
+import { decideLease, type Lease, type Seen, seen } from "./lease.ts";
 import type { LeaseAccess } from "./lease-access.ts";
 
 export interface LeaseObserverOptions {
@@ -33,9 +33,7 @@ export class LeaseObserver {
   readonly #options: LeaseObserverOptions;
   readonly #listeners: (() => void)[] = [];
   #state: LeaseState = "unknown";
-  #lease: Lease | undefined;
-  /** Monotonic milliseconds at which the Lease's resourceVersion was first read. */
-  #observedAt = 0;
+  #seen: Seen | undefined;
   #failure: string | undefined;
 
   constructor(options: LeaseObserverOptions) {
@@ -77,10 +75,8 @@ export class LeaseObserver {
   #observe(lease: Lease | undefined): void {
     const { clock, leaseDurationMs } = this.#options;
     const now = clock.monotonic();
-    const [before, after] = [this.#lease?.metadata, lease?.metadata];
-    if (before?.uid !== after?.uid || before?.resourceVersion !== after?.resourceVersion) this.#observedAt = now;
-    this.#lease = lease;
-    const { kind } = decideLease({ lease, observedAt: this.#observedAt, now, identity: nobody, leaseDurationMs });
+    this.#seen = seen(this.#seen, lease, now);
+    const { kind } = decideLease({ ...this.#seen, now, identity: nobody, leaseDurationMs });
     const wasFree = this.#state === "free";
     this.#state = !lease ? "unknown" : kind === "wait" ? "held" : "free";
     if (this.#state === "free" && !wasFree) for (const listener of this.#listeners) listener();

@@ -22,12 +22,26 @@ export interface Instant {
   wall: number;
 }
 
-/** What a decision about a Lease is made from. */
-export interface LeaseSnapshot {
+/** What a process has seen of a Lease. */
+export interface Seen {
   /** Undefined if the Lease does not exist. */
-  lease: Lease | undefined;
-  /** When this process first saw the Lease's current resourceVersion, in monotonic milliseconds. */
-  observedAt: number;
+  readonly lease: Lease | undefined;
+  /** When this process first saw the Lease's resourceVersion, in monotonic milliseconds. */
+  readonly observedAt: number;
+}
+
+/**
+ * @param before what was seen before; undefined at the first time
+ * @param now monotonic milliseconds
+ */
+export function seen(before: Seen | undefined, lease: Lease | undefined, now: number): Seen {
+  const [was, is] = [before?.lease?.metadata, lease?.metadata];
+  const isSame = before && was?.uid === is?.uid && was?.resourceVersion === is?.resourceVersion;
+  return { lease, observedAt: isSame ? before.observedAt : now };
+}
+
+/** What a decision about a Lease is made from. */
+export interface LeaseSnapshot extends Seen {
   /** Monotonic milliseconds. */
   now: number;
   /** This candidate's identity. */

@@ -86,6 +86,11 @@ export class ShardLeases {
     return Array.from({ length: this.shards }, (_, shard) => shard).filter((shard) => this.holds(shard));
   }
 
+  /** Whether this process may write for any shard. */
+  get isLeader(): boolean {
+    return this.held.length > 0;
+  }
+
   /** Whether the watch has shown that this process holds a shard, and with it everything older. */
   isShown(shard: number): boolean {
     return this.book.holderOf(this.shardName(shard)) === this.#options.identity;

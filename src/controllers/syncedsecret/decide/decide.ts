@@ -1,7 +1,8 @@
+import { readyOf } from "../../../api/conditions.ts";
 import { referenceKey } from "../../../parameters/read/reference.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import { isFromParameters } from "../plan/plan.ts";
-import { readyOf, reportedMissing } from "../trust/previous-status.ts";
+import { reportedMissing } from "../trust/previous-status.ts";
 import { type Decision, type Finding, firstOf, type Refuse, refuse } from "./decision.ts";
 import { readPlaintexts, write } from "./make.ts";
 import { decideOnce, keepsVersions } from "./once.ts";
@@ -60,7 +61,7 @@ function versionsAreUnknown(snapshot: Snapshot): Decision | undefined {
   if (done.looked || isReadForced(snapshot)) return undefined;
   if (revision === undefined && !reportedMissing(resource)) return undefined;
   // A warm start trusts the previous status only if it was Ready: otherwise a restart would hide failures.
-  const untrusted = readyOf(resource)?.status === "True" ? [] : unseen;
+  const untrusted = readyOf(resource.status)?.status === "True" ? [] : unseen;
   const references = [...new Set([...assessment.unknown, ...lookAgain, ...untrusted, ...staleSources])];
   return references.length > 0 ? { kind: "look", references } : undefined;
 }

@@ -1,3 +1,4 @@
+import { readyOf } from "../../../api/conditions.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { ObjectMeta } from "../../../kube/resource.ts";
 import { coOwners, ownedBy } from "../../../kube/write/managed-fields.ts";
@@ -8,7 +9,6 @@ import type { Failure } from "../../../runtime/failure.ts";
 import type { Granted } from "../../grants.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Target } from "../plan/target.ts";
-import { readyOf } from "../trust/previous-status.ts";
 import type { Made, RevisionSource, Revisions } from "../trust/revision.ts";
 import type { WarmStart } from "../trust/warm-start.ts";
 import { type Damage, damage } from "./drift.ts";
@@ -129,7 +129,7 @@ export function isGood(facts: Facts): boolean {
 
 /** Whether the newer release that made the Secret reported it as current for the current spec. */
 export function wasCurrent({ resource, revision }: Facts): boolean {
-  const ready = readyOf(resource);
+  const ready = readyOf(resource.status);
   const isCurrent = ready?.status === "True" && ready.observedGeneration === resource.metadata.generation;
   return isCurrent && resource.status?.revision === revision;
 }

@@ -1,4 +1,5 @@
 import { fieldManager } from "../../../api/annotations.ts";
+import { readyOf } from "../../../api/conditions.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { KubeClient } from "../../../kube/client/client.ts";
 import { KubeError } from "../../../kube/errors.ts";
@@ -215,8 +216,4 @@ export class StatusWriter {
 function withStatus(resource: Resource, status: Status, resourceVersion: string | undefined): Resource {
   const { metadata } = resource;
   return { ...resource, metadata: resourceVersion === undefined ? metadata : { ...metadata, resourceVersion }, status };
-}
-
-function readyOf(status: Status) {
-  return status.conditions?.find(({ type }) => type === "Ready");
 }

@@ -1,3 +1,4 @@
+import { readyOf } from "../../../api/conditions.ts";
 import type { Reason } from "../../../api/reasons.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { Findings } from "../../../ciphertexts/key-watch.ts";
@@ -110,7 +111,7 @@ export function summarize(input: SummarizeInput): Summary {
     for (const field of ["secretRef", "revision", "keyCount", "applied"] as const) delete status[field];
   }
   if (made?.changed || (isDeleted && before.revision !== undefined)) status.lastChangeTime = secondsOf(now);
-  const ready = verdict.conditions.find(({ type }) => type === "Ready")!;
+  const ready = readyOf(verdict)!;
   const statusChanged = !isSame(before, status);
   // A found last apply alone does not cause a status write: after an upgrade every status would be written.
   const found = outcome.kind === "current" ? outcome.found : undefined;
@@ -215,7 +216,7 @@ function judged(input: SummarizeInput): Verdict {
   const first = gravest(problems);
   const retry = problems.some(({ next }) => next === "retry" || next === "refused");
   const onlyUnheard = problems.every(({ next }) => next === "retry");
-  const wasReady = resource.status?.conditions?.find(({ type }) => type === "Ready");
+  const wasReady = readyOf(resource.status);
   const staysReady =
     onlyUnheard &&
     (outcome.kind === "degraded" || outcome.hasGoodSecret) &&
@@ -247,7 +248,7 @@ function ready(status: Asked["status"], reason: Reason, message: string): Asked 
 
 /** The previous Ready message about the same Secret, if this process does not yet know which members are left out. */
 function messageBefore({ status, metadata }: SyncedSecret, outcome: Outcome, current: string): string | undefined {
-  const previous = status?.conditions?.find(({ type }) => type === "Ready");
+  const previous = readyOf(status);
   const isCurrent = previous?.status === "True" && previous.observedGeneration === metadata.generation;
   const before = previous && withoutSuffix(previous.message);
   return outcome.isFromStatus && isCurrent && before!.startsWith(`${current};`) ? before : undefined;
@@ -289,7 +290,7 @@ function retained(before: Status): Status {
 
 /** The event of Ready: for a failure, a recovery, a repair or a deletion, but not for a first sync or a new version. */
 function eventOf(before: Status, now: Asked, outcome: SummarizeInput["outcome"], isContested: boolean): News[] {
-  const was = before.conditions?.find(({ type }) => type === "Ready");
+  const was = readyOf(before);
   const { reason } = now;
   if (outcome.kind === "current" && outcome.wrote === "repaired") {
     const { editors = [], foreignKeys = [] } = outcome;

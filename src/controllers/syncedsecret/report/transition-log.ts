@@ -1,7 +1,7 @@
+import { readyOf } from "../../../api/conditions.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import type { Log } from "../../../runtime/log.ts";
-import { readyOf } from "../trust/previous-status.ts";
 import type { Summary } from "./summarize.ts";
 
 /** Lines for single SyncedSecrets in one period, in each direction. */
@@ -28,9 +28,9 @@ export class TransitionLog {
 
   /** Compares the condition Ready of a SyncedSecret's status with the one that follows it. */
   note(key: string, resource: SyncedSecret, { ready, reason, status }: Summary): void {
-    const was = readyOf(resource)?.status;
+    const was = readyOf(resource.status)?.status;
     if (ready === "False" && was !== "False") {
-      const message = status.conditions?.find(({ type }) => type === "Ready")?.message;
+      const message = readyOf(status)?.message;
       this.#add("lost", reason, () => this.#log.warn({ syncedSecret: key, reason, message }, "not ready"));
     }
     if (ready === "True" && was === "False") {

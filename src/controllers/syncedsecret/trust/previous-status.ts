@@ -1,4 +1,5 @@
 import { annotations } from "../../../api/annotations.ts";
+import { readyOf } from "../../../api/conditions.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import { markOf } from "../../refresh-mark.ts";
 
@@ -11,20 +12,15 @@ export function pendingRefresh(resource: SyncedSecret): string | undefined {
   return mark === resource.status?.lastHandledRefresh ? undefined : mark;
 }
 
-/** The Ready condition of the status. */
-export function readyOf({ status }: SyncedSecret) {
-  return status?.conditions?.find(({ type }) => type === "Ready");
-}
-
 /** Whether the status reports SourceGone for the current spec. */
 export function reportedGone(resource: SyncedSecret): boolean {
-  const ready = readyOf(resource);
+  const ready = readyOf(resource.status);
   return ready?.reason === "SourceGone" && ready.observedGeneration === resource.metadata.generation;
 }
 
 /** Whether the status reports that a source does not exist. */
 export function reportedMissing(resource: SyncedSecret): boolean {
-  const reason = readyOf(resource)?.reason;
+  const reason = readyOf(resource.status)?.reason;
   return reason === "ParameterNotFound" || reason === "VersionNotFound";
 }
 
