@@ -36,6 +36,12 @@ const expiresIn = (days: number) => ({
     },
   ]),
 });
+/** A Lease that somebody else holds for an hour. */
+const heldLease = (name: string) => {
+  const now = new Date().toISOString().replace("Z", "000Z");
+  const spec = { holderIdentity: "another", leaseDurationSeconds: 3_600, acquireTime: now, renewTime: now };
+  return { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name, namespace: "default" }, spec };
+};
 const numbered = <T>(count: number, of: (n: number) => T): T[] => Array.from({ length: count }, (_, n) => of(n));
 
 describe.skipIf(typeof found === "string")(name, () => {
@@ -200,14 +206,23 @@ describe.skipIf(typeof found === "string")(name, () => {
     await provoke({
       alerts: ["NoLeader"],
       async begin() {
-        const now = new Date().toISOString().replace("Z", "000Z");
-        const spec = { holderIdentity: "another", leaseDurationSeconds: 3_600, acquireTime: now, renewTime: now };
-        const metadata = { name: "keyferry", namespace: "default" };
-        await campaign.apply([{ apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata, spec }]);
+        await campaign.apply([heldLease("keyferry")]);
         await campaign.operator.stop();
         await campaign.startOperator(["--leader-elect"], { POD_NAMESPACE: "default" });
       },
       end: () => cluster.run(["delete", ...lease]),
+    });
+  }, 900_000);
+
+  it("the alert of a shard that no replica works on fires and clears", async () => {
+    await provoke({
+      alerts: ["ShardWithoutOwner"],
+      async begin() {
+        await campaign.apply([heldLease("keyferry-shard-1")]);
+        await campaign.operator.stop();
+        await campaign.startOperator(["--leader-elect", "--shards", "2"], { POD_NAMESPACE: "default" });
+      },
+      end: () => campaign.stage.cluster.run(["delete", "lease", "keyferry-shard-1", "-n", "default"]),
     });
   }, 900_000);
 

@@ -177,6 +177,18 @@ export const cases: AlertCase[] = [
     clears: "17m",
   },
   {
+    alert: "KeyferryShardWithoutOwner",
+    series: {
+      'keyferry_shard_owner{instance="a",shard="0"}': "1+0x80",
+      'keyferry_shard_owner{instance="b",shard="0"}': "0+0x80",
+      'keyferry_shard_owner{instance="a",shard="1"}': "0+0x14 1+0x60",
+      'keyferry_shard_owner{instance="b",shard="1"}': "1+0x4 0+0x60",
+    },
+    quiet: "6m",
+    fires: "8m",
+    clears: "17m",
+  },
+  {
     alert: "KeyferryInternalError",
     series: { 'keyferry_internal_errors_total{controller="connection"}': "0+0x4 1+0x60" },
     quiet: "4m",
