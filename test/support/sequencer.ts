@@ -4,6 +4,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const slowest = [
   "test/model/schedules-1.test.ts",
   "test/model/schedules-2.test.ts",
+  "test/e2e/hand-over/hand-over.test.ts",
   "test/values/cost.test.ts",
   "test/e2e/kill.test.ts",
   "test/e2e/counts.test.ts",
