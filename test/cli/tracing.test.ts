@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { startTracing } from "../../src/cli/tracing.ts";
 import type { Log } from "../../src/runtime/log.ts";
 import { freePort } from "../cluster/ports.ts";
+import { heldBytes } from "../support/heap.ts";
 import { until } from "../support/operator.ts";
 import { startOtlpReceiver } from "../support/otlp-receiver.ts";
 
@@ -44,13 +45,13 @@ test("while the receiver is down, the spans that wait are bounded and one line i
   const lines: string[] = [];
   const otlpEndpoint = `http://127.0.0.1:${port}/`;
   const tracing = (await startTracing({ ...settings, otlpEndpoint }, logTo(lines)))!;
-  const before = process.memoryUsage().heapUsed;
+  const before = await heldBytes();
   for (let n = 0; n < 50_000; n++) tracing.start("reconcile", { "keyferry.syncedsecret.name": `r${n}` }).end();
   const down = "traces could not be sent; further failures are not logged";
   await until(() => lines.includes(down), 30_000, "the line in the log");
   for (let n = 0; n < 50_000; n++) tracing.start("reconcile", { "keyferry.syncedsecret.name": `s${n}` }).end();
   // 100,000 spans would take over 100 MB.
-  expect(process.memoryUsage().heapUsed - before).toBeLessThan(60 << 20);
+  expect((await heldBytes()) - before).toBeLessThan(60 << 20);
   const receiver = await startOtlpReceiver(port);
   tracing.start("reconcile", {}).end();
   await until(() => receiver.spans().length > 0, 30_000, "spans at the receiver");
