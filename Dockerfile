@@ -38,13 +38,11 @@ ENV NODE_ENV=production MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_T
 USER 65532:65532
 # --disable-sigusr1: no inspector, from the first moment on (src/cli/harden.ts closes it once it is loaded).
 # --max-old-space-size-percentage: the heap ends at a share of the memory limit; buffers, TLS and code take the rest.
-# --max-semi-space-size, --heap-growing-percent: a first sync makes much garbage. By V8's defaults it holds a third more.
+# --max-semi-space-size, --heap-growing-percent: a first sync makes much garbage. By V8's defaults it holds more of it.
 # --expose-gc: an idle process collects once (src/runtime/idle-collection.ts).
 # --no-wasm-tier-up, --no-wasm-dynamic-tiering: optimizing undici's HTTP parser takes 25 MB and gains nothing measurable.
 # --no-parallel-scavenge: one thread collects so small a young generation with less processor time than several.
-# --invocation-count-for-maglev, --invocation-count-for-turbofan: only what runs often is optimized. By V8's defaults a
-# first sync spends a fifth of its processor time on compiling, and holds 10 MB more code.
-ENTRYPOINT ["node", "--disable-sigusr1", "--max-old-space-size-percentage=65", "--max-semi-space-size=8", "--heap-growing-percent=30", "--expose-gc", "--no-wasm-tier-up", "--no-wasm-dynamic-tiering", "--no-parallel-scavenge", "--invocation-count-for-maglev=2000", "--invocation-count-for-turbofan=20000", "dist/keyferry.js"]
+ENTRYPOINT ["node", "--disable-sigusr1", "--max-old-space-size-percentage=65", "--max-semi-space-size=16", "--heap-growing-percent=60", "--expose-gc", "--no-wasm-tier-up", "--no-wasm-dynamic-tiering", "--no-parallel-scavenge", "dist/keyferry.js"]
 CMD ["controller"]
 ARG VERSION=dev
 ARG REVISION=unknown
