@@ -4,7 +4,8 @@ import { parseArgs } from "node:util";
 import metadata from "../package.json" with { type: "json" };
 import { Ground } from "./ground.ts";
 import { elapsed, say } from "./progress.ts";
-import { type Row, rows } from "./rows.ts";
+import type { Row } from "./rows/row.ts";
+import { rows } from "./rows.ts";
 import { type Results, tableOf } from "./table.ts";
 
 /**

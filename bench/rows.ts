@@ -1,5 +1,3 @@
-import type { RowFigure } from "./figures.ts";
-import type { Ground } from "./ground.ts";
 import { bulkRow } from "./rows/bulk.ts";
 import { burstRow, eventsRow } from "./rows/events.ts";
 import { firstSyncRow, sharedRow } from "./rows/first-sync.ts";
@@ -7,16 +5,9 @@ import { hostileRow } from "./rows/hostile.ts";
 import { foreignRow, memoryRow } from "./rows/memory.ts";
 import { neighboursRow } from "./rows/neighbours.ts";
 import { quotaRow } from "./rows/quota.ts";
+import type { Row } from "./rows/row.ts";
 import { pollRow, restartRow } from "./rows/unchanged.ts";
 import { urgentRow } from "./rows/urgent.ts";
-
-/** One workload and its measurements. */
-export interface Row {
-  name: string;
-  /** A description in one line. */
-  about: string;
-  run(ground: Ground): Promise<RowFigure[]>;
-}
 
 /** Every row, ordered so that each can reuse the objects of the previous one. */
 export const rows: readonly Row[] = [

@@ -5,7 +5,7 @@ import type { Ground } from "../ground.ts";
 import { distinct, type Load } from "../load.ts";
 import { besides, cpuSecondsOf, memoryOf } from "../processes.ts";
 import { say } from "../progress.ts";
-import type { Row } from "../rows.ts";
+import type { Row } from "./row.ts";
 
 /** Idle milliseconds before memory is measured again. */
 export const idleMs = 10_000;

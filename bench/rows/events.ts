@@ -6,8 +6,8 @@ import type { Ground } from "../ground.ts";
 import { follow } from "../kubernetes.ts";
 import { distinct } from "../load.ts";
 import { say } from "../progress.ts";
-import type { Row } from "../rows.ts";
 import { isOperatorsWrite } from "./bulk.ts";
+import type { Row } from "./row.ts";
 
 const changesASecond = 20;
 /** Milliseconds after which a change counts as missed by events; the next poll is an hour away. */

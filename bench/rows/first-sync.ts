@@ -1,7 +1,7 @@
 import { secrets, syncedSecrets } from "../../src/kube/resource.ts";
 import { Arrivals, isReady } from "../kubernetes.ts";
 import { distinct, parametersOf, sharing } from "../load.ts";
-import type { Row } from "../rows.ts";
+import type { Row } from "./row.ts";
 
 /** AWS's default quota for an account and region, in requests a second. */
 const usualQuota = 40;

@@ -9,7 +9,7 @@ import { percentile, type RowFigure } from "../figures.ts";
 import type { Ground } from "../ground.ts";
 import { atOnce, type Following, follow, isReady } from "../kubernetes.ts";
 import { say } from "../progress.ts";
-import type { Row } from "../rows.ts";
+import type { Row } from "./row.ts";
 
 const neighbour = "neighbour";
 const hostile = "hostile";

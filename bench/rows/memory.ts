@@ -7,8 +7,8 @@ import { atOnce } from "../kubernetes.ts";
 import { distinct, type Load, parametersOf, sharing } from "../load.ts";
 import { besides, type Memory, memoryOf } from "../processes.ts";
 import { say } from "../progress.ts";
-import type { Row } from "../rows.ts";
 import { idleMs } from "./bulk.ts";
+import type { Row } from "./row.ts";
 
 export const memoryRow: Row = {
   name: "9",

@@ -4,7 +4,7 @@ import type { RowFigure } from "../figures.ts";
 import type { Ground } from "../ground.ts";
 import { distinct, type Load } from "../load.ts";
 import { say } from "../progress.ts";
-import type { Row } from "../rows.ts";
+import type { Row } from "./row.ts";
 
 const operators = 4;
 const quota = 40;

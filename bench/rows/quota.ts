@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { distinct } from "../load.ts";
 import { say } from "../progress.ts";
-import type { Row } from "../rows.ts";
+import type { Row } from "./row.ts";
 
 const [usual, low] = [40, 5];
 /** Milliseconds of the window for a rate. */

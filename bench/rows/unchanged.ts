@@ -5,8 +5,8 @@ import type { RowFigure } from "../figures.ts";
 import type { Ground } from "../ground.ts";
 import { distinct, parametersOf } from "../load.ts";
 import { say } from "../progress.ts";
-import type { Row } from "../rows.ts";
 import { bulkLoad, isOperatorsWrite } from "./bulk.ts";
+import type { Row } from "./row.ts";
 
 /** The shortest interval that a connection accepts. */
 const pollIntervalMs = 10_000;

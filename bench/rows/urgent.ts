@@ -8,7 +8,7 @@ import type { Ground } from "../ground.ts";
 import { Arrivals, atOnce, isReady } from "../kubernetes.ts";
 import { distinct, parametersOf } from "../load.ts";
 import { say } from "../progress.ts";
-import type { Row } from "../rows.ts";
+import type { Row } from "./row.ts";
 
 const tries = 50;
 const rate = 40;

@@ -28,6 +28,8 @@ export interface GrantingOptions {
   account: (connection: AnyConnection, identities: ConnectionIdentities) => Promise<string>;
   /** The region for SyncedSecrets whose connection is not among the manifests; undefined if there is none. */
   region: () => Promise<string | undefined>;
+  /** What stands in for a connection that is not among the manifests, for messages. Default: a region with --region. */
+  standIn?: string;
 }
 
 /**
@@ -138,9 +140,10 @@ export class Granting {
 
   async #standIn(key: string): Promise<ClusterAWSConnection> {
     const [kind, , name] = key.split("/") as [string, string, string];
+    const { standIn = "a region with --region" } = this.#options;
     const region = await this.#options.region();
     if (region === undefined) {
-      const message = `${kind} ${name} is not among the manifests: give it with --connection, or a region with --region`;
+      const message = `${kind} ${name} is not among the manifests: give it with --connection, or ${standIn}`;
       throw new Failure("ConnectionNotReady", "wait", message);
     }
     return {

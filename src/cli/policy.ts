@@ -66,6 +66,7 @@ export async function runPolicy(flags: PolicyFlags, files: readonly string[]): P
       throw new Failure("ConnectionNotReady", "wait", message);
     },
     region: async () => region,
+    ...(account === undefined ? { standIn: "its region and account with --region and --account" } : {}),
   });
   const needs = new PolicyNeeds({ parameterKeys: parameterKey, blobKeys: blobKey, account });
   const problems = new Set(manifests.problems);

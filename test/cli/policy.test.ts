@@ -310,8 +310,8 @@ describe("reports what it cannot determine, and prints no insufficient policy", 
     [
       "a missing connection",
       [synced("a", one("/a"))],
-      ["--account", account],
-      "ClusterAWSConnection default is not among the manifests: give it with --connection, or a region with --region",
+      [],
+      "ClusterAWSConnection default is not among the manifests: give it with --connection, or its region and account with --region and --account",
     ],
     [
       "a blob without a key",

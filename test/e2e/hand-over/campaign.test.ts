@@ -49,7 +49,11 @@ it(
 
 it("a leader that is cut off from the API server writes nothing", () => times(5, () => campaign.cut()), withinMs);
 
-it("requests of a leader that arrive after its term change nothing", () => times(5, () => campaign.delay()), withinMs);
+it(
+  "requests of a leader that arrive after its term set nothing back",
+  () => times(5, () => campaign.delay()),
+  withinMs,
+);
 
 it(
   "all changes are in their Secrets, none was set back, and none was written more than twice",

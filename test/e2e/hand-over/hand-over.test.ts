@@ -38,7 +38,7 @@ it(
 );
 
 it(
-  "a leader that is frozen, cut off or late writes nothing beyond its Lease",
+  "a leader that is frozen, cut off or late sets nothing back",
   async () => {
     for (const _ of rounds) {
       await campaign.freeze();
