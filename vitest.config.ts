@@ -27,7 +27,8 @@ const common = {
   // A machine that does other things too is several times slower: how fast something is, a test says itself.
   testTimeout: 120_000,
   hookTimeout: 240_000,
-  maxWorkers: 2,
+  // More than the two cores of a small machine: many files mostly wait for processes and timers.
+  maxWorkers: 3,
 };
 
 export default defineConfig({
