@@ -68,6 +68,7 @@ export class Snapshots {
       whenMissing: refresh.whenMissing ?? "Retain",
       refresh: pendingRefresh(resource),
       isForged: present !== undefined && applied.isForged(resource, target, present),
+      isOthers: verifiedRevisions.knowsAnother(resource, revision),
       warmStart: warmStartOf(
         { resource, plan, granted, revisions, verifiedRevisions, followsExpiry },
         revision,

@@ -54,7 +54,8 @@ function unlessReadIsForced(finding: Finding): Finding {
 
 /**
  * Makes sure that a look, which decrypts nothing, comes before a read: if the Secret exists, it may be current; if a
- * source was missing, it may still be. Everything for a new Secret is read at once.
+ * source was missing, it may still be. Everything for a new Secret is read at once. What another process has written is
+ * not set back to the versions that this one knew before.
  */
 function versionsAreUnknown(snapshot: Snapshot): Decision | undefined {
   const { resource, revision, assessment, lookAgain, unseen, staleSources, done } = snapshot;
@@ -62,7 +63,8 @@ function versionsAreUnknown(snapshot: Snapshot): Decision | undefined {
   if (revision === undefined && !reportedMissing(resource)) return undefined;
   // A warm start trusts the previous status only if it was Ready: otherwise a restart would hide failures.
   const untrusted = readyOf(resource.status)?.status === "True" ? [] : unseen;
-  const references = [...new Set([...assessment.unknown, ...lookAgain, ...untrusted, ...staleSources])];
+  const others = snapshot.isOthers ? snapshot.plan.references : [];
+  const references = [...new Set([...assessment.unknown, ...lookAgain, ...untrusted, ...staleSources, ...others])];
   return references.length > 0 ? { kind: "look", references } : undefined;
 }
 

@@ -41,6 +41,11 @@ export interface Facts {
   damage: Damage | undefined;
   /** Whether another client has applied the Secret under our field manager. */
   isForged: boolean;
+  /**
+   * Whether the Secret has another revision than the one that this process has found to be current: another leader, or a
+   * forger, has written it, and may know newer versions.
+   */
+  isOthers: boolean;
 
   revisions: Revisions;
   /** The sources according to the previous status. */

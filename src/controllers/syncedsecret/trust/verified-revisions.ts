@@ -25,6 +25,13 @@ export class VerifiedRevisions {
     return revision !== undefined && found?.revision === `${metadata.uid} ${revision}` ? found.asWhom : undefined;
   }
 
+  /** Whether this process has found another revision of the same Secret to be current, and not this one. */
+  knowsAnother({ metadata }: SyncedSecret, revision: string | undefined): boolean {
+    const known = this.#found.get(`${metadata.namespace}/${metadata.name}`)?.revision;
+    if (revision === undefined || !known?.startsWith(`${metadata.uid} `)) return false;
+    return known !== `${metadata.uid} ${revision}`;
+  }
+
   /** Records that these sources reproduce a Secret's revision. */
   verified({ metadata }: SyncedSecret, revision: string, sources: readonly Source[]): void {
     this.#sources.set(`${metadata.namespace}/${metadata.name}`, { revision: `${metadata.uid} ${revision}`, sources });

@@ -98,6 +98,7 @@ export class SnapshotBuilder {
   #listed: Status["sources"];
   #isReadOnly = false;
   #isForged = false;
+  #isOthers = false;
   #verifiedAs: string | undefined;
   #tooLarge: { from: Versions; failure: Failure } | undefined;
   #results: Results = {};
@@ -173,6 +174,12 @@ export class SnapshotBuilder {
     return this;
   }
 
+  /** Another process has written the Secret since this one found it current. */
+  writtenByAnother(): this {
+    this.#isOthers = true;
+    return this;
+  }
+
   /** This process has found the Secret's revision to be current, for this account and region. */
   verifiedAs(whom = "123456789012 eu-west-1"): this {
     this.#verifiedAs = whom;
@@ -231,7 +238,14 @@ export class SnapshotBuilder {
     const told = { resource, plan: planned, granted: this.#granted, revisions };
     const rejected = this.#tooLarge;
     return factsOf({
-      ...{ ...told, target, standing: found, isForged: this.#isForged, readOnly: this.#isReadOnly },
+      ...{
+        ...told,
+        target,
+        standing: found,
+        isForged: this.#isForged,
+        isOthers: this.#isOthers,
+        readOnly: this.#isReadOnly,
+      },
       ...{ whenMissing: refresh?.whenMissing ?? "Retain", whenExpired, refresh: pendingRefresh(resource) },
       warmStart: warmStartOf(
         { ...told, verifiedRevisions: new VerifiedRevisions(), followsExpiry: whenExpired !== undefined },

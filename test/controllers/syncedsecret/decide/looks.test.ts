@@ -24,6 +24,16 @@ describe("a look comes before a read", () => {
       two().withSecret({ "/a": 3, "/b": 2 }, { revision: "1.x.y" }).withSource("/a", served(3)),
       "look /b",
     ],
+    [
+      "looks again before it sets a Secret of another leader back to the version known here",
+      one().withSecret({ "/a": 5 }).withSource("/a", served(3)).writtenByAnother(),
+      "look /a",
+    ],
+    [
+      "keeps a Secret of another leader if the look shows its version",
+      one().withSecret({ "/a": 5 }).withSource("/a", served(5)).writtenByAnother().after({ looked: true }),
+      "keep",
+    ],
     ["looks at a path that is unknown", path().withSecret({ "/p/x": 1 }).withStatus(), "look /p"],
     ["trusts the status after a restart if it was Ready", one().withSecret({ "/a": 3 }), "keep"],
     ["trusts the status about a path after a restart", path().withSecret({ "/p/x": 1 }), "keep"],
