@@ -47,20 +47,24 @@ export class AlertWatch {
   /** Begins a fault, waits until each of its alerts has fired, ends the fault, and waits until none of them fires. */
   async provoke({ alerts, begin, end }: Fault): Promise<void> {
     const fault = performance.now();
-    await begin();
     const silent = new Set(alerts);
-    await this.#poll(
-      (firing) => {
-        for (const alert of [...silent].filter((name) => firing.has(name))) {
-          this.times.set(alert, { firedAfterS: secondsSince(fault) });
-          silent.delete(alert);
-        }
-        return silent.size === 0;
-      },
-      () => `the firing of ${[...silent]}`,
-    );
-    const ended = performance.now();
-    await end();
+    let ended: number;
+    try {
+      await begin();
+      await this.#poll(
+        (firing) => {
+          for (const alert of [...silent].filter((name) => firing.has(name))) {
+            this.times.set(alert, { firedAfterS: secondsSince(fault) });
+            silent.delete(alert);
+          }
+          return silent.size === 0;
+        },
+        () => `the firing of ${[...silent]}`,
+      );
+    } finally {
+      ended = performance.now();
+      await end();
+    }
     const loud = new Set(alerts);
     await this.#poll(
       (firing) => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { documents, keysOf, openStage, readyCount, type Stage, synced } from "../e2e/stage.ts";
 import { type RunningOperator, until } from "../support/operator.ts";
 import { removeAtEnd } from "../support/supervise.ts";
+import { kubeconfigThrough, startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { AlertWatch, type Fault } from "./alert-watch.ts";
 import { readRules, scaledDown } from "./rules.ts";
 import { type PrometheusServer, startPrometheus } from "./server.ts";
@@ -22,6 +23,8 @@ export interface CampaignOptions {
   connection?: (stage: Stage) => Promise<object>;
 }
 
+/** Milliseconds between two breaks of all connections: longer than a watch that counts as too short. */
+const breakEveryMs = 2_000;
 /** Intervals of scrapes from the start of an operator until it counts as scraped. */
 const scrapesBefore = 3;
 
@@ -72,8 +75,8 @@ export class Campaign {
   }
 
   /** Starts the operator, which Prometheus scrapes from now on. @param args further arguments of the program */
-  async startOperator(args: string[] = [], env: Record<string, string> = {}): Promise<void> {
-    this.#operator = await this.stage.operator(["--audit-log", this.#audit("link"), ...args], { env });
+  async startOperator(args: string[] = [], options: { env?: Record<string, string>; kubeconfig?: string } = {}) {
+    this.#operator = await this.stage.operator(["--audit-log", this.#audit("link"), ...args], options);
     await this.server.scrape(this.#operator.metricsUrl);
     // Prometheus sees an increase only from its second sample on: a fault must come later.
     const started = Date.now() / 1_000;
@@ -122,6 +125,28 @@ export class Campaign {
       alerts: ["SecretNotReady", "ManySecretsNotReady"],
       begin: () => this.apply(names.map((name) => synced("shop", name, keysOf([`/shop/${name}`])))),
       end: () => this.remove("shop", names),
+    };
+  }
+
+  /** Something between the operator and the API server closes all connections again and again. */
+  brokenWatches(): Fault {
+    let timer: NodeJS.Timeout | undefined;
+    let proxy: TcpProxy | undefined;
+    return {
+      alerts: ["WatchesRestart"],
+      begin: async () => {
+        const { url, kubeconfigPath } = this.stage.cluster;
+        proxy = await startTcpProxy(Number(new URL(url).port));
+        await this.operator.stop();
+        await this.startOperator([], { kubeconfig: await kubeconfigThrough(kubeconfigPath, proxy) });
+        timer = setInterval(() => proxy?.mend(), breakEveryMs);
+      },
+      end: async () => {
+        clearInterval(timer);
+        await this.operator.stop();
+        proxy?.close();
+        await this.startOperator();
+      },
     };
   }
 

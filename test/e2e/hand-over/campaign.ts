@@ -230,13 +230,17 @@ export class Campaign {
     expect([...repeated].filter(([, times]) => times > 2)).toEqual([]);
   }
 
-  /** Checks the figures against the bounds that the documentation promises. */
-  check(): void {
+  /**
+   * Checks the figures against the bounds that the documentation promises.
+   *
+   * @param slack by which a bound may be exceeded on a machine that does other things too
+   */
+  check(slack = 1): void {
     const { figures } = this;
-    expect(figures.max("SIGTERM: gap between the writes of two leaders, ms")).toBeLessThanOrEqual(bounds.gap);
-    expect(figures.max(`SIGTERM: ${rows.slowest}`)).toBeLessThanOrEqual(bounds.missed);
-    expect(figures.max(`SIGTERM: ${rows.unfinished}`)).toBeLessThanOrEqual(bounds.missed);
-    const killed = this.#replicas.timing.leaseMs + bounds.gap;
+    expect(figures.max("SIGTERM: gap between the writes of two leaders, ms")).toBeLessThanOrEqual(slack * bounds.gap);
+    expect(figures.max(`SIGTERM: ${rows.slowest}`)).toBeLessThanOrEqual(slack * bounds.missed);
+    expect(figures.max(`SIGTERM: ${rows.unfinished}`)).toBeLessThanOrEqual(slack * bounds.missed);
+    const killed = slack * (this.#replicas.timing.leaseMs + bounds.gap);
     expect(figures.max("SIGKILL: gap between the writes of two leaders, ms")).toBeLessThanOrEqual(killed);
     expect(figures.max(`SIGKILL: ${rows.slowest}`)).toBeLessThanOrEqual(bounds.missedAfterKill);
     expect(figures.max(`SIGKILL: ${rows.unfinished}`)).toBeLessThanOrEqual(bounds.missedAfterKill);

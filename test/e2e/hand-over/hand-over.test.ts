@@ -7,6 +7,8 @@ import { shortTiming } from "./replicas.ts";
 
 const withinMs = 240_000;
 const rounds = [0, 1, 2];
+/** Times are those of a machine that runs other tests too, but an event that is lost for a minute is not within them. */
+const slack = 7;
 
 let stage: Stage;
 let campaign: Campaign;
@@ -53,7 +55,7 @@ it(
   "no change is missed, set back or written more than twice",
   async () => {
     await campaign.finish();
-    campaign.check();
+    campaign.check(slack);
   },
   withinMs,
 );
