@@ -30,6 +30,16 @@ function leadsSomewhere(from: string, link: string): boolean {
   return there !== undefined && anchorsOf(there).has(anchor);
 }
 
+test("no page has a section twice", () => {
+  const twice = pages.flatMap((one) => {
+    const sections = [...proseOf(one).matchAll(/^## (.+)$/gm)].map(([, heading]) => heading!);
+    return sections
+      .filter((heading, at) => sections.indexOf(heading) !== at)
+      .map((heading) => `${one.path}: ${heading}`);
+  });
+  expect(twice).toEqual([]);
+});
+
 test("README.md links to every page of docs/", () => {
   const linked = linksOf("README.md", page("README.md").text).map((link) => link.split("#")[0]);
   const all = pages.map(({ path }) => path).filter((path) => /^docs\/[^/]+$/.test(path));

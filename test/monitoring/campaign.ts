@@ -76,7 +76,8 @@ export class Campaign {
 
   /** Starts the operator, which Prometheus scrapes from now on. @param args further arguments of the program */
   async startOperator(args: string[] = [], options: { env?: Record<string, string>; kubeconfig?: string } = {}) {
-    this.#operator = await this.stage.operator(["--audit-log", this.#audit("link"), ...args], options);
+    const node = ["--import", `data:text/javascript,${encodeURIComponent(defect(this.#defectFile))}`];
+    this.#operator = await this.stage.operator(["--audit-log", this.#audit("link"), ...args], { ...options, node });
     await this.server.scrape(this.#operator.metricsUrl);
     // Prometheus sees an increase only from its second sample on: a fault must come later.
     const started = Date.now() / 1_000;
@@ -150,6 +151,28 @@ export class Campaign {
     };
   }
 
+  /** Writes of Secrets throw an error that the operator does not expect. */
+  internalError(): Fault {
+    return {
+      alerts: ["InternalError"],
+      begin: async () => {
+        await writeFile(this.#defectFile, "");
+        await this.stage.cluster.run(["delete", "secret", "r2", "-n", "shop"]);
+      },
+      end: async () => {
+        await rm(this.#defectFile);
+        await this.stage.cluster.run([
+          "annotate",
+          "syncedsecret",
+          "r2",
+          "-n",
+          "shop",
+          `keyferry.io/refresh=${Date.now()}`,
+        ]);
+      },
+    };
+  }
+
   /** The operator has ended. */
   absence(): Fault {
     return { alerts: ["Absent"], begin: () => this.operator.stop(), end: () => this.startOperator() };
@@ -161,6 +184,11 @@ export class Campaign {
     await this.stage.close();
   }
 
+  /** While it exists, writes of Secrets throw. */
+  get #defectFile(): string {
+    return join(this.#folder, "defect");
+  }
+
   #audit(name: string): string {
     return join(this.#folder, `audit-${name}`);
   }
@@ -169,4 +197,17 @@ export class Campaign {
     await rm(this.#audit("link"), { force: true });
     await symlink(path, this.#audit("link"));
   }
+}
+
+/** A module that makes writes of Secrets throw while a file exists. */
+function defect(path: string): string {
+  return `
+    import { existsSync } from "node:fs";
+    const real = Promise.withResolvers;
+    Promise.withResolvers = function () {
+      if (existsSync(${JSON.stringify(path)}) && new Error().stack.includes("SecretWriter.apply")) {
+        throw new TypeError("a defect");
+      }
+      return real.call(this);
+    };`;
 }

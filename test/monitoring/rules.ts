@@ -38,7 +38,13 @@ function isAlert(rule: Rule): rule is Rule & { alert: string } {
   return rule.alert !== undefined;
 }
 
-/** A rule file with all times shorter: `for`, range windows and offsets are divided by `divisor`. Thresholds stay. */
+/** Seconds of the alert about silent queues, for a test that does not wait a day. */
+export const silentAfterS = 120;
+
+/**
+ * A rule file with all times shorter: `for`, range windows and offsets are divided by `divisor`. Thresholds stay, but for
+ * the day after which a queue counts as silent.
+ */
 export function scaledDown(file: RuleFile, divisor: number): RuleFile {
   const shorter = (duration: string) => divided(duration, divisor);
   const groups = file.groups.map(({ name, rules }) => ({
@@ -47,6 +53,7 @@ export function scaledDown(file: RuleFile, divisor: number): RuleFile {
       ...rule,
       expr: rule.expr
         .replace(/\[([0-9a-z]+)\]/g, (_, duration: string) => `[${shorter(duration)}]`)
+        .replace(/(_silent_seconds > )86400$/, `$1${silentAfterS}`)
         .replace(/\boffset ([0-9a-z]+)/g, (_, duration: string) => `offset ${shorter(duration)}`),
       ...(rule.for === undefined ? {} : { for: shorter(rule.for) }),
     })),
