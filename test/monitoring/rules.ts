@@ -39,7 +39,7 @@ function isAlert(rule: Rule): rule is Rule & { alert: string } {
 }
 
 /** Seconds of the alert about silent queues, for a test that does not wait a day. */
-export const silentAfterS = 120;
+const silentAfterS = 120;
 
 /**
  * A rule file with all times shorter: `for`, range windows and offsets are divided by `divisor`. Thresholds stay, but for
