@@ -49,12 +49,9 @@ export class Operator {
     this.#caches = new WatchCaches(options);
     const { client, clock, log, settings, election, metrics } = options;
     this.#access = new AccessCheck({ client, clock, log, namespace: settings.namespaces[0] });
-    if (!election || !("shards" in election)) {
-      this.#candidate = election?.elector;
-      return;
-    }
+    this.#candidate = election && ("shards" in election ? election.shards : election.elector);
+    if (!election || !("shards" in election)) return;
     const { shards } = election;
-    this.#candidate = shards;
     this.#shards = new Shards({
       ...{ leases: shards, caches: this.#caches, metrics, log },
       connectionOf: (resource) => connectionKeyFor(resource, settings.defaultConnection),

@@ -310,6 +310,12 @@ describe("reports what it cannot determine, and prints no insufficient policy", 
     [
       "a missing connection",
       [synced("a", one("/a"))],
+      ["--account", account],
+      "ClusterAWSConnection default is not among the manifests: give it with --connection, or a region with --region",
+    ],
+    [
+      "a missing connection and its account",
+      [synced("a", one("/a"))],
       [],
       "ClusterAWSConnection default is not among the manifests: give it with --connection, or its region and account with --region and --account",
     ],

@@ -42,6 +42,8 @@ const checkAgainMs = 600_000;
  * its process has stopped, stays hidden for this time.
  */
 const arrivalSeconds = 3;
+/** Milliseconds after which a receiver hides for long what is not deleted: less than `arrivalSeconds`. */
+export const hideAfterMs = 2_000;
 /** Number of single-message receives after a response above the size limit. */
 const receivesOfOne = 20;
 
@@ -119,12 +121,17 @@ export class QueueAccess {
     }
   }
 
-  /**
-   * Hides messages for `seconds` from now on, or makes them visible again (0); none of another cluster's queue. Never
-   * rejects: SQS redelivers a message after its visibility timeout instead. Without the permission, later receives hide
-   * messages for long from the start.
-   */
-  async hide(messages: readonly Received[], seconds: number): Promise<void> {
+  /** Hides messages that take long or have failed. Never rejects; without the permission, receives hide for as long. */
+  hide(messages: readonly Received[]): Promise<void> {
+    return this.#setVisibility(messages, this.#options.hiddenSeconds);
+  }
+
+  /** Makes messages visible again. Never rejects: SQS redelivers a message after its visibility timeout instead. */
+  release(messages: readonly Received[]): Promise<void> {
+    return this.#setVisibility(messages, 0);
+  }
+
+  async #setVisibility(messages: readonly Received[], seconds: number): Promise<void> {
     const { identity, queueUrl, log } = this.#options;
     if (this.isAnothers) return;
     const batches: Promise<void>[] = [];
@@ -181,8 +188,8 @@ export class QueueAccess {
   }
 
   async #ask(atMost: number, waitSeconds: number): Promise<QueueMessage[]> {
-    const { identity, queueUrl, signal } = this.#options;
-    const hiddenSeconds = Math.min(this.#options.hiddenSeconds, this.#mayHide ? arrivalSeconds : Infinity);
+    const { identity, queueUrl, signal, hiddenSeconds: long } = this.#options;
+    const hiddenSeconds = this.#mayHide ? Math.min(long, arrivalSeconds) : long;
     const round = this.#round;
     const isOne = this.#onlyOne > 0;
     try {

@@ -4,7 +4,7 @@ import { Failure } from "../../runtime/failure.ts";
 import { Deletions, type Received } from "./deletions.ts";
 import { InWork } from "./in-work.ts";
 import { type KeyNotice, type ParameterNotice, parseNotice } from "./notice.ts";
-import { type Health, QueueAccess, type QueueAccessOptions } from "./queue-access.ts";
+import { type Health, hideAfterMs, QueueAccess, type QueueAccessOptions } from "./queue-access.ts";
 import { batchSize, type QueueMessage } from "./sqs.ts";
 
 export interface ReceiverOptions extends Omit<QueueAccessOptions, "hiddenSeconds" | "signal"> {
@@ -27,8 +27,6 @@ const concurrentReceives = 3;
 /** Timeout of handling a message in milliseconds: a long path takes minutes to list. SQS redelivers it meanwhile. */
 export const handleWithinMs = 300_000;
 const hiddenSecondsOfAMessage = 60;
-/** Milliseconds after which messages that are not deleted are hidden for long. Less than the timeout of a receive. */
-const hideAfterMs = 2_000;
 
 /**
  * Receives one queue's messages as one identity, from `start` to `stop`, by concurrent long polls for batches of ten.
@@ -39,7 +37,6 @@ export class Receiver {
   readonly #options: ReceiverOptions;
   readonly #access: QueueAccess;
   readonly #inWork: InWork;
-  readonly #hiddenSeconds: number;
   readonly #deletions: Deletions;
   readonly #stop = new AbortController();
   readonly #underWay = new Set<Promise<unknown>>();
@@ -49,7 +46,6 @@ export class Receiver {
     const { clock, inWork = new InWork(clock), hiddenSeconds = hiddenSecondsOfAMessage } = options;
     this.#access = new QueueAccess({ ...options, hiddenSeconds, signal: this.#stop.signal });
     this.#inWork = inWork;
-    this.#hiddenSeconds = hiddenSeconds;
     this.#deletions = new Deletions((messages) => this.#access.remove(messages));
   }
 
@@ -69,7 +65,7 @@ export class Receiver {
    * @returns resolves when no call is in flight
    */
   async stop(): Promise<void> {
-    if (!this.#stop.signal.aborted) void this.#track(this.#access.hide(this.#inWork.of(this), 0));
+    if (!this.#stop.signal.aborted) void this.#track(this.#access.release(this.#inWork.of(this)));
     this.#stop.abort();
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
@@ -90,27 +86,25 @@ export class Receiver {
 
   #take(messages: readonly QueueMessage[]): void {
     if (messages.length === 0 || this.#access.isAnothers) return;
-    if (this.#stop.signal.aborted) return void this.#track(this.#access.hide(messages, 0));
+    if (this.#stop.signal.aborted) return void this.#track(this.#access.release(messages));
     this.#options.heard();
     const unfinished = new Map<string, Received>();
     for (const { id, receipt, body } of messages) {
       unfinished.set(id, { id, receipt });
       const remove = () => this.#track(this.#deletions.add({ id, receipt }));
-      if (!this.#inWork.begin(id, { by: this, receipt, remove })) continue;
-      void this.#track(this.#workOn(id, body)).then((isDone) => isDone && unfinished.delete(id));
+      if (this.#inWork.begin(id, { by: this, receipt, remove })) void this.#track(this.#workOn(id, body, unfinished));
     }
     void this.#track(this.#hide(unfinished));
   }
 
-  /** Resolves to whether a message was handled and deleted. */
-  async #workOn(id: string, body: string): Promise<boolean> {
+  /** Handles and deletes a message, and takes it out of `unfinished` then. */
+  async #workOn(id: string, body: string, unfinished: Map<string, Received>): Promise<void> {
     try {
       await this.#takeOne(body);
       await this.#inWork.delete(id);
-      return true;
+      unfinished.delete(id);
     } catch {
       // SQS redelivers it after its visibility timeout.
-      return false;
     } finally {
       this.#inWork.end(id);
     }
@@ -120,7 +114,7 @@ export class Receiver {
   async #hide(unfinished: ReadonlyMap<string, Received>): Promise<void> {
     const { signal } = this.#stop;
     await sleep(this.#options.clock, hideAfterMs, signal);
-    if (!signal.aborted && unfinished.size > 0) await this.#access.hide([...unfinished.values()], this.#hiddenSeconds);
+    if (!signal.aborted && unfinished.size > 0) await this.#access.hide([...unfinished.values()]);
   }
 
   async #takeOne(body: string): Promise<void> {

@@ -6,7 +6,7 @@ import type { Source } from "./status-sources.ts";
  * whatever the status says.
  */
 export class VerifiedRevisions {
-  readonly #found = new Map<string, { revision: string; asWhom: string }>();
+  readonly #found = new Map<string, { uid: string | undefined; revision: string; asWhom: string }>();
   /** The sources of a revision, from a status that may have been edited since. */
   readonly #sources = new Map<string, { revision: string; sources: readonly Source[] }>();
 
@@ -16,20 +16,19 @@ export class VerifiedRevisions {
    * @param asWhom account and region of the identity
    */
   found({ metadata }: SyncedSecret, revision: string, asWhom: string): void {
-    this.#found.set(`${metadata.namespace}/${metadata.name}`, { revision: `${metadata.uid} ${revision}`, asWhom });
+    this.#found.set(`${metadata.namespace}/${metadata.name}`, { uid: metadata.uid, revision, asWhom });
   }
 
   /** The account and region for which this process has found this revision to be current. */
-  verifiedAs({ metadata }: SyncedSecret, revision: string | undefined): string | undefined {
-    const found = this.#found.get(`${metadata.namespace}/${metadata.name}`);
-    return revision !== undefined && found?.revision === `${metadata.uid} ${revision}` ? found.asWhom : undefined;
+  verifiedAs(resource: SyncedSecret, revision: string | undefined): string | undefined {
+    const found = this.#foundOf(resource);
+    return found?.revision === revision ? found?.asWhom : undefined;
   }
 
   /** Whether this process has found another revision of the same Secret to be current, and not this one. */
-  knowsAnother({ metadata }: SyncedSecret, revision: string | undefined): boolean {
-    const known = this.#found.get(`${metadata.namespace}/${metadata.name}`)?.revision;
-    if (revision === undefined || !known?.startsWith(`${metadata.uid} `)) return false;
-    return known !== `${metadata.uid} ${revision}`;
+  knowsAnother(resource: SyncedSecret, revision: string | undefined): boolean {
+    const found = this.#foundOf(resource);
+    return revision !== undefined && found !== undefined && found.revision !== revision;
   }
 
   /** Records that these sources reproduce a Secret's revision. */
@@ -47,5 +46,10 @@ export class VerifiedRevisions {
   forget(key: string): void {
     this.#found.delete(key);
     this.#sources.delete(key);
+  }
+
+  #foundOf({ metadata }: SyncedSecret) {
+    const found = this.#found.get(`${metadata.namespace}/${metadata.name}`);
+    return found?.uid === metadata.uid ? found : undefined;
   }
 }
