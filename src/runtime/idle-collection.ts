@@ -12,8 +12,8 @@ export interface Meter {
 
 /** Milliseconds between two checks. */
 const intervalMs = 2_000;
-/** Share of a core below which the process counts as idle: about what probes and polls use. */
-const idleShare = 0.05;
+/** Share of a core below which the process counts as idle. On a slow machine, probes and polls alone use a tenth. */
+const idleShare = 0.2;
 /** Consecutive idle checks before a collection. */
 const idleChecks = 2;
 /**
