@@ -1,3 +1,5 @@
+import type { RolloutKind } from "../src/api/rollout-kinds.ts";
+
 /** A switch of the chart's values that changes what the operator may do. */
 export interface Feature {
   /** The value that turns it on, as docs name it. */
@@ -19,6 +21,11 @@ export const scopes: Record<Scope, object> = {
 
 const alone = { replicas: 1, strategy: { type: "Recreate" }, leaderElection: { enabled: false } };
 
+/** Restarts of workloads. @param kinds default: those of the chart */
+function rollouts(kinds?: readonly RolloutKind[]): object {
+  return { rbac: { rollouts: { enabled: true, ...(kinds && { kinds }) } } };
+}
+
 /** What every installation has: a read-only operator. */
 export const always: object = { readOnly: true };
 
@@ -33,5 +40,7 @@ export const features: readonly Feature[] = [
     off: {},
     on: { rbac: { serviceAccountTokens: { enabled: true } } },
   },
+  { name: "rbac.rollouts.enabled", off: {}, on: rollouts() },
+  { name: "rbac.rollouts.kinds: [Rollout]", off: rollouts(), on: rollouts(["Rollout"]) },
   { name: "metrics.secure.enabled", off: {}, on: { metrics: { secure: { enabled: true } } } },
 ];

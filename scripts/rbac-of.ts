@@ -12,6 +12,9 @@ export interface Granted {
 /** What the operator needs some verbs on a resource for. */
 export type Purpose = readonly [resource: string, verbs: string, purpose: string];
 
+const workloadsList = "finds the workloads that use a changed Secret, and follows their rollouts";
+const workloadsPatch = "sets an annotation of the pod template, which restarts the workload";
+
 /** Of each verb that the chart grants. */
 export const operatorPurposes: readonly Purpose[] = [
   ["syncedsecrets.keyferry.io", "list watch", "finds SyncedSecrets and their changes"],
@@ -49,6 +52,16 @@ export const operatorPurposes: readonly Purpose[] = [
   ],
   ["serviceaccounts", "get", "reads the annotation with the role of a ServiceAccount that a connection names"],
   ["serviceaccounts/token", "create", "requests a token of that ServiceAccount for AWS STS"],
+  ["deployments.apps", "list", workloadsList],
+  ["deployments.apps", "patch", workloadsPatch],
+  ["statefulsets.apps", "list", workloadsList],
+  ["statefulsets.apps", "patch", workloadsPatch],
+  ["daemonsets.apps", "list", workloadsList],
+  ["daemonsets.apps", "patch", workloadsPatch],
+  ["rollouts.argoproj.io", "list", workloadsList],
+  ["rollouts.argoproj.io", "patch", workloadsPatch],
+  ["pods", "list", "tells which pods run with the current bytes; metadata only"],
+  ["cronjobs.batch", "list", "tells which CronJobs use the Secret; they need no restart"],
   ["tokenreviews.authentication.k8s.io", "create", "asks whose the token of a client of `/metrics` is"],
   ["subjectaccessreviews.authorization.k8s.io", "create", "asks whether that user may get `/metrics`"],
 ];

@@ -100,6 +100,8 @@ export async function runController(settings: ControllerSettings): Promise<numbe
         missingGraceMs: settings.missingGrace,
         clusterName: settings.clusterName,
         perObjectMetrics: settings.perObjectMetrics,
+        maxConcurrentRollouts: settings.maxConcurrentRollouts,
+        rolloutKinds: settings.rolloutKinds,
         instance: hostname(),
       },
     });

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { type RolloutKind, rolloutKinds } from "../api/rollout-kinds.ts";
 import { canBeOpened } from "../controllers/syncedsecret/plan/target-metadata.ts";
 import { parseDuration } from "../runtime/duration.ts";
 import type { ElectionSettings } from "./election.ts";
@@ -29,6 +30,8 @@ export interface ControllerFlags {
   readOnly?: true;
   allowInsecureEndpoints?: true;
   perObjectMetrics: boolean;
+  maxConcurrentRollouts: number;
+  rolloutKinds: RolloutKind[];
   logLevel: "debug" | "info" | "warn" | "error";
   logFormat: "auto" | "json" | "text";
 }
@@ -170,6 +173,22 @@ export function addControllerOptions(command: Command): void {
         .argParser(parseBoolean),
     )
     .addOption(
+      new Option(
+        "--max-concurrent-rollouts <number>",
+        "workloads that are restarted at the same time, in all namespaces; 0 stops all rollouts",
+      )
+        .default(5)
+        .argParser(parseCount),
+    )
+    .addOption(
+      new Option(
+        "--rollout-kinds <kinds>",
+        "kinds of workloads that may be restarted, of Deployment, StatefulSet, DaemonSet and Rollout (Argo Rollouts); empty restarts nothing",
+      )
+        .default(["Deployment", "StatefulSet", "DaemonSet"], "Deployment,StatefulSet,DaemonSet")
+        .argParser(parseRolloutKinds),
+    )
+    .addOption(
       new Option("--log-level <level>", "least severe lines to log")
         .choices(["debug", "info", "warn", "error"])
         .default("info"),
@@ -308,6 +327,24 @@ function parseShards(text: string): number {
   if (!/^[0-9]{1,2}$/.test(text) || shards < 1 || shards > 64)
     throw new InvalidArgumentError("Use a number from 1 to 64.");
   return shards;
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(count)) {
+    throw new InvalidArgumentError("Use an integer of 0 or more.");
+  }
+  return count;
+}
+
+/** @throws InvalidArgumentError for an unknown kind, or one that is given twice */
+function parseRolloutKinds(text: string): RolloutKind[] {
+  const names = text === "" ? [] : text.split(",").map((name) => name.trim());
+  const kinds = names.flatMap((name) => rolloutKinds.filter((kind) => kind === name));
+  if (kinds.length < names.length || new Set(kinds).size < kinds.length) {
+    throw new InvalidArgumentError(`Use ${rolloutKinds.join(", ")}, each once at most, separated by commas.`);
+  }
+  return kinds;
 }
 
 /** @throws InvalidArgumentError also for a URL with credentials: process lists and logs show it */

@@ -1,4 +1,5 @@
 import type { AnyConnection } from "../api/any-connection.ts";
+import type { RolloutKind } from "../api/rollout-kinds.ts";
 import type { SyncedSecret } from "../api/types.ts";
 import type { Identities } from "../aws/identity.ts";
 import type { KubeClient } from "../kube/client/client.ts";
@@ -34,6 +35,10 @@ export interface Settings {
   perObjectMetrics: boolean;
   /** The cluster's name in queue tags and bound ciphertexts; empty if not set. */
   clusterName: string;
+  /** Workloads that are restarted at the same time, in all namespaces; 0 stops all rollouts. */
+  maxConcurrentRollouts: number;
+  /** Kinds of workloads that may be restarted; empty to restart nothing. */
+  rolloutKinds: readonly RolloutKind[];
   /** This process's name in Events. */
   instance: string;
 }

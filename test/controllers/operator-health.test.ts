@@ -24,6 +24,8 @@ function operatorOn(clock: FakeClock, namespaces: readonly string[] = []): Opera
       allowedTargetMetadata: [],
       missingGraceMs: 300_000,
       perObjectMetrics: true,
+      maxConcurrentRollouts: 5,
+      rolloutKinds: ["Deployment", "StatefulSet", "DaemonSet"],
       clusterName: "",
       instance: "keyferry-0",
     },

@@ -165,6 +165,18 @@ test("a feature has its rights in the namespaces that are asked for, and nowhere
   expect(await rights("team-b")).toEqual([...inCluster, ...tokens].sort());
 });
 
+test("restarts of workloads have their rights by kind, in the namespaces that are asked for, and nowhere else", async () => {
+  const always = ["core/pods: list", "batch/cronjobs: list"];
+  const rollouts = { enabled: true, namespaces: ["team-a"], kinds: ["StatefulSet", "Rollout"] };
+  await release.install({ rbac: { rollouts } });
+  const some = [...always, "apps/statefulsets: list, patch", "argoproj.io/rollouts: list, patch"];
+  expect(await rights("team-a")).toEqual([...inCluster, ...some].sort());
+  expect(await rights("team-b")).toEqual(inCluster);
+  await release.install({ rbac: { rollouts: { enabled: true } } });
+  const all = ["deployments", "statefulsets", "daemonsets"].map((plural) => `apps/${plural}: list, patch`);
+  expect(await rights("shop")).toEqual([...inCluster, ...always, ...all].sort());
+});
+
 test("the cluster's roles view, edit and admin include the rights of people", async () => {
   await release.install();
   const bindings = ["view", "edit", "admin"].map((role) =>

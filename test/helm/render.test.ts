@@ -35,10 +35,11 @@ async function settingsOf(values: object) {
   return controllerSettings(controllerCommand().parse(flags, { from: "user" }).opts<ControllerFlags>());
 }
 
-/** The program's defaults. The chart runs two replicas, which elect a leader. */
+/** The program's defaults. The chart runs two replicas, which elect a leader, and restarts nothing unless asked to. */
 const defaults = {
   ...controllerSettings(controllerCommand().parse([], { from: "user" }).opts<ControllerFlags>()),
   leaderElect: true,
+  rolloutKinds: [],
 };
 
 test("the chart passes helm lint in strict mode", async () => {
@@ -81,7 +82,7 @@ test.each([
 });
 
 describe("the flags of the operator", () => {
-  test("have the program's defaults without values, with leader election", async () => {
+  test("have the program's defaults without values, with leader election and without restarts", async () => {
     expect(await settingsOf({})).toEqual(defaults);
   });
 
@@ -119,6 +120,26 @@ describe("the flags of the operator", () => {
       { otlpEndpoint: "http://collector.monitoring:4318", traceSampleRatio: 0.25 },
     ],
     "endpoints for emulators": [{ allowInsecureEndpoints: true }, { allowInsecureEndpoints: true }],
+    "restarts of workloads, with the program's kinds and number": [
+      { rbac: { rollouts: { enabled: true } } },
+      { rolloutKinds: ["Deployment", "StatefulSet", "DaemonSet"], maxConcurrentRollouts: 5 },
+    ],
+    "restarts of some kinds in one namespace, and their number": [
+      { rbac: { rollouts: { enabled: true, namespaces: ["a"], kinds: ["Rollout", "Deployment"], maxConcurrent: 2 } } },
+      { rolloutKinds: ["Rollout", "Deployment"], maxConcurrentRollouts: 2 },
+    ],
+    "no restarts for now": [
+      { rbac: { rollouts: { enabled: true, kinds: ["Deployment"], maxConcurrent: 0 } } },
+      { rolloutKinds: ["Deployment"], maxConcurrentRollouts: 0 },
+    ],
+    "restarts without a bound that matters": [
+      { rbac: { rollouts: { enabled: true, kinds: ["Deployment"], maxConcurrent: 1_000_000 } } },
+      { rolloutKinds: ["Deployment"], maxConcurrentRollouts: 1_000_000 },
+    ],
+    "no restarts by a read-only operator": [
+      { readOnly: true, rbac: { rollouts: { enabled: true, maxConcurrent: 2 } } },
+      { readOnly: true, leaderElect: false },
+    ],
     "no metric series per resource": [{ perObjectMetrics: false }, { perObjectMetrics: false }],
     "metrics over TLS with a certificate of the process": [
       { metrics: { secure: { enabled: true } } },
@@ -156,6 +177,7 @@ describe("the flags of the operator", () => {
       { metrics: { secure: { enabled: true, certSecret: "tls" } } },
       { leaderElection: { shards: 4 } },
       { tracing: { endpoint: "http://collector:4318" } },
+      { rbac: { rollouts: { enabled: true } } },
     ];
     const rendered = await Promise.all(all.map((values) => render(values)));
     const args = rendered.flatMap((objects) => deploymentOf(objects).spec.template.spec.containers[0]!.args);

@@ -77,12 +77,29 @@ const wrong: Record<string, [file: string, names: string, right: string]> = {
     "rbac.rollouts.namespaces has names, but rbac.rollouts.enabled is false",
     "set it to true, or remove the names",
   ],
-  "rights of a feature that the operator does not have": [
-    "rbac: {rollouts: {enabled: true}}",
-    "rbac.rollouts.enabled is true, but this version restarts no workloads",
-    "set it to false",
+  "restarts in a namespace where the operator does not work": [
+    "{namespaces: [a], rbac: {rollouts: {enabled: true, namespaces: [b]}}}",
+    "rbac.rollouts.namespaces has b, which is not one of namespaces",
+    "add it to namespaces, or remove it",
   ],
-  "rights of another feature that the operator does not have": [
+  "restarts of a kind that is no workload": [
+    "rbac: {rollouts: {enabled: true, kinds: [Job]}}",
+    "at '/rbac/rollouts/kinds/0'",
+    "'Deployment', 'StatefulSet', 'DaemonSet', 'Rollout'",
+  ],
+  "restarts of no kind": ["rbac: {rollouts: {kinds: []}}", "at '/rbac/rollouts/kinds'", "minItems: got 0, want 1"],
+  "restarts of one kind twice": [
+    "rbac: {rollouts: {kinds: [Deployment, Deployment]}}",
+    "at '/rbac/rollouts/kinds'",
+    "items at 0 and 1 are equal",
+  ],
+  "a negative number of restarts": [
+    "rbac: {rollouts: {maxConcurrent: -1}}",
+    "at '/rbac/rollouts/maxConcurrent'",
+    "minimum: got -1, want 0",
+  ],
+  "half a restart": ["rbac: {rollouts: {maxConcurrent: 0.5}}", "at '/rbac/rollouts/maxConcurrent'", "want integer"],
+  "rights of a feature that the operator does not have": [
     "rbac: {pushes: {enabled: true, namespaces: [a]}}",
     "rbac.pushes.enabled is true, but this version writes no parameters",
     "set it to false",

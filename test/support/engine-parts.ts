@@ -29,6 +29,8 @@ export function settingsWith(part: Partial<Settings> = {}): Settings {
     allowedTargetMetadata: [],
     missingGraceMs: 300_000,
     perObjectMetrics: false,
+    maxConcurrentRollouts: 5,
+    rolloutKinds: ["Deployment", "StatefulSet", "DaemonSet"],
     clusterName: "",
     instance: "test",
     ...part,

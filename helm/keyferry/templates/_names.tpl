@@ -99,6 +99,13 @@ annotations:
 {{- if include "keyferry.namespaced" $root }}{{ $name }}-{{ include "keyferry.namespace" $root }}{{ else }}{{ $name }}{{ end }}
 {{- end }}
 
+{{/* Kinds of workloads that the operator may restart, separated by commas. A read-only operator restarts nothing. */}}
+{{- define "keyferry.rolloutKinds" -}}
+{{- with .Values.rbac.rollouts }}
+{{- if and .enabled (not $.Values.readOnly) }}{{ join "," .kinds }}{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* "true" where an object of the Prometheus operator is wanted and can be created. Takes root, kind and its values. */}}
 {{- define "keyferry.monitoring" -}}
 {{- $root := index . 0 }}

@@ -62,6 +62,10 @@
 {{- if .Values.allowInsecureEndpoints }}
 - --allow-insecure-endpoints
 {{- end }}
+- --rollout-kinds={{ include "keyferry.rolloutKinds" . }}
+{{- if include "keyferry.rolloutKinds" . }}
+- --max-concurrent-rollouts={{ int64 .Values.rbac.rollouts.maxConcurrent }}
+{{- end }}
 - --per-object-metrics={{ .Values.perObjectMetrics }}
 - --log-level={{ .Values.logLevel }}
 - --log-format={{ .Values.logFormat }}

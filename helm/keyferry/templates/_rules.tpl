@@ -70,6 +70,21 @@
   verbs: [create]
 {{- end }}
 
+{{/* Restarts of workloads that use a changed Secret. */}}
+{{- define "keyferry.rolloutsRules" -}}
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+- apiGroups: [batch]
+  resources: [cronjobs]
+  verbs: [list]
+{{- range $kind := splitList "," (include "keyferry.rolloutKinds" .) }}
+- apiGroups: [{{ ternary "argoproj.io" "apps" (eq $kind "Rollout") }}]
+  resources: [{{ lower $kind }}s]
+  verbs: [list, patch]
+{{- end }}
+{{- end }}
+
 {{/* Checks of clients that ask for the metrics. */}}
 {{- define "keyferry.metricsRules" -}}
 - apiGroups: [authentication.k8s.io]

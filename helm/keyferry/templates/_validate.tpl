@@ -22,10 +22,8 @@
 {{- if and .Values.aws.region $names }}
 {{- fail "aws.region makes a ClusterAWSConnection, which an installation with namespaces has no right to see: remove aws.region and name an AWSConnection in defaultConnection, or remove namespaces" }}
 {{- end }}
-{{- range $feature, $what := dict "rollouts" "restarts no workloads" "pushes" "writes no parameters" }}
-{{- if index $.Values.rbac $feature "enabled" }}
-{{- fail (printf "rbac.%s.enabled is true, but this version %s, and no right is granted that it does not use: set it to false" $feature $what) }}
-{{- end }}
+{{- if .Values.rbac.pushes.enabled }}
+{{- fail "rbac.pushes.enabled is true, but this version writes no parameters, and no right is granted that it does not use: set it to false" }}
 {{- end }}
 {{- range $feature := list "rollouts" "serviceAccountTokens" "pushes" }}
 {{- $rules := index $.Values.rbac $feature }}
