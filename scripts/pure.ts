@@ -4,7 +4,11 @@ import { globSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 
 const root = join(import.meta.dirname, "..");
-const folders = ["src/controllers/syncedsecret/decide", "src/controllers/syncedsecret/plan"];
+const folders = [
+  "src/controllers/syncedsecret/decide",
+  "src/controllers/syncedsecret/plan",
+  "src/controllers/rollout/decide",
+];
 
 /** What these folders may import. Entries that end with a slash allow a whole folder. */
 const allowed = [

@@ -13,6 +13,8 @@ export const annotations = {
   keyDigest: `${prefix}key-digest`,
   /** On a Secret: names of keys that nothing makes any more, though it is not known that they were deleted; JSON. */
   retainedKeys: `${prefix}retained-keys`,
+  /** On a Secret with spec.rollout: the revision whose bytes differed last. Absent until they differ for the first time. */
+  restartRevision: `${prefix}restart-revision`,
   /** On a SyncedSecret, by a person: another text means to look at AWS at once and to apply again. */
   refresh: `${prefix}refresh`,
   /** On a Secret, by a person: the name of the SyncedSecret that may write into it with creationPolicy Merge. */

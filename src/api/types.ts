@@ -575,6 +575,11 @@ export interface SyncedSecretSpec {
   target?: SyncedSecretSpecTarget;
   /** When the sources are checked, and how their changes are handled. */
   refresh?: SyncedSecretSpecRefresh;
+  /**
+   * Restarts workloads that use the Secret when its bytes change. Whoever may edit this can restart workloads of the
+   * namespace. The operator must have been given the right to (the chart's value rbac.rollouts).
+   */
+  rollout?: SyncedSecretSpecRollout;
 }
 
 /**
@@ -941,6 +946,38 @@ export interface SyncedSecretSpecRefresh {
   whenExpired?: "Retain" | "DeleteKeys" | "DeleteSecret";
 }
 
+/**
+ * Restarts workloads that use the Secret when its bytes change. Whoever may edit this can restart workloads of the
+ * namespace. The operator must have been given the right to (the chart's value rbac.rollouts).
+ */
+export interface SyncedSecretSpecRollout {
+  /**
+   * None restarts nothing. Auto restarts the workloads of the namespace that use the Secret by env, envFrom or a
+   * volume. Listed restarts those of rollout.targets. Default: None.
+   */
+  mode: "None" | "Auto" | "Listed";
+  /** The workloads that mode Listed restarts, in the SyncedSecret's own namespace. */
+  targets?: SyncedSecretSpecRolloutTargets[];
+  /**
+   * The least time between two restarts of a workload for this Secret, such as 1m or 1h, between 0s and 24h. Changes in
+   * between are rolled out together. Default: 1m.
+   */
+  minInterval?: string;
+  /**
+   * How long a restarted StatefulSet or DaemonSet may take to be available, such as 10m, between 10s and 24h. A
+   * Deployment and a Rollout have a deadline of their own. Default: 10m.
+   */
+  progressDeadline?: string;
+}
+
+/** A workload. */
+export interface SyncedSecretSpecRolloutTargets {
+  /** Deployment, StatefulSet, DaemonSet, or Rollout of Argo Rollouts. */
+  kind: "Deployment" | "StatefulSet" | "DaemonSet" | "Rollout";
+  /** The workload's name. */
+  name: string;
+}
+
 /** The observed state. The operator writes it, only when it changes. */
 export interface SyncedSecretStatus {
   /** The metadata.generation that this status describes; -1 until the operator has seen the resource. */
@@ -948,8 +985,8 @@ export interface SyncedSecretStatus {
   /**
    * Ready is True while the Secret is current. Reconciling is present while the operator retries, Stalled while only a
    * change of the spec can help, FailedOver while the Secret has values from one of the connection's failoverRegions,
-   * and KeyAtRisk, ExpiringSoon, RotationDue and ExpiryUnknown while there is a warning. Ready does not depend on
-   * warnings.
+   * and KeyAtRisk, ExpiringSoon, RotationDue and ExpiryUnknown while there is a warning. RolledOut tells, with
+   * spec.rollout, whether the workloads run with the current bytes. Ready does not depend on these.
    */
   conditions?: Condition[];
   /** The last written Secret. */
@@ -979,6 +1016,12 @@ export interface SyncedSecretStatus {
   lastChangeTime?: string;
   /** When the next source expires, if any. */
   nextExpiryTime?: string;
+  /**
+   * The last revision that all workloads run with, with spec.rollout. A first sync is recorded here without a restart.
+   */
+  rolledOutRevision?: string;
+  /** The workloads that use the Secret, with spec.rollout; those that need attention first. */
+  workloads?: SyncedSecretStatusWorkloads[];
   /**
    * The last handled value of the annotation keyferry.io/refresh. A different value requests a check of the sources.
    */
@@ -1020,4 +1063,25 @@ export interface SyncedSecretStatusSources {
   expiresAt?: string;
   /** The KMS key of a SecureString, as the parameter names it. Needs ssm:DescribeParameters. */
   keyId?: string;
+}
+
+/** A workload that uses the Secret, or that rollout.targets names. */
+export interface SyncedSecretStatusWorkloads {
+  /** Deployment, StatefulSet, DaemonSet, CronJob, or Rollout of Argo Rollouts. */
+  kind: string;
+  /** The workload's name. */
+  name: string;
+  /** How it uses the Secret: Env, EnvFrom, Volume or ImagePullSecret. */
+  uses?: string[];
+  /**
+   * Current: its pods run with the current bytes. NoRestartNeeded: a CronJob, or a use by imagePullSecrets only.
+   * Waiting: it will be restarted. Restarting: its rollout is under way. Paused: its rollout is paused. Failed: its
+   * rollout has passed its deadline. Undone: somebody took the restart back twice. Manual: its update strategy is
+   * OnDelete. Owned: another controller owns it. Missing: rollout.targets names it, and it does not exist.
+   */
+  state: string;
+  /** The last restart revision that the operator has restarted it for. */
+  restartedFor?: string;
+  /** Whether the restart was taken back by somebody, and repeated once. */
+  putBack?: boolean;
 }

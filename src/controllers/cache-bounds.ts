@@ -19,7 +19,7 @@ export const secretBound: CacheBound<KubeObject> = {
 export const syncedSecretBound: CacheBound<SyncedSecret & KubeObject> = {
   bytesPerNamespace: 16 * 2 ** 20,
   cut: (object) => {
-    const { connectionRef, suspend, refresh, target } = object.spec ?? {};
+    const { connectionRef, suspend, refresh, target, rollout } = object.spec ?? {};
     const { name, creationPolicy } = target ?? {};
     const { secretRef, observedGeneration, conditions = [] } = object.status ?? {};
     const ready = conditions.filter(({ type }) => type === "Ready").map((condition) => ({ ...condition, message: "" }));
@@ -27,7 +27,7 @@ export const syncedSecretBound: CacheBound<SyncedSecret & KubeObject> = {
       ...(object.apiVersion === undefined ? {} : { apiVersion: object.apiVersion }),
       ...(object.kind === undefined ? {} : { kind: object.kind }),
       metadata: object.metadata,
-      spec: JSON.parse(JSON.stringify({ connectionRef, suspend, refresh, target: { name, creationPolicy } })),
+      spec: JSON.parse(JSON.stringify({ connectionRef, suspend, refresh, rollout, target: { name, creationPolicy } })),
       ...(object.status
         ? { status: JSON.parse(JSON.stringify({ secretRef, observedGeneration, conditions: ready })) }
         : {}),

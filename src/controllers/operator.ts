@@ -113,17 +113,22 @@ export class Operator {
     const { metrics, clientsOfTerm } = this.#options;
     metrics.leader.set(1);
     signal.addEventListener("abort", () => metrics.leader.set(0), { once: true });
-    return new WorkTerm({ ...this.#options, ...clientsOfTerm(mayWrite) }, this.#caches, signal);
+    const worlds = { ...this.#options, ...clientsOfTerm(mayWrite) };
+    return new WorkTerm(worlds, this.#caches, signal, { rolloutCaches: this.#caches });
   }
 
-  /** Begins to work on a shard, until `signal` aborts. The owner of shard 0 creates the default connection. */
+  /**
+   * Begins to work on a shard, until `signal` aborts. The owner of shard 0 creates the default connection, and restarts
+   * workloads for all shards: the limit of rollouts is the cluster's.
+   */
   #beginShard(shards: ShardLeases, shard: number, ...rest: ShardArguments): WorkTerm {
     const [placement, signal, isOthers] = rest;
     const { clientsOfTerm, settings } = this.#options;
     const own = shard === 0 ? settings : { ...settings, defaultConnectionRegion: undefined };
     const clients = clientsOfTerm(() => shards.holds(shard));
     const worlds = { ...this.#options, ...clients, settings: own, placement };
-    return new WorkTerm(worlds, placement.caches, signal, isOthers);
+    const rolloutCaches = shard === 0 ? { rolloutCaches: this.#caches } : {};
+    return new WorkTerm(worlds, placement.caches, signal, { ...rolloutCaches, isOthers });
   }
 }
 

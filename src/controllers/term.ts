@@ -6,6 +6,7 @@ import { aborted } from "../runtime/cancellation.ts";
 import { endsWithin } from "../runtime/clock.ts";
 import { CredentialsWatch } from "./connection/credentials-watch.ts";
 import { ensureDefaultConnection } from "./connection/default.ts";
+import { followRollouts } from "./rollout/start.ts";
 import { collectLeftovers } from "./syncedsecret/act/startup-collection.ts";
 import type { TermCaches } from "./watch-caches.ts";
 import { Engine } from "./wiring.ts";
@@ -23,6 +24,12 @@ export interface TermClients {
   identities: Identities;
 }
 
+/** What only some terms have. */
+export interface TermExtras {
+  rolloutCaches?: TermCaches;
+  isOthers?: (key: string) => boolean;
+}
+
 /**
  * The time for which this process works: until it stops, or until it no longer leads. Each term has its own engine. With
  * shards, each shard that this process owns is one term.
@@ -35,18 +42,22 @@ export class WorkTerm {
   readonly #worlds: Worlds;
   readonly #caches: TermCaches;
   readonly #isOthers: (key: string) => boolean;
+  readonly #rolloutCaches: TermCaches | undefined;
   readonly #engine: Engine;
 
   /**
    * Begins the work. From the abort of `signal` on, no call to AWS and no write starts.
    *
    * @param caches filled
-   * @param isOthers whether another term of this process works on a SyncedSecret
+   * @param also.rolloutCaches all caches, if this term restarts workloads: one term does, for those of all shards
+   * @param also.isOthers whether another term of this process works on a SyncedSecret
    */
-  constructor(worlds: Worlds, caches: TermCaches, signal: AbortSignal, isOthers = (_key: string) => false) {
+  constructor(worlds: Worlds, caches: TermCaches, signal: AbortSignal, also: TermExtras = {}) {
+    const { rolloutCaches, isOthers = () => false } = also;
     this.#worlds = worlds;
     this.#caches = caches;
     this.#isOthers = isOthers;
+    this.#rolloutCaches = rolloutCaches;
     this.#engine = new Engine(worlds, caches.views);
     this.drained = new Promise((resolve) => {
       const stop = () => resolve(this.#engine.stop(endsWithinMs.writes));
@@ -126,8 +137,16 @@ export class WorkTerm {
       signal,
       log,
     });
-    await Promise.all([connecting, syncing]);
+    await Promise.all([connecting, syncing, this.#rollOut(signal)]);
     await events.stop();
+  }
+
+  /** Restarts workloads, if this term does. */
+  async #rollOut(signal: AbortSignal): Promise<void> {
+    if (!this.#rolloutCaches || this.#worlds.settings.readOnly) return;
+    const { recorder, writes } = this.#engine;
+    const caches = this.#rolloutCaches;
+    await followRollouts({ ...this.#worlds, caches, recorder, writes }, signal).run(signal);
   }
 
   /** Reconciles a connection when the Secret with its credentials changes or is deleted. */

@@ -55,7 +55,7 @@ export class Engine {
   readonly serviceAccounts: ServiceAccounts;
   readonly #view: SecretView;
   readonly #worlds: Worlds;
-  readonly #writes: WriteLimiter;
+  readonly writes: WriteLimiter;
   readonly #stopping = new AbortController();
   readonly #endMeasuring: () => void;
 
@@ -136,7 +136,7 @@ export class Engine {
       ...(settings.defaultConnection ? { fallback: settings.defaultConnection } : {}),
     });
     const writes = new WriteLimiter({ clock, random });
-    this.#writes = writes;
+    this.writes = writes;
     this.assembler = new Assembler({ clock });
     this.#view = new SecretView(views.secrets, client, clock, topics.secretChanged.publish);
     this.writer = new SecretWriter(client, this.#view, writes);
@@ -278,7 +278,7 @@ export class Engine {
     this.#endMeasuring();
     const drained = client.stop(writesMs);
     identities.stop();
-    this.#writes.stop();
+    this.writes.stop();
     this.limiters.stop();
     this.observer.stop();
     this.outages.stop();

@@ -51,6 +51,7 @@ export interface KubeObject {
 }
 
 const core = { group: "", version: "v1" } as const;
+const apps = { group: "apps", version: "v1" } as const;
 const keyferry = { group: "keyferry.io", version: "v1alpha1" } as const;
 
 export const secrets: Resource = { ...core, plural: "secrets", kind: "Secret", namespaced: true };
@@ -73,6 +74,25 @@ export const leases: Resource = {
   version: "v1",
   plural: "leases",
   kind: "Lease",
+  namespaced: true,
+};
+export const pods: Resource = { ...core, plural: "pods", kind: "Pod", namespaced: true };
+export const deployments: Resource = { ...apps, plural: "deployments", kind: "Deployment", namespaced: true };
+export const statefulSets: Resource = { ...apps, plural: "statefulsets", kind: "StatefulSet", namespaced: true };
+export const daemonSets: Resource = { ...apps, plural: "daemonsets", kind: "DaemonSet", namespaced: true };
+export const cronJobs: Resource = {
+  group: "batch",
+  version: "v1",
+  plural: "cronjobs",
+  kind: "CronJob",
+  namespaced: true,
+};
+/** Of Argo Rollouts. */
+export const rollouts: Resource = {
+  group: "argoproj.io",
+  version: "v1alpha1",
+  plural: "rollouts",
+  kind: "Rollout",
   namespaced: true,
 };
 export const tokenReviews: Resource = {

@@ -84,6 +84,11 @@ export class Metrics {
   );
   readonly secretWrites = this.#counter("secret_writes_total", "Writes of Secrets", ["action"]);
   readonly driftRepairs = this.#counter("drift_repairs_total", "Secrets repaired after an edit or a deletion");
+  readonly rollouts = this.#counter("rollouts_total", "Restarts of workloads, and how they ended", ["result"]);
+  readonly podsStale = this.#byObject(
+    "pods_stale",
+    "Pods that were created before the bytes of the SyncedSecret's Secret changed; absent without spec.rollout",
+  );
   readonly quotaUsed = this.#gauge("aws_quota_used_ratio", "Calls of the last half minute as a share of the quota", [
     "account",
     "region",
@@ -124,6 +129,7 @@ export class Metrics {
     // increase() does not see the first count of a series that did not exist before.
     for (const controller of ["connection", "syncedsecret"]) this.internalErrors.inc({ controller }, 0);
     for (const result of ["written", "lost"]) this.auditLines.inc({ result }, 0);
+    for (const result of ["restarted", "completed", "failed", "undone"]) this.rollouts.inc({ result }, 0);
     for (const result of ["ok", "denied"]) this.kmsDecrypts.inc({ result }, 0);
   }
 
@@ -161,7 +167,7 @@ export class Metrics {
    * @param isKept whether another term of this process works on the SyncedSecret `namespace/name`
    */
   forgetObjects(isKept: (key: string) => boolean): void {
-    for (const gauge of [this.ready, this.lastSuccess, this.expiration]) gauge.keepOnly(isKept);
+    for (const gauge of [this.ready, this.lastSuccess, this.expiration, this.podsStale]) gauge.keepOnly(isKept);
   }
 
   /** To be called at a scrape: records the waiting work of a lane. Depths add up; the longest wait applies. */

@@ -7,6 +7,9 @@ import type { SyncedSecret, SyncedSecretSpec } from "../../src/api/types.ts";
 import { Identities, type Identity } from "../../src/aws/identity.ts";
 import type { IdentitySpec } from "../../src/aws/identity-spec.ts";
 import type { QuotaScope } from "../../src/aws/ratelimit/quota-registry.ts";
+import { WorkloadAccess } from "../../src/controllers/rollout/act/access.ts";
+import { RolloutStatuses } from "../../src/controllers/rollout/act/statuses.ts";
+import { RolloutController } from "../../src/controllers/rollout/controller.ts";
 import type { Revisions } from "../../src/controllers/syncedsecret/trust/revision.ts";
 import { trimNamespace, trimSecret, trimSyncedSecret } from "../../src/controllers/trim.ts";
 import { Engine } from "../../src/controllers/wiring.ts";
@@ -67,6 +70,8 @@ export class World {
   tamper = (identity: Identity): Identity => identity;
   readonly client: KubeClient;
   engine: Engine;
+  /** Restarts workloads; `rollOut` runs it. */
+  rollouts: RolloutController;
   readonly #cluster: ClusterHandle;
   readonly #connection: PooledConnection;
   #identities: Identities;
@@ -94,6 +99,7 @@ export class World {
     });
     this.#identities = this.#makeIdentities();
     this.engine = this.#makeEngine();
+    this.rollouts = this.#makeRollouts();
   }
 
   /**
@@ -110,6 +116,7 @@ export class World {
     this.#stores = newStores(this.bytesPerNamespace);
     this.#identities = this.#makeIdentities();
     this.engine = this.#makeEngine();
+    this.rollouts = this.#makeRollouts();
   }
 
   /** Fills the caches from the API server, as watches would, and runs both queues until nothing is ready. */
@@ -150,8 +157,27 @@ export class World {
     }
     for (const change of this.#stores.connections.replace(own)) engine.connections.changed("AWSConnection", change);
     for (const change of this.#stores.namespaces.replace(spaces)) engine.namespaceChanged(change);
-    for (const change of this.#stores.secrets.replace(stored)) engine.secretChanged(change);
-    for (const change of this.#stores.syncedSecrets.replace(synced)) engine.syncedSecrets.triggers.changed(change);
+    for (const change of this.#stores.secrets.replace(stored)) {
+      engine.secretChanged(change);
+      this.rollouts.secretChanged(change);
+    }
+    for (const change of this.#stores.syncedSecrets.replace(synced)) {
+      engine.syncedSecrets.triggers.changed(change);
+      this.rollouts.syncedSecretChanged(change);
+    }
+  }
+
+  /** Looks at the namespaces that are due, and restarts workloads. @returns whether there were any */
+  async rollOut(): Promise<boolean> {
+    const { queue } = this.rollouts;
+    this.rollouts.begin();
+    let did = false;
+    for (let namespace = queue.take(); namespace !== undefined; namespace = queue.take()) {
+      await this.rollouts.handle(namespace);
+      queue.done(namespace);
+      did = true;
+    }
+    return did;
   }
 
   /** Runs the ready keys. @returns whether there were any */
@@ -353,6 +379,20 @@ export class World {
       },
       this.#stores,
     );
+  }
+
+  #makeRollouts(): RolloutController {
+    const { client, engine, metrics, clock, random } = this;
+    const { writes, recorder } = engine;
+    const { rolloutKinds: kinds, maxConcurrentRollouts: maxConcurrent, perObjectMetrics } = this.#settings;
+    return new RolloutController({
+      resources: this.#stores.syncedSecrets,
+      secrets: this.#stores.secrets,
+      access: new WorkloadAccess({ client, writes, kinds }),
+      statuses: new RolloutStatuses({ client, writes }),
+      log: this.#log(),
+      ...{ client, recorder, metrics, clock, random, maxConcurrent, perObjectMetrics },
+    });
   }
 
   /** Lists a resource, in each namespace or by each name, in the form of the caches. */

@@ -1,4 +1,5 @@
 import { readyOf } from "../../api/conditions.ts";
+import { withoutRollout } from "../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import type { KeyWatch } from "../../ciphertexts/key-watch.ts";
 import type { Change, View } from "../../kube/informer/store.ts";
@@ -76,7 +77,8 @@ export class Triggers {
     if (before && before.metadata.generation !== after?.metadata.generation) this.#revoke(key);
     if (before && after && !isAsking(before, after)) {
       // Another client's edit of the status is repaired after a delay, which limits how often.
-      const isForeign = !isOwnWrite && !isSame(before.status, after.status);
+      const own = ({ status = {} }: Resource) => withoutRollout(status);
+      const isForeign = !isOwnWrite && !isSame(own(before), own(after));
       if (isForeign) this.#options.queue.addAfter(key, statusRepairMs);
       return;
     }

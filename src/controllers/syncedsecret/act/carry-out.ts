@@ -76,14 +76,14 @@ export class Executor {
   async #apply({ intent }: Apply, facts: Facts, attempt: Attempt): Promise<Outcome> {
     const { resource, target, granted } = facts;
     const { writer, applied, tooLarge, verifiedRevisions, view } = this.#options;
-    const { data, revision, retained, sources, kmsKeys, changed, assessment, failedOver } = intent;
+    const { data, revision, restartRevision, retained, sources, kmsKeys, changed, assessment, failedOver } = intent;
     let ownership = facts.standing as Exclude<Standing, { state: "foreign" | "passing" }>;
     if (intent.restoresRecord && ownership.state === "ours") {
       const restored = await writer.restoreRecord(target, ownership.metadata, attempt);
       if (restored) ownership = { state: "ours", metadata: restored };
     }
     const write = await tracedWrite("write secret", facts, attempt, (turn) =>
-      writer.apply(resource, target, { ownership, data, revision, retained }, turn),
+      writer.apply(resource, target, { ownership, data, revision, restartRevision, retained }, turn),
     );
     if (write.outcome === "again") return { kind: "again" };
     if (write.outcome === "refused") {

@@ -73,6 +73,8 @@ export interface Intent {
   revision: string;
   /** Keys that no source produces any more and that keep their bytes. */
   retained: ReadonlySet<string>;
+  /** The revision whose bytes differed last; undefined without a rollout, and before the first difference. */
+  restartRevision: string | undefined;
   sources: RevisionSource[];
   /** ARNs of the KMS keys that encrypted its blobs, sorted. */
   kmsKeys: string[];

@@ -4,6 +4,7 @@ import { compose, finish, type Values } from "./compose.ts";
 import { type Decision, type Intent, refuse } from "./decision.ts";
 import { failoverMessage, madeElsewhere } from "./failover.ts";
 import type { Opened } from "./material.ts";
+import { mustCompare, restartRevisionOf } from "./restart-revision.ts";
 import { retain } from "./retained-keys.ts";
 import { madeFrom, type Snapshot } from "./snapshot.ts";
 import type { Assessment } from "./sources.ts";
@@ -22,6 +23,7 @@ export function readPlaintexts(snapshot: Snapshot): Decision | undefined {
 /** Decides on a Secret whose values have all been read: assembles it, then applies it. */
 export function write(snapshot: Snapshot, assessment: Assessment, values: Values): Decision {
   const { plan, granted, resource, done, readOnly, target } = snapshot;
+  if (!done.live && mustCompare(snapshot, assessment.sources)) return { kind: "read", what: "secret" };
   const { blobs } = done.opened ?? nothingOpened;
   if (!done.assembly) {
     const composed = compose({ spec: resource.spec, plan, assessment, values, blobs });
@@ -57,6 +59,7 @@ function intentOf(
   return {
     ...made,
     revision: revisions.of(from),
+    restartRevision: restartRevisionOf(snapshot, made),
     kmsKeys: [...keyIds].sort(),
     changed: !revisions.isOf(resource.status?.revision, from),
     isRepair: damage !== undefined && (damage.data || damage.metadata) && isUnchanged,

@@ -14,6 +14,7 @@ export interface Target {
   revisionAnnotation: string;
   keyDigestAnnotation: string;
   retainedKeysAnnotation: string;
+  restartRevisionAnnotation: string;
 }
 
 /** The field manager of a SyncedSecret under Merge. */
@@ -34,6 +35,7 @@ export function targetOf(resource: SyncedSecret): Target {
     revisionAnnotation: names.revision + mark,
     keyDigestAnnotation: names.keyDigest + mark,
     retainedKeysAnnotation: names.retainedKeys + mark,
+    restartRevisionAnnotation: names.restartRevision + mark,
   };
 }
 
@@ -54,10 +56,13 @@ export interface Contents {
   revision: string;
   /** Keys that no source produces any more; none when left out. */
   retained?: ReadonlySet<string>;
+  /** The revision whose bytes differed last, with spec.rollout. */
+  restartRevision?: string | undefined;
 }
 
 /** The complete Secret to apply. */
-export function intent(resource: SyncedSecret, target: Target, { data, revision, retained = new Set() }: Contents) {
+export function intent(resource: SyncedSecret, target: Target, contents: Contents) {
+  const { data, revision, retained = new Set(), restartRevision } = contents;
   const { spec, metadata } = resource;
   const { labels, annotations } = metadataOf(resource, target);
   return {
@@ -72,6 +77,7 @@ export function intent(resource: SyncedSecret, target: Target, { data, revision,
         [target.revisionAnnotation]: revision,
         [target.keyDigestAnnotation]: keysDigest(data.keys()),
         ...(retained.size > 0 ? { [target.retainedKeysAnnotation]: JSON.stringify([...retained].sort()) } : {}),
+        ...(restartRevision === undefined ? {} : { [target.restartRevisionAnnotation]: restartRevision }),
       },
       ...(target.policy === "Owner"
         ? {

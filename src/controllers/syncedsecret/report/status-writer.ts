@@ -1,5 +1,6 @@
 import { fieldManager } from "../../../api/annotations.ts";
 import { readyOf } from "../../../api/conditions.ts";
+import { withoutRollout, withRolloutOf } from "../../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { KubeClient } from "../../../kube/client/client.ts";
 import { KubeError } from "../../../kube/errors.ts";
@@ -68,7 +69,7 @@ export class StatusWriter {
       return false;
     }
     if (relation === "ours" || relation === "older") return true;
-    return relation === "underWay" && isSame(this.#writing.get(key), resource.status);
+    return relation === "underWay" && isSame(this.#writing.get(key), withoutRollout(resource.status ?? {}));
   }
 
   /** The resource with its last written status and version, even if the watch has not shown them yet. */
@@ -215,5 +216,6 @@ export class StatusWriter {
 /** @param resourceVersion undefined if it is unchanged */
 function withStatus(resource: Resource, status: Status, resourceVersion: string | undefined): Resource {
   const { metadata } = resource;
-  return { ...resource, metadata: resourceVersion === undefined ? metadata : { ...metadata, resourceVersion }, status };
+  const known = resourceVersion === undefined ? metadata : { ...metadata, resourceVersion };
+  return { ...resource, metadata: known, status: withRolloutOf(status, resource.status) };
 }

@@ -1,5 +1,6 @@
 import { readyOf } from "../../../api/conditions.ts";
 import type { Reason } from "../../../api/reasons.ts";
+import { withoutRollout } from "../../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { Findings } from "../../../ciphertexts/key-watch.ts";
 import type { Failure } from "../../../runtime/failure.ts";
@@ -71,7 +72,7 @@ const staleAnswerMark = "; AWS answers with an older version than before for ";
 /** Turns an outcome into conditions, status, events and the next reconcile. Pure. */
 export function summarize(input: SummarizeInput): Summary {
   const { resource, outcome, now } = input;
-  const before: Status = resource.status ?? {};
+  const before: Status = withoutRollout(resource.status ?? {});
   const verdict = judge(input);
   const generation = resource.metadata.generation ?? 1;
   const key = outcome.kind === "suspended" ? undefined : keyCondition(input.keys, before);

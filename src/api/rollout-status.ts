@@ -1,0 +1,28 @@
+import type { SyncedSecret } from "./types.ts";
+
+type Status = NonNullable<SyncedSecret["status"]>;
+
+/** The condition that tells whether the workloads run with the current bytes. */
+export const rolledOut = "RolledOut";
+
+/** A status without what the rollouts' field manager owns. */
+export function withoutRollout(status: Status): Status {
+  const { conditions, rolledOutRevision: _revision, workloads: _workloads, ...rest } = status;
+  return { ...rest, ...(conditions ? { conditions: conditions.filter(({ type }) => type !== rolledOut) } : {}) };
+}
+
+/** The part of a status that the rollouts' field manager owns; its conditions are empty if there is none. */
+export function rolloutOf({ conditions = [], rolledOutRevision, workloads }: Status) {
+  return { conditions: conditions.filter(({ type }) => type === rolledOut), rolledOutRevision, workloads };
+}
+
+/** A status without a rollout, with what another one says of the rollout. */
+export function withRolloutOf(status: Status, other: Status | undefined): Status {
+  const { conditions, rolledOutRevision, workloads } = rolloutOf(other ?? {});
+  return {
+    ...status,
+    ...(conditions.length > 0 ? { conditions: [...(status.conditions ?? []), ...conditions] } : {}),
+    ...(rolledOutRevision === undefined ? {} : { rolledOutRevision }),
+    ...(workloads ? { workloads } : {}),
+  };
+}

@@ -1,0 +1,160 @@
+import { isInProgress, judge, recordOf, type Verdict } from "./judge.ts";
+import type { Finding, NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
+import { staleCounter } from "./stale-pods.ts";
+import { idOf, type Workload } from "./workload.ts";
+
+/** A restart to carry out. */
+export interface RestartPlan {
+  workload: Workload;
+  /** The annotations to set, with what they record. */
+  records: ReadonlyMap<string, RestartRecord>;
+  /** The SyncedSecrets that it is for. */
+  keys: readonly string[];
+}
+
+/** What follows from a snapshot. */
+export interface NamespacePlan {
+  restarts: readonly RestartPlan[];
+  /** The workloads whose rollout is in progress, with those of `restarts`. */
+  inProgress: ReadonlySet<string>;
+  /** Whether a restart that is due found no slot. */
+  isFull: boolean;
+  /** By the key of each request. */
+  findings: ReadonlyMap<string, readonly Finding[]>;
+  /** Milliseconds until the next look. */
+  againAfterMs: number;
+}
+
+/** Milliseconds for which changes are collected, from the last one and from the first one. */
+const settleMs = { afterLast: 5_000, afterFirst: 30_000 };
+/** Milliseconds between looks: at a rollout in progress, at one that somebody else must go on with, at nothing. */
+const lookMs = { progress: 2_000, others: 15_000, idle: 600_000 };
+
+/** Decides which workloads of a namespace are restarted now. Pure. */
+export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
+  const { requests, workloads } = snapshot;
+  const staleOf = staleCounter(snapshot);
+  const findings = new Map<string, Finding[]>(
+    requests.map(({ key, targets = [] }) => [key, missing(targets, workloads)]),
+  );
+  const inProgress = new Set<string>();
+  const open: Open[] = [];
+  for (const workload of workloads) {
+    const concerned = requests.filter((request) => concerns(request, workload));
+    const verdicts: Verdict[] = [];
+    const pending: Pending[] = [];
+    for (const request of concerned) {
+      const stalePods = staleOf(request, workload);
+      const verdict = judge(snapshot, request, workload, stalePods);
+      const finding = findingOf(snapshot, request, workload, { state: verdict.state, stalePods });
+      findings.get(request.key)!.push(finding);
+      verdicts.push(verdict);
+      if (verdict.record) pending.push({ request, record: verdict.record, finding });
+    }
+    if (isInProgress(snapshot, workload, verdicts)) inProgress.add(idOf(workload));
+    if (pending.length > 0) open.push({ workload, pending });
+  }
+  const started = start(snapshot, open, inProgress);
+  const states = [...findings.values()].flat().map(({ state }) => patience[state] ?? lookMs.idle);
+  return { ...started, inProgress, findings, againAfterMs: Math.min(lookMs.idle, started.againAfterMs, ...states) };
+}
+
+/** Takes the workloads whose restart is due while there are slots, and adds them to `inProgress`. */
+function start(
+  snapshot: NamespaceSnapshot,
+  open: readonly Open[],
+  inProgress: Set<string>,
+): Pick<NamespacePlan, "restarts" | "isFull" | "againAfterMs"> {
+  const restarts: RestartPlan[] = [];
+  let isFull = false;
+  let againAfterMs = lookMs.idle;
+  for (const { workload, pending } of open) {
+    const id = idOf(workload);
+    const waitMs = waitOf(snapshot, workload, pending);
+    if (waitMs > 0) {
+      againAfterMs = Math.min(againAfterMs, waitMs);
+    } else if (!inProgress.has(id) && inProgress.size >= snapshot.slots) {
+      isFull = true;
+    } else {
+      inProgress.add(id);
+      for (const { finding, record } of pending) Object.assign(finding, { state: "Restarting", record });
+      const records = new Map(pending.map(({ request, record }) => [request.mark, record]));
+      restarts.push({ workload, records, keys: pending.map(({ request }) => request.key) });
+    }
+  }
+  return { restarts, isFull, againAfterMs };
+}
+
+/** A workload and a Secret whose restart revision it lacks. */
+interface Pending {
+  request: Request;
+  /** What a restart records. */
+  record: RestartRecord;
+  finding: Finding;
+}
+
+interface Open {
+  workload: Workload;
+  pending: readonly Pending[];
+}
+
+/** Milliseconds until the next look at a workload in a state. */
+const patience: Partial<Record<State, number>> = {
+  Restarting: lookMs.progress,
+  Waiting: lookMs.others,
+  Paused: lookMs.others,
+  Missing: lookMs.others,
+};
+
+function concerns({ targets, secret }: Request, workload: Workload): boolean {
+  if (targets) return targets.includes(idOf(workload));
+  return workload.uses.has(secret);
+}
+
+function missing(targets: readonly string[], workloads: readonly Workload[]): Finding[] {
+  const present = new Set(workloads.map(idOf));
+  return targets
+    .filter((id) => !present.has(id))
+    .map((id) => {
+      const [kind = "", name = ""] = id.split("/");
+      return { kind, name, uses: [], state: "Missing" as const, record: undefined, stalePods: 0 };
+    });
+}
+
+function findingOf(
+  snapshot: NamespaceSnapshot,
+  request: Request,
+  workload: Workload,
+  { state, stalePods }: { state: State; stalePods: number },
+): Finding {
+  const { revision, mark, secret } = request;
+  const { kind, name } = workload;
+  const known = recordOf(snapshot, request, workload);
+  const isMarked = revision !== undefined && workload.marks.get(mark) === revision;
+  const record = isMarked && known?.revision !== revision ? { revision, putBack: false } : known;
+  return { kind, name, uses: workload.uses.get(secret) ?? [], state, record, stalePods };
+}
+
+/**
+ * Milliseconds until a workload may be restarted. Changes within a few seconds restart it once; then the least interval
+ * between two restarts of any of its Secrets must have passed.
+ */
+function waitOf(snapshot: NamespaceSnapshot, workload: Workload, pending: readonly Pending[]): number {
+  const { monotonic } = snapshot;
+  const seen = pending.map(({ request }) => request.seenAt);
+  const settledAt = Math.min(Math.max(...seen) + settleMs.afterLast, Math.min(...seen) + settleMs.afterFirst);
+  const last = lastRestartOf(snapshot, workload);
+  const intervals = pending.map(({ request }) => request.minIntervalMs);
+  const allowedAt = last === undefined ? -Infinity : last + Math.min(...intervals);
+  return Math.max(settledAt, allowedAt) - monotonic;
+}
+
+/** Monotonic milliseconds of the last restart; after a hand-over that of its youngest pod. */
+function lastRestartOf({ restarts, pods, now, monotonic }: NamespaceSnapshot, workload: Workload): number | undefined {
+  const own = restarts.get(workload.uid);
+  if (own) return own.at;
+  if (workload.marks.size === 0) return undefined;
+  const id = idOf(workload);
+  const created = pods.filter((pod) => pod.workload === id).map(({ createdAt }) => Math.min(createdAt, now));
+  return created.length === 0 ? undefined : monotonic - (now - Math.max(...created));
+}

@@ -1,0 +1,61 @@
+import type { NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
+import { idOf, type Workload } from "./workload.ts";
+
+/** The state of a workload from the view of one Secret. */
+export interface Verdict {
+  state: State;
+  /** What a restart records; set if the workload lacks the restart revision and is to be restarted. */
+  record?: RestartRecord;
+}
+
+/** Judges a workload that uses a Secret. @param stalePods its pods that were created before the bytes changed */
+export function judge(snapshot: NamespaceSnapshot, request: Request, workload: Workload, stalePods: number): Verdict {
+  const { revision, mark, secret, targets } = request;
+  const uses = workload.uses.get(secret) ?? [];
+  const isOnlyPulled = !targets && uses.every((use) => use === "ImagePullSecret");
+  if (workload.kind === "CronJob" || isOnlyPulled) return { state: "NoRestartNeeded" };
+  if (revision === undefined) return { state: "Current" };
+  if (workload.marks.get(mark) === revision) return { state: restarted(snapshot, request, workload, stalePods) };
+  if (workload.owner !== undefined) return { state: "Owned" };
+  const record = recordOf(snapshot, request, workload);
+  const isUndone = record?.revision === revision;
+  if (isUndone && record.putBack) return { state: "Undone" };
+  // Its pods are younger than the bytes: whoever started them has done the restart.
+  if (!isUndone && stalePods === 0 && workload.progress === "complete") return { state: "Current" };
+  if (workload.isPaused) return { state: "Paused" };
+  const isOfOthers = workload.progress === "progressing" && !isOwn(snapshot, workload);
+  if (isOfOthers) return { state: "Waiting" };
+  return { state: "Waiting", record: { revision, putBack: isUndone } };
+}
+
+/** The state of a workload whose template has the restart revision. */
+function restarted(snapshot: NamespaceSnapshot, request: Request, workload: Workload, stalePods: number): State {
+  const { progress, isManual, isPaused, kind, uid } = workload;
+  if (progress === "complete") return isManual && stalePods > 0 ? "Manual" : "Current";
+  if (progress === "failed") return "Failed";
+  if (isPaused) return "Paused";
+  const startedAt = snapshot.restarts.get(uid)?.at ?? request.seenAt;
+  const hasNoDeadline = kind === "StatefulSet" || kind === "DaemonSet";
+  const isLate = hasNoDeadline && snapshot.monotonic - startedAt >= request.progressDeadlineMs;
+  return isLate ? "Failed" : "Restarting";
+}
+
+/** Whether a rollout in progress was begun by this process, and nobody has changed the workload since. */
+function isOwn({ restarts }: NamespaceSnapshot, { uid, generation }: Workload): boolean {
+  return restarts.get(uid)?.generation === generation;
+}
+
+/** Whether a workload takes one of the slots. A paused or failed rollout takes none, so that it blocks no other one. */
+export function isInProgress(snapshot: NamespaceSnapshot, workload: Workload, verdicts: readonly Verdict[]): boolean {
+  if (verdicts.some(({ state }) => state === "Restarting")) return true;
+  return workload.progress === "progressing" && verdicts.some(({ record }) => record) && isOwn(snapshot, workload);
+}
+
+/** The last restart of a workload for a Secret, as this process or the status knows it. */
+export function recordOf(
+  { restarts }: NamespaceSnapshot,
+  request: Request,
+  workload: Workload,
+): RestartRecord | undefined {
+  return restarts.get(workload.uid)?.records.get(request.mark) ?? request.records.get(idOf(workload));
+}

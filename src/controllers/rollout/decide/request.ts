@@ -1,0 +1,65 @@
+import type { SyncedSecret } from "../../../api/types.ts";
+import type { ObjectMeta } from "../../../kube/resource.ts";
+import { parseDuration } from "../../../runtime/duration.ts";
+import { standing } from "../../syncedsecret/decide/ownership.ts";
+import { presentRestartRevision } from "../../syncedsecret/decide/restart-revision.ts";
+import { targetOf } from "../../syncedsecret/plan/target.ts";
+import { markOf } from "./mark.ts";
+import type { Request, RestartRecord } from "./snapshot.ts";
+import { idOf } from "./workload.ts";
+
+const defaults = { minIntervalMs: 60_000, progressDeadlineMs: 600_000 };
+
+/** Whether a SyncedSecret asks for rollouts. */
+export function asksForRollout({ spec }: SyncedSecret): boolean {
+  return (spec.rollout?.mode ?? "None") !== "None";
+}
+
+/** What is known of the Secret of a SyncedSecret that asks for rollouts. */
+export interface RolloutSource {
+  /** The request; `seenAt` is left to the caller, who remembers it. */
+  request: Omit<Request, "seenAt">;
+  /** The Secret's revision; undefined while there is no Secret of this SyncedSecret. */
+  written: string | undefined;
+}
+
+/**
+ * Reads what a SyncedSecret asks for.
+ *
+ * @param metadata of the Secret with the target's name
+ */
+export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefined): RolloutSource {
+  const target = targetOf(resource);
+  const found = standing(resource, target, metadata);
+  const present = found.state === "ours" ? found.metadata : undefined;
+  const { mode, targets = [], minInterval, progressDeadline } = resource.spec.rollout!;
+  const entry = present?.managedFields?.find(
+    ({ manager, operation, subresource }) => manager === target.manager && operation === "Apply" && !subresource,
+  );
+  const duration = (text: string | undefined, otherwise: number) =>
+    (text === undefined ? undefined : parseDuration(text)) ?? otherwise;
+  return {
+    request: {
+      key: `${resource.metadata.namespace}/${resource.metadata.name}`,
+      secret: target.name,
+      mark: markOf(target, resource.metadata.uid!),
+      revision: present && presentRestartRevision({ present, target }),
+      // Without a time every pod counts as older.
+      changedAt: entry?.time === undefined ? Number.POSITIVE_INFINITY : Date.parse(entry.time),
+      targets: mode === "Listed" ? targets.map(idOf) : undefined,
+      minIntervalMs: duration(minInterval, defaults.minIntervalMs),
+      progressDeadlineMs: duration(progressDeadline, defaults.progressDeadlineMs),
+      records: recordsOf(resource),
+    },
+    written: present?.annotations?.[target.revisionAnnotation],
+  };
+}
+
+function recordsOf({ status }: SyncedSecret): ReadonlyMap<string, RestartRecord> {
+  const records = new Map<string, RestartRecord>();
+  for (const workload of status?.workloads ?? []) {
+    const { restartedFor, putBack = false } = workload;
+    if (restartedFor !== undefined) records.set(idOf(workload), { revision: restartedFor, putBack });
+  }
+  return records;
+}

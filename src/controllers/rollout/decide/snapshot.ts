@@ -1,0 +1,81 @@
+import type { Pod } from "./pods.ts";
+import type { Workload } from "./workload.ts";
+
+/** A SyncedSecret whose workloads are restarted. */
+export interface Request {
+  /** namespace/name of the SyncedSecret. */
+  key: string;
+  /** The Secret's name. */
+  secret: string;
+  /** The annotation that holds the restart revision in pod templates. */
+  mark: string;
+  /** The Secret's restart revision; undefined until its bytes change for the first time: then nothing is restarted. */
+  revision: string | undefined;
+  /** When the Secret was last written, in milliseconds since the epoch, by the API server's clock, to the second. */
+  changedAt: number;
+  /** When this process saw the restart revision for the first time, in monotonic milliseconds. */
+  seenAt: number;
+  /** The workloads of mode Listed, as `idOf` names them; undefined for Auto. */
+  targets: readonly string[] | undefined;
+  minIntervalMs: number;
+  /** For StatefulSets and DaemonSets, which have no deadline of their own. */
+  progressDeadlineMs: number;
+  /** What the status records of each workload. */
+  records: ReadonlyMap<string, RestartRecord>;
+}
+
+/** The last restart of a workload for one Secret. */
+export interface RestartRecord {
+  /** The restart revision. */
+  revision: string;
+  /** Whether somebody took the restart back, and it was repeated. */
+  putBack: boolean;
+}
+
+/** The last restart of a workload by this process. */
+export interface Restart {
+  /** Monotonic milliseconds. */
+  at: number;
+  /** The workload's generation after it: another one means that somebody has changed the workload since. */
+  generation: number;
+  /** What it was restarted for, by annotation. */
+  records: ReadonlyMap<string, RestartRecord>;
+}
+
+/** The state of one namespace. */
+export interface NamespaceSnapshot {
+  /** Milliseconds since the epoch. */
+  now: number;
+  monotonic: number;
+  requests: readonly Request[];
+  workloads: readonly Workload[];
+  pods: readonly Pod[];
+  /** By the workload's uid. */
+  restarts: ReadonlyMap<string, Restart>;
+  /** Workloads of this namespace whose rollout may be in progress at once: the limit less those of other namespaces. */
+  slots: number;
+}
+
+/** `status.workloads[].state`: the CRD describes each. */
+export type State =
+  | "Missing"
+  | "Failed"
+  | "Undone"
+  | "Paused"
+  | "Manual"
+  | "Restarting"
+  | "Waiting"
+  | "Owned"
+  | "Current"
+  | "NoRestartNeeded";
+
+/** A workload from the view of one Secret. */
+export interface Finding {
+  kind: string;
+  name: string;
+  uses: readonly string[];
+  state: State;
+  record: RestartRecord | undefined;
+  /** Number of pods that were created before the Secret's bytes changed. */
+  stalePods: number;
+}

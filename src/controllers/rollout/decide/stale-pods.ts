@@ -1,0 +1,14 @@
+import type { Pod } from "./pods.ts";
+import type { NamespaceSnapshot, Request } from "./snapshot.ts";
+import { idOf, type Workload } from "./workload.ts";
+
+/** Counts the pods of a workload that were created before a Secret's bytes changed. */
+export function staleCounter({ pods }: NamespaceSnapshot): (request: Request, workload: Workload) => number {
+  const byWorkload = Map.groupBy(pods, ({ workload }) => workload);
+  return ({ revision, changedAt, mark }, workload) => {
+    if (revision === undefined) return 0;
+    const own = byWorkload.get(idOf(workload)) ?? [];
+    const isCurrent = ({ annotations, createdAt }: Pod) => annotations[mark] === revision || createdAt > changedAt;
+    return own.filter((pod) => !isCurrent(pod)).length;
+  };
+}

@@ -1,0 +1,53 @@
+import type { RolloutKind } from "../../../api/rollout-kinds.ts";
+import type { OwnerReference } from "../../../kube/resource.ts";
+import { markPrefix } from "./mark.ts";
+import { type Progress, progressOf } from "./progress.ts";
+import { type Use, usesOf } from "./uses.ts";
+import type { WorkloadObject } from "./workload-object.ts";
+
+/** A workload as a decision needs it. */
+export interface Workload {
+  kind: RolloutKind | "CronJob";
+  name: string;
+  uid: string;
+  resourceVersion: string;
+  generation: number;
+  /** How it uses each Secret, by the Secret's name. */
+  uses: ReadonlyMap<string, readonly Use[]>;
+  /** The restart annotations of its pod template, by name. */
+  marks: ReadonlyMap<string, string>;
+  /** Kind and name of the controller that owns it, and that would undo a change. */
+  owner: string | undefined;
+  /** Whether its rollouts are paused. */
+  isPaused: boolean;
+  /** Whether its pods change only when somebody deletes them. */
+  isManual: boolean;
+  progress: Progress;
+}
+
+/** Identifies a workload within its namespace. */
+export function idOf({ kind, name }: { kind: string; name: string }): string {
+  return `${kind}/${name}`;
+}
+
+/** Reads a workload of the API; undefined if it has no pod template, as a Rollout with workloadRef. */
+export function workloadOf(kind: Workload["kind"], object: WorkloadObject): Workload | undefined {
+  const { metadata, spec = {} } = object;
+  const template = kind === "CronJob" ? spec.jobTemplate?.spec?.template : spec.template;
+  if (!template || metadata.deletionTimestamp) return undefined;
+  const owner = metadata.ownerReferences?.find((one: OwnerReference) => one.controller);
+  const annotations = Object.entries(template.metadata?.annotations ?? {});
+  return {
+    kind,
+    name: metadata.name!,
+    uid: metadata.uid!,
+    resourceVersion: metadata.resourceVersion!,
+    generation: metadata.generation ?? 0,
+    uses: usesOf(template.spec ?? {}),
+    marks: new Map(annotations.filter(([name]) => name.startsWith(markPrefix))),
+    owner: owner && `${owner.kind} ${owner.name}`,
+    isPaused: spec.paused === true || (kind === "Rollout" && object.status?.phase === "Paused"),
+    isManual: spec.updateStrategy?.type === "OnDelete",
+    progress: progressOf(kind, object),
+  };
+}

@@ -1,0 +1,118 @@
+import { rolledOut } from "../../../api/rollout-status.ts";
+import type { SyncedSecret } from "../../../api/types.ts";
+import { type Asked, conditionsAfter } from "../../conditions.ts";
+import type { Finding, State } from "../decide/snapshot.ts";
+
+type Status = NonNullable<SyncedSecret["status"]>;
+
+/** The part of the status that the rollouts' field manager owns. */
+export type RolloutStatus = Required<Pick<Status, "conditions">> & Pick<Status, "rolledOutRevision" | "workloads">;
+
+/** Why nothing can be decided about a namespace: a missing right, or no kind that may be restarted. */
+export interface Obstacle {
+  reason: "NotAllowed" | "RolloutsOff";
+  message: string;
+}
+
+export interface ReportInput {
+  resource: SyncedSecret;
+  /** What pods should run with: the Secret's restart revision, or its revision if its bytes have never changed. */
+  revision: string | undefined;
+  result: Obstacle | { findings: readonly Finding[] };
+  /** Milliseconds since the epoch. */
+  now: number;
+}
+
+/** Workloads in a status, and in a message. */
+const mostListed = 50;
+const mostNamed = 10;
+
+/** The state that a condition reports if several workloads differ: the first of these. */
+const order: readonly State[] = [
+  "Missing",
+  "Failed",
+  "Undone",
+  "Paused",
+  "Manual",
+  "Restarting",
+  "Waiting",
+  "Owned",
+  "Current",
+  "NoRestartNeeded",
+];
+
+const reasons: Partial<Record<State, string>> = {
+  Missing: "WorkloadNotFound",
+  Failed: "DeadlineExceeded",
+  Undone: "RestartUndone",
+  Paused: "WorkloadPaused",
+  Manual: "ManualRestart",
+  Restarting: "Progressing",
+  Waiting: "Progressing",
+};
+
+/** What to do about workloads in a state, after their names. */
+const advice: Partial<Record<State, string>> = {
+  Missing: "do not exist: correct spec.rollout.targets",
+  Failed: "have passed the deadline of their rollout: look at their pods",
+  Undone: "were restarted twice, and somebody took it back both times: nothing more is done for this revision",
+  Paused: "are paused, and are restarted when they are resumed",
+  Manual: "have updateStrategy OnDelete: delete their pods",
+  Restarting: "are being restarted",
+  Waiting: "are restarted as soon as possible",
+};
+
+/** Turns findings into the condition RolledOut and the status. Pure. */
+export function rolloutStatusOf({ resource, revision, result, now }: ReportInput): RolloutStatus {
+  const before = resource.status ?? {};
+  const generation = resource.metadata.generation ?? 1;
+  const findings = "findings" in result ? sorted(result.findings) : undefined;
+  const asked = findings ? conditionOf(findings) : conditionOfObstacle(result as Obstacle);
+  const reached = asked.status === "True" ? revision : before.rolledOutRevision;
+  const workloads = findings ? findings.slice(0, mostListed).map(listed) : before.workloads;
+  return {
+    conditions: conditionsAfter(before.conditions, [asked], generation, now),
+    ...(reached === undefined ? {} : { rolledOutRevision: reached }),
+    ...(workloads?.length ? { workloads } : {}),
+  };
+}
+
+function conditionOfObstacle({ reason, message }: Obstacle): Asked {
+  return { type: rolledOut, status: "False", reason, message };
+}
+
+function conditionOf(findings: readonly Finding[]): Asked {
+  const open = findings.filter(({ state }) => reasons[state] !== undefined);
+  if (open.length === 0) {
+    const using = findings.filter(({ state }) => state === "Current").length;
+    const message = using === 0 ? "no workload needs a restart" : `${count(using)} run with the current bytes`;
+    return { type: rolledOut, status: "True", reason: rolledOut, message };
+  }
+  const states = [...new Set(open.map(({ state }) => state))];
+  const parts = states.map((state) => `${namesOf(open.filter((one) => one.state === state))} ${advice[state]}`);
+  return { type: rolledOut, status: "False", reason: reasons[states[0]!]!, message: parts.join("; ") };
+}
+
+function sorted(findings: readonly Finding[]): Finding[] {
+  const name = ({ kind, name }: Finding) => `${kind}/${name}`;
+  return [...findings].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (name(a) < name(b) ? -1 : 1));
+}
+
+function namesOf(findings: readonly Finding[]): string {
+  const names = findings.slice(0, mostNamed).map(({ kind, name }) => `${kind} ${name}`);
+  const more = findings.length > mostNamed ? ` and ${findings.length - mostNamed} more` : "";
+  return names.join(", ") + more;
+}
+
+function count(workloads: number): string {
+  return workloads === 1 ? "1 workload" : `${workloads} workloads`;
+}
+
+function listed({ kind, name, uses, state, record }: Finding): NonNullable<Status["workloads"]>[number] {
+  return {
+    ...{ kind, name, state },
+    ...(uses.length > 0 ? { uses: [...uses] } : {}),
+    ...(record ? { restartedFor: record.revision } : {}),
+    ...(record?.putBack ? { putBack: true } : {}),
+  };
+}

@@ -1,0 +1,185 @@
+import { createHash } from "node:crypto";
+import type { RolloutKind } from "../../../src/api/rollout-kinds.ts";
+import type { WorkloadObject } from "../../../src/controllers/rollout/decide/workload-object.ts";
+import { resourceOf } from "../../../src/controllers/rollout/decide/workload-resources.ts";
+import type { KubeClient } from "../../../src/kube/client/client.ts";
+import { type KubeObject, type OwnerReference, pods, type Resource } from "../../../src/kube/resource.ts";
+
+const replicaSets: Resource = {
+  group: "apps",
+  version: "v1",
+  plural: "replicasets",
+  kind: "ReplicaSet",
+  namespaced: true,
+};
+
+type Template = { metadata: { labels: object; annotations?: Record<string, string> }; spec: object };
+type Object = WorkloadObject & { spec: { template: Template } };
+
+/** How a container uses a Secret. */
+export const envOf = (secret: string, key = "A") => ({
+  env: [{ name: "A", valueFrom: { secretKeyRef: { name: secret, key } } }],
+});
+
+/**
+ * Workloads of a namespace, with a stand-in for the controllers and the kubelet that carry out their rollouts: the real
+ * ones run in `make test-node`. It replaces the pods of a workload whose template has changed, one step at a time.
+ */
+export class Workloads {
+  readonly #client: KubeClient;
+  readonly namespace: string;
+  /** Whether the pods of a workload become available. */
+  isHealthy: (name: string) => boolean = () => true;
+
+  constructor(client: KubeClient, namespace: string) {
+    this.#client = client;
+    this.namespace = namespace;
+  }
+
+  /** Creates a workload with one pod, which is available. */
+  async create(name: string, container: object, kind: RolloutKind = "Deployment", more: object = {}): Promise<void> {
+    const labels = { app: name };
+    const template = {
+      metadata: { labels },
+      spec: { containers: [{ name: "app", image: "registry.example/app:1", ...container }] },
+    };
+    const { group, version } = resourceOf[kind];
+    const object = {
+      apiVersion: `${group}/${version}`,
+      kind,
+      metadata: { name, namespace: this.namespace },
+      spec: {
+        selector: { matchLabels: labels },
+        template,
+        ...(kind === "StatefulSet" ? { serviceName: name } : {}),
+        ...more,
+      },
+    };
+    await this.#client.create(resourceOf[kind], object as unknown as KubeObject);
+    await this.rollOut(name, kind);
+  }
+
+  get(name: string, kind: RolloutKind = "Deployment"): Promise<Object> {
+    return this.#client.get<Object>(resourceOf[kind], this.namespace, name);
+  }
+
+  /** The restart annotations of a workload's template. */
+  async marks(name: string, kind: RolloutKind = "Deployment"): Promise<string[]> {
+    const annotations = Object.entries((await this.get(name, kind)).spec.template.metadata.annotations ?? {});
+    return annotations.filter(([key]) => key.startsWith("restart.keyferry.io/")).map(([, value]) => value);
+  }
+
+  /** Changes a workload as a person would. */
+  async patch(name: string, patch: object, kind: RolloutKind = "Deployment"): Promise<void> {
+    const where = { namespace: this.namespace, name };
+    await this.#client.mergePatch(resourceOf[kind], where, patch, { fieldManager: "a-person" });
+  }
+
+  /** Takes back the last restart, as `kubectl rollout undo` does. */
+  async undo(name: string): Promise<void> {
+    const { annotations = {} } = (await this.get(name)).spec.template.metadata;
+    const without = Object.fromEntries(Object.keys(annotations).map((key) => [key, null]));
+    await this.patch(name, { spec: { template: { metadata: { annotations: without } } } });
+  }
+
+  /** Begins the rollout of a changed template: the new pod exists, and is not available yet. */
+  async begin(name: string, kind: RolloutKind = "Deployment"): Promise<void> {
+    const object = await this.get(name, kind);
+    if (object.status?.observedGeneration === object.metadata.generation) return;
+    await this.#makePod(object, kind);
+    await this.#status(object, kind, { updated: 1, available: 0, total: 2 });
+  }
+
+  /** Ends the rollout of a workload, if there is one to end: its old pods are gone, and the new one is available. */
+  async rollOut(name: string, kind: RolloutKind = "Deployment"): Promise<void> {
+    const object = await this.get(name, kind);
+    if (object.spec?.paused) return;
+    await this.begin(name, kind);
+    if (!this.isHealthy(name)) return;
+    const mine = await this.#client.list<KubeObject>(pods, { namespace: this.namespace, labelSelector: `app=${name}` });
+    const hash = hashOf(object.spec.template);
+    const old = mine.items.filter(({ metadata }) => metadata.labels?.["pod-template-hash"] !== hash);
+    for (const { metadata } of old) await this.#deletePod(metadata.name!);
+    await this.#status(object, kind, { updated: 1, available: 1, total: 1 });
+  }
+
+  /** Ends the rollout of a Deployment by its deadline. */
+  async exceedDeadline(name: string): Promise<void> {
+    const object = await this.get(name);
+    const condition = { type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded" };
+    await this.#status(object, "Deployment", { updated: 1, available: 0, total: 2 }, [condition]);
+  }
+
+  /** The restart revisions that the pods of a workload carry. */
+  async podMarks(name: string): Promise<string[]> {
+    const { items } = await this.#client.list<KubeObject>(pods, {
+      namespace: this.namespace,
+      labelSelector: `app=${name}`,
+    });
+    return items.map(({ metadata }) => Object.values(metadata.annotations ?? {}).join());
+  }
+
+  async #makePod({ metadata, spec }: Object, kind: RolloutKind): Promise<void> {
+    const { template } = spec;
+    const hash = hashOf(template);
+    const workload = { apiVersion: "apps/v1", kind, name: metadata.name!, uid: metadata.uid!, controller: true };
+    const owner = kind === "Deployment" ? await this.#makeReplicaSet(workload, template, hash) : workload;
+    const pod = {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: {
+        generateName: `${metadata.name}-`,
+        namespace: this.namespace,
+        labels: { ...template.metadata.labels, "pod-template-hash": hash },
+        annotations: template.metadata.annotations ?? {},
+        ownerReferences: [owner],
+      },
+      spec: template.spec,
+    };
+    await this.#client.create(pods, pod as unknown as KubeObject);
+  }
+
+  /** The owner of a Deployment's pods. It exists, because the garbage collector deletes pods whose owner does not. */
+  async #makeReplicaSet(deployment: OwnerReference, template: Template, hash: string): Promise<OwnerReference> {
+    const name = `${deployment.name}-${hash}`;
+    const labels = { ...template.metadata.labels, "pod-template-hash": hash };
+    const object = {
+      apiVersion: "apps/v1",
+      kind: "ReplicaSet",
+      metadata: { name, namespace: this.namespace, ownerReferences: [deployment] },
+      spec: { replicas: 0, selector: { matchLabels: labels }, template: { ...template, metadata: { labels } } },
+    } as unknown as KubeObject;
+    const { metadata } = await this.#client.apply(replicaSets, object, { fieldManager: "a-controller", force: true });
+    return { apiVersion: "apps/v1", kind: "ReplicaSet", name, uid: metadata.uid!, controller: true };
+  }
+
+  async #deletePod(name: string): Promise<void> {
+    await this.#client.delete(pods, this.namespace, name);
+  }
+
+  async #status(
+    { metadata }: Object,
+    kind: RolloutKind,
+    { updated, available, total }: { updated: number; available: number; total: number },
+    conditions: object[] = [],
+  ): Promise<void> {
+    const observedGeneration = metadata.generation;
+    const ofSet = { replicas: total, updatedReplicas: updated, availableReplicas: available, readyReplicas: available };
+    const ofDaemons = {
+      ...{ currentNumberScheduled: 1, desiredNumberScheduled: 1, numberMisscheduled: 0, numberReady: available },
+      ...{ updatedNumberScheduled: updated, numberAvailable: available },
+    };
+    const status = { observedGeneration, ...(kind === "DaemonSet" ? ofDaemons : ofSet), conditions };
+    const where = { namespace: this.namespace, name: metadata.name! };
+    await this.#client.mergePatch(
+      resourceOf[kind],
+      where,
+      { status },
+      { fieldManager: "a-controller", subresource: "status" },
+    );
+  }
+}
+
+function hashOf(template: Template): string {
+  return createHash("sha256").update(JSON.stringify(template)).digest("hex").slice(0, 10);
+}
