@@ -13,6 +13,8 @@ const replicaSets: Resource = {
   namespaced: true,
 };
 
+const bytesAnnotation = "test.example/bytes";
+
 type Template = { metadata: { labels: object; annotations?: Record<string, string> }; spec: object };
 type Object = WorkloadObject & { spec: { template: Template } };
 
@@ -28,8 +30,8 @@ export const envOf = (secret: string, key = "A") => ({
 export class Workloads {
   readonly #client: KubeClient;
   readonly namespace: string;
-  /** Whether the pods of a workload become available. */
-  isHealthy: (name: string) => boolean = () => true;
+  /** What a new pod of a workload reads from its Secrets: an annotation of the pod keeps it. */
+  bytesOf: (name: string) => Promise<string> = async () => "";
 
   constructor(client: KubeClient, namespace: string) {
     this.#client = client;
@@ -86,8 +88,9 @@ export class Workloads {
   async begin(name: string, kind: RolloutKind = "Deployment"): Promise<void> {
     const object = await this.get(name, kind);
     if (object.status?.observedGeneration === object.metadata.generation) return;
-    await this.#makePod(object, kind);
-    await this.#status(object, kind, { updated: 1, available: 0, total: 2 });
+    const { old, current } = await this.#podsOf(object);
+    if (current.length === 0) await this.#makePod(object, kind);
+    await this.#status(object, kind, { updated: 1, available: 0, total: 1 + old.length });
   }
 
   /** Ends the rollout of a workload, if there is one to end: its old pods are gone, and the new one is available. */
@@ -95,12 +98,18 @@ export class Workloads {
     const object = await this.get(name, kind);
     if (object.spec?.paused) return;
     await this.begin(name, kind);
-    if (!this.isHealthy(name)) return;
-    const mine = await this.#client.list<KubeObject>(pods, { namespace: this.namespace, labelSelector: `app=${name}` });
-    const hash = hashOf(object.spec.template);
-    const old = mine.items.filter(({ metadata }) => metadata.labels?.["pod-template-hash"] !== hash);
+    const { old } = await this.#podsOf(object);
     for (const { metadata } of old) await this.#deletePod(metadata.name!);
     await this.#status(object, kind, { updated: 1, available: 1, total: 1 });
+  }
+
+  /** The pods of a workload with its present template, and the others. */
+  async #podsOf({ metadata, spec }: Object): Promise<{ current: KubeObject[]; old: KubeObject[] }> {
+    const where = { namespace: this.namespace, labelSelector: `app=${metadata.name}` };
+    const { items } = await this.#client.list<KubeObject>(pods, where);
+    const hash = hashOf(spec.template);
+    const isCurrent = ({ metadata: { labels } }: KubeObject) => labels?.["pod-template-hash"] === hash;
+    return { current: items.filter(isCurrent), old: items.filter((pod) => !isCurrent(pod)) };
   }
 
   /** Ends the rollout of a Deployment by its deadline. */
@@ -110,13 +119,18 @@ export class Workloads {
     await this.#status(object, "Deployment", { updated: 1, available: 0, total: 2 }, [condition]);
   }
 
-  /** The restart revisions that the pods of a workload carry. */
-  async podMarks(name: string): Promise<string[]> {
+  /** What the pods of a workload have read. */
+  async podBytes(name: string): Promise<string[]> {
     const { items } = await this.#client.list<KubeObject>(pods, {
       namespace: this.namespace,
       labelSelector: `app=${name}`,
     });
-    return items.map(({ metadata }) => Object.values(metadata.annotations ?? {}).join());
+    return items.map(({ metadata }) => metadata.annotations![bytesAnnotation]!);
+  }
+
+  /** Deletes a workload. */
+  async delete(name: string, kind: RolloutKind = "Deployment"): Promise<void> {
+    await this.#client.delete(resourceOf[kind], this.namespace, name, { propagationPolicy: "Background" });
   }
 
   async #makePod({ metadata, spec }: Object, kind: RolloutKind): Promise<void> {
@@ -131,7 +145,7 @@ export class Workloads {
         generateName: `${metadata.name}-`,
         namespace: this.namespace,
         labels: { ...template.metadata.labels, "pod-template-hash": hash },
-        annotations: template.metadata.annotations ?? {},
+        annotations: { ...template.metadata.annotations, [bytesAnnotation]: await this.bytesOf(metadata.name!) },
         ownerReferences: [owner],
       },
       spec: template.spec,
