@@ -14,6 +14,7 @@ const minute = 60_000;
 type Step =
   | { do: "change"; secret: number; toEqualBytes: boolean }
   | { do: "undo" | "pause" | "resume" | "begin" | "rollOut" | "fail" | "edit"; workload: number }
+  | { do: "undoEachTime"; workload: number; times: number }
   | { do: "handOver" }
   | { do: "jump"; ms: number }
   | { do: "pass"; ms: number };
@@ -30,6 +31,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constantFrom(...(["undo", "pause", "resume", "begin", "rollOut", "rollOut", "fail", "edit"] as const)),
       workload,
     }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("undoEachTime" as const), workload, times: fc.integer({ min: 2, max: 3 }) }),
   },
   { weight: 1, arbitrary: fc.constant({ do: "handOver" as const }) },
   {
@@ -100,6 +105,8 @@ class Scene {
         return pass(20 * minute);
       case "undo":
         return workloads.undo(name);
+      case "undoEachTime":
+        return this.#undoEachTime(name, step.times);
       case "pause":
       case "resume":
         return workloads.patch(name, { spec: { paused: step.do === "pause" } });
@@ -186,6 +193,18 @@ class Scene {
   async #put(secret: number, value: string): Promise<void> {
     this.#values[secret] = value;
     await world.aws.putParameter({ name: `/${this.secrets[secret]}`, value });
+  }
+
+  /** Somebody undoes whatever the operator does. */
+  async #undoEachTime(name: string, times: number): Promise<void> {
+    for (let time = 0; time < times; time++) {
+      await workloads.rollOut(name);
+      await workloads.undo(name);
+      await this.look();
+      await workloads.rollOut(name);
+      await pass(12 * minute);
+      await this.look();
+    }
   }
 
   /** The rollout under way, if there is one, passes its deadline. */
