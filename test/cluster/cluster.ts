@@ -20,6 +20,8 @@ export interface ClusterOptions {
    * every 30 s, and an owner of a kind that it does not know yet is not followed.
    */
   crds?: string;
+  /** Controllers of kube-controller-manager besides those that every test needs. */
+  controllers?: readonly string[];
 }
 
 /** How long one program may take to be ready; a busy machine with two cores needs some 10 s. */
@@ -34,7 +36,7 @@ const TRIES = 3;
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const programs = await ensureControlPlane();
   for (let left = TRIES - 1; ; left--) {
-    const cluster = new Cluster(programs, await layOut(options.audit ?? false));
+    const cluster = new Cluster(programs, await layOut(options));
     try {
       await cluster.start(options.crds);
       return cluster;
@@ -54,13 +56,13 @@ export class Cluster extends ClusterHandle {
   #controllers: Supervised | undefined;
 
   constructor(programs: ControlPlane, layout: Layout & { token: string }) {
-    const { dir, ports, audit, token } = layout;
+    const { dir, ports, audit, controllers = [], token } = layout;
     const { kubeconfig: kubeconfigPath, ca: caFile, auditLog } = filesOf(dir);
     const url = urlOf(layout);
     const details = { url, kubeconfigPath, token, caFile, dir, kubectlPath: programs.kubectl };
     super(audit ? { ...details, auditLogPath: auditLog } : details);
     this.#programs = programs;
-    this.#layout = { dir, ports, audit };
+    this.#layout = { dir, ports, audit, controllers };
   }
 
   /** Process ids of what runs now, by name: for measurements. */
@@ -118,11 +120,11 @@ export class Cluster extends ClusterHandle {
   }
 }
 
-async function layOut(audit: boolean): Promise<Layout & { token: string }> {
+async function layOut({ audit = false, controllers = [] }: ClusterOptions): Promise<Layout & { token: string }> {
   const dir = await mkdtemp(join(tmpdir(), "keyferry-cluster-"));
   removeAtEnd(dir);
   const ports = { etcd: await freePort(), etcdPeer: await freePort(), apiserver: await freePort() };
-  const layout = { dir, ports, audit, token: randomBytes(16).toString("hex") };
+  const layout = { dir, ports, audit, controllers, token: randomBytes(16).toString("hex") };
   const controllerToken = randomBytes(16).toString("hex");
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const tokens = [

@@ -8,6 +8,8 @@ export interface Layout {
   /** All on 127.0.0.1. */
   ports: { etcd: number; etcdPeer: number; apiserver: number };
   audit: boolean;
+  /** Controllers of kube-controller-manager besides those that every test needs. */
+  controllers?: readonly string[];
 }
 
 /** The files of a cluster's folder that several programs use. */
@@ -87,7 +89,7 @@ export function apiserver(programs: ControlPlane, { dir, ports, audit }: Layout)
   return { name: "kube-apiserver", command: programs.apiserver, args, logFile: join(dir, "apiserver.log"), graceMs: 0 };
 }
 
-/** The controllers that tests lean on. Workload controllers are not among them: there is no node to run a pod. */
+/** The controllers that every test needs. Those of workloads run where a test asks for them: there is no node. */
 const CONTROLLERS = [
   "garbage-collector-controller",
   "namespace-controller",
@@ -97,12 +99,12 @@ const CONTROLLERS = [
   "clusterrole-aggregation-controller",
 ];
 
-/** kube-controller-manager, narrowed to CONTROLLERS. */
-export function controllerManager(programs: ControlPlane, { dir }: Layout): Program {
+/** kube-controller-manager, narrowed to CONTROLLERS and those that the layout adds. */
+export function controllerManager(programs: ControlPlane, { dir, controllers = [] }: Layout): Program {
   const files = filesOf(dir);
   const args = [
     `--kubeconfig=${files.controllerKubeconfig}`,
-    `--controllers=${CONTROLLERS.join(",")}`,
+    `--controllers=${[...CONTROLLERS, ...controllers].join(",")}`,
     "--leader-elect=false",
     "--secure-port=0",
     `--root-ca-file=${files.ca}`,

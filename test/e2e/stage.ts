@@ -35,10 +35,14 @@ export interface Stage {
  * Starts a stage. AWS is in memory, without a quota.
  *
  * @param options.crds the folder of CustomResourceDefinitions to apply, default `crds`; undefined applies none
+ * @param options.controllers of kube-controller-manager, besides those that every test needs
  */
-export async function openStage(options: { crds?: string | undefined } = { crds: "crds" }): Promise<Stage> {
+export async function openStage(
+  options: { crds?: string | undefined; controllers?: readonly string[] } = { crds: "crds" },
+): Promise<Stage> {
+  const { controllers = [] } = options;
   const [cluster, aws, folder] = await Promise.all([
-    startCluster({ audit: true, ...(options.crds === undefined ? {} : { crds: options.crds }) }),
+    startCluster({ audit: true, controllers, ...(options.crds === undefined ? {} : { crds: options.crds }) }),
     startEmulator({ reads: "memory", quota: "none" }),
     mkdtemp(join(tmpdir(), "keyferry-e2e-")),
   ]);
