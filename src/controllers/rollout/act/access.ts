@@ -3,7 +3,7 @@ import type { RolloutKind } from "../../../api/rollout-kinds.ts";
 import type { KubeClient } from "../../../kube/client/client.ts";
 import { KubeError } from "../../../kube/errors.ts";
 import { listAll } from "../../../kube/informer/list.ts";
-import { type KubeObject, pods } from "../../../kube/resource.ts";
+import { type KubeObject, pods, type Resource } from "../../../kube/resource.ts";
 import type { WriteLimiter } from "../../../kube/write/write-limiter.ts";
 import type { RestartPlan } from "../decide/decide.ts";
 import { type Pod, podOf } from "../decide/pods.ts";
@@ -50,7 +50,10 @@ export class WorkloadAccess {
     }
     try {
       const lists = [...kinds, "CronJob" as const].map((kind) => this.#workloads(namespace, kind));
-      const [running, ...workloads] = await Promise.all([this.#pods(namespace), ...lists]);
+      const asked = [this.#pods(namespace), ...lists] as const;
+      // If several fail, the first of the list is reported, not the first to answer: the message stays the same.
+      await Promise.allSettled(asked);
+      const [running, ...workloads] = await Promise.all(asked);
       return { workloads: workloads.flat(), pods: running };
     } catch (error) {
       if (error instanceof KubeError && error.kind === "forbidden") return obstacle(error);
@@ -76,7 +79,7 @@ export class WorkloadAccess {
       if (!(error instanceof KubeError)) throw error;
       if (error.kind === "conflict" || error.kind === "notFound") return { outcome: "again" };
       if (error.kind === "forbidden" || error.kind === "denied" || error.kind === "invalid") {
-        return { outcome: "refused", obstacle: obstacle(error) };
+        return { outcome: "refused", obstacle: obstacle(withRight(error, "patch", resourceOf[kind], namespace)) };
       }
       throw error;
     }
@@ -91,15 +94,27 @@ export class WorkloadAccess {
     } catch (error) {
       // The CRD of Argo Rollouts is not installed.
       if (kind === "Rollout" && error instanceof KubeError && error.kind === "notFound") return [];
-      throw error;
+      throw withRight(error, "list", resourceOf[kind], namespace);
     }
   }
 
   async #pods(namespace: string): Promise<Pod[]> {
     const { client } = this.#options;
     const ask = (page: object) => client.list<KubeObject>(pods, { namespace, metadataOnly: true, ...page });
-    return (await listAll(ask, "", podOf)).items;
+    try {
+      return (await listAll(ask, "", podOf)).items;
+    } catch (error) {
+      throw withRight(error, "list", pods, namespace);
+    }
   }
+}
+
+/** The error with a message that names the right, if the right is missing. */
+function withRight<E>(error: E, verb: "list" | "patch", { plural, group }: Resource, namespace: string): E | KubeError {
+  if (!(error instanceof KubeError) || error.kind !== "forbidden") return error;
+  const resource = group === "" ? plural : `${plural}.${group}`;
+  const message = `the ServiceAccount may not ${verb} ${resource} in namespace ${namespace}`;
+  return new KubeError("forbidden", message, { status: error.status });
 }
 
 function obstacle({ message }: KubeError): Obstacle {
