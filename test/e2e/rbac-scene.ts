@@ -1,4 +1,6 @@
+import type { RolloutKind } from "../../src/api/rollout-kinds.ts";
 import { until } from "../support/operator.ts";
+import { cleanRollouts, playRollouts, prepareRollouts, restarting } from "./rbac-rollouts.ts";
 import { documents, keysOf, readyCount, type Stage, synced } from "./stage.ts";
 
 /** What an operator with certain values is made to do. */
@@ -11,6 +13,8 @@ export interface Scene {
   writes: boolean;
   /** Whether it may use ServiceAccounts. */
   tokens: boolean;
+  /** The kinds of workload that it may restart. */
+  rollouts: readonly RolloutKind[];
 }
 
 /** The namespace with more SyncedSecrets than its share of the watch cache holds. */
@@ -23,7 +27,8 @@ const apiVersion = "keyferry.io/v1alpha1";
 
 /** The Secrets that an operator may read: targets, merge targets and credentials. */
 export function readable({ connection, namespace }: Scene): Set<string> {
-  const targets = ["follow", "renamed", "once", "orphan", "shared", "adopted", "own", "token", "missing", "paused"];
+  const synced = ["follow", "renamed", "once", "orphan", "own", "token", "missing", "paused", restarting];
+  const targets = [...synced, "shared", "adopted"];
   const large = largeObjects().map(({ metadata }) => `${largeNamespace}/${metadata.name}`);
   const ofConnections = [`connections/${credentials}`, "default/aws", `${connection.namespace || "default"}/gone`];
   return new Set([...[...targets, credentials].map((name) => `${namespace}/${name}`), ...large, ...ofConnections]);
@@ -57,8 +62,9 @@ export async function prepareLarge({ cluster }: Stage): Promise<void> {
 }
 
 /** Creates what the operator of a scene works with: one SyncedSecret of each kind, and the connections. */
-export async function prepare({ cluster, aws }: Stage, scene: Scene): Promise<void> {
-  const { namespace, tokens } = scene;
+export async function prepare(stage: Stage, scene: Scene): Promise<void> {
+  const { cluster, aws } = stage;
+  const { namespace, tokens, rollouts } = scene;
   await cluster.run(["create", "namespace", namespace]);
   const parameters = ["a", "b"].map((key) => `/${namespace}/${key}`);
   for (const name of parameters) await aws.putParameter({ name, value: "value" });
@@ -89,7 +95,13 @@ export async function prepare({ cluster, aws }: Stage, scene: Scene): Promise<vo
       synced(namespace, "missing", keysOf([`/${namespace}/none`])),
     ]),
   );
-  if (tokens) await prepareTokens({ cluster, aws }, namespace);
+  if (tokens) await prepareTokens(stage, namespace);
+  if (rollouts.length > 0) await prepareRollouts(stage, scene);
+}
+
+/** The number of SyncedSecrets. Two never become Ready: one is suspended, and the parameter of another is missing. */
+function countOf({ tokens, rollouts }: Scene): number {
+  return 8 + Number(tokens) + Number(rollouts.length > 0);
 }
 
 /** An AWSConnection with its credentials, of which a namespace has one. */
@@ -139,18 +151,19 @@ async function prepareTokens({ cluster, aws }: Pick<Stage, "cluster" | "aws">, n
 }
 
 /** Deletes what `prepare` created, but for Secrets: the next operator has nothing to do there. */
-export async function clean({ cluster }: Stage, { namespace }: Scene): Promise<void> {
+export async function clean({ cluster }: Stage, { namespace, rollouts }: Scene): Promise<void> {
   await cluster.run(["delete", "syncedsecrets,awsconnections", "--all", "-n", namespace]);
+  if (rollouts.length > 0) await cleanRollouts({ cluster }, namespace);
 }
 
-/** Makes the running operator use each of its rights: sync, repair, rename, release, failures and their events. */
+/** Makes the running operator use each right: sync, repair, rename, release, restart, failures and their events. */
 export async function play(stage: Stage, scene: Scene): Promise<void> {
   const { cluster } = stage;
-  const { namespace, writes, tokens } = scene;
+  const { namespace, writes, rollouts } = scene;
   await until(() => isSettled(stage, scene), 60_000, `the first syncs of ${namespace}`);
   await loseConnectionTwice(stage, scene);
   if (!writes) return;
-  const ready = tokens ? 7 : 6;
+  const ready = countOf(scene) - 2;
   await until(async () => (await readyCount(cluster, namespace)) === ready, 60_000, `${ready} Secrets`);
   await cluster.run(["patch", "secret", "follow", "-n", namespace, "-p", '{"data":{"K0":"eA=="}}']);
   const value = ["get", "secret", "follow", "-n", namespace, "-o", "jsonpath={.data.K0}"];
@@ -176,18 +189,18 @@ export async function play(stage: Stage, scene: Scene): Promise<void> {
     );
   };
   await until(ended, 60_000, "the rename and the release of merged keys");
+  if (rollouts.length > 0) await playRollouts(stage, scene);
 }
 
 /** Whether every SyncedSecret has a final status. */
-async function isSettled({ cluster }: Stage, { namespace, tokens }: Scene): Promise<boolean> {
+async function isSettled({ cluster }: Stage, scene: Scene): Promise<boolean> {
   const ready = '.status.conditions[?(@.type=="Ready")]';
   const jsonpath = `{range .items[*]}{${ready}.reason}: {${ready}.message}{"\\n"}{end}`;
-  const lines = (await cluster.run(["get", "syncedsecrets", "-n", namespace, "-o", `jsonpath=${jsonpath}`])).split(
-    "\n",
-  );
+  const list = ["get", "syncedsecrets", "-n", scene.namespace, "-o", `jsonpath=${jsonpath}`];
+  const lines = (await cluster.run(list)).split("\n");
   // Without its connection a SyncedSecret is not allowed to read.
   const early = /^(|: |Pending: waiting for AWS|ConnectionNotReady: .*|NotAllowed: .*)$/;
-  return lines.filter((line) => !early.test(line)).length === (tokens ? 9 : 8);
+  return lines.filter((line) => !early.test(line)).length === countOf(scene);
 }
 
 /** Takes the default connection its credentials and gives them back, twice: the second time repeats the events. */

@@ -4,11 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Scope } from "../../scripts/rbac-features.ts";
 import { compareRights, grantedTo, type Right, usedBy } from "../../scripts/rights-of.ts";
 import { labels } from "../../src/api/annotations.ts";
+import { type RolloutKind, rolloutKinds } from "../../src/api/rollout-kinds.ts";
 import type { AuditedRequest } from "../cluster/audit.ts";
 import { ensureHelm } from "../cluster/helm.ts";
 import { deploymentOf, type Rendered } from "../helm/chart.ts";
 import { Release } from "../helm/release.ts";
 import { type RunningOperator, until } from "../support/operator.ts";
+import { changeSecret, prepareArgoRollouts, prepareRollouts, restarting, rolledOutOf } from "./rbac-rollouts.ts";
 import {
   clean,
   connectionIn,
@@ -30,7 +32,7 @@ const running = new Set<RunningOperator>();
 beforeAll(async () => {
   for (const name of [release.namespace, "connections"]) await cluster.run(["create", "namespace", name]);
   await cluster.run(["create", "serviceaccount", "reader", "-n", "connections"]);
-  await prepareLarge(stage);
+  await Promise.all([prepareLarge(stage), prepareArgoRollouts(stage)]);
 });
 afterAll(() => stage.close());
 
@@ -41,6 +43,7 @@ interface Variant {
   connection?: (namespace: string) => Scene["connection"];
   readOnly?: boolean;
   tokens?: boolean;
+  rollouts?: readonly RolloutKind[];
   secure?: boolean;
 }
 
@@ -49,6 +52,9 @@ const apart: Scene["connection"] = { kind: "AWSConnection", namespace: "connecti
 const alone = { replicas: 1, strategy: { type: "Recreate" }, leaderElection: { enabled: false } };
 const within = (namespace: string) => ({ scope: "namespaces", namespaces: [namespace, largeNamespace] });
 const tokens = (namespaces: string[] = []) => ({ rbac: { serviceAccountTokens: { enabled: true, namespaces } } });
+const rollouts = (kinds: readonly RolloutKind[], namespaces: string[] = []) => ({
+  rbac: { rollouts: { enabled: true, kinds, namespaces } },
+});
 const managed = `${labels.managed}=${labels.managedValue}`;
 const secure = {
   metrics: {
@@ -60,7 +66,14 @@ const withApart = (namespace: string) => ({ ...within(namespace), defaultConnect
 /** Each scope with each switch of the values on and off. */
 const variants: Record<string, Variant> = {
   "all namespaces": { values: () => ({ scope: "cluster" }) },
-  "all namespaces, with two shards": { values: () => ({ scope: "cluster", leaderElection: { shards: 2 } }) },
+  "all namespaces, with two shards and restarts of every kind": {
+    values: () => ({ scope: "cluster", leaderElection: { shards: 2 }, ...rollouts(rolloutKinds) }),
+    rollouts: rolloutKinds,
+  },
+  "all namespaces, with restarts of every kind in one namespace": {
+    values: (namespace) => ({ scope: "cluster", ...rollouts(rolloutKinds, [namespace]) }),
+    rollouts: rolloutKinds,
+  },
   "all namespaces, with a region, ServiceAccounts and secure metrics, without leader election": {
     values: () => ({ scope: "cluster", aws: { region: "eu-west-1" }, ...tokens(), ...secure, ...alone }),
     tokens: true,
@@ -71,7 +84,11 @@ const variants: Record<string, Variant> = {
     readOnly: true,
     tokens: true,
   },
-  "some namespaces, with a connection elsewhere": { values: withApart, connection: () => apart },
+  "some namespaces, with a connection elsewhere and restarts of every kind": {
+    values: (namespace) => ({ ...withApart(namespace), ...rollouts(rolloutKinds) }),
+    connection: () => apart,
+    rollouts: rolloutKinds,
+  },
   "some namespaces, with ServiceAccounts, a connection in one of them, and secure metrics, without leader election": {
     values: (namespace) => ({
       ...within(namespace),
@@ -173,8 +190,8 @@ function documented(scope: Scope): string[] {
 describe.each(Object.entries(variants))("installed for %s, the operator", (title, variant) => {
   const namespace = `team-${Object.keys(variants).indexOf(title)}`;
   const connection = variant.connection?.(namespace) ?? all;
-  const { readOnly = false, tokens: hasTokens = false } = variant;
-  const scene: Scene = { namespace, connection, writes: !readOnly, tokens: hasTokens };
+  const { readOnly = false, tokens: hasTokens = false, rollouts: restarted = [] } = variant;
+  const scene: Scene = { namespace, connection, writes: !readOnly, tokens: hasTokens, rollouts: restarted };
   let objects: Rendered[];
   let requests: AuditedRequest[];
   let statuses: (number | undefined)[] = [];
@@ -230,6 +247,33 @@ describe.each(Object.entries(variants))("installed for %s, the operator", (title
     expect([...reads].filter((read) => !allowed.has(read))).toEqual([]);
     expect(reads).toContain(managed);
   });
+});
+
+test("without the right to restart a workload, and then to list it, the condition RolledOut names the right", async () => {
+  const namespace = "revoked";
+  await cluster.run(["create", "namespace", namespace]);
+  await stage.connect();
+  await prepareRollouts(stage, { namespace, rollouts: ["Deployment"] });
+  await release.install({ crds: { install: false }, scope: "cluster", ...alone, ...rollouts(["Deployment"]) });
+  const [operator] = await startReplicas(
+    await installed(),
+    await cluster.kubeconfigFor(release.namespace, release.name),
+  );
+  const rolledOut = (words: RegExp) =>
+    until(async () => words.test(await rolledOutOf(stage, namespace)), 60_000, `RolledOut ${words}`);
+  await rolledOut(/^True /);
+  const listOnly = [
+    { apiGroups: ["", "batch", "apps"], resources: ["pods", "cronjobs", "deployments"], verbs: ["list"] },
+  ];
+  const patch = JSON.stringify({ rules: listOnly });
+  await cluster.run(["patch", "clusterrole", "keyferry-rollouts", "--type=merge", "-p", patch]);
+  await changeSecret(stage, namespace);
+  await rolledOut(/^False NotAllowed: the ServiceAccount may not patch deployments\.apps in namespace revoked: /);
+  await cluster.run(["delete", "clusterrolebinding", "keyferry-rollouts"]);
+  const asked = JSON.stringify({ spec: { rollout: { minInterval: "2m" } } });
+  await cluster.run(["patch", "syncedsecret", restarting, "-n", namespace, "--type=merge", "-p", asked]);
+  await rolledOut(/^False NotAllowed: the ServiceAccount may not list pods in namespace revoked: /);
+  await operator!.stop();
 });
 
 test.each(["cluster", "namespaces"] as const)("every right of docs/rbac.md in the scope %s was used", (scope) => {

@@ -15,6 +15,9 @@ const replicaSets: Resource = {
 
 const bytesAnnotation = "test.example/bytes";
 
+/** The label with the hash of the template that a pod was made from. */
+const hashLabelOf = (kind: RolloutKind) => (kind === "Rollout" ? "rollouts-pod-template-hash" : "pod-template-hash");
+
 type Template = { metadata: { labels: object; annotations?: Record<string, string> }; spec: object };
 type Object = WorkloadObject & { spec: { template: Template } };
 
@@ -87,8 +90,8 @@ export class Workloads {
   /** Begins the rollout of a changed template: the new pod exists, and is not available yet. */
   async begin(name: string, kind: RolloutKind = "Deployment"): Promise<void> {
     const object = await this.get(name, kind);
-    if (object.status?.observedGeneration === object.metadata.generation) return;
-    const { old, current } = await this.#podsOf(object);
+    if (Number(object.status?.observedGeneration) === object.metadata.generation) return;
+    const { old, current } = await this.#podsOf(object, kind);
     if (current.length === 0) await this.#makePod(object, kind);
     await this.#status(object, kind, { updated: 1, available: 0, total: 1 + old.length });
   }
@@ -98,17 +101,17 @@ export class Workloads {
     const object = await this.get(name, kind);
     if (object.spec?.paused) return;
     await this.begin(name, kind);
-    const { old } = await this.#podsOf(object);
+    const { old } = await this.#podsOf(object, kind);
     for (const { metadata } of old) await this.#deletePod(metadata.name!);
     await this.#status(object, kind, { updated: 1, available: 1, total: 1 });
   }
 
   /** The pods of a workload with its present template, and the others. */
-  async #podsOf({ metadata, spec }: Object): Promise<{ current: KubeObject[]; old: KubeObject[] }> {
+  async #podsOf({ metadata, spec }: Object, kind: RolloutKind): Promise<{ current: KubeObject[]; old: KubeObject[] }> {
     const where = { namespace: this.namespace, labelSelector: `app=${metadata.name}` };
     const { items } = await this.#client.list<KubeObject>(pods, where);
     const hash = hashOf(spec.template);
-    const isCurrent = ({ metadata: { labels } }: KubeObject) => labels?.["pod-template-hash"] === hash;
+    const isCurrent = ({ metadata: { labels } }: KubeObject) => labels?.[hashLabelOf(kind)] === hash;
     return { current: items.filter(isCurrent), old: items.filter((pod) => !isCurrent(pod)) };
   }
 
@@ -136,15 +139,22 @@ export class Workloads {
   async #makePod({ metadata, spec }: Object, kind: RolloutKind): Promise<void> {
     const { template } = spec;
     const hash = hashOf(template);
-    const workload = { apiVersion: "apps/v1", kind, name: metadata.name!, uid: metadata.uid!, controller: true };
-    const owner = kind === "Deployment" ? await this.#makeReplicaSet(workload, template, hash) : workload;
+    const { group, version } = resourceOf[kind];
+    const apiVersion = `${group}/${version}`;
+    const workload = { apiVersion, kind, name: metadata.name!, uid: metadata.uid!, controller: true };
+    const labels = { ...template.metadata.labels, [hashLabelOf(kind)]: hash };
+    const hasReplicaSets = kind === "Deployment" || kind === "Rollout";
+    const name = `${metadata.name}-${hash}`;
+    const owner = hasReplicaSets
+      ? await this.#makeReplicaSet(workload, name, { ...template, metadata: { labels } })
+      : workload;
     const pod = {
       apiVersion: "v1",
       kind: "Pod",
       metadata: {
         generateName: `${metadata.name}-`,
         namespace: this.namespace,
-        labels: { ...template.metadata.labels, "pod-template-hash": hash },
+        labels,
         annotations: { ...template.metadata.annotations, [bytesAnnotation]: await this.bytesOf(metadata.name!) },
         ownerReferences: [owner],
       },
@@ -153,15 +163,13 @@ export class Workloads {
     await this.#client.create(pods, pod as unknown as KubeObject);
   }
 
-  /** The owner of a Deployment's pods. It exists, because the garbage collector deletes pods whose owner does not. */
-  async #makeReplicaSet(deployment: OwnerReference, template: Template, hash: string): Promise<OwnerReference> {
-    const name = `${deployment.name}-${hash}`;
-    const labels = { ...template.metadata.labels, "pod-template-hash": hash };
+  /** The owner of a pod of a Deployment or Rollout. The garbage collector deletes pods whose owner does not exist. */
+  async #makeReplicaSet(workload: OwnerReference, name: string, template: Template): Promise<OwnerReference> {
     const object = {
       apiVersion: "apps/v1",
       kind: "ReplicaSet",
-      metadata: { name, namespace: this.namespace, ownerReferences: [deployment] },
-      spec: { replicas: 0, selector: { matchLabels: labels }, template: { ...template, metadata: { labels } } },
+      metadata: { name, namespace: this.namespace, ownerReferences: [workload] },
+      spec: { replicas: 0, selector: { matchLabels: template.metadata.labels }, template },
     } as unknown as KubeObject;
     const { metadata } = await this.#client.apply(replicaSets, object, { fieldManager: "a-controller", force: true });
     return { apiVersion: "apps/v1", kind: "ReplicaSet", name, uid: metadata.uid!, controller: true };
@@ -177,13 +185,16 @@ export class Workloads {
     { updated, available, total }: { updated: number; available: number; total: number },
     conditions: object[] = [],
   ): Promise<void> {
-    const observedGeneration = metadata.generation;
+    const { generation } = metadata;
+    const observedGeneration = kind === "Rollout" ? String(generation) : generation;
     const ofSet = { replicas: total, updatedReplicas: updated, availableReplicas: available, readyReplicas: available };
     const ofDaemons = {
       ...{ currentNumberScheduled: 1, desiredNumberScheduled: 1, numberMisscheduled: 0, numberReady: available },
       ...{ updatedNumberScheduled: updated, numberAvailable: available },
     };
-    const status = { observedGeneration, ...(kind === "DaemonSet" ? ofDaemons : ofSet), conditions };
+    const ofArgo = { ...ofSet, phase: available < total ? "Progressing" : "Healthy" };
+    const ofKind = kind === "DaemonSet" ? ofDaemons : kind === "Rollout" ? ofArgo : ofSet;
+    const status = { observedGeneration, ...ofKind, conditions };
     const where = { namespace: this.namespace, name: metadata.name! };
     await this.#client.mergePatch(
       resourceOf[kind],
