@@ -12,7 +12,8 @@ import type { Running, WorkloadAccess } from "./act/access.ts";
 import type { RolloutStatuses } from "./act/statuses.ts";
 import { decideRollouts, type NamespacePlan, type RestartPlan } from "./decide/decide.ts";
 import { asksForRollout, type RolloutSource, sourceOf } from "./decide/request.ts";
-import type { Request, Restart } from "./decide/snapshot.ts";
+import type { Finding, Refusal, Request, Restart } from "./decide/snapshot.ts";
+import { idOf } from "./decide/workload.ts";
 import { News, type NewsOptions } from "./report/news.ts";
 import { type Obstacle, rolloutStatusOf } from "./report/rollout-status.ts";
 import { concernsTarget, Requests } from "./requests.ts";
@@ -37,7 +38,7 @@ export interface RolloutControllerOptions extends NewsOptions {
 
 /** Namespaces that are looked at at once. */
 const looksAtOnce = 4;
-/** Milliseconds until the next look after an obstacle. */
+/** Milliseconds until the next try after an obstacle. */
 const obstacleMs = 300_000;
 
 /** A SyncedSecret of the namespace in work. */
@@ -61,6 +62,8 @@ export class RolloutController {
   readonly #seen = new Map<string, { revision: string | undefined; at: number }>();
   /** By namespace and by the workload's uid. */
   readonly #restarts = new Map<string, Map<string, Restart>>();
+  /** By namespace and by `idOf` of the workload. */
+  readonly #refusals = new Map<string, Map<string, Refusal & { obstacle: Obstacle }>>();
 
   constructor(options: RolloutControllerOptions) {
     this.#options = options;
@@ -126,6 +129,7 @@ export class RolloutController {
     if (members.length === 0) {
       this.#slots.take(namespace, new Set());
       this.#restarts.delete(namespace);
+      this.#refusals.delete(namespace);
       return;
     }
     const running = await access.list(namespace);
@@ -137,8 +141,11 @@ export class RolloutController {
     }
     const requests = members.map(({ source }) => this.#requestOf(source));
     const plan = this.#decide(namespace, requests, running);
-    const obstacles = await this.#restart(namespace, plan, members);
-    const resultOf = (key: string) => obstacles.get(key) ?? { findings: plan.findings.get(key) ?? [] };
+    await this.#restart(namespace, plan, members);
+    const resultOf = (key: string) => {
+      const findings = plan.findings.get(key) ?? [];
+      return this.#obstacleIn(namespace, findings) ?? { findings };
+    };
     this.#news.found(members, plan.findings);
     await this.#conclude(namespace, members, resultOf);
     this.queue.addAfter(namespace, plan.againAfterMs * (1 + 0.1 * random()));
@@ -148,35 +155,39 @@ export class RolloutController {
   #decide(namespace: string, requests: readonly Request[], { workloads, pods }: Running): NamespacePlan {
     const { clock } = this.#options;
     const restarts = this.#restartsIn(namespace);
+    const refusals = this.#refusalsIn(namespace);
+    for (const [id, { until }] of refusals) if (until <= clock.monotonic()) refusals.delete(id);
     const uids = new Set(workloads.map(({ uid }) => uid));
     for (const uid of restarts.keys()) if (!uids.has(uid)) restarts.delete(uid);
     const plan = decideRollouts({
       now: clock.now(),
       monotonic: clock.monotonic(),
       slots: this.#slots.of(namespace),
-      ...{ requests, workloads, pods, restarts },
+      ...{ requests, workloads, pods, restarts, refusals },
     });
     this.#slots.take(namespace, plan.inProgress, plan.isFull);
     return plan;
   }
 
-  /** Restarts what is due. @returns the obstacles, by the key of the SyncedSecret */
-  async #restart(namespace: string, { restarts }: NamespacePlan, members: readonly Member[]) {
-    const obstacles = new Map<string, Obstacle>();
-    await Promise.all(restarts.map((plan) => this.#restartOne(namespace, plan, { obstacles, members })));
-    return obstacles;
+  /** Restarts what is due, and gives back the slots of refused restarts. */
+  async #restart(namespace: string, plan: NamespacePlan, members: readonly Member[]): Promise<void> {
+    const { restarts, inProgress, isFull } = plan;
+    await Promise.all(restarts.map((one) => this.#restartOne(namespace, one, members)));
+    const refused = this.#refusalsIn(namespace);
+    const isRefused = ({ workload }: RestartPlan) => refused.has(idOf(workload));
+    if (!restarts.some(isRefused)) return;
+    this.#slots.take(namespace, new Set([...inProgress].filter((id) => !refused.has(id))), isFull);
   }
 
-  async #restartOne(
-    namespace: string,
-    plan: RestartPlan,
-    { obstacles, members }: { obstacles: Map<string, Obstacle>; members: readonly Member[] },
-  ): Promise<void> {
+  async #restartOne(namespace: string, plan: RestartPlan, members: readonly Member[]): Promise<void> {
     const { access, clock } = this.#options;
     const { workload, records, keys } = plan;
     const known = this.#restartsIn(namespace);
     const restarted = await access.restart(namespace, plan);
-    if (restarted.outcome === "refused") for (const key of keys) obstacles.set(key, restarted.obstacle);
+    if (restarted.outcome === "refused") {
+      const { obstacle } = restarted;
+      this.#refusalsIn(namespace).set(idOf(workload), { obstacle, until: clock.monotonic() + obstacleMs });
+    }
     if (restarted.outcome === "again") this.queue.add(namespace);
     if (restarted.outcome !== "restarted") return;
     const all = new Map([...(known.get(workload.uid)?.records ?? []), ...records]);
@@ -257,6 +268,19 @@ export class RolloutController {
     const known = this.#restarts.get(namespace) ?? new Map<string, Restart>();
     this.#restarts.set(namespace, known);
     return known;
+  }
+
+  #refusalsIn(namespace: string): Map<string, Refusal & { obstacle: Obstacle }> {
+    const known = this.#refusals.get(namespace) ?? new Map<string, Refusal & { obstacle: Obstacle }>();
+    this.#refusals.set(namespace, known);
+    return known;
+  }
+
+  /** The refusal of a restart that is still wanted. */
+  #obstacleIn(namespace: string, findings: readonly Finding[]): Obstacle | undefined {
+    const wanted = findings.filter(({ state }) => state === "Waiting" || state === "Restarting");
+    const refused = this.#refusalsIn(namespace);
+    return wanted.map((finding) => refused.get(idOf(finding))?.obstacle).find((obstacle) => obstacle !== undefined);
   }
 
   #forget(key: string): void {

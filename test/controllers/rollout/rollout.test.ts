@@ -3,6 +3,7 @@ import type { RolloutKind } from "../../../src/api/rollout-kinds.ts";
 import { cronJobs, type KubeObject } from "../../../src/kube/resource.ts";
 import { AuditReader } from "../../cluster/audit.ts";
 import { sharedCluster } from "../../cluster/shared.ts";
+import { until } from "../../support/operator.ts";
 import { makeWorld } from "../world.ts";
 import { envOf, Workloads } from "./workloads.ts";
 
@@ -368,6 +369,74 @@ describe("with a limit", async () => {
     expect(await condition()).toMatchObject({ status: "False", reason: "RolloutsOff" });
   });
 });
+
+it("tries a refused restart again after five minutes, and keeps no slot for it", async () => {
+  const strict = await makeWorld(cluster, "refused", { maxConcurrentRollouts: 1 });
+  const own = new Workloads(strict.client, strict.namespace);
+  const rollOut = async (ms: number) => {
+    while (await strict.rollOut()) await strict.sync();
+    await strict.pass(ms, 1);
+    while (await strict.rollOut()) await strict.sync();
+  };
+  const names = ["denied", "later"];
+  for (const name of names) {
+    await strict.aws.putParameter({ name: `/${name}`, value: "one" });
+    await strict.apply(name, { data: [{ key: "A", parameter: { name: `/${name}` } }], rollout: { mode: "Auto" } });
+    await own.create(name, envOf(name));
+  }
+  await strict.sync();
+  await rollOut(1_000);
+  const lift = await denyUpdates(strict, "denied");
+  for (const name of names) await strict.aws.putParameter({ name: `/${name}`, value: "two" });
+  const audit = await AuditReader.from(cluster.auditLogPath!);
+  await rollOut(300_000);
+  for (let round = 0; round < 4; round++) await rollOut(15_000);
+  const { status } = await strict.synced("denied");
+  expect(status!.conditions).toContainEqual(
+    expect.objectContaining({ type: "RolledOut", status: "False", reason: "NotAllowed" }),
+  );
+  const patches = (await audit.take()).filter(
+    ({ verb, resource, namespace, name }) =>
+      verb === "patch" && resource === "deployments" && namespace === strict.namespace && name === "denied",
+  );
+  expect(patches.map(({ code }) => code)).toEqual([422]);
+  expect(await own.marks("later")).toHaveLength(1);
+  await own.rollOut("later");
+  await lift();
+  await rollOut(300_000);
+  await rollOut(15_000);
+  expect(await own.marks("denied")).toHaveLength(1);
+});
+
+/** Adds an admission policy against changes of a Deployment. @returns what removes the policy */
+async function denyUpdates(of: typeof world, name: string): Promise<() => Promise<void>> {
+  const metadata = { name: `deployments.${of.namespace}` };
+  const admission = { apiVersion: "admissionregistration.k8s.io/v1", metadata };
+  const rule = { apiGroups: ["apps"], apiVersions: ["v1"], operations: ["UPDATE"], resources: ["deployments"] };
+  const policy = {
+    ...{ ...admission, kind: "ValidatingAdmissionPolicy" },
+    spec: {
+      matchConstraints: { resourceRules: [rule] },
+      validations: [{ expression: `object.metadata.name != '${name}'` }],
+    },
+  };
+  const here = { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": of.namespace } } };
+  const binding = {
+    ...{ ...admission, kind: "ValidatingAdmissionPolicyBinding" },
+    spec: { policyName: metadata.name, validationActions: ["Deny"], matchResources: here },
+  };
+  const isDenied = () =>
+    of.kubectl(["annotate", "deployment", name, "probe=1", "--overwrite", "--dry-run=server"]).then(
+      () => false,
+      () => true,
+    );
+  for (const object of [policy, binding]) await of.kubectl(["apply", "-f", "-"], JSON.stringify(object));
+  await until(isDenied, 20_000, "the admission policy");
+  return async () => {
+    for (const { kind } of [binding, policy]) await of.kubectl(["delete", kind, metadata.name]);
+    await until(async () => !(await isDenied()), 20_000, "the end of the admission policy");
+  };
+}
 
 it("clears the status when the rollout is turned off, and asks the API server for nothing then", async () => {
   await rolledOutOnce("off");

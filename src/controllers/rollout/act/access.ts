@@ -117,7 +117,8 @@ function withRight<E>(error: E, verb: "list" | "patch", { plural, group }: Resou
   return new KubeError("forbidden", message, { status: error.status });
 }
 
-function obstacle({ message }: KubeError): Obstacle {
-  const what = "grant it by the chart's value rbac.rollouts, or set rollout.mode: None";
-  return { reason: "NotAllowed", message: `${message}: ${what}` };
+function obstacle({ kind, message }: KubeError): Obstacle {
+  const right = "grant the right by the chart's value rbac.rollouts";
+  const what = kind === "forbidden" ? right : "change the admission policy or webhook that refuses the restart";
+  return { reason: "NotAllowed", message: `${message}: ${what}, or set spec.rollout.mode: None` };
 }

@@ -137,7 +137,7 @@ function findingOf(
 
 /**
  * Milliseconds until a workload may be restarted. Changes within a few seconds restart it once; then the least interval
- * between two restarts of any of its Secrets must have passed.
+ * between two restarts of any of its Secrets must have passed, and some time since a refused restart.
  */
 function waitOf(snapshot: NamespaceSnapshot, workload: Workload, pending: readonly Pending[]): number {
   const { monotonic } = snapshot;
@@ -146,7 +146,8 @@ function waitOf(snapshot: NamespaceSnapshot, workload: Workload, pending: readon
   const last = lastRestartOf(snapshot, workload);
   const intervals = pending.map(({ request }) => request.minIntervalMs);
   const allowedAt = last === undefined ? -Infinity : last + Math.min(...intervals);
-  return Math.max(settledAt, allowedAt) - monotonic;
+  const refusedUntil = snapshot.refusals.get(idOf(workload))?.until ?? -Infinity;
+  return Math.max(settledAt, allowedAt, refusedUntil) - monotonic;
 }
 
 /** Monotonic milliseconds of the last restart; after a hand-over that of its youngest pod. */

@@ -42,6 +42,12 @@ export interface Restart {
   records: ReadonlyMap<string, RestartRecord>;
 }
 
+/** A restart that the API server has refused. */
+export interface Refusal {
+  /** When to try again, in monotonic milliseconds. */
+  until: number;
+}
+
 /** The state of one namespace. */
 export interface NamespaceSnapshot {
   /** Milliseconds since the epoch. */
@@ -52,6 +58,8 @@ export interface NamespaceSnapshot {
   pods: readonly Pod[];
   /** By the workload's uid. */
   restarts: ReadonlyMap<string, Restart>;
+  /** Restarts that the API server has refused, by `idOf` of the workload. */
+  refusals: ReadonlyMap<string, Refusal>;
   /** Workloads of this namespace whose rollout may be in progress at once: the limit less those of other namespaces. */
   slots: number;
 }
