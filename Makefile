@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 MODULES := node_modules/.package-lock.json
 
-.PHONY: build image demo test monitoring dashboard-picture upgrade shards ha lint bench simulate types clean
+.PHONY: build image demo test monitoring dashboard-picture upgrade shards ha rollouts lint bench simulate types clean
 
 # The one bundled file that the image and the npm package run.
 build: $(MODULES)
@@ -53,6 +53,12 @@ ha: build
 	node test/cluster/build.ts
 	node test/emulator/venv.ts
 	CAMPAIGNS=1 vitest run test/e2e/hand-over
+
+# 500 Deployments over five killed leaders, and 200 random schedules of rollouts: about fifteen minutes.
+rollouts: build
+	node test/cluster/build.ts
+	node test/emulator/venv.ts
+	CAMPAIGNS=1 ROLLOUT_SCHEDULES=200 vitest run test/e2e/rollouts test/controllers/rollout
 
 lint: $(MODULES)
 	biome check --error-on-warnings .

@@ -35,7 +35,7 @@ const isAvailable = ({ metadata, status }: Deployment) =>
 
 it(`${count} Deployments that share a Secret restart once each, ${limit} at a time, over ${kills} killed leaders`, async () => {
   const { cluster, aws } = stage;
-  await stage.connect();
+  await stage.connect({ pollInterval: "10s" });
   await cluster.run(["create", "namespace", namespace]);
   await aws.putParameter({ name: "/shared", value: "one" });
   const data = [{ key: "A", parameter: { name: "/shared" } }];
