@@ -17,6 +17,7 @@ const allowed = [
   "src/controllers/grants.ts",
   "src/controllers/conditions.ts",
   "src/controllers/refresh-mark.ts",
+  "src/controllers/windows.ts",
   "src/api/",
   "src/aws/allow.ts",
   "src/aws/identity.ts",

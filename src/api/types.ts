@@ -958,6 +958,8 @@ export interface SyncedSecretSpecRollout {
   mode: "None" | "Auto" | "Listed";
   /** The workloads that mode Listed restarts, in the SyncedSecret's own namespace. */
   targets?: SyncedSecretSpecRolloutTargets[];
+  /** When restarts may begin. A window that closes starts nothing more, and stops nothing. Default: at any time. */
+  windows?: SyncedSecretSpecRolloutWindows[];
   /**
    * The least time between two restarts of a workload for this Secret, such as 1m or 1h, between 0s and 24h. Changes in
    * between are rolled out together. Default: 1m.
@@ -976,6 +978,19 @@ export interface SyncedSecretSpecRolloutTargets {
   kind: "Deployment" | "StatefulSet" | "DaemonSet" | "Rollout";
   /** The workload's name. */
   name: string;
+}
+
+/** A time that comes again and again. */
+export interface SyncedSecretSpecRolloutWindows {
+  /** When it opens: a cron expression of five fields, such as 0 2 * * 1-5. */
+  schedule: string;
+  /** How long it stays open, such as 2h, between 1m and 168h. It is elapsed time, also where clocks change. */
+  duration: string;
+  /**
+   * An IANA time zone, such as Europe/Paris. A start in an hour that it skips opens at the end of that hour; one in an
+   * hour that it repeats opens once. Default: UTC.
+   */
+  timeZone?: string;
 }
 
 /** The observed state. The operator writes it, only when it changes. */
@@ -1075,9 +1090,10 @@ export interface SyncedSecretStatusWorkloads {
   uses?: string[];
   /**
    * Current: its pods run with the current bytes. NoRestartNeeded: a CronJob, or a use by imagePullSecrets only.
-   * Waiting: it will be restarted. Restarting: its rollout is under way. Paused: its rollout is paused. Failed: its
-   * rollout has passed its deadline. Undone: somebody took the restart back twice. Manual: its update strategy is
-   * OnDelete. Owned: another controller owns it. Missing: rollout.targets names it, and it does not exist.
+   * Waiting: it will be restarted. OutsideWindow: it will be restarted in a window of rollout.windows. Restarting: its
+   * rollout is under way. Paused: its rollout is paused. Failed: its rollout has passed its deadline. Undone: somebody
+   * took the restart back twice. Manual: its update strategy is OnDelete. Owned: another controller owns it. Missing:
+   * rollout.targets names it, and it does not exist.
    */
   state: string;
   /** The last restart revision that the operator has restarted it for. */

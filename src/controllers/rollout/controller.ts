@@ -8,6 +8,7 @@ import { runWorkers, WorkQueue } from "../../kube/work-queue.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import { trimSecret, trimSyncedSecret } from "../trim.ts";
+import { type Opening, openingOf } from "../windows.ts";
 import type { Running, WorkloadAccess } from "./act/access.ts";
 import type { RolloutStatuses } from "./act/statuses.ts";
 import { decideRollouts, type NamespacePlan, type RestartPlan } from "./decide/decide.ts";
@@ -139,12 +140,14 @@ export class RolloutController {
       this.queue.addAfter(namespace, obstacleMs);
       return;
     }
-    const requests = members.map(({ source }) => this.#requestOf(source));
+    const requests = members.map((member) => this.#requestOf(member));
     const plan = this.#decide(namespace, requests, running);
     await this.#restart(namespace, plan, members);
+    const openings = new Map(requests.map(({ key, opening }) => [key, opening]));
     const resultOf = (key: string) => {
       const findings = plan.findings.get(key) ?? [];
-      return this.#obstacleIn(namespace, findings) ?? { findings };
+      const opening = openings.get(key)!;
+      return windowObstacle(opening) ?? this.#obstacleIn(namespace, findings) ?? { findings, opening };
     };
     this.#news.found(members, plan.findings);
     await this.#conclude(namespace, members, resultOf);
@@ -256,12 +259,13 @@ export class RolloutController {
     }
   }
 
-  #requestOf({ request }: RolloutSource): Request {
+  #requestOf({ resource, source: { request } }: Member): Request {
+    const { clock } = this.#options;
     const { key, revision } = request;
     const known = this.#seen.get(key);
-    const at = known && known.revision === revision ? known.at : this.#options.clock.monotonic();
-    this.#seen.set(key, { revision, at });
-    return { ...request, seenAt: at };
+    const seenAt = known && known.revision === revision ? known.at : clock.monotonic();
+    this.#seen.set(key, { revision, at: seenAt });
+    return { ...request, seenAt, opening: openingOf(resource.spec.rollout?.windows, clock.now()) };
   }
 
   #restartsIn(namespace: string): Map<string, Restart> {
@@ -288,4 +292,9 @@ export class RolloutController {
     this.#options.statuses.forget(key);
     this.#news.forget(key);
   }
+}
+
+function windowObstacle(opening: Opening): Obstacle | undefined {
+  if (opening.state !== "invalid") return undefined;
+  return { reason: "InvalidWindow", message: `rollout.${opening.problem}` };
 }

@@ -289,6 +289,31 @@ describe("respects", () => {
   });
 });
 
+it("waits for a window", async () => {
+  const opens = new Date(world.clock.now() + 5 * 3_600_000);
+  const schedule = `${opens.getUTCMinutes()} ${opens.getUTCHours()} * * *`;
+  await made("window", { mode: "Auto", windows: [{ schedule, duration: "1h" }] });
+  await workloads.create("window", envOf("window"));
+  await pass(1_000);
+  await changed("window", "two");
+  await pass(60_000);
+  expect(await workloads.marks("window")).toEqual([]);
+  const at = `${opens.toISOString().slice(0, 16)}:00Z`;
+  expect(await rolledOut("window")).toMatchObject({
+    status: "False",
+    reason: "OutsideWindow",
+    message: `Deployment window are restarted when a window of rollout.windows opens, at ${at}`,
+  });
+  await pass(5 * 3_600_000);
+  expect(await workloads.marks("window")).toHaveLength(1);
+});
+
+it("tells of a window that cannot be understood", async () => {
+  await made("badwindow", { mode: "Auto", windows: [{ schedule: "61 2 * * *", duration: "1h" }] });
+  await pass(1_000);
+  expect(await rolledOut("badwindow")).toMatchObject({ status: "False", reason: "InvalidWindow" });
+});
+
 it("tells of a rollout that has passed its deadline, and tries a newer version", async () => {
   await rolledOutOnce("failed");
   await changed("failed", "bad");

@@ -83,11 +83,10 @@ class Scene {
     for (const [index, name] of this.secrets.entries()) {
       await this.#put(index, "0");
       const data = [{ key: "A", parameter: { name: `/${name}` } }];
-      await world.apply(name, {
-        data,
-        refresh: { pollInterval: "10s" },
-        rollout: { mode: "Auto", minInterval: "30s" },
-      });
+      // The second Secret's restarts wait for a window in each hour.
+      const windows = index === 1 ? { windows: [{ schedule: "0 * * * *", duration: "20m" }] } : {};
+      const rollout = { mode: "Auto", minInterval: "30s", ...windows } as const;
+      await world.apply(name, { data, refresh: { pollInterval: "10s" }, rollout });
     }
     await world.sync();
     for (const [index, name] of this.deployments.entries()) {

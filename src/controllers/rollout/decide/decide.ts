@@ -1,3 +1,4 @@
+import type { Opening } from "../../windows.ts";
 import { isInProgress, judge, recordOf, type Verdict } from "./judge.ts";
 import type { Finding, NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
 import { staleCounter } from "./stale-pods.ts";
@@ -56,7 +57,13 @@ export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
   }
   const started = start(snapshot, open, inProgress);
   const states = [...findings.values()].flat().map(({ state }) => patience[state] ?? lookMs.idle);
-  return { ...started, inProgress, findings, againAfterMs: Math.min(lookMs.idle, started.againAfterMs, ...states) };
+  const waits = [started.againAfterMs, ...states, ...requests.map(({ opening }) => untilOpen(opening, snapshot.now))];
+  return { ...started, inProgress, findings, againAfterMs: Math.min(lookMs.idle, ...waits) };
+}
+
+/** Milliseconds until a window opens; `lookMs.idle` if none is waited for. */
+function untilOpen(opening: Opening, now: number): number {
+  return opening.state === "closed" && opening.from !== undefined ? Math.max(opening.from - now, 0) : lookMs.idle;
 }
 
 /** Takes the workloads whose restart is due while there are slots, and adds them to `inProgress`. */

@@ -25,6 +25,7 @@ export function judge(snapshot: NamespaceSnapshot, request: Request, workload: W
   if (workload.isPaused) return { state: "Paused" };
   const isOfOthers = workload.progress === "progressing" && !isOwn(snapshot, workload);
   if (isOfOthers) return { state: "Waiting" };
+  if (request.opening.state !== "open") return { state: "OutsideWindow" };
   return { state: "Waiting", record: { revision, putBack: isUndone } };
 }
 

@@ -17,8 +17,8 @@ export function asksForRollout({ spec }: SyncedSecret): boolean {
 
 /** What is known of the Secret of a SyncedSecret that asks for rollouts. */
 export interface RolloutSource {
-  /** The request; `seenAt` is left to the caller, who remembers it. */
-  request: Omit<Request, "seenAt">;
+  /** The request; `seenAt` and `opening` are left to the caller, who knows the time. */
+  request: Omit<Request, "seenAt" | "opening">;
   /** The Secret's revision; undefined while there is no Secret of this SyncedSecret. */
   written: string | undefined;
 }

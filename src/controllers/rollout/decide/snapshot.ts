@@ -1,3 +1,4 @@
+import type { Opening } from "../../windows.ts";
 import type { Pod } from "./pods.ts";
 import type { Workload } from "./workload.ts";
 
@@ -18,6 +19,8 @@ export interface Request {
   /** The workloads of mode Listed, as `idOf` names them; undefined for Auto. */
   targets: readonly string[] | undefined;
   minIntervalMs: number;
+  /** Whether restarts may begin. */
+  opening: Opening;
   /** For StatefulSets and DaemonSets, which have no deadline of their own. */
   progressDeadlineMs: number;
   /** What the status records of each workload. */
@@ -71,6 +74,7 @@ export type State =
   | "Undone"
   | "Paused"
   | "Manual"
+  | "OutsideWindow"
   | "Restarting"
   | "Waiting"
   | "Owned"

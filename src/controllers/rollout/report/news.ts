@@ -21,7 +21,7 @@ type Resource = SyncedSecret & KubeObject;
 
 const action = "RestartWorkload";
 /** Reasons of RolledOut that are not news: the way to True. */
-const quiet: readonly string[] = ["Progressing"];
+const quiet: readonly string[] = ["Progressing", "OutsideWindow"];
 
 /** Tells of restarts and of what becomes of them: by events, metrics and the log. */
 export class News {

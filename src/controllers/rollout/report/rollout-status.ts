@@ -1,6 +1,7 @@
 import { rolledOut } from "../../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
-import { type Asked, conditionsAfter } from "../../conditions.ts";
+import { type Asked, conditionsAfter, secondsOf } from "../../conditions.ts";
+import type { Opening } from "../../windows.ts";
 import type { Finding, State } from "../decide/snapshot.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
@@ -10,7 +11,7 @@ export type RolloutStatus = Required<Pick<Status, "conditions">> & Pick<Status, 
 
 /** Why nothing can be decided about a namespace: a missing right, or no kind that may be restarted. */
 export interface Obstacle {
-  reason: "NotAllowed" | "RolloutsOff";
+  reason: "NotAllowed" | "RolloutsOff" | "InvalidWindow";
   message: string;
 }
 
@@ -18,7 +19,7 @@ export interface ReportInput {
   resource: SyncedSecret;
   /** What pods should run with: the Secret's restart revision, or its revision if its bytes have never changed. */
   revision: string | undefined;
-  result: Obstacle | { findings: readonly Finding[] };
+  result: Obstacle | { findings: readonly Finding[]; opening: Opening };
   /** Milliseconds since the epoch. */
   now: number;
 }
@@ -34,6 +35,7 @@ const order: readonly State[] = [
   "Undone",
   "Paused",
   "Manual",
+  "OutsideWindow",
   "Restarting",
   "Waiting",
   "Owned",
@@ -47,6 +49,7 @@ const reasons: Partial<Record<State, string>> = {
   Undone: "RestartUndone",
   Paused: "WorkloadPaused",
   Manual: "ManualRestart",
+  OutsideWindow: "OutsideWindow",
   Restarting: "Progressing",
   Waiting: "Progressing",
 };
@@ -58,6 +61,7 @@ const advice: Partial<Record<State, string>> = {
   Undone: "were restarted twice, and somebody took it back both times: nothing more is done for this revision",
   Paused: "are paused, and are restarted when they are resumed",
   Manual: "have updateStrategy OnDelete: delete their pods",
+  OutsideWindow: "are restarted when a window of rollout.windows opens",
   Restarting: "are being restarted",
   Waiting: "are restarted as soon as possible",
 };
@@ -67,7 +71,7 @@ export function rolloutStatusOf({ resource, revision, result, now }: ReportInput
   const before = resource.status ?? {};
   const generation = resource.metadata.generation ?? 1;
   const findings = "findings" in result ? sorted(result.findings) : undefined;
-  const asked = findings ? conditionOf(findings) : conditionOfObstacle(result as Obstacle);
+  const asked = "findings" in result ? conditionOf(findings!, result.opening) : conditionOfObstacle(result);
   const reached = asked.status === "True" ? revision : before.rolledOutRevision;
   const workloads = findings ? findings.slice(0, mostListed).map(listed) : before.workloads;
   return {
@@ -81,7 +85,7 @@ function conditionOfObstacle({ reason, message }: Obstacle): Asked {
   return { type: rolledOut, status: "False", reason, message };
 }
 
-function conditionOf(findings: readonly Finding[]): Asked {
+function conditionOf(findings: readonly Finding[], opening: Opening): Asked {
   const open = findings.filter(({ state }) => reasons[state] !== undefined);
   if (open.length === 0) {
     const using = findings.filter(({ state }) => state === "Current").length;
@@ -89,7 +93,11 @@ function conditionOf(findings: readonly Finding[]): Asked {
     return { type: rolledOut, status: "True", reason: rolledOut, message };
   }
   const states = [...new Set(open.map(({ state }) => state))];
-  const parts = states.map((state) => `${namesOf(open.filter((one) => one.state === state))} ${advice[state]}`);
+  const opensAt = opening.state === "closed" && opening.from !== undefined ? `, at ${secondsOf(opening.from)}` : "";
+  const parts = states.map((state) => {
+    const names = namesOf(open.filter((one) => one.state === state));
+    return `${names} ${advice[state]}${state === "OutsideWindow" ? opensAt : ""}`;
+  });
   return { type: rolledOut, status: "False", reason: reasons[states[0]!]!, message: parts.join("; ") };
 }
 
