@@ -956,7 +956,9 @@ export interface SyncedSecretSpecRollout {
    * volume. Listed restarts those of rollout.targets. Default: None.
    */
   mode: "None" | "Auto" | "Listed";
-  /** The workloads that mode Listed restarts, in the SyncedSecret's own namespace. */
+  /**
+   * The workloads that mode Listed restarts, in the SyncedSecret's own namespace. Required with rollout.mode Listed.
+   */
   targets?: SyncedSecretSpecRolloutTargets[];
   /** When restarts may begin. A window that closes starts nothing more, and stops nothing. Default: at any time. */
   windows?: SyncedSecretSpecRolloutWindows[];
