@@ -39,6 +39,8 @@ export const reasons = [
   "RestartUndone",
   "ManualRestart",
   "RolloutsOff",
+  "OutsideWindow",
+  "InvalidWindow",
   "WorkloadRestarted",
   "InternalError",
   "Repaired",

@@ -384,14 +384,15 @@ export class World {
   #makeRollouts(): RolloutController {
     const { client, engine, metrics, clock, random } = this;
     const { writes, recorder } = engine;
-    const { rolloutKinds: kinds, maxConcurrentRollouts: maxConcurrent, perObjectMetrics } = this.#settings;
+    const { rolloutKinds: kinds, maxConcurrentRollouts: maxConcurrent } = this.#settings;
+    const { perObjectMetrics, protectedNamespaces } = this.#settings;
     return new RolloutController({
       resources: this.#stores.syncedSecrets,
       secrets: this.#stores.secrets,
       access: new WorkloadAccess({ client, writes, kinds }),
       statuses: new RolloutStatuses({ client, writes }),
       log: this.#log(),
-      ...{ client, recorder, metrics, clock, random, maxConcurrent, perObjectMetrics },
+      ...{ client, recorder, metrics, clock, random, maxConcurrent, perObjectMetrics, protectedNamespaces },
     });
   }
 

@@ -9,7 +9,7 @@ import type { Clock, Random } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import { trimSecret, trimSyncedSecret } from "../trim.ts";
 import { type Opening, openingOf } from "../windows.ts";
-import type { Running, WorkloadAccess } from "./act/access.ts";
+import type { Restarted, Running, WorkloadAccess } from "./act/access.ts";
 import type { RolloutStatuses } from "./act/statuses.ts";
 import { decideRollouts, type NamespacePlan, type RestartPlan } from "./decide/decide.ts";
 import { asksForRollout, type RolloutSource, sourceOf } from "./decide/request.ts";
@@ -30,6 +30,8 @@ export interface RolloutControllerOptions extends NewsOptions {
   client: Pick<KubeClient, "get">;
   access: WorkloadAccess;
   statuses: RolloutStatuses;
+  /** No workload of these is restarted. */
+  protectedNamespaces: ReadonlySet<string>;
   /** Workloads whose rollout may be in progress at once, in all namespaces. */
   maxConcurrent: number;
   clock: Clock;
@@ -78,6 +80,7 @@ export class RolloutController {
   syncedSecretChanged(change: Change<Resource>): void {
     const { key, after, before } = change;
     const { namespace } = (after ?? before)!.metadata;
+    if (this.#options.protectedNamespaces.has(namespace!)) return;
     if (this.#requests.changed(change)) this.queue.add(namespace!);
     if (!after) this.#forget(key);
   }
@@ -142,15 +145,17 @@ export class RolloutController {
     }
     const requests = members.map((member) => this.#requestOf(member));
     const plan = this.#decide(namespace, requests, running);
-    await this.#restart(namespace, plan, members);
+    const undecided = await this.#restart(namespace, plan, members);
     const openings = new Map(requests.map(({ key, opening }) => [key, opening]));
     const resultOf = (key: string) => {
       const findings = plan.findings.get(key) ?? [];
       const opening = openings.get(key)!;
       return windowObstacle(opening) ?? this.#obstacleIn(namespace, findings) ?? { findings, opening };
     };
-    this.#news.found(members, plan.findings);
-    await this.#conclude(namespace, members, resultOf);
+    // A restart that is recorded and did not happen would look like one that somebody has taken back.
+    const decided = members.filter(({ source }) => !undecided.has(source.request.key));
+    this.#news.found(decided, plan.findings);
+    await this.#conclude(namespace, decided, resultOf);
     this.queue.addAfter(namespace, plan.againAfterMs * (1 + 0.1 * random()));
   }
 
@@ -172,17 +177,25 @@ export class RolloutController {
     return plan;
   }
 
-  /** Restarts what is due, and gives back the slots of refused restarts. */
-  async #restart(namespace: string, plan: NamespacePlan, members: readonly Member[]): Promise<void> {
+  /**
+   * Restarts what is due, and gives back the slots of refused restarts.
+   *
+   * @returns the keys of SyncedSecrets whose workload has changed since the decision: the next look, which follows at once,
+   *   decides again
+   */
+  async #restart(namespace: string, plan: NamespacePlan, members: readonly Member[]): Promise<ReadonlySet<string>> {
     const { restarts, inProgress, isFull } = plan;
-    await Promise.all(restarts.map((one) => this.#restartOne(namespace, one, members)));
+    const outcomes = await Promise.all(restarts.map((one) => this.#restartOne(namespace, one, members)));
+    const undecided = restarts.filter((_plan, index) => outcomes[index] === "again").flatMap(({ keys }) => keys);
+    if (undecided.length > 0) this.queue.add(namespace);
     const refused = this.#refusalsIn(namespace);
-    const isRefused = ({ workload }: RestartPlan) => refused.has(idOf(workload));
-    if (!restarts.some(isRefused)) return;
-    this.#slots.take(namespace, new Set([...inProgress].filter((id) => !refused.has(id))), isFull);
+    if (outcomes.includes("refused")) {
+      this.#slots.take(namespace, new Set([...inProgress].filter((id) => !refused.has(id))), isFull);
+    }
+    return new Set(undecided);
   }
 
-  async #restartOne(namespace: string, plan: RestartPlan, members: readonly Member[]): Promise<void> {
+  async #restartOne(namespace: string, plan: RestartPlan, members: readonly Member[]): Promise<Restarted["outcome"]> {
     const { access, clock } = this.#options;
     const { workload, records, keys } = plan;
     const known = this.#restartsIn(namespace);
@@ -191,12 +204,12 @@ export class RolloutController {
       const { obstacle } = restarted;
       this.#refusalsIn(namespace).set(idOf(workload), { obstacle, until: clock.monotonic() + obstacleMs });
     }
-    if (restarted.outcome === "again") this.queue.add(namespace);
-    if (restarted.outcome !== "restarted") return;
+    if (restarted.outcome !== "restarted") return restarted.outcome;
     const all = new Map([...(known.get(workload.uid)?.records ?? []), ...records]);
     known.set(workload.uid, { at: clock.monotonic(), generation: restarted.generation, records: all });
     const concerned = members.filter(({ source }) => keys.includes(source.request.key));
     this.#news.restarted(namespace, workload, concerned);
+    return "restarted";
   }
 
   /** Writes the statuses that have changed. */

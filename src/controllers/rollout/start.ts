@@ -17,10 +17,11 @@ export interface RolloutsOptions extends Pick<Worlds, "client" | "clock" | "rand
 /** Builds the controller that restarts workloads, and passes it every change until `signal` aborts. */
 export function followRollouts(options: RolloutsOptions, signal: AbortSignal): RolloutController {
   const { caches, settings, client, writes } = options;
-  const { rolloutKinds: kinds, maxConcurrentRollouts: maxConcurrent, perObjectMetrics } = settings;
+  const { rolloutKinds: kinds, maxConcurrentRollouts: maxConcurrent } = settings;
+  const { perObjectMetrics, protectedNamespaces } = settings;
   const controller = new RolloutController({
     ...options,
-    ...{ maxConcurrent, perObjectMetrics },
+    ...{ maxConcurrent, perObjectMetrics, protectedNamespaces },
     resources: caches.everySyncedSecret,
     secrets: caches.views.secrets,
     access: new WorkloadAccess({ client, writes, kinds }),

@@ -171,6 +171,17 @@ describe("finds workloads that use the Secret", () => {
     expect(await workloads.marks("other")).toHaveLength(1);
   });
 
+  it("without the pods that have ended", async () => {
+    await made("ended");
+    await workloads.create("ended", envOf("ended"));
+    await workloads.endPods("ended");
+    await pass(1_000);
+    await changed("ended", "two");
+    await pass(60_000);
+    expect(await workloads.marks("ended")).toEqual([]);
+    expect(await workloadsOf("ended")).toEqual(["Deployment ended Current"]);
+  });
+
   it("but leaves one alone that another controller owns", async () => {
     await made("owned");
     await workloads.create("owned", envOf("owned"));
@@ -195,6 +206,29 @@ describe("restarts once", () => {
     expect(await restartRevision("equal")).toBe(revision);
     await pass(3_600_000);
     expect(await generation("equal")).toBe(before);
+  });
+
+  it("and not for equal bytes that are written again, if the workload is younger than the change", async () => {
+    await made("young");
+    await changed("young", "two");
+    const revision = await restartRevision("young");
+    // Times of the API server are in seconds.
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await workloads.create("young", envOf("young"));
+    await pass(700_000);
+    expect(await rolledOut("young")).toMatchObject({ status: "True" });
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    const data = [{ key: "A", parameter: { name: "/young" } }];
+    await world.apply("young", { data, rollout: { mode: "Auto" }, target: { labels: { team: "shop" } } } as never);
+    await world.sync();
+    expect((await world.secret("young"))!.metadata.labels).toMatchObject({ team: "shop" });
+    expect(await restartRevision("young")).toBe(revision);
+    await pass(700_000);
+    expect(await workloads.marks("young")).toEqual([]);
+    expect(await workloadsOf("young")).toEqual(["Deployment young Current"]);
+    await changed("young", "three");
+    await pass(60_000);
+    expect(await workloads.marks("young")).toHaveLength(1);
   });
 
   it("after a change while no operator ran", async () => {
@@ -302,7 +336,7 @@ it("waits for a window", async () => {
   expect(await rolledOut("window")).toMatchObject({
     status: "False",
     reason: "OutsideWindow",
-    message: `Deployment window are restarted when a window of rollout.windows opens, at ${at}`,
+    message: `waiting for a window of rollout.windows (at ${at}): Deployment window`,
   });
   await pass(5 * 3_600_000);
   expect(await workloads.marks("window")).toHaveLength(1);

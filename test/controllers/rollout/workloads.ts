@@ -122,6 +122,19 @@ export class Workloads {
     await this.#status(object, "Deployment", { updated: 1, available: 0, total: 2 }, [condition]);
   }
 
+  /** Ends the pods of a workload, as an eviction does: they stay. */
+  async endPods(name: string): Promise<void> {
+    const { items } = await this.#client.list<KubeObject>(pods, {
+      namespace: this.namespace,
+      labelSelector: `app=${name}`,
+    });
+    for (const { metadata } of items) {
+      const where = { namespace: this.namespace, name: metadata.name! };
+      const options = { fieldManager: "a-kubelet", subresource: "status" } as const;
+      await this.#client.mergePatch(pods, where, { status: { phase: "Failed" } }, options);
+    }
+  }
+
   /** What the pods of a workload have read. */
   async podBytes(name: string): Promise<string[]> {
     const { items } = await this.#client.list<KubeObject>(pods, {

@@ -33,6 +33,9 @@ export interface WorkloadAccessOptions {
   kinds: readonly RolloutKind[];
 }
 
+/** Evicted pods and those of ended Jobs stay until somebody deletes them, and run nothing. */
+const notEnded = "status.phase!=Succeeded,status.phase!=Failed";
+
 /** Lists the workloads and pods of a namespace, and restarts workloads. Nothing is watched. */
 export class WorkloadAccess {
   readonly #options: WorkloadAccessOptions;
@@ -100,7 +103,8 @@ export class WorkloadAccess {
 
   async #pods(namespace: string): Promise<Pod[]> {
     const { client } = this.#options;
-    const ask = (page: object) => client.list<KubeObject>(pods, { namespace, metadataOnly: true, ...page });
+    const options = { namespace, metadataOnly: true, fieldSelector: notEnded };
+    const ask = (page: object) => client.list<KubeObject>(pods, { ...options, ...page });
     try {
       return (await listAll(ask, "", podOf)).items;
     } catch (error) {

@@ -14,7 +14,7 @@ export interface Pod {
 const hashLabels = { Deployment: "pod-template-hash", Rollout: "rollouts-pod-template-hash" } as const;
 
 /**
- * Reads a pod's metadata; undefined if no workload owns it, or if it has ended. A ReplicaSet is named after its
+ * Reads a pod's metadata; undefined if no workload owns it, or if it is being deleted. A ReplicaSet is named after its
  * Deployment and the hash of the template (k8s.io/kubernetes/pkg/controller/deployment/sync.go), so it is not read.
  */
 export function podOf({ metadata }: KubeObject): Pod | undefined {

@@ -38,21 +38,29 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
   );
   const duration = (text: string | undefined, otherwise: number) =>
     (text === undefined ? undefined : parseDuration(text)) ?? otherwise;
+  const revision = present && presentRestartRevision({ present, target });
   return {
     request: {
       key: `${resource.metadata.namespace}/${resource.metadata.name}`,
       secret: target.name,
       mark: markOf(target, resource.metadata.uid!),
-      revision: present && presentRestartRevision({ present, target }),
+      revision,
       // Without a time every pod counts as older.
       changedAt: entry?.time === undefined ? Number.POSITIVE_INFINITY : Date.parse(entry.time),
       targets: mode === "Listed" ? targets.map(idOf) : undefined,
       minIntervalMs: duration(minInterval, defaults.minIntervalMs),
       progressDeadlineMs: duration(progressDeadline, defaults.progressDeadlineMs),
       records: recordsOf(resource),
+      current: currentOf(resource, revision),
     },
     written: present?.annotations?.[target.revisionAnnotation],
   };
+}
+
+/** The workloads that the status calls Current, if it was written for this restart revision. */
+function currentOf({ status }: SyncedSecret, revision: string | undefined): ReadonlySet<string> {
+  if (revision === undefined || status?.rolledOutRevision !== revision) return new Set();
+  return new Set((status.workloads ?? []).filter(({ state }) => state === "Current").map(idOf));
 }
 
 function recordsOf({ status }: SyncedSecret): ReadonlyMap<string, RestartRecord> {

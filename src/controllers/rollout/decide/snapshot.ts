@@ -25,6 +25,8 @@ export interface Request {
   progressDeadlineMs: number;
   /** What the status records of each workload. */
   records: ReadonlyMap<string, RestartRecord>;
+  /** The workloads that ran with the restart revision when the status was written. */
+  current: ReadonlySet<string>;
 }
 
 /** The last restart of a workload for one Secret. */

@@ -2,11 +2,15 @@ import type { Pod } from "./pods.ts";
 import type { NamespaceSnapshot, Request } from "./snapshot.ts";
 import { idOf, type Workload } from "./workload.ts";
 
-/** Counts the pods of a workload that were created before a Secret's bytes changed. */
+/**
+ * Counts the pods of a workload that were created before a Secret's bytes changed. Only the time of the Secret's last write
+ * is known, and a repair or another label writes the same bytes again. So pods that ran with them before stay current.
+ */
 export function staleCounter({ pods }: NamespaceSnapshot): (request: Request, workload: Workload) => number {
   const byWorkload = Map.groupBy(pods, ({ workload }) => workload);
-  return ({ revision, changedAt, mark }, workload) => {
-    if (revision === undefined) return 0;
+  return ({ revision, changedAt, mark, current }, workload) => {
+    const isMarked = workload.marks.get(mark) === revision;
+    if (revision === undefined || (!isMarked && current.has(idOf(workload)))) return 0;
     const own = byWorkload.get(idOf(workload)) ?? [];
     const isCurrent = ({ annotations, createdAt }: Pod) => annotations[mark] === revision || createdAt > changedAt;
     return own.filter((pod) => !isCurrent(pod)).length;

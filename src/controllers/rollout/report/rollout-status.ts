@@ -1,3 +1,4 @@
+import type { Reason } from "../../../api/reasons.ts";
 import { rolledOut } from "../../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import { type Asked, conditionsAfter, secondsOf } from "../../conditions.ts";
@@ -11,7 +12,7 @@ export type RolloutStatus = Required<Pick<Status, "conditions">> & Pick<Status, 
 
 /** Why nothing can be decided about a namespace: a missing right, or no kind that may be restarted. */
 export interface Obstacle {
-  reason: "NotAllowed" | "RolloutsOff" | "InvalidWindow";
+  reason: Extract<Reason, "NotAllowed" | "RolloutsOff" | "InvalidWindow">;
   message: string;
 }
 
@@ -43,7 +44,7 @@ const order: readonly State[] = [
   "NoRestartNeeded",
 ];
 
-const reasons: Partial<Record<State, string>> = {
+const reasons: Partial<Record<State, Reason>> = {
   Missing: "WorkloadNotFound",
   Failed: "DeadlineExceeded",
   Undone: "RestartUndone",
@@ -54,16 +55,16 @@ const reasons: Partial<Record<State, string>> = {
   Waiting: "Progressing",
 };
 
-/** What to do about workloads in a state, after their names. */
-const advice: Partial<Record<State, string>> = {
-  Missing: "do not exist: correct spec.rollout.targets",
-  Failed: "have passed the deadline of their rollout: look at their pods",
-  Undone: "were restarted twice, and somebody took it back both times: nothing more is done for this revision",
-  Paused: "are paused, and are restarted when they are resumed",
-  Manual: "have updateStrategy OnDelete: delete their pods",
-  OutsideWindow: "are restarted when a window of rollout.windows opens",
-  Restarting: "are being restarted",
-  Waiting: "are restarted as soon as possible",
+/** What a message says of the workloads in a state, before their names. */
+const words: Partial<Record<State, string>> = {
+  Missing: "not found (correct spec.rollout.targets, or let the operator restart their kind)",
+  Failed: "past the deadline of their rollout (look at their pods)",
+  Undone: "restarted twice and taken back both times (nothing more is done for this revision)",
+  Paused: "paused (the restart goes on when resumed)",
+  Manual: "with updateStrategy OnDelete (delete their pods)",
+  OutsideWindow: "waiting for a window of rollout.windows",
+  Restarting: "being restarted",
+  Waiting: "waiting for a restart",
 };
 
 /** Turns findings into the condition RolledOut and the status. Pure. */
@@ -89,14 +90,14 @@ function conditionOf(findings: readonly Finding[], opening: Opening): Asked {
   const open = findings.filter(({ state }) => reasons[state] !== undefined);
   if (open.length === 0) {
     const using = findings.filter(({ state }) => state === "Current").length;
-    const message = using === 0 ? "no workload needs a restart" : `${count(using)} run with the current bytes`;
+    const message = using === 0 ? "no workload needs a restart" : `${count(using)} with the current bytes`;
     return { type: rolledOut, status: "True", reason: rolledOut, message };
   }
   const states = [...new Set(open.map(({ state }) => state))];
-  const opensAt = opening.state === "closed" && opening.from !== undefined ? `, at ${secondsOf(opening.from)}` : "";
+  const opensAt = opening.state === "closed" && opening.from !== undefined ? ` (at ${secondsOf(opening.from)})` : "";
   const parts = states.map((state) => {
     const names = namesOf(open.filter((one) => one.state === state));
-    return `${names} ${advice[state]}${state === "OutsideWindow" ? opensAt : ""}`;
+    return `${words[state]}${state === "OutsideWindow" ? opensAt : ""}: ${names}`;
   });
   return { type: rolledOut, status: "False", reason: reasons[states[0]!]!, message: parts.join("; ") };
 }
