@@ -17,6 +17,8 @@ export const annotations = {
   restartRevision: `${prefix}restart-revision`,
   /** On a SyncedSecret, by a person: another text means to look at AWS at once and to apply again. */
   refresh: `${prefix}refresh`,
+  /** On a SyncedSecret, by a person: the pending revision that may be applied, with refresh.approval: Manual. */
+  approve: `${prefix}approve`,
   /** On a Secret, by a person: the name of the SyncedSecret that may write into it with creationPolicy Merge. */
   allowMerge: `${prefix}allow-merge`,
   /** On a Secret, by a person: the name of the SyncedSecret that may take it over. */

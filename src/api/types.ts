@@ -944,6 +944,36 @@ export interface SyncedSecretSpecRefresh {
    * the connection's IAM policy; no effect under policy Once. Default: Retain.
    */
   whenExpired?: "Retain" | "DeleteKeys" | "DeleteSecret";
+  /**
+   * When changes of the sources are applied. Outside, the Secret keeps its versions, and the condition ChangePending
+   * tells of the change. A first sync, a repair, a change of the spec and the annotation keyferry.io/refresh do not
+   * wait. At most 100 sources; needs policy Follow. Default: at any time.
+   */
+  windows?: SyncedSecretSpecRefreshWindows[];
+  /**
+   * Automatic applies a change of the sources as soon as a window of refresh.windows allows it. Manual applies only the
+   * pending revision of status.pendingRevision that the annotation keyferry.io/approve names. At most 100 sources;
+   * needs policy Follow. Default: Automatic.
+   */
+  approval?: "Automatic" | "Manual";
+  /**
+   * What is applied although it would have to wait for a window or an approval. Expiry: what whenExpired demands. None:
+   * nothing. Default: Expiry.
+   */
+  windowOverride?: "Expiry" | "None";
+}
+
+/** A time that comes again and again. */
+export interface SyncedSecretSpecRefreshWindows {
+  /** When it opens: a cron expression of five fields, such as 0 2 * * 1-5. */
+  schedule: string;
+  /** How long it stays open, such as 2h, between 1m and 168h. It is elapsed time, also where clocks change. */
+  duration: string;
+  /**
+   * An IANA time zone, such as Europe/Paris. A start in an hour that it skips opens at the end of that hour; one in an
+   * hour that it repeats opens once. Default: UTC.
+   */
+  timeZone?: string;
 }
 
 /**
@@ -1002,8 +1032,9 @@ export interface SyncedSecretStatus {
   /**
    * Ready is True while the Secret is current. Reconciling is present while the operator retries, Stalled while only a
    * change of the spec can help, FailedOver while the Secret has values from one of the connection's failoverRegions,
-   * and KeyAtRisk, ExpiringSoon, RotationDue and ExpiryUnknown while there is a warning. RolledOut tells, with
-   * spec.rollout, whether the workloads run with the current bytes. Ready does not depend on these.
+   * and KeyAtRisk, ExpiringSoon, RotationDue and ExpiryUnknown while there is a warning. ChangePending is present while
+   * a change of the sources waits for a window or an approval. RolledOut tells, with spec.rollout, whether the
+   * workloads run with the current bytes. Ready does not depend on these.
    */
   conditions?: Condition[];
   /** The last written Secret. */
@@ -1033,6 +1064,13 @@ export interface SyncedSecretStatus {
   lastChangeTime?: string;
   /** When the next source expires, if any. */
   nextExpiryTime?: string;
+  /**
+   * The revision of a change of the sources that is not applied yet, for the annotation keyferry.io/approve; absent if
+   * there is none.
+   */
+  pendingRevision?: string;
+  /** The sources that a change that is not applied yet concerns; the first ten by name. */
+  pendingChanges?: SyncedSecretStatusPendingChanges[];
   /**
    * The last revision that all workloads run with, with spec.rollout. A first sync is recorded here without a restart.
    */
@@ -1080,6 +1118,16 @@ export interface SyncedSecretStatusSources {
   expiresAt?: string;
   /** The KMS key of a SecureString, as the parameter names it. Needs ssm:DescribeParameters. */
   keyId?: string;
+}
+
+/** A source whose version differs from the applied one. */
+export interface SyncedSecretStatusPendingChanges {
+  /** The parameter's name, with its version or label if the spec names one. */
+  name: string;
+  /** The applied version; absent if the Secret was made without the source. */
+  from?: number;
+  /** The new version; absent if the source is deleted or expired. */
+  to?: number;
 }
 
 /** A workload that uses the Secret, or that rollout.targets names. */

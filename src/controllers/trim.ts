@@ -20,12 +20,18 @@ export function trimSyncedSecret(object: SyncedSecret & KubeObject): SyncedSecre
   const { metadata, ...rest } = object;
   const { generation } = metadata;
   const asked = annotationOf(metadata.annotations, names.refresh);
+  const approved = annotationOf(metadata.annotations, names.approve);
+  const kept = {
+    ...(asked === undefined ? {} : { [names.refresh]: markOf(asked) }),
+    // A revision is shorter: a longer text names none.
+    ...(approved === undefined || approved.length > longest.name ? {} : { [names.approve]: approved }),
+  };
   return {
     ...rest,
     metadata: {
       ...identityOf(metadata),
       ...(generation === undefined ? {} : { generation }),
-      ...(asked === undefined ? {} : { annotations: { [names.refresh]: markOf(asked) } }),
+      ...(Object.keys(kept).length > 0 ? { annotations: kept } : {}),
     },
   } as SyncedSecret & KubeObject;
 }

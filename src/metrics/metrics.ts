@@ -84,6 +84,10 @@ export class Metrics {
   );
   readonly secretWrites = this.#counter("secret_writes_total", "Writes of Secrets", ["action"]);
   readonly driftRepairs = this.#counter("drift_repairs_total", "Secrets repaired after an edit or a deletion");
+  readonly changesPending = this.#byObject(
+    "changes_pending",
+    "1 while a change of the sources waits for a window or an approval, else absent",
+  );
   readonly rollouts = this.#counter("rollouts_total", "Restarts of workloads, and how they ended", ["result"]);
   readonly podsStale = this.#byObject(
     "pods_stale",
@@ -167,7 +171,8 @@ export class Metrics {
    * @param isKept whether another term of this process works on the SyncedSecret `namespace/name`
    */
   forgetObjects(isKept: (key: string) => boolean): void {
-    for (const gauge of [this.ready, this.lastSuccess, this.expiration, this.podsStale]) gauge.keepOnly(isKept);
+    for (const gauge of [this.ready, this.lastSuccess, this.expiration, this.podsStale, this.changesPending])
+      gauge.keepOnly(isKept);
   }
 
   /** To be called at a scrape: records the waiting work of a lane. Depths add up; the longest wait applies. */

@@ -298,5 +298,6 @@ export class SyncedSecretController {
     metrics.ready.remove(key);
     metrics.lastSuccess.remove(key);
     metrics.expiration.remove(key);
+    metrics.changesPending.remove(key);
   }
 }

@@ -52,7 +52,7 @@ export class Executor {
     return { kind: "failed", problems, hasGoodSecret, ...(assessment ? heard(assessment) : {}) };
   }
 
-  async #keep({ sources, assessment }: Keep, facts: Facts, attempt: Attempt): Promise<Outcome> {
+  async #keep({ sources, assessment, pending }: Keep, facts: Facts, attempt: Attempt): Promise<Outcome> {
     const { resource, target, granted, readOnly, ownKeys } = facts;
     const { verifiedRevisions, applied, view, writer } = this.#options;
     const revision = facts.revision!;
@@ -65,7 +65,7 @@ export class Executor {
       ...(sources ? { sources } : {}),
       ...(unreported ? { applied: unreported } : {}),
     };
-    const common = assessment ? heard(assessment) : {};
+    const common = { ...(assessment ? heard(assessment) : {}), ...(pending ? { pending } : {}) };
     const missing = assessment ? wanting(assessment, resource, retainedKeysOf(facts), granted) : [];
     const problems = [...missing, ...(left ? [left] : [])];
     if (problems.length > 0) return { kind: "degraded", problems, ...made, ...common };
@@ -73,7 +73,7 @@ export class Executor {
     return { kind: "current", ...made, ...(found ? { found } : {}), left: assessment?.left ?? [], ...common };
   }
 
-  async #apply({ intent }: Apply, facts: Facts, attempt: Attempt): Promise<Outcome> {
+  async #apply({ intent, pending }: Apply, facts: Facts, attempt: Attempt): Promise<Outcome> {
     const { resource, target, granted } = facts;
     const { writer, applied, tooLarge, verifiedRevisions, view } = this.#options;
     const { data, revision, restartRevision, retained, sources, kmsKeys, changed, assessment, failedOver } = intent;
@@ -102,6 +102,7 @@ export class Executor {
       ...{ secret: target.name, revision, keyCount: data.size, sources, kmsKeys, changed },
       ...(answer ? { applied: answer } : {}),
       ...heard(assessment),
+      ...(pending ? { pending } : {}),
       ...(failedOver === undefined ? {} : { failedOver }),
     };
     const left = await collectGarbage({ resource, target, attempt }, view, writer);

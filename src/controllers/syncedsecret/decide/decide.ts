@@ -7,6 +7,7 @@ import { type Decision, type Finding, firstOf, type Refuse, refuse } from "./dec
 import { readPlaintexts, write } from "./make.ts";
 import { decideOnce, keepsVersions } from "./once.ts";
 import { conflict } from "./ownership.ts";
+import { decidePending, hasTooManyToHold, pendingChangeOf } from "./pending-change.ts";
 import { mayHaveToRetain } from "./retained-keys.ts";
 import { losses, missedSinceDeletion, staleSourceProblems } from "./retention.ts";
 import { isIntact, madeFrom, type Snapshot } from "./snapshot.ts";
@@ -17,12 +18,15 @@ export function decide(snapshot: Snapshot): Decision {
   const refused = conflict(snapshot.standing, snapshot.target);
   if (refused) return { kind: "refuse", problems: [refused], hasGoodSecret: false };
   if (keepsVersions(snapshot)) return decideOnce(snapshot);
+  const pending = pendingChangeOf(snapshot);
+  if (pending) return decidePending(snapshot, pending);
   if (!snapshot.done.read) return firstOf(beforeTheRead, snapshot) ?? { kind: "read", what: "sources" };
   return firstOf(afterTheRead, snapshot) ?? write(snapshot, snapshot.assessment, snapshot.done.read.values);
 }
 
 const beforeTheRead: readonly Finding[] = [
   versionsAreUnknown,
+  hasTooManyToHold,
   unlessReadIsForced(sourcesFail),
   unlessReadIsForced(sourceDeletesSecret),
   unlessReadIsForced(secretIsCurrent),

@@ -3,6 +3,7 @@ import type { Reference } from "../../../parameters/read/reference.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import type { RevisionSource } from "../trust/revision.ts";
 import type { Composed } from "./compose.ts";
+import type { PendingChange } from "./pending.ts";
 import { isGood, type Snapshot } from "./snapshot.ts";
 import type { Assessment, Proof } from "./sources.ts";
 
@@ -49,12 +50,16 @@ export interface Keep {
   sources: RevisionSource[] | undefined;
   /** Undefined under Once, where the current sources do not matter. */
   assessment: Assessment | undefined;
+  /** A change of the sources that is held back. */
+  pending?: PendingChange;
 }
 
 /** Write the Secret. */
 export interface Apply {
   kind: "apply";
   intent: Intent;
+  /** A change of the sources that is held back while the Secret is repaired. */
+  pending?: PendingChange;
 }
 
 /** Delete the Secret. */

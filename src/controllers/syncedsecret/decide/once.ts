@@ -58,12 +58,14 @@ function keep(snapshot: Snapshot, pinned: Assessment): Decision {
   return { kind: "keep", sources: isOf ? assessment.sources : [], assessment: undefined };
 }
 
-function isVerified(facts: Facts, { sources }: Assessment): boolean {
+/** Whether the Secret was made from the sources that the status lists. */
+export function isVerified(facts: Facts, { sources }: Assessment): boolean {
   const { revisions, revision, resource } = facts;
   return revisions.isOf(revision ?? resource.status?.revision, madeFrom(facts, sources));
 }
 
-function pinnedOf({ plan, resource }: Facts): Assessment {
+/** The assessment of the sources that the status lists. */
+export function pinnedOf({ plan, resource }: Facts): Assessment {
   return pinnedAssessment(plan, resource.status?.sources ?? []);
 }
 

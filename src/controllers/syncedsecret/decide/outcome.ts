@@ -1,6 +1,7 @@
 import type { Failure } from "../../../runtime/failure.ts";
 import type { Applied } from "../trust/applied.ts";
 import type { RevisionSource } from "../trust/revision.ts";
+import type { PendingChange } from "./pending.ts";
 import type { SourcesMetadata } from "./source-metadata.ts";
 
 /** The outcome of one reconcile; `summarize` turns it into status, events, metrics and the next reconcile. */
@@ -74,6 +75,8 @@ interface Common {
   isFromStatus?: true;
   /** The known policies and keys of the sources. */
   sourcesMetadata?: SourcesMetadata;
+  /** A change of the sources that is held back. */
+  pending?: PendingChange;
   /** Set if no event is emitted: a terminating namespace accepts none. */
   isQuiet?: true;
   /** The mark of the refresh request that this reconcile has handled. */

@@ -64,6 +64,8 @@ export interface Assessment {
   present: Map<string, string[]>;
   /** Names of deleted or expired parameters whose keys are dropped under DeleteKeys. */
   left: string[];
+  /** Names of expired parameters whose keys are dropped under DeleteKeys; a part of `left`. */
+  expired: string[];
   /** Expired sources whose keys are not dropped. */
   overdue: Overdue[];
   /** The known policies and keys of the sources; undefined under Once. */
@@ -89,6 +91,7 @@ export function newAssessment(): Assessment {
     lost: [],
     present: new Map(),
     left: [],
+    expired: [],
     overdue: [],
     sourcesMetadata: undefined,
     isFromStatus: false,
@@ -171,6 +174,7 @@ function assessParameter(
   } else if (hasExpired && when.expired === "DeleteKeys") {
     result.sources.push({ name, selector, left: true });
     result.left.push(name);
+    result.expired.push(name);
   } else if (hasExpired) {
     result.overdue.push({ entry: planned, name, at: state.expired!.at });
     if (missing) result.lost.push({ entry: planned, name, missing, isExpired: true });
@@ -249,6 +253,7 @@ function assessPath(
     if (state.staleAnswer) result.staleSources.push({ reference: planned.reference, name });
     if (isLeft(state, when)) {
       result.left.push(name);
+      if (hasExpired) result.expired.push(name);
       continue;
     }
     addSourceMetadata(result.sourcesMetadata, { label: planned.label, name, selector }, state);

@@ -10,6 +10,7 @@ import { hasFailed, type Outcome } from "../decide/outcome.ts";
 import { nextExpiryOf } from "../decide/source-metadata.ts";
 import { newsOf, warningsOf } from "./expiry-conditions.ts";
 import { keyCondition } from "./key-conditions.ts";
+import { pendingReport } from "./pending-report.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
 
@@ -78,12 +79,14 @@ export function summarize(input: SummarizeInput): Summary {
   const key = outcome.kind === "suspended" ? undefined : keyCondition(input.keys, before);
   const elsewhere = failoverOf(outcome);
   const warned = warningsAfter(input);
+  const pending = pendingReport(resource, outcome);
   const status: Status = {
     ...retained(before),
+    ...pending.fields,
     ...(outcome.kind === "suspended" ? {} : { observedGeneration: generation }),
     conditions: conditionsAfter(
       before.conditions,
-      [...verdict.conditions, ...elsewhere, ...(key ? [key] : []), ...warned],
+      [...verdict.conditions, ...elsewhere, ...(key ? [key] : []), ...warned, ...pending.conditions],
       generation,
       now,
     ),
@@ -133,8 +136,14 @@ export function summarize(input: SummarizeInput): Summary {
           ...newsOf((before.conditions ?? []) as Asked[], warned),
         ],
     retry: verdict.retry,
-    ...(verdict.againAfterMs === undefined ? {} : { againAfterMs: verdict.againAfterMs }),
+    ...againAfter(verdict.againAfterMs, pending.opensAt, now),
   };
+}
+
+/** The next reconcile: at the latest when a window opens for a change that is held back. */
+function againAfter(ms: number | undefined, opensAt: number | undefined, now: number): Pick<Summary, "againAfterMs"> {
+  const soonest = Math.min(ms ?? Infinity, opensAt === undefined ? Infinity : Math.max(opensAt - now, 0));
+  return Number.isFinite(soonest) ? { againAfterMs: soonest } : {};
 }
 
 function failoverOf(outcome: SummarizeInput["outcome"]): Asked[] {
@@ -285,7 +294,7 @@ function messageOf(problems: readonly Failure[]): string {
 
 /** The status fields that stay unless the outcome sets them. */
 function retained(before: Status): Status {
-  const { conditions: _conditions, ...rest } = before;
+  const { conditions: _conditions, pendingRevision: _pending, pendingChanges: _changes, ...rest } = before;
   return rest;
 }
 

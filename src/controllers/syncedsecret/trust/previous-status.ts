@@ -24,13 +24,14 @@ export function reportedMissing(resource: SyncedSecret): boolean {
   return reason === "ParameterNotFound" || reason === "VersionNotFound";
 }
 
-/** Whether a change needs a reconcile: of the spec, the refresh annotation or a deletion, but not of status or labels. */
+/** Whether a change needs a reconcile: of the spec, of what a person asks for or a deletion, but not of status or labels. */
 export function isAsking(before: SyncedSecret, after: SyncedSecret): boolean {
-  const refresh = (resource: SyncedSecret) => resource.metadata.annotations?.[annotations.refresh];
+  const asks = ({ metadata: { annotations: own } }: SyncedSecret) =>
+    JSON.stringify([own?.[annotations.refresh], own?.[annotations.approve]]);
   return (
     before.metadata.uid !== after.metadata.uid ||
     before.metadata.generation !== after.metadata.generation ||
     before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp ||
-    refresh(before) !== refresh(after)
+    asks(before) !== asks(after)
   );
 }

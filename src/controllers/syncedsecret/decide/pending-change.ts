@@ -1,0 +1,105 @@
+import { annotations } from "../../../api/annotations.ts";
+import { Failure } from "../../../runtime/failure.ts";
+import { openingOf } from "../../windows.ts";
+import type { RevisionSource } from "../trust/revision.ts";
+import { type Decision, refuse } from "./decision.ts";
+import { madeElsewhere } from "./failover.ts";
+import { readPlaintexts, write } from "./make.ts";
+import { isVerified, pinnedOf } from "./once.ts";
+import type { PendingChange } from "./pending.ts";
+import { isIntact, isOnce, madeFrom, type Snapshot } from "./snapshot.ts";
+
+/** Sources of a Secret whose changes can be held back: a status lists no more, so it does not tell what was applied. */
+const sourcesAtMost = 100;
+const changesListed = 10;
+
+/** Whether a spec holds changes of the sources back at times. */
+function holdsChanges({ resource }: Pick<Snapshot, "resource">): boolean {
+  const { windows, approval } = resource.spec.refresh ?? {};
+  return (windows?.length ?? 0) > 0 || approval === "Manual";
+}
+
+/**
+ * The change of the sources that must not be applied now; undefined if there is none. A first sync, a change of the spec
+ * and a refresh that a person asks for are never held back, an expiry only with `windowOverride: None`.
+ */
+export function pendingChangeOf(snapshot: Snapshot): PendingChange | undefined {
+  const { resource, revision, revisions, assessment, refresh, wall } = snapshot;
+  if (!holdsChanges(snapshot) || revision === undefined || refresh !== undefined || isOnce(resource)) return undefined;
+  if (!revisions.isOfSpec(revision, resource.spec) || madeElsewhere(snapshot) !== undefined) return undefined;
+  const { unknown, problems, staleSources, sources, deleteSecret } = assessment;
+  if (unknown.length + problems.length + staleSources.length > 0) return undefined;
+  const from = madeFrom(snapshot, sources);
+  if (revisions.isOf(revision, from) && !deleteSecret) return undefined;
+  const { windows, approval, windowOverride = "Expiry" } = resource.spec.refresh!;
+  if (windowOverride === "Expiry" && actsOnExpiry(snapshot)) return undefined;
+  const pending = deleteSecret ? `delete.${revision}` : revisions.of(from);
+  const approved = approvedIn(snapshot);
+  const needsApproval = approval === "Manual" && approved !== pending;
+  const opening = openingOf(windows, wall);
+  if (!needsApproval && opening.state === "open") return undefined;
+  const all = changesBetween(pinnedOf(snapshot).sources, deleteSecret ? [] : sources);
+  return {
+    revision: pending,
+    changes: all.slice(0, changesListed),
+    count: all.length,
+    needsApproval,
+    approved,
+    opening,
+  };
+}
+
+/** Decides while a change is held back: the Secret keeps its versions, and a repair reads them by number. */
+export function decidePending(snapshot: Snapshot, pending: PendingChange): Decision {
+  const { assessment, done } = snapshot;
+  const pinned = pinnedOf(snapshot);
+  if (isIntact(snapshot)) {
+    const sources = isVerified(snapshot, pinned) ? pinned.sources : undefined;
+    return { kind: "keep", sources, assessment, pending };
+  }
+  if (!done.pinned) return { kind: "read", what: "pinnedVersions" };
+  const unread = readPlaintexts({ ...snapshot, assessment: pinned });
+  if (unread) return unread;
+  if (done.pinned.problems.length > 0) return refuse(snapshot, assessment, done.pinned.problems);
+  const decision = write(snapshot, pinned, done.pinned.values);
+  return decision.kind === "apply" ? { ...decision, pending } : decision;
+}
+
+/** Refuses a spec that holds changes back for more sources than a status lists. */
+export function hasTooManyToHold(snapshot: Snapshot): Decision | undefined {
+  const { assessment } = snapshot;
+  if (!holdsChanges(snapshot) || assessment.sources.length <= sourcesAtMost) return undefined;
+  const message = `refresh.windows and refresh.approval: Manual work with ${sourcesAtMost} sources at most, and there are ${assessment.sources.length}: split the SyncedSecret, or remove them`;
+  return refuse(snapshot, assessment, [new Failure("InvalidData", "stalled", message)]);
+}
+
+/** Whether a source of the Secret has expired, and a policy drops its keys or deletes the Secret. */
+function actsOnExpiry(snapshot: Snapshot): boolean {
+  const { expired, deleteSecret } = snapshot.assessment;
+  if (deleteSecret && "at" in deleteSecret) return true;
+  const applied = new Set(versionsOf(pinnedOf(snapshot).sources).keys());
+  return expired.some((name) => [...applied].some((source) => source === name || source.startsWith(`${name}:`)));
+}
+
+function approvedIn({ resource }: Snapshot): string | undefined {
+  const { annotations: own } = resource.metadata;
+  return own && Object.hasOwn(own, annotations.approve) ? own[annotations.approve] : undefined;
+}
+
+function changesBetween(before: readonly RevisionSource[], after: readonly RevisionSource[]) {
+  const [was, is] = [versionsOf(before), versionsOf(after)];
+  const names = [...new Set([...was.keys(), ...is.keys()])].sort();
+  const differs = (name: string) => was.get(name)?.id !== is.get(name)?.id;
+  return names.filter(differs).map((name) => ({ name, from: was.get(name)?.version, to: is.get(name)?.version }));
+}
+
+/** By name and selector: the version, and what tells it from a recreated parameter's. */
+function versionsOf(sources: readonly RevisionSource[]): Map<string, { version: number; id: string }> {
+  const versions = new Map<string, { version: number; id: string }>();
+  for (const source of sources) {
+    if ("left" in source) continue;
+    const { name, selector, version, modified, versionId = "" } = source;
+    versions.set(name + selector, { version, id: `${version} ${modified} ${versionId}` });
+  }
+  return versions;
+}
