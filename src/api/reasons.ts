@@ -40,6 +40,8 @@ export const reasons = [
   "ManualRestart",
   "RolloutsOff",
   "OutsideWindow",
+  "ApprovalRequired",
+  "FirstNotReady",
   "InvalidWindow",
   "WorkloadRestarted",
   "InternalError",

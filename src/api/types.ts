@@ -990,6 +990,27 @@ export interface SyncedSecretSpecRollout {
    * The workloads that mode Listed restarts, in the SyncedSecret's own namespace. Required with rollout.mode Listed.
    */
   targets?: SyncedSecretSpecRolloutTargets[];
+  /**
+   * Parallel restarts workloads at once, within the operator's limit. OneByOne restarts the next one when the last one
+   * is available. Default: Parallel.
+   */
+  order?: "Parallel" | "OneByOne";
+  /**
+   * The workloads that are restarted before all others. The others follow when these have been available for bake. A
+   * missing or paused one, or one without replicas, stops the rollout. Mounted files change in all pods, whatever the
+   * order. Default: none.
+   */
+  first?: SyncedSecretSpecRolloutFirst[];
+  /**
+   * How long the workloads of first must have been available before the others are restarted, such as 10m, between 0s
+   * and 24h. After a hand-over between replicas of the operator it is measured anew. Default: 10m.
+   */
+  bake?: string;
+  /**
+   * What happens when a restarted workload passes the deadline of its rollout. Pause restarts no further workload with
+   * these bytes. Continue restarts the others all the same. Default: Pause.
+   */
+  onFailure?: "Continue" | "Pause";
   /** When restarts may begin. A window that closes starts nothing more, and stops nothing. Default: at any time. */
   windows?: SyncedSecretSpecRolloutWindows[];
   /**
@@ -1006,6 +1027,14 @@ export interface SyncedSecretSpecRollout {
 
 /** A workload. */
 export interface SyncedSecretSpecRolloutTargets {
+  /** Deployment, StatefulSet, DaemonSet, or Rollout of Argo Rollouts. */
+  kind: "Deployment" | "StatefulSet" | "DaemonSet" | "Rollout";
+  /** The workload's name. */
+  name: string;
+}
+
+/** A workload. */
+export interface SyncedSecretSpecRolloutFirst {
   /** Deployment, StatefulSet, DaemonSet, or Rollout of Argo Rollouts. */
   kind: "Deployment" | "StatefulSet" | "DaemonSet" | "Rollout";
   /** The workload's name. */
@@ -1140,10 +1169,11 @@ export interface SyncedSecretStatusWorkloads {
   uses?: string[];
   /**
    * Current: its pods run with the current bytes. NoRestartNeeded: a CronJob, or a use by imagePullSecrets only.
-   * Waiting: it will be restarted. OutsideWindow: it will be restarted in a window of rollout.windows. Restarting: its
-   * rollout is under way. Paused: its rollout is paused. Failed: its rollout has passed its deadline. Undone: somebody
-   * took the restart back twice. Manual: its update strategy is OnDelete. Owned: another controller owns it. Missing:
-   * rollout.targets names it, and it does not exist.
+   * Waiting: it will be restarted. OutsideWindow: it will be restarted in a window of rollout.windows. BehindFirst: it
+   * will be restarted after rollout.first. FirstNotReady: rollout.first names it, and it is missing, paused or without
+   * replicas. Halted: another restart has failed. Restarting: its rollout is under way. Paused: its rollout is paused.
+   * Failed: its rollout has passed its deadline. Undone: somebody took the restart back twice. Manual: its update
+   * strategy is OnDelete. Owned: another controller owns it. Missing: rollout.targets names it, and it does not exist.
    */
   state: string;
   /** The last restart revision that the operator has restarted it for. */

@@ -44,6 +44,14 @@ const looksAtOnce = 4;
 /** Milliseconds until the next try after an obstacle. */
 const obstacleMs = 300_000;
 
+/** The restart revision of a SyncedSecret as this process knows it; times in monotonic milliseconds. */
+interface Seen {
+  revision: string | undefined;
+  at: number;
+  /** Since when the workloads of `rollout.first` are available with it; undefined while they are not. */
+  firstAvailableAt?: number;
+}
+
 /** A SyncedSecret of the namespace in work. */
 interface Member {
   resource: Resource;
@@ -61,8 +69,8 @@ export class RolloutController {
   readonly #requests = new Requests();
   readonly #slots: Slots;
   readonly #news: News;
-  /** When this process saw the restart revision of a SyncedSecret for the first time, in monotonic milliseconds. */
-  readonly #seen = new Map<string, { revision: string | undefined; at: number }>();
+  /** When this process saw the restart revision of a SyncedSecret for the first time. */
+  readonly #seen = new Map<string, Seen>();
   /** By namespace and by the workload's uid. */
   readonly #restarts = new Map<string, Map<string, Restart>>();
   /** By namespace and by `idOf` of the workload. */
@@ -174,6 +182,7 @@ export class RolloutController {
       ...{ requests, workloads, pods, restarts, refusals },
     });
     this.#slots.take(namespace, plan.inProgress, plan.isFull);
+    this.#noteFirst(plan, requests);
     return plan;
   }
 
@@ -272,13 +281,24 @@ export class RolloutController {
     }
   }
 
-  #requestOf({ resource, source: { request } }: Member): Request {
+  #requestOf({ resource, source }: Member): Request {
     const { clock } = this.#options;
+    const { bakeMs, ...request } = source.request;
     const { key, revision } = request;
     const known = this.#seen.get(key);
-    const seenAt = known && known.revision === revision ? known.at : clock.monotonic();
-    this.#seen.set(key, { revision, at: seenAt });
-    return { ...request, seenAt, opening: openingOf(resource.spec.rollout?.windows, clock.now()) };
+    const seen = known && known.revision === revision ? known : { revision, at: clock.monotonic() };
+    this.#seen.set(key, seen);
+    const bake = { ms: bakeMs, since: seen.firstAvailableAt };
+    return { ...request, seenAt: seen.at, bake, opening: openingOf(resource.spec.rollout?.windows, clock.now()) };
+  }
+
+  /** Records since when the workloads of `rollout.first` are available with the current bytes. */
+  #noteFirst({ firstAvailable }: NamespacePlan, requests: readonly Request[]): void {
+    for (const { key } of requests) {
+      const seen = this.#seen.get(key)!;
+      const { firstAvailableAt = this.#options.clock.monotonic(), ...rest } = seen;
+      this.#seen.set(key, firstAvailable.has(key) ? { ...rest, firstAvailableAt } : rest);
+    }
   }
 
   #restartsIn(namespace: string): Map<string, Restart> {

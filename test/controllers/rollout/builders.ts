@@ -15,6 +15,7 @@ export function aRequest(more: Partial<Request> = {}): Request {
     ...{ key: "shop/db", secret: "db", mark: "restart.keyferry.io/db", revision: "r2", changedAt },
     ...{ seenAt: monotonic - 60_000, targets: undefined, minIntervalMs: 60_000, progressDeadlineMs: 600_000 },
     opening: { state: "open", until: Number.POSITIVE_INFINITY },
+    ...{ first: [], bake: { ms: 600_000, since: undefined }, isOneByOne: false, pausesOnFailure: true },
     ...{ records: new Map(), current: new Set<string>() },
     ...more,
   };
@@ -26,7 +27,7 @@ export function aWorkload(more: Partial<Workload> = {}): Workload {
   return {
     ...{ kind: "Deployment", name, uid: `uid-${name}`, resourceVersion: "1", generation: 1 },
     ...{ uses: new Map([["db", ["Env"]]]), marks: new Map(), owner: undefined, isPaused: false },
-    ...{ isManual: false, progress: "complete" },
+    ...{ isManual: false, wanted: 1, progress: "complete" },
     ...more,
   };
 }

@@ -342,6 +342,90 @@ it("waits for a window", async () => {
   expect(await workloads.marks("window")).toHaveLength(1);
 });
 
+describe("goes step by step", () => {
+  /** A SyncedSecret that three Deployments use; the first is `<name>-canary`. */
+  async function three(name: string, rollout: object): Promise<string[]> {
+    const names = ["canary", "x", "y"].map((part) => `${name}-${part}`);
+    await made(name, { mode: "Auto", ...rollout });
+    for (const one of names) await workloads.create(one, envOf(name));
+    await pass(1_000);
+    return names;
+  }
+  const marked = async (names: readonly string[]) => {
+    const found = await Promise.all(
+      names.map(async (name) => ((await workloads.marks(name)).length > 0 ? [name] : [])),
+    );
+    return found.flat();
+  };
+  const firstOf = (name: string) => [{ kind: "Deployment", name: `${name}-canary` }];
+
+  it("by rollout.first, whose workloads must be available for rollout.bake", async () => {
+    const names = await three("bake", { first: firstOf("bake"), bake: "30m" });
+    await changed("bake", "two");
+    await pass(60_000);
+    expect(await marked(names)).toEqual(["bake-canary"]);
+    await pass(3_600_000);
+    expect(await marked(names)).toEqual(["bake-canary"]);
+    await workloads.rollOut("bake-canary");
+    await pass(60_000);
+    await pass(1_000_000);
+    expect(await marked(names)).toEqual(["bake-canary"]);
+    await pass(1_000_000);
+    expect(await marked(names)).toEqual(names);
+  });
+
+  it("by rollout.first, and stops where it is missing, paused or has no replicas", async () => {
+    const names = await three("unready", { first: firstOf("unready"), bake: "0s" });
+    await workloads.patch("unready-canary", { spec: { replicas: 0 } });
+    await workloads.rollOut("unready-canary");
+    await changed("unready", "two");
+    await pass(60_000);
+    expect(await rolledOut("unready")).toMatchObject({ status: "False", reason: "FirstNotReady" });
+    await workloads.delete("unready-canary");
+    await pass(60_000);
+    expect(await rolledOut("unready")).toMatchObject({ status: "False", reason: "FirstNotReady" });
+    expect(await marked(names.slice(1))).toEqual([]);
+  });
+
+  it("by rollout.order OneByOne", async () => {
+    const names = await three("one", { order: "OneByOne" });
+    await changed("one", "two");
+    for (const count of [1, 2, 3]) {
+      await pass(60_000);
+      await pass(60_000);
+      const restarted = await marked(names);
+      expect(restarted).toHaveLength(count);
+      for (const name of restarted) await workloads.rollOut(name);
+    }
+  });
+
+  it.each([
+    ["Pause", 1],
+    ["Continue", 3],
+  ])("and with rollout.onFailure %s restarts %i of three after a failure", async (onFailure, count) => {
+    const name = `fail-${onFailure.toLowerCase()}`;
+    const names = await three(name, { order: "OneByOne", onFailure });
+    await changed(name, "bad");
+    await pass(60_000);
+    for (let round = 0; round < 3; round++) {
+      for (const one of await marked(names)) {
+        await workloads.begin(one);
+        await workloads.exceedDeadline(one);
+      }
+      await pass(60_000);
+    }
+    expect(await marked(names)).toHaveLength(count);
+    expect(await rolledOut(name)).toMatchObject({ status: "False", reason: "DeadlineExceeded" });
+    await changed(name, "good");
+    await pass(120_000);
+    await pass(120_000);
+    expect(await marked(names), "a newer version is tried").not.toHaveLength(0);
+    const revision = await restartRevision(name);
+    const tried = await Promise.all(names.map((one) => workloads.marks(one)));
+    expect(tried.flat()).toContain(revision);
+  });
+});
+
 it("tells of a window that cannot be understood", async () => {
   await made("badwindow", { mode: "Auto", windows: [{ schedule: "61 2 * * *", duration: "1h" }] });
   await pass(1_000);

@@ -100,10 +100,18 @@ export class Workloads {
   async rollOut(name: string, kind: RolloutKind = "Deployment"): Promise<void> {
     const object = await this.get(name, kind);
     if (object.spec?.paused) return;
+    if (object.spec?.replicas === 0) return this.#end(object, kind);
     await this.begin(name, kind);
     const { old } = await this.#podsOf(object, kind);
     for (const { metadata } of old) await this.#deletePod(metadata.name!);
     await this.#status(object, kind, { updated: 1, available: 1, total: 1 });
+  }
+
+  /** Ends all pods of a workload without replicas. */
+  async #end(object: Object, kind: RolloutKind): Promise<void> {
+    const { old, current } = await this.#podsOf(object, kind);
+    for (const { metadata } of [...old, ...current]) await this.#deletePod(metadata.name!);
+    await this.#status(object, kind, { updated: 0, available: 0, total: 0 });
   }
 
   /** The pods of a workload with its present template, and the others. */

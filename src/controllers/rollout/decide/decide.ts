@@ -1,4 +1,5 @@
 import type { Opening } from "../../windows.ts";
+import { type Gate, gateOf } from "./gate.ts";
 import { isInProgress, judge, recordOf, type Verdict } from "./judge.ts";
 import type { Finding, NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
 import { staleCounter } from "./stale-pods.ts";
@@ -22,6 +23,8 @@ export interface NamespacePlan {
   isFull: boolean;
   /** By the key of each request. */
   findings: ReadonlyMap<string, readonly Finding[]>;
+  /** The requests whose workloads of `first` are available with the current bytes. */
+  firstAvailable: ReadonlySet<string>;
   /** Milliseconds until the next look. */
   againAfterMs: number;
 }
@@ -55,10 +58,29 @@ export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
     if (isInProgress(snapshot, workload, verdicts)) inProgress.add(idOf(workload));
     if (pending.length > 0) open.push({ workload, pending });
   }
-  const started = start(snapshot, open, inProgress);
+  const byId = new Map(workloads.map((workload) => [idOf(workload), workload]));
+  const gates = new Map<string, Gate>(
+    requests.map((request) => [request.key, gateOf(request, findings.get(request.key)!, byId, snapshot.monotonic)]),
+  );
+  const started = start(snapshot, ungated(open, gates), inProgress);
   const states = [...findings.values()].flat().map(({ state }) => patience[state] ?? lookMs.idle);
-  const waits = [started.againAfterMs, ...states, ...requests.map(({ opening }) => untilOpen(opening, snapshot.now))];
-  return { ...started, inProgress, findings, againAfterMs: Math.min(lookMs.idle, ...waits) };
+  const bakes = [...gates.values()].map(({ bakeMs = lookMs.idle }) => bakeMs);
+  const windows = requests.map(({ opening }) => untilOpen(opening, snapshot.now));
+  const againAfterMs = Math.min(lookMs.idle, started.againAfterMs, ...states, ...bakes, ...windows);
+  const firstAvailable = new Set([...gates].filter(([, gate]) => gate.isFirstAvailable).map(([key]) => key));
+  return { ...started, inProgress, findings, firstAvailable, againAfterMs };
+}
+
+/** Leaves out what a gate holds back, and says so in its finding. */
+function ungated(open: readonly Open[], gates: ReadonlyMap<string, Gate>): Open[] {
+  return open.flatMap(({ workload, pending }) => {
+    const left = pending.filter(({ request, finding }) => {
+      const state = gates.get(request.key)!.stateOf(idOf(workload));
+      if (state) finding.state = state;
+      return state === undefined;
+    });
+    return left.length > 0 ? [{ workload, pending: left }] : [];
+  });
 }
 
 /** Milliseconds until a window opens; `lookMs.idle` if none is waited for. */
@@ -75,15 +97,20 @@ function start(
   const restarts: RestartPlan[] = [];
   let isFull = false;
   let againAfterMs = lookMs.idle;
+  /** Requests by OneByOne for which a restart has been taken. */
+  const busy = new Set<string>();
   for (const { workload, pending } of open) {
     const id = idOf(workload);
     const waitMs = waitOf(snapshot, workload, pending);
-    if (waitMs > 0) {
+    if (pending.some(({ request }) => busy.has(request.key))) {
+      againAfterMs = lookMs.progress;
+    } else if (waitMs > 0) {
       againAfterMs = Math.min(againAfterMs, waitMs);
     } else if (!inProgress.has(id) && inProgress.size >= snapshot.slots) {
       isFull = true;
     } else {
       inProgress.add(id);
+      for (const { request } of pending) if (request.isOneByOne) busy.add(request.key);
       for (const { finding, record } of pending) Object.assign(finding, { state: "Restarting", record });
       const records = new Map(pending.map(({ request, record }) => [request.mark, record]));
       restarts.push({ workload, records, keys: pending.map(({ request }) => request.key) });
@@ -111,6 +138,7 @@ const patience: Partial<Record<State, number>> = {
   Waiting: lookMs.others,
   Paused: lookMs.others,
   Missing: lookMs.others,
+  FirstNotReady: lookMs.others,
 };
 
 function concerns({ targets, secret }: Request, workload: Workload): boolean {

@@ -8,7 +8,7 @@ import { markOf } from "./mark.ts";
 import type { Request, RestartRecord } from "./snapshot.ts";
 import { idOf } from "./workload.ts";
 
-const defaults = { minIntervalMs: 60_000, progressDeadlineMs: 600_000 };
+const defaults = { minIntervalMs: 60_000, bakeMs: 600_000, progressDeadlineMs: 600_000 };
 
 /** Whether a SyncedSecret asks for rollouts. */
 export function asksForRollout({ spec }: SyncedSecret): boolean {
@@ -17,8 +17,8 @@ export function asksForRollout({ spec }: SyncedSecret): boolean {
 
 /** What is known of the Secret of a SyncedSecret that asks for rollouts. */
 export interface RolloutSource {
-  /** The request; `seenAt` and `opening` are left to the caller, who knows the time. */
-  request: Omit<Request, "seenAt" | "opening">;
+  /** The request; `seenAt`, `opening` and `bake` are left to the caller, who knows the time. */
+  request: Omit<Request, "seenAt" | "opening" | "bake"> & { bakeMs: number };
   /** The Secret's revision; undefined while there is no Secret of this SyncedSecret. */
   written: string | undefined;
 }
@@ -32,7 +32,7 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
   const target = targetOf(resource);
   const found = standing(resource, target, metadata);
   const present = found.state === "ours" ? found.metadata : undefined;
-  const { mode, targets = [], minInterval, progressDeadline } = resource.spec.rollout!;
+  const { mode, targets = [], first = [], bake, order, onFailure, ...times } = resource.spec.rollout!;
   const entry = present?.managedFields?.find(
     ({ manager, operation, subresource }) => manager === target.manager && operation === "Apply" && !subresource,
   );
@@ -48,8 +48,12 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
       // Without a time every pod counts as older.
       changedAt: entry?.time === undefined ? Number.POSITIVE_INFINITY : Date.parse(entry.time),
       targets: mode === "Listed" ? targets.map(idOf) : undefined,
-      minIntervalMs: duration(minInterval, defaults.minIntervalMs),
-      progressDeadlineMs: duration(progressDeadline, defaults.progressDeadlineMs),
+      first: first.map(idOf),
+      bakeMs: duration(bake, defaults.bakeMs),
+      isOneByOne: order === "OneByOne",
+      pausesOnFailure: onFailure !== "Continue",
+      minIntervalMs: duration(times.minInterval, defaults.minIntervalMs),
+      progressDeadlineMs: duration(times.progressDeadline, defaults.progressDeadlineMs),
       records: recordsOf(resource),
       current: currentOf(resource, revision),
     },

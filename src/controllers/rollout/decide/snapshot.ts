@@ -18,6 +18,14 @@ export interface Request {
   seenAt: number;
   /** The workloads of mode Listed, as `idOf` names them; undefined for Auto. */
   targets: readonly string[] | undefined;
+  /** The workloads that are restarted before all others, as `idOf` names them. */
+  first: readonly string[];
+  /** How long `first` must have been available, and since when it is, in monotonic milliseconds. */
+  bake: { ms: number; since: number | undefined };
+  /** Whether one workload is restarted after the other. */
+  isOneByOne: boolean;
+  /** Whether nothing more is restarted once a restart has failed. */
+  pausesOnFailure: boolean;
   minIntervalMs: number;
   /** Whether restarts may begin. */
   opening: Opening;
@@ -71,13 +79,16 @@ export interface NamespaceSnapshot {
 
 /** `status.workloads[].state`: the CRD describes each. */
 export type State =
+  | "FirstNotReady"
   | "Missing"
   | "Failed"
   | "Undone"
+  | "Halted"
   | "Paused"
   | "Manual"
   | "OutsideWindow"
   | "Restarting"
+  | "BehindFirst"
   | "Waiting"
   | "Owned"
   | "Current"

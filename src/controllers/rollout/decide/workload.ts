@@ -18,6 +18,8 @@ export interface Workload {
   marks: ReadonlyMap<string, string>;
   /** Kind and name of the controller that owns it, and that would undo a change. */
   owner: string | undefined;
+  /** The number of pods that it wants. */
+  wanted: number;
   /** Whether its rollouts are paused. */
   isPaused: boolean;
   /** Whether its pods change only when somebody deletes them. */
@@ -46,6 +48,7 @@ export function workloadOf(kind: Workload["kind"], object: WorkloadObject): Work
     uses: usesOf(template.spec ?? {}),
     marks: new Map(annotations.filter(([name]) => name.startsWith(markPrefix))),
     owner: owner && `${owner.kind} ${owner.name}`,
+    wanted: kind === "DaemonSet" ? (object.status?.desiredNumberScheduled ?? 1) : (spec.replicas ?? 1),
     isPaused: spec.paused === true || (kind === "Rollout" && object.status?.phase === "Paused"),
     isManual: spec.updateStrategy?.type === "OnDelete",
     progress: progressOf(kind, object),

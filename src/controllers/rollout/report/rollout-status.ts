@@ -31,13 +31,16 @@ const mostNamed = 10;
 
 /** The state that a condition reports if several workloads differ: the first of these. */
 const order: readonly State[] = [
+  "FirstNotReady",
   "Missing",
   "Failed",
   "Undone",
+  "Halted",
   "Paused",
   "Manual",
   "OutsideWindow",
   "Restarting",
+  "BehindFirst",
   "Waiting",
   "Owned",
   "Current",
@@ -45,25 +48,31 @@ const order: readonly State[] = [
 ];
 
 const reasons: Partial<Record<State, Reason>> = {
+  FirstNotReady: "FirstNotReady",
   Missing: "WorkloadNotFound",
   Failed: "DeadlineExceeded",
   Undone: "RestartUndone",
+  Halted: "DeadlineExceeded",
   Paused: "WorkloadPaused",
   Manual: "ManualRestart",
   OutsideWindow: "OutsideWindow",
   Restarting: "Progressing",
+  BehindFirst: "Progressing",
   Waiting: "Progressing",
 };
 
 /** What a message says of the workloads in a state, before their names. */
 const words: Partial<Record<State, string>> = {
+  FirstNotReady: "in rollout.first, and missing, paused or without replicas (correct rollout.first, or start it)",
   Missing: "not found (correct spec.rollout.targets, or let the operator restart their kind)",
   Failed: "past the deadline of their rollout (look at their pods)",
   Undone: "restarted twice and taken back both times (nothing more is done for this revision)",
+  Halted: "not restarted because another restart has failed (rollout.onFailure)",
   Paused: "paused (the restart goes on when resumed)",
   Manual: "with updateStrategy OnDelete (delete their pods)",
   OutsideWindow: "waiting for a window of rollout.windows",
   Restarting: "being restarted",
+  BehindFirst: "waiting until rollout.first has been available for rollout.bake",
   Waiting: "waiting for a restart",
 };
 
