@@ -63,3 +63,66 @@ for (const [field, within, beyond, bounds] of [
     refuses(dryRun, Object.fromEntries(beyond.map((text) => [text, [of(text), `rollout.${field} must be ${bounds}`]])));
   });
 }
+
+describe("rollout.first, bake, order and onFailure", () => {
+  const canary = { first: [app] };
+  takes(dryRun, {
+    "all of them": rollout({ mode: "Auto", ...canary, bake: "0s", order: "OneByOne", onFailure: "Continue" }),
+    "first alone": rollout({ mode: "Auto", ...canary }),
+    "order without first": rollout({ mode: "Auto", order: "Parallel" }),
+  });
+  refuses(dryRun, {
+    "bake without first": [
+      rollout({ mode: "Auto", bake: "1m" }),
+      "spec.rollout.bake",
+      "rollout.bake needs rollout.first",
+    ],
+    "a bake of days": [rollout({ mode: "Auto", ...canary, bake: "25h" }), "rollout.bake must be between 0s and 24h"],
+    "an empty first": [rollout({ mode: "Auto", first: [] }), "spec.rollout.first", "at least 1 items"],
+    "a workload twice": [rollout({ mode: "Auto", first: [app, app] }), "spec.rollout.first[1]", "Duplicate value"],
+    "an unknown order": [rollout({ mode: "Auto", order: "Random" }), 'supported values: "Parallel", "OneByOne"'],
+    "a revert": [rollout({ mode: "Auto", onFailure: "Revert" }), 'supported values: "Continue", "Pause"'],
+  });
+});
+
+for (const [field, of] of [
+  ["rollout.windows", (windows: object[]) => rollout({ mode: "Auto", windows })],
+  ["refresh.windows", (windows: object[]) => withSpec({ refresh: { windows } })],
+] as const) {
+  describe(field, () => {
+    const window = { schedule: "0 2 * * 1-5", duration: "2h" };
+    takes(dryRun, {
+      "a window": of([window]),
+      "one with a time zone": of([{ ...window, timeZone: "America/Argentina/Buenos_Aires" }]),
+      "names of days and steps": of([{ ...window, schedule: "*/15 0-6,22 * JAN-MAR MON-FRI" }]),
+      none: of([]),
+    });
+    refuses(dryRun, {
+      "six fields": [of([{ ...window, schedule: "0 0 2 * * *" }]), `${field}.schedule must be a cron expression`],
+      "a name for a schedule": [
+        of([{ ...window, schedule: "@midnight" }]),
+        `${field}.schedule must be a cron expression`,
+      ],
+      "no duration": [of([{ schedule: "0 2 * * *" }]), "duration", "Required value"],
+      "a duration of seconds": [of([{ ...window, duration: "59s" }]), `${field}.duration must be between 1m and 168h`],
+      "a time zone with spaces": [of([{ ...window, timeZone: "Central European Time" }]), "timeZone"],
+      "eleven windows": [of(Array(11).fill(window)), "must have at most 10 items"],
+    });
+  });
+}
+
+describe("refresh.approval and refresh.windowOverride", () => {
+  const refresh = (fields: object) => withSpec({ refresh: fields });
+  const window = { schedule: "0 2 * * 1-5", duration: "2h" };
+  takes(dryRun, {
+    Manual: refresh({ approval: "Manual" }),
+    "Automatic under Once": refresh({ policy: "Once", approval: "Automatic" }),
+    "both with an override": refresh({ approval: "Manual", windows: [window], windowOverride: "None" }),
+  });
+  const needsFollow = "refresh.windows and refresh.approval Manual need refresh.policy Follow";
+  refuses(dryRun, {
+    "Manual under Once": [refresh({ policy: "Once", approval: "Manual" }), "spec.refresh.policy", needsFollow],
+    "windows under Once": [refresh({ policy: "Once", windows: [window] }), "spec.refresh.policy", needsFollow],
+    "an unknown override": [refresh({ windowOverride: "Always" }), 'supported values: "Expiry", "None"'],
+  });
+});
