@@ -35,12 +35,11 @@ export function openingOf(windows: readonly Window[] | undefined, now: number): 
     const durationMs = parseDuration(window.duration);
     const cron = cronOf(window);
     if (durationMs === undefined || !cron) return { state: "invalid", problem: problemOf(index, window) };
-    const next = (after: number) => cron.nextRun(new Date(after))?.getTime();
-    // The first start after this is the earliest one whose window is not over.
-    for (let start = next(now - durationMs); start !== undefined && start <= now; start = next(start)) {
-      until = Math.max(until ?? 0, start + durationMs);
-    }
-    const start = next(now);
+    // The last start decides: an earlier one of the same duration ends before. Starts are whole seconds.
+    const [last] = cron.previousRuns(1, new Date((Math.floor(now / 1_000) + 1) * 1_000));
+    const end = (last?.getTime() ?? Number.NEGATIVE_INFINITY) + durationMs;
+    if (end > now) until = Math.max(until ?? end, end);
+    const start = cron.nextRun(new Date(now))?.getTime();
     if (start !== undefined) from = Math.min(from ?? start, start);
   }
   return until === undefined ? { state: "closed", from } : { state: "open", until };

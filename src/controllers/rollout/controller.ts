@@ -52,6 +52,9 @@ interface Seen {
   firstAvailableAt?: number;
 }
 
+/** Failed looks after which a new process assumes that no rollout of a former leader is in progress in a namespace. */
+const surveyTries = 6;
+
 /** A SyncedSecret of the namespace in work. */
 interface Member {
   resource: Resource;
@@ -132,6 +135,8 @@ export class RolloutController {
       if (!(error instanceof KubeError)) throw error;
       this.#options.log.warn({ namespace, error: error.message }, "could not look at workloads, retrying");
       this.queue.retry(namespace);
+      // A namespace that cannot be listed must not hold back the rollouts of all others for ever.
+      if (this.queue.attempts(namespace) >= surveyTries) this.#slots.skip(namespace);
     }
   }
 

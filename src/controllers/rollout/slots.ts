@@ -22,6 +22,11 @@ export class Slots {
     for (const namespace of namespaces) this.#unknown.add(namespace);
   }
 
+  /** Ends the survey of a namespace that cannot be looked at. */
+  skip(namespace: string): void {
+    if (this.#unknown.has(namespace)) this.take(namespace, new Set());
+  }
+
   /** How many rollouts may be in progress in a namespace. */
   of(namespace: string): number {
     if ([...this.#unknown].some((other) => other !== namespace)) return 0;

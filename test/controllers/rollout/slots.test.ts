@@ -81,3 +81,16 @@ it("never lets the namespaces together take more than the limit", () => {
     }),
   );
 });
+
+it("ends the survey of a namespace that cannot be looked at, and leaves what others have taken", () => {
+  const woken: string[] = [];
+  const slots = new Slots(2, (namespace) => woken.push(namespace));
+  slots.survey(["a", "b"]);
+  slots.take("a", new Set(["Deployment/x"]), true);
+  expect(slots.of("a")).toBe(0);
+  slots.skip("b");
+  expect(woken).toEqual(["a"]);
+  expect(slots.of("a")).toBe(2);
+  slots.skip("a");
+  expect(slots.of("b")).toBe(1);
+});

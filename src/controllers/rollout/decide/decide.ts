@@ -31,8 +31,11 @@ export interface NamespacePlan {
 
 /** Milliseconds for which changes are collected, from the last one and from the first one. */
 const settleMs = { afterLast: 5_000, afterFirst: 30_000 };
-/** Milliseconds between looks: at a rollout in progress, at one that somebody else must go on with, at nothing. */
-const lookMs = { progress: 2_000, others: 15_000, idle: 600_000 };
+/**
+ * Milliseconds between looks: at a rollout in progress, at one of somebody else, at a workload that a person must go on
+ * with, at nothing.
+ */
+const lookMs = { progress: 2_000, others: 15_000, person: 60_000, idle: 600_000 };
 
 /** Decides which workloads of a namespace are restarted now. Pure. */
 export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
@@ -43,6 +46,7 @@ export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
   );
   const inProgress = new Set<string>();
   const open: Open[] = [];
+  let waitsForOthers = false;
   for (const workload of workloads) {
     const concerned = requests.filter((request) => concerns(request, workload));
     const verdicts: Verdict[] = [];
@@ -54,6 +58,7 @@ export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
       findings.get(request.key)!.push(finding);
       verdicts.push(verdict);
       if (verdict.record) pending.push({ request, record: verdict.record, finding });
+      else if (verdict.state === "Waiting") waitsForOthers = true;
     }
     if (isInProgress(snapshot, workload, verdicts)) inProgress.add(idOf(workload));
     if (pending.length > 0) open.push({ workload, pending });
@@ -66,7 +71,8 @@ export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
   const states = [...findings.values()].flat().map(({ state }) => patience[state] ?? lookMs.idle);
   const bakes = [...gates.values()].map(({ bakeMs = lookMs.idle }) => bakeMs);
   const windows = requests.map(({ opening }) => untilOpen(opening, snapshot.now));
-  const againAfterMs = Math.min(lookMs.idle, started.againAfterMs, ...states, ...bakes, ...windows);
+  const waits = waitsForOthers ? lookMs.others : lookMs.idle;
+  const againAfterMs = Math.min(waits, started.againAfterMs, ...states, ...bakes, ...windows);
   const firstAvailable = new Set([...gates].filter(([, gate]) => gate.isFirstAvailable).map(([key]) => key));
   return { ...started, inProgress, findings, firstAvailable, againAfterMs };
 }
@@ -108,6 +114,7 @@ function start(
       againAfterMs = Math.min(againAfterMs, waitMs);
     } else if (!inProgress.has(id) && inProgress.size >= snapshot.slots) {
       isFull = true;
+      if (inProgress.size > 0) againAfterMs = lookMs.progress;
     } else {
       inProgress.add(id);
       for (const { request } of pending) if (request.isOneByOne) busy.add(request.key);
@@ -132,13 +139,14 @@ interface Open {
   pending: readonly Pending[];
 }
 
-/** Milliseconds until the next look at a workload in a state. */
+/** Milliseconds until the next look at a workload in a state. A restart that is due has a wait of its own. */
 const patience: Partial<Record<State, number>> = {
   Restarting: lookMs.progress,
-  Waiting: lookMs.others,
-  Paused: lookMs.others,
-  Missing: lookMs.others,
-  FirstNotReady: lookMs.others,
+  Paused: lookMs.person,
+  Missing: lookMs.person,
+  FirstNotReady: lookMs.person,
+  Failed: lookMs.person,
+  Manual: lookMs.person,
 };
 
 function concerns({ targets, secret }: Request, workload: Workload): boolean {
