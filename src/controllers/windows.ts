@@ -15,7 +15,7 @@ export interface Window {
 export type Opening =
   /** @param until milliseconds since the epoch; Infinity without windows */
   | { state: "open"; until: number }
-  /** @param from milliseconds since the epoch; undefined if it never opens */
+  /** @param from milliseconds since the epoch */
   | { state: "closed"; from: number | undefined }
   /** @param problem which window cannot be understood */
   | { state: "invalid"; problem: string };
@@ -33,30 +33,62 @@ export function openingOf(windows: readonly Window[] | undefined, now: number): 
   let from: number | undefined;
   for (const [index, window] of windows.entries()) {
     const durationMs = parseDuration(window.duration);
-    const cron = cronOf(window);
-    if (durationMs === undefined || !cron) return { state: "invalid", problem: problemOf(index, window) };
-    // The last start decides: an earlier one of the same duration ends before. Starts are whole seconds.
-    const [last] = cron.previousRuns(1, new Date((Math.floor(now / 1_000) + 1) * 1_000));
-    const end = (last?.getTime() ?? Number.NEGATIVE_INFINITY) + durationMs;
+    const starts = startsAround(window, now);
+    if (durationMs === undefined || !starts) return { state: "invalid", problem: problemOf(index, window) };
+    // The last start decides: an earlier one of the same duration ends before.
+    const end = starts.last + durationMs;
     if (end > now) until = Math.max(until ?? end, end);
-    const start = cron.nextRun(new Date(now))?.getTime();
-    if (start !== undefined) from = Math.min(from ?? start, start);
+    from = Math.min(from ?? starts.next, starts.next);
   }
   return until === undefined ? { state: "closed", from } : { state: "open", until };
 }
 
-function cronOf({ schedule, timeZone = "UTC" }: Window): Cron | undefined {
+/** The last start of a window and the next one, in milliseconds since the epoch. */
+interface Starts {
+  /** -Infinity if it has never started. */
+  last: number;
+  next: number;
+}
+
+/** The starts that were computed last, by schedule and time zone; undefined where they cannot be understood. */
+const known = new Map<string, Starts | undefined>();
+const mostKnown = 2_000;
+
+/** The starts before and after an instant; undefined if the window cannot be understood. Computed once for each start. */
+function startsAround(window: Window, now: number): Starts | undefined {
+  const key = `${window.timeZone ?? ""} ${window.schedule}`;
+  const before = known.get(key);
+  if (known.has(key) && (!before || (before.last <= now && now < before.next))) return before;
+  if (known.size >= mostKnown) known.clear();
+  const starts = computeStarts(window, now);
+  known.set(key, starts);
+  return starts;
+}
+
+function computeStarts({ schedule, timeZone = "UTC" }: Window, now: number): Starts | undefined {
+  if (!isPlain(schedule)) return undefined;
   try {
     const cron = new Cron(schedule, { timezone: timeZone, paused: true, mode: "5-part" });
-    // Only a computed instant shows that the time zone exists.
-    cron.nextRun(new Date(0));
-    return cron;
+    const next = cron.nextRun(new Date(now))?.getTime();
+    // Starts are whole seconds.
+    const [last] = cron.previousRuns(1, new Date((Math.floor(now / 1_000) + 1) * 1_000));
+    return next === undefined ? undefined : { last: last?.getTime() ?? Number.NEGATIVE_INFINITY, next };
   } catch {
     return undefined;
   }
 }
 
+/**
+ * Whether a schedule is quick to search: croner would search years for the 31st of February, and anybody who may edit a
+ * SyncedSecret could keep the operator busy with many of them.
+ */
+function isPlain(schedule: string): boolean {
+  const [, , day = "", month = "", weekday = ""] = schedule.split(" ");
+  if (/[LW#]/i.test(day) || /#|[0-9]L/i.test(weekday)) return false;
+  return month === "*" || !/(29|30|31)/.test(day);
+}
+
 function problemOf(index: number, { schedule, timeZone = "UTC" }: Window): string {
   const example = `such as "0 2 * * 1-5" with timeZone Europe/Paris`;
-  return `windows[${index}]: schedule "${schedule}" with timeZone ${timeZone} is not a cron expression of five fields and a time zone, ${example}`;
+  return `windows[${index}]: schedule "${schedule}" with timeZone ${timeZone} is not a cron expression of five fields and a time zone, ${example}; a day after the 28th needs the month *`;
 }

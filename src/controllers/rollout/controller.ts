@@ -1,20 +1,19 @@
 import type { SyncedSecret } from "../../api/types.ts";
-import type { KubeClient } from "../../kube/client/client.ts";
 import { KubeError } from "../../kube/errors.ts";
-import { isCut } from "../../kube/informer/cache-bound.ts";
-import type { Change, View } from "../../kube/informer/store.ts";
-import { type KubeObject, type ObjectMeta, secrets, syncedSecrets } from "../../kube/resource.ts";
+import type { Change } from "../../kube/informer/store.ts";
+import type { KubeObject } from "../../kube/resource.ts";
 import { runWorkers, WorkQueue } from "../../kube/work-queue.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
-import { trimSecret, trimSyncedSecret } from "../trim.ts";
-import { type Opening, openingOf } from "../windows.ts";
+import type { Opening } from "../windows.ts";
 import type { Restarted, Running, WorkloadAccess } from "./act/access.ts";
+import { Lookup, type LookupOptions } from "./act/lookup.ts";
 import type { RolloutStatuses } from "./act/statuses.ts";
 import { decideRollouts, type NamespacePlan, type RestartPlan } from "./decide/decide.ts";
-import { asksForRollout, type RolloutSource, sourceOf } from "./decide/request.ts";
-import type { Finding, Refusal, Request, Restart } from "./decide/snapshot.ts";
+import { asksForRollout, sourceOf } from "./decide/request.ts";
+import type { Finding, Request } from "./decide/snapshot.ts";
 import { idOf } from "./decide/workload.ts";
+import { type Member, Memory } from "./memory.ts";
 import { News, type NewsOptions } from "./report/news.ts";
 import { type Obstacle, rolloutStatusOf } from "./report/rollout-status.ts";
 import { concernsTarget, Requests } from "./requests.ts";
@@ -22,12 +21,7 @@ import { Slots } from "./slots.ts";
 
 type Resource = SyncedSecret & KubeObject;
 
-export interface RolloutControllerOptions extends NewsOptions {
-  /** All SyncedSecrets, also those of other shards. */
-  resources: View<Resource>;
-  /** Metadata of the Secrets that carry our label. */
-  secrets: View<KubeObject>;
-  client: Pick<KubeClient, "get">;
+export interface RolloutControllerOptions extends NewsOptions, LookupOptions {
   access: WorkloadAccess;
   statuses: RolloutStatuses;
   /** No workload of these is restarted. */
@@ -41,25 +35,12 @@ export interface RolloutControllerOptions extends NewsOptions {
 
 /** Namespaces that are looked at at once. */
 const looksAtOnce = 4;
-/** Milliseconds until the next try after an obstacle. */
+/** Milliseconds until the next try after an obstacle, and after a conflict, which ends when the watch has caught up. */
 const obstacleMs = 300_000;
-
-/** The restart revision of a SyncedSecret as this process knows it; times in monotonic milliseconds. */
-interface Seen {
-  revision: string | undefined;
-  at: number;
-  /** Since when the workloads of `rollout.first` are available with it; undefined while they are not. */
-  firstAvailableAt?: number;
-}
+const conflictMs = 1_000;
 
 /** Failed looks after which a new process assumes that no rollout of a former leader is in progress in a namespace. */
 const surveyTries = 6;
-
-/** A SyncedSecret of the namespace in work. */
-interface Member {
-  resource: Resource;
-  source: RolloutSource;
-}
 
 /**
  * Restarts the workloads whose Secret has changed. Level-based: a look at a namespace compares the Secrets' restart
@@ -72,16 +53,14 @@ export class RolloutController {
   readonly #requests = new Requests();
   readonly #slots: Slots;
   readonly #news: News;
-  /** When this process saw the restart revision of a SyncedSecret for the first time. */
-  readonly #seen = new Map<string, Seen>();
-  /** By namespace and by the workload's uid. */
-  readonly #restarts = new Map<string, Map<string, Restart>>();
-  /** By namespace and by `idOf` of the workload. */
-  readonly #refusals = new Map<string, Map<string, Refusal & { obstacle: Obstacle }>>();
+  readonly #memory: Memory;
+  readonly #lookup: Lookup;
 
   constructor(options: RolloutControllerOptions) {
     this.#options = options;
     this.#news = new News(options);
+    this.#memory = new Memory(options.clock);
+    this.#lookup = new Lookup(options);
     const { clock, random, maxConcurrent } = options;
     this.queue = new WorkQueue({ clock, random });
     this.#slots = new Slots(maxConcurrent, (namespace) => this.queue.add(namespace));
@@ -132,7 +111,10 @@ export class RolloutController {
     try {
       await this.#look(namespace);
     } catch (error) {
-      if (!(error instanceof KubeError)) throw error;
+      if (!(error instanceof KubeError)) {
+        this.#slots.skip(namespace);
+        throw error;
+      }
       this.#options.log.warn({ namespace, error: error.message }, "could not look at workloads, retrying");
       this.queue.retry(namespace);
       // A namespace that cannot be listed must not hold back the rollouts of all others for ever.
@@ -145,18 +127,18 @@ export class RolloutController {
     const members = await this.#members(namespace);
     if (members.length === 0) {
       this.#slots.take(namespace, new Set());
-      this.#restarts.delete(namespace);
-      this.#refusals.delete(namespace);
+      this.#memory.forgetNamespace(namespace);
       return;
     }
     const running = await access.list(namespace);
     if ("reason" in running) {
-      this.#slots.take(namespace, new Set());
+      // Rollouts that this process has begun may still be in progress.
+      this.#slots.skip(namespace);
       await this.#conclude(namespace, members, () => running);
       this.queue.addAfter(namespace, obstacleMs);
       return;
     }
-    const requests = members.map((member) => this.#requestOf(member));
+    const requests = members.map((member) => this.#memory.requestOf(member));
     const plan = this.#decide(namespace, requests, running);
     const undecided = await this.#restart(namespace, plan, members);
     const openings = new Map(requests.map(({ key, opening }) => [key, opening]));
@@ -175,11 +157,7 @@ export class RolloutController {
   /** Decides, and takes the slots at once: no other namespace may take them meanwhile. */
   #decide(namespace: string, requests: readonly Request[], { workloads, pods }: Running): NamespacePlan {
     const { clock } = this.#options;
-    const restarts = this.#restartsIn(namespace);
-    const refusals = this.#refusalsIn(namespace);
-    for (const [id, { until }] of refusals) if (until <= clock.monotonic()) refusals.delete(id);
-    const uids = new Set(workloads.map(({ uid }) => uid));
-    for (const uid of restarts.keys()) if (!uids.has(uid)) restarts.delete(uid);
+    const { restarts, refusals } = this.#memory.of(namespace, workloads);
     const plan = decideRollouts({
       now: clock.now(),
       monotonic: clock.monotonic(),
@@ -187,7 +165,7 @@ export class RolloutController {
       ...{ requests, workloads, pods, restarts, refusals },
     });
     this.#slots.take(namespace, plan.inProgress, plan.isFull);
-    this.#noteFirst(plan, requests);
+    this.#memory.note(plan, requests);
     return plan;
   }
 
@@ -201,8 +179,8 @@ export class RolloutController {
     const { restarts, inProgress, isFull } = plan;
     const outcomes = await Promise.all(restarts.map((one) => this.#restartOne(namespace, one, members)));
     const undecided = restarts.filter((_plan, index) => outcomes[index] === "again").flatMap(({ keys }) => keys);
-    if (undecided.length > 0) this.queue.add(namespace);
-    const refused = this.#refusalsIn(namespace);
+    if (undecided.length > 0) this.queue.addAfter(namespace, conflictMs);
+    const refused = this.#memory.refusals(namespace);
     if (outcomes.includes("refused")) {
       this.#slots.take(namespace, new Set([...inProgress].filter((id) => !refused.has(id))), isFull);
     }
@@ -210,17 +188,11 @@ export class RolloutController {
   }
 
   async #restartOne(namespace: string, plan: RestartPlan, members: readonly Member[]): Promise<Restarted["outcome"]> {
-    const { access, clock } = this.#options;
-    const { workload, records, keys } = plan;
-    const known = this.#restartsIn(namespace);
-    const restarted = await access.restart(namespace, plan);
-    if (restarted.outcome === "refused") {
-      const { obstacle } = restarted;
-      this.#refusalsIn(namespace).set(idOf(workload), { obstacle, until: clock.monotonic() + obstacleMs });
-    }
+    const { workload, keys } = plan;
+    const restarted = await this.#options.access.restart(namespace, plan);
+    if (restarted.outcome === "refused") this.#memory.refused(namespace, workload, restarted.obstacle, obstacleMs);
     if (restarted.outcome !== "restarted") return restarted.outcome;
-    const all = new Map([...(known.get(workload.uid)?.records ?? []), ...records]);
-    known.set(workload.uid, { at: clock.monotonic(), generation: restarted.generation, records: all });
+    this.#memory.restarted(namespace, plan, restarted.generation);
     const concerned = members.filter(({ source }) => keys.includes(source.request.key));
     this.#news.restarted(namespace, workload, concerned);
     return "restarted";
@@ -237,7 +209,7 @@ export class RolloutController {
       const { key, revision = source.written } = source.request;
       const status = rolloutStatusOf({ resource, revision, result: resultOf(key), now: clock.now() });
       this.#news.reported(resource, status);
-      if (!(await statuses.write(key, resource, status))) this.queue.add(namespace);
+      if (!(await statuses.write(key, resource, status))) this.queue.addAfter(namespace, conflictMs);
     }
   }
 
@@ -246,87 +218,30 @@ export class RolloutController {
     const { statuses } = this.#options;
     const members: Member[] = [];
     for (const key of this.#requests.in(namespace)) {
-      const cached = this.#options.resources.get(key);
-      const found = cached && (isCut(cached) ? await this.#whole(cached) : cached);
+      const found = await this.#lookup.resource(key);
       if (!found || found.metadata.deletionTimestamp) continue;
       const resource = statuses.latest(key, found);
       if (!asksForRollout(resource)) {
         if (await statuses.write(key, resource, {})) {
           this.#requests.forget(key);
           this.#forget(key);
-        } else this.queue.add(namespace);
+        } else this.queue.addAfter(namespace, conflictMs);
       } else if (!resource.spec.suspend) {
-        members.push({ resource, source: sourceOf(resource, await this.#secretOf(resource)) });
+        members.push({ resource, source: sourceOf(resource, await this.#lookup.secretOf(resource)) });
       }
     }
     return members;
   }
 
-  async #secretOf(resource: Resource): Promise<ObjectMeta | undefined> {
-    const { namespace } = resource.metadata;
-    const name = resource.spec.target?.name ?? resource.metadata.name!;
-    const cached = this.#options.secrets.get(`${namespace}/${name}`);
-    if (!isCut(cached)) return cached?.metadata;
-    try {
-      const { client } = this.#options;
-      return trimSecret(await client.get<KubeObject>(secrets, namespace, name, { metadataOnly: true })).metadata;
-    } catch (error) {
-      if (error instanceof KubeError && error.kind === "notFound") return undefined;
-      throw error;
-    }
-  }
-
-  /** Reads a SyncedSecret that the cache has cut. */
-  async #whole({ metadata: { namespace, name } }: Resource): Promise<Resource | undefined> {
-    try {
-      return trimSyncedSecret(await this.#options.client.get<Resource>(syncedSecrets, namespace, name!));
-    } catch (error) {
-      if (error instanceof KubeError && error.kind === "notFound") return undefined;
-      throw error;
-    }
-  }
-
-  #requestOf({ resource, source }: Member): Request {
-    const { clock } = this.#options;
-    const { bakeMs, ...request } = source.request;
-    const { key, revision } = request;
-    const known = this.#seen.get(key);
-    const seen = known && known.revision === revision ? known : { revision, at: clock.monotonic() };
-    this.#seen.set(key, seen);
-    const bake = { ms: bakeMs, since: seen.firstAvailableAt };
-    return { ...request, seenAt: seen.at, bake, opening: openingOf(resource.spec.rollout?.windows, clock.now()) };
-  }
-
-  /** Records since when the workloads of `rollout.first` are available with the current bytes. */
-  #noteFirst({ firstAvailable }: NamespacePlan, requests: readonly Request[]): void {
-    for (const { key } of requests) {
-      const seen = this.#seen.get(key)!;
-      const { firstAvailableAt = this.#options.clock.monotonic(), ...rest } = seen;
-      this.#seen.set(key, firstAvailable.has(key) ? { ...rest, firstAvailableAt } : rest);
-    }
-  }
-
-  #restartsIn(namespace: string): Map<string, Restart> {
-    const known = this.#restarts.get(namespace) ?? new Map<string, Restart>();
-    this.#restarts.set(namespace, known);
-    return known;
-  }
-
-  #refusalsIn(namespace: string): Map<string, Refusal & { obstacle: Obstacle }> {
-    const known = this.#refusals.get(namespace) ?? new Map<string, Refusal & { obstacle: Obstacle }>();
-    this.#refusals.set(namespace, known);
-    return known;
-  }
-
   /** The refusal of a restart that is still wanted. */
   #obstacleIn(namespace: string, findings: readonly Finding[]): Obstacle | undefined {
     const wanted = findings.filter(({ state }) => state === "Waiting" || state === "Restarting");
-    const refused = this.#refusalsIn(namespace);
+    const refused = this.#memory.refusals(namespace);
     return wanted.map((finding) => refused.get(idOf(finding))?.obstacle).find((obstacle) => obstacle !== undefined);
   }
 
   #forget(key: string): void {
-    this.#seen.delete(key);
+    this.#memory.forget(key);
     this.#options.statuses.forget(key);
     this.#news.forget(key);
   }

@@ -1,5 +1,6 @@
 import { rolloutOf } from "../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../api/types.ts";
+import { isCut } from "../../kube/informer/cache-bound.ts";
 import type { Change } from "../../kube/informer/store.ts";
 import type { KubeObject } from "../../kube/resource.ts";
 import { namespaceOf } from "../../runtime/fair-queue.ts";
@@ -49,5 +50,7 @@ function isConcerned(resource: Resource): boolean {
 /** Whether a change of a Secret concerns a SyncedSecret: its target was created, deleted or applied. */
 export function concernsTarget({ before, after }: Change<KubeObject>, resource: SyncedSecret): boolean {
   const { name } = (after ?? before)!.metadata;
-  return targetOf(resource).name === name && !isSame(before?.metadata.annotations, after?.metadata.annotations);
+  if (targetOf(resource).name !== name) return false;
+  // The cache has no room for the annotations of a cut object.
+  return isCut(after) || !isSame(before?.metadata.annotations, after?.metadata.annotations);
 }

@@ -32,7 +32,11 @@ export class Slots {
     if ([...this.#unknown].some((other) => other !== namespace)) return 0;
     let others = 0;
     for (const [other, taken] of this.#taken) if (other !== namespace) others += taken.size;
-    return Math.max(this.#most - others, 0);
+    const free = Math.max(this.#most - others, 0);
+    const contenders = new Set([namespace, ...this.#waiting, ...this.#taken.keys()]).size;
+    // While others wait, a namespace may have its share: it would take each slot that it gives back.
+    const waits = [...this.#waiting].some((other) => other !== namespace);
+    return waits ? Math.min(free, Math.max(Math.floor(this.#most / contenders), Math.min(this.#most, 1))) : free;
   }
 
   /**

@@ -17,6 +17,7 @@ export function aRequest(more: Partial<Request> = {}): Request {
     opening: { state: "open", until: Number.POSITIVE_INFINITY },
     ...{ first: [], bake: { ms: 600_000, since: undefined }, isOneByOne: false, pausesOnFailure: true },
     ...{ records: new Map(), current: new Set<string>() },
+    ...{ completed: new Set<string>(), failed: new Set<string>() },
     ...more,
   };
 }
@@ -27,7 +28,8 @@ export function aWorkload(more: Partial<Workload> = {}): Workload {
   return {
     ...{ kind: "Deployment", name, uid: `uid-${name}`, resourceVersion: "1", generation: 1 },
     ...{ uses: new Map([["db", ["Env"]]]), marks: new Map(), owner: undefined, isPaused: false },
-    ...{ isManual: false, wanted: 1, progress: "complete" },
+    ...{ isManual: false, wanted: 1, progress: "complete", createdAt: changedAt - 3_600_000 },
+    ...{ isAvailable: (more.progress ?? "complete") === "complete", isReplacing: more.progress === "progressing" },
     ...more,
   };
 }

@@ -3,6 +3,7 @@ import { type Gate, gateOf } from "./gate.ts";
 import { isInProgress, judge, recordOf, type Verdict } from "./judge.ts";
 import type { Finding, NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
 import { staleCounter } from "./stale-pods.ts";
+import { waitOf } from "./wait.ts";
 import { idOf, type Workload } from "./workload.ts";
 
 /** A restart to carry out. */
@@ -29,8 +30,6 @@ export interface NamespacePlan {
   againAfterMs: number;
 }
 
-/** Milliseconds for which changes are collected, from the last one and from the first one. */
-const settleMs = { afterLast: 5_000, afterFirst: 30_000 };
 /**
  * Milliseconds between looks: at a rollout in progress, at one of somebody else, at a workload that a person must go on
  * with, at nothing.
@@ -41,14 +40,14 @@ const lookMs = { progress: 2_000, others: 15_000, person: 60_000, idle: 600_000 
 export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
   const { requests, workloads } = snapshot;
   const staleOf = staleCounter(snapshot);
-  const findings = new Map<string, Finding[]>(
-    requests.map(({ key, targets = [] }) => [key, missing(targets, workloads)]),
-  );
+  const byId = new Map(workloads.map((workload) => [idOf(workload), workload]));
+  const findings = new Map<string, Finding[]>(requests.map(({ key, targets = [] }) => [key, missing(targets, byId)]));
+  const concernedBy = requestsByWorkload(requests);
   const inProgress = new Set<string>();
   const open: Open[] = [];
   let waitsForOthers = false;
   for (const workload of workloads) {
-    const concerned = requests.filter((request) => concerns(request, workload));
+    const concerned = concernedBy(workload);
     const verdicts: Verdict[] = [];
     const pending: Pending[] = [];
     for (const request of concerned) {
@@ -63,16 +62,17 @@ export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
     if (isInProgress(snapshot, workload, verdicts)) inProgress.add(idOf(workload));
     if (pending.length > 0) open.push({ workload, pending });
   }
-  const byId = new Map(workloads.map((workload) => [idOf(workload), workload]));
   const gates = new Map<string, Gate>(
     requests.map((request) => [request.key, gateOf(request, findings.get(request.key)!, byId, snapshot.monotonic)]),
   );
   const started = start(snapshot, ungated(open, gates), inProgress);
-  const states = [...findings.values()].flat().map(({ state }) => patience[state] ?? lookMs.idle);
-  const bakes = [...gates.values()].map(({ bakeMs = lookMs.idle }) => bakeMs);
-  const windows = requests.map(({ opening }) => untilOpen(opening, snapshot.now));
-  const waits = waitsForOthers ? lookMs.others : lookMs.idle;
-  const againAfterMs = Math.min(waits, started.againAfterMs, ...states, ...bakes, ...windows);
+  let againAfterMs = Math.min(started.againAfterMs, waitsForOthers ? lookMs.others : lookMs.idle);
+  const wake = (ms: number | undefined) => {
+    againAfterMs = Math.min(againAfterMs, ms ?? lookMs.idle);
+  };
+  for (const found of findings.values()) for (const { state } of found) wake(patience[state]);
+  for (const { bakeMs } of gates.values()) wake(bakeMs === undefined ? undefined : Math.min(bakeMs, lookMs.others));
+  for (const { opening } of requests) wake(untilOpen(opening, snapshot.now));
   const firstAvailable = new Set([...gates].filter(([, gate]) => gate.isFirstAvailable).map(([key]) => key));
   return { ...started, inProgress, findings, firstAvailable, againAfterMs };
 }
@@ -107,7 +107,11 @@ function start(
   const busy = new Set<string>();
   for (const { workload, pending } of open) {
     const id = idOf(workload);
-    const waitMs = waitOf(snapshot, workload, pending);
+    const waitMs = waitOf(
+      snapshot,
+      workload,
+      pending.map(({ request }) => request),
+    );
     if (pending.some(({ request }) => busy.has(request.key))) {
       againAfterMs = lookMs.progress;
     } else if (waitMs > 0) {
@@ -149,15 +153,25 @@ const patience: Partial<Record<State, number>> = {
   Manual: lookMs.person,
 };
 
-function concerns({ targets, secret }: Request, workload: Workload): boolean {
-  if (targets) return targets.includes(idOf(workload));
-  return workload.uses.has(secret);
+/** Finds the requests that concern a workload, without a comparison of each with each. */
+function requestsByWorkload(requests: readonly Request[]): (workload: Workload) => readonly Request[] {
+  const auto = Map.groupBy(
+    requests.filter(({ targets }) => !targets),
+    ({ secret }) => secret,
+  );
+  const listed = new Map<string, Request[]>();
+  for (const request of requests) {
+    for (const id of request.targets ?? []) listed.set(id, [...(listed.get(id) ?? []), request]);
+  }
+  return (workload) => {
+    const found = [...workload.uses.keys()].flatMap((secret) => auto.get(secret) ?? []);
+    return [...found, ...(listed.get(idOf(workload)) ?? [])];
+  };
 }
 
-function missing(targets: readonly string[], workloads: readonly Workload[]): Finding[] {
-  const present = new Set(workloads.map(idOf));
+function missing(targets: readonly string[], workloads: ReadonlyMap<string, Workload>): Finding[] {
   return targets
-    .filter((id) => !present.has(id))
+    .filter((id) => !workloads.has(id))
     .map((id) => {
       const [kind = "", name = ""] = id.split("/");
       return { kind, name, uses: [], state: "Missing" as const, record: undefined, stalePods: 0 };
@@ -176,29 +190,4 @@ function findingOf(
   const isMarked = revision !== undefined && workload.marks.get(mark) === revision;
   const record = isMarked && known?.revision !== revision ? { revision, putBack: false } : known;
   return { kind, name, uses: workload.uses.get(secret) ?? [], state, record, stalePods };
-}
-
-/**
- * Milliseconds until a workload may be restarted. Changes within a few seconds restart it once; then the least interval
- * between two restarts of any of its Secrets must have passed, and some time since a refused restart.
- */
-function waitOf(snapshot: NamespaceSnapshot, workload: Workload, pending: readonly Pending[]): number {
-  const { monotonic } = snapshot;
-  const seen = pending.map(({ request }) => request.seenAt);
-  const settledAt = Math.min(Math.max(...seen) + settleMs.afterLast, Math.min(...seen) + settleMs.afterFirst);
-  const last = lastRestartOf(snapshot, workload);
-  const intervals = pending.map(({ request }) => request.minIntervalMs);
-  const allowedAt = last === undefined ? -Infinity : last + Math.min(...intervals);
-  const refusedUntil = snapshot.refusals.get(idOf(workload))?.until ?? -Infinity;
-  return Math.max(settledAt, allowedAt, refusedUntil) - monotonic;
-}
-
-/** Monotonic milliseconds of the last restart; after a hand-over that of its youngest pod. */
-function lastRestartOf({ restarts, pods, now, monotonic }: NamespaceSnapshot, workload: Workload): number | undefined {
-  const own = restarts.get(workload.uid);
-  if (own) return own.at;
-  if (workload.marks.size === 0) return undefined;
-  const id = idOf(workload);
-  const created = pods.filter((pod) => pod.workload === id).map(({ createdAt }) => Math.min(createdAt, now));
-  return created.length === 0 ? undefined : monotonic - (now - Math.max(...created));
 }

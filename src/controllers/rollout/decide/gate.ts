@@ -24,16 +24,20 @@ export function gateOf(
   workloads: ReadonlyMap<string, Workload>,
   monotonic: number,
 ): Gate {
-  const { first, bake, pausesOnFailure, isOneByOne } = request;
+  const { first, bake, pausesOnFailure, isOneByOne, failed } = request;
   const isFirst = (id: string) => first.includes(id);
   const others = findings.filter((finding) => !isFirst(idOf(finding)));
   // Without a workload that waits, it does not matter whether `first` is ready.
   if (others.some(({ state }) => state === "Waiting")) noteUnready(first, findings, workloads);
   const ofFirst = findings.filter((finding) => isFirst(idOf(finding)));
-  const isFirstAvailable = ofFirst.length === first.length && ofFirst.every(({ state }) => state === "Current");
+  const isAvailable = (finding: Finding) =>
+    finding.state === "Current" && workloads.get(idOf(finding))?.isAvailable === true;
+  const isFirstAvailable = ofFirst.length === first.length && ofFirst.every(isAvailable);
   const bakesUntil = bake.since === undefined ? Number.POSITIVE_INFINITY : bake.since + bake.ms;
   const isOpen = first.length === 0 || (isFirstAvailable && monotonic >= bakesUntil);
-  const hasFailed = findings.some(({ state }) => state === "Failed");
+  const isFailed = (finding: Finding) =>
+    finding.state === "Failed" || (failed.has(idOf(finding)) && finding.state !== "Current");
+  const hasFailed = findings.some(isFailed);
   const isBusy = isOneByOne && findings.some(({ state }) => state === "Restarting");
   return {
     stateOf(id) {
@@ -47,6 +51,9 @@ export function gateOf(
   };
 }
 
+/** States in which a workload is not restarted, so that it cannot show whether the bytes work. */
+const unready: readonly State[] = ["Missing", "Paused", "Owned", "Undone", "NoRestartNeeded"];
+
 /** Marks what is missing, paused or without replicas in `first`. */
 function noteUnready(first: readonly string[], findings: Finding[], workloads: ReadonlyMap<string, Workload>): void {
   for (const id of first) {
@@ -54,7 +61,6 @@ function noteUnready(first: readonly string[], findings: Finding[], workloads: R
     const workload = workloads.get(id);
     const [kind = "", name = ""] = id.split("/");
     if (!finding) findings.push({ kind, name, uses: [], state: "FirstNotReady", record: undefined, stalePods: 0 });
-    else if (finding.state === "Missing" || finding.state === "Paused" || workload?.wanted === 0)
-      finding.state = "FirstNotReady";
+    else if (unready.includes(finding.state) || workload?.wanted === 0) finding.state = "FirstNotReady";
   }
 }

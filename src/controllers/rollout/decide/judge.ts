@@ -1,6 +1,9 @@
 import type { NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
 import { idOf, type Workload } from "./workload.ts";
 
+/** Milliseconds after which a rollout no longer takes a slot. */
+const slotMs = 3_600_000;
+
 /** The state of a workload from the view of one Secret. */
 export interface Verdict {
   state: State;
@@ -17,13 +20,18 @@ export function judge(snapshot: NamespaceSnapshot, request: Request, workload: W
   if (revision === undefined) return { state: "Current" };
   if (workload.marks.get(mark) === revision) return { state: restarted(snapshot, request, workload, stalePods) };
   if (workload.owner !== undefined) return { state: "Owned" };
+  const isYoung = stalePods === 0 && workload.progress === "complete";
+  // It was created after the change, so nobody has taken a restart back.
+  if (isYoung && workload.createdAt > request.changedAt) return { state: "Current" };
   const record = recordOf(snapshot, request, workload);
   const isUndone = record?.revision === revision;
   if (isUndone && record.putBack) return { state: "Undone" };
   // Its pods are younger than the bytes: whoever started them has done the restart.
-  if (!isUndone && stalePods === 0 && workload.progress === "complete") return { state: "Current" };
+  if (!isUndone && isYoung) return { state: "Current" };
   if (workload.isPaused) return { state: "Paused" };
-  const isOfOthers = workload.progress === "progressing" && !isOwn(snapshot, workload);
+  // A rollout that does not end must not keep the new bytes away: they may be the remedy.
+  const isLate = snapshot.monotonic - request.seenAt >= request.progressDeadlineMs;
+  const isOfOthers = workload.isReplacing && !isOwn(snapshot, workload) && !isLate;
   if (isOfOthers) return { state: "Waiting" };
   if (request.opening.state !== "open") return { state: "OutsideWindow" };
   return { state: "Waiting", record: { revision, putBack: isUndone } };
@@ -31,14 +39,21 @@ export function judge(snapshot: NamespaceSnapshot, request: Request, workload: W
 
 /** The state of a workload whose template has the restart revision. */
 function restarted(snapshot: NamespaceSnapshot, request: Request, workload: Workload, stalePods: number): State {
-  const { progress, isManual, isPaused, kind, uid } = workload;
-  if (progress === "complete") return isManual && stalePods > 0 ? "Manual" : "Current";
+  const { progress, isManual, isPaused, kind } = workload;
+  // What happens to the pods after its end is not the restart's.
+  const isOver = progress === "complete" || request.completed.has(idOf(workload));
+  if (isOver) return isManual && stalePods > 0 ? "Manual" : "Current";
   if (progress === "failed") return "Failed";
   if (isPaused) return "Paused";
-  const startedAt = snapshot.restarts.get(uid)?.at ?? request.seenAt;
+  const startedAt = startOf(snapshot, request, workload);
   const hasNoDeadline = kind === "StatefulSet" || kind === "DaemonSet";
   const isLate = hasNoDeadline && snapshot.monotonic - startedAt >= request.progressDeadlineMs;
   return isLate ? "Failed" : "Restarting";
+}
+
+/** When a restart began, in monotonic milliseconds; for one of a former leader, when this process saw the revision. */
+function startOf({ restarts }: NamespaceSnapshot, { seenAt }: Request, { uid }: Workload): number {
+  return restarts.get(uid)?.at ?? seenAt;
 }
 
 /** Whether a rollout in progress was begun by this process, and nobody has changed the workload since. */
@@ -48,8 +63,14 @@ function isOwn({ restarts }: NamespaceSnapshot, { uid, generation }: Workload): 
 
 /** Whether a workload takes one of the slots. A paused or failed rollout takes none, so that it blocks no other one. */
 export function isInProgress(snapshot: NamespaceSnapshot, workload: Workload, verdicts: readonly Verdict[]): boolean {
-  if (verdicts.some(({ state }) => state === "Restarting")) return true;
+  if (verdicts.some(({ state }) => state === "Restarting")) return !isEndless(snapshot, workload);
   return workload.progress === "progressing" && verdicts.some(({ record }) => record) && isOwn(snapshot, workload);
+}
+
+/** Whether a restart by this process lasts so long that it no longer takes a slot: a deadline can be set to years. */
+function isEndless({ restarts, monotonic }: NamespaceSnapshot, { uid }: Workload): boolean {
+  const restart = restarts.get(uid);
+  return restart !== undefined && monotonic - restart.at >= slotMs;
 }
 
 /** The last restart of a workload for a Secret, as this process or the status knows it. */

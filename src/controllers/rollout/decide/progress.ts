@@ -32,20 +32,37 @@ function ofDeployment(object: WorkloadObject): Progress {
 }
 
 function ofStatefulSet(object: WorkloadObject): Progress {
-  if (!isObserved(object)) return "progressing";
-  const { replicas: wanted = 1, updateStrategy } = object.spec ?? {};
-  if (updateStrategy?.type === "OnDelete") return "complete";
-  const { updatedReplicas = 0, availableReplicas = 0 } = object.status ?? {};
-  const partition = updateStrategy?.rollingUpdate?.partition ?? 0;
-  return updatedReplicas >= wanted - partition && availableReplicas >= wanted ? "complete" : "progressing";
+  return !isReplacing("StatefulSet", object) && isAvailable("StatefulSet", object) ? "complete" : "progressing";
 }
 
 function ofDaemonSet(object: WorkloadObject): Progress {
-  if (!isObserved(object)) return "progressing";
-  if (object.spec?.updateStrategy?.type === "OnDelete") return "complete";
-  const { desiredNumberScheduled = 0, updatedNumberScheduled = 0, numberAvailable = 0 } = object.status ?? {};
-  const isDone = updatedNumberScheduled >= desiredNumberScheduled && numberAvailable >= desiredNumberScheduled;
-  return isDone ? "complete" : "progressing";
+  return !isReplacing("DaemonSet", object) && isAvailable("DaemonSet", object) ? "complete" : "progressing";
+}
+
+/**
+ * Whether a workload's controller is still replacing pods. The pods of a StatefulSet or DaemonSet that are not available,
+ * for example on a broken node, are no rollout; a Deployment has a deadline of its own.
+ */
+export function isReplacing(kind: string, object: WorkloadObject): boolean {
+  const { spec = {}, status = {} } = object;
+  if (kind === "StatefulSet") {
+    if (spec.updateStrategy?.type === "OnDelete") return !isObserved(object);
+    const partition = spec.updateStrategy?.rollingUpdate?.partition ?? 0;
+    return !isObserved(object) || (status.updatedReplicas ?? 0) < (spec.replicas ?? 1) - partition;
+  }
+  if (kind === "DaemonSet") {
+    if (spec.updateStrategy?.type === "OnDelete") return !isObserved(object);
+    return !isObserved(object) || (status.updatedNumberScheduled ?? 0) < (status.desiredNumberScheduled ?? 0);
+  }
+  return progressOf(kind, object) === "progressing";
+}
+
+/** Whether all pods that a workload wants are available now. By OnDelete nothing waits for them. */
+export function isAvailable(kind: string, { spec = {}, status = {} }: WorkloadObject): boolean {
+  if (spec.updateStrategy?.type === "OnDelete") return true;
+  if (kind === "DaemonSet") return (status.numberAvailable ?? 0) >= (status.desiredNumberScheduled ?? 0);
+  if (kind === "Rollout") return status.phase === "Healthy";
+  return kind === "CronJob" || (status.availableReplicas ?? 0) >= (spec.replicas ?? 1);
 }
 
 function ofRollout(object: WorkloadObject): Progress {

@@ -5,7 +5,7 @@ import { standing } from "../../syncedsecret/decide/ownership.ts";
 import { presentRestartRevision } from "../../syncedsecret/decide/restart-revision.ts";
 import { targetOf } from "../../syncedsecret/plan/target.ts";
 import { markOf } from "./mark.ts";
-import type { Request, RestartRecord } from "./snapshot.ts";
+import type { Request, RestartRecord, State } from "./snapshot.ts";
 import { idOf } from "./workload.ts";
 
 const defaults = { minIntervalMs: 60_000, bakeMs: 600_000, progressDeadlineMs: 600_000 };
@@ -56,6 +56,8 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
       progressDeadlineMs: duration(times.progressDeadline, defaults.progressDeadlineMs),
       records: recordsOf(resource),
       current: currentOf(resource, revision),
+      completed: restartedAs("Current", resource, revision),
+      failed: restartedAs("Failed", resource, revision),
     },
     written: present?.annotations?.[target.revisionAnnotation],
   };
@@ -65,6 +67,12 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
 function currentOf({ status }: SyncedSecret, revision: string | undefined): ReadonlySet<string> {
   if (revision === undefined || status?.rolledOutRevision !== revision) return new Set();
   return new Set((status.workloads ?? []).filter(({ state }) => state === "Current").map(idOf));
+}
+
+/** The workloads that were restarted for this restart revision, and have this state in the status. */
+function restartedAs(wanted: State, { status }: SyncedSecret, revision: string | undefined): ReadonlySet<string> {
+  const all = status?.workloads ?? [];
+  return new Set(all.filter(({ restartedFor, state }) => restartedFor === revision && state === wanted).map(idOf));
 }
 
 function recordsOf({ status }: SyncedSecret): ReadonlyMap<string, RestartRecord> {

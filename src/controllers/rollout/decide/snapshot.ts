@@ -33,6 +33,9 @@ export interface Request {
   progressDeadlineMs: number;
   /** What the status records of each workload. */
   records: ReadonlyMap<string, RestartRecord>;
+  /** The workloads whose restart for the restart revision has ended well, or has failed and not ended well since. */
+  completed: ReadonlySet<string>;
+  failed: ReadonlySet<string>;
   /** The workloads that ran with the restart revision when the status was written. */
   current: ReadonlySet<string>;
 }

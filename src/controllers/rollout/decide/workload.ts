@@ -1,7 +1,7 @@
 import type { RolloutKind } from "../../../api/rollout-kinds.ts";
 import type { OwnerReference } from "../../../kube/resource.ts";
 import { markPrefix } from "./mark.ts";
-import { type Progress, progressOf } from "./progress.ts";
+import { isAvailable, isReplacing, type Progress, progressOf } from "./progress.ts";
 import { type Use, usesOf } from "./uses.ts";
 import type { WorkloadObject } from "./workload-object.ts";
 
@@ -25,6 +25,12 @@ export interface Workload {
   /** Whether its pods change only when somebody deletes them. */
   isManual: boolean;
   progress: Progress;
+  /** Whether its controller is still replacing pods, whether or not they are available. */
+  isReplacing: boolean;
+  /** Whether all pods that it wants are available now. */
+  isAvailable: boolean;
+  /** When it was created, in milliseconds since the epoch. */
+  createdAt: number;
 }
 
 /** Identifies a workload within its namespace. */
@@ -52,5 +58,8 @@ export function workloadOf(kind: Workload["kind"], object: WorkloadObject): Work
     isPaused: spec.paused === true || (kind === "Rollout" && object.status?.phase === "Paused"),
     isManual: spec.updateStrategy?.type === "OnDelete",
     progress: progressOf(kind, object),
+    isReplacing: isReplacing(kind, object),
+    isAvailable: isAvailable(kind, object),
+    createdAt: Date.parse(metadata.creationTimestamp ?? "") || 0,
   };
 }

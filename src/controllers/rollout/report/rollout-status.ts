@@ -82,7 +82,7 @@ export function rolloutStatusOf({ resource, revision, result, now }: ReportInput
   const generation = resource.metadata.generation ?? 1;
   const findings = "findings" in result ? sorted(result.findings) : undefined;
   const asked = "findings" in result ? conditionOf(findings!, result.opening) : conditionOfObstacle(result);
-  const reached = asked.status === "True" ? revision : before.rolledOutRevision;
+  const reached = asked.status === "True" ? (revision ?? before.rolledOutRevision) : before.rolledOutRevision;
   const workloads = findings ? findings.slice(0, mostListed).map(listed) : before.workloads;
   return {
     conditions: conditionsAfter(before.conditions, [asked], generation, now),

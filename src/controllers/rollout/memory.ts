@@ -1,0 +1,118 @@
+import type { SyncedSecret } from "../../api/types.ts";
+import type { KubeObject } from "../../kube/resource.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { openingOf } from "../windows.ts";
+import type { NamespacePlan, RestartPlan } from "./decide/decide.ts";
+import type { RolloutSource } from "./decide/request.ts";
+import type { Refusal, Request, Restart } from "./decide/snapshot.ts";
+import { idOf, type Workload } from "./decide/workload.ts";
+import type { Obstacle } from "./report/rollout-status.ts";
+
+/** A SyncedSecret of the namespace in work. */
+export interface Member {
+  resource: SyncedSecret & KubeObject;
+  source: RolloutSource;
+}
+
+/** The restart revision of a SyncedSecret as this process knows it; times in monotonic milliseconds. */
+interface Seen {
+  revision: string | undefined;
+  at: number;
+  /** Since when the workloads of `rollout.first` are available with it; undefined while they are not. */
+  firstAvailableAt?: number;
+  /** The workloads whose restart for it has ended well, or has failed and not ended well since. */
+  completed: Set<string>;
+  failed: Set<string>;
+}
+
+interface Remembered {
+  /** By the workload's uid. */
+  restarts: Map<string, Restart>;
+  /** By `idOf` of the workload. */
+  refusals: Map<string, Refusal & { obstacle: Obstacle }>;
+}
+
+/** What this process remembers of rollouts. A new leader begins without it. */
+export class Memory {
+  readonly #clock: Clock;
+  readonly #seen = new Map<string, Seen>();
+  readonly #namespaces = new Map<string, Remembered>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Adds to what a SyncedSecret asks for what depends on the time. */
+  requestOf({ resource, source }: Member): Request {
+    const { bakeMs, ...request } = source.request;
+    const { key, revision, completed, failed } = request;
+    const before = this.#seen.get(key);
+    const isSame = before && before.revision === revision;
+    const at = this.#clock.monotonic();
+    const seen = isSame ? before : { revision, at, completed: new Set(completed), failed: new Set(failed) };
+    this.#seen.set(key, seen);
+    return {
+      ...request,
+      ...{ seenAt: seen.at, completed: seen.completed, failed: seen.failed },
+      bake: { ms: bakeMs, since: seen.firstAvailableAt },
+      opening: openingOf(resource.spec.rollout?.windows, this.#clock.now()),
+    };
+  }
+
+  /** Records which restarts have ended, and since when the workloads of `rollout.first` are available. */
+  note({ firstAvailable, findings }: NamespacePlan, requests: readonly Request[]): void {
+    for (const { key, revision } of requests) {
+      const { firstAvailableAt = this.#clock.monotonic(), ...seen } = this.#seen.get(key)!;
+      for (const finding of findings.get(key) ?? []) {
+        const id = idOf(finding);
+        if (finding.state === "Failed") seen.failed.add(id);
+        if (finding.state === "Current") seen.failed.delete(id);
+        if (finding.state === "Current" && finding.record?.revision === revision) seen.completed.add(id);
+      }
+      this.#seen.set(key, firstAvailable.has(key) ? { ...seen, firstAvailableAt } : seen);
+    }
+  }
+
+  /** What is remembered of a namespace, without workloads that are gone and refusals that are over. */
+  of(namespace: string, workloads: readonly Workload[]): Readonly<Remembered> {
+    const known = this.#in(namespace);
+    const now = this.#clock.monotonic();
+    for (const [id, { until }] of known.refusals) if (until <= now) known.refusals.delete(id);
+    const uids = new Set(workloads.map(({ uid }) => uid));
+    for (const uid of known.restarts.keys()) if (!uids.has(uid)) known.restarts.delete(uid);
+    return known;
+  }
+
+  /** The refused restarts of a namespace, by `idOf` of the workload. */
+  refusals(namespace: string): ReadonlyMap<string, { obstacle: Obstacle }> {
+    return this.#in(namespace).refusals;
+  }
+
+  /** @param generation of the workload after the restart */
+  restarted(namespace: string, { workload: { uid }, records }: RestartPlan, generation: number): void {
+    const { restarts } = this.#in(namespace);
+    const all = new Map([...(restarts.get(uid)?.records ?? []), ...records]);
+    restarts.set(uid, { at: this.#clock.monotonic(), generation, records: all });
+  }
+
+  /** @param forMs milliseconds until the restart is tried again */
+  refused(namespace: string, workload: Workload, obstacle: Obstacle, forMs: number): void {
+    const until = this.#clock.monotonic() + forMs;
+    this.#in(namespace).refusals.set(idOf(workload), { obstacle, until });
+  }
+
+  /** @param key of a SyncedSecret that no longer asks for rollouts */
+  forget(key: string): void {
+    this.#seen.delete(key);
+  }
+
+  forgetNamespace(namespace: string): void {
+    this.#namespaces.delete(namespace);
+  }
+
+  #in(namespace: string): Remembered {
+    const known = this.#namespaces.get(namespace) ?? { restarts: new Map(), refusals: new Map() };
+    this.#namespaces.set(namespace, known);
+    return known;
+  }
+}
