@@ -65,6 +65,24 @@ describe("refresh.windows", () => {
     expect(await pending("repair")).toMatchObject({ reason: "OutsideWindow" });
   });
 
+  it("makes a Secret that was deleted again, with the versions that were applied", async () => {
+    await made("deleted", { windows: windowsIn(6) });
+    await seen("deleted", "two");
+    await world.kubectl(["delete", "secret", "deleted"]);
+    await world.sync();
+    expect(await world.data("deleted")).toEqual({ A: "one" });
+    expect(await pending("deleted")).toMatchObject({ reason: "OutsideWindow" });
+  });
+
+  it("refuses more sources than a status lists", async () => {
+    for (let index = 0; index < 101; index++) await put(`many/k${index}`, "one");
+    const spec = { dataFrom: [{ path: { name: "/many" } }], refresh: { approval: "Manual" } };
+    await world.apply("many", spec as never);
+    await world.sync();
+    expect(await world.ready("many")).toMatchObject({ status: "False", reason: "InvalidData" });
+    expect(await world.secret("many")).toBeUndefined();
+  });
+
   it("does not wait with a change of the spec, or with a refresh that a person asks for", async () => {
     for (const name of ["spec", "refresh"]) await made(name, { windows: windowsIn(6) });
     for (const name of ["spec", "refresh"]) await seen(name, "two");

@@ -18,6 +18,8 @@ export function decide(snapshot: Snapshot): Decision {
   const refused = conflict(snapshot.standing, snapshot.target);
   if (refused) return { kind: "refuse", problems: [refused], hasGoodSecret: false };
   if (keepsVersions(snapshot)) return decideOnce(snapshot);
+  const tooMany = hasTooManyToHold(snapshot);
+  if (tooMany) return tooMany;
   const pending = pendingChangeOf(snapshot);
   if (pending) return decidePending(snapshot, pending);
   if (!snapshot.done.read) return firstOf(beforeTheRead, snapshot) ?? { kind: "read", what: "sources" };
@@ -26,7 +28,6 @@ export function decide(snapshot: Snapshot): Decision {
 
 const beforeTheRead: readonly Finding[] = [
   versionsAreUnknown,
-  hasTooManyToHold,
   unlessReadIsForced(sourcesFail),
   unlessReadIsForced(sourceDeletesSecret),
   unlessReadIsForced(secretIsCurrent),

@@ -27,16 +27,13 @@ export function areVersionsUnknown(facts: Facts): boolean {
  * the Secret, or of the status, matches the sources that the status lists.
  */
 export function decideOnce(snapshot: Snapshot): Decision {
-  const { revisions, revision, resource, target, done } = snapshot;
+  const { revisions, revision, resource, done } = snapshot;
   const made = revision ?? resource.status?.revision;
   const isForeign = revisions.isForeign(made);
   const pinned = pinnedOf(snapshot);
   if (isIntact(snapshot) && (!isForeign || wasCurrent(snapshot))) return keep(snapshot, pinned);
   if (!isVerified(snapshot, pinned)) {
-    const message = isForeign
-      ? `Secret ${target.name} was made by a newer release, and this release cannot tell from which sources: run the newer release, or set the annotation keyferry.io/refresh to make the Secret from the current versions`
-      : `the sources of Secret ${target.name} are no longer known: change the spec, or set the annotation keyferry.io/refresh, to make the Secret from the current versions`;
-    return refuse(snapshot, pinned, [new Failure("SourceGone", "wait", message)]);
+    return refuse(snapshot, pinned, [unknownSources(snapshot)]);
   }
   if (!done.pinned) return { kind: "read", what: "pinnedVersions" };
   if (done.pinned.problems.length > 0 && done.opened) {
@@ -46,6 +43,15 @@ export function decideOnce(snapshot: Snapshot): Decision {
   if (unread) return unread;
   if (done.pinned.problems.length > 0) return refuse(snapshot, pinned, done.pinned.problems);
   return write(snapshot, pinned, done.pinned.values);
+}
+
+/** The failure of a Secret that must be repaired although it is not known from which versions it was made. */
+export function unknownSources({ revisions, revision, resource, target }: Facts): Failure {
+  const isForeign = revisions.isForeign(revision ?? resource.status?.revision);
+  const message = isForeign
+    ? `Secret ${target.name} was made by a newer release, and this release cannot tell from which sources: run the newer release, or set the annotation keyferry.io/refresh to make the Secret from the current versions`
+    : `the sources of Secret ${target.name} are no longer known: change the spec, or set the annotation keyferry.io/refresh, to make the Secret from the current versions`;
+  return new Failure("SourceGone", "wait", message);
 }
 
 /** Keeps an intact Secret; its sources are looked up once if the status does not list them. */

@@ -5,7 +5,7 @@ import type { RevisionSource } from "../trust/revision.ts";
 import { type Decision, refuse } from "./decision.ts";
 import { madeElsewhere } from "./failover.ts";
 import { readPlaintexts, write } from "./make.ts";
-import { isVerified, pinnedOf } from "./once.ts";
+import { isVerified, pinnedOf, unknownSources } from "./once.ts";
 import type { PendingChange } from "./pending.ts";
 import { isIntact, isOnce, madeFrom, type Snapshot } from "./snapshot.ts";
 
@@ -24,9 +24,11 @@ function holdsChanges({ resource }: Pick<Snapshot, "resource">): boolean {
  * and a refresh that a person asks for are never held back, an expiry only with `windowOverride: None`.
  */
 export function pendingChangeOf(snapshot: Snapshot): PendingChange | undefined {
-  const { resource, revision, revisions, assessment, refresh, wall } = snapshot;
+  const { resource, revisions, assessment, refresh, wall } = snapshot;
+  // A Secret that was deleted is repaired, with the versions that were applied.
+  const revision = snapshot.revision ?? resource.status?.revision;
   if (!holdsChanges(snapshot) || revision === undefined || refresh !== undefined || isOnce(resource)) return undefined;
-  if (!revisions.isOfSpec(revision, resource.spec) || madeElsewhere(snapshot) !== undefined) return undefined;
+  if (!revisions.isOfSpec(revision, resource.spec) || madeElsewhere(snapshot, revision) !== undefined) return undefined;
   const { unknown, problems, staleSources, sources, deleteSecret } = assessment;
   if (unknown.length + problems.length + staleSources.length > 0) return undefined;
   const from = madeFrom(snapshot, sources);
@@ -39,6 +41,8 @@ export function pendingChangeOf(snapshot: Snapshot): PendingChange | undefined {
   const opening = openingOf(windows, wall);
   if (!needsApproval && opening.state === "open") return undefined;
   const all = changesBetween(pinnedOf(snapshot).sources, deleteSecret ? [] : sources);
+  // The connection leads elsewhere, or binds otherwise: no source has changed.
+  if (all.length === 0) return undefined;
   return {
     revision: pending,
     changes: all.slice(0, changesListed),
@@ -51,12 +55,13 @@ export function pendingChangeOf(snapshot: Snapshot): PendingChange | undefined {
 
 /** Decides while a change is held back: the Secret keeps its versions, and a repair reads them by number. */
 export function decidePending(snapshot: Snapshot, pending: PendingChange): Decision {
-  const { assessment, done } = snapshot;
+  const { assessment, done, isOthers, plan } = snapshot;
   const pinned = pinnedOf(snapshot);
-  if (isIntact(snapshot)) {
-    const sources = isVerified(snapshot, pinned) ? pinned.sources : undefined;
-    return { kind: "keep", sources, assessment, pending };
-  }
+  // Another leader may have written the Secret from newer versions than this process knows.
+  if (isOthers && !done.looked) return { kind: "look", references: plan.references };
+  const areKnown = isVerified(snapshot, pinned);
+  if (isIntact(snapshot)) return { kind: "keep", sources: areKnown ? pinned.sources : undefined, assessment, pending };
+  if (!areKnown) return refuse(snapshot, assessment, [unknownSources(snapshot)]);
   if (!done.pinned) return { kind: "read", what: "pinnedVersions" };
   const unread = readPlaintexts({ ...snapshot, assessment: pinned });
   if (unread) return unread;

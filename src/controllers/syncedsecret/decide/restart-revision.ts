@@ -1,3 +1,4 @@
+import { rolledOut } from "../../../api/rollout-status.ts";
 import { ownedBy } from "../../../kube/write/managed-fields.ts";
 import type { RevisionSource } from "../trust/revision.ts";
 import type { Intent } from "./decision.ts";
@@ -19,10 +20,15 @@ export function restartRevisionOf(snapshot: Snapshot, made: Pick<Intent, "data" 
   const from = madeFrom(snapshot, made.sources);
   const { rolledOutRevision, revision } = resource.status ?? {};
   if (standing.state === "absent") {
+    const condition = resource.status?.conditions?.find(({ type }) => type === rolledOut);
+    // A restart that was still to be made went with the Secret.
+    const isOpen = condition !== undefined && condition.status !== "True";
     const isRemade = rolledOutRevision !== undefined && !revisions.isOf(revision, from);
-    return isRemade ? revisions.of(from) : undefined;
+    return isRemade || isOpen ? revisions.of(from) : undefined;
   }
-  const isChanged = mustCompare(snapshot, made.sources) && !isSameData(made.data, done.live?.keys);
+  // An edit may have set the new bytes already: pods that run since before still have others.
+  const isEdited = snapshot.damage?.data === true;
+  const isChanged = mustCompare(snapshot, made.sources) && (isEdited || !isSameData(made.data, done.live?.keys));
   return isChanged ? revisions.of(from) : presentRestartRevision(snapshot);
 }
 

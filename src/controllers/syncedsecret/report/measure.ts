@@ -3,6 +3,7 @@ import type { Clock } from "../../../runtime/clock.ts";
 import type { Log } from "../../../runtime/log.ts";
 import { hasFailed, type Outcome } from "../decide/outcome.ts";
 import { firstExpiryOf } from "../decide/source-metadata.ts";
+import { isSettled } from "./pending-report.ts";
 import type { Summary } from "./summarize.ts";
 
 export interface MeasureOptions {
@@ -28,7 +29,7 @@ export function measure(
     if (outcome.kind === "current") metrics.lastSuccess.set(key, clock.now() / 1_000);
     const { sourcesMetadata, pending } = outcome;
     if (pending) metrics.changesPending.set(key, 1);
-    else if (outcome.kind === "current") metrics.changesPending.remove(key);
+    else if (isSettled(outcome)) metrics.changesPending.remove(key);
     const expiry = sourcesMetadata && firstExpiryOf(sourcesMetadata);
     if (expiry !== undefined) metrics.expiration.set(key, expiry / 1_000);
     else if (sourcesMetadata || !hasFailed(outcome)) metrics.expiration.remove(key);

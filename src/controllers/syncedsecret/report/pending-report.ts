@@ -26,7 +26,7 @@ export function pendingReport(
     const opensAt = opening.state === "closed" ? opening.from : undefined;
     return { conditions: [conditionOf(pending, metadata.name!)], fields, opensAt };
   }
-  if (outcome.kind === "current") return { conditions: [], fields: {}, opensAt: undefined };
+  if (isSettled(outcome)) return { conditions: [], fields: {}, opensAt: undefined };
   const { pendingRevision, pendingChanges } = before;
   const fields = {
     ...(pendingRevision === undefined ? {} : { pendingRevision }),
@@ -56,4 +56,11 @@ function conditionOf(
   const from = opening.state === "closed" ? opening.from : undefined;
   const when = from === undefined ? "" : `, at ${secondsOf(from)}`;
   return { ...base, reason: "OutsideWindow", message: `waits for a window of refresh.windows${when}: ${what}` };
+}
+
+/** Whether an outcome shows that no change is held back: the Secret is current, or was written or deleted. */
+export function isSettled(outcome: Outcome): boolean {
+  return (
+    outcome.kind === "current" || outcome.kind === "degraded" || ("wrote" in outcome && outcome.wrote !== undefined)
+  );
 }
