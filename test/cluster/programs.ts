@@ -2,10 +2,14 @@ import { join } from "node:path";
 import type { Program } from "../support/supervise.ts";
 import type { ControlPlane } from "./build.ts";
 
+/** The address of a cluster that only this machine's processes use. */
+export const LOOPBACK = "127.0.0.1";
+
 /** Where a cluster's programs listen and what they share. */
 export interface Layout {
   dir: string;
-  /** All on 127.0.0.1. */
+  /** Where kube-apiserver listens. etcd listens on 127.0.0.1. */
+  address: string;
   ports: { etcd: number; etcdPeer: number; apiserver: number };
   audit: boolean;
   /** Controllers of kube-controller-manager besides those that every test needs. */
@@ -55,12 +59,12 @@ export function etcd(programs: ControlPlane, { dir, ports }: Layout): Program {
 }
 
 /** kube-apiserver with RBAC, tokens from a file, and no limit on requests that a test could run into. */
-export function apiserver(programs: ControlPlane, { dir, ports, audit }: Layout): Program {
+export function apiserver(programs: ControlPlane, { dir, address, ports, audit }: Layout): Program {
   const files = filesOf(dir);
   const args = [
     `--etcd-servers=http://127.0.0.1:${ports.etcd}`,
-    "--bind-address=127.0.0.1",
-    "--advertise-address=127.0.0.1",
+    `--bind-address=${address}`,
+    `--advertise-address=${address}`,
     `--secure-port=${ports.apiserver}`,
     `--cert-dir=${files.certs}`,
     "--authorization-mode=Node,RBAC",
@@ -69,8 +73,10 @@ export function apiserver(programs: ControlPlane, { dir, ports, audit }: Layout)
     `--service-account-signing-key-file=${files.serviceAccountKey}`,
     `--service-account-key-file=${files.serviceAccountKey}`,
     "--service-cluster-ip-range=10.0.0.0/24",
-    // Endpoints on a loopback address are refused by validation; nothing here goes through the Service.
-    "--endpoint-reconciler-type=none",
+    // Endpoints on a loopback address are refused by validation; without a node nothing goes through the Service.
+    `--endpoint-reconciler-type=${address === LOOPBACK ? "none" : "lease"}`,
+    // A node's name is in no DNS here.
+    "--kubelet-preferred-address-types=InternalIP",
     "--enable-priority-and-fairness=false",
     "--max-requests-inflight=4000",
     "--max-mutating-requests-inflight=2000",

@@ -27,6 +27,8 @@ export interface EmulatorOptions {
   random?: Random;
   /** Whose a static access key is; any other one is a user's in 123456789012. */
   identities?: Record<string, { account: string; arn: string }>;
+  /** The address to listen on, for clients in other network namespaces; 127.0.0.1. */
+  address?: string;
   /** The port to listen on; a free one. */
   port?: number;
   /** Told of each step that takes long. */
@@ -86,9 +88,9 @@ export interface Emulator extends Preparations {
   stop(): Promise<void>;
 }
 
-/** Starts the emulator on a free port of 127.0.0.1. @throws Error where moto cannot be installed or started */
+/** Starts the emulator on a free port. @throws Error where moto cannot be installed or started */
 export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
-  const { reads = "moto", quota = 40, clock = systemClock, random = Math.random, say } = options;
+  const { reads = "moto", quota = 40, clock = systemClock, random = Math.random, address = "127.0.0.1", say } = options;
   let moto: Promise<Moto> | undefined;
   let motoUrl = "";
   const lazily = () => {
@@ -114,9 +116,9 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   server.keepAliveTimeout = 600_000;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(options.port ?? 0, "127.0.0.1", resolve);
+    server.listen(options.port ?? 0, address, resolve);
   });
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = `http://${address}:${(server.address() as AddressInfo).port}`;
 
   const direct: Emulator["direct"] = (service, operation, input, scope) =>
     door.direct(service, operation, input, scope);

@@ -32,7 +32,8 @@ export interface Supervised {
 export type Request =
   | { id: number; start: Pick<Program, "command" | "args" | "logFile"> & { env: NodeJS.ProcessEnv; cwd: string } }
   | { stop: number; graceMs: number }
-  | { folder: string };
+  | { folder: string }
+  | { atEnd: { command: string; args: string[] } };
 
 /** An answer of the supervisor. */
 export type Answer = { id: number; pid: number } | { id: number; error: string } | { id: number; exit: number | null };
@@ -132,6 +133,12 @@ let supervisor: Supervisor | undefined;
 export async function startSupervised(program: Program): Promise<Supervised> {
   supervisor ??= new Supervisor();
   return supervisor.start(program);
+}
+
+/** Runs a program after this process and all supervised programs have ended, also after a crash; before removeAtEnd. */
+export function runAtEnd(command: string, args: string[]): void {
+  supervisor ??= new Supervisor();
+  supervisor.send({ atEnd: { command, args } });
 }
 
 /** Removes a folder after this process and all supervised programs have ended, also after a crash. */

@@ -1,18 +1,19 @@
 /*
  * The process that ends a test run's programs with the run. Its standard input is a pipe that only the
  * runner holds. When the runner ends, even by SIGKILL, the kernel closes the pipe. Then the supervisor kills every
- * program that it started, and removes the temporary folders. It runs in its own session, so Ctrl-C at
+ * program that it started, runs what is to run at the end, and removes the temporary folders. It runs in its own session, so Ctrl-C at
  * the terminal or a kill of the runner's process group does not reach it before that work is done.
  *
  * Requests are lines of JSON on standard input, answers lines of JSON on standard output: see supervise.ts.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { closeSync, openSync, rmSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Answer, Request } from "./supervise.ts";
 
 const children = new Map<number, ChildProcess>();
 const folders = new Set<string>();
+const atEnd: { command: string; args: string[] }[] = [];
 
 function answer(message: Answer): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
@@ -62,6 +63,7 @@ const lines = createInterface({ input: process.stdin });
 lines.on("line", (line) => {
   const request = JSON.parse(line) as Request;
   if ("folder" in request) folders.add(request.folder);
+  else if ("atEnd" in request) atEnd.push(request.atEnd);
   else if ("stop" in request) stop(request.stop, request.graceMs);
   else {
     try {
@@ -75,6 +77,7 @@ lines.on("close", async () => {
   const ended = [...children.values()].map((child) => new Promise((resolve) => child.once("exit", resolve)));
   for (const child of children.values()) signal(child, "SIGKILL");
   await Promise.all(ended);
+  for (const { command, args } of atEnd) spawnSync(command, args, { stdio: "ignore" });
   for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   process.exit(0);
 });

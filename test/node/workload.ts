@@ -1,0 +1,68 @@
+import { BUSYBOX_IMAGE } from "./images.ts";
+
+/** What a workload does with the key of its Secret. */
+export interface Workload {
+  namespace: string;
+  name: string;
+  secret: string;
+  key: string;
+}
+
+const FOLDER = "/secret";
+
+/**
+ * A pod's template. The container logs `env <value>` at its start, and `file <value>` whenever the file differs. It
+ * crashes if the variable is `bad`.
+ */
+function template({ name, secret, key }: Workload) {
+  const script = `echo "env $VALUE"
+[ "$VALUE" != bad ] || exit 1
+trap 'exit 0' TERM
+while true; do
+  now=$(cat ${FOLDER}/${key})
+  [ "$now" = "$last" ] || echo "file $now"
+  last=$now
+  touch /tmp/ready
+  sleep 1
+done`;
+  const container = {
+    name: "app",
+    image: BUSYBOX_IMAGE,
+    command: ["sh", "-c", script],
+    env: [{ name: "VALUE", valueFrom: { secretKeyRef: { name: secret, key } } }],
+    volumeMounts: [{ name: "secret", mountPath: FOLDER }],
+    readinessProbe: { exec: { command: ["test", "-f", "/tmp/ready"] }, periodSeconds: 1 },
+  };
+  return {
+    metadata: { labels: { app: name } },
+    spec: {
+      terminationGracePeriodSeconds: 5,
+      containers: [container],
+      volumes: [{ name: "secret", secret: { secretName: secret } }],
+    },
+  };
+}
+
+/** A Deployment of two replicas that read a Secret by variable and by file, none of which may be missing. */
+export function deployment(workload: Workload): object {
+  const { namespace, name } = workload;
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { namespace, name },
+    spec: {
+      replicas: 2,
+      progressDeadlineSeconds: 60,
+      strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+      selector: { matchLabels: { app: name } },
+      template: template(workload),
+    },
+  };
+}
+
+/** A pod that reads a Secret in the same ways, and that nobody restarts. */
+export function pod(workload: Workload): object {
+  const { metadata, spec } = template(workload);
+  const { namespace, name } = workload;
+  return { apiVersion: "v1", kind: "Pod", metadata: { ...metadata, namespace, name }, spec };
+}
