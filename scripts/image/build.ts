@@ -2,9 +2,10 @@
 //   IMAGE              its name, default keyferry
 //   NODE_IMAGE         what it is built in, default the Dockerfile's
 //   BASE_IMAGE         what it is laid upon, default scratch
+//   OUTPUT             the folder of the two files, default dist/image
 //   SOURCE_DATE_EPOCH  seconds since 1970, default the last commit's time
 //   BUILD_IN=image     fails when NODE_IMAGE cannot be pulled; BUILD_IN=here does not try
-// Writes dist/image/keyferry.oci.tar and dist/image/keyferry.cdx.json, and prints the image's digest and size.
+// Writes keyferry.oci.tar and keyferry.cdx.json, and prints the image's digest and size.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -14,7 +15,7 @@ import { assembleRoot } from "./root.ts";
 
 const repository = join(import.meta.dirname, "..", "..");
 /** Where the image and its bill of materials are written. */
-const output = join(repository, "dist", "image");
+const output = process.env.OUTPUT ?? join(repository, "dist", "image");
 const storage = ["--storage-driver", process.env.STORAGE_DRIVER ?? "vfs"];
 
 const buildah = (...args: string[]) =>

@@ -1,8 +1,8 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ensureNodePrograms } from "../cluster/build.ts";
 import { type Cluster, startCluster, untilReady } from "../cluster/cluster.ts";
-import { buildBusyBox } from "./images.ts";
+import { buildBusyBox, buildOperator, type OperatorImage } from "./images.ts";
 import { containerd, filesFor, kubelet, NODE_NAME, proxy, SOCKET, scheduler } from "./programs.ts";
 import { Sandbox } from "./sandbox.ts";
 
@@ -63,6 +63,22 @@ export class NodeCluster {
   /** Runs containerd's own client. */
   async #ctr(args: string[]): Promise<string> {
     return this.sandbox.run("ctr", ["--address", SOCKET, "--namespace", "k8s.io", ...args]);
+  }
+
+  /** Builds the operator's image and imports it. */
+  async operatorImage(): Promise<OperatorImage> {
+    const image = { repository: "localhost/keyferry", tag: `node-${process.pid}` };
+    const archive = await buildOperator(this.sandbox.dir, image.tag);
+    await this.#ctr(["images", "import", "--base-name", image.repository, archive]);
+    await rm(archive);
+    return image;
+  }
+
+  /** Sends SIGKILL to the container of a pod, as a crash would end it. */
+  async crash(namespace: string, pod: string): Promise<void> {
+    const path = "jsonpath={.status.containerStatuses[0].containerID}";
+    const id = await this.cluster.run(["get", "pod", pod, "-n", namespace, "--output", path]);
+    await this.#ctr(["tasks", "kill", "--signal", "SIGKILL", id.replace("containerd://", "")]);
   }
 
   async stop(): Promise<void> {

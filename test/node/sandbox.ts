@@ -46,6 +46,8 @@ export class Sandbox {
   readonly nodeAddress: string;
   /** Addresses for pods; this machine routes them to the sandbox. */
   readonly podSubnet: string;
+  /** The name of the network device on this machine's side. */
+  readonly device: string;
   /** The name of the control group for all pods. */
   readonly cgroup: string;
   readonly #init: Supervised;
@@ -71,15 +73,17 @@ export class Sandbox {
     const slot = await connect(pid);
     const sandbox = new Sandbox(dir, slot, init, pid);
     runAtEnd("sh", ["-c", REMOVE_CGROUP, "sh", sandbox.cgroup]);
-    await sandbox.#setUp(slot);
+    await sandbox.#setUp();
     return sandbox;
   }
 
   private constructor(dir: string, slot: number, init: Supervised, pid: number) {
     this.dir = dir;
-    this.hostAddress = `10.${slot}.0.1`;
-    this.nodeAddress = `10.${slot}.0.2`;
-    this.podSubnet = `10.${slot}.1.0/24`;
+    // 198.18.0.0/15 is for tests of networks (RFC 2544), so no real network has it.
+    this.hostAddress = `198.18.${slot}.1`;
+    this.nodeAddress = `198.18.${slot}.2`;
+    this.podSubnet = `198.19.${slot}.0/24`;
+    this.device = deviceOf(slot);
     this.cgroup = `keyferry-node-${slot}`;
     this.#init = init;
     this.#pid = pid;
@@ -107,10 +111,9 @@ export class Sandbox {
     return ["--target", `${this.#pid}`, "--mount", "--net", "--pid", "--"];
   }
 
-  async #setUp(slot: number): Promise<void> {
-    const device = deviceOf(slot);
-    await exec("ip", ["address", "add", `${this.hostAddress}/24`, "dev", device]);
-    await exec("ip", ["link", "set", device, "up"]);
+  async #setUp(): Promise<void> {
+    await exec("ip", ["address", "add", `${this.hostAddress}/24`, "dev", this.device]);
+    await exec("ip", ["link", "set", this.device, "up"]);
     await this.run("ip", ["address", "add", `${this.nodeAddress}/24`, "dev", "eth0"]);
     await this.run("ip", ["link", "set", "eth0", "up"]);
     await this.run("ip", ["route", "add", "default", "via", this.hostAddress]);
@@ -119,14 +122,11 @@ export class Sandbox {
   }
 }
 
-/**
- * Makes the pair of devices, and returns the number that tells it from those of other sandboxes: the second byte of
- * its addresses.
- */
+/** Makes the pair of devices, and returns the number that tells it from the pairs of other sandboxes. */
 async function connect(pid: number): Promise<number> {
-  const [first, count] = [130, 100];
+  const count = 256;
   for (let tries = 0; tries < count; tries++) {
-    const slot = first + ((process.pid + tries) % count);
+    const slot = (process.pid + tries) % count;
     const peer = ["peer", "name", "eth0", "netns", `${pid}`];
     try {
       await exec("ip", ["link", "add", deviceOf(slot), "type", "veth", ...peer]);
@@ -135,7 +135,7 @@ async function connect(pid: number): Promise<number> {
       if (!(error as Error).message.includes("File exists")) throw error;
     }
   }
-  throw new Error(`${count} devices named ${deviceOf(first)} and so on exist already`);
+  throw new Error(`the devices ${deviceOf(0)} to ${deviceOf(count - 1)} are all in use`);
 }
 
 function deviceOf(slot: number): string {

@@ -9,6 +9,8 @@ export interface Workload {
 }
 
 const FOLDER = "/secret";
+/** How long a rollout may make no progress. */
+const DEADLINE_S = 20;
 
 /**
  * A pod's template. The container logs `env <value>` at its start, and `file <value>` whenever the file differs. It
@@ -52,7 +54,7 @@ export function deployment(workload: Workload): object {
     metadata: { namespace, name },
     spec: {
       replicas: 2,
-      progressDeadlineSeconds: 60,
+      progressDeadlineSeconds: DEADLINE_S,
       strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
       selector: { matchLabels: { app: name } },
       template: template(workload),
