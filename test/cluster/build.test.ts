@@ -28,8 +28,8 @@ interface Builder {
 const NO_NETWORK = { KEYFERRY_KUBERNETES_RELEASES: "http://127.0.0.1:2", KEYFERRY_ETCD_RELEASES: "http://127.0.0.1:2" };
 
 /** `node build.ts`, with an empty cache of its own, no network, and only what `path` holds to run. */
-function builder(path: string, env: Record<string, string> = {}): Builder {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "build.ts")], {
+function builder(path: string, env: Record<string, string> = {}, args: string[] = []): Builder {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "build.ts"), ...args], {
     env: { PATH: path, XDG_CACHE_HOME: cache, HOME: scratch, ...NO_NETWORK, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -97,6 +97,18 @@ describe("building the control plane", () => {
     await expect.poll(() => isAlive(goPid), { timeout: 15_000 }).toBe(false);
     const left = await readdir(join(cache, "keyferry"));
     expect(left.filter((name) => name.includes("partial"))).toEqual([]);
+  });
+
+  test("makes the programs of a node too, if they are asked for", async () => {
+    const { stdout } = await builder(await fakeGo(""), {}, ["--node"]).ended;
+    const names = stdout
+      .trim()
+      .split("\n")
+      .slice(-3)
+      .map((path) => basename(path));
+    expect(names).toEqual(["kubelet", "kube-scheduler", "kube-proxy"]);
+    expect(stdout).toMatch(/\/cache\/keyferry\/node-v1\.36\.\d+\/kubelet\n/);
+    expect(await calls()).toHaveLength(2);
   });
 
   test("sets the programs' version like the build of Kubernetes, and pins everything else", async () => {

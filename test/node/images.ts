@@ -6,12 +6,6 @@ import { promisify } from "node:util";
 const exec = promisify(execFile);
 const REPOSITORY = join(import.meta.dirname, "..", "..");
 
-/** The operator's image on a node. */
-export interface OperatorImage {
-  repository: string;
-  tag: string;
-}
-
 /** Builds the operator's image by the script of `make image`. @returns the path of an OCI archive, in which its name is `tag` */
 export async function buildOperator(folder: string, tag: string): Promise<string> {
   const env = { ...process.env, IMAGE: tag, BUILD_IN: "here", OUTPUT: folder };

@@ -1,8 +1,8 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ensureNodePrograms } from "../cluster/build.ts";
+import { ensureNodePrograms, type NodePrograms } from "../cluster/build.ts";
 import { type Cluster, startCluster, untilReady } from "../cluster/cluster.ts";
-import { buildBusyBox, buildOperator, type OperatorImage } from "./images.ts";
+import { buildBusyBox } from "./images.ts";
 import { containerd, filesFor, kubelet, NODE_NAME, proxy, SOCKET, scheduler } from "./programs.ts";
 import { Sandbox } from "./sandbox.ts";
 
@@ -34,19 +34,29 @@ export class NodeCluster {
     const sandbox = await Sandbox.open();
     const cluster = await startCluster({ ...options, controllers: CONTROLLERS, address: sandbox.hostAddress });
     const node = new NodeCluster(cluster, sandbox);
+    try {
+      await node.#start(programs);
+      return node;
+    } catch (error) {
+      await node.stop();
+      throw error;
+    }
+  }
+
+  async #start(programs: NodePrograms): Promise<void> {
+    const { sandbox, cluster } = this;
     for (const [name, content] of Object.entries(filesFor(sandbox, cluster))) {
       await mkdir(dirname(join(sandbox.dir, name)), { recursive: true });
       await writeFile(join(sandbox.dir, name), content);
     }
     const runtime = containerd(sandbox);
     const running = await sandbox.start(runtime);
-    await untilReady(runtime, running, async () => (await node.#ctr(["version"])) !== "");
-    await node.#ctr(["images", "import", await buildBusyBox(sandbox.dir)]);
+    await untilReady(runtime, running, async () => (await this.#ctr(["version"])) !== "");
+    await this.#ctr(["images", "import", await buildBusyBox(sandbox.dir)]);
     await sandbox.start(scheduler(programs, sandbox));
     await sandbox.start(proxy(programs, sandbox));
     const agent = kubelet(programs, sandbox, cluster);
-    await untilReady(agent, await sandbox.start(agent), () => node.#isReady(), 180_000);
-    return node;
+    await untilReady(agent, await sandbox.start(agent), () => this.#isReady(), 180_000);
   }
 
   /** The lines that the container of each pod of a label has logged, by the pod's name. A pod without a log is left out. */
@@ -60,18 +70,9 @@ export class NodeCluster {
     return new Map(lines.filter((_, index) => logs[index]!.code === 0));
   }
 
-  /** Runs containerd's own client. */
-  async #ctr(args: string[]): Promise<string> {
-    return this.sandbox.run("ctr", ["--address", SOCKET, "--namespace", "k8s.io", ...args]);
-  }
-
-  /** Builds the operator's image and imports it. */
-  async operatorImage(): Promise<OperatorImage> {
-    const image = { repository: "localhost/keyferry", tag: `node-${process.pid}` };
-    const archive = await buildOperator(this.sandbox.dir, image.tag);
-    await this.#ctr(["images", "import", "--base-name", image.repository, archive]);
-    await rm(archive);
-    return image;
+  /** Imports an image from an OCI archive. It gets the name `<repository>:<its name in the archive>`. */
+  async importImage(archive: string, repository: string): Promise<void> {
+    await this.#ctr(["images", "import", "--base-name", repository, archive]);
   }
 
   /** Sends SIGKILL to the container of a pod, as a crash would end it. */
@@ -84,6 +85,11 @@ export class NodeCluster {
   async stop(): Promise<void> {
     await this.sandbox.stop();
     await this.cluster.stop();
+  }
+
+  /** Runs containerd's own client. */
+  #ctr(args: string[]): Promise<string> {
+    return this.sandbox.run("ctr", ["--address", SOCKET, "--namespace", "k8s.io", ...args]);
   }
 
   async #isReady(): Promise<boolean> {
