@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { decideRollouts } from "../../../src/controllers/rollout/decide/decide.ts";
 import type { Request } from "../../../src/controllers/rollout/decide/snapshot.ts";
 import { idOf } from "../../../src/controllers/rollout/decide/workload.ts";
-import { aRequest, aSnapshot, aWorkload, marked, monotonic } from "./builders.ts";
+import { aRequest, aSnapshot, aWorkload, changedAt, marked, monotonic } from "./builders.ts";
 
 const canary = aWorkload({ name: "canary" });
 const others = [aWorkload({ name: "x" }), aWorkload({ name: "y" })];
@@ -33,6 +33,22 @@ describe("rollout.first", () => {
     expect(restartedWith({ first, bake }, [aWorkload({ name: "canary", ...state }), ...others]).names).toEqual(
       expected,
     );
+  });
+
+  it("is not available while its pods crash, although its rollout has ended", () => {
+    const bake = { ms: 600_000, since: monotonic - 600_000 };
+    const crashing = aWorkload({ name: "canary", ...current, isAvailable: false });
+    const { names, plan } = restartedWith({ first, bake }, [crashing, ...others]);
+    expect(names).toEqual([]);
+    expect(plan.firstAvailable).toEqual(new Set());
+  });
+
+  it.each([
+    ["another controller owns it", aWorkload({ name: "canary", owner: "App shop" })],
+    ["it is a CronJob", aWorkload({ name: "canary", kind: "CronJob" })],
+  ])("stops the rollout when %s", (_, workload) => {
+    const { states } = restartedWith({ first: [idOf(workload)] }, [workload, ...others]);
+    expect(states).toContain("canary FirstNotReady");
   });
 
   it("tells when the bake ends", () => {
@@ -91,4 +107,44 @@ it("never restarts two workloads at once with OneByOne, and none before first ha
     }),
     { numRuns: 2_000 },
   );
+});
+
+it("keeps a failure in mind until that workload runs with the bytes, also after a hand-over", () => {
+  const again = aWorkload({ name: "canary", marks: marked(), progress: "progressing" });
+  const failed = new Set([idOf(canary)]);
+  expect(restartedWith({ failed }, [again, ...others]).names).toEqual([]);
+  expect(restartedWith({ failed }, [aWorkload({ name: "canary", ...current }), ...others]).names).toEqual(["x", "y"]);
+});
+
+it("takes what happens to a workload after its restart for no failure of the restart", () => {
+  const late = aWorkload({ name: "canary", kind: "DaemonSet", marks: marked(), progress: "progressing" });
+  const completed = new Set([idOf(late)]);
+  const { names, states, plan } = restartedWith({ completed, seenAt: 0 }, [late, ...others]);
+  expect(states).toEqual(["canary Current", "x Restarting", "y Restarting"]);
+  expect(names).toEqual(["x", "y"]);
+  expect(plan.inProgress.has(idOf(late))).toBe(false);
+});
+
+it("restarts a StatefulSet whose pods are not available, and one whose other rollout does not end", () => {
+  const sick = aWorkload({ name: "x", kind: "StatefulSet", progress: "progressing", isReplacing: false });
+  const stuck = aWorkload({ name: "y", kind: "StatefulSet", progress: "progressing" });
+  expect(restartedWith({}, [sick, stuck]).names).toEqual(["x"]);
+  expect(restartedWith({ seenAt: monotonic - 600_000 }, [sick, stuck]).names).toEqual(["x", "y"]);
+});
+
+it("takes a workload that was deleted and made again for no undo", () => {
+  const records = new Map([["Deployment/x", { revision: "r2", putBack: true }]]);
+  const workloads = [aWorkload({ name: "x", createdAt: changedAt + 1_000 })];
+  const plan = decideRollouts(aSnapshot({ requests: [aRequest({ records })], workloads, pods: [] }));
+  expect(plan.findings.get("shop/db")!.map(({ state }) => state)).toEqual(["Current"]);
+});
+
+it("decides on thousands of requests and targets within two seconds of CPU time", () => {
+  const targets = Array.from({ length: 50 }, (_, index) => `Deployment/gone-${index}`);
+  const requests = Array.from({ length: 3_000 }, (_, index) => aRequest({ key: `shop/s${index}`, targets }));
+  const workloads = Array.from({ length: 2_000 }, (_, index) => aWorkload({ name: `w${index}` }));
+  const snapshot = aSnapshot({ requests, workloads });
+  const before = process.cpuUsage().user;
+  expect(decideRollouts(snapshot).restarts).toEqual([]);
+  expect((process.cpuUsage().user - before) / 1_000, "milliseconds of CPU time").toBeLessThan(2_000);
 });

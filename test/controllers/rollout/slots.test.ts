@@ -94,3 +94,13 @@ it("ends the survey of a namespace that cannot be looked at, and leaves what oth
   slots.skip("a");
   expect(slots.of("b")).toBe(1);
 });
+
+it("leaves a share to a namespace that waits, whatever another one still has to restart", () => {
+  const slots = new Slots(5, () => {});
+  slots.survey([]);
+  expect(slots.of("large")).toBe(5);
+  slots.take("large", new Set(["a", "b", "c", "d", "e"]), true);
+  expect(slots.of("small")).toBe(0);
+  slots.take("small", new Set(), true);
+  expect(slots.of("large")).toBe(2);
+});

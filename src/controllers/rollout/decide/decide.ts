@@ -161,7 +161,11 @@ function requestsByWorkload(requests: readonly Request[]): (workload: Workload) 
   );
   const listed = new Map<string, Request[]>();
   for (const request of requests) {
-    for (const id of request.targets ?? []) listed.set(id, [...(listed.get(id) ?? []), request]);
+    for (const id of request.targets ?? []) {
+      const known = listed.get(id);
+      if (known) known.push(request);
+      else listed.set(id, [request]);
+    }
   }
   return (workload) => {
     const found = [...workload.uses.keys()].flatMap((secret) => auto.get(secret) ?? []);
