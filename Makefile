@@ -65,7 +65,7 @@ test-node: build
 	node test/node/requirements.ts
 	node test/cluster/build.ts --node
 	node test/emulator/venv.ts
-	vitest run test/node
+	CAMPAIGNS=1 vitest run test/node
 
 lint: $(MODULES)
 	biome check --error-on-warnings .

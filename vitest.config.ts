@@ -16,8 +16,10 @@ const alone = [
   "test/{bench,cloudformation,cluster,e2e,emulator,helm,image,node,release,upgrade}/**/*.test.ts",
 ];
 
-/** Files of several minutes that `make test` leaves out: `make monitoring` and `make ha`. */
-const campaigns = process.env.CAMPAIGNS ? [] : ["test/e2e/monitoring.test.ts", "test/e2e/hand-over/campaign.test.ts"];
+/** Files of several minutes that `make test` leaves out: `make monitoring`, `make ha` and `make test-node`. */
+const campaigns = process.env.CAMPAIGNS
+  ? []
+  : ["test/e2e/monitoring.test.ts", "test/e2e/hand-over/campaign.test.ts", "test/node/**/*.test.ts"];
 
 /** Files that load modules anew for each test, which only Vite's imports can do. */
 const reloading = ["test/aws/own-credentials.test.ts"];

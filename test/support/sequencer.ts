@@ -7,7 +7,6 @@ const slowest = [
   "test/e2e/hand-over/hand-over.test.ts",
   "test/values/cost.test.ts",
   "test/e2e/kill.test.ts",
-  "test/node/chart.test.ts",
   "test/controllers/rollout/schedules.test.ts",
   "test/e2e/counts.test.ts",
   "test/e2e/access.test.ts",
