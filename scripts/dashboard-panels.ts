@@ -115,6 +115,25 @@ const namespace: RowSpec = {
         "{{namespace}}/{{name}}",
       ),
     },
+    {
+      title: "Changes that wait",
+      description: "SyncedSecrets with a change that waits for a window or an approval.",
+      unit: "none",
+      kind: "table",
+      queries: one(`keyferry_changes_pending{${selected}}`, "{{namespace}}/{{name}}"),
+    },
+    {
+      title: "Pods with old bytes",
+      description: "Pods that were created before the bytes of the SyncedSecret's Secret changed, with spec.rollout.",
+      unit: "none",
+      queries: one(`topk(20, keyferry_pods_stale{${selected}})`, "{{namespace}}/{{name}}"),
+    },
+    {
+      title: "Restarts of workloads",
+      description: "Restarts, and how they ended, in the whole fleet.",
+      unit: "none",
+      queries: one("sum by (result) (increase(keyferry_rollouts_total[1h]))", "{{result}}"),
+    },
   ],
 };
 
