@@ -29,6 +29,11 @@ export const annotations = {
   ownerUid: `${prefix}owner-uid`,
 } as const;
 
+/** An annotation's text; undefined without it. Own keys only: names such as `constructor` are no annotations. */
+export function annotationOf(all: Readonly<Record<string, string>> | undefined, key: string): string | undefined {
+  return all && Object.hasOwn(all, key) ? all[key] : undefined;
+}
+
 /** Labels that are written. */
 export const labels = {
   /** On every Secret that is written, so that a watch need not see the others. Says nothing about whose it is. */

@@ -15,7 +15,7 @@ import {
 } from "../controllers/connection/resolve.ts";
 import type { Granted } from "../controllers/grants.ts";
 import type { ServiceAccountName } from "../kube/service-account-tokens.ts";
-import { parseDuration } from "../runtime/duration.ts";
+import { durationOr } from "../runtime/duration.ts";
 import { Failure } from "../runtime/failure.ts";
 import { type Manifests, nameOf } from "./manifests.ts";
 
@@ -120,13 +120,12 @@ export class Granting {
     if (role instanceof Failure) throw role;
     const accounts = { roleOf: (one: ServiceAccountName) => this.#roleOf(one), tokensOf: () => noTokens };
     const identities = new ConnectionIdentities({ connection, data, identities: all, accounts, role });
-    const interval = spec.pollInterval;
     return {
       connection,
       identities,
       account:
         identities.account ?? (isOfServiceAccounts(connection) ? undefined : await account(connection, identities)),
-      pollIntervalMs: (interval === undefined ? undefined : parseDuration(interval)) ?? defaultPollIntervalMs,
+      pollIntervalMs: durationOr(spec.pollInterval, defaultPollIntervalMs),
     };
   }
 

@@ -9,6 +9,13 @@ export interface Asked {
   message: string;
 }
 
+/** The conditions of these types as they are, for a status that does not know better. */
+export function keptConditions(before: readonly Asked[], types: readonly string[]): Asked[] {
+  return before
+    .filter(({ type }) => types.includes(type))
+    .map(({ type, status, reason, message }) => ({ type, status, reason, message }));
+}
+
 /** Maximum characters in a condition's message. The API server rejects more than 32,768. */
 const messageAtMost = 32_000;
 

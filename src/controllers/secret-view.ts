@@ -1,6 +1,6 @@
 import { fieldManager } from "../api/annotations.ts";
 import type { KubeClient } from "../kube/client/client.ts";
-import { KubeError } from "../kube/errors.ts";
+import { ifPresent } from "../kube/errors.ts";
 import { isCut } from "../kube/informer/cache-bound.ts";
 import type { Change, View } from "../kube/informer/store.ts";
 import { type KubeObject, type ObjectMeta, secrets } from "../kube/resource.ts";
@@ -54,13 +54,7 @@ export class SecretView {
 
   /** Reads from the API server a Secret without our label, which the cache does not contain. */
   async look(namespace: string, name: string): Promise<ObjectMeta | undefined> {
-    try {
-      const found = await this.#client.get<KubeObject>(secrets, namespace, name, { metadataOnly: true });
-      return found.metadata;
-    } catch (error) {
-      if (error instanceof KubeError && error.kind === "notFound") return undefined;
-      throw error;
-    }
+    return (await ifPresent(this.#client.get<KubeObject>(secrets, namespace, name, { metadataOnly: true })))?.metadata;
   }
 
   /** Must be called before a write. */

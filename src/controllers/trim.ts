@@ -1,4 +1,4 @@
-import { fieldManager, labels as labelNames, annotations as names } from "../api/annotations.ts";
+import { annotationOf, fieldManager, labels as labelNames, annotations as names } from "../api/annotations.ts";
 import type { SyncedSecret } from "../api/types.ts";
 import type { KubeObject, ManagedFieldsEntry, ObjectMeta, OwnerReference } from "../kube/resource.ts";
 import { compact, dataOf, ownedBy } from "../kube/write/managed-fields.ts";
@@ -127,8 +127,4 @@ function pick(
 ): Record<string, string> | undefined {
   const kept = Object.entries(all ?? {}).filter(([key, value]) => isKept(key, value));
   return kept.length > 0 ? Object.fromEntries(kept) : undefined;
-}
-
-function annotationOf(all: Record<string, string> | undefined, key: string): string | undefined {
-  return all && Object.hasOwn(all, key) ? all[key] : undefined;
 }

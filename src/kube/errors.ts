@@ -77,6 +77,16 @@ export class KubeError extends Error {
   }
 }
 
+/** What a read answers; undefined if the object does not exist. Rejects with every other error of the read. */
+export async function ifPresent<T>(read: Promise<T>): Promise<T | undefined> {
+  try {
+    return await read;
+  } catch (error) {
+    if (error instanceof KubeError && error.kind === "notFound") return undefined;
+    throw error;
+  }
+}
+
 /** Whether the same request may succeed later. */
 export function isRetryable(error: unknown): boolean {
   if (!(error instanceof KubeError)) return false;

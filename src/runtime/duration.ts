@@ -12,6 +12,11 @@ export function parseDuration(text: string): number | undefined {
   return total;
 }
 
+/** The milliseconds of an optional duration; `otherwise` if it is left out or is not a duration. */
+export function durationOr(text: string | undefined, otherwise: number): number {
+  return (text === undefined ? undefined : parseDuration(text)) ?? otherwise;
+}
+
 /** Formats a duration in the same notation, rounded to seconds. */
 export function formatDuration(ms: number): string {
   const seconds = Math.round(ms / 1_000);

@@ -12,7 +12,7 @@ import { removeAtEnd } from "../support/supervise.ts";
 import { buildOperator } from "./images.ts";
 import { NodeCluster } from "./node.ts";
 import { whyNoNode } from "./requirements.ts";
-import { deployment } from "./workload.ts";
+import { deployment, prepareShop, shop } from "./workload.ts";
 
 const why = await whyNoNode();
 if (why) process.stderr.write(`No real node: ${why}.\n`);
@@ -88,12 +88,9 @@ describe.skipIf(why)("installed by the chart on a real node", () => {
   test("a killed leader's successor restarts each Deployment once, one at a time and always with all replicas", async () => {
     logsOnFailure();
     const { cluster } = node;
-    const namespace = "shop";
-    await cluster.run(["create", "namespace", namespace]);
-    await aws.putParameter({ name: "/shop/db", type: "SecureString", value: "one" });
-    const data = [{ key: "DB", parameter: { name: "/shop/db" } }];
-    const secret = synced(namespace, "db", { data, refresh: { pollInterval: "10s" }, rollout: { mode: "Auto" } });
-    const apps = names.map((name) => deployment({ namespace, secret: "db", key: "DB", name }));
+    const { namespace } = shop;
+    const secret = await prepareShop(cluster, aws);
+    const apps = names.map((name) => deployment({ ...shop, name }));
     await cluster.run(["apply", "-f", "-"], documents([secret, ...apps]));
     await cluster.run(["wait", "--for=condition=Available", "deployment", "--all", "-n", namespace, "--timeout=90s"]);
     const { client, close } = openClient(cluster.kubeconfigPath);

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openClient } from "../../bench/kubernetes.ts";
 import { RolloutOracle } from "../e2e/rollouts/oracle.ts";
-import { connectionTo, documents, synced } from "../e2e/stage.ts";
+import { connectionTo, documents } from "../e2e/stage.ts";
 import { type Emulator, startEmulator } from "../emulator/emulator.ts";
 import { startOperator, until } from "../support/operator.ts";
 import { NodeCluster } from "./node.ts";
 import { whyNoNode } from "./requirements.ts";
-import { deployment, pod } from "./workload.ts";
+import { deployment, pod, prepareShop, shop } from "./workload.ts";
 
 const why = await whyNoNode();
 if (why) process.stderr.write(`No real node: ${why}.\n`);
@@ -26,13 +26,9 @@ describe.skipIf(why)("on a real node", () => {
 
   test("a changed parameter restarts a Deployment once, always with all replicas, and reaches files of running pods", async () => {
     const { cluster } = node;
-    const namespace = "shop";
-    await cluster.run(["create", "namespace", namespace]);
-    await aws.putParameter({ name: "/shop/db", type: "SecureString", value: "one" });
-    const data = [{ key: "DB", parameter: { name: "/shop/db" } }];
-    const secret = synced(namespace, "db", { data, refresh: { pollInterval: "10s" }, rollout: { mode: "Auto" } });
-    const use = { namespace, secret: "db", key: "DB" };
-    const objects = [secret, deployment({ ...use, name: "app" }), pod({ ...use, name: "lone" })];
+    const { namespace } = shop;
+    const secret = await prepareShop(cluster, aws);
+    const objects = [secret, deployment({ ...shop, name: "app" }), pod({ ...shop, name: "lone" })];
     const operator = await startOperator({ kubeconfig: cluster.kubeconfigPath, folder: cluster.dir });
     await cluster.run(["apply", "-f", "-"], documents(objects));
     await cluster.run(["wait", "--for=condition=Available", "deployment/app", "-n", namespace, "--timeout=90s"]);

@@ -1,3 +1,6 @@
+import type { ClusterHandle } from "../cluster/handle.ts";
+import { synced } from "../e2e/stage.ts";
+import type { Emulator } from "../emulator/emulator.ts";
 import { BUSYBOX_IMAGE } from "./images.ts";
 
 /** What a workload does with the key of its Secret. */
@@ -11,6 +14,18 @@ export interface Workload {
 const FOLDER = "/secret";
 /** How long a rollout may make no progress. */
 const DEADLINE_S = 20;
+
+/** The namespace, the Secret and its key of the tests of a node. */
+export const shop = { namespace: "shop", secret: "db", key: "DB" };
+
+/** Creates the namespace and the parameter, `one`. @returns the SyncedSecret, which restarts what uses its Secret */
+export async function prepareShop(cluster: ClusterHandle, aws: Pick<Emulator, "putParameter">): Promise<object> {
+  const { namespace, secret, key } = shop;
+  await cluster.run(["create", "namespace", namespace]);
+  await aws.putParameter({ name: "/shop/db", type: "SecureString", value: "one" });
+  const data = [{ key, parameter: { name: "/shop/db" } }];
+  return synced(namespace, secret, { data, refresh: { pollInterval: "10s" }, rollout: { mode: "Auto" } });
+}
 
 /**
  * A pod's template. The container logs `env <value>` at its start, and `file <value>` whenever the file differs. It

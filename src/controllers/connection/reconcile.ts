@@ -7,7 +7,7 @@ import type { EventRecorder } from "../../kube/events/recorder.ts";
 import type { LeaderView } from "../../kube/leases/lease-observer.ts";
 import { announcedFactor } from "../../parameters/schedule/intervals.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { parseDuration } from "../../runtime/duration.ts";
+import { durationOr } from "../../runtime/duration.ts";
 import { Failure } from "../../runtime/failure.ts";
 import type { Log } from "../../runtime/log.ts";
 import { type Asked, isSame } from "../conditions.ts";
@@ -151,8 +151,7 @@ export class ConnectionReconciler {
   }
 
   async #resolve(key: string, connection: AnyConnection, before: Resolved | undefined): Promise<Resolved> {
-    const interval = connection.spec.pollInterval;
-    const pollIntervalMs = (interval === undefined ? undefined : parseDuration(interval)) ?? defaultPollIntervalMs;
+    const pollIntervalMs = durationOr(connection.spec.pollInterval, defaultPollIntervalMs);
     try {
       checkBinding(connection, this.#options.clusterName);
       const { client, identities: all, serviceAccounts: accounts } = this.#options;

@@ -2,6 +2,7 @@ import type { SyncedSecret } from "../../api/types.ts";
 import type { KeyWatch } from "../../ciphertexts/key-watch.ts";
 import type { KubeClient } from "../../kube/client/client.ts";
 import { KubeError } from "../../kube/errors.ts";
+import { regardingOf } from "../../kube/events/event-series.ts";
 import type { EventRecorder } from "../../kube/events/recorder.ts";
 import { isCut } from "../../kube/informer/cache-bound.ts";
 import type { View } from "../../kube/informer/store.ts";
@@ -260,9 +261,7 @@ export class SyncedSecretController {
     measure(this.#options, key, outcome, summary);
     this.#transitions.note(key, resource, summary);
     noteOutcome(attempt.span, outcome, summary);
-    const { apiVersion, kind, metadata } = resource;
-    const { name, namespace, uid } = metadata;
-    const regarding = { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
+    const regarding = regardingOf(resource);
     for (const event of summary.events) recorder.record(regarding, { ...event, action: "Sync" });
     if (stopping.aborted) return;
     // The status may wait for all Secrets of bulk work: meanwhile others are reconciled.

@@ -11,6 +11,12 @@ export interface Regarding {
   resourceVersion?: string;
 }
 
+/** An object, as an Event names it. A list's items have no kind: `object` must have one. */
+export function regardingOf({ apiVersion, kind, metadata }: KubeObject): Regarding {
+  const { namespace, name, uid } = metadata;
+  return { apiVersion: apiVersion!, kind: kind!, name: name!, uid: uid!, ...(namespace ? { namespace } : {}) };
+}
+
 /** What happened to an object. */
 export interface Happening {
   type: "Normal" | "Warning";

@@ -1,7 +1,7 @@
 import { orAborted } from "../../runtime/cancellation.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { KubeClient } from "../client/client.ts";
-import { KubeError } from "../errors.ts";
+import { ifPresent, KubeError } from "../errors.ts";
 import { leases } from "../resource.ts";
 import type { Lease } from "./lease.ts";
 
@@ -26,12 +26,7 @@ export class LeaseAccess {
   /** @returns undefined if the Lease does not exist. Rejects with a KubeError. */
   async get(withinMs: number): Promise<Lease | undefined> {
     const { client, namespace, name } = this.#options;
-    try {
-      return await this.#send("get", withinMs, () => client.get<Lease>(leases, namespace, name));
-    } catch (error) {
-      if (error instanceof KubeError && error.kind === "notFound") return undefined;
-      throw error;
-    }
+    return ifPresent(this.#send("get", withinMs, () => client.get<Lease>(leases, namespace, name)));
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { KubeClient } from "../../../kube/client/client.ts";
-import { KubeError } from "../../../kube/errors.ts";
+import { ifPresent } from "../../../kube/errors.ts";
 import { isCut } from "../../../kube/informer/cache-bound.ts";
 import type { View } from "../../../kube/informer/store.ts";
 import { type KubeObject, type ObjectMeta, secrets, syncedSecrets } from "../../../kube/resource.ts";
@@ -29,8 +29,7 @@ export class Lookup {
     const cached = this.#options.resources.get(key);
     if (!isCut(cached)) return cached;
     const { namespace, name } = cached!.metadata;
-    const read = () => this.#options.client.get<Resource>(syncedSecrets, namespace, name!);
-    const found = await ifPresent(read);
+    const found = await ifPresent(this.#options.client.get<Resource>(syncedSecrets, namespace, name!));
     return found && trimSyncedSecret(found);
   }
 
@@ -40,17 +39,8 @@ export class Lookup {
     const name = spec.target?.name ?? metadata.name!;
     const cached = this.#options.secrets.get(`${namespace}/${name}`);
     if (!isCut(cached)) return cached?.metadata;
-    const read = () => this.#options.client.get<KubeObject>(secrets, namespace, name, { metadataOnly: true });
-    const found = await ifPresent(read);
+    const { client } = this.#options;
+    const found = await ifPresent(client.get<KubeObject>(secrets, namespace, name, { metadataOnly: true }));
     return found && trimSecret(found).metadata;
-  }
-}
-
-async function ifPresent<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof KubeError && error.kind === "notFound") return undefined;
-    throw error;
   }
 }

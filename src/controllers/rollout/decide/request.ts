@@ -1,9 +1,10 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { ObjectMeta } from "../../../kube/resource.ts";
-import { parseDuration } from "../../../runtime/duration.ts";
+import { durationOr } from "../../../runtime/duration.ts";
 import { standing } from "../../syncedsecret/decide/ownership.ts";
 import { presentRestartRevision } from "../../syncedsecret/decide/restart-revision.ts";
 import { targetOf } from "../../syncedsecret/plan/target.ts";
+import { entryOf } from "../../syncedsecret/trust/applied.ts";
 import { markOf } from "./mark.ts";
 import type { Request, RestartRecord, State } from "./snapshot.ts";
 import { idOf } from "./workload.ts";
@@ -33,11 +34,7 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
   const found = standing(resource, target, metadata);
   const present = found.state === "ours" ? found.metadata : undefined;
   const { mode, targets = [], first = [], bake, order, onFailure, ...times } = resource.spec.rollout!;
-  const entry = present?.managedFields?.find(
-    ({ manager, operation, subresource }) => manager === target.manager && operation === "Apply" && !subresource,
-  );
-  const duration = (text: string | undefined, otherwise: number) =>
-    (text === undefined ? undefined : parseDuration(text)) ?? otherwise;
+  const time = present && entryOf(target, present)?.time;
   const revision = present && presentRestartRevision({ present, target });
   return {
     request: {
@@ -46,14 +43,14 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
       mark: markOf(target, resource.metadata.uid!),
       revision,
       // Without a time every pod counts as older.
-      changedAt: entry?.time === undefined ? Number.POSITIVE_INFINITY : Date.parse(entry.time),
+      changedAt: time === undefined ? Number.POSITIVE_INFINITY : Date.parse(time),
       targets: mode === "Listed" ? targets.map(idOf) : undefined,
       first: first.map(idOf),
-      bakeMs: duration(bake, defaults.bakeMs),
+      bakeMs: durationOr(bake, defaults.bakeMs),
       isOneByOne: order === "OneByOne",
       pausesOnFailure: onFailure !== "Continue",
-      minIntervalMs: duration(times.minInterval, defaults.minIntervalMs),
-      progressDeadlineMs: duration(times.progressDeadline, defaults.progressDeadlineMs),
+      minIntervalMs: durationOr(times.minInterval, defaults.minIntervalMs),
+      progressDeadlineMs: durationOr(times.progressDeadline, defaults.progressDeadlineMs),
       records: recordsOf(resource),
       current: currentOf(resource, revision),
       completed: restartedAs("Current", resource, revision),

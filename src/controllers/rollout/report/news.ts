@@ -1,5 +1,6 @@
 import { rolledOut } from "../../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
+import { regardingOf } from "../../../kube/events/event-series.ts";
 import type { EventRecorder } from "../../../kube/events/recorder.ts";
 import type { KubeObject } from "../../../kube/resource.ts";
 import type { Metrics } from "../../../metrics/metrics.ts";
@@ -48,7 +49,7 @@ export class News {
     const event = { type: "Normal", reason: "WorkloadRestarted", action } as const;
     const note = `${what} changed: ${kind} ${name} was restarted`;
     recorder.record({ apiVersion: `${group}/${version}`, kind, namespace, name, uid }, { ...event, note });
-    for (const { resource } of concerned) recorder.record(regarding(resource), { ...event, note });
+    for (const { resource } of concerned) recorder.record(regardingOf(resource), { ...event, note });
   }
 
   /** Counts how restarts have ended, and the pods that are left. */
@@ -84,7 +85,7 @@ export class News {
     const isGood = now.status === "True";
     if (isGood ? was === undefined : quiet.includes(now.reason)) return;
     const type = isGood ? "Normal" : "Warning";
-    this.#options.recorder.record(regarding(resource), { type, reason: now.reason, action, note: now.message });
+    this.#options.recorder.record(regardingOf(resource), { type, reason: now.reason, action, note: now.message });
   }
 
   /** @param key of a SyncedSecret that no longer asks for rollouts */
@@ -92,8 +93,4 @@ export class News {
     this.#states.delete(key);
     this.#options.metrics.podsStale.remove(key);
   }
-}
-
-function regarding({ apiVersion, kind, metadata: { namespace, name, uid } }: Resource) {
-  return { apiVersion: apiVersion!, kind: kind!, namespace: namespace!, name: name!, uid: uid! };
 }

@@ -29,52 +29,52 @@ export interface ReportInput {
 const mostListed = 50;
 const mostNamed = 10;
 
-/** The state that a condition reports if several workloads differ: the first of these. */
-const order: readonly State[] = [
-  "FirstNotReady",
-  "Missing",
-  "Failed",
-  "Undone",
-  "Halted",
-  "Paused",
-  "Manual",
-  "OutsideWindow",
-  "Restarting",
-  "BehindFirst",
-  "Waiting",
-  "Owned",
-  "Current",
-  "NoRestartNeeded",
-];
+/** What the condition says of a state in which a restart is still to be made or looked at. */
+interface Open {
+  reason: Reason;
+  /** What the message says of the workloads, before their names. */
+  words: string;
+}
 
-const reasons: Partial<Record<State, Reason>> = {
-  FirstNotReady: "FirstNotReady",
-  Missing: "WorkloadNotFound",
-  Failed: "DeadlineExceeded",
-  Undone: "RestartUndone",
-  Halted: "DeadlineExceeded",
-  Paused: "WorkloadPaused",
-  Manual: "ManualRestart",
-  OutsideWindow: "OutsideWindow",
-  Restarting: "Progressing",
-  BehindFirst: "Progressing",
-  Waiting: "Progressing",
-};
-
-/** What a message says of the workloads in a state, before their names. */
-const words: Partial<Record<State, string>> = {
-  FirstNotReady: "in rollout.first, and missing, paused or without replicas (correct rollout.first, or start it)",
-  Missing: "not found (correct spec.rollout.targets, or let the operator restart their kind)",
-  Failed: "past the deadline of their rollout (look at their pods)",
-  Undone: "restarted twice and taken back both times (nothing more is done for this revision)",
-  Halted: "not restarted because another restart has failed (rollout.onFailure)",
-  Paused: "paused (the restart goes on when resumed)",
-  Manual: "with updateStrategy OnDelete (delete their pods)",
-  OutsideWindow: "waiting for a window of rollout.windows",
-  Restarting: "being restarted",
-  BehindFirst: "waiting until rollout.first has been available for rollout.bake",
-  Waiting: "waiting for a restart",
-};
+/** Each state, the one that decides the condition first; undefined if nothing is left to do. */
+const states = new Map<State, Open | undefined>([
+  [
+    "FirstNotReady",
+    {
+      reason: "FirstNotReady",
+      words: "in rollout.first, and missing, paused or without replicas (correct rollout.first, or start it)",
+    },
+  ],
+  [
+    "Missing",
+    {
+      reason: "WorkloadNotFound",
+      words: "not found (correct spec.rollout.targets, or let the operator restart their kind)",
+    },
+  ],
+  ["Failed", { reason: "DeadlineExceeded", words: "past the deadline of their rollout (look at their pods)" }],
+  [
+    "Undone",
+    {
+      reason: "RestartUndone",
+      words: "restarted twice and taken back both times (nothing more is done for this revision)",
+    },
+  ],
+  [
+    "Halted",
+    { reason: "DeadlineExceeded", words: "not restarted because another restart has failed (rollout.onFailure)" },
+  ],
+  ["Paused", { reason: "WorkloadPaused", words: "paused (the restart goes on when resumed)" }],
+  ["Manual", { reason: "ManualRestart", words: "with updateStrategy OnDelete (delete their pods)" }],
+  ["OutsideWindow", { reason: "OutsideWindow", words: "waiting for a window of rollout.windows" }],
+  ["Restarting", { reason: "Progressing", words: "being restarted" }],
+  ["BehindFirst", { reason: "Progressing", words: "waiting until rollout.first has been available for rollout.bake" }],
+  ["Waiting", { reason: "Progressing", words: "waiting for a restart" }],
+  ["Owned", undefined],
+  ["Current", undefined],
+  ["NoRestartNeeded", undefined],
+]);
+const order = [...states.keys()];
 
 /** Turns findings into the condition RolledOut and the status. Pure. */
 export function rolloutStatusOf({ resource, revision, result, now }: ReportInput): RolloutStatus {
@@ -96,19 +96,22 @@ function conditionOfObstacle({ reason, message }: Obstacle): Asked {
 }
 
 function conditionOf(findings: readonly Finding[], opening: Opening): Asked {
-  const open = findings.filter(({ state }) => reasons[state] !== undefined);
-  if (open.length === 0) {
+  const open = Map.groupBy(
+    findings.filter(({ state }) => states.get(state)),
+    ({ state }) => state,
+  );
+  const [first] = open.keys();
+  if (first === undefined) {
     const using = findings.filter(({ state }) => state === "Current").length;
     const message = using === 0 ? "no workload needs a restart" : `${count(using)} with the current bytes`;
     return { type: rolledOut, status: "True", reason: rolledOut, message };
   }
-  const states = [...new Set(open.map(({ state }) => state))];
   const opensAt = opening.state === "closed" && opening.from !== undefined ? ` (at ${secondsOf(opening.from)})` : "";
-  const parts = states.map((state) => {
-    const names = namesOf(open.filter((one) => one.state === state));
-    return `${words[state]}${state === "OutsideWindow" ? opensAt : ""}: ${names}`;
+  const parts = [...open].map(([state, found]) => {
+    const { words } = states.get(state)!;
+    return `${words}${state === "OutsideWindow" ? opensAt : ""}: ${namesOf(found)}`;
   });
-  return { type: rolledOut, status: "False", reason: reasons[states[0]!]!, message: parts.join("; ") };
+  return { type: rolledOut, status: "False", reason: states.get(first)!.reason, message: parts.join("; ") };
 }
 
 function sorted(findings: readonly Finding[]): Finding[] {

@@ -1,6 +1,6 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { KubeClient } from "../../../kube/client/client.ts";
-import { KubeError } from "../../../kube/errors.ts";
+import { ifPresent, KubeError } from "../../../kube/errors.ts";
 import { type KubeObject, type ObjectMeta, secrets } from "../../../kube/resource.ts";
 import { applySecret, deleteSecret, removeFields } from "../../../kube/write/secret.ts";
 import type { WriteLimiter, WriteTurn } from "../../../kube/write/write-limiter.ts";
@@ -141,14 +141,12 @@ export class SecretWriter {
 
   /** The current values of these keys; undefined if there is no Secret. */
   async read(namespace: string, name: string, keys: ReadonlySet<string>): Promise<Map<string, Uint8Array> | undefined> {
-    try {
-      const live = await this.#client.get<KubeObject & { data?: Record<string, string> }>(secrets, namespace, name);
-      const own = Object.entries(live.data ?? {}).filter(([key]) => keys.has(key));
-      return new Map(own.map(([key, text]) => [key, Buffer.from(text, "base64")]));
-    } catch (error) {
-      if (error instanceof KubeError && error.kind === "notFound") return undefined;
-      throw error;
-    }
+    const live = await ifPresent(
+      this.#client.get<KubeObject & { data?: Record<string, string> }>(secrets, namespace, name),
+    );
+    if (!live) return undefined;
+    const own = Object.entries(live.data ?? {}).filter(([key]) => keys.has(key));
+    return new Map(own.map(([key, text]) => [key, Buffer.from(text, "base64")]));
   }
 }
 

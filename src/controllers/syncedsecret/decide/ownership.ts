@@ -1,4 +1,4 @@
-import { annotations as names } from "../../../api/annotations.ts";
+import { annotationOf, annotations as names } from "../../../api/annotations.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { ObjectMeta, OwnerReference } from "../../../kube/resource.ts";
 import { ownedBy } from "../../../kube/write/managed-fields.ts";
@@ -26,8 +26,7 @@ export function standing(resource: SyncedSecret, target: Target, metadata: Objec
   if (!metadata) return { state: "absent" };
   const { uid, name } = resource.metadata;
   const controller = metadata.ownerReferences?.find((owner) => owner.controller);
-  const annotation = (key: string) =>
-    metadata.annotations && Object.hasOwn(metadata.annotations, key) ? metadata.annotations[key] : undefined;
+  const annotation = (key: string) => annotationOf(metadata.annotations, key);
   if (target.policy === "Merge") {
     if (annotation(names.allowMerge) === name) return { state: "ours", metadata };
     return { state: "foreign", metadata, why: `it does not carry the annotation ${names.allowMerge}: ${name}` };

@@ -1,4 +1,4 @@
-import { annotations } from "../../../api/annotations.ts";
+import { annotationOf, annotations } from "../../../api/annotations.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { openingOf } from "../../windows.ts";
 import type { RevisionSource } from "../trust/revision.ts";
@@ -36,7 +36,7 @@ export function pendingChangeOf(snapshot: Snapshot): PendingChange | undefined {
   const { windows, approval, windowOverride = "Expiry" } = resource.spec.refresh!;
   if (windowOverride === "Expiry" && actsOnExpiry(snapshot)) return undefined;
   const pending = deleteSecret ? `delete.${revision}` : revisions.of(from);
-  const approved = approvedIn(snapshot);
+  const approved = annotationOf(resource.metadata.annotations, annotations.approve);
   const needsApproval = approval === "Manual" && approved !== pending;
   const opening = openingOf(windows, wall);
   if (!needsApproval && opening.state === "open") return undefined;
@@ -84,11 +84,6 @@ function actsOnExpiry(snapshot: Snapshot): boolean {
   if (deleteSecret && "at" in deleteSecret) return true;
   const applied = new Set(versionsOf(pinnedOf(snapshot).sources).keys());
   return expired.some((name) => [...applied].some((source) => source === name || source.startsWith(`${name}:`)));
-}
-
-function approvedIn({ resource }: Snapshot): string | undefined {
-  const { annotations: own } = resource.metadata;
-  return own && Object.hasOwn(own, annotations.approve) ? own[annotations.approve] : undefined;
 }
 
 function changesBetween(before: readonly RevisionSource[], after: readonly RevisionSource[]) {

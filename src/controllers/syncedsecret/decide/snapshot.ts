@@ -4,7 +4,7 @@ import type { ObjectMeta } from "../../../kube/resource.ts";
 import { coOwners, ownedBy } from "../../../kube/write/managed-fields.ts";
 import { type Reference, referenceKey } from "../../../parameters/read/reference.ts";
 import type { Subscription } from "../../../parameters/subscription.ts";
-import { parseDuration } from "../../../runtime/duration.ts";
+import { durationOr } from "../../../runtime/duration.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import type { Granted } from "../../grants.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -193,8 +193,7 @@ export function asWhom({ granted }: Pick<Facts, "granted">): string {
  * @param floorMs the connection's interval, the lower bound
  */
 export function pollIntervalOf({ spec }: SyncedSecret, floorMs: number): number {
-  const own = spec.refresh?.pollInterval;
-  return Math.max((own === undefined ? undefined : parseDuration(own)) ?? floorMs, floorMs);
+  return Math.max(durationOr(spec.refresh?.pollInterval, floorMs), floorMs);
 }
 
 /** The subscriptions of a SyncedSecret. */

@@ -1,5 +1,5 @@
 import type { Policies } from "../../../parameters/cache/policies.ts";
-import { type Asked, secondsOf, unseenMessage } from "../../conditions.ts";
+import { type Asked, keptConditions, secondsOf, unseenMessage } from "../../conditions.ts";
 import type { SourceMetadata, SourcesMetadata } from "../decide/source-metadata.ts";
 
 /** Warning conditions, present only while True. */
@@ -17,11 +17,7 @@ export function warningsOf(
   sourcesMetadata: SourcesMetadata | undefined,
   now: number,
 ): Asked[] {
-  if (!sourcesMetadata || sourcesMetadata.isStored) {
-    return before
-      .filter(({ type }) => (warnings as readonly string[]).includes(type))
-      .map(({ type, status, reason, message }) => ({ type, status, reason, message }));
-  }
+  if (!sourcesMetadata || sourcesMetadata.isStored) return keptConditions(before, warnings);
   const asked: Asked[] = [];
   const warn = (type: (typeof warnings)[number], reason: string, clauses: string[]) => {
     if (clauses.length > 0) asked.push({ type, status: "True", reason, message: clauses.join("; ") });

@@ -1,5 +1,5 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import { type Asked, secondsOf } from "../../conditions.ts";
+import { type Asked, keptConditions, secondsOf } from "../../conditions.ts";
 import type { Outcome } from "../decide/outcome.ts";
 import type { PendingChange } from "../decide/pending.ts";
 
@@ -32,8 +32,7 @@ export function pendingReport(
     ...(pendingRevision === undefined ? {} : { pendingRevision }),
     ...(pendingChanges ? { pendingChanges } : {}),
   };
-  const kept = ((before.conditions ?? []) as Asked[]).filter(({ type }) => type === changePending);
-  const conditions = kept.map(({ type, status, reason, message }) => ({ type, status, reason, message }));
+  const conditions = keptConditions((before.conditions ?? []) as Asked[], [changePending]);
   return { conditions, fields, opensAt: undefined };
 }
 

@@ -1,5 +1,5 @@
 import type { SyncedSecret } from "../../../api/types.ts";
-import { parseDuration } from "../../../runtime/duration.ts";
+import { durationOr } from "../../../runtime/duration.ts";
 import { pollIntervalOf } from "../decide/snapshot.ts";
 
 /** Default of `refresh.staleAfter`, in poll intervals. */
@@ -20,7 +20,6 @@ export function staleAfterMs(resource: SyncedSecret, { floorMs, factorOf }: Poll
   if (refresh?.policy === "Once" || !asksAws) return Infinity;
   const asked = pollIntervalOf(resource, floorMs);
   const interval = asked * factorOf(asked);
-  const own = refresh?.staleAfter === undefined ? undefined : parseDuration(refresh.staleAfter);
   // With less than two intervals, Ready would turn False between two polls.
-  return Math.max(own ?? intervalsUntilStale * interval, 2 * interval);
+  return Math.max(durationOr(refresh?.staleAfter, intervalsUntilStale * interval), 2 * interval);
 }

@@ -110,7 +110,8 @@ function keyOf({ namespace, name }: SyncedSecret["metadata"]): string {
   return `${namespace}/${name}`;
 }
 
-function entryOf({ manager }: Target, { managedFields }: ObjectMeta): ManagedFieldsEntry | undefined {
+/** Our field manager's entry for its applies of a Secret. */
+export function entryOf({ manager }: Target, { managedFields }: ObjectMeta): ManagedFieldsEntry | undefined {
   return managedFields?.find((entry) => entry.manager === manager && entry.operation === "Apply" && !entry.subresource);
 }
 

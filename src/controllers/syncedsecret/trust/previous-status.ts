@@ -1,12 +1,11 @@
-import { annotations } from "../../../api/annotations.ts";
+import { annotationOf, annotations } from "../../../api/annotations.ts";
 import { readyOf } from "../../../api/conditions.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import { markOf } from "../../refresh-mark.ts";
 
 /** The mark of a refresh request (`kubectl annotate … keyferry.io/refresh=…`) that is not handled yet. */
 export function pendingRefresh(resource: SyncedSecret): string | undefined {
-  const { annotations: own } = resource.metadata;
-  const asked = own && Object.hasOwn(own, annotations.refresh) ? own[annotations.refresh] : undefined;
+  const asked = annotationOf(resource.metadata.annotations, annotations.refresh);
   if (asked === undefined) return undefined;
   const mark = markOf(asked);
   return mark === resource.status?.lastHandledRefresh ? undefined : mark;
