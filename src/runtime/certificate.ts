@@ -81,7 +81,8 @@ async function readPair(folder: string): Promise<KeyPair> {
       throw new Error(`the certificate's file ${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
     }
   };
-  const [cert, key] = await Promise.all([read("tls.crt"), read("tls.key")]);
+  const cert = await read("tls.crt");
+  const key = await read("tls.key");
   try {
     createSecureContext({ cert, key });
   } catch {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Campaign } from "../monitoring/campaign.ts";
 import { panelData } from "../monitoring/dashboard.ts";
 import { findPrometheus } from "../monitoring/prometheus.ts";
+import { until } from "../support/operator.ts";
 
 /** A short form of monitoring.test.ts: some alerts, with the times of the rules divided by two hundred. */
 
@@ -19,11 +20,13 @@ const mayBeEmpty = [
 const found = await findPrometheus();
 const skipped = typeof found === "string" ? ` (skipped: ${found})` : "";
 
+const connection = async () => ({ pollInterval: "10s" });
+
 describe.skipIf(typeof found === "string")(`a real Prometheus with the chart's rules${skipped}`, () => {
   const { prometheus } = found as Exclude<typeof found, string>;
   let campaign: Campaign;
   beforeAll(async () => {
-    campaign = await Campaign.open({ prometheus, divisor: 200, intervalS: 1, withinMs: 60_000 });
+    campaign = await Campaign.open({ prometheus, divisor: 200, intervalS: 1, withinMs: 60_000, connection });
   });
   afterAll(() => campaign?.close());
 
@@ -37,7 +40,11 @@ describe.skipIf(typeof found === "string")(`a real Prometheus with the chart's r
   });
 
   it("accepts every query of the dashboard, and has data of the panels that need no fault", async () => {
-    const panels = await panelData(campaign.server, "5s");
+    const { server } = campaign;
+    await campaign.put("/shop/p0", "2");
+    const isHeld = async () => (await server.query("keyferry_changes_pending")).length > 0;
+    await until(isHeld, 60_000, "a change that waits for an approval");
+    const panels = await panelData(server, "5s");
     expect(panels.length).toBeGreaterThan(30);
     const isEmpty = ({ queries }: (typeof panels)[0]) => queries.every(({ series }) => series.length === 0);
     const empty = panels.filter(isEmpty).map(({ title }) => title);

@@ -25,6 +25,7 @@ export interface CampaignOptions {
 
 /** Milliseconds between two breaks of all connections: longer than a watch that counts as too short. */
 const breakEveryMs = 2_000;
+const rollouts = ["--rollout-kinds", "Deployment"];
 /** Intervals of scrapes from the start of an operator until it counts as scraped. */
 const scrapesBefore = 3;
 
@@ -51,7 +52,10 @@ export class Campaign {
     this.alerts = new AlertWatch(parts.server, parts.withinMs);
   }
 
-  /** Starts everything, with an operator that has synced twenty SyncedSecrets of the namespace `shop`. */
+  /**
+   * Starts everything, with an operator that has synced the namespace `shop`: twenty SyncedSecrets, one that holds changes
+   * of `/shop/p0` for an approval, and one with a rollout.
+   */
   static async open({ prometheus, divisor, withinMs, intervalS, connection }: CampaignOptions): Promise<Campaign> {
     const folder = await mkdtemp(join(tmpdir(), "keyferry-monitoring-"));
     removeAtEnd(folder);
@@ -62,11 +66,14 @@ export class Campaign {
     await stage.cluster.run(["create", "namespace", "shop"]);
     const names = Array.from({ length: 20 }, (_, n) => `/shop/p${n}`);
     for (const name of names) await campaign.put(name);
-    await campaign.apply(names.map((name, n) => synced("shop", `r${n}`, keysOf([name]))));
+    const plain = names.map((name, n) => synced("shop", `r${n}`, keysOf([name])));
+    const held = synced("shop", "held", { ...keysOf(["/shop/p0"]), refresh: { approval: "Manual" } });
+    const rolledOut = synced("shop", "rolled-out", { ...keysOf(["/shop/p1"]), rollout: { mode: "Auto" } });
+    await campaign.apply([...plain, held, rolledOut]);
     await writeFile(campaign.#audit("whole"), "");
     await campaign.#auditTo(campaign.#audit("whole"));
     await campaign.startOperator();
-    await campaign.ready("shop", names.length);
+    await campaign.ready("shop", plain.length + 2);
     return campaign;
   }
 
@@ -77,7 +84,10 @@ export class Campaign {
   /** Starts the operator, which Prometheus scrapes from now on. @param args further arguments of the program */
   async startOperator(args: string[] = [], options: { env?: Record<string, string>; kubeconfig?: string } = {}) {
     const node = ["--import", `data:text/javascript,${encodeURIComponent(defect(this.#defectFile))}`];
-    this.#operator = await this.stage.operator(["--audit-log", this.#audit("link"), ...args], { ...options, node });
+    this.#operator = await this.stage.operator(["--audit-log", this.#audit("link"), ...rollouts, ...args], {
+      ...options,
+      node,
+    });
     await this.server.scrape(this.#operator.metricsUrl);
     // Prometheus sees an increase only from its second sample on: a fault must come later.
     const started = Date.now() / 1_000;
