@@ -15,6 +15,16 @@ export const annotations = {
   retainedKeys: `${prefix}retained-keys`,
   /** On a Secret with spec.rollout: the revision whose bytes differed last. Absent until they differ for the first time. */
   restartRevision: `${prefix}restart-revision`,
+  /**
+   * On a Secret with rollout.onFailure Revert: the last revision whose rollout succeeded, and its restart revision if it has
+   * one, after a space.
+   */
+  lastGoodRevision: `${prefix}last-good-revision`,
+  /**
+   * On a Secret whose sources are held back: what an approval names to apply them all the same, and their restart revision,
+   * after a space.
+   */
+  heldBackRevision: `${prefix}held-back-revision`,
   /** On a SyncedSecret, by a person: another text means to look at AWS at once and to apply again. */
   refresh: `${prefix}refresh`,
   /** On a SyncedSecret, by a person: the pending revision that may be applied, with refresh.approval: Manual. */

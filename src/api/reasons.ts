@@ -44,6 +44,8 @@ export const reasons = [
   "FirstNotReady",
   "InvalidWindow",
   "WorkloadRestarted",
+  "RolloutFailed",
+  "RevertFailed",
   "InternalError",
   "Repaired",
 ] as const;

@@ -7,22 +7,24 @@ export const rolledOut = "RolledOut";
 
 /** A status without what the rollouts' field manager owns. */
 export function withoutRollout(status: Status): Status {
-  const { conditions, rolledOutRevision: _revision, workloads: _workloads, ...rest } = status;
+  const { conditions, rolledOutRevision: _revision, workloads: _workloads, failedRollout: _failed, ...rest } = status;
   return { ...rest, ...(conditions ? { conditions: conditions.filter(({ type }) => type !== rolledOut) } : {}) };
 }
 
 /** The part of a status that the rollouts' field manager owns; its conditions are empty if there is none. */
-export function rolloutOf({ conditions = [], rolledOutRevision, workloads }: Status) {
-  return { conditions: conditions.filter(({ type }) => type === rolledOut), rolledOutRevision, workloads };
+export function rolloutOf({ conditions = [], rolledOutRevision, workloads, failedRollout }: Status) {
+  const ofRollout = conditions.filter(({ type }) => type === rolledOut);
+  return { conditions: ofRollout, rolledOutRevision, workloads, failedRollout };
 }
 
 /** A status without a rollout, with what another one says of the rollout. */
 export function withRolloutOf(status: Status, other: Status | undefined): Status {
-  const { conditions, rolledOutRevision, workloads } = rolloutOf(other ?? {});
+  const { conditions, rolledOutRevision, workloads, failedRollout } = rolloutOf(other ?? {});
   return {
     ...status,
     ...(conditions.length > 0 ? { conditions: [...(status.conditions ?? []), ...conditions] } : {}),
     ...(rolledOutRevision === undefined ? {} : { rolledOutRevision }),
     ...(workloads ? { workloads } : {}),
+    ...(failedRollout ? { failedRollout } : {}),
   };
 }

@@ -1007,10 +1007,12 @@ export interface SyncedSecretSpecRollout {
    */
   bake?: string;
   /**
-   * What happens when a restarted workload passes the deadline of its rollout. Pause restarts no further workload with
-   * these bytes. Continue restarts the others all the same. Default: Pause.
+   * What happens when a restarted workload does not become available. Pause restarts no further workload with these
+   * bytes. Continue restarts the others all the same. Revert sets the Secret back to the last good version of each
+   * parameter, restarts the workload with it, and holds the failed version back until a source changes or
+   * keyferry.io/approve names it; at most 100 sources, and refresh.policy Follow. Default: Pause.
    */
-  onFailure?: "Continue" | "Pause";
+  onFailure?: "Continue" | "Pause" | "Revert";
   /** When restarts may begin. A window that closes starts nothing more, and stops nothing. Default: at any time. */
   windows?: SyncedSecretSpecRolloutWindows[];
   /**
@@ -1101,6 +1103,21 @@ export interface SyncedSecretStatus {
   /** The sources that a change that is not applied yet concerns; the first ten by name. */
   pendingChanges?: SyncedSecretStatusPendingChanges[];
   /**
+   * The last revision whose rollout succeeded, with rollout.onFailure Revert. It counts only if the Secret's annotation
+   * keyferry.io/last-good-revision names it.
+   */
+  lastGood?: SyncedSecretStatusLastGood;
+  /**
+   * The revision that is held back because a workload did not become available with it, or that could not be taken
+   * back; absent if there is none.
+   */
+  heldBack?: SyncedSecretStatusHeldBack;
+  /**
+   * The rollout that makes rollout.onFailure Revert set the Secret back: a workload that was available before, and
+   * whose pod template nobody has changed since, is not available with it.
+   */
+  failedRollout?: SyncedSecretStatusFailedRollout;
+  /**
    * The last revision that all workloads run with, with spec.rollout. A first sync is recorded here without a restart.
    */
   rolledOutRevision?: string;
@@ -1159,6 +1176,67 @@ export interface SyncedSecretStatusPendingChanges {
   to?: number;
 }
 
+/**
+ * The last revision whose rollout succeeded, with rollout.onFailure Revert. It counts only if the Secret's annotation
+ * keyferry.io/last-good-revision names it.
+ */
+export interface SyncedSecretStatusLastGood {
+  /** The revision. */
+  revision: string;
+  /** Its sources. */
+  sources: SyncedSecretStatusLastGoodSources[];
+}
+
+/** A source, and its version. */
+export interface SyncedSecretStatusLastGoodSources {
+  /** The parameter's name or ARN. */
+  name: string;
+  /** The requested version or label, if any. */
+  selector?: string;
+  /** The version of the parameter. */
+  version: number;
+  /** The version id of a secret of Secrets Manager, whose version is always 0. */
+  versionId?: string;
+  /** When that version was created. */
+  lastModified: string;
+}
+
+/**
+ * The revision that is held back because a workload did not become available with it, or that could not be taken back;
+ * absent if there is none.
+ */
+export interface SyncedSecretStatusHeldBack {
+  /** What the annotation keyferry.io/approve names to apply the revision all the same. */
+  revision: string;
+  /** Which workload failed, and how. */
+  cause: string;
+  /** Why the Secret was not set back; absent if it was. */
+  problem?: string;
+  /** The sources that differ from the last good version; the first ten by name. */
+  changes?: SyncedSecretStatusHeldBackChanges[];
+}
+
+/** A source whose version differs. */
+export interface SyncedSecretStatusHeldBackChanges {
+  /** The parameter's name, with its version or label if the spec names one. */
+  name: string;
+  /** The last good version; absent if it had none. */
+  from?: number;
+  /** The version that is held back; absent if the source was missing. */
+  to?: number;
+}
+
+/**
+ * The rollout that makes rollout.onFailure Revert set the Secret back: a workload that was available before, and whose
+ * pod template nobody has changed since, is not available with it.
+ */
+export interface SyncedSecretStatusFailedRollout {
+  /** The Secret's restart revision. */
+  restartRevision: string;
+  /** Which workload failed, and how. */
+  cause: string;
+}
+
 /** A workload that uses the Secret, or that rollout.targets names. */
 export interface SyncedSecretStatusWorkloads {
   /** Deployment, StatefulSet, DaemonSet, CronJob, or Rollout of Argo Rollouts. */
@@ -1172,12 +1250,17 @@ export interface SyncedSecretStatusWorkloads {
    * Waiting: it will be restarted. OutsideWindow: it will be restarted in a window of rollout.windows. BehindFirst: it
    * will be restarted after rollout.first. FirstNotReady: rollout.first names it, and it is missing, paused or without
    * replicas. Halted: another restart has failed. Restarting: its rollout is under way. Paused: its rollout is paused.
-   * Failed: its rollout has passed its deadline. Undone: somebody took the restart back twice. Manual: its update
-   * strategy is OnDelete. Owned: another controller owns it. Missing: rollout.targets names it, and it does not exist.
+   * Failed: it has not become available. Undone: somebody took the restart back twice. Manual: its update strategy is
+   * OnDelete. Owned: another controller owns it. Missing: rollout.targets names it, and it does not exist.
    */
   state: string;
   /** The last restart revision that the operator has restarted it for. */
   restartedFor?: string;
   /** Whether the restart was taken back by somebody, and repeated once. */
   putBack?: boolean;
+  /**
+   * A digest of its pod template, without the operator's annotations, with which it was available before the restart;
+   * with rollout.onFailure Revert only.
+   */
+  availableWith?: string;
 }

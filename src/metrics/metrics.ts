@@ -88,6 +88,10 @@ export class Metrics {
     "changes_pending",
     "1 while a change of the sources waits for a window or an approval, else absent",
   );
+  readonly heldBack = this.#byObject(
+    "held_back",
+    "1 while a version that failed in a rollout is held back, else absent; with rollout.onFailure Revert",
+  );
   readonly rollouts = this.#counter("rollouts_total", "Restarts of workloads, and how they ended", ["result"]);
   readonly podsStale = this.#byObject(
     "pods_stale",
@@ -171,8 +175,8 @@ export class Metrics {
    * @param isKept whether another term of this process works on the SyncedSecret `namespace/name`
    */
   forgetObjects(isKept: (key: string) => boolean): void {
-    for (const gauge of [this.ready, this.lastSuccess, this.expiration, this.podsStale, this.changesPending])
-      gauge.keepOnly(isKept);
+    const ofReconciles = [this.ready, this.lastSuccess, this.expiration, this.changesPending, this.heldBack];
+    for (const gauge of [...ofReconciles, this.podsStale]) gauge.keepOnly(isKept);
   }
 
   /** To be called at a scrape: records the waiting work of a lane. Depths add up; the longest wait applies. */

@@ -69,6 +69,7 @@ describe("rollout.first, bake, order and onFailure", () => {
   takes(dryRun, {
     "all of them": rollout({ mode: "Auto", ...canary, bake: "0s", order: "OneByOne", onFailure: "Continue" }),
     "first alone": rollout({ mode: "Auto", ...canary }),
+    "a revert": rollout({ mode: "Auto", onFailure: "Revert" }),
     "order without first": rollout({ mode: "Auto", order: "Parallel" }),
   });
   refuses(dryRun, {
@@ -81,7 +82,14 @@ describe("rollout.first, bake, order and onFailure", () => {
     "an empty first": [rollout({ mode: "Auto", first: [] }), "spec.rollout.first", "at least 1 items"],
     "a workload twice": [rollout({ mode: "Auto", first: [app, app] }), "spec.rollout.first[1]", "Duplicate value"],
     "an unknown order": [rollout({ mode: "Auto", order: "Random" }), 'supported values: "Parallel", "OneByOne"'],
-    "a revert": [rollout({ mode: "Auto", onFailure: "Revert" }), 'supported values: "Continue", "Pause"'],
+    "another onFailure": [
+      rollout({ mode: "Auto", onFailure: "Undo" }),
+      'supported values: "Continue", "Pause", "Revert"',
+    ],
+    "a revert of a Secret that does not change": [
+      withSpec({ rollout: { mode: "Auto", onFailure: "Revert" }, refresh: { policy: "Once" } }),
+      "spec.rollout.onFailure Revert needs spec.refresh.policy Follow",
+    ],
   });
 });
 

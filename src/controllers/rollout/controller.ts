@@ -10,6 +10,7 @@ import type { Restarted, Running, WorkloadAccess } from "./act/access.ts";
 import { Lookup, type LookupOptions } from "./act/lookup.ts";
 import type { RolloutStatuses } from "./act/statuses.ts";
 import { decideRollouts, type NamespacePlan, type RestartPlan } from "./decide/decide.ts";
+import { needsPodStatuses } from "./decide/proof.ts";
 import { asksForRollout, sourceOf } from "./decide/request.ts";
 import type { Finding, Request } from "./decide/snapshot.ts";
 import { idOf } from "./decide/workload.ts";
@@ -123,22 +124,24 @@ export class RolloutController {
   }
 
   async #look(namespace: string): Promise<void> {
-    const { access, random } = this.#options;
+    const { access, random, clock } = this.#options;
     const members = await this.#members(namespace);
     if (members.length === 0) {
       this.#slots.take(namespace, new Set());
       this.#memory.forgetNamespace(namespace);
       return;
     }
-    const running = await access.list(namespace);
-    if ("reason" in running) {
+    const listed = await access.list(namespace);
+    if ("reason" in listed) {
       // Rollouts that this process has begun may still be in progress.
       this.#slots.skip(namespace);
-      await this.#conclude(namespace, members, () => running);
+      await this.#conclude(namespace, members, () => listed);
       this.queue.addAfter(namespace, obstacleMs);
       return;
     }
     const requests = members.map((member) => this.#memory.requestOf(member));
+    const isDoubtful = needsPodStatuses(requests, { ...listed, now: clock.now() });
+    const running = isDoubtful ? { ...listed, pods: await access.podsWithStatus(namespace) } : listed;
     const plan = this.#decide(namespace, requests, running);
     const undecided = await this.#restart(namespace, plan, members);
     const openings = new Map(requests.map(({ key, opening }) => [key, opening]));

@@ -20,6 +20,8 @@ interface Seen {
   at: number;
   /** Since when the workloads of `rollout.first` are available with it; undefined while they are not. */
   firstAvailableAt?: number;
+  /** Since when they are no longer available, before `rollout.bake` was over. */
+  brokenAt?: number | undefined;
   /** The workloads whose restart for it has ended well, or has failed and not ended well since. */
   completed: Set<string>;
   failed: Set<string>;
@@ -54,22 +56,30 @@ export class Memory {
     return {
       ...request,
       ...{ seenAt: seen.at, completed: seen.completed, failed: seen.failed },
-      bake: { ms: bakeMs, since: seen.firstAvailableAt },
+      bake: { ms: bakeMs, since: seen.firstAvailableAt, brokenSince: seen.brokenAt },
       opening: openingOf(resource.spec.rollout?.windows, this.#clock.now()),
     };
   }
 
   /** Records which restarts have ended, and since when the workloads of `rollout.first` are available. */
   note({ firstAvailable, findings }: NamespacePlan, requests: readonly Request[]): void {
-    for (const { key, revision } of requests) {
-      const { firstAvailableAt = this.#clock.monotonic(), ...seen } = this.#seen.get(key)!;
+    const now = this.#clock.monotonic();
+    for (const { key, revision, bake } of requests) {
+      const { firstAvailableAt, brokenAt, ...seen } = this.#seen.get(key)!;
       for (const finding of findings.get(key) ?? []) {
         const id = idOf(finding);
         if (finding.state === "Failed") seen.failed.add(id);
         if (finding.state === "Current") seen.failed.delete(id);
         if (finding.state === "Current" && finding.record?.revision === revision) seen.completed.add(id);
       }
-      this.#seen.set(key, firstAvailable.has(key) ? { ...seen, firstAvailableAt } : seen);
+      const isBaking = firstAvailableAt !== undefined && now - firstAvailableAt < bake.ms;
+      const isBroken = isBaking || brokenAt !== undefined;
+      this.#seen.set(key, {
+        ...seen,
+        ...(firstAvailable.has(key)
+          ? { firstAvailableAt: firstAvailableAt ?? now }
+          : isBroken && { brokenAt: brokenAt ?? now }),
+      });
     }
   }
 

@@ -298,5 +298,6 @@ export class SyncedSecretController {
     metrics.lastSuccess.remove(key);
     metrics.expiration.remove(key);
     metrics.changesPending.remove(key);
+    metrics.heldBack.remove(key);
   }
 }

@@ -15,7 +15,13 @@ export function aRequest(more: Partial<Request> = {}): Request {
     ...{ key: "shop/db", secret: "db", mark: "restart.keyferry.io/db", revision: "r2", changedAt },
     ...{ seenAt: monotonic - 60_000, targets: undefined, minIntervalMs: 60_000, progressDeadlineMs: 600_000 },
     opening: { state: "open", until: Number.POSITIVE_INFINITY },
-    ...{ first: [], bake: { ms: 600_000, since: undefined }, isOneByOne: false, pausesOnFailure: true },
+    ...{
+      first: [],
+      bake: { ms: 600_000, since: undefined },
+      isOneByOne: false,
+      pausesOnFailure: true,
+    },
+    ...{ revertsOnFailure: false, heldBack: undefined },
     ...{ records: new Map(), current: new Set<string>() },
     ...{ completed: new Set<string>(), failed: new Set<string>() },
     ...more,
@@ -28,6 +34,7 @@ export function aWorkload(more: Partial<Workload> = {}): Workload {
   return {
     ...{ kind: "Deployment", name, uid: `uid-${name}`, resourceVersion: "1", generation: 1 },
     ...{ uses: new Map([["db", ["Env"]]]), marks: new Map(), owner: undefined, isPaused: false },
+    template: "t1",
     ...{ isManual: false, wanted: 1, progress: "complete", createdAt: changedAt - 3_600_000 },
     ...{ isAvailable: (more.progress ?? "complete") === "complete", isReplacing: more.progress === "progressing" },
     ...more,

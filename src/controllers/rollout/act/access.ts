@@ -72,7 +72,7 @@ export class WorkloadAccess {
   async restart(namespace: string, { workload, records }: RestartPlan): Promise<Restarted> {
     const { client, writes } = this.#options;
     const { kind, name, uid, resourceVersion } = workload;
-    const annotations = Object.fromEntries([...records].map(([mark, { revision }]) => [mark, revision]));
+    const annotations = Object.fromEntries([...records].map(([mark, { revision }]) => [mark, revision ?? null]));
     const patch = { metadata: { uid, resourceVersion }, spec: { template: { metadata: { annotations } } } };
     try {
       const write = () => client.mergePatch<KubeObject>(resourceOf[kind], { namespace, name }, patch, { fieldManager });
@@ -101,9 +101,18 @@ export class WorkloadAccess {
     }
   }
 
-  async #pods(namespace: string): Promise<Pod[]> {
+  /**
+   * Lists the pods with their statuses.
+   *
+   * @throws KubeError if the API server cannot answer now, or refuses
+   */
+  podsWithStatus(namespace: string): Promise<Pod[]> {
+    return this.#pods(namespace, false);
+  }
+
+  async #pods(namespace: string, metadataOnly = true): Promise<Pod[]> {
     const { client } = this.#options;
-    const options = { namespace, metadataOnly: true, fieldSelector: notEnded };
+    const options = { namespace, metadataOnly, fieldSelector: notEnded };
     const ask = (page: object) => client.list<KubeObject>(pods, { ...options, ...page });
     try {
       return (await listAll(ask, "", podOf)).items;

@@ -1,6 +1,7 @@
 import type { Opening } from "../../windows.ts";
 import { type Gate, gateOf } from "./gate.ts";
 import { isInProgress, judge, recordOf, type Verdict } from "./judge.ts";
+import { isProving } from "./proof.ts";
 import type { Finding, NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
 import { staleCounter } from "./stale-pods.ts";
 import { waitOf } from "./wait.ts";
@@ -53,10 +54,10 @@ export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
     for (const request of concerned) {
       const stalePods = staleOf(request, workload);
       const verdict = judge(snapshot, request, workload, stalePods);
-      const finding = findingOf(snapshot, request, workload, { state: verdict.state, stalePods });
+      const finding = findingOf(snapshot, request, workload, { ...verdict, stalePods });
       findings.get(request.key)!.push(finding);
       verdicts.push(verdict);
-      if (verdict.record) pending.push({ request, record: verdict.record, finding });
+      if (verdict.record) pending.push(pendingOf(request, workload, verdict, finding));
       else if (verdict.state === "Waiting") waitsForOthers = true;
     }
     if (isInProgress(snapshot, workload, verdicts)) inProgress.add(idOf(workload));
@@ -73,6 +74,7 @@ export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
   for (const found of findings.values()) for (const { state } of found) wake(patience[state]);
   for (const { bakeMs } of gates.values()) wake(bakeMs === undefined ? undefined : Math.min(bakeMs, lookMs.others));
   for (const { opening } of requests) wake(untilOpen(opening, snapshot.now));
+  for (const request of requests) wake(isProving(snapshot, request) ? lookMs.others : undefined);
   const firstAvailable = new Set([...gates].filter(([, gate]) => gate.isFirstAvailable).map(([key]) => key));
   return { ...started, inProgress, findings, firstAvailable, againAfterMs };
 }
@@ -80,7 +82,8 @@ export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
 /** Leaves out what a gate holds back, and says so in its finding. */
 function ungated(open: readonly Open[], gates: ReadonlyMap<string, Gate>): Open[] {
   return open.flatMap(({ workload, pending }) => {
-    const left = pending.filter(({ request, finding }) => {
+    const left = pending.filter(({ request, finding, isRevert }) => {
+      if (isRevert) return true;
       const state = gates.get(request.key)!.stateOf(idOf(workload));
       if (state) finding.state = state;
       return state === undefined;
@@ -105,14 +108,11 @@ function start(
   let againAfterMs = lookMs.idle;
   /** Requests by OneByOne for which a restart has been taken. */
   const busy = new Set<string>();
-  for (const { workload, pending } of open) {
+  for (const { workload, pending } of [...open].sort((a, b) => Number(isRevert(b)) - Number(isRevert(a)))) {
     const id = idOf(workload);
-    const waitMs = waitOf(
-      snapshot,
-      workload,
-      pending.map(({ request }) => request),
-    );
-    if (pending.some(({ request }) => busy.has(request.key))) {
+    const requests = isRevert({ pending }) ? [] : pending.map(({ request }) => request);
+    const waitMs = waitOf(snapshot, workload, requests);
+    if (requests.some(({ key }) => busy.has(key))) {
       againAfterMs = lookMs.progress;
     } else if (waitMs > 0) {
       againAfterMs = Math.min(againAfterMs, waitMs);
@@ -136,11 +136,24 @@ interface Pending {
   /** What a restart records. */
   record: RestartRecord;
   finding: Finding;
+  isRevert: boolean;
 }
 
 interface Open {
   workload: Workload;
   pending: readonly Pending[];
+}
+
+/** Whether a restart takes back bytes that are held back. */
+function isRevert({ pending }: Pick<Open, "pending">): boolean {
+  return pending.some((one) => one.isRevert);
+}
+
+/** What a restart records: for Revert also whether the workload was available before. */
+function pendingOf(request: Request, workload: Workload, verdict: Verdict, finding: Finding): Pending {
+  const record = { ...verdict.record! };
+  if (request.revertsOnFailure && workload.isAvailable) record.availableWith = workload.template;
+  return { request, record, finding, isRevert: verdict.isRevert === true };
 }
 
 /** Milliseconds until the next look at a workload in a state. A restart that is due has a wait of its own. */
@@ -186,12 +199,14 @@ function findingOf(
   snapshot: NamespaceSnapshot,
   request: Request,
   workload: Workload,
-  { state, stalePods }: { state: State; stalePods: number },
+  { state, stalePods, failure }: Pick<Verdict, "state" | "failure"> & { stalePods: number },
 ): Finding {
   const { revision, mark, secret } = request;
   const { kind, name } = workload;
   const known = recordOf(snapshot, request, workload);
   const isMarked = revision !== undefined && workload.marks.get(mark) === revision;
   const record = isMarked && known?.revision !== revision ? { revision, putBack: false } : known;
-  return { kind, name, uses: workload.uses.get(secret) ?? [], state, record, stalePods };
+  const isCause = failure !== undefined && record?.availableWith === workload.template;
+  const finding = { kind, name, uses: workload.uses.get(secret) ?? [], state, record, stalePods };
+  return isCause ? { ...finding, failure } : finding;
 }

@@ -1,3 +1,4 @@
+import { failureOf } from "./proof.ts";
 import type { NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
 import { idOf, type Workload } from "./workload.ts";
 
@@ -9,6 +10,10 @@ export interface Verdict {
   state: State;
   /** What a restart records; set if the workload lacks the restart revision and is to be restarted. */
   record?: RestartRecord;
+  /** Whether the restart takes back bytes that are held back: it waits for no other one, and for no time. */
+  isRevert?: true;
+  /** How it failed. */
+  failure?: string;
 }
 
 /** Judges a workload that uses a Secret. @param stalePods its pods that were created before the bytes changed */
@@ -17,9 +22,12 @@ export function judge(snapshot: NamespaceSnapshot, request: Request, workload: W
   const uses = workload.uses.get(secret) ?? [];
   const isOnlyPulled = !targets && uses.every((use) => use === "ImagePullSecret");
   if (workload.kind === "CronJob" || isOnlyPulled) return { state: "NoRestartNeeded" };
-  if (revision === undefined) return { state: "Current" };
-  if (workload.marks.get(mark) === revision) return { state: restarted(snapshot, request, workload, stalePods) };
+  if (revision === undefined && request.heldBack === undefined) return { state: "Current" };
+  if (workload.marks.get(mark) === revision) return restarted(snapshot, request, workload, stalePods);
   if (workload.owner !== undefined) return { state: "Owned" };
+  if (request.heldBack !== undefined && workload.marks.get(mark) === request.heldBack)
+    return takenBack(snapshot, request, workload);
+  if (revision === undefined) return { state: "Current" };
   const isYoung = stalePods === 0 && workload.progress === "complete";
   // It was created after the change, so nobody has taken a restart back.
   if (isYoung && workload.createdAt > request.changedAt) return { state: "Current" };
@@ -37,18 +45,31 @@ export function judge(snapshot: NamespaceSnapshot, request: Request, workload: W
   return { state: "Waiting", record: { revision, putBack: isUndone } };
 }
 
-/** The state of a workload whose template has the restart revision. */
-function restarted(snapshot: NamespaceSnapshot, request: Request, workload: Workload, stalePods: number): State {
+/** Judges a workload whose template has bytes that are held back. */
+function takenBack(snapshot: NamespaceSnapshot, request: Request, workload: Workload): Verdict {
+  const { revision } = request;
+  const record = recordOf(snapshot, request, workload);
+  const isUndone = record !== undefined && record.revision === revision;
+  if (isUndone && record.putBack) return { state: "Undone" };
+  if (workload.isPaused) return { state: "Paused" };
+  return { state: "Waiting", record: { revision, putBack: isUndone }, isRevert: true };
+}
+
+/** Judges a workload whose template has the restart revision. */
+function restarted(snapshot: NamespaceSnapshot, request: Request, workload: Workload, stalePods: number): Verdict {
   const { progress, isManual, isPaused, kind } = workload;
+  const failure = request.revertsOnFailure ? failureOf(snapshot, request, workload) : undefined;
+  if (failure !== undefined) return { state: "Failed", failure };
   // What happens to the pods after its end is not the restart's.
   const isOver = progress === "complete" || request.completed.has(idOf(workload));
-  if (isOver) return isManual && stalePods > 0 ? "Manual" : "Current";
-  if (progress === "failed") return "Failed";
-  if (isPaused) return "Paused";
+  if (isOver) return { state: isManual && stalePods > 0 ? "Manual" : "Current" };
+  const past = { state: "Failed", failure: "has passed the deadline of its rollout" } as const;
+  if (progress === "failed") return past;
+  if (isPaused) return { state: "Paused" };
   const startedAt = startOf(snapshot, request, workload);
   const hasNoDeadline = kind === "StatefulSet" || kind === "DaemonSet";
   const isLate = hasNoDeadline && snapshot.monotonic - startedAt >= request.progressDeadlineMs;
-  return isLate ? "Failed" : "Restarting";
+  return isLate ? past : { state: "Restarting" };
 }
 
 /** When a restart began, in monotonic milliseconds; for one of a former leader, when this process saw the revision. */

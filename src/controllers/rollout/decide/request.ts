@@ -1,8 +1,9 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { ObjectMeta } from "../../../kube/resource.ts";
 import { durationOr } from "../../../runtime/duration.ts";
+import { pairIn } from "../../syncedsecret/decide/last-good.ts";
 import { standing } from "../../syncedsecret/decide/ownership.ts";
-import { presentRestartRevision } from "../../syncedsecret/decide/restart-revision.ts";
+import { presentAnnotation, presentRestartRevision } from "../../syncedsecret/decide/restart-revision.ts";
 import { targetOf } from "../../syncedsecret/plan/target.ts";
 import { entryOf } from "../../syncedsecret/trust/applied.ts";
 import { markOf } from "./mark.ts";
@@ -49,6 +50,8 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
       bakeMs: durationOr(bake, defaults.bakeMs),
       isOneByOne: order === "OneByOne",
       pausesOnFailure: onFailure !== "Continue",
+      revertsOnFailure: onFailure === "Revert",
+      heldBack: present && heldBackIn({ present, target }),
       minIntervalMs: durationOr(times.minInterval, defaults.minIntervalMs),
       progressDeadlineMs: durationOr(times.progressDeadline, defaults.progressDeadlineMs),
       records: recordsOf(resource),
@@ -58,6 +61,12 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
     },
     written: present?.annotations?.[target.revisionAnnotation],
   };
+}
+
+/** The restart revision of the bytes that are held back; undefined if the Secret has them after all. */
+function heldBackIn(secret: Parameters<typeof presentRestartRevision>[0]): string | undefined {
+  const held = pairIn(presentAnnotation(secret, secret.target.heldBackAnnotation))?.restartRevision;
+  return held === presentRestartRevision(secret) ? undefined : held;
 }
 
 /** The workloads that the status calls Current, if it was written for this restart revision. */
@@ -75,8 +84,8 @@ function restartedAs(wanted: State, { status }: SyncedSecret, revision: string |
 function recordsOf({ status }: SyncedSecret): ReadonlyMap<string, RestartRecord> {
   const records = new Map<string, RestartRecord>();
   for (const workload of status?.workloads ?? []) {
-    const { restartedFor, putBack = false } = workload;
-    if (restartedFor !== undefined) records.set(idOf(workload), { revision: restartedFor, putBack });
+    const { restartedFor: revision, putBack = false, availableWith } = workload;
+    if (revision !== undefined) records.set(idOf(workload), { revision, putBack, availableWith });
   }
   return records;
 }

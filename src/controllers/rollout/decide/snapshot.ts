@@ -21,11 +21,20 @@ export interface Request {
   /** The workloads that are restarted before all others, as `idOf` names them. */
   first: readonly string[];
   /** How long `first` must have been available, and since when it is, in monotonic milliseconds. */
-  bake: { ms: number; since: number | undefined };
+  bake: {
+    ms: number;
+    since: number | undefined;
+    /** Since when it is broken: they were available, and are not any more. */
+    brokenSince?: number | undefined;
+  };
   /** Whether one workload is restarted after the other. */
   isOneByOne: boolean;
   /** Whether nothing more is restarted once a restart has failed. */
   pausesOnFailure: boolean;
+  /** Whether a restart that fails sets the Secret back. */
+  revertsOnFailure: boolean;
+  /** The restart revision of bytes that are held back: workloads that have it are set back at once. */
+  heldBack: string | undefined;
   minIntervalMs: number;
   /** Whether restarts may begin. */
   opening: Opening;
@@ -42,10 +51,12 @@ export interface Request {
 
 /** The last restart of a workload for one Secret. */
 export interface RestartRecord {
-  /** The restart revision. */
-  revision: string;
+  /** The restart revision; undefined if the annotation was removed, since the last good bytes have none. */
+  revision: string | undefined;
   /** Whether somebody took the restart back, and it was repeated. */
   putBack: boolean;
+  /** The digest of the template with which the workload was available before; undefined if it was not available. */
+  availableWith?: string | undefined;
 }
 
 /** The last restart of a workload by this process. */
@@ -106,4 +117,6 @@ export interface Finding {
   record: RestartRecord | undefined;
   /** Number of pods that were created before the Secret's bytes changed. */
   stalePods: number;
+  /** How it failed; set if its restart alone can be the cause: it was available, and nobody else changed its template. */
+  failure?: string;
 }

@@ -6,8 +6,11 @@ import { idOf, type Workload } from "./workload.ts";
 const settleMs = { afterLast: 5_000, afterFirst: 30_000 };
 
 /**
- * Milliseconds until a workload may be restarted for these requests; at most 0 if it may be now. Changes within a few seconds restart it once; then the least interval
- * between two restarts of any of its Secrets must have passed, and some time since a refused restart.
+ * Milliseconds until a workload may be restarted; at most 0 if it may be now. Changes within a few seconds restart it once;
+ * then the least interval between two restarts of any of its Secrets must have passed, and some time since a refused
+ * restart.
+ *
+ * @param requests none for a restart that waits only after a refusal
  */
 export function waitOf(snapshot: NamespaceSnapshot, workload: Workload, requests: readonly Request[]): number {
   const { monotonic } = snapshot;
@@ -15,7 +18,7 @@ export function waitOf(snapshot: NamespaceSnapshot, workload: Workload, requests
   const settledAt = Math.min(Math.max(...seen) + settleMs.afterLast, Math.min(...seen) + settleMs.afterFirst);
   const last = lastRestartOf(snapshot, workload);
   const intervals = requests.map(({ minIntervalMs }) => minIntervalMs);
-  const allowedAt = last === undefined ? -Infinity : last + Math.min(...intervals);
+  const allowedAt = last === undefined || requests.length === 0 ? -Infinity : last + Math.min(...intervals);
   const refusedUntil = snapshot.refusals.get(idOf(workload))?.until ?? -Infinity;
   return Math.max(settledAt, allowedAt, refusedUntil) - monotonic;
 }

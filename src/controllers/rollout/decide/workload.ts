@@ -1,5 +1,6 @@
 import type { RolloutKind } from "../../../api/rollout-kinds.ts";
 import type { OwnerReference } from "../../../kube/resource.ts";
+import { digest } from "../../syncedsecret/plan/digest.ts";
 import { markPrefix } from "./mark.ts";
 import { isAvailable, isReplacing, type Progress, progressOf } from "./progress.ts";
 import { type Use, usesOf } from "./uses.ts";
@@ -14,6 +15,8 @@ export interface Workload {
   generation: number;
   /** How it uses each Secret, by the Secret's name. */
   uses: ReadonlyMap<string, readonly Use[]>;
+  /** A digest of its pod template without the restart annotations. */
+  template: string;
   /** The restart annotations of its pod template, by name. */
   marks: ReadonlyMap<string, string>;
   /** Kind and name of the controller that owns it, and that would undo a change. */
@@ -31,6 +34,19 @@ export interface Workload {
   isAvailable: boolean;
   /** When it was created, in milliseconds since the epoch. */
   createdAt: number;
+}
+
+function isMark(name: string): boolean {
+  return name.startsWith(markPrefix);
+}
+
+function templateDigest(
+  metadata: object | undefined,
+  annotations: [string, string][],
+  spec: object | undefined,
+): string {
+  const others = annotations.filter(([name]) => !isMark(name)).sort(([a], [b]) => (a < b ? -1 : 1));
+  return digest(JSON.stringify([{ ...metadata, annotations: others }, spec]));
 }
 
 /** Identifies a workload within its namespace. */
@@ -52,7 +68,8 @@ export function workloadOf(kind: Workload["kind"], object: WorkloadObject): Work
     resourceVersion: metadata.resourceVersion!,
     generation: metadata.generation ?? 0,
     uses: usesOf(template.spec ?? {}),
-    marks: new Map(annotations.filter(([name]) => name.startsWith(markPrefix))),
+    template: templateDigest(template.metadata, annotations, template.spec),
+    marks: new Map(annotations.filter(([name]) => isMark(name))),
     owner: owner && `${owner.kind} ${owner.name}`,
     wanted: kind === "DaemonSet" ? (object.status?.desiredNumberScheduled ?? 1) : (spec.replicas ?? 1),
     isPaused: spec.paused === true || (kind === "Rollout" && object.status?.phase === "Paused"),

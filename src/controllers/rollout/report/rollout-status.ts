@@ -8,7 +8,8 @@ import type { Finding, State } from "../decide/snapshot.ts";
 type Status = NonNullable<SyncedSecret["status"]>;
 
 /** The part of the status that the rollouts' field manager owns. */
-export type RolloutStatus = Required<Pick<Status, "conditions">> & Pick<Status, "rolledOutRevision" | "workloads">;
+export type RolloutStatus = Required<Pick<Status, "conditions">> &
+  Pick<Status, "rolledOutRevision" | "workloads" | "failedRollout">;
 
 /** Why nothing can be decided about a namespace: a missing right, or no kind that may be restarted. */
 export interface Obstacle {
@@ -88,7 +89,23 @@ export function rolloutStatusOf({ resource, revision, result, now }: ReportInput
     conditions: conditionsAfter(before.conditions, [asked], generation, now),
     ...(reached === undefined ? {} : { rolledOutRevision: reached }),
     ...(workloads?.length ? { workloads } : {}),
+    ...(findings ? failedRolloutOf(findings, revision) : keptFailure(before)),
   };
+}
+
+/** The failure that sets the Secret back: with rollout.onFailure Revert only. */
+function failedRolloutOf(
+  findings: readonly Finding[],
+  restartRevision: string | undefined,
+): Pick<RolloutStatus, "failedRollout"> {
+  const failed = findings.find(({ failure }) => failure !== undefined);
+  if (!failed || restartRevision === undefined) return {};
+  const { kind, name, failure } = failed;
+  return { failedRollout: { restartRevision, cause: `${kind} ${name} ${failure}` } };
+}
+
+function keptFailure({ failedRollout }: Status): Pick<RolloutStatus, "failedRollout"> {
+  return failedRollout ? { failedRollout } : {};
 }
 
 function conditionOfObstacle({ reason, message }: Obstacle): Asked {
@@ -133,7 +150,8 @@ function listed({ kind, name, uses, state, record }: Finding): NonNullable<Statu
   return {
     ...{ kind, name, state },
     ...(uses.length > 0 ? { uses: [...uses] } : {}),
-    ...(record ? { restartedFor: record.revision } : {}),
+    ...(record?.revision === undefined ? {} : { restartedFor: record.revision }),
     ...(record?.putBack ? { putBack: true } : {}),
+    ...(record?.availableWith === undefined ? {} : { availableWith: record.availableWith }),
   };
 }

@@ -2,6 +2,7 @@ import { Failure } from "../../../runtime/failure.ts";
 import { traced } from "../../../runtime/tracing.ts";
 import type { SecretView } from "../../secret-view.ts";
 import type { Apply, Decision, Delete, Intent, Keep, Refuse } from "../decide/decision.ts";
+import { asksForRevert, lastGoodOf } from "../decide/last-good.ts";
 import { listed } from "../decide/listed.ts";
 import type { Outcome } from "../decide/outcome.ts";
 import type { Standing } from "../decide/ownership.ts";
@@ -52,7 +53,7 @@ export class Executor {
     return { kind: "failed", problems, hasGoodSecret, ...(assessment ? heard(assessment) : {}) };
   }
 
-  async #keep({ sources, assessment, pending }: Keep, facts: Facts, attempt: Attempt): Promise<Outcome> {
+  async #keep({ sources, assessment, pending, heldBack }: Keep, facts: Facts, attempt: Attempt): Promise<Outcome> {
     const { resource, target, granted, readOnly, ownKeys } = facts;
     const { verifiedRevisions, applied, view, writer } = this.#options;
     const revision = facts.revision!;
@@ -65,7 +66,13 @@ export class Executor {
       ...(sources ? { sources } : {}),
       ...(unreported ? { applied: unreported } : {}),
     };
-    const common = { ...(assessment ? heard(assessment) : {}), ...(pending ? { pending } : {}) };
+    const lastGood = asksForRevert(resource) ? lastGoodOf(facts) : undefined;
+    const common = {
+      ...(assessment ? heard(assessment) : {}),
+      ...(pending ? { pending } : {}),
+      ...(heldBack ? { heldBack } : {}),
+      ...(lastGood ? { lastGood } : {}),
+    };
     const missing = assessment ? wanting(assessment, resource, retainedKeysOf(facts), granted) : [];
     const problems = [...missing, ...(left ? [left] : [])];
     if (problems.length > 0) return { kind: "degraded", problems, ...made, ...common };
@@ -73,17 +80,18 @@ export class Executor {
     return { kind: "current", ...made, ...(found ? { found } : {}), left: assessment?.left ?? [], ...common };
   }
 
-  async #apply({ intent, pending }: Apply, facts: Facts, attempt: Attempt): Promise<Outcome> {
+  async #apply({ intent, pending, heldBack }: Apply, facts: Facts, attempt: Attempt): Promise<Outcome> {
     const { resource, target, granted } = facts;
     const { writer, applied, tooLarge, verifiedRevisions, view } = this.#options;
     const { data, revision, restartRevision, retained, sources, kmsKeys, changed, assessment, failedOver } = intent;
+    const { lastGood, revertRecords } = intent;
     let ownership = facts.standing as Exclude<Standing, { state: "foreign" | "passing" }>;
     if (intent.restoresRecord && ownership.state === "ours") {
       const restored = await writer.restoreRecord(target, ownership.metadata, attempt);
       if (restored) ownership = { state: "ours", metadata: restored };
     }
     const write = await tracedWrite("write secret", facts, attempt, (turn) =>
-      writer.apply(resource, target, { ownership, data, revision, restartRevision, retained }, turn),
+      writer.apply(resource, target, { ownership, data, revision, restartRevision, retained, revertRecords }, turn),
     );
     if (write.outcome === "again") return { kind: "again" };
     if (write.outcome === "refused") {
@@ -103,6 +111,8 @@ export class Executor {
       ...(answer ? { applied: answer } : {}),
       ...heard(assessment),
       ...(pending ? { pending } : {}),
+      ...(heldBack ? { heldBack } : {}),
+      ...(lastGood ? { lastGood } : {}),
       ...(failedOver === undefined ? {} : { failedOver }),
     };
     const left = await collectGarbage({ resource, target, attempt }, view, writer);

@@ -4,8 +4,10 @@ import type { Failure } from "../../../runtime/failure.ts";
 import { type SpanAttributes, traced } from "../../../runtime/tracing.ts";
 import type { Assembler } from "../../../values/assembler.ts";
 import type { Assemble, Look, Read } from "../decide/decision.ts";
+import { lastGoodOf } from "../decide/last-good.ts";
 import type { Done } from "../decide/material.ts";
 import type { Facts } from "../decide/snapshot.ts";
+import type { Source } from "../trust/status-sources.ts";
 import { type Attempt, awaitAws } from "./attempt.ts";
 import { decryptAll, type WayToKms } from "./decrypt.ts";
 import { readPinned } from "./read-pinned.ts";
@@ -57,7 +59,9 @@ export class Gatherer {
       case "sources":
         return { read: await this.#sources(whom) };
       case "pinnedVersions":
-        return { pinned: await this.#pinnedVersions(whom) };
+        return { pinned: await this.#pinnedVersions(whom, whom.facts.resource.status?.sources) };
+      case "lastGoodVersions":
+        return { pinned: await this.#pinnedVersions(whom, lastGoodOf(whom.facts)?.sources) };
       case "ciphertexts":
         return { opened: await this.#ciphertexts(whom) };
       case "secret":
@@ -79,10 +83,10 @@ export class Gatherer {
     return awaitAws(attempt, readSources(facts.plan, this.#options.observer, lane, how));
   }
 
-  #pinnedVersions({ facts, attempt }: For) {
+  #pinnedVersions({ facts, attempt }: For, sources: readonly Source[] = []) {
     const { lane, isWanted, span } = attempt;
     const whom = { lane, isWanted, span, resource: nameOf(facts) };
-    return awaitAws(attempt, readPinned(facts.plan, facts.resource.status, this.#options.observer, whom));
+    return awaitAws(attempt, readPinned(facts.plan, sources, this.#options.observer, whom));
   }
 
   #ciphertexts({ facts, attempt }: For) {

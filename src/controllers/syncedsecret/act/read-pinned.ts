@@ -1,4 +1,3 @@
-import type { SyncedSecret } from "../../../api/types.ts";
 import type { Observer } from "../../../parameters/observer.ts";
 import { type ParameterReference, referenceKey } from "../../../parameters/read/reference.ts";
 import { isEqual, type StampedValue } from "../../../parameters/read/version-stamp.ts";
@@ -18,11 +17,10 @@ import { belongs, isAmbiguous, type Source, stampOfSource } from "../trust/statu
  */
 export async function readPinned(
   plan: Plan,
-  status: SyncedSecret["status"],
+  sources: readonly Source[],
   observer: Observer,
   whom: { lane: Lane; resource: string; isWanted?: IsWanted; span?: Span },
 ): Promise<PinnedRead> {
-  const sources = status?.sources ?? [];
   const values = new Map<string, ReadonlyMap<string, StampedValue>>();
   const problems: Failure[] = [];
   const read = async (reference: ParameterReference, source: Source): Promise<StampedValue | undefined> => {

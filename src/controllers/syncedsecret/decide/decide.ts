@@ -10,6 +10,7 @@ import { conflict } from "./ownership.ts";
 import { decidePending, hasTooManyToHold, pendingChangeOf } from "./pending-change.ts";
 import { mayHaveToRetain } from "./retained-keys.ts";
 import { losses, missedSinceDeletion, staleSourceProblems } from "./retention.ts";
+import { decideRevert, revertOf } from "./revert.ts";
 import { isIntact, madeFrom, type Snapshot } from "./snapshot.ts";
 import { labelled } from "./sources.ts";
 
@@ -20,6 +21,15 @@ export function decide(snapshot: Snapshot): Decision {
   if (keepsVersions(snapshot)) return decideOnce(snapshot);
   const tooMany = hasTooManyToHold(snapshot);
   if (tooMany) return tooMany;
+  const revert = revertOf(snapshot);
+  if (revert?.state === "back") return decideRevert(snapshot, revert);
+  const decision = decideForward(snapshot);
+  const isSettled = decision.kind === "keep" || decision.kind === "apply";
+  return revert && isSettled ? { ...decision, heldBack: revert.report } : decision;
+}
+
+/** Decides on the sources as they are now. */
+function decideForward(snapshot: Snapshot): Decision {
   const pending = pendingChangeOf(snapshot);
   if (pending) return decidePending(snapshot, pending);
   if (!snapshot.done.read) return firstOf(beforeTheRead, snapshot) ?? { kind: "read", what: "sources" };

@@ -3,6 +3,7 @@ import type { Reference } from "../../../parameters/read/reference.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import type { RevisionSource } from "../trust/revision.ts";
 import type { Composed } from "./compose.ts";
+import type { HeldBack, LastGood } from "./held-back.ts";
 import type { PendingChange } from "./pending.ts";
 import { isGood, type Snapshot } from "./snapshot.ts";
 import type { Assessment, Proof } from "./sources.ts";
@@ -34,7 +35,7 @@ export interface Look {
 /** Read what is missing: values of the sources, the versions of a Secret under Once, plaintexts, or the Secret. */
 export interface Read {
   kind: "read";
-  what: "sources" | "pinnedVersions" | "ciphertexts" | "secret";
+  what: "sources" | "pinnedVersions" | "lastGoodVersions" | "ciphertexts" | "secret";
 }
 
 /** Assemble the Secret's data. */
@@ -50,16 +51,20 @@ export interface Keep {
   sources: RevisionSource[] | undefined;
   /** Undefined under Once, where the current sources do not matter. */
   assessment: Assessment | undefined;
-  /** A change of the sources that is held back. */
+  /** A change of the sources that waits. */
   pending?: PendingChange;
+  /** A version that failed in a rollout. */
+  heldBack?: HeldBack;
 }
 
 /** Write the Secret. */
 export interface Apply {
   kind: "apply";
   intent: Intent;
-  /** A change of the sources that is held back while the Secret is repaired. */
+  /** A change of the sources that waits while the Secret is repaired. */
   pending?: PendingChange;
+  /** A version that failed in a rollout. */
+  heldBack?: HeldBack;
 }
 
 /** Delete the Secret. */
@@ -80,6 +85,10 @@ export interface Intent {
   retained: ReadonlySet<string>;
   /** The revision whose bytes differed last; undefined without a rollout, and before the first difference. */
   restartRevision: string | undefined;
+  /** The last good revision, with rollout.onFailure Revert. */
+  lastGood: LastGood | undefined;
+  /** The annotations that record it, and what is held back. */
+  revertRecords: Readonly<Record<string, string>>;
   sources: RevisionSource[];
   /** ARNs of the KMS keys that encrypted its blobs, sorted. */
   kmsKeys: string[];

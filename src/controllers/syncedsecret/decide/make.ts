@@ -3,6 +3,8 @@ import { isFromParameters } from "../plan/plan.ts";
 import { compose, finish, type Values } from "./compose.ts";
 import { type Decision, type Intent, refuse } from "./decision.ts";
 import { failoverMessage, madeElsewhere } from "./failover.ts";
+import type { LastGood } from "./held-back.ts";
+import { type Held, heldOf, lastGoodAfter, revertRecordsOf } from "./last-good.ts";
 import type { Opened } from "./material.ts";
 import { mustCompare, restartRevisionOf } from "./restart-revision.ts";
 import { retain } from "./retained-keys.ts";
@@ -20,10 +22,21 @@ export function readPlaintexts(snapshot: Snapshot): Decision | undefined {
   return problems.length > 0 ? refuse(snapshot, assessment, problems) : undefined;
 }
 
-/** Decides on a Secret whose values have all been read: assembles it, then applies it. */
-export function write(snapshot: Snapshot, assessment: Assessment, values: Values): Decision {
+/** The way back to the last good revision. */
+export interface Back {
+  lastGood: LastGood;
+  /** What is held back. */
+  held: Held;
+}
+
+/**
+ * Decides on a Secret whose values have all been read: assembles it, then applies it.
+ *
+ * @param back set if these are the last good values
+ */
+export function write(snapshot: Snapshot, assessment: Assessment, values: Values, back?: Back): Decision {
   const { plan, granted, resource, done, readOnly, target } = snapshot;
-  if (!done.live && mustCompare(snapshot, assessment.sources)) return { kind: "read", what: "secret" };
+  if (!back && !done.live && mustCompare(snapshot, assessment.sources)) return { kind: "read", what: "secret" };
   const { blobs } = done.opened ?? nothingOpened;
   if (!done.assembly) {
     const composed = compose({ spec: resource.spec, plan, assessment, values, blobs });
@@ -40,26 +53,32 @@ export function write(snapshot: Snapshot, assessment: Assessment, values: Values
     return refuse(snapshot, assessment, [new Failure("Pending", "wait", message)]);
   }
   const { sources, modified } = composed;
-  return { kind: "apply", intent: intentOf(snapshot, { data, retained, sources, assessment }, modified) };
+  return { kind: "apply", intent: intentOf(snapshot, { data, retained, sources, assessment }, modified, back) };
 }
 
 function intentOf(
   snapshot: Snapshot,
   made: Pick<Intent, "data" | "retained" | "sources" | "assessment">,
   modified: number,
+  back: Back | undefined,
 ): Intent {
   const { resource, granted, revisions, revision, damage, standing, target, refresh, done } = snapshot;
   const { keyIds, elsewhere } = done.opened ?? nothingOpened;
   const from = madeFrom(snapshot, made.sources);
   const isUnchanged = revisions.isOf(revision, from);
-  const isNewVersion = revisions.isOfSpec(revision, resource.spec) && !isUnchanged && refresh === undefined;
+  const isNewVersion = !back && revisions.isOfSpec(revision, resource.spec) && !isUnchanged && refresh === undefined;
   // A read at home after a failover is not a new version, so its age is not measured.
   const isMeasured = isNewVersion && modified > 0 && madeElsewhere(snapshot) === undefined;
   const home = (granted.blobsBy ?? granted.identity).region;
+  const isBack = back !== undefined && standing.state !== "absent";
+  const restartRevision = isBack ? back.lastGood.restartRevision : restartRevisionOf(snapshot, made);
+  const lastGood = back?.lastGood ?? lastGoodAfter(snapshot, restartRevision);
+  // What a person has approved although it was held back is not taken back again.
+  const approved = [heldOf(snapshot)].find((held) => revisions.isOf(held?.revision, from));
   return {
     ...made,
-    revision: revisions.of(from),
-    restartRevision: restartRevisionOf(snapshot, made),
+    ...{ revision: revisions.of(from), restartRevision, lastGood },
+    revertRecords: revertRecordsOf(snapshot, lastGood, back?.held ?? approved),
     kmsKeys: [...keyIds].sort(),
     changed: !revisions.isOf(resource.status?.revision, from),
     isRepair: damage !== undefined && (damage.data || damage.metadata) && isUnchanged,

@@ -1,10 +1,9 @@
 import { Failure } from "../../../runtime/failure.ts";
-import type { Plan } from "../plan/plan.ts";
-import { belongs, revisionSourcesOf, type Source } from "../trust/status-sources.ts";
 import { type Decision, refuse } from "./decision.ts";
 import { readPlaintexts, write } from "./make.ts";
+import { isVerified, pinnedOf } from "./pinned.ts";
 import { type Facts, isIntact, isOnce, madeFrom, type Snapshot, wasCurrent } from "./snapshot.ts";
-import { type Assessment, membersOf, newAssessment } from "./sources.ts";
+import type { Assessment } from "./sources.ts";
 
 /**
  * Whether the Secret keeps the versions that it was made from: it was made from the current spec under Once, even if it
@@ -62,26 +61,4 @@ function keep(snapshot: Snapshot, pinned: Assessment): Decision {
   if (!done.looked) return { kind: "look", references: plan.references };
   const isOf = revisions.isOf(revision, madeFrom(snapshot, assessment.sources));
   return { kind: "keep", sources: isOf ? assessment.sources : [], assessment: undefined };
-}
-
-/** Whether the Secret was made from the sources that the status lists. */
-export function isVerified(facts: Facts, { sources }: Assessment): boolean {
-  const { revisions, revision, resource } = facts;
-  return revisions.isOf(revision ?? resource.status?.revision, madeFrom(facts, sources));
-}
-
-/** The assessment of the sources that the status lists. */
-export function pinnedOf({ plan, resource }: Facts): Assessment {
-  return pinnedAssessment(plan, resource.status?.sources ?? []);
-}
-
-/** The assessment of the sources that a status lists, instead of the current ones. */
-function pinnedAssessment(plan: Plan, sources: readonly Source[]): Assessment {
-  const present = new Map<string, string[]>();
-  for (const entry of plan.entries) {
-    if (entry.kind !== "path") continue;
-    const members = sources.filter((source) => belongs(source, entry.reference)).map(({ name }) => name);
-    present.set(entry.label, membersOf(entry, members));
-  }
-  return { ...newAssessment(), sources: revisionSourcesOf(plan, sources), present };
 }

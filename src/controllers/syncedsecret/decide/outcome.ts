@@ -1,6 +1,7 @@
 import type { Failure } from "../../../runtime/failure.ts";
 import type { Applied } from "../trust/applied.ts";
 import type { RevisionSource } from "../trust/revision.ts";
+import type { HeldBack, LastGood } from "./held-back.ts";
 import type { PendingChange } from "./pending.ts";
 import type { SourcesMetadata } from "./source-metadata.ts";
 
@@ -75,8 +76,12 @@ interface Common {
   isFromStatus?: true;
   /** The known policies and keys of the sources. */
   sourcesMetadata?: SourcesMetadata;
-  /** A change of the sources that is held back. */
+  /** A change of the sources that waits. */
   pending?: PendingChange;
+  /** A version that failed in a rollout. */
+  heldBack?: HeldBack;
+  /** The last good revision, with rollout.onFailure Revert. */
+  lastGood?: LastGood;
   /** Set if no event is emitted: a terminating namespace accepts none. */
   isQuiet?: true;
   /** The mark of the refresh request that this reconcile has handled. */

@@ -1,13 +1,15 @@
 import { annotationOf, annotations } from "../../../api/annotations.ts";
 import { Failure } from "../../../runtime/failure.ts";
 import { openingOf } from "../../windows.ts";
-import type { RevisionSource } from "../trust/revision.ts";
 import { type Decision, refuse } from "./decision.ts";
 import { madeElsewhere } from "./failover.ts";
+import { approvedRevision, asksForRevert } from "./last-good.ts";
 import { readPlaintexts, write } from "./make.ts";
-import { isVerified, pinnedOf, unknownSources } from "./once.ts";
+import { unknownSources } from "./once.ts";
 import type { PendingChange } from "./pending.ts";
+import { isVerified, pinnedOf } from "./pinned.ts";
 import { isIntact, isOnce, madeFrom, type Snapshot } from "./snapshot.ts";
+import { changesBetween, versionsOf } from "./source-changes.ts";
 
 /** Sources of a Secret whose changes can be held back: a status lists no more, so it does not tell what was applied. */
 const sourcesAtMost = 100;
@@ -37,7 +39,7 @@ export function pendingChangeOf(snapshot: Snapshot): PendingChange | undefined {
   if (windowOverride === "Expiry" && actsOnExpiry(snapshot)) return undefined;
   const pending = deleteSecret ? `delete.${revision}` : revisions.of(from);
   const approved = annotationOf(resource.metadata.annotations, annotations.approve);
-  const needsApproval = approval === "Manual" && approved !== pending;
+  const needsApproval = approval === "Manual" && approvedRevision(resource) !== pending;
   const opening = openingOf(windows, wall);
   if (!needsApproval && opening.state === "open") return undefined;
   const all = changesBetween(pinnedOf(snapshot).sources, deleteSecret ? [] : sources);
@@ -72,9 +74,10 @@ export function decidePending(snapshot: Snapshot, pending: PendingChange): Decis
 
 /** Refuses a spec that holds changes back for more sources than a status lists. */
 export function hasTooManyToHold(snapshot: Snapshot): Decision | undefined {
-  const { assessment } = snapshot;
-  if (!holdsChanges(snapshot) || assessment.sources.length <= sourcesAtMost) return undefined;
-  const message = `refresh.windows and refresh.approval: Manual work with ${sourcesAtMost} sources at most, and there are ${assessment.sources.length}: split the SyncedSecret, or remove them`;
+  const { assessment, resource } = snapshot;
+  const isConcerned = holdsChanges(snapshot) || asksForRevert(resource);
+  if (!isConcerned || assessment.sources.length <= sourcesAtMost) return undefined;
+  const message = `refresh.windows, refresh.approval: Manual and rollout.onFailure: Revert work with ${sourcesAtMost} sources at most, and there are ${assessment.sources.length}: split the SyncedSecret, or remove them`;
   return refuse(snapshot, assessment, [new Failure("InvalidData", "stalled", message)]);
 }
 
@@ -84,22 +87,4 @@ function actsOnExpiry(snapshot: Snapshot): boolean {
   if (deleteSecret && "at" in deleteSecret) return true;
   const applied = new Set(versionsOf(pinnedOf(snapshot).sources).keys());
   return expired.some((name) => [...applied].some((source) => source === name || source.startsWith(`${name}:`)));
-}
-
-function changesBetween(before: readonly RevisionSource[], after: readonly RevisionSource[]) {
-  const [was, is] = [versionsOf(before), versionsOf(after)];
-  const names = [...new Set([...was.keys(), ...is.keys()])].sort();
-  const differs = (name: string) => was.get(name)?.id !== is.get(name)?.id;
-  return names.filter(differs).map((name) => ({ name, from: was.get(name)?.version, to: is.get(name)?.version }));
-}
-
-/** By name and selector: the version, and what tells it from a recreated parameter's. */
-function versionsOf(sources: readonly RevisionSource[]): Map<string, { version: number; id: string }> {
-  const versions = new Map<string, { version: number; id: string }>();
-  for (const source of sources) {
-    if ("left" in source) continue;
-    const { name, selector, version, modified, versionId = "" } = source;
-    versions.set(name + selector, { version, id: `${version} ${modified} ${versionId}` });
-  }
-  return versions;
 }

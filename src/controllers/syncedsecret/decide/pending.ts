@@ -1,11 +1,12 @@
 import type { Opening } from "../../windows.ts";
+import type { SourceChange } from "./source-changes.ts";
 
 /** A change of the sources that is not applied yet. */
 export interface PendingChange {
   /** What an approval must name. */
   revision: string;
-  /** The sources that differ, by name, at most ten; a version is undefined where the source is missing. */
-  changes: readonly { name: string; from: number | undefined; to: number | undefined }[];
+  /** The sources that differ, by name, at most ten. */
+  changes: readonly SourceChange[];
   /** Number of sources that differ. */
   count: number;
   /** Whether an approval is missing; otherwise a window is waited for. */

@@ -1,4 +1,6 @@
+import { annotationOf } from "../../../api/annotations.ts";
 import { rolledOut } from "../../../api/rollout-status.ts";
+import type { SyncedSecret } from "../../../api/types.ts";
 import { ownedBy } from "../../../kube/write/managed-fields.ts";
 import type { RevisionSource } from "../trust/revision.ts";
 import type { Intent } from "./decision.ts";
@@ -7,7 +9,7 @@ import { type Facts, madeFrom, type Snapshot } from "./snapshot.ts";
 /** Whether the bytes of the present Secret decide if pods must be restarted: another revision, with a rollout. */
 export function mustCompare(facts: Facts, sources: readonly RevisionSource[]): boolean {
   const { revisions, revision } = facts;
-  return rollsOut(facts) && revision !== undefined && !revisions.isOf(revision, madeFrom(facts, sources));
+  return rollsOut(facts.resource) && revision !== undefined && !revisions.isOf(revision, madeFrom(facts, sources));
 }
 
 /**
@@ -15,7 +17,7 @@ export function mustCompare(facts: Facts, sources: readonly RevisionSource[]): b
  * and is made from other versions counts as changed, because its old bytes are not known. A first sync restarts nothing.
  */
 export function restartRevisionOf(snapshot: Snapshot, made: Pick<Intent, "data" | "sources">): string | undefined {
-  if (!rollsOut(snapshot)) return undefined;
+  if (!rollsOut(snapshot.resource)) return undefined;
   const { resource, revisions, standing, done } = snapshot;
   const from = madeFrom(snapshot, made.sources);
   const { rolledOutRevision, revision } = resource.status ?? {};
@@ -34,13 +36,21 @@ export function restartRevisionOf(snapshot: Snapshot, made: Pick<Intent, "data" 
 
 /** The restart revision in our Secret, unless another field manager has set it. */
 export function presentRestartRevision({ present, target }: Pick<Facts, "present" | "target">): string | undefined {
-  const name = target.restartRevisionAnnotation;
-  const isOurs = ownedBy(present?.managedFields, target.manager)?.annotations.has(name);
-  return isOurs ? present?.annotations?.[name] : undefined;
+  return presentAnnotation({ present, target }, target.restartRevisionAnnotation);
 }
 
-function rollsOut({ resource }: Facts): boolean {
-  return (resource.spec.rollout?.mode ?? "None") !== "None";
+/** An annotation of our Secret, unless another field manager has set it. */
+export function presentAnnotation(
+  { present, target }: Pick<Facts, "present" | "target">,
+  name: string,
+): string | undefined {
+  const isOurs = ownedBy(present?.managedFields, target.manager)?.annotations.has(name);
+  return isOurs ? annotationOf(present?.annotations, name) : undefined;
+}
+
+/** Whether workloads are restarted when the bytes change. */
+export function rollsOut({ spec }: SyncedSecret): boolean {
+  return (spec.rollout?.mode ?? "None") !== "None";
 }
 
 function isSameData(data: ReadonlyMap<string, Uint8Array>, live: ReadonlyMap<string, Uint8Array> | undefined): boolean {

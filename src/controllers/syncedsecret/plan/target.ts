@@ -15,6 +15,8 @@ export interface Target {
   keyDigestAnnotation: string;
   retainedKeysAnnotation: string;
   restartRevisionAnnotation: string;
+  lastGoodAnnotation: string;
+  heldBackAnnotation: string;
 }
 
 /** The field manager of a SyncedSecret under Merge. */
@@ -36,6 +38,8 @@ export function targetOf(resource: SyncedSecret): Target {
     keyDigestAnnotation: names.keyDigest + mark,
     retainedKeysAnnotation: names.retainedKeys + mark,
     restartRevisionAnnotation: names.restartRevision + mark,
+    lastGoodAnnotation: names.lastGoodRevision + mark,
+    heldBackAnnotation: names.heldBackRevision + mark,
   };
 }
 
@@ -58,11 +62,13 @@ export interface Contents {
   retained?: ReadonlySet<string>;
   /** The revision whose bytes differed last, with spec.rollout. */
   restartRevision?: string | undefined;
+  /** With rollout.onFailure Revert: the last good revision, and what is held back, as annotations. */
+  revertRecords?: Readonly<Record<string, string>>;
 }
 
 /** The complete Secret to apply. */
 export function intent(resource: SyncedSecret, target: Target, contents: Contents) {
-  const { data, revision, retained = new Set(), restartRevision } = contents;
+  const { data, revision, retained = new Set(), restartRevision, revertRecords } = contents;
   const { spec, metadata } = resource;
   const { labels, annotations } = metadataOf(resource, target);
   return {
@@ -78,6 +84,7 @@ export function intent(resource: SyncedSecret, target: Target, contents: Content
         [target.keyDigestAnnotation]: keysDigest(data.keys()),
         ...(retained.size > 0 ? { [target.retainedKeysAnnotation]: JSON.stringify([...retained].sort()) } : {}),
         ...(restartRevision === undefined ? {} : { [target.restartRevisionAnnotation]: restartRevision }),
+        ...revertRecords,
       },
       ...(target.policy === "Owner"
         ? {

@@ -27,9 +27,11 @@ export function measure(
     if (summary.ready === "Unknown") metrics.ready.remove(key);
     else metrics.ready.set(key, summary.ready === "True" ? 1 : 0);
     if (outcome.kind === "current") metrics.lastSuccess.set(key, clock.now() / 1_000);
-    const { sourcesMetadata, pending } = outcome;
+    const { sourcesMetadata, pending, heldBack } = outcome;
     if (pending) metrics.changesPending.set(key, 1);
     else if (isSettled(outcome)) metrics.changesPending.remove(key);
+    if (heldBack && heldBack.problem === undefined) metrics.heldBack.set(key, 1);
+    else if (isSettled(outcome)) metrics.heldBack.remove(key);
     const expiry = sourcesMetadata && firstExpiryOf(sourcesMetadata);
     if (expiry !== undefined) metrics.expiration.set(key, expiry / 1_000);
     else if (sourcesMetadata || !hasFailed(outcome)) metrics.expiration.remove(key);

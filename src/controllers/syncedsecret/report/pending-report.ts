@@ -2,6 +2,7 @@ import type { SyncedSecret } from "../../../api/types.ts";
 import { type Asked, keptConditions, secondsOf } from "../../conditions.ts";
 import type { Outcome } from "../decide/outcome.ts";
 import type { PendingChange } from "../decide/pending.ts";
+import type { SourceChange } from "../decide/source-changes.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
 /** The status fields of a change that is held back. */
@@ -17,11 +18,7 @@ export function pendingReport(
   const { pending } = outcome;
   if (pending) {
     const { revision, changes, opening } = pending;
-    const pendingChanges = changes.map(({ name, from, to }) => ({
-      name,
-      ...(from === undefined ? {} : { from }),
-      ...(to === undefined ? {} : { to }),
-    }));
+    const pendingChanges = changesListed(changes);
     const fields = { pendingRevision: revision, ...(pendingChanges.length > 0 ? { pendingChanges } : {}) };
     const opensAt = opening.state === "closed" ? opening.from : undefined;
     return { conditions: [conditionOf(pending, metadata.name!)], fields, opensAt };
@@ -34,6 +31,15 @@ export function pendingReport(
   };
   const conditions = keptConditions((before.conditions ?? []) as Asked[], [changePending]);
   return { conditions, fields, opensAt: undefined };
+}
+
+/** Changes as a status lists them. */
+export function changesListed(changes: readonly SourceChange[]): NonNullable<Status["pendingChanges"]> {
+  return changes.map(({ name, from, to }) => ({
+    name,
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+  }));
 }
 
 function conditionOf(

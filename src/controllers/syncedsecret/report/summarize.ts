@@ -9,6 +9,7 @@ import { listed } from "../decide/listed.ts";
 import { hasFailed, type Outcome } from "../decide/outcome.ts";
 import { nextExpiryOf } from "../decide/source-metadata.ts";
 import { newsOf, warningsOf } from "./expiry-conditions.ts";
+import { heldBackEvents, heldBackReport } from "./held-back-report.ts";
 import { keyCondition } from "./key-conditions.ts";
 import { pendingReport } from "./pending-report.ts";
 
@@ -26,7 +27,7 @@ export interface Summary {
   status: Status;
   /** Whether the status differs from the current one. */
   statusChanged: boolean;
-  /** The events: of Ready, failover, KMS keys at risk and expiries, in this order. */
+  /** The events: of Ready, failover, KMS keys at risk, expiries and what is held back, in this order. */
   events: News[];
   ready: "True" | "False" | "Unknown";
   reason: Reason;
@@ -80,13 +81,18 @@ export function summarize(input: SummarizeInput): Summary {
   const elsewhere = failoverOf(outcome);
   const warned = warningsAfter(input);
   const pending = pendingReport(resource, outcome);
+  const heldBack = heldBackReport(resource, outcome);
   const status: Status = {
     ...retained(before),
     ...pending.fields,
+    ...heldBack.fields,
     ...(outcome.kind === "suspended" ? {} : { observedGeneration: generation }),
     conditions: conditionsAfter(
       before.conditions,
-      [...verdict.conditions, ...elsewhere, ...(key ? [key] : []), ...warned, ...pending.conditions],
+      [
+        ...[...verdict.conditions, ...elsewhere, ...(key ? [key] : []), ...warned],
+        ...[...pending.conditions, ...heldBack.conditions],
+      ],
       generation,
       now,
     ),
@@ -134,6 +140,7 @@ export function summarize(input: SummarizeInput): Summary {
             ? [{ type: "Warning", reason: key.reason, note: key.message } as const]
             : []),
           ...newsOf((before.conditions ?? []) as Asked[], warned),
+          ...heldBackEvents(before, heldBack.conditions),
         ],
     retry: verdict.retry,
     ...againAfter(verdict.againAfterMs, pending.opensAt, now),
@@ -295,7 +302,8 @@ function messageOf(problems: readonly Failure[]): string {
 /** The status fields that stay unless the outcome sets them. */
 function retained(before: Status): Status {
   const { conditions: _conditions, pendingRevision: _pending, pendingChanges: _changes, ...rest } = before;
-  return rest;
+  const { lastGood: _good, heldBack: _held, ...others } = rest;
+  return others;
 }
 
 /** The event of Ready: for a failure, a recovery, a repair or a deletion, but not for a first sync or a new version. */

@@ -23,10 +23,13 @@ export function reportedMissing(resource: SyncedSecret): boolean {
   return reason === "ParameterNotFound" || reason === "VersionNotFound";
 }
 
-/** Whether a change needs a reconcile: of the spec, of what a person asks for or a deletion, but not of status or labels. */
+/**
+ * Whether a change needs a reconcile: of the spec, of what a person asks for, a deletion or a rollout that has failed, but
+ * not of anything else in the status, or of labels.
+ */
 export function isAsking(before: SyncedSecret, after: SyncedSecret): boolean {
-  const asks = ({ metadata: { annotations: own } }: SyncedSecret) =>
-    JSON.stringify([own?.[annotations.refresh], own?.[annotations.approve]]);
+  const asks = ({ metadata: { annotations: own }, status }: SyncedSecret) =>
+    JSON.stringify([own?.[annotations.refresh], own?.[annotations.approve], status?.failedRollout?.restartRevision]);
   return (
     before.metadata.uid !== after.metadata.uid ||
     before.metadata.generation !== after.metadata.generation ||

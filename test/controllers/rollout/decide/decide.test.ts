@@ -401,7 +401,7 @@ describe("whatever a namespace has", () => {
     always((snapshot, { restarts }) => {
       const set = new Map(restarts.map((plan) => [plan.workload.uid, plan.records]));
       const after = snapshot.workloads.map((workload) => {
-        const revisions = [...(set.get(workload.uid) ?? [])].map(([name, { revision: to }]) => [name, to] as const);
+        const revisions = [...(set.get(workload.uid) ?? [])].map(([name, { revision: to }]) => [name, to!] as const);
         return { ...workload, marks: new Map([...workload.marks, ...revisions]) };
       });
       const again = decideRollouts({ ...snapshot, workloads: after });

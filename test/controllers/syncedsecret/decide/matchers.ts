@@ -56,9 +56,15 @@ export function decisionsOf(builder: SnapshotBuilder, results: Results = {}): De
       const { composed } = decision;
       done = { ...done, assembly: { composed, assembled: assemble(composed.input) } };
     } else if (decision.kind === "read") {
-      const field = ({ sources: "read", pinnedVersions: "pinned", ciphertexts: "opened", secret: "live" } as const)[
-        decision.what
-      ];
+      const field = (
+        {
+          sources: "read",
+          pinnedVersions: "pinned",
+          lastGoodVersions: "pinned",
+          ciphertexts: "opened",
+          secret: "live",
+        } as const
+      )[decision.what];
       if (!all[field]) throw new Error(`the row gives no result for: read ${decision.what}`);
       done = { ...done, [field]: all[field] };
     } else return decisions;

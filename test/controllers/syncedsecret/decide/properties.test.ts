@@ -100,7 +100,13 @@ function after(decision: Decision, done: Done, all: Done): Done | undefined {
     return { ...done, assembly: { composed, assembled: assemble(composed.input) } };
   }
   if (decision.kind !== "read") return undefined;
-  const fields = { sources: "read", pinnedVersions: "pinned", ciphertexts: "opened", secret: "live" } as const;
+  const fields = {
+    sources: "read",
+    pinnedVersions: "pinned",
+    lastGoodVersions: "pinned",
+    ciphertexts: "opened",
+    secret: "live",
+  } as const;
   const field = fields[decision.what];
   expect(done).not.toHaveProperty(field);
   return { ...done, [field]: all[field] };

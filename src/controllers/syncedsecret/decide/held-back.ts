@@ -1,0 +1,22 @@
+import type { Source } from "../trust/status-sources.ts";
+import type { SourceChange } from "./source-changes.ts";
+
+/** The last revision whose rollout succeeded. */
+export interface LastGood {
+  revision: string;
+  /** Undefined if the bytes had never changed. */
+  restartRevision: string | undefined;
+  sources: readonly Source[];
+}
+
+/** A version of the sources that failed in a rollout. */
+export interface HeldBack {
+  /** What an approval names to apply it all the same. */
+  revision: string;
+  /** Which workload failed, and how. */
+  cause: string;
+  /** Why the Secret was not set back; undefined if it was. */
+  problem: string | undefined;
+  /** The sources that differ from the last good version, by name, at most ten. */
+  changes: readonly SourceChange[];
+}

@@ -1,0 +1,118 @@
+import { annotationOf, annotations } from "../../../api/annotations.ts";
+import { rolledOut } from "../../../api/rollout-status.ts";
+import type { SyncedSecret } from "../../../api/types.ts";
+import { revisionSourcesOf } from "../trust/status-sources.ts";
+import type { LastGood } from "./held-back.ts";
+import { isVerified, pinnedOf } from "./pinned.ts";
+import { presentAnnotation, presentRestartRevision, rollsOut } from "./restart-revision.ts";
+import { type Facts, isOnce, madeFrom, type Snapshot } from "./snapshot.ts";
+
+/** A version of the sources that is held back, as the Secret records it. */
+export interface Held {
+  revision: string;
+  /** What an approval names. */
+  token: string;
+  /** The restart revision of pods that run with it; undefined if it is not known. */
+  restartRevision: string | undefined;
+}
+
+/** What an approval begins with if the revision had been approved once before it failed. */
+const again = "again.";
+
+/** Whether a failed rollout sets the Secret back. */
+export function asksForRevert(resource: SyncedSecret): boolean {
+  return rollsOut(resource) && resource.spec.rollout?.onFailure === "Revert" && !isOnce(resource);
+}
+
+/** The revision that the annotation keyferry.io/approve names; undefined without one. */
+export function approvedRevision(resource: SyncedSecret): string | undefined {
+  return approvalOf(resource)?.replace(again, "");
+}
+
+/** The text of the annotation keyferry.io/approve. */
+export function approvalOf({ metadata }: SyncedSecret): string | undefined {
+  return annotationOf(metadata.annotations, annotations.approve);
+}
+
+/** What an approval must name for a revision that is held back from now on: not what it names already. */
+export function tokenFor(resource: SyncedSecret, revision: string): string {
+  return approvalOf(resource) === revision ? again + revision : revision;
+}
+
+/**
+ * The last good revision. It counts if our field manager has recorded it on the Secret, and the status lists sources that
+ * reproduce it; without a Secret, if the Secret had it.
+ */
+export function lastGoodOf(facts: Facts): LastGood | undefined {
+  const { resource, standing, target, revisions, plan } = facts;
+  const { lastGood, sources, revision } = resource.status ?? {};
+  const isGone = standing.state === "absent" && lastGood !== undefined && lastGood.revision === revision;
+  const recorded = isGone
+    ? { revision: lastGood.revision }
+    : pairIn(presentAnnotation(facts, target.lastGoodAnnotation));
+  if (!recorded) return undefined;
+  const found = [lastGood?.sources, sources].find(
+    (one) => one && revisions.isOf(recorded.revision, madeFrom(facts, revisionSourcesOf(plan, one))),
+  );
+  return found && { restartRevision: undefined, ...recorded, sources: found };
+}
+
+/** What is held back: as the Secret records it, or the status if there is no Secret. */
+export function heldOf(facts: Facts): Held | undefined {
+  const { resource, standing, target } = facts;
+  const { heldBack } = resource.status ?? {};
+  if (standing.state === "absent")
+    return heldBack && heldBack.problem === undefined ? heldIn(heldBack.revision) : undefined;
+  return heldIn(presentAnnotation(facts, target.heldBackAnnotation));
+}
+
+/**
+ * The last good revision once the Secret is written: the present one, if its rollout has succeeded and other bytes follow.
+ *
+ * @param restartRevision of the Secret to be written
+ */
+export function lastGoodAfter(snapshot: Snapshot, restartRevision: string | undefined): LastGood | undefined {
+  const { resource, revision } = snapshot;
+  if (!asksForRevert(resource)) return undefined;
+  const before = presentRestartRevision(snapshot);
+  const isProven = revision !== undefined && isRolledOut(resource, before ?? revision);
+  const isLeft = restartRevision !== before && isVerified(snapshot, pinnedOf(snapshot));
+  if (!isProven || !isLeft) return lastGoodOf(snapshot);
+  return { revision, restartRevision: before, sources: resource.status?.sources ?? [] };
+}
+
+/** The annotations that record the last good revision, and what is held back. */
+export function revertRecordsOf(
+  { target }: Pick<Facts, "target">,
+  lastGood: LastGood | undefined,
+  held: Held | undefined,
+): Record<string, string> {
+  return {
+    ...(lastGood ? { [target.lastGoodAnnotation]: paired(lastGood.revision, lastGood.restartRevision) } : {}),
+    ...(held ? { [target.heldBackAnnotation]: paired(held.token, held.restartRevision) } : {}),
+  };
+}
+
+/** Whether every workload runs with a restart revision, as the status says. */
+function isRolledOut({ status = {} }: SyncedSecret, revision: string): boolean {
+  const condition = status.conditions?.find(({ type }) => type === rolledOut);
+  return condition?.status === "True" && status.rolledOutRevision === revision;
+}
+
+function heldIn(text: string | undefined): Held | undefined {
+  const pair = pairIn(text);
+  return pair && { ...pair, token: pair.revision, revision: pair.revision.replace(again, "") };
+}
+
+/** A revision and a restart revision, as an annotation holds them. */
+function paired(revision: string, restartRevision: string | undefined): string {
+  return restartRevision === undefined ? revision : `${revision} ${restartRevision}`;
+}
+
+/** Reads what `paired` has written. */
+export function pairIn(
+  text: string | undefined,
+): { revision: string; restartRevision: string | undefined } | undefined {
+  const [revision = "", restartRevision] = text?.split(" ") ?? [];
+  return revision === "" ? undefined : { revision, restartRevision };
+}
