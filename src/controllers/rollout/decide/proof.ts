@@ -12,9 +12,8 @@ export function failureOf(snapshot: NamespaceSnapshot, request: Request, workloa
   const { bake, first } = request;
   const { now, monotonic, pods } = snapshot;
   const id = idOf(workload);
-  if (suspects(now, request, workload, pods).some(({ isCrashLooping }) => isCrashLooping)) {
-    return "has new pods in CrashLoopBackOff";
-  }
+  const crashes = ({ workload: of, isCrashLooping }: Pod) => isCrashLooping === true && of === id;
+  if (pods.some((pod) => crashes(pod) && isSuspect(now, request, pod))) return "has new pods in CrashLoopBackOff";
   const isBroken = bake.brokenSince !== undefined && monotonic - bake.brokenSince >= brokenMs;
   return isBroken && first.includes(id) && !workload.isAvailable
     ? "did not stay available for rollout.bake"
@@ -22,7 +21,8 @@ export function failureOf(snapshot: NamespaceSnapshot, request: Request, workloa
 }
 
 /**
- * Whether the statuses of pods decide: a restarted workload is not available, although its new pods are old enough.
+ * Whether the statuses of pods decide: the rollout of a restarted workload is not complete, or its pods are not available,
+ * although its new pods are old enough.
  *
  * @param running.now milliseconds since the epoch
  */
@@ -31,8 +31,11 @@ export function needsPodStatuses(
   { now, workloads, pods }: Pick<NamespaceSnapshot, "now" | "workloads" | "pods">,
 ): boolean {
   const reverting = requests.filter(({ revertsOnFailure }) => revertsOnFailure);
-  const unavailable = workloads.filter(({ isAvailable }) => !isAvailable);
-  return reverting.some((request) => unavailable.some((workload) => suspects(now, request, workload, pods).length > 0));
+  if (reverting.length === 0) return false;
+  const isWell = ({ isAvailable, progress }: Workload) => isAvailable && progress === "complete";
+  const unwell = new Set(workloads.filter((workload) => !isWell(workload)).map(idOf));
+  const doubtful = pods.filter(({ workload }) => unwell.has(workload));
+  return reverting.some((request) => doubtful.some((pod) => isSuspect(now, request, pod)));
 }
 
 /** Whether some restart is so young that its failure would set the Secret back. */
@@ -41,13 +44,10 @@ export function isProving({ now, pods }: NamespaceSnapshot, request: Request): b
   return pods.some((pod) => hasBytesOf(pod, request) && now - pod.createdAt <= provedAfterMs(request));
 }
 
-/** A workload's pods with the current bytes that are old enough to fail, and too young for another cause. */
-function suspects(now: number, request: Request, workload: Workload, pods: readonly Pod[]): Pod[] {
-  const id = idOf(workload);
-  return pods.filter((pod) => {
-    const ageMs = now - pod.createdAt;
-    return pod.workload === id && hasBytesOf(pod, request) && ageMs >= crashesMs && ageMs <= provedAfterMs(request);
-  });
+/** Whether a pod has the current bytes, is old enough to fail, and too young for another cause. */
+function isSuspect(now: number, request: Request, pod: Pod): boolean {
+  const ageMs = now - pod.createdAt;
+  return hasBytesOf(pod, request) && ageMs >= crashesMs && ageMs <= provedAfterMs(request);
 }
 
 function hasBytesOf({ annotations }: Pod, { mark, revision }: Request): boolean {

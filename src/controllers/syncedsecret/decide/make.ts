@@ -72,7 +72,10 @@ function intentOf(
   const home = (granted.blobsBy ?? granted.identity).region;
   const isBack = back !== undefined && standing.state !== "absent";
   const restartRevision = isBack ? back.lastGood.restartRevision : restartRevisionOf(snapshot, made);
-  const lastGood = back?.lastGood ?? lastGoodAfter(snapshot, restartRevision);
+  // In the written format: it is compared with the Secret's revision.
+  const lastGood = back
+    ? { ...back.lastGood, restartRevision, revision: revisions.of(from) }
+    : lastGoodAfter(snapshot, restartRevision);
   // What a person has approved although it was held back is not taken back again.
   const approved = [heldOf(snapshot)].find((held) => revisions.isOf(held?.revision, from));
   return {

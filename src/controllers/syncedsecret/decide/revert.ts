@@ -20,6 +20,8 @@ export type Revert =
 
 /** Changes that a status lists. */
 const changesListed = 10;
+/** Characters of a problem that a status has room for. */
+const problemAtMost = 1_000;
 const unknownCause = "a workload did not become available with it";
 
 /**
@@ -60,8 +62,10 @@ function failed(snapshot: Snapshot): Revert | undefined {
   const { failedRollout, heldBack: reported } = resource.status ?? {};
   const restartRevision = presentRestartRevision(snapshot);
   if (revision === undefined || !failedRollout || failedRollout.restartRevision !== restartRevision) return undefined;
-  if (heldOf(snapshot)?.revision === revision) return undefined;
-  const isCurrent = revisions.isOf(revision, madeFrom(snapshot, assessment.sources));
+  const current = madeFrom(snapshot, assessment.sources);
+  const isCurrent = revisions.isOf(revision, current);
+  const held = heldOf(snapshot)?.revision;
+  if (held === revision || (isCurrent && revisions.isOf(held, current))) return undefined;
   if (!isCurrent && !pendingChangeOf(snapshot)) return undefined;
   const lastGood = lastGoodOf(snapshot);
   if (lastGood?.revision === revision) return undefined;
@@ -70,7 +74,8 @@ function failed(snapshot: Snapshot): Revert | undefined {
   const token = tokenFor(resource, revision);
   const report = { revision: token, cause: failedRollout.cause, changes: changes.slice(0, changesListed) };
   const known = reported?.revision === revision ? reported.problem : undefined;
-  const problem = known ?? obstacleOf(lastGood, changes) ?? done.pinned?.problems[0]?.message;
+  const found = known ?? obstacleOf(lastGood, changes) ?? done.pinned?.problems[0]?.message;
+  const problem = found?.slice(0, problemAtMost);
   if (!lastGood || problem !== undefined) return { state: "stuck", report: { ...report, revision, problem } };
   return { state: "back", lastGood, held: { revision, token, restartRevision }, report: { ...report, problem } };
 }

@@ -104,12 +104,14 @@ describe("a failure", () => {
 describe("the statuses of pods", () => {
   const needs = (more: Partial<NamespaceSnapshot>, requests = [restarted()]) =>
     needsPodStatuses(requests, aSnapshot({ workloads: [unavailable], pods: [pod(5 * minute, false)], ...more }));
-  it("are needed for a restarted workload that is not available", () => {
+  it("are needed for a restarted workload that is not available, or whose old pods alone are", () => {
     expect(needs({})).toBe(true);
+    const surging = aWorkload({ marks: marked(), progress: "progressing", isAvailable: true });
+    expect(needs({ workloads: [surging] })).toBe(true);
   });
 
   it.each([
-    ["it is available", { workloads: [aWorkload({ marks: marked() })] }],
+    ["its rollout is complete and it is available", { workloads: [aWorkload({ marks: marked() })] }],
     ["its new pods are younger than two minutes", { pods: [pod(minute, false)] }],
     ["its new pods are older than the deadline", { pods: [pod(11 * minute, false)] }],
     ["it has old pods only", { pods: [aPod(unavailable)] }],
