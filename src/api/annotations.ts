@@ -21,8 +21,8 @@ export const annotations = {
    */
   lastGoodRevision: `${prefix}last-good-revision`,
   /**
-   * On a Secret whose sources are held back: what an approval names to apply them all the same, and their restart revision,
-   * after a space.
+   * On a Secret whose sources are held back: what an approval names to apply them all the same, their restart revision,
+   * and when the Secret got them and lost them, with spaces between.
    */
   heldBackRevision: `${prefix}held-back-revision`,
   /** On a SyncedSecret, by a person: another text means to look at AWS at once and to apply again. */

@@ -40,8 +40,12 @@ async function made(rollout: object = revert, more: object = {}): Promise<void> 
   expect(await condition("RolledOut")).toMatchObject({ status: "True" });
 }
 
+/** Another second begins: times of the API server have whole seconds, and its clock cannot be stepped. */
+const anotherSecond = () => new Promise((resolve) => setTimeout(resolve, 1_010 - (Date.now() % 1_000)));
+
 /** A new value reaches the Secret, and the restart begins. */
 async function changed(value: string): Promise<void> {
+  await anotherSecond();
   await put(value);
   await world.pass(600_000, 2);
   expect(await world.data(name)).toEqual({ A: value });
@@ -123,6 +127,26 @@ describe("rollout.onFailure: Revert", () => {
     }
     expect(aws.log().filter(({ decrypt }) => decrypt)).toEqual([]);
     expect((await workloads.get(name)).metadata.generation).toBe(generation);
+  });
+
+  it("replaces pods that started by themselves with the failed version", async () => {
+    await made({ ...revert, first: [{ kind: "Deployment", name }] });
+    await workloads.create(`${name}-other`, envOf(name));
+    await changed("two");
+    await workloads.replacePods(`${name}-other`);
+    await failed();
+    expect(await world.data(name)).toEqual({ A: "one" });
+    expect(await workloads.marks(name)).toEqual([]);
+    const bad = (await status()).heldBack!.revision;
+    expect(await workloads.marks(`${name}-other`)).toEqual([`back.${bad}`]);
+    for (const one of [name, `${name}-other`]) await workloads.rollOut(one);
+    await pass(60_000);
+    expect(await condition("RolledOut")).toMatchObject({ status: "True" });
+    await changed("three");
+    await workloads.rollOut(name);
+    for (let minutes = 0; minutes < 20; minutes += 5) await pass(300_000);
+    const { revision } = await status();
+    expect(await workloads.marks(`${name}-other`)).toEqual([revision]);
   });
 
   it("tries a newer version at once", async () => {

@@ -107,6 +107,16 @@ export class Workloads {
     await this.#status(object, kind, { updated: 1, available: 1, total: 1 });
   }
 
+  /** Replaces the pods of a workload by new ones of the same template, as an eviction does. */
+  async replacePods(name: string): Promise<void> {
+    const object = await this.get(name);
+    const { current } = await this.#podsOf(object, "Deployment");
+    for (const { metadata } of current) {
+      await this.#deletePod(metadata.name!);
+      await this.#makePod(object, "Deployment");
+    }
+  }
+
   /** Ends all pods of a workload without replicas. */
   async #end(object: Object, kind: RolloutKind): Promise<void> {
     const { old, current } = await this.#podsOf(object, kind);

@@ -1,9 +1,10 @@
 import type { Opening } from "../../windows.ts";
 import { type Gate, gateOf } from "./gate.ts";
-import { isInProgress, judge, recordOf, type Verdict } from "./judge.ts";
+import { isInProgress, judge } from "./judge.ts";
 import { isProving } from "./proof.ts";
 import type { Finding, NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
 import { staleCounter } from "./stale-pods.ts";
+import { recordOf, type Verdict } from "./verdict.ts";
 import { waitOf } from "./wait.ts";
 import { idOf, type Workload } from "./workload.ts";
 

@@ -1,20 +1,11 @@
 import { failureOf } from "./proof.ts";
-import type { NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
+import { setBack } from "./set-back.ts";
+import type { NamespaceSnapshot, Request } from "./snapshot.ts";
+import { recordOf, type Verdict } from "./verdict.ts";
 import { idOf, type Workload } from "./workload.ts";
 
 /** Milliseconds after which a rollout no longer takes a slot. */
 const slotMs = 3_600_000;
-
-/** The state of a workload from the view of one Secret. */
-export interface Verdict {
-  state: State;
-  /** What a restart records; set if the workload lacks the restart revision and is to be restarted. */
-  record?: RestartRecord;
-  /** Whether the restart takes back bytes that are held back: it waits for no other one, and for no time. */
-  isRevert?: true;
-  /** How it failed. */
-  failure?: string;
-}
 
 /** Judges a workload that uses a Secret. @param stalePods its pods that were created before the bytes changed */
 export function judge(snapshot: NamespaceSnapshot, request: Request, workload: Workload, stalePods: number): Verdict {
@@ -22,12 +13,13 @@ export function judge(snapshot: NamespaceSnapshot, request: Request, workload: W
   const uses = workload.uses.get(secret) ?? [];
   const isOnlyPulled = !targets && uses.every((use) => use === "ImagePullSecret");
   if (workload.kind === "CronJob" || isOnlyPulled) return { state: "NoRestartNeeded" };
-  if (revision === undefined && request.heldBack === undefined) return { state: "Current" };
+  if (request.heldBack) {
+    const back = setBack(snapshot, request, workload);
+    if (back) return back === "there" ? restarted(snapshot, request, workload, stalePods) : back;
+  }
+  if (revision === undefined) return { state: "Current" };
   if (workload.marks.get(mark) === revision) return restarted(snapshot, request, workload, stalePods);
   if (workload.owner !== undefined) return { state: "Owned" };
-  if (request.heldBack !== undefined && workload.marks.get(mark) === request.heldBack)
-    return takenBack(snapshot, request, workload);
-  if (revision === undefined) return { state: "Current" };
   const isYoung = stalePods === 0 && workload.progress === "complete";
   // It was created after the change, so nobody has taken a restart back.
   if (isYoung && workload.createdAt > request.changedAt) return { state: "Current" };
@@ -43,16 +35,6 @@ export function judge(snapshot: NamespaceSnapshot, request: Request, workload: W
   if (isOfOthers) return { state: "Waiting" };
   if (request.opening.state !== "open") return { state: "OutsideWindow" };
   return { state: "Waiting", record: { revision, putBack: isUndone } };
-}
-
-/** Judges a workload whose template has bytes that are held back. */
-function takenBack(snapshot: NamespaceSnapshot, request: Request, workload: Workload): Verdict {
-  const { revision } = request;
-  const record = recordOf(snapshot, request, workload);
-  const isUndone = record !== undefined && record.revision === revision;
-  if (isUndone && record.putBack) return { state: "Undone" };
-  if (workload.isPaused) return { state: "Paused" };
-  return { state: "Waiting", record: { revision, putBack: isUndone }, isRevert: true };
 }
 
 /** Judges a workload whose template has the restart revision. */
@@ -92,13 +74,4 @@ export function isInProgress(snapshot: NamespaceSnapshot, workload: Workload, ve
 function isEndless({ restarts, monotonic }: NamespaceSnapshot, { uid }: Workload): boolean {
   const restart = restarts.get(uid);
   return restart !== undefined && monotonic - restart.at >= slotMs;
-}
-
-/** The last restart of a workload for a Secret, as this process or the status knows it. */
-export function recordOf(
-  { restarts }: NamespaceSnapshot,
-  request: Request,
-  workload: Workload,
-): RestartRecord | undefined {
-  return restarts.get(workload.uid)?.records.get(request.mark) ?? request.records.get(idOf(workload));
 }

@@ -1,7 +1,7 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { ObjectMeta } from "../../../kube/resource.ts";
 import { durationOr } from "../../../runtime/duration.ts";
-import { pairIn } from "../../syncedsecret/decide/last-good.ts";
+import { heldIn } from "../../syncedsecret/decide/last-good.ts";
 import { standing } from "../../syncedsecret/decide/ownership.ts";
 import { presentAnnotation, presentRestartRevision } from "../../syncedsecret/decide/restart-revision.ts";
 import { targetOf } from "../../syncedsecret/plan/target.ts";
@@ -51,7 +51,7 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
       isOneByOne: order === "OneByOne",
       pausesOnFailure: onFailure !== "Continue",
       revertsOnFailure: onFailure === "Revert",
-      heldBack: present && heldBackIn({ present, target }),
+      heldBack: present && heldBackIn({ present, target }, time),
       minIntervalMs: durationOr(times.minInterval, defaults.minIntervalMs),
       progressDeadlineMs: durationOr(times.progressDeadline, defaults.progressDeadlineMs),
       records: recordsOf(resource),
@@ -63,10 +63,19 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
   };
 }
 
-/** The restart revision of the bytes that are held back; undefined if the Secret has them after all. */
-function heldBackIn(secret: Parameters<typeof presentRestartRevision>[0]): string | undefined {
-  const held = pairIn(presentAnnotation(secret, secret.target.heldBackAnnotation))?.restartRevision;
-  return held === presentRestartRevision(secret) ? undefined : held;
+/** The bytes that are held back; undefined if the Secret has them after all. */
+function heldBackIn(
+  secret: Parameters<typeof presentRestartRevision>[0],
+  written: string | undefined,
+): Request["heldBack"] {
+  const {
+    restartRevision,
+    since,
+    until = written,
+  } = heldIn(presentAnnotation(secret, secret.target.heldBackAnnotation)) ?? {};
+  if (restartRevision === undefined || restartRevision === presentRestartRevision(secret)) return undefined;
+  // Without a time no pod counts as started with them.
+  return { revision: restartRevision, since: Date.parse(since ?? ""), until: Date.parse(until ?? "") };
 }
 
 /** The workloads that the status calls Current, if it was written for this restart revision. */

@@ -33,8 +33,11 @@ export interface Request {
   pausesOnFailure: boolean;
   /** Whether a restart that fails sets the Secret back. */
   revertsOnFailure: boolean;
-  /** The restart revision of bytes that are held back: workloads that have it are set back at once. */
-  heldBack: string | undefined;
+  /**
+   * The restart revision of bytes that are held back, and from when to when the Secret had them, in milliseconds since the
+   * epoch: workloads and pods that have them are set back at once.
+   */
+  heldBack: { revision: string; since: number; until: number } | undefined;
   minIntervalMs: number;
   /** Whether restarts may begin. */
   opening: Opening;

@@ -1,4 +1,5 @@
 import type { Pod } from "./pods.ts";
+import { startedMeanwhile } from "./set-back.ts";
 import type { NamespaceSnapshot, Request } from "./snapshot.ts";
 import { idOf, type Workload } from "./workload.ts";
 
@@ -8,10 +9,13 @@ import { idOf, type Workload } from "./workload.ts";
  */
 export function staleCounter({ pods }: NamespaceSnapshot): (request: Request, workload: Workload) => number {
   const byWorkload = Map.groupBy(pods, ({ workload }) => workload);
-  return ({ revision, changedAt, mark, current }, workload) => {
+  return (request, workload) => {
+    const { revision, changedAt, mark, current, heldBack } = request;
+    const own = byWorkload.get(idOf(workload)) ?? [];
+    const tainted = heldBack ? own.filter((pod) => startedMeanwhile(pod, request)).length : 0;
+    if (tainted > 0) return tainted;
     const isMarked = workload.marks.get(mark) === revision;
     if (revision === undefined || (!isMarked && current.has(idOf(workload)))) return 0;
-    const own = byWorkload.get(idOf(workload)) ?? [];
     const isCurrent = ({ annotations, createdAt }: Pod) => annotations[mark] === revision || createdAt > changedAt;
     return own.filter((pod) => !isCurrent(pod)).length;
   };

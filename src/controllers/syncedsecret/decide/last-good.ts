@@ -1,6 +1,7 @@
 import { annotationOf, annotations } from "../../../api/annotations.ts";
 import { rolledOut } from "../../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
+import { entryOf } from "../trust/applied.ts";
 import { revisionSourcesOf } from "../trust/status-sources.ts";
 import type { LastGood } from "./held-back.ts";
 import { isVerified, pinnedOf } from "./pinned.ts";
@@ -14,6 +15,10 @@ export interface Held {
   token: string;
   /** The restart revision of pods that run with it; undefined if it is not known. */
   restartRevision: string | undefined;
+  /** When the Secret got it, by the API server's clock, to the second; undefined if it is not known. */
+  since: string | undefined;
+  /** When the Secret was set back; undefined if its present version is that write's. */
+  until: string | undefined;
 }
 
 /** What an approval begins with if the revision had been approved once before it failed. */
@@ -47,14 +52,14 @@ export function lastGoodOf(facts: Facts): LastGood | undefined {
   const { resource, standing, target, revisions, plan } = facts;
   const { lastGood, sources, revision } = resource.status ?? {};
   const isGone = standing.state === "absent" && lastGood !== undefined && lastGood.revision === revision;
-  const recorded = isGone
-    ? { revision: lastGood.revision }
-    : pairIn(presentAnnotation(facts, target.lastGoodAnnotation));
-  if (!recorded) return undefined;
+  const [recorded = "", restartRevision] = isGone
+    ? [lastGood.revision]
+    : partsOf(presentAnnotation(facts, target.lastGoodAnnotation));
+  if (recorded === "") return undefined;
   const found = [lastGood?.sources, sources].find(
-    (one) => one && revisions.isOf(recorded.revision, madeFrom(facts, revisionSourcesOf(plan, one))),
+    (one) => one && revisions.isOf(recorded, madeFrom(facts, revisionSourcesOf(plan, one))),
   );
-  return found && { restartRevision: undefined, ...recorded, sources: found };
+  return found && { revision: recorded, restartRevision, sources: found };
 }
 
 /** What is held back: as the Secret records it, or the status if there is no Secret. */
@@ -81,6 +86,11 @@ export function lastGoodAfter(snapshot: Snapshot, restartRevision: string | unde
   return { revision, restartRevision: before, sources: resource.status?.sources ?? [] };
 }
 
+/** What is held back, for another write after the one that has set the Secret back. */
+export function heldSince(held: Held, { target, present }: Pick<Facts, "target" | "present">): Held {
+  return { ...held, until: held.until ?? (present && entryOf(target, present)?.time) };
+}
+
 /** The annotations that record the last good revision, and what is held back. */
 export function revertRecordsOf(
   { target }: Pick<Facts, "target">,
@@ -88,8 +98,8 @@ export function revertRecordsOf(
   held: Held | undefined,
 ): Record<string, string> {
   return {
-    ...(lastGood ? { [target.lastGoodAnnotation]: paired(lastGood.revision, lastGood.restartRevision) } : {}),
-    ...(held ? { [target.heldBackAnnotation]: paired(held.token, held.restartRevision) } : {}),
+    ...(lastGood ? { [target.lastGoodAnnotation]: joined(lastGood.revision, lastGood.restartRevision) } : {}),
+    ...(held ? { [target.heldBackAnnotation]: joined(held.token, held.restartRevision, held.since, held.until) } : {}),
   };
 }
 
@@ -99,20 +109,18 @@ function isRolledOut({ status = {} }: SyncedSecret, revision: string): boolean {
   return condition?.status === "True" && status.rolledOutRevision === revision;
 }
 
-function heldIn(text: string | undefined): Held | undefined {
-  const pair = pairIn(text);
-  return pair && { ...pair, token: pair.revision, revision: pair.revision.replace(again, "") };
+/** Reads the annotation of what is held back. */
+export function heldIn(text: string | undefined): Held | undefined {
+  const [token = "", restartRevision, since, until] = partsOf(text);
+  return token === "" ? undefined : { token, revision: token.replace(again, ""), restartRevision, since, until };
 }
 
-/** A revision and a restart revision, as an annotation holds them. */
-function paired(revision: string, restartRevision: string | undefined): string {
-  return restartRevision === undefined ? revision : `${revision} ${restartRevision}`;
+/** The texts in an annotation. */
+function partsOf(text: string | undefined): string[] {
+  return text?.split(" ") ?? [];
 }
 
-/** Reads what `paired` has written. */
-export function pairIn(
-  text: string | undefined,
-): { revision: string; restartRevision: string | undefined } | undefined {
-  const [revision = "", restartRevision] = text?.split(" ") ?? [];
-  return revision === "" ? undefined : { revision, restartRevision };
+/** An annotation with these texts, of which the last ones may be missing. */
+function joined(...parts: (string | undefined)[]): string {
+  return parts.filter((part) => part !== undefined).join(" ");
 }

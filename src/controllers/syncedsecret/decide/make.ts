@@ -4,9 +4,9 @@ import { compose, finish, type Values } from "./compose.ts";
 import { type Decision, type Intent, refuse } from "./decision.ts";
 import { failoverMessage, madeElsewhere } from "./failover.ts";
 import type { LastGood } from "./held-back.ts";
-import { type Held, heldOf, lastGoodAfter, revertRecordsOf } from "./last-good.ts";
+import { type Held, heldOf, heldSince, lastGoodAfter, revertRecordsOf } from "./last-good.ts";
 import type { Opened } from "./material.ts";
-import { mustCompare, restartRevisionOf } from "./restart-revision.ts";
+import { mustCompare, presentRestartRevision, restartRevisionOf } from "./restart-revision.ts";
 import { retain } from "./retained-keys.ts";
 import { madeFrom, type Snapshot } from "./snapshot.ts";
 import type { Assessment } from "./sources.ts";
@@ -76,12 +76,16 @@ function intentOf(
   const lastGood = back
     ? { ...back.lastGood, restartRevision, revision: revisions.of(from) }
     : lastGoodAfter(snapshot, restartRevision);
-  // What a person has approved although it was held back is not taken back again.
-  const approved = [heldOf(snapshot)].find((held) => revisions.isOf(held?.revision, from));
+  // What a person has approved although it was held back is not taken back again, and pods that ran with it are known as
+  // long as the bytes stay the same.
+  const isKept = (held: Held | undefined) =>
+    revisions.isOf(held?.revision, from) || restartRevision === presentRestartRevision(snapshot);
+  const kept = [heldOf(snapshot)].find(isKept);
+  const held = back?.held ?? (kept && heldSince(kept, snapshot));
   return {
     ...made,
     ...{ revision: revisions.of(from), restartRevision, lastGood },
-    revertRecords: revertRecordsOf(snapshot, lastGood, back?.held ?? approved),
+    revertRecords: revertRecordsOf(snapshot, lastGood, held),
     kmsKeys: [...keyIds].sort(),
     changed: !revisions.isOf(resource.status?.revision, from),
     isRepair: damage !== undefined && (damage.data || damage.metadata) && isUnchanged,

@@ -1,9 +1,10 @@
 import { isPassedThrough } from "../../../parameters/read/reference.ts";
+import { entryOf } from "../trust/applied.ts";
 import type { RevisionSource } from "../trust/revision.ts";
 import { revisionSourcesOf } from "../trust/status-sources.ts";
 import { type Decision, refuse } from "./decision.ts";
 import type { HeldBack, LastGood } from "./held-back.ts";
-import { approvalOf, asksForRevert, type Held, heldOf, lastGoodOf, tokenFor } from "./last-good.ts";
+import { approvalOf, asksForRevert, type Held, heldOf, heldSince, lastGoodOf, tokenFor } from "./last-good.ts";
 import { readPlaintexts, write } from "./make.ts";
 import { pendingChangeOf } from "./pending-change.ts";
 import { pinnedAssessment, pinnedOf } from "./pinned.ts";
@@ -53,7 +54,7 @@ function heldBack(snapshot: Snapshot): Revert | undefined {
     ...{ revision: held.token, cause, problem: undefined },
     changes: isUnheard ? listed : changesFrom(snapshot, lastGood, assessment.sources).slice(0, changesListed),
   };
-  return { state: "back", lastGood, held, report };
+  return { state: "back", lastGood, held: heldSince(held, snapshot), report };
 }
 
 /** The rollout of the present version has failed, and the sources have no newer one that may be applied. */
@@ -72,12 +73,18 @@ function failed(snapshot: Snapshot): Revert | undefined {
   const applied = isCurrent ? assessment.sources : pinnedOf(snapshot).sources;
   const changes = lastGood ? changesFrom(snapshot, lastGood, applied) : [];
   const token = tokenFor(resource, revision);
+  const since = entryOf(snapshot.target, snapshot.present!)?.time;
   const report = { revision: token, cause: failedRollout.cause, changes: changes.slice(0, changesListed) };
   const known = reported?.revision === revision ? reported.problem : undefined;
   const found = known ?? obstacleOf(lastGood, changes) ?? done.pinned?.problems[0]?.message;
   const problem = found?.slice(0, problemAtMost);
   if (!lastGood || problem !== undefined) return { state: "stuck", report: { ...report, revision, problem } };
-  return { state: "back", lastGood, held: { revision, token, restartRevision }, report: { ...report, problem } };
+  return {
+    state: "back",
+    lastGood,
+    held: { revision, token, restartRevision, since, until: undefined },
+    report: { ...report, problem },
+  };
 }
 
 /** Why there is no way back. */

@@ -4,7 +4,7 @@ import { podOf } from "../../../../src/controllers/rollout/decide/pods.ts";
 import { isProving, needsPodStatuses } from "../../../../src/controllers/rollout/decide/proof.ts";
 import type { NamespaceSnapshot, Request } from "../../../../src/controllers/rollout/decide/snapshot.ts";
 import { idOf } from "../../../../src/controllers/rollout/decide/workload.ts";
-import { aPod, aRequest, aSnapshot, aWorkload, marked, monotonic, now } from "../builders.ts";
+import { aPod, aRequest, aSnapshot, aWorkload, changedAt, marked, monotonic, now } from "../builders.ts";
 
 const minute = 60_000;
 const mark = "restart.keyferry.io/db";
@@ -134,7 +134,13 @@ describe("the statuses of pods", () => {
 
 describe("a workload with bytes that are held back", () => {
   const held = (more: Partial<Request> = {}) =>
-    aRequest({ revision: "r1", heldBack: "r2", revertsOnFailure: true, seenAt: monotonic, ...more });
+    aRequest({
+      revision: "r1",
+      heldBack: { revision: "r2", since: changedAt - 30_000, until: changedAt },
+      revertsOnFailure: true,
+      seenAt: monotonic,
+      ...more,
+    });
   const bad = aWorkload({ marks: marked("r2"), progress: "failed", isAvailable: false });
   const closed = { state: "closed", from: undefined } as const;
 
@@ -163,6 +169,33 @@ describe("a workload with bytes that are held back", () => {
     expect(decideRollouts(aSnapshot({ requests: [held()], workloads: [good] })).restarts).toEqual([]);
     const requests = [held({ revision: undefined })];
     expect(decideRollouts(aSnapshot({ requests, workloads: [unmarked] })).restarts).toEqual([]);
+  });
+
+  describe("whose pods have started while the Secret had them", () => {
+    const good = aWorkload({ marks: marked("r1") });
+    const tainted = aPod(good, { createdAt: changedAt - 30_000, annotations: { [mark]: "r1" } });
+    const to = (more: Partial<NamespaceSnapshot>) =>
+      decideRollouts(aSnapshot({ requests: [held()], workloads: [good], pods: [tainted], ...more })).restarts.map(
+        ({ records }) => records.get(mark)!.revision,
+      );
+
+    it("replaces them, once", () => {
+      expect(to({})).toEqual(["back.r2"]);
+      const replaced = aWorkload({ marks: marked("back.r2") });
+      expect(to({ workloads: [replaced] })).toEqual([]);
+    });
+
+    it("replaces them when it has the bytes itself, too, and when the last good bytes have no revision", () => {
+      expect(to({ workloads: [bad] })).toEqual(["back.r2"]);
+      expect(to({ requests: [held({ revision: undefined })], workloads: [aWorkload()] })).toEqual(["back.r2"]);
+    });
+
+    it.each([
+      ["before", changedAt - 31_000],
+      ["after", changedAt + 1_000],
+    ])("leaves pods alone that have started %s", (_, createdAt) => {
+      expect(to({ pods: [{ ...tainted, createdAt }] })).toEqual([]);
+    });
   });
 
   it("comes before other restarts if there is one slot", () => {
