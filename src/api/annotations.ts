@@ -16,8 +16,8 @@ export const annotations = {
   /** On a Secret with spec.rollout: the revision whose bytes differed last. Absent until they differ for the first time. */
   restartRevision: `${prefix}restart-revision`,
   /**
-   * On a Secret with rollout.onFailure Revert: the last revision whose rollout succeeded, and its restart revision if it has
-   * one, after a space.
+   * On a Secret with rollout.onFailure Revert: the last revision whose rollout succeeded, its restart revision, and when the
+   * Secret lost it, with spaces between.
    */
   lastGoodRevision: `${prefix}last-good-revision`,
   /**

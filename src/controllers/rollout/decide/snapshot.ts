@@ -34,8 +34,8 @@ export interface Request {
   /** Whether a restart that fails sets the Secret back. */
   revertsOnFailure: boolean;
   /**
-   * The restart revision of bytes that are held back, and from when to when the Secret had them, in milliseconds since the
-   * epoch: workloads and pods that have them are set back at once.
+   * The restart revision of bytes that are held back, and from when to when the Secret did not have the last good ones, in
+   * milliseconds since the epoch: workloads and pods with bytes of that time are set back at once.
    */
   heldBack: { revision: string; since: number; until: number } | undefined;
   minIntervalMs: number;

@@ -6,6 +6,8 @@ export interface LastGood {
   revision: string;
   /** Undefined if the bytes had never changed. */
   restartRevision: string | undefined;
+  /** When the Secret lost it, by the API server's clock; undefined while the Secret has it, or the version after it. */
+  until: string | undefined;
   sources: readonly Source[];
 }
 

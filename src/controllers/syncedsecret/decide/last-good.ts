@@ -2,6 +2,7 @@ import { annotationOf, annotations } from "../../../api/annotations.ts";
 import { rolledOut } from "../../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import { entryOf } from "../trust/applied.ts";
+import type { Made } from "../trust/revision.ts";
 import { revisionSourcesOf } from "../trust/status-sources.ts";
 import type { LastGood } from "./held-back.ts";
 import { isVerified, pinnedOf } from "./pinned.ts";
@@ -15,7 +16,7 @@ export interface Held {
   token: string;
   /** The restart revision of pods that run with it; undefined if it is not known. */
   restartRevision: string | undefined;
-  /** When the Secret got it, by the API server's clock, to the second; undefined if it is not known. */
+  /** When the Secret lost the last good version, by the API server's clock, to the second; undefined if it is not known. */
   since: string | undefined;
   /** When the Secret was set back; undefined if its present version is that write's. */
   until: string | undefined;
@@ -52,14 +53,14 @@ export function lastGoodOf(facts: Facts): LastGood | undefined {
   const { resource, standing, target, revisions, plan } = facts;
   const { lastGood, sources, revision } = resource.status ?? {};
   const isGone = standing.state === "absent" && lastGood !== undefined && lastGood.revision === revision;
-  const [recorded = "", restartRevision] = isGone
+  const [recorded, restartRevision, until] = isGone
     ? [lastGood.revision]
     : partsOf(presentAnnotation(facts, target.lastGoodAnnotation));
-  if (recorded === "") return undefined;
+  if (recorded === undefined) return undefined;
   const found = [lastGood?.sources, sources].find(
     (one) => one && revisions.isOf(recorded, madeFrom(facts, revisionSourcesOf(plan, one))),
   );
-  return found && { revision: recorded, restartRevision, sources: found };
+  return found && { revision: recorded, restartRevision, until, sources: found };
 }
 
 /** What is held back: as the Secret records it, or the status if there is no Secret. */
@@ -82,13 +83,38 @@ export function lastGoodAfter(snapshot: Snapshot, restartRevision: string | unde
   const before = presentRestartRevision(snapshot);
   const isProven = revision !== undefined && isRolledOut(resource, before ?? revision);
   const isLeft = restartRevision !== before && isVerified(snapshot, pinnedOf(snapshot));
-  if (!isProven || !isLeft) return lastGoodOf(snapshot);
-  return { revision, restartRevision: before, sources: resource.status?.sources ?? [] };
+  if (isProven && isLeft)
+    return { revision, restartRevision: before, until: undefined, sources: resource.status?.sources ?? [] };
+  const known = lastGoodOf(snapshot);
+  return known && { ...known, until: lostAt(known, snapshot) };
+}
+
+/** When the Secret lost the last good revision, for a write after that one. */
+export function lostAt(
+  { revision, until }: LastGood,
+  { target, present, revision: now }: Pick<Facts, "target" | "present" | "revision">,
+): string | undefined {
+  return now === revision ? undefined : (until ?? (present && entryOf(target, present)?.time));
 }
 
 /** What is held back, for another write after the one that has set the Secret back. */
 export function heldSince(held: Held, { target, present }: Pick<Facts, "target" | "present">): Held {
   return { ...held, until: held.until ?? (present && entryOf(target, present)?.time) };
+}
+
+/**
+ * What of a version that was held back the Secret records on. A version that a person has approved is not taken back again;
+ * pods that had started with another one are known as long as the bytes stay the same.
+ */
+export function heldAfter(
+  snapshot: Snapshot,
+  made: { from: Made; restartRevision: string | undefined },
+): Held | undefined {
+  const held = heldOf(snapshot);
+  if (!held) return undefined;
+  if (snapshot.revisions.isOf(held.revision, made.from))
+    return { ...held, restartRevision: undefined, since: undefined, until: undefined };
+  return made.restartRevision === presentRestartRevision(snapshot) ? heldSince(held, snapshot) : undefined;
 }
 
 /** The annotations that record the last good revision, and what is held back. */
@@ -98,7 +124,9 @@ export function revertRecordsOf(
   held: Held | undefined,
 ): Record<string, string> {
   return {
-    ...(lastGood ? { [target.lastGoodAnnotation]: joined(lastGood.revision, lastGood.restartRevision) } : {}),
+    ...(lastGood
+      ? { [target.lastGoodAnnotation]: joined(lastGood.revision, lastGood.restartRevision, lastGood.until) }
+      : {}),
     ...(held ? { [target.heldBackAnnotation]: joined(held.token, held.restartRevision, held.since, held.until) } : {}),
   };
 }
@@ -111,16 +139,18 @@ function isRolledOut({ status = {} }: SyncedSecret, revision: string): boolean {
 
 /** Reads the annotation of what is held back. */
 export function heldIn(text: string | undefined): Held | undefined {
-  const [token = "", restartRevision, since, until] = partsOf(text);
-  return token === "" ? undefined : { token, revision: token.replace(again, ""), restartRevision, since, until };
+  const [token, restartRevision, since, until] = partsOf(text);
+  return token === undefined ? undefined : { token, revision: token.replace(again, ""), restartRevision, since, until };
 }
+
+const missing = "-";
 
 /** The texts in an annotation. */
-function partsOf(text: string | undefined): string[] {
-  return text?.split(" ") ?? [];
+function partsOf(text: string | undefined): (string | undefined)[] {
+  return (text?.split(" ") ?? []).map((part) => (part === missing || part === "" ? undefined : part));
 }
 
-/** An annotation with these texts, of which the last ones may be missing. */
+/** An annotation with these texts. */
 function joined(...parts: (string | undefined)[]): string {
-  return parts.filter((part) => part !== undefined).join(" ");
+  return parts.map((part) => part ?? missing).join(" ");
 }

@@ -4,9 +4,9 @@ import { compose, finish, type Values } from "./compose.ts";
 import { type Decision, type Intent, refuse } from "./decision.ts";
 import { failoverMessage, madeElsewhere } from "./failover.ts";
 import type { LastGood } from "./held-back.ts";
-import { type Held, heldOf, heldSince, lastGoodAfter, revertRecordsOf } from "./last-good.ts";
+import { type Held, heldAfter, lastGoodAfter, revertRecordsOf } from "./last-good.ts";
 import type { Opened } from "./material.ts";
-import { mustCompare, presentRestartRevision, restartRevisionOf } from "./restart-revision.ts";
+import { mustCompare, restartRevisionOf } from "./restart-revision.ts";
 import { retain } from "./retained-keys.ts";
 import { madeFrom, type Snapshot } from "./snapshot.ts";
 import type { Assessment } from "./sources.ts";
@@ -74,14 +74,9 @@ function intentOf(
   const restartRevision = isBack ? back.lastGood.restartRevision : restartRevisionOf(snapshot, made);
   // In the written format: it is compared with the Secret's revision.
   const lastGood = back
-    ? { ...back.lastGood, restartRevision, revision: revisions.of(from) }
+    ? { ...back.lastGood, restartRevision, revision: revisions.of(from), until: undefined }
     : lastGoodAfter(snapshot, restartRevision);
-  // What a person has approved although it was held back is not taken back again, and pods that ran with it are known as
-  // long as the bytes stay the same.
-  const isKept = (held: Held | undefined) =>
-    revisions.isOf(held?.revision, from) || restartRevision === presentRestartRevision(snapshot);
-  const kept = [heldOf(snapshot)].find(isKept);
-  const held = back?.held ?? (kept && heldSince(kept, snapshot));
+  const held = back?.held ?? heldAfter(snapshot, { from, restartRevision });
   return {
     ...made,
     ...{ revision: revisions.of(from), restartRevision, lastGood },

@@ -1,10 +1,9 @@
 import { isPassedThrough } from "../../../parameters/read/reference.ts";
-import { entryOf } from "../trust/applied.ts";
 import type { RevisionSource } from "../trust/revision.ts";
 import { revisionSourcesOf } from "../trust/status-sources.ts";
 import { type Decision, refuse } from "./decision.ts";
 import type { HeldBack, LastGood } from "./held-back.ts";
-import { approvalOf, asksForRevert, type Held, heldOf, heldSince, lastGoodOf, tokenFor } from "./last-good.ts";
+import { approvalOf, asksForRevert, type Held, heldOf, heldSince, lastGoodOf, lostAt, tokenFor } from "./last-good.ts";
 import { readPlaintexts, write } from "./make.ts";
 import { pendingChangeOf } from "./pending-change.ts";
 import { pinnedAssessment, pinnedOf } from "./pinned.ts";
@@ -73,7 +72,7 @@ function failed(snapshot: Snapshot): Revert | undefined {
   const applied = isCurrent ? assessment.sources : pinnedOf(snapshot).sources;
   const changes = lastGood ? changesFrom(snapshot, lastGood, applied) : [];
   const token = tokenFor(resource, revision);
-  const since = entryOf(snapshot.target, snapshot.present!)?.time;
+  const since = lastGood && lostAt(lastGood, snapshot);
   const report = { revision: token, cause: failedRollout.cause, changes: changes.slice(0, changesListed) };
   const known = reported?.revision === revision ? reported.problem : undefined;
   const found = known ?? obstacleOf(lastGood, changes) ?? done.pinned?.problems[0]?.message;
