@@ -123,6 +123,13 @@ const namespace: RowSpec = {
       queries: one(`keyferry_changes_pending{${selected}}`, "{{namespace}}/{{name}}"),
     },
     {
+      title: "Versions held back",
+      description: "SyncedSecrets whose Secret was set back to its last good versions, with rollout.onFailure Revert.",
+      unit: "none",
+      kind: "table",
+      queries: one(`keyferry_held_back{${selected}}`, "{{namespace}}/{{name}}"),
+    },
+    {
       title: "Pods with old bytes",
       description: "Pods that were created before the bytes of the SyncedSecret's Secret changed, with spec.rollout.",
       unit: "none",

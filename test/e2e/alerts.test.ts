@@ -15,6 +15,7 @@ const mayBeEmpty = [
   // Its series need shards.
   "Shards",
   ...["Restarts of watches", "Silence of event queues", "Throttles", "Time to the first expiration"],
+  "Versions held back",
 ];
 
 const found = await findPrometheus();
