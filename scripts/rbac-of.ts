@@ -60,7 +60,7 @@ export const operatorPurposes: readonly Purpose[] = [
   ["daemonsets.apps", "patch", workloadsPatch],
   ["rollouts.argoproj.io", "list", workloadsList],
   ["rollouts.argoproj.io", "patch", workloadsPatch],
-  ["pods", "list", "tells which pods run with the current bytes; metadata only"],
+  ["pods", "list", "tells which pods run with the current bytes: metadata only, and statuses with `onFailure: Revert`"],
   ["cronjobs.batch", "list", "tells which CronJobs use the Secret; they need no restart"],
   ["tokenreviews.authentication.k8s.io", "create", "asks whose the token of a client of `/metrics` is"],
   ["subjectaccessreviews.authorization.k8s.io", "create", "asks whether that user may get `/metrics`"],

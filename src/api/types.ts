@@ -1064,8 +1064,9 @@ export interface SyncedSecretStatus {
    * Ready is True while the Secret is current. Reconciling is present while the operator retries, Stalled while only a
    * change of the spec can help, FailedOver while the Secret has values from one of the connection's failoverRegions,
    * and KeyAtRisk, ExpiringSoon, RotationDue and ExpiryUnknown while there is a warning. ChangePending is present while
-   * a change of the sources waits for a window or an approval. RolledOut tells, with spec.rollout, whether the
-   * workloads run with the current bytes. Ready does not depend on these.
+   * a change of the sources waits for a window or an approval, and HeldBack after a failed rollout with
+   * rollout.onFailure Revert. RolledOut tells, with spec.rollout, whether the workloads run with the current bytes.
+   * Ready does not depend on these.
    */
   conditions?: Condition[];
   /** The last written Secret. */
