@@ -80,7 +80,7 @@ describe.skipIf(typeof found === "string")(name, () => {
 
   it("no alert fires before a fault", () => campaign.alerts.quiet(), 420_000);
 
-  it("alerts of SyncedSecrets, expiry, keys, events and the audit log fire and clear", async () => {
+  it("alerts of SyncedSecrets, rollouts, expiry, keys, events and the audit log fire and clear", async () => {
     const { aws } = campaign.stage;
     const denied = await aws.createKey();
     // The first look at a key comes within five minutes: of several keys one is looked at soon.
@@ -150,7 +150,8 @@ describe.skipIf(typeof found === "string")(name, () => {
       begin: async () => {},
       end: () => campaign.put("/shop/p2", "an event"),
     };
-    await provoke(campaign.lostAudit(), campaign.missingParameters(12), expiry, missedEvent, ...keyFaults);
+    const fleet = [campaign.lostAudit(), campaign.missingParameters(12), campaign.failedRollout()];
+    await provoke(...fleet, expiry, missedEvent, ...keyFaults);
     await provoke(silence, campaign.internalError());
   }, 900_000);
 

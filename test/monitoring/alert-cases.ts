@@ -50,6 +50,23 @@ export const cases: AlertCase[] = [
     clears: "50m",
   },
   {
+    alert: "KeyferryHeldBack",
+    series: { [`keyferry_held_back${object}`]: "_x4 1+0x10 _x60" },
+    quiet: "3m",
+    fires: "6m",
+    clears: "25m",
+  },
+  {
+    alert: "KeyferryRolloutFailed",
+    series: {
+      'keyferry_rollouts_total{result="failed"}': "0+0x4 1+0x60",
+      'keyferry_rollouts_total{result="restarted"}': "0+1x60",
+    },
+    quiet: "4m",
+    fires: "7m",
+    clears: "25m",
+  },
+  {
     alert: "KeyferryThrottled",
     series: { 'keyferry_aws_throttles_total{service="ssm",operation="GetParameters"}': "0+0x4 0+30x40 1200+0x60" },
     quiet: "15m",

@@ -1,6 +1,8 @@
 import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openClient } from "../../bench/kubernetes.ts";
+import { envOf, Workloads } from "../controllers/rollout/workloads.ts";
 import { documents, keysOf, openStage, readyCount, type Stage, synced } from "../e2e/stage.ts";
 import { type RunningOperator, until } from "../support/operator.ts";
 import { removeAtEnd } from "../support/supervise.ts";
@@ -26,6 +28,7 @@ export interface CampaignOptions {
 /** Milliseconds between two breaks of all connections: longer than a watch that counts as too short. */
 const breakEveryMs = 2_000;
 const rollouts = ["--rollout-kinds", "Deployment"];
+const rolledOutParameter = "/shop/rolled-out";
 /** Intervals of scrapes from the start of an operator until it counts as scraped. */
 const scrapesBefore = 3;
 
@@ -54,7 +57,7 @@ export class Campaign {
 
   /**
    * Starts everything, with an operator that has synced the namespace `shop`: twenty SyncedSecrets, one that holds changes
-   * of `/shop/p0` for an approval, and one with a rollout.
+   * of `/shop/p0` for an approval, and one with a rollout that sets it back when it fails.
    */
   static async open({ prometheus, divisor, withinMs, intervalS, connection }: CampaignOptions): Promise<Campaign> {
     const folder = await mkdtemp(join(tmpdir(), "keyferry-monitoring-"));
@@ -65,10 +68,11 @@ export class Campaign {
     await stage.connect(await connection?.(stage));
     await stage.cluster.run(["create", "namespace", "shop"]);
     const names = Array.from({ length: 20 }, (_, n) => `/shop/p${n}`);
-    for (const name of names) await campaign.put(name);
+    for (const name of [...names, rolledOutParameter]) await campaign.put(name);
     const plain = names.map((name, n) => synced("shop", `r${n}`, keysOf([name])));
     const held = synced("shop", "held", { ...keysOf(["/shop/p0"]), refresh: { approval: "Manual" } });
-    const rolledOut = synced("shop", "rolled-out", { ...keysOf(["/shop/p1"]), rollout: { mode: "Auto" } });
+    const rollout = { mode: "Auto", onFailure: "Revert" } as const;
+    const rolledOut = synced("shop", "rolled-out", { ...keysOf([rolledOutParameter]), rollout });
     await campaign.apply([...plain, held, rolledOut]);
     await writeFile(campaign.#audit("whole"), "");
     await campaign.#auditTo(campaign.#audit("whole"));
@@ -136,6 +140,33 @@ export class Campaign {
       alerts: ["SecretNotReady", "ManySecretsNotReady"],
       begin: () => this.apply(names.map((name) => synced("shop", name, keysOf([`/shop/${name}`])))),
       end: () => this.remove("shop", names),
+    };
+  }
+
+  /** A Deployment passes the deadline of its rollout with a new version, and becomes available with the next one. */
+  failedRollout(): Fault {
+    const { client, close } = openClient(this.stage.cluster.kubeconfigPath);
+    const workloads = new Workloads(client, "shop");
+    const name = "app";
+    const untilMarks = (count: number, what: string) =>
+      until(async () => (await workloads.marks(name)).length === count, 120_000, what);
+    return {
+      alerts: ["HeldBack", "RolloutFailed"],
+      begin: async () => {
+        await workloads.create(name, envOf("rolled-out", "K0"));
+        await this.put(rolledOutParameter, "wrong");
+        await untilMarks(1, "the restart of the Deployment");
+        await workloads.begin(name);
+        await workloads.exceedDeadline(name);
+      },
+      end: async () => {
+        await untilMarks(0, "the Deployment to be set back");
+        await workloads.rollOut(name);
+        await this.put(rolledOutParameter, "corrected");
+        await untilMarks(1, "the next restart of the Deployment");
+        await workloads.rollOut(name);
+        await close();
+      },
     };
   }
 
