@@ -21,7 +21,7 @@ export function aRequest(more: Partial<Request> = {}): Request {
       isOneByOne: false,
       pausesOnFailure: true,
     },
-    ...{ revertsOnFailure: false, heldBack: undefined },
+    ...{ rolledOutAt: undefined, revertsOnFailure: false, heldBack: undefined },
     ...{ records: new Map(), current: new Set<string>() },
     ...{ completed: new Set<string>(), failed: new Set<string>() },
     ...more,

@@ -341,6 +341,41 @@ describe("rollout.onFailure: Revert does not set back", () => {
     ).toEqual([]);
   });
 
+  it.each([
+    ["answers", () => aws.fault({ kind: "503" }), () => aws.clearFaults()],
+    ["allows it", () => aws.deny({ parameter: "/*" }), () => aws.allowAll()],
+  ])("until AWS %s, and then it does", async (_, begin, end) => {
+    await made();
+    await changed("two");
+    begin();
+    await failed();
+    await world.pass(60_000, 6);
+    expect(await world.data(name)).toEqual({ A: "two" });
+    end();
+    await world.pass(hour, 60);
+    expect(await world.data(name)).toEqual({ A: "one" });
+    expect(await condition("HeldBack")).toMatchObject({ status: "True" });
+  });
+
+  it("and tries the version once more after the status was lost, and then pauses", async () => {
+    await made();
+    await changed("two");
+    await failed();
+    await workloads.rollOut(name);
+    await pass(60_000);
+    const lost = ["patch", "kss", name, "--subresource", "status", "--type", "merge", "--patch", '{"status":null}'];
+    await world.kubectl(lost);
+    await world.restart();
+    await world.sync();
+    await pass(hour);
+    expect(await world.data(name)).toEqual({ A: "two" });
+    await pass(10_000);
+    await workloads.begin(name);
+    await failed();
+    expect(await world.data(name)).toEqual({ A: "two" });
+    expect(await condition("HeldBack")).toMatchObject({ status: "False", reason: "RevertFailed" });
+  });
+
   it("and is a pause if the spec has changed together with the bytes", async () => {
     await made();
     await world.apply(name, { data: [{ key: "A", value: "two" }], rollout: revert } as never).catch(() => {});

@@ -12,9 +12,13 @@ export function failureOf(snapshot: NamespaceSnapshot, request: Request, workloa
   const { bake, first } = request;
   const { now, monotonic, pods } = snapshot;
   const id = idOf(workload);
+  const { rolledOutAt } = request;
+  if (rolledOutAt !== undefined && now - rolledOutAt > provedAfterMs(request)) return undefined;
   const crashes = ({ workload: of, isCrashLooping }: Pod) => isCrashLooping === true && of === id;
   if (pods.some((pod) => crashes(pod) && isSuspect(now, request, pod))) return "has new pods in CrashLoopBackOff";
-  const isBroken = bake.brokenSince !== undefined && monotonic - bake.brokenSince >= brokenMs;
+  // The others have been restarted: the bake was over.
+  const isBaked = rolledOutAt !== undefined;
+  const isBroken = !isBaked && bake.brokenSince !== undefined && monotonic - bake.brokenSince >= brokenMs;
   return isBroken && first.includes(id) && !workload.isAvailable
     ? "did not stay available for rollout.bake"
     : undefined;

@@ -1,3 +1,4 @@
+import { rolledOut } from "../../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { ObjectMeta } from "../../../kube/resource.ts";
 import { durationOr } from "../../../runtime/duration.ts";
@@ -50,6 +51,7 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
       bakeMs: durationOr(bake, defaults.bakeMs),
       isOneByOne: order === "OneByOne",
       pausesOnFailure: onFailure !== "Continue",
+      rolledOutAt: rolledOutAt(resource, revision),
       revertsOnFailure: onFailure === "Revert",
       heldBack: present && heldBackIn({ present, target }, time),
       minIntervalMs: durationOr(times.minInterval, defaults.minIntervalMs),
@@ -76,6 +78,13 @@ function heldBackIn(
   if (restartRevision === undefined || restartRevision === presentRestartRevision(secret)) return undefined;
   // Without a time no pod counts as started with them.
   return { revision: restartRevision, since: Date.parse(since ?? ""), until: Date.parse(until ?? "") };
+}
+
+/** When the condition became True for this restart revision. */
+function rolledOutAt({ status = {} }: SyncedSecret, revision: string | undefined): number | undefined {
+  const condition = status.conditions?.find(({ type }) => type === rolledOut);
+  const isRolledOut = revision !== undefined && condition?.status === "True" && status.rolledOutRevision === revision;
+  return isRolledOut ? Date.parse(condition.lastTransitionTime) : undefined;
 }
 
 /** The workloads that the status calls Current, if it was written for this restart revision. */

@@ -31,6 +31,8 @@ export interface Request {
   isOneByOne: boolean;
   /** Whether nothing more is restarted once a restart has failed. */
   pausesOnFailure: boolean;
+  /** Since when all workloads run with the restart revision, in milliseconds since the epoch; undefined if they do not. */
+  rolledOutAt: number | undefined;
   /** Whether a restart that fails sets the Secret back. */
   revertsOnFailure: boolean;
   /**

@@ -53,7 +53,7 @@ const states = new Map<State, Open | undefined>([
       words: "not found (correct spec.rollout.targets, or let the operator restart their kind)",
     },
   ],
-  ["Failed", { reason: "DeadlineExceeded", words: "past the deadline of their rollout (look at their pods)" }],
+  ["Failed", { reason: "DeadlineExceeded", words: "not available after their restart (look at their pods)" }],
   [
     "Undone",
     {

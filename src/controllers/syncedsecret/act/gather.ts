@@ -59,9 +59,9 @@ export class Gatherer {
       case "sources":
         return { read: await this.#sources(whom) };
       case "pinnedVersions":
-        return { pinned: await this.#pinnedVersions(whom, whom.facts.resource.status?.sources) };
+        return { pinned: await this.#pinnedVersions(whom, whom.facts.resource.status?.sources, true) };
       case "lastGoodVersions":
-        return { pinned: await this.#pinnedVersions(whom, lastGoodOf(whom.facts)?.sources) };
+        return { pinned: await this.#pinnedVersions(whom, lastGoodOf(whom.facts)?.sources, false) };
       case "ciphertexts":
         return { opened: await this.#ciphertexts(whom) };
       case "secret":
@@ -83,9 +83,9 @@ export class Gatherer {
     return awaitAws(attempt, readSources(facts.plan, this.#options.observer, lane, how));
   }
 
-  #pinnedVersions({ facts, attempt }: For, sources: readonly Source[] = []) {
+  #pinnedVersions({ facts, attempt }: For, sources: readonly Source[] = [], isPresent: boolean) {
     const { lane, isWanted, span } = attempt;
-    const whom = { lane, isWanted, span, resource: nameOf(facts) };
+    const whom = { lane, isWanted, span, isPresent, resource: nameOf(facts) };
     return awaitAws(attempt, readPinned(facts.plan, sources, this.#options.observer, whom));
   }
 

@@ -14,12 +14,13 @@ import { belongs, isAmbiguous, type Source, stampOfSource } from "../trust/statu
  * Reads the pinned versions of a Secret by number.
  *
  * @param whom.resource namespace/name of the SyncedSecret
+ * @param whom.isPresent whether these are the versions that the Secret has, and not earlier ones
  */
 export async function readPinned(
   plan: Plan,
   sources: readonly Source[],
   observer: Observer,
-  whom: { lane: Lane; resource: string; isWanted?: IsWanted; span?: Span },
+  whom: { lane: Lane; resource: string; isWanted?: IsWanted; span?: Span; isPresent: boolean },
 ): Promise<PinnedRead> {
   const values = new Map<string, ReadonlyMap<string, StampedValue>>();
   const problems: Failure[] = [];
@@ -34,7 +35,7 @@ export async function readPinned(
     if (answer.state === "failed") problems.push(answer.failure);
     // After a deletion and re-creation, the same number is another version.
     else if (answer.state === "found" && isEqual(answer.stamped, stampOfSource(source))) return answer.stamped;
-    else problems.push(notKept(reference.name, version));
+    else problems.push(notKept(reference.name, version, whom.isPresent));
     return undefined;
   };
   await Promise.all(
@@ -42,7 +43,7 @@ export async function readPinned(
       const found = new Map<string, StampedValue>();
       for (const source of sources.filter((candidate) => belongs(candidate, reference))) {
         if (reference.kind === "path" && isAmbiguous(source, reference, plan)) {
-          problems.push(ambiguous(source.name));
+          problems.push(ambiguous(source.name, whom.isPresent));
           continue;
         }
         const asked: ParameterReference = {
@@ -60,12 +61,16 @@ export async function readPinned(
   return { values, problems };
 }
 
-function notKept(name: string, version: number): Failure {
-  const message = `AWS no longer keeps version ${version} of ${name}, from which the Secret was made: change the spec to make the Secret from current versions`;
-  return new Failure("SourceGone", "wait", message);
+function notKept(name: string, version: number, isPresent: boolean): Failure {
+  const remedy = ", from which the Secret was made: change the spec to make the Secret from current versions";
+  return new Failure(
+    "SourceGone",
+    "wait",
+    `AWS no longer keeps version ${version} of ${name}${isPresent ? remedy : ""}`,
+  );
 }
 
-function ambiguous(name: string): Failure {
-  const message = `${name} matches several entries, so the Secret cannot be restored as it was: change the spec to make it from current versions`;
-  return new Failure("SourceGone", "wait", message);
+function ambiguous(name: string, isPresent: boolean): Failure {
+  const remedy = ", so the Secret cannot be restored as it was: change the spec to make it from current versions";
+  return new Failure("SourceGone", "wait", `${name} matches several entries${isPresent ? remedy : ""}`);
 }

@@ -112,8 +112,11 @@ export function heldAfter(
 ): Held | undefined {
   const held = heldOf(snapshot);
   if (!held) return undefined;
-  if (snapshot.revisions.isOf(held.revision, made.from))
-    return { ...held, restartRevision: undefined, since: undefined, until: undefined };
+  const { resource, revision, revisions } = snapshot;
+  if (revisions.isOf(held.revision, made.from)) {
+    const isApproved = revision === held.revision || approvalOf(resource) === held.token;
+    return isApproved ? { ...held, restartRevision: undefined, since: undefined, until: undefined } : undefined;
+  }
   return made.restartRevision === presentRestartRevision(snapshot) ? heldSince(held, snapshot) : undefined;
 }
 

@@ -1,4 +1,5 @@
 import { isPassedThrough } from "../../../parameters/read/reference.ts";
+import type { Failure } from "../../../runtime/failure.ts";
 import type { RevisionSource } from "../trust/revision.ts";
 import { revisionSourcesOf } from "../trust/status-sources.ts";
 import { type Decision, refuse } from "./decision.ts";
@@ -75,7 +76,7 @@ function failed(snapshot: Snapshot): Revert | undefined {
   const since = lastGood && lostAt(lastGood, snapshot);
   const report = { revision: token, cause: failedRollout.cause, changes: changes.slice(0, changesListed) };
   const known = reported?.revision === revision ? reported.problem : undefined;
-  const found = known ?? obstacleOf(lastGood, changes) ?? done.pinned?.problems[0]?.message;
+  const found = known ?? obstacleOf(lastGood, changes) ?? done.pinned?.problems.find(isFinal)?.message;
   const problem = found?.slice(0, problemAtMost);
   if (!lastGood || problem !== undefined) return { state: "stuck", report: { ...report, revision, problem } };
   return {
@@ -84,6 +85,11 @@ function failed(snapshot: Snapshot): Revert | undefined {
     held: { revision, token, restartRevision, since, until: undefined },
     report: { ...report, problem },
   };
+}
+
+/** Whether a version can never be read again; anything else is tried again. */
+function isFinal({ reason }: Failure): boolean {
+  return reason === "SourceGone";
 }
 
 /** Why there is no way back. */

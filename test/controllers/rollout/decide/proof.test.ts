@@ -46,6 +46,13 @@ describe("new pods in CrashLoopBackOff", () => {
     expect(found({ requests, pods: [pod(20 * minute, true)] }).state).toBe("Failed");
   });
 
+  it("are none of a version that was rolled out for longer than the deadline, however young the pods are", () => {
+    const rolled = (ms: number) => [restarted({ rolledOutAt: now - ms })];
+    const pods = [pod(5 * minute, true)];
+    expect(found({ requests: rolled(10 * minute), pods }).state).toBe("Failed");
+    expect(found({ requests: rolled(10 * minute + 1), pods }).state).toBe("Current");
+  });
+
   it("of old bytes are no failure, and without Revert none are", () => {
     const old = { ...pod(5 * minute, true), annotations: { [mark]: "r1" } };
     expect(found({ pods: [old] }).state).toBe("Current");
@@ -78,6 +85,11 @@ describe("the bake", () => {
     [minute - 1, "Current"],
   ])("is a failure once it has been broken for a minute: %d ms", (brokenMs, state) => {
     expect(found({ requests: [restarted({ first, bake: bake(brokenMs) })] }).state).toBe(state);
+  });
+
+  it("is no failure once the others were restarted, also for a process that measures it anew", () => {
+    const requests = [restarted({ first, bake: bake(minute), rolledOutAt: now - minute })];
+    expect(found({ requests }).state).toBe("Current");
   });
 
   it("is no failure of a workload that is available, or not in rollout.first", () => {
