@@ -12,7 +12,7 @@ const alone = [
   "test/parameters/**/{churn,entry-memory,expiries,large-paths,poller,reader-lanes}.test.ts",
   "test/values/{assembler,cost}.test.ts",
   "test/controllers/*.test.ts",
-  "test/controllers/rollout/{rollout,schedules}.test.ts",
+  "test/controllers/rollout/{revert,revert-schedules,rollout,schedules}.test.ts",
   "test/{bench,cloudformation,cluster,e2e,emulator,helm,image,node,release,upgrade}/**/*.test.ts",
 ];
 

@@ -1184,6 +1184,8 @@ export interface SyncedSecretStatusPendingChanges {
 export interface SyncedSecretStatusLastGood {
   /** The revision. */
   revision: string;
+  /** The text of the Secret's annotation, in case somebody removes it. */
+  record?: string;
   /** Its sources. */
   sources: SyncedSecretStatusLastGoodSources[];
 }
@@ -1211,6 +1213,8 @@ export interface SyncedSecretStatusHeldBack {
   revision: string;
   /** Which workload failed, and how. */
   cause: string;
+  /** The text of the Secret's annotation keyferry.io/held-back-revision, in case somebody removes it. */
+  record?: string;
   /** Why the Secret was not set back; absent if it was. */
   problem?: string;
   /** The sources that differ from the last good version; the first ten by name. */
@@ -1236,6 +1240,8 @@ export interface SyncedSecretStatusFailedRollout {
   restartRevision: string;
   /** Which workload failed, and how. */
   cause: string;
+  /** When it was seen last, to a few minutes. */
+  observedTime: string;
 }
 
 /** A workload that uses the Secret, or that rollout.targets names. */

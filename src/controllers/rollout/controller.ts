@@ -1,3 +1,4 @@
+import { rolloutOf } from "../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../api/types.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { Change } from "../../kube/informer/store.ts";
@@ -141,7 +142,9 @@ export class RolloutController {
     }
     const requests = members.map((member) => this.#memory.requestOf(member));
     const isDoubtful = needsPodStatuses(requests, { ...listed, now: clock.now() });
-    const running = isDoubtful ? { ...listed, pods: await access.podsWithStatus(namespace) } : listed;
+    const list = () => access.podsWithStatus(namespace);
+    const pods = isDoubtful ? await this.#memory.withStatuses(namespace, listed.pods, list) : listed.pods;
+    const running = { ...listed, pods };
     const plan = this.#decide(namespace, requests, running);
     const undecided = await this.#restart(namespace, plan, members);
     const openings = new Map(requests.map(({ key, opening }) => [key, opening]));
@@ -229,11 +232,20 @@ export class RolloutController {
           this.#requests.forget(key);
           this.#forget(key);
         } else this.queue.addAfter(namespace, conflictMs);
-      } else if (!resource.spec.suspend) {
+      } else if (resource.spec.suspend) {
+        await this.#suspended(key, resource);
+      } else {
         members.push({ resource, source: sourceOf(resource, await this.#lookup.secretOf(resource)) });
       }
     }
     return members;
+  }
+
+  /** Drops a failure that was reported before: while a SyncedSecret is suspended, nobody sees whether it lasts. */
+  async #suspended(key: string, resource: Resource): Promise<void> {
+    const { failedRollout, ...rest } = rolloutOf(resource.status ?? {});
+    const kept = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+    if (failedRollout) await this.#options.statuses.write(key, resource, kept);
   }
 
   /** The refusal of a restart that is still wanted. */

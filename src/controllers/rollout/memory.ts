@@ -3,6 +3,7 @@ import type { KubeObject } from "../../kube/resource.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { openingOf } from "../windows.ts";
 import type { NamespacePlan, RestartPlan } from "./decide/decide.ts";
+import type { Pod } from "./decide/pods.ts";
 import type { RolloutSource } from "./decide/request.ts";
 import type { Refusal, Request, Restart } from "./decide/snapshot.ts";
 import { idOf, type Workload } from "./decide/workload.ts";
@@ -27,11 +28,16 @@ interface Seen {
   failed: Set<string>;
 }
 
+/** Milliseconds for which the statuses of pods are remembered. */
+const statusesMs = 15_000;
+
 interface Remembered {
   /** By the workload's uid. */
   restarts: Map<string, Restart>;
   /** By `idOf` of the workload. */
   refusals: Map<string, Refusal & { obstacle: Obstacle }>;
+  /** When the pods' statuses were listed last, and the names of the pods that crashed then. */
+  statuses?: { at: number; crashing: ReadonlySet<string> };
 }
 
 /** What this process remembers of rollouts. A new leader begins without it. */
@@ -62,7 +68,7 @@ export class Memory {
   }
 
   /** Records which restarts have ended, and since when the workloads of `rollout.first` are available. */
-  note({ firstAvailable, findings }: NamespacePlan, requests: readonly Request[]): void {
+  note({ firstAvailable, firstBroken, findings }: NamespacePlan, requests: readonly Request[]): void {
     const now = this.#clock.monotonic();
     for (const { key, revision, bake } of requests) {
       const { firstAvailableAt, brokenAt, ...seen } = this.#seen.get(key)!;
@@ -72,8 +78,8 @@ export class Memory {
         if (finding.state === "Current") seen.failed.delete(id);
         if (finding.state === "Current" && finding.record?.revision === revision) seen.completed.add(id);
       }
-      const isBaking = firstAvailableAt !== undefined && now - firstAvailableAt < bake.ms;
-      const isBroken = isBaking || brokenAt !== undefined;
+      const isBaked = firstAvailableAt !== undefined && now - firstAvailableAt >= bake.ms;
+      const isBroken = brokenAt !== undefined || (firstBroken.has(key) && !isBaked);
       this.#seen.set(key, {
         ...seen,
         ...(firstAvailable.has(key)
@@ -96,6 +102,22 @@ export class Memory {
   /** The refused restarts of a namespace, by `idOf` of the workload. */
   refusals(namespace: string): ReadonlyMap<string, { obstacle: Obstacle }> {
     return this.#in(namespace).refusals;
+  }
+
+  /**
+   * The pods with what is known of their statuses.
+   *
+   * @param list lists them with their statuses; called at most every 15 s for a namespace
+   */
+  async withStatuses(namespace: string, pods: readonly Pod[], list: () => Promise<Pod[]>): Promise<readonly Pod[]> {
+    const known = this.#in(namespace);
+    const at = this.#clock.monotonic();
+    if (!known.statuses || at - known.statuses.at >= statusesMs) {
+      const crashing = (await list()).filter(({ isCrashLooping }) => isCrashLooping).map(({ name }) => name);
+      known.statuses = { at, crashing: new Set(crashing) };
+    }
+    const { crashing } = known.statuses;
+    return pods.map((pod) => (crashing.has(pod.name) ? { ...pod, isCrashLooping: true } : pod));
   }
 
   /** @param generation of the workload after the restart */

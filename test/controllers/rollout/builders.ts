@@ -21,7 +21,7 @@ export function aRequest(more: Partial<Request> = {}): Request {
       isOneByOne: false,
       pausesOnFailure: true,
     },
-    ...{ rolledOutAt: undefined, revertsOnFailure: false, heldBack: undefined },
+    ...{ rolledOutAt: undefined, isSettled: false, revertsOnFailure: false, heldBack: undefined },
     ...{ records: new Map(), current: new Set<string>() },
     ...{ completed: new Set<string>(), failed: new Set<string>() },
     ...more,
@@ -43,7 +43,7 @@ export function aWorkload(more: Partial<Workload> = {}): Workload {
 
 /** A pod of a workload that was created before the bytes changed. */
 export function aPod(of: { kind: string; name: string }, more: Partial<Pod> = {}): Pod {
-  return { workload: idOf(of), createdAt: changedAt - 60_000, annotations: {}, ...more };
+  return { name: `${of.name}-1`, workload: idOf(of), createdAt: changedAt - 60_000, annotations: {}, ...more };
 }
 
 /** A namespace with these workloads, each with one old pod unless `pods` says otherwise. */

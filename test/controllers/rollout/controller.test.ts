@@ -72,7 +72,7 @@ it("does not take a restart that met a newer workload for one that somebody has 
   const again = { outcome: "again" } as const;
   const { look, plans, written } = aController([again, again, again, { outcome: "restarted", generation: 2 }]);
   await look(0);
-  for (const ms of [5_000, 1, 1, 1]) await look(ms);
+  for (const ms of [4_000, 1, 1, 1]) await look(ms);
   expect(plans).toHaveLength(4);
   expect(plans.flatMap(({ records }) => [...records.values()])).toEqual(
     Array.from({ length: 4 }, () => ({ revision: "r2", putBack: false })),
@@ -87,7 +87,7 @@ it("reports a refused restart, without recording it as one", async () => {
   const obstacle = { reason: "NotAllowed", message: "deployments.apps is forbidden" } as const;
   const { look, plans, written } = aController([{ outcome: "refused", obstacle }]);
   await look(0);
-  await look(5_000);
+  await look(4_000);
   expect(plans).toHaveLength(1);
   expect(written.at(-1)!.conditions).toMatchObject([{ type: "RolledOut", status: "False", ...obstacle }]);
   expect(written.at(-1)!.workloads!.every(({ restartedFor }) => restartedFor === undefined)).toBe(true);
@@ -96,6 +96,6 @@ it("reports a refused restart, without recording it as one", async () => {
 it("leaves protected namespaces alone", async () => {
   const { look, plans, written, lists } = aController([{ outcome: "restarted", generation: 2 }], ["shop"]);
   await look(0);
-  await look(5_000);
+  await look(4_000);
   expect({ plans, written, lists: lists() }).toEqual({ plans: [], written: [], lists: 0 });
 });

@@ -150,10 +150,14 @@ class Scene {
 
   /** Every rollout goes well until nothing happens any more: the current value is there, or it is held back. */
   async settle(): Promise<void> {
-    for (let round = 0; round < 5; round++) {
+    // After the end, one more round shows that nothing follows.
+    for (let round = 0, isOver = false; round < 5; round++) {
       for (const name of this.deployments) await workloads.rollOut(name);
       await pass(15 * minute);
       await this.look();
+      if (isOver) break;
+      const { conditions: found = [] } = (await world.synced(this.name)).status ?? {};
+      isOver = found.some(({ type, status }) => type === "RolledOut" && status === "True");
     }
     const { A: value } = (await world.data(this.name))!;
     const current = this.#values.at(-1)!;

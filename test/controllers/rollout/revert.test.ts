@@ -431,3 +431,164 @@ describe("rollout.onFailure: Revert does not set back", () => {
     expect(await world.ready(name)).toMatchObject({ status: "False", reason: "InvalidData" });
   });
 });
+
+describe("what a review has found about rollout.onFailure: Revert", () => {
+  const held = async () => expect(await condition("HeldBack")).toMatchObject({ status: "True" });
+
+  it("a broken image of a person sets no Secret back", async () => {
+    await made();
+    await workloads.patch(name, { spec: { template: { metadata: { annotations: { edit: "broken" } } } } });
+    await workloads.begin(name);
+    await workloads.exceedDeadline(name);
+    await pass(60_000);
+    await changed("two");
+    await failed();
+    expect(await world.data(name)).toEqual({ A: "two" });
+    expect(await condition("RolledOut")).toMatchObject({ reason: "DeadlineExceeded" });
+  });
+
+  it("a bad change on top of a restart under way is taken back", async () => {
+    await made();
+    await changed("two");
+    await changed("three");
+    await failed();
+    expect(await world.data(name)).toEqual({ A: "one" });
+  });
+
+  it.each([
+    ["removes what is recorded", { "keyferry.io/held-back-revision": null }],
+    ["removes all annotations", null],
+    ["changes what is recorded", { "keyferry.io/held-back-revision": "x", "keyferry.io/last-good-revision": "x" }],
+  ])("an edit that %s does not end the hold", async (_, annotations) => {
+    await made();
+    await changed("two");
+    await failed();
+    await workloads.rollOut(name);
+    await pass(60_000);
+    const before = await annotationsOf();
+    const patch = JSON.stringify({ metadata: { annotations } });
+    await world.kubectl(["patch", "secret", name, "--type", "merge", "--patch", patch]);
+    await world.sync();
+    await pass(hour);
+    expect(await world.data(name)).toEqual({ A: "one" });
+    await held();
+    const after = await annotationsOf();
+    for (const kind of ["last-good", "held-back"]) {
+      const [now, then] = [after, before].map((all) => all[`keyferry.io/${kind}-revision`]!.split(" ").slice(0, 2));
+      expect(now).toEqual(then);
+    }
+  });
+
+  it("keys that are retained stay", async () => {
+    await put("one", `${name}/a`);
+    await put("bee", `${name}/b`);
+    await world.apply(name, { dataFrom: [{ path: { name: `/${name}` } }], rollout: revert } as never);
+    await world.sync();
+    await workloads.create(name, envOf(name, "a"));
+    await pass(1_000);
+    await aws.deleteParameter(`/${name}/b`);
+    const lost = ["patch", "kss", name, "--subresource", "status", "--type", "merge", "--patch", '{"status":null}'];
+    await world.kubectl(lost);
+    await world.restart();
+    await world.sync();
+    await pass(hour);
+    expect(await world.data(name)).toEqual({ a: "one", b: "bee" });
+    await anotherSecond();
+    await put("two", `${name}/a`);
+    await world.pass(600_000, 2);
+    expect(await world.data(name)).toEqual({ a: "two", b: "bee" });
+    await pass(10_000);
+    await workloads.begin(name);
+    await failed();
+    expect(await world.data(name)).toEqual({ a: "one", b: "bee" });
+  });
+
+  it("a failure that nobody has seen for an hour counts only if it lasts", async () => {
+    await made();
+    await changed("two");
+    await workloads.exceedDeadline(name);
+    aws.fault({ kind: "503" });
+    await pass(3_000);
+    expect((await status()).failedRollout).toBeDefined();
+    await workloads.rollOut(name);
+    aws.clearFaults();
+    await world.restart();
+    world.clock.setAhead(hour);
+    await world.sync();
+    await pass(60_000);
+    expect(await world.data(name)).toEqual({ A: "two" });
+    expect((await status()).failedRollout).toBeUndefined();
+  });
+
+  it("a failure that was repaired while suspended is forgotten", async () => {
+    await made();
+    await changed("two");
+    aws.fault({ kind: "503" });
+    await failed();
+    const suspend = (is: boolean) =>
+      world.kubectl(["patch", "kss", name, "--type", "merge", "--patch", JSON.stringify({ spec: { suspend: is } })]);
+    await suspend(true);
+    aws.clearFaults();
+    await pass(3_000);
+    expect((await status()).failedRollout).toBeUndefined();
+    await workloads.rollOut(name);
+    await suspend(false);
+    await pass(3_000);
+    expect(await world.data(name)).toEqual({ A: "two" });
+  });
+
+  it("a Secret that is deleted before it is set back is set back all the same", async () => {
+    await made();
+    await rolledOut("two");
+    await changed("three");
+    await world.kubectl(["delete", "secret", name]);
+    await world.sync();
+    expect(await world.data(name)).toEqual({ A: "three" });
+    await pass(10_000);
+    await failed();
+    expect(await world.data(name)).toEqual({ A: "two" });
+    await held();
+  });
+
+  it("a newer version that cannot be made does not keep the failed one", async () => {
+    await aws.putParameter({ name: `/${name}`, value: '{"a":"one"}' });
+    const data = [{ key: "A", parameter: { name: `/${name}` }, jmesPath: "a" }];
+    await world.apply(name, { data, rollout: revert } as never);
+    await world.sync();
+    await workloads.create(name, envOf(name));
+    await pass(1_000);
+    await anotherSecond();
+    await put('{"a":"two"}');
+    await world.pass(600_000, 2);
+    expect(await world.data(name)).toEqual({ A: "two" });
+    await pass(10_000);
+    await workloads.begin(name);
+    await put("no JSON");
+    await world.pass(600_000, 2);
+    expect(await world.ready(name)).toMatchObject({ reason: "InvalidData" });
+    await failed();
+    expect(await world.data(name)).toEqual({ A: "one" });
+  });
+
+  it("a version that waits for a window does not hide the one that is held back", async () => {
+    const opens = new Date(world.clock.now());
+    const schedule = `${opens.getUTCMinutes()} ${opens.getUTCHours()} * * *`;
+    await made(revert, { refresh: { windows: [{ schedule, duration: "2h" }] } });
+    await changed("two");
+    await world.pass(3 * hour, 3);
+    await put("three");
+    await world.pass(600_000, 2);
+    expect(await condition("ChangePending")).toMatchObject({ status: "True" });
+    await failed();
+    expect(await world.data(name)).toEqual({ A: "one" });
+    await world.pass(hour, 2);
+    expect(await condition("ChangePending")).toMatchObject({ status: "True" });
+    expect(await condition("HeldBack")).toMatchObject({
+      status: "True",
+      message: expect.stringContaining(`/${name} version 2, last good 1`),
+    });
+    await world.pass(24 * hour, 24);
+    expect(await world.data(name)).toEqual({ A: "three" });
+    expect(await condition("HeldBack")).toBeUndefined();
+  });
+});

@@ -54,6 +54,11 @@ async function pass(ms: number): Promise<void> {
   while (await world.rollOut()) await world.sync();
 }
 
+/** The reason of the condition RolledOut of a SyncedSecret. */
+async function rolledOutReason(name: string): Promise<string | undefined> {
+  return (await world.synced(name)).status?.conditions?.find(({ type }) => type === "RolledOut")?.reason;
+}
+
 let serial = 0;
 
 /** One schedule with objects of its own. */
@@ -167,10 +172,18 @@ class Scene {
     }
     for (const revision of revisions) this.#revisions.add(revision);
     const isHalted = this.#halted.has(revisions[1]!);
-    for (let round = 0; round < 6; round++) {
+    const ends = (index: number) => [
+      ...["RolledOut", "RestartUndone"],
+      ...(isHalted && index === 1 ? ["DeadlineExceeded"] : []),
+    ];
+    const reasons = () => Promise.all(this.secrets.map(rolledOutReason));
+    // After the end, one more round shows that nothing follows.
+    for (let round = 0, isOver = false; round < 6; round++) {
       for (const name of this.deployments) await workloads.rollOut(name);
       await pass(15 * minute);
       await this.look();
+      if (isOver) break;
+      isOver = (await reasons()).every((reason, index) => ends(index).includes(reason!));
     }
     for (const [index, name] of this.deployments.entries()) {
       // A restart that was taken back twice is left alone, also where the old pods were still running.
@@ -180,11 +193,7 @@ class Scene {
         await workloads.bytesOf(name),
       ]);
     }
-    for (const [index, name] of this.secrets.entries()) {
-      const condition = (await world.synced(name)).status?.conditions?.find(({ type }) => type === "RolledOut");
-      const halted = isHalted && index === 1 ? ["DeadlineExceeded"] : [];
-      expect(["RolledOut", "RestartUndone", ...halted]).toContain(condition?.reason);
-    }
+    for (const [index, reason] of (await reasons()).entries()) expect(ends(index)).toContain(reason);
   }
 
   /** How often the current restart revisions of a Deployment were taken away. */

@@ -133,11 +133,13 @@ export class Workloads {
     return { current: items.filter(isCurrent), old: items.filter((pod) => !isCurrent(pod)) };
   }
 
-  /** Ends the rollout of a Deployment by its deadline. */
+  /** Ends the rollout of a Deployment by its deadline: its old pods, if there are any, stay available. */
   async exceedDeadline(name: string): Promise<void> {
     const object = await this.get(name);
     const condition = { type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded" };
-    await this.#status(object, "Deployment", { updated: 1, available: 0, total: 2 }, [condition]);
+    const { old } = await this.#podsOf(object, "Deployment");
+    const available = old.length > 0 ? 1 : 0;
+    await this.#status(object, "Deployment", { updated: 1, available, total: 1 + old.length }, [condition]);
   }
 
   /** Ends the pods of a workload, as an eviction does: they stay. */

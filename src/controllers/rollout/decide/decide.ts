@@ -1,8 +1,8 @@
 import type { Opening } from "../../windows.ts";
 import { type Gate, gateOf } from "./gate.ts";
 import { isInProgress, judge } from "./judge.ts";
-import { isProving } from "./proof.ts";
-import type { Finding, NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
+import { availableWith, isProving, worksBefore } from "./proof.ts";
+import type { Finding, IndexedSnapshot, NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
 import { staleCounter } from "./stale-pods.ts";
 import { recordOf, type Verdict } from "./verdict.ts";
 import { waitOf } from "./wait.ts";
@@ -28,6 +28,8 @@ export interface NamespacePlan {
   findings: ReadonlyMap<string, readonly Finding[]>;
   /** The requests whose workloads of `first` are available with the current bytes. */
   firstAvailable: ReadonlySet<string>;
+  /** The requests whose workloads of `first` were available with the current bytes, and are not all available now. */
+  firstBroken: ReadonlySet<string>;
   /** Milliseconds until the next look. */
   againAfterMs: number;
 }
@@ -39,7 +41,8 @@ export interface NamespacePlan {
 const lookMs = { progress: 2_000, others: 15_000, person: 60_000, idle: 600_000 };
 
 /** Decides which workloads of a namespace are restarted now. Pure. */
-export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
+export function decideRollouts(given: NamespaceSnapshot): NamespacePlan {
+  const snapshot = { ...given, podsOf: Map.groupBy(given.pods, ({ workload }) => workload) };
   const { requests, workloads } = snapshot;
   const staleOf = staleCounter(snapshot);
   const byId = new Map(workloads.map((workload) => [idOf(workload), workload]));
@@ -58,10 +61,12 @@ export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
       const finding = findingOf(snapshot, request, workload, { ...verdict, stalePods });
       findings.get(request.key)!.push(finding);
       verdicts.push(verdict);
-      if (verdict.record) pending.push(pendingOf(request, workload, verdict, finding));
+      if (verdict.record) pending.push(pendingOf(snapshot, { request, workload }, verdict, finding));
       else if (verdict.state === "Waiting") waitsForOthers = true;
     }
-    if (isInProgress(snapshot, workload, verdicts)) inProgress.add(idOf(workload));
+    if (isInProgress(snapshot, workload, verdicts) || isSetBackSoon(concerned, findings, workload)) {
+      inProgress.add(idOf(workload));
+    }
     if (pending.length > 0) open.push({ workload, pending });
   }
   const gates = new Map<string, Gate>(
@@ -76,8 +81,22 @@ export function decideRollouts(snapshot: NamespaceSnapshot): NamespacePlan {
   for (const { bakeMs } of gates.values()) wake(bakeMs === undefined ? undefined : Math.min(bakeMs, lookMs.others));
   for (const { opening } of requests) wake(untilOpen(opening, snapshot.now));
   for (const request of requests) wake(isProving(snapshot, request) ? lookMs.others : undefined);
-  const firstAvailable = new Set([...gates].filter(([, gate]) => gate.isFirstAvailable).map(([key]) => key));
-  return { ...started, inProgress, findings, firstAvailable, againAfterMs };
+  const keysOf = (is: (gate: Gate) => boolean) =>
+    new Set([...gates].filter(([, gate]) => is(gate)).map(([key]) => key));
+  const firstAvailable = keysOf((gate) => gate.isFirstAvailable);
+  const firstBroken = keysOf((gate) => gate.isFirstBroken);
+  return { ...started, inProgress, findings, firstAvailable, firstBroken, againAfterMs };
+}
+
+/** Whether the Secret is about to be set back because of a workload, which keeps its slot until then. */
+function isSetBackSoon(
+  concerned: readonly Request[],
+  findings: ReadonlyMap<string, readonly Finding[]>,
+  workload: Workload,
+): boolean {
+  const id = idOf(workload);
+  const isCause = (finding: Finding) => finding.failure !== undefined && idOf(finding) === id;
+  return concerned.some(({ key, isSettled, heldBack }) => !isSettled && !heldBack && findings.get(key)!.some(isCause));
 }
 
 /** Leaves out what a gate holds back, and says so in its finding. */
@@ -100,7 +119,7 @@ function untilOpen(opening: Opening, now: number): number {
 
 /** Takes the workloads whose restart is due while there are slots, and adds them to `inProgress`. */
 function start(
-  snapshot: NamespaceSnapshot,
+  snapshot: IndexedSnapshot,
   open: readonly Open[],
   inProgress: Set<string>,
 ): Pick<NamespacePlan, "restarts" | "isFull" | "againAfterMs"> {
@@ -125,6 +144,9 @@ function start(
       for (const { request } of pending) if (request.isOneByOne) busy.add(request.key);
       for (const { finding, record } of pending) Object.assign(finding, { state: "Restarting", record });
       const records = new Map(pending.map(({ request, record }) => [request.mark, record]));
+      for (const { request, record, works } of pending) {
+        if (works) record.availableWith = availableWith(workload, request.mark, records);
+      }
       restarts.push({ workload, records, keys: pending.map(({ request }) => request.key) });
     }
   }
@@ -138,6 +160,8 @@ interface Pending {
   record: RestartRecord;
   finding: Finding;
   isRevert: boolean;
+  /** Whether the workload is known to work before: with Revert only. */
+  works: boolean;
 }
 
 interface Open {
@@ -150,11 +174,16 @@ function isRevert({ pending }: Pick<Open, "pending">): boolean {
   return pending.some((one) => one.isRevert);
 }
 
-/** What a restart records: for Revert also whether the workload was available before. */
-function pendingOf(request: Request, workload: Workload, verdict: Verdict, finding: Finding): Pending {
+function pendingOf(
+  snapshot: IndexedSnapshot,
+  { request, workload }: { request: Request; workload: Workload },
+  verdict: Verdict,
+  finding: Finding,
+): Pending {
   const record = { ...verdict.record! };
-  if (request.revertsOnFailure && workload.isAvailable) record.availableWith = workload.template;
-  return { request, record, finding, isRevert: verdict.isRevert === true };
+  const before = recordOf(snapshot, request, workload);
+  const works = request.revertsOnFailure && worksBefore(workload, before, request.mark);
+  return { request, record, finding, isRevert: verdict.isRevert === true, works };
 }
 
 /** Milliseconds until the next look at a workload in a state. A restart that is due has a wait of its own. */
@@ -197,7 +226,7 @@ function missing(targets: readonly string[], workloads: ReadonlyMap<string, Work
 }
 
 function findingOf(
-  snapshot: NamespaceSnapshot,
+  snapshot: IndexedSnapshot,
   request: Request,
   workload: Workload,
   { state, stalePods, failure }: Pick<Verdict, "state" | "failure"> & { stalePods: number },
@@ -206,8 +235,15 @@ function findingOf(
   const { kind, name } = workload;
   const known = recordOf(snapshot, request, workload);
   const isMarked = revision !== undefined && workload.marks.get(mark) === revision;
-  const record = isMarked && known?.revision !== revision ? { revision, putBack: false } : known;
-  const isCause = failure !== undefined && record?.availableWith === workload.template;
+  const record = isMarked && known?.revision !== revision ? unrecorded(request, workload) : known;
   const finding = { kind, name, uses: workload.uses.get(secret) ?? [], state, record, stalePods };
+  const isCause =
+    request.revertsOnFailure && failure !== undefined && record?.availableWith === availableWith(workload, mark);
   return isCause ? { ...finding, failure } : finding;
+}
+
+/** The record of a restart by a leader that ended before it was written: the old pods show whether the workload worked. */
+function unrecorded({ revision, mark, revertsOnFailure }: Request, workload: Workload): RestartRecord {
+  const works = revertsOnFailure && workload.kind === "Deployment" && workload.isAvailable;
+  return { revision, putBack: false, ...(works ? { availableWith: availableWith(workload, mark) } : {}) };
 }

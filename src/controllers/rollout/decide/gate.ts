@@ -7,6 +7,8 @@ export interface Gate {
   stateOf(id: string): State | undefined;
   /** Whether the workloads of `first` are available with the current bytes. */
   isFirstAvailable: boolean;
+  /** Whether they were, and are not all available now. */
+  isFirstBroken: boolean;
   /** Milliseconds until the bake ends; undefined if none is waited for. */
   bakeMs: number | undefined;
 }
@@ -46,6 +48,7 @@ export function gateOf(
       if (!isFirst(id) && !isOpen) return "BehindFirst";
       return isBusy ? "Waiting" : undefined;
     },
+    isFirstBroken: first.length > 0 && !isFirstAvailable && ofFirst.every(({ state }) => state === "Current"),
     isFirstAvailable: first.length > 0 && isFirstAvailable,
     bakeMs: isFirstAvailable && !isOpen ? Math.min(bakesUntil - monotonic, bake.ms) : undefined,
   };

@@ -1,6 +1,6 @@
 import { failureOf } from "./proof.ts";
 import { setBack } from "./set-back.ts";
-import type { NamespaceSnapshot, Request } from "./snapshot.ts";
+import type { IndexedSnapshot, Request } from "./snapshot.ts";
 import { recordOf, type Verdict } from "./verdict.ts";
 import { idOf, type Workload } from "./workload.ts";
 
@@ -8,7 +8,7 @@ import { idOf, type Workload } from "./workload.ts";
 const slotMs = 3_600_000;
 
 /** Judges a workload that uses a Secret. @param stalePods its pods that were created before the bytes changed */
-export function judge(snapshot: NamespaceSnapshot, request: Request, workload: Workload, stalePods: number): Verdict {
+export function judge(snapshot: IndexedSnapshot, request: Request, workload: Workload, stalePods: number): Verdict {
   const { revision, mark, secret, targets } = request;
   const uses = workload.uses.get(secret) ?? [];
   const isOnlyPulled = !targets && uses.every((use) => use === "ImagePullSecret");
@@ -38,7 +38,7 @@ export function judge(snapshot: NamespaceSnapshot, request: Request, workload: W
 }
 
 /** Judges a workload whose template has the restart revision. */
-function restarted(snapshot: NamespaceSnapshot, request: Request, workload: Workload, stalePods: number): Verdict {
+function restarted(snapshot: IndexedSnapshot, request: Request, workload: Workload, stalePods: number): Verdict {
   const { progress, isManual, isPaused, kind } = workload;
   const failure = request.revertsOnFailure ? failureOf(snapshot, request, workload) : undefined;
   if (failure !== undefined) return { state: "Failed", failure };
@@ -55,23 +55,23 @@ function restarted(snapshot: NamespaceSnapshot, request: Request, workload: Work
 }
 
 /** When a restart began, in monotonic milliseconds; for one of a former leader, when this process saw the revision. */
-function startOf({ restarts }: NamespaceSnapshot, { seenAt }: Request, { uid }: Workload): number {
+function startOf({ restarts }: IndexedSnapshot, { seenAt }: Request, { uid }: Workload): number {
   return restarts.get(uid)?.at ?? seenAt;
 }
 
 /** Whether a rollout in progress was begun by this process, and nobody has changed the workload since. */
-function isOwn({ restarts }: NamespaceSnapshot, { uid, generation }: Workload): boolean {
+function isOwn({ restarts }: IndexedSnapshot, { uid, generation }: Workload): boolean {
   return restarts.get(uid)?.generation === generation;
 }
 
 /** Whether a workload takes one of the slots. A paused or failed rollout takes none, so that it blocks no other one. */
-export function isInProgress(snapshot: NamespaceSnapshot, workload: Workload, verdicts: readonly Verdict[]): boolean {
+export function isInProgress(snapshot: IndexedSnapshot, workload: Workload, verdicts: readonly Verdict[]): boolean {
   if (verdicts.some(({ state }) => state === "Restarting")) return !isEndless(snapshot, workload);
   return workload.progress === "progressing" && verdicts.some(({ record }) => record) && isOwn(snapshot, workload);
 }
 
 /** Whether a restart by this process lasts so long that it no longer takes a slot: a deadline can be set to years. */
-function isEndless({ restarts, monotonic }: NamespaceSnapshot, { uid }: Workload): boolean {
+function isEndless({ restarts, monotonic }: IndexedSnapshot, { uid }: Workload): boolean {
   const restart = restarts.get(uid);
   return restart !== undefined && monotonic - restart.at >= slotMs;
 }

@@ -3,6 +3,7 @@ import { idOf } from "./workload.ts";
 
 /** A pod of a workload. */
 export interface Pod {
+  name: string;
   /** The workload, as `idOf` names it. */
   workload: string;
   /** Milliseconds since the epoch, by the API server's clock, to the second. */
@@ -40,6 +41,7 @@ export function podOf({ metadata, status = {} }: PodObject): Pod | undefined {
   const isCrashLooping = isWaiting(status, "CrashLoopBackOff");
   const createdAt = Date.parse(metadata.creationTimestamp ?? "");
   const pod = (workload: { kind: string; name: string }) => ({
+    name: metadata.name ?? "",
     workload: idOf(workload),
     createdAt: Number.isNaN(createdAt) ? 0 : createdAt,
     annotations: metadata.annotations ?? {},

@@ -2,9 +2,9 @@ import { rolledOut } from "../../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { ObjectMeta } from "../../../kube/resource.ts";
 import { durationOr } from "../../../runtime/duration.ts";
-import { heldIn } from "../../syncedsecret/decide/last-good.ts";
 import { standing } from "../../syncedsecret/decide/ownership.ts";
 import { presentAnnotation, presentRestartRevision } from "../../syncedsecret/decide/restart-revision.ts";
+import { heldIn } from "../../syncedsecret/decide/revert-records.ts";
 import { targetOf } from "../../syncedsecret/plan/target.ts";
 import { entryOf } from "../../syncedsecret/trust/applied.ts";
 import { markOf } from "./mark.ts";
@@ -53,6 +53,7 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
       pausesOnFailure: onFailure !== "Continue",
       rolledOutAt: rolledOutAt(resource, revision),
       revertsOnFailure: onFailure === "Revert",
+      isSettled: isSettled(resource, present && { present, target }),
       heldBack: present && heldBackIn({ present, target }, time),
       minIntervalMs: durationOr(times.minInterval, defaults.minIntervalMs),
       progressDeadlineMs: durationOr(times.progressDeadline, defaults.progressDeadlineMs),
@@ -63,6 +64,16 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
     },
     written: present?.annotations?.[target.revisionAnnotation],
   };
+}
+
+/** Whether the Secret stays as it is although a rollout fails. */
+function isSettled(
+  { status }: SyncedSecret,
+  secret: Parameters<typeof presentRestartRevision>[0] | undefined,
+): boolean {
+  if (status?.heldBack?.problem !== undefined) return true;
+  const held = secret && heldIn(presentAnnotation(secret, secret.target.heldBackAnnotation));
+  return held !== undefined && held.restartRevision === undefined;
 }
 
 /** The bytes that are held back; undefined if the Secret has them after all. */

@@ -1,5 +1,5 @@
 import type { Pod } from "./pods.ts";
-import type { NamespaceSnapshot, Request } from "./snapshot.ts";
+import type { IndexedSnapshot, Request } from "./snapshot.ts";
 import { recordOf, type Verdict } from "./verdict.ts";
 import { idOf, type Workload } from "./workload.ts";
 
@@ -16,7 +16,7 @@ const backPrefix = "back.";
  * @returns `there` if its template is already as it is to be; undefined if the workload has nothing to do with these bytes
  */
 export function setBack(
-  snapshot: NamespaceSnapshot,
+  snapshot: IndexedSnapshot,
   request: Request,
   workload: Workload,
 ): Verdict | "there" | undefined {
@@ -24,9 +24,13 @@ export function setBack(
   const back = backPrefix + heldBack!.revision;
   const present = workload.marks.get(mark);
   if (present === back) return "there";
-  const id = idOf(workload);
-  const isTainted = snapshot.pods.some((pod) => pod.workload === id && startedMeanwhile(pod, request));
-  if (present !== heldBack!.revision && !isTainted) return present === revision ? "there" : undefined;
+  const isTainted = (snapshot.podsOf.get(idOf(workload)) ?? []).some((pod) => startedMeanwhile(pod, request));
+  if (present !== heldBack!.revision && !isTainted) {
+    if (present !== revision) return undefined;
+    // Without a restart revision, only a workload that was set back waits for its pods.
+    const isConcerned = revision !== undefined || recordOf(snapshot, request, workload) !== undefined;
+    return isConcerned ? "there" : { state: "Current" };
+  }
   if (workload.owner !== undefined) return { state: "Owned" };
   const to = isTainted ? back : revision;
   const record = recordOf(snapshot, request, workload);

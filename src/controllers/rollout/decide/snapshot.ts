@@ -35,6 +35,8 @@ export interface Request {
   rolledOutAt: number | undefined;
   /** Whether a restart that fails sets the Secret back. */
   revertsOnFailure: boolean;
+  /** Whether the Secret will not be set back for the present version: it cannot be, or a person has approved the version. */
+  isSettled: boolean;
   /**
    * The restart revision of bytes that are held back, and from when to when the Secret did not have the last good ones, in
    * milliseconds since the epoch: workloads and pods with bytes of that time are set back at once.
@@ -60,7 +62,7 @@ export interface RestartRecord {
   revision: string | undefined;
   /** Whether somebody took the restart back, and it was repeated. */
   putBack: boolean;
-  /** The digest of the template with which the workload was available before; undefined if it was not available. */
+  /** What `availableWith` gave for the template with which the workload was available; undefined if it was not. */
   availableWith?: string | undefined;
 }
 
@@ -94,6 +96,11 @@ export interface NamespaceSnapshot {
   refusals: ReadonlyMap<string, Refusal>;
   /** Workloads of this namespace whose rollout may be in progress at once: the limit less those of other namespaces. */
   slots: number;
+}
+
+/** The state of one namespace, with its pods by `idOf` of their workload. */
+export interface IndexedSnapshot extends NamespaceSnapshot {
+  podsOf: ReadonlyMap<string, readonly Pod[]>;
 }
 
 /** `status.workloads[].state`: the CRD describes each. */

@@ -1,4 +1,4 @@
-import type { NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
+import type { IndexedSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
 import { idOf, type Workload } from "./workload.ts";
 
 /** The state of a workload from the view of one Secret. */
@@ -14,7 +14,7 @@ export interface Verdict {
 
 /** The last restart of a workload for a Secret, as this process or the status knows it. */
 export function recordOf(
-  { restarts }: NamespaceSnapshot,
+  { restarts }: IndexedSnapshot,
   request: Request,
   workload: Workload,
 ): RestartRecord | undefined {

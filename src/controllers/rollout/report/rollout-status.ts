@@ -89,19 +89,33 @@ export function rolloutStatusOf({ resource, revision, result, now }: ReportInput
     conditions: conditionsAfter(before.conditions, [asked], generation, now),
     ...(reached === undefined ? {} : { rolledOutRevision: reached }),
     ...(workloads?.length ? { workloads } : {}),
-    ...(findings ? failedRolloutOf(findings, revision) : keptFailure(before)),
+    ...(findings ? failedRolloutOf({ findings, before, restartRevision: revision, now }) : keptFailure(before)),
   };
 }
 
+/** Milliseconds after which a failure that lasts is reported anew: nothing is set back for an old one. */
+const observedMs = 300_000;
+
 /** The failure that sets the Secret back: with rollout.onFailure Revert only. */
-function failedRolloutOf(
-  findings: readonly Finding[],
-  restartRevision: string | undefined,
-): Pick<RolloutStatus, "failedRollout"> {
+function failedRolloutOf({
+  findings,
+  before,
+  restartRevision,
+  now,
+}: {
+  findings: readonly Finding[];
+  before: Status;
+  restartRevision: string | undefined;
+  now: number;
+}): Pick<RolloutStatus, "failedRollout"> {
   const failed = findings.find(({ failure }) => failure !== undefined);
   if (!failed || restartRevision === undefined) return {};
+  const { failedRollout: known, heldBack } = before;
+  const isKnown = known?.restartRevision === restartRevision;
+  const isRecent = isKnown && Math.abs(now - Date.parse(known.observedTime)) < observedMs;
+  if (isKnown && (isRecent || heldBack)) return { failedRollout: known };
   const { kind, name, failure } = failed;
-  return { failedRollout: { restartRevision, cause: `${kind} ${name} ${failure}` } };
+  return { failedRollout: { restartRevision, cause: `${kind} ${name} ${failure}`, observedTime: secondsOf(now) } };
 }
 
 function keptFailure({ failedRollout }: Status): Pick<RolloutStatus, "failedRollout"> {

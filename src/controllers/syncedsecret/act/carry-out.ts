@@ -48,9 +48,10 @@ export class Executor {
     }
   }
 
-  #refuse({ problems, hasGoodSecret, assessment, tooLarge }: Refuse, { resource, present }: Facts): Outcome {
+  #refuse({ problems, hasGoodSecret, assessment, tooLarge, heldBack }: Refuse, { resource, present }: Facts): Outcome {
     if (tooLarge) this.#options.tooLarge.note(resource, { ...tooLarge, resourceVersion: present?.resourceVersion });
-    return { kind: "failed", problems, hasGoodSecret, ...(assessment ? heard(assessment) : {}) };
+    const known = { ...(assessment ? heard(assessment) : {}), ...(heldBack ? { heldBack } : {}) };
+    return { kind: "failed", problems, hasGoodSecret, ...known };
   }
 
   async #keep({ sources, assessment, pending, heldBack }: Keep, facts: Facts, attempt: Attempt): Promise<Outcome> {

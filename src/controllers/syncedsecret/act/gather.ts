@@ -61,7 +61,7 @@ export class Gatherer {
       case "pinnedVersions":
         return { pinned: await this.#pinnedVersions(whom, whom.facts.resource.status?.sources, true) };
       case "lastGoodVersions":
-        return { pinned: await this.#pinnedVersions(whom, lastGoodOf(whom.facts)?.sources, false) };
+        return { lastGood: await this.#pinnedVersions(whom, lastGoodOf(whom.facts)?.sources, false) };
       case "ciphertexts":
         return { opened: await this.#ciphertexts(whom) };
       case "secret":
@@ -113,8 +113,8 @@ function attributesOf(step: Look | Read | Assemble, { plan }: Facts): SpanAttrib
 }
 
 /** The first failure that a step has found. */
-function failureIn({ read, pinned, opened }: Partial<Done>): Failure | undefined {
-  const [failure = pinned?.problems[0] ?? opened?.problems[0]] = read?.failures.values() ?? [];
+function failureIn({ read, pinned, lastGood, opened }: Partial<Done>): Failure | undefined {
+  const [failure = pinned?.problems[0] ?? lastGood?.problems[0] ?? opened?.problems[0]] = read?.failures.values() ?? [];
   return read?.tooLarge ?? failure;
 }
 

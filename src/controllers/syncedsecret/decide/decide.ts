@@ -22,10 +22,29 @@ export function decide(snapshot: Snapshot): Decision {
   const tooMany = hasTooManyToHold(snapshot);
   if (tooMany) return tooMany;
   const revert = revertOf(snapshot);
-  if (revert?.state === "back") return decideRevert(snapshot, revert);
+  if (revert?.state === "unclear") return { kind: "look", references: revert.references };
+  // Once the last good versions were read, they are applied.
+  const isBack = revert?.state === "back" || (revert?.state === "otherwise" && snapshot.done.lastGood !== undefined);
+  if (isBack) return decideRevert(snapshot, revert);
   const decision = decideForward(snapshot);
-  const isSettled = decision.kind === "keep" || decision.kind === "apply";
-  return revert && isSettled ? { ...decision, heldBack: revert.report } : decision;
+  switch (revert?.state) {
+    case undefined:
+      return decision;
+    case "otherwise":
+      return isRefusedForGood(decision) ? decideRevert(snapshot, revert) : decision;
+    case "waiting":
+      return decision.kind !== "refuse" && "pending" in decision ? { ...decision, heldBack: revert.report } : decision;
+    case "stuck": {
+      const isEnd = decision.kind === "keep" || decision.kind === "apply" || decision.kind === "refuse";
+      return isEnd ? { ...decision, heldBack: revert.report } : decision;
+    }
+  }
+}
+
+/** Whether a decision leaves the Secret as it is, and trying again would not change that. */
+function isRefusedForGood(decision: Decision): boolean {
+  if (decision.kind !== "refuse") return false;
+  return decision.problems.every(({ next }) => next !== "retry" && next !== "refused");
 }
 
 /** Decides on the sources as they are now. */

@@ -22,6 +22,8 @@ export interface Refuse {
   hasGoodSecret: boolean;
   /** Undefined if the sources do not matter. */
   assessment?: Assessment;
+  /** A version that failed in a rollout. */
+  heldBack?: HeldBack;
   /** A Secret that is too large, so that nothing is read again for this revision. */
   tooLarge?: { revision: string; failure: Failure };
 }

@@ -4,6 +4,7 @@ import type { ObjectMeta } from "../../../kube/resource.ts";
 import { ownedBy } from "../../../kube/write/managed-fields.ts";
 import { keysDigest } from "../plan/digest.ts";
 import { metadataOf, type Target } from "../plan/target.ts";
+import { recordsIn } from "./revert-records.ts";
 
 /** The drift of a Secret from the last apply; `data` means edited or removed keys. */
 export interface Damage {
@@ -38,6 +39,7 @@ export function damage(
     ) &&
     owned.annotations.has(target.revisionAnnotation) &&
     owned.annotations.has(target.keyDigestAnnotation) &&
+    recordsIn(resource, target).every((name) => owned.annotations.has(name)) &&
     (target.policy !== "Owner" || owned.ownerReferenceUids.has(resource.metadata.uid!));
   return { data: keysDigest(owned.data) !== recorded, metadata: !intact, unrecorded: false };
 }

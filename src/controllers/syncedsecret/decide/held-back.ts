@@ -15,6 +15,8 @@ export interface LastGood {
 export interface HeldBack {
   /** What an approval names to apply it all the same. */
   revision: string;
+  /** The annotation that records it; undefined if the Secret was not set back. */
+  record: string | undefined;
   /** Which workload failed, and how. */
   cause: string;
   /** Why the Secret was not set back; undefined if it was. */

@@ -7,23 +7,8 @@ import { revisionSourcesOf } from "../trust/status-sources.ts";
 import type { LastGood } from "./held-back.ts";
 import { isVerified, pinnedOf } from "./pinned.ts";
 import { presentAnnotation, presentRestartRevision, rollsOut } from "./restart-revision.ts";
+import { again, type Held, heldIn, heldText, lastGoodIn, lastGoodText, withoutAgain } from "./revert-records.ts";
 import { type Facts, isOnce, madeFrom, type Snapshot } from "./snapshot.ts";
-
-/** A version of the sources that is held back, as the Secret records it. */
-export interface Held {
-  revision: string;
-  /** What an approval names. */
-  token: string;
-  /** The restart revision of pods that run with it; undefined if it is not known. */
-  restartRevision: string | undefined;
-  /** When the Secret lost the last good version, by the API server's clock, to the second; undefined if it is not known. */
-  since: string | undefined;
-  /** When the Secret was set back; undefined if its present version is that write's. */
-  until: string | undefined;
-}
-
-/** What an approval begins with if the revision had been approved once before it failed. */
-const again = "again.";
 
 /** Whether a failed rollout sets the Secret back. */
 export function asksForRevert(resource: SyncedSecret): boolean {
@@ -32,7 +17,8 @@ export function asksForRevert(resource: SyncedSecret): boolean {
 
 /** The revision that the annotation keyferry.io/approve names; undefined without one. */
 export function approvedRevision(resource: SyncedSecret): string | undefined {
-  return approvalOf(resource)?.replace(again, "");
+  const approval = approvalOf(resource);
+  return approval && withoutAgain(approval);
 }
 
 /** The text of the annotation keyferry.io/approve. */
@@ -46,30 +32,23 @@ export function tokenFor(resource: SyncedSecret, revision: string): string {
 }
 
 /**
- * The last good revision. It counts if our field manager has recorded it on the Secret, and the status lists sources that
- * reproduce it; without a Secret, if the Secret had it.
+ * The last good revision: as our field manager has recorded it on the Secret, or as the status remembers the record. It
+ * counts if the status lists sources that reproduce it.
  */
 export function lastGoodOf(facts: Facts): LastGood | undefined {
-  const { resource, standing, target, revisions, plan } = facts;
-  const { lastGood, sources, revision } = resource.status ?? {};
-  const isGone = standing.state === "absent" && lastGood !== undefined && lastGood.revision === revision;
-  const [recorded, restartRevision, until] = isGone
-    ? [lastGood.revision]
-    : partsOf(presentAnnotation(facts, target.lastGoodAnnotation));
-  if (recorded === undefined) return undefined;
+  const { resource, target, revisions, plan } = facts;
+  const { lastGood, sources } = resource.status ?? {};
+  const recorded = lastGoodIn(presentAnnotation(facts, target.lastGoodAnnotation) ?? lastGood?.record);
   const found = [lastGood?.sources, sources].find(
-    (one) => one && revisions.isOf(recorded, madeFrom(facts, revisionSourcesOf(plan, one))),
+    (one) => one && revisions.isOf(recorded?.revision, madeFrom(facts, revisionSourcesOf(plan, one))),
   );
-  return found && { revision: recorded, restartRevision, until, sources: found };
+  return recorded && found && { ...recorded, sources: found };
 }
 
-/** What is held back: as the Secret records it, or the status if there is no Secret. */
+/** What is held back: as our field manager has recorded it on the Secret, or as the status remembers the record. */
 export function heldOf(facts: Facts): Held | undefined {
-  const { resource, standing, target } = facts;
-  const { heldBack } = resource.status ?? {};
-  if (standing.state === "absent")
-    return heldBack && heldBack.problem === undefined ? heldIn(heldBack.revision) : undefined;
-  return heldIn(presentAnnotation(facts, target.heldBackAnnotation));
+  const { resource, target } = facts;
+  return heldIn(presentAnnotation(facts, target.heldBackAnnotation) ?? resource.status?.heldBack?.record);
 }
 
 /**
@@ -114,7 +93,7 @@ export function heldAfter(
   if (!held) return undefined;
   const { resource, revision, revisions } = snapshot;
   if (revisions.isOf(held.revision, made.from)) {
-    const isApproved = revision === held.revision || approvalOf(resource) === held.token;
+    const isApproved = revisions.isOf(revision, made.from) || approvalOf(resource) === held.token;
     return isApproved ? { ...held, restartRevision: undefined, since: undefined, until: undefined } : undefined;
   }
   return made.restartRevision === presentRestartRevision(snapshot) ? heldSince(held, snapshot) : undefined;
@@ -127,10 +106,8 @@ export function revertRecordsOf(
   held: Held | undefined,
 ): Record<string, string> {
   return {
-    ...(lastGood
-      ? { [target.lastGoodAnnotation]: joined(lastGood.revision, lastGood.restartRevision, lastGood.until) }
-      : {}),
-    ...(held ? { [target.heldBackAnnotation]: joined(held.token, held.restartRevision, held.since, held.until) } : {}),
+    ...(lastGood ? { [target.lastGoodAnnotation]: lastGoodText(lastGood) } : {}),
+    ...(held ? { [target.heldBackAnnotation]: heldText(held) } : {}),
   };
 }
 
@@ -138,22 +115,4 @@ export function revertRecordsOf(
 function isRolledOut({ status = {} }: SyncedSecret, revision: string): boolean {
   const condition = status.conditions?.find(({ type }) => type === rolledOut);
   return condition?.status === "True" && status.rolledOutRevision === revision;
-}
-
-/** Reads the annotation of what is held back. */
-export function heldIn(text: string | undefined): Held | undefined {
-  const [token, restartRevision, since, until] = partsOf(text);
-  return token === undefined ? undefined : { token, revision: token.replace(again, ""), restartRevision, since, until };
-}
-
-const missing = "-";
-
-/** The texts in an annotation. */
-function partsOf(text: string | undefined): (string | undefined)[] {
-  return (text?.split(" ") ?? []).map((part) => (part === missing || part === "" ? undefined : part));
-}
-
-/** An annotation with these texts. */
-function joined(...parts: (string | undefined)[]): string {
-  return parts.map((part) => part ?? missing).join(" ");
 }

@@ -4,10 +4,11 @@ import { compose, finish, type Values } from "./compose.ts";
 import { type Decision, type Intent, refuse } from "./decision.ts";
 import { failoverMessage, madeElsewhere } from "./failover.ts";
 import type { LastGood } from "./held-back.ts";
-import { type Held, heldAfter, lastGoodAfter, revertRecordsOf } from "./last-good.ts";
+import { heldAfter, lastGoodAfter, revertRecordsOf } from "./last-good.ts";
 import type { Opened } from "./material.ts";
 import { mustCompare, restartRevisionOf } from "./restart-revision.ts";
 import { retain } from "./retained-keys.ts";
+import type { Held } from "./revert-records.ts";
 import { madeFrom, type Snapshot } from "./snapshot.ts";
 import type { Assessment } from "./sources.ts";
 

@@ -46,6 +46,7 @@ export interface Done {
   looked?: boolean;
   read?: SourcesRead;
   pinned?: PinnedRead;
+  lastGood?: PinnedRead;
   opened?: Opened;
   live?: LiveSecret;
   assembly?: Assembly;

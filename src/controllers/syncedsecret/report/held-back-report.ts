@@ -3,6 +3,7 @@ import { type Asked, keptConditions } from "../../conditions.ts";
 import type { HeldBack, LastGood } from "../decide/held-back.ts";
 import { asksForRevert } from "../decide/last-good.ts";
 import type { Outcome } from "../decide/outcome.ts";
+import { lastGoodText } from "../decide/revert-records.ts";
 import { changesListed, isSettled } from "./pending-report.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
@@ -18,16 +19,21 @@ export function heldBackReport(
   const { metadata, status: before = {} } = resource;
   if (!asksForRevert(resource)) return { conditions: [], fields: {} };
   const { heldBack } = outcome;
-  const lastGood = outcome.lastGood ? lastGoodIn(outcome.lastGood) : isSettled(outcome) ? undefined : before.lastGood;
+  const lastGood = outcome.lastGood
+    ? lastGoodListed(outcome.lastGood)
+    : isSettled(outcome)
+      ? undefined
+      : before.lastGood;
   const kept = lastGood ? { lastGood } : {};
   if (heldBack) {
-    const { changes, problem, ...rest } = heldBack;
+    const { changes, problem, record, ...rest } = heldBack;
     const listed = changesListed(changes);
     const fields = {
       ...kept,
       heldBack: {
         ...rest,
         ...(problem === undefined ? {} : { problem }),
+        ...(record === undefined ? {} : { record }),
         ...(listed.length > 0 ? { changes: listed } : {}),
       },
     };
@@ -60,7 +66,7 @@ function conditionOf({ revision, cause, problem, changes }: HeldBack, name: stri
 }
 
 /** The last good revision as a status lists it. */
-function lastGoodIn({ revision, sources }: LastGood): NonNullable<Status["lastGood"]> {
+function lastGoodListed({ sources, ...recorded }: LastGood): NonNullable<Status["lastGood"]> {
   const listed = sources.map(({ name, selector, version, versionId, lastModified }) => ({
     name,
     ...(selector === undefined ? {} : { selector }),
@@ -68,5 +74,5 @@ function lastGoodIn({ revision, sources }: LastGood): NonNullable<Status["lastGo
     ...(versionId === undefined ? {} : { versionId }),
     lastModified,
   }));
-  return { revision, sources: listed };
+  return { revision: recorded.revision, record: lastGoodText(recorded), sources: listed };
 }

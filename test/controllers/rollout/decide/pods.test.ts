@@ -24,7 +24,7 @@ it.each<[what: string, metadata: Partial<ObjectMeta>, workload: string]>([
   ["a StatefulSet", owner("StatefulSet", "db"), "StatefulSet/db"],
   ["a DaemonSet", owner("DaemonSet", "agent"), "DaemonSet/agent"],
 ])("gives a pod to %s", (_what, metadata, workload) => {
-  expect(pod(metadata)).toEqual({ workload, createdAt: Date.parse(created), annotations: {} });
+  expect(pod(metadata)).toEqual({ name: "pod", workload, createdAt: Date.parse(created), annotations: {} });
 });
 
 it.each<[what: string, metadata: Partial<ObjectMeta>]>([
@@ -43,5 +43,5 @@ it.each<[what: string, metadata: Partial<ObjectMeta>]>([
 it("keeps the annotations, and takes a pod without a time for old", () => {
   const annotations = { "restart.keyferry.io/db": "r2" };
   const metadata = { name: "pod", ...owner("StatefulSet", "db"), annotations };
-  expect(podOf({ metadata })).toEqual({ workload: "StatefulSet/db", createdAt: 0, annotations });
+  expect(podOf({ metadata })).toEqual({ name: "pod", workload: "StatefulSet/db", createdAt: 0, annotations });
 });

@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { decideRollouts } from "../../../../src/controllers/rollout/decide/decide.ts";
 import { podOf } from "../../../../src/controllers/rollout/decide/pods.ts";
-import { isProving, needsPodStatuses } from "../../../../src/controllers/rollout/decide/proof.ts";
+import {
+  availableWith,
+  isProving,
+  needsPodStatuses,
+  worksBefore,
+} from "../../../../src/controllers/rollout/decide/proof.ts";
 import type { NamespaceSnapshot, Request } from "../../../../src/controllers/rollout/decide/snapshot.ts";
 import { idOf } from "../../../../src/controllers/rollout/decide/workload.ts";
 import { aPod, aRequest, aSnapshot, aWorkload, changedAt, marked, monotonic, now } from "../builders.ts";
@@ -13,7 +18,9 @@ const unavailable = aWorkload({ marks: marked(), isAvailable: false });
 const restarted = (more: Partial<Request> = {}) =>
   aRequest({
     revertsOnFailure: true,
-    records: new Map([[idOf(unavailable), { revision: "r2", putBack: false, availableWith: "t1" }]]),
+    records: new Map([
+      [idOf(unavailable), { revision: "r2", putBack: false, availableWith: availableWith(unavailable, mark) }],
+    ]),
     ...more,
   });
 /** A new pod of this age. */
@@ -87,9 +94,10 @@ describe("the bake", () => {
     expect(found({ requests: [restarted({ first, bake: bake(brokenMs) })] }).state).toBe(state);
   });
 
-  it("is no failure once the others were restarted, also for a process that measures it anew", () => {
-    const requests = [restarted({ first, bake: bake(minute), rolledOutAt: now - minute })];
-    expect(found({ requests }).state).toBe("Current");
+  it("is no failure once all workloads have run for as long, also for a process that measures it anew", () => {
+    const rolled = (ms: number) => [restarted({ first, bake: bake(minute), rolledOutAt: now - ms })];
+    expect(found({ requests: rolled(10 * minute) }).state).toBe("Failed");
+    expect(found({ requests: rolled(10 * minute + 1) }).state).toBe("Current");
   });
 
   it("is no failure of a workload that is available, or not in rollout.first", () => {
@@ -104,12 +112,69 @@ describe("a failure", () => {
   it.each([
     ["the workload was not available before", { availableWith: undefined }],
     ["its template has changed since", { availableWith: "t0" }],
-    ["it was restarted for another revision", { revision: "r1", availableWith: "t1" }],
+    ["it was restarted for another revision", { revision: "r1", availableWith: availableWith(unavailable, mark) }],
   ])("sets nothing back if %s", (_, record) => {
     const records = new Map([[idOf(unavailable), { revision: "r2", putBack: false, ...record }]]);
     const finding = found({ requests: [restarted({ records })], pods });
     expect(finding.state).toBe("Failed");
     expect(finding).not.toHaveProperty("failure");
+  });
+});
+
+describe("a workload works before its restart", () => {
+  const before = { revision: "r2", putBack: false, availableWith: availableWith(unavailable, mark) };
+  it.each([
+    ["its rollout is complete and it is available", aWorkload(), true],
+    ["not while it is not available", aWorkload({ isAvailable: false }), false],
+    [
+      "not while a rollout of somebody else is stuck beside available pods",
+      aWorkload({ progress: "failed", isAvailable: true }),
+      false,
+    ],
+    ["not without replicas", aWorkload({ wanted: 0 }), false],
+    ["not if pods change only when somebody deletes them", aWorkload({ isManual: true }), false],
+  ])("if %s", (_, workload, expected) => {
+    expect(worksBefore(workload, undefined, mark)).toBe(expected);
+  });
+
+  it("if it did before our own last restart, which is under way", () => {
+    const underWay = { ...unavailable, progress: "progressing" } as const;
+    expect(worksBefore(underWay, before, mark)).toBe(true);
+    expect(worksBefore(underWay, { ...before, revision: "r1" }, mark)).toBe(false);
+    expect(worksBefore({ ...underWay, template: "t2" }, before, mark)).toBe(false);
+    expect(worksBefore(unavailable, before, mark)).toBe(false);
+  });
+
+  it("and another Secret's restart is not this one's", () => {
+    const other = "restart.keyferry.io/other";
+    const marks = new Map([...marked(), [other, "x2"]]);
+    const after = { ...unavailable, marks };
+    expect(availableWith(after, mark)).not.toBe(availableWith(unavailable, mark));
+    expect(availableWith(unavailable, mark, new Map([[other, { revision: "x2" }]]))).toBe(availableWith(after, mark));
+  });
+
+  it("is told by the old pods of a Deployment if the last leader did not record it", () => {
+    const marks = marked();
+    const stuck = aWorkload({ marks, progress: "failed", isAvailable: true });
+    const requests = [restarted({ records: new Map() })];
+    expect(found({ requests, workloads: [stuck], pods: [] }).failure).toBe("has passed the deadline of its rollout");
+    expect(found({ requests, workloads: [{ ...stuck, isAvailable: false }], pods: [] })).not.toHaveProperty("failure");
+  });
+});
+
+describe("the slot of a workload whose failure sets the Secret back", () => {
+  const failing = aWorkload({ marks: marked(), progress: "failed", isAvailable: false });
+  const waiting = aWorkload({ name: "waiting", uses: new Map([["other", ["Env"]]]) });
+  const other = aRequest({ key: "shop/other", secret: "other", mark: "restart.keyferry.io/other" });
+  const started = (request: Request) =>
+    decideRollouts(aSnapshot({ requests: [request, other], workloads: [failing, waiting], slots: 1 })).restarts.length;
+  it("is kept until then", () => {
+    expect(started(restarted())).toBe(0);
+  });
+
+  it("is free if the Secret stays as it is", () => {
+    expect(started(restarted({ isSettled: true }))).toBe(1);
+    expect(started(restarted({ revertsOnFailure: false }))).toBe(1);
   });
 });
 

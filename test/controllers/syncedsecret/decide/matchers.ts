@@ -60,7 +60,7 @@ export function decisionsOf(builder: SnapshotBuilder, results: Results = {}): De
         {
           sources: "read",
           pinnedVersions: "pinned",
-          lastGoodVersions: "pinned",
+          lastGoodVersions: "lastGood",
           ciphertexts: "opened",
           secret: "live",
         } as const

@@ -103,7 +103,7 @@ function after(decision: Decision, done: Done, all: Done): Done | undefined {
   const fields = {
     sources: "read",
     pinnedVersions: "pinned",
-    lastGoodVersions: "pinned",
+    lastGoodVersions: "lastGood",
     ciphertexts: "opened",
     secret: "live",
   } as const;
