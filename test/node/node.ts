@@ -70,6 +70,15 @@ export class NodeCluster {
     return new Map(lines.filter((_, index) => logs[index]!.code === 0));
   }
 
+  /** The lines that a pod's container has logged, with when, in milliseconds since the epoch. */
+  async timedLines(namespace: string, pod: string): Promise<{ at: number; line: string }[]> {
+    const lines = (await this.cluster.run(["logs", "-n", namespace, pod, "--timestamps"])).trim().split("\n");
+    return lines.map((text) => {
+      const end = text.indexOf(" ");
+      return { at: Date.parse(text.slice(0, end)), line: text.slice(end + 1) };
+    });
+  }
+
   /** Imports an image from an OCI archive. It gets the name `<repository>:<its name in the archive>`. */
   async importImage(archive: string, repository: string): Promise<void> {
     await this.#ctr(["images", "import", "--base-name", repository, archive]);

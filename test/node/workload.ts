@@ -13,7 +13,7 @@ export interface Workload {
 
 const FOLDER = "/secret";
 /** How long a rollout may make no progress. */
-const DEADLINE_S = 20;
+export const DEADLINE_S = 20;
 
 /** The namespace, the Secret and its key of the tests of a node. */
 export const shop = { namespace: "shop", secret: "db", key: "DB" };
@@ -60,8 +60,12 @@ done`;
   };
 }
 
-/** A Deployment of two replicas that read a Secret by variable and by file, none of which may be missing. */
-export function deployment(workload: Workload): object {
+/**
+ * A Deployment of two replicas that read a Secret by variable and by file, none of which may be missing.
+ *
+ * @param more of its spec
+ */
+export function deployment(workload: Workload, more: object = {}): object {
   const { namespace, name } = workload;
   return {
     apiVersion: "apps/v1",
@@ -73,6 +77,7 @@ export function deployment(workload: Workload): object {
       strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
       selector: { matchLabels: { app: name } },
       template: template(workload),
+      ...more,
     },
   };
 }

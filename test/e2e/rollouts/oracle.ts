@@ -51,9 +51,10 @@ export class RolloutOracle {
   #look(key: string, { metadata, spec, status = {} }: Deployment): void {
     const annotations = Object.entries(spec.template.metadata.annotations ?? {});
     const revision = annotations.find(([name]) => name.startsWith("restart.keyferry.io/"))?.[1];
-    if (revision === undefined) return;
     const known = this.#revisions.get(key) ?? [];
-    if (known.at(-1) !== revision) this.#revisions.set(key, [...known, revision]);
+    // A restart that is taken back may remove the annotation.
+    if (revision === undefined && known.length === 0) return;
+    if (revision !== undefined && known.at(-1) !== revision) this.#revisions.set(key, [...known, revision]);
     const { observedGeneration = 0, replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status;
     const isComplete =
       observedGeneration >= metadata.generation! &&
