@@ -38,4 +38,21 @@ describe.skipIf(why)("rollout.onFailure: Revert on a real node", () => {
     expect(app.condition("HeldBack")).toBeUndefined();
     expect(oracle.missing, "replicas that were missing").toBe(0);
   }, 300_000);
+
+  test.concurrent("new pods in CrashLoopBackOff are a failure two minutes after their creation, long before the deadline", async (context) => {
+    const app = await RevertingApp.create(scene, "crashes", context, { progressDeadlineSeconds: 600 });
+    await app.rollOut("two");
+    const { timeline, oracle, pods } = app;
+    await app.putBad();
+    for (const moment of ["new pod gone", "RolledOut"]) await timeline.until(moment, 180_000);
+    expect(timeline.seconds("new pod", "Secret good")).toBeGreaterThan(118);
+    expect(timeline.seconds("new pod", "new pod gone")).toBeLessThan(130);
+    expect(app.pods, "the pods of the earlier ReplicaSet").toEqual(pods);
+    expect(app.condition("HeldBack")).toMatchObject({
+      status: "True",
+      reason: "RolloutFailed",
+      message: expect.stringMatching(/^Deployment app has new pods in CrashLoopBackOff; .*version 3, last good 2:/),
+    });
+    expect(oracle.missing, "replicas that were missing").toBe(0);
+  }, 300_000);
 });
