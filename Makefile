@@ -18,12 +18,13 @@ demo: build
 	node test/emulator/venv.ts
 	node scripts/demo.ts $(if $(KEEP),--keep)
 
-# Every test, against a real kube-apiserver and the emulator. Its hundreds of Node processes share compiled code.
+# Every test, against a real kube-apiserver and the emulator. Its hundreds of Node processes share compiled code. With
+# WITH_NODE=1 those of test-node, too, last and alone.
 test: export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/node
 test: build
 	node test/cluster/build.ts
 	node test/emulator/venv.ts
-	vitest run $(TESTS)
+	$(if $(WITH_NODE),NO_NODE="$$(node test/node/prepare.ts)") vitest run $(TESTS)
 
 # Each alert and each panel against a real Prometheus that scrapes the operator during faults: about ten minutes.
 monitoring: build
@@ -62,10 +63,9 @@ rollouts: build
 
 # The operator with a real kubelet and containerd, as root on Linux. Installs Debian's packages that are missing.
 test-node: build
-	node test/node/requirements.ts
-	node test/cluster/build.ts --node
+	node test/cluster/build.ts
 	node test/emulator/venv.ts
-	CAMPAIGNS=1 vitest run test/node
+	WITH_NODE=1 NO_NODE="$$(node test/node/prepare.ts)" vitest run test/node
 
 lint: $(MODULES)
 	biome check --error-on-warnings .

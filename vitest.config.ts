@@ -13,13 +13,14 @@ const alone = [
   "test/values/{assembler,cost}.test.ts",
   "test/controllers/*.test.ts",
   "test/controllers/rollout/{revert,revert-schedules,rollout,schedules}.test.ts",
-  "test/{bench,cloudformation,cluster,e2e,emulator,helm,image,node,release,upgrade}/**/*.test.ts",
+  "test/{bench,cloudformation,cluster,e2e,emulator,helm,image,release,upgrade}/**/*.test.ts",
 ];
 
-/** Files of several minutes that `make test` leaves out: `make monitoring`, `make ha` and `make test-node`. */
-const campaigns = process.env.CAMPAIGNS
-  ? []
-  : ["test/e2e/monitoring.test.ts", "test/e2e/hand-over/campaign.test.ts", "test/node/**/*.test.ts"];
+/** Files that use a real node: they measure times, so they run last, and nothing else with them. */
+const node = ["test/node/**/*.test.ts"];
+
+/** Files of several minutes that `make test` leaves out: `make monitoring` and `make ha`. */
+const campaigns = process.env.CAMPAIGNS ? [] : ["test/e2e/monitoring.test.ts", "test/e2e/hand-over/campaign.test.ts"];
 
 /** Files that load modules anew for each test, which only Vite's imports can do. */
 const reloading = ["test/aws/own-credentials.test.ts"];
@@ -33,6 +34,8 @@ const common = {
   // More than the two cores of a small machine: many files mostly wait for processes and timers.
   maxWorkers: 3,
 };
+
+const withNode = [{ test: { ...common, name: "node", include: node, sequence: { groupOrder: 1 } } }];
 
 export default defineConfig({
   test: {
@@ -49,10 +52,11 @@ export default defineConfig({
           name: "shared",
           isolate: false,
           include: ["test/**/*.test.ts"],
-          exclude: [...alone, ...reloading],
+          exclude: [...alone, ...reloading, ...node],
         },
       },
       { test: { ...common, name: "reloading", experimental: { viteModuleRunner: true }, include: reloading } },
+      ...(process.env.WITH_NODE ? withNode : []),
     ],
   },
 });

@@ -17,9 +17,9 @@ const REQUIRED: Record<string, string> = {
   "/bin/busybox": "busybox-static",
 };
 
-/** Why no node can be started here; undefined if one can. */
+/** Why no node can be started here; undefined if one can. NO_NODE has the reason if `prepare.ts` has tried in vain. */
 export async function whyNoNode(): Promise<string | undefined> {
-  const why = whyNever();
+  const why = process.env.NO_NODE || whyNever();
   if (why) return why;
   const packages = missingPackages();
   if (packages.length > 0) return `these packages are not installed: ${packages.join(", ")}`;
@@ -46,7 +46,7 @@ function isThere(file: string): boolean {
 }
 
 /** Installs what is missing. @returns why not; undefined if everything is there */
-async function install(): Promise<string | undefined> {
+export async function install(): Promise<string | undefined> {
   const why = whyNever();
   const packages = missingPackages();
   if (why || packages.length === 0) return why;
@@ -58,9 +58,4 @@ async function install(): Promise<string | undefined> {
     if (code !== 0) return `apt-get ${args.join(" ")} ended with ${code}`;
   }
   return undefined;
-}
-
-if (import.meta.main) {
-  const why = await install();
-  if (why) console.error(`No node: ${why}.`);
 }
