@@ -479,6 +479,31 @@ describe("what a review has found about rollout.onFailure: Revert", () => {
     }
   });
 
+  it("a value that has expired does not return", async () => {
+    const at = world.clock.now() + hour;
+    const Attributes = { Timestamp: new Date(at).toISOString() };
+    const policies = JSON.stringify([{ Type: "Expiration", Version: "1.0", Attributes }]);
+    await aws.putParameter({ name: `/${name}/a`, value: "one", tier: "Advanced", policies });
+    await put("bee", `${name}/b`);
+    const refresh = { whenExpired: "DeleteKeys" };
+    await world.apply(name, { dataFrom: [{ path: { name: `/${name}` } }], refresh, rollout: revert } as never);
+    await world.sync();
+    await workloads.create(name, envOf(name, "b"));
+    await pass(1_000);
+    await anotherSecond();
+    await world.pass(at - world.clock.now(), 1);
+    expect(await world.data(name)).toEqual({ b: "bee" });
+    await pass(10_000);
+    await workloads.begin(name);
+    await failed();
+    await pass(60_000);
+    expect(await world.data(name)).toEqual({ b: "bee" });
+    expect(await condition("HeldBack")).toMatchObject({
+      status: "False",
+      message: expect.stringContaining(`/${name}/a has expired since`),
+    });
+  });
+
   it("keys that are retained stay", async () => {
     await put("one", `${name}/a`);
     await put("bee", `${name}/b`);

@@ -99,7 +99,7 @@ function isSetBackSoon(
   return concerned.some(({ key, isSettled, heldBack }) => !isSettled && !heldBack && findings.get(key)!.some(isCause));
 }
 
-/** Leaves out what a gate holds back, and says so in its finding. */
+/** Leaves out what a gate does not let through, and says so in its finding. */
 function ungated(open: readonly Open[], gates: ReadonlyMap<string, Gate>): Open[] {
   return open.flatMap(({ workload, pending }) => {
     const left = pending.filter(({ request, finding, isRevert }) => {

@@ -1,7 +1,7 @@
 import type { Finding, Request, State } from "./snapshot.ts";
 import { idOf, type Workload } from "./workload.ts";
 
-/** What holds the restarts for one Secret back, from the view of all its workloads. */
+/** What the restarts for one Secret wait for, from the view of all its workloads. */
 export interface Gate {
   /** Why a workload, as `idOf` names it, is not restarted now; undefined if it may be. */
   stateOf(id: string): State | undefined;
@@ -14,7 +14,7 @@ export interface Gate {
 }
 
 /**
- * Decides what order, first, bake and onFailure hold back.
+ * Decides which restarts wait for order, first, bake and onFailure.
  *
  * @param findings of the request; those of `first` that cannot show that the bytes work become FirstNotReady
  * @param workloads by `idOf`

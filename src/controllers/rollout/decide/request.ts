@@ -4,7 +4,7 @@ import type { ObjectMeta } from "../../../kube/resource.ts";
 import { durationOr } from "../../../runtime/duration.ts";
 import { standing } from "../../syncedsecret/decide/ownership.ts";
 import { presentAnnotation, presentRestartRevision } from "../../syncedsecret/decide/restart-revision.ts";
-import { heldIn } from "../../syncedsecret/decide/revert-records.ts";
+import { parseHeld } from "../../syncedsecret/decide/revert-records.ts";
 import { targetOf } from "../../syncedsecret/plan/target.ts";
 import { entryOf } from "../../syncedsecret/trust/applied.ts";
 import { markOf } from "./mark.ts";
@@ -72,7 +72,7 @@ function isSettled(
   secret: Parameters<typeof presentRestartRevision>[0] | undefined,
 ): boolean {
   if (status?.heldBack?.problem !== undefined) return true;
-  const held = secret && heldIn(presentAnnotation(secret, secret.target.heldBackAnnotation));
+  const held = secret && parseHeld(presentAnnotation(secret, secret.target.heldBackAnnotation));
   return held !== undefined && held.restartRevision === undefined;
 }
 
@@ -85,7 +85,7 @@ function heldBackIn(
     restartRevision,
     since,
     until = written,
-  } = heldIn(presentAnnotation(secret, secret.target.heldBackAnnotation)) ?? {};
+  } = parseHeld(presentAnnotation(secret, secret.target.heldBackAnnotation)) ?? {};
   if (restartRevision === undefined || restartRevision === presentRestartRevision(secret)) return undefined;
   // Without a time no pod counts as started with them.
   return { revision: restartRevision, since: Date.parse(since ?? ""), until: Date.parse(until ?? "") };

@@ -7,7 +7,15 @@ import { revisionSourcesOf } from "../trust/status-sources.ts";
 import type { LastGood } from "./held-back.ts";
 import { isVerified, pinnedOf } from "./pinned.ts";
 import { presentAnnotation, presentRestartRevision, rollsOut } from "./restart-revision.ts";
-import { again, type Held, heldIn, heldText, lastGoodIn, lastGoodText, withoutAgain } from "./revert-records.ts";
+import {
+  again,
+  formatHeld,
+  formatLastGood,
+  type Held,
+  parseHeld,
+  parseLastGood,
+  withoutAgain,
+} from "./revert-records.ts";
 import { type Facts, isOnce, madeFrom, type Snapshot } from "./snapshot.ts";
 
 /** Whether a failed rollout sets the Secret back. */
@@ -38,7 +46,7 @@ export function tokenFor(resource: SyncedSecret, revision: string): string {
 export function lastGoodOf(facts: Facts): LastGood | undefined {
   const { resource, target, revisions, plan } = facts;
   const { lastGood, sources } = resource.status ?? {};
-  const recorded = lastGoodIn(presentAnnotation(facts, target.lastGoodAnnotation) ?? lastGood?.record);
+  const recorded = parseLastGood(presentAnnotation(facts, target.lastGoodAnnotation) ?? lastGood?.record);
   const found = [lastGood?.sources, sources].find(
     (one) => one && revisions.isOf(recorded?.revision, madeFrom(facts, revisionSourcesOf(plan, one))),
   );
@@ -48,7 +56,7 @@ export function lastGoodOf(facts: Facts): LastGood | undefined {
 /** What is held back: as our field manager has recorded it on the Secret, or as the status remembers the record. */
 export function heldOf(facts: Facts): Held | undefined {
   const { resource, target } = facts;
-  return heldIn(presentAnnotation(facts, target.heldBackAnnotation) ?? resource.status?.heldBack?.record);
+  return parseHeld(presentAnnotation(facts, target.heldBackAnnotation) ?? resource.status?.heldBack?.record);
 }
 
 /**
@@ -77,7 +85,7 @@ export function lostAt(
 }
 
 /** What is held back, for another write after the one that has set the Secret back. */
-export function heldSince(held: Held, { target, present }: Pick<Facts, "target" | "present">): Held {
+export function withUntil(held: Held, { target, present }: Pick<Facts, "target" | "present">): Held {
   return { ...held, until: held.until ?? (present && entryOf(target, present)?.time) };
 }
 
@@ -96,7 +104,7 @@ export function heldAfter(
     const isApproved = revisions.isOf(revision, made.from) || approvalOf(resource) === held.token;
     return isApproved ? { ...held, restartRevision: undefined, since: undefined, until: undefined } : undefined;
   }
-  return made.restartRevision === presentRestartRevision(snapshot) ? heldSince(held, snapshot) : undefined;
+  return made.restartRevision === presentRestartRevision(snapshot) ? withUntil(held, snapshot) : undefined;
 }
 
 /** The annotations that record the last good revision, and what is held back. */
@@ -106,8 +114,8 @@ export function revertRecordsOf(
   held: Held | undefined,
 ): Record<string, string> {
   return {
-    ...(lastGood ? { [target.lastGoodAnnotation]: lastGoodText(lastGood) } : {}),
-    ...(held ? { [target.heldBackAnnotation]: heldText(held) } : {}),
+    ...(lastGood ? { [target.lastGoodAnnotation]: formatLastGood(lastGood) } : {}),
+    ...(held ? { [target.heldBackAnnotation]: formatHeld(held) } : {}),
   };
 }
 

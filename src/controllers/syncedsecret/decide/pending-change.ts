@@ -11,25 +11,25 @@ import { isVerified, pinnedOf } from "./pinned.ts";
 import { isIntact, isOnce, madeFrom, type Snapshot } from "./snapshot.ts";
 import { changesBetween, versionsOf } from "./source-changes.ts";
 
-/** Sources of a Secret whose changes can be held back: a status lists no more, so it does not tell what was applied. */
+/** Sources of a Secret whose changes can wait: a status lists no more, so it does not tell what was applied. */
 const sourcesAtMost = 100;
 const changesListed = 10;
 
-/** Whether a spec holds changes of the sources back at times. */
-function holdsChanges({ resource }: Pick<Snapshot, "resource">): boolean {
+/** Whether a spec lets changes of the sources wait at times. */
+function delaysChanges({ resource }: Pick<Snapshot, "resource">): boolean {
   const { windows, approval } = resource.spec.refresh ?? {};
   return (windows?.length ?? 0) > 0 || approval === "Manual";
 }
 
 /**
  * The change of the sources that must not be applied now; undefined if there is none. A first sync, a change of the spec
- * and a refresh that a person asks for are never held back, an expiry only with `windowOverride: None`.
+ * and a refresh that a person asks for never wait, an expiry only with `windowOverride: None`.
  */
 export function pendingChangeOf(snapshot: Snapshot): PendingChange | undefined {
   const { resource, revisions, assessment, refresh, wall } = snapshot;
   // A Secret that was deleted is repaired, with the versions that were applied.
   const revision = snapshot.revision ?? resource.status?.revision;
-  if (!holdsChanges(snapshot) || revision === undefined || refresh !== undefined || isOnce(resource)) return undefined;
+  if (!delaysChanges(snapshot) || revision === undefined || refresh !== undefined || isOnce(resource)) return undefined;
   if (!revisions.isOfSpec(revision, resource.spec) || madeElsewhere(snapshot, revision) !== undefined) return undefined;
   const { unknown, problems, staleSources, sources, deleteSecret } = assessment;
   if (unknown.length + problems.length + staleSources.length > 0) return undefined;
@@ -55,7 +55,7 @@ export function pendingChangeOf(snapshot: Snapshot): PendingChange | undefined {
   };
 }
 
-/** Decides while a change is held back: the Secret keeps its versions, and a repair reads them by number. */
+/** Decides while a change waits: the Secret keeps its versions, and a repair reads them by number. */
 export function decidePending(snapshot: Snapshot, pending: PendingChange): Decision {
   const { assessment, done, isOthers, plan } = snapshot;
   const pinned = pinnedOf(snapshot);
@@ -75,7 +75,7 @@ export function decidePending(snapshot: Snapshot, pending: PendingChange): Decis
 /** Refuses a spec that holds changes back for more sources than a status lists. */
 export function hasTooManyToHold(snapshot: Snapshot): Decision | undefined {
   const { assessment, resource } = snapshot;
-  const isConcerned = holdsChanges(snapshot) || asksForRevert(resource);
+  const isConcerned = delaysChanges(snapshot) || asksForRevert(resource);
   if (!isConcerned || assessment.sources.length <= sourcesAtMost) return undefined;
   const message = `refresh.windows, refresh.approval: Manual and rollout.onFailure: Revert work with ${sourcesAtMost} sources at most, and there are ${assessment.sources.length}: split the SyncedSecret, or remove them`;
   return refuse(snapshot, assessment, [new Failure("InvalidData", "stalled", message)]);

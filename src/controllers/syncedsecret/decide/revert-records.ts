@@ -24,23 +24,23 @@ export function withoutAgain(approval: string): string {
 }
 
 /** The annotation that records the last good revision. */
-export function lastGoodText({ revision, restartRevision, until }: Omit<LastGood, "sources">): string {
+export function formatLastGood({ revision, restartRevision, until }: Omit<LastGood, "sources">): string {
   return joined(revision, restartRevision, until);
 }
 
-/** Reads what `lastGoodText` has written. */
-export function lastGoodIn(text: string | undefined): Omit<LastGood, "sources"> | undefined {
+/** Reads what `formatLastGood` has written. */
+export function parseLastGood(text: string | undefined): Omit<LastGood, "sources"> | undefined {
   const [revision, restartRevision, until] = partsOf(text);
   return revision === undefined ? undefined : { revision, restartRevision, until };
 }
 
 /** The annotation that records what is held back. */
-export function heldText({ token, restartRevision, since, until }: Held): string {
+export function formatHeld({ token, restartRevision, since, until }: Held): string {
   return joined(token, restartRevision, since, until);
 }
 
-/** Reads what `heldText` has written. */
-export function heldIn(text: string | undefined): Held | undefined {
+/** Reads what `formatHeld` has written. */
+export function parseHeld(text: string | undefined): Held | undefined {
   const [token, restartRevision, since, until] = partsOf(text);
   return token === undefined ? undefined : { token, revision: withoutAgain(token), restartRevision, since, until };
 }

@@ -5,13 +5,13 @@ import type { RevisionSource } from "../trust/revision.ts";
 import { revisionSourcesOf } from "../trust/status-sources.ts";
 import { type Decision, refuse } from "./decision.ts";
 import type { HeldBack, LastGood } from "./held-back.ts";
-import { approvalOf, asksForRevert, heldOf, heldSince, lastGoodOf, lostAt, tokenFor } from "./last-good.ts";
+import { approvalOf, asksForRevert, heldOf, lastGoodOf, lostAt, tokenFor, withUntil } from "./last-good.ts";
 import { readPlaintexts, write } from "./make.ts";
 import { pendingChangeOf } from "./pending-change.ts";
 import { pinnedAssessment, pinnedOf } from "./pinned.ts";
 import { presentRestartRevision } from "./restart-revision.ts";
 import { mayHaveToRetain } from "./retained-keys.ts";
-import { type Held, heldText } from "./revert-records.ts";
+import { formatHeld, type Held } from "./revert-records.ts";
 import { isIntact, madeFrom, type Snapshot } from "./snapshot.ts";
 import { changesBetween, type SourceChange } from "./source-changes.ts";
 
@@ -71,8 +71,8 @@ function staysBack(snapshot: Snapshot): Revert | undefined {
   const changes = isHeld
     ? changesFrom(snapshot, lastGood, assessment.sources).slice(0, changesListed)
     : (heldBack?.changes ?? []).map(({ name, from, to }) => ({ name, from, to }));
-  const kept = heldSince(held, snapshot);
-  const report = { revision: held.token, record: heldText(kept), cause, problem: undefined, changes };
+  const kept = withUntil(held, snapshot);
+  const report = { revision: held.token, record: formatHeld(kept), cause, problem: undefined, changes };
   // Until AWS has answered to this process, the sources are those of the status: the last good ones.
   if (isHeld || (isGood && unseen.length > 0)) return { state: "back", lastGood, held: kept, report };
   return isGood ? undefined : { state: "waiting", report };
@@ -100,7 +100,7 @@ function failed(snapshot: Snapshot): Revert | undefined {
     return { state: "stuck", report: { ...listed, revision, record: undefined, problem } };
   const token = tokenFor(resource, revision);
   const held = { revision, token, restartRevision, since: lostAt(lastGood, snapshot), until: undefined };
-  const report = { ...listed, revision: token, record: heldText(held), problem: undefined };
+  const report = { ...listed, revision: token, record: formatHeld(held), problem: undefined };
   const isNewest = isCurrent || pendingChangeOf(snapshot) !== undefined;
   return { state: isNewest ? "back" : "otherwise", lastGood, held, report };
 }

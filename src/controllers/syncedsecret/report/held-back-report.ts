@@ -3,7 +3,7 @@ import { type Asked, keptConditions } from "../../conditions.ts";
 import type { HeldBack, LastGood } from "../decide/held-back.ts";
 import { asksForRevert } from "../decide/last-good.ts";
 import type { Outcome } from "../decide/outcome.ts";
-import { lastGoodText } from "../decide/revert-records.ts";
+import { formatLastGood } from "../decide/revert-records.ts";
 import { changesListed, isSettled } from "./pending-report.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
@@ -74,5 +74,5 @@ function lastGoodListed({ sources, ...recorded }: LastGood): NonNullable<Status[
     ...(versionId === undefined ? {} : { versionId }),
     lastModified,
   }));
-  return { revision: recorded.revision, record: lastGoodText(recorded), sources: listed };
+  return { revision: recorded.revision, record: formatLastGood(recorded), sources: listed };
 }

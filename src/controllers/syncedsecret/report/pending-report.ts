@@ -5,12 +5,12 @@ import type { PendingChange } from "../decide/pending.ts";
 import type { SourceChange } from "../decide/source-changes.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
-/** The status fields of a change that is held back. */
+/** The status fields of a change that waits. */
 type PendingFields = Pick<Status, "pendingRevision" | "pendingChanges">;
 
 const changePending = "ChangePending";
 
-/** What a status says of a change that is held back; an outcome that does not know of one leaves it as it is. */
+/** What a status says of a change that waits; an outcome that does not know of one leaves it as it is. */
 export function pendingReport(
   { metadata, status: before = {} }: SyncedSecret,
   outcome: Exclude<Outcome, { kind: "again" | "nothing" }>,
@@ -63,7 +63,7 @@ function conditionOf(
   return { ...base, reason: "OutsideWindow", message: `waits for a window of refresh.windows${when}: ${what}` };
 }
 
-/** Whether an outcome shows that no change is held back: the Secret is current, or was written or deleted. */
+/** Whether an outcome shows that no change waits: the Secret is current, or was written or deleted. */
 export function isSettled(outcome: Outcome): boolean {
   return (
     outcome.kind === "current" || outcome.kind === "degraded" || ("wrote" in outcome && outcome.wrote !== undefined)

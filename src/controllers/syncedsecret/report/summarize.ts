@@ -147,7 +147,7 @@ export function summarize(input: SummarizeInput): Summary {
   };
 }
 
-/** The next reconcile: at the latest when a window opens for a change that is held back. */
+/** The next reconcile: at the latest when a window opens for a change that waits. */
 function againAfter(ms: number | undefined, opensAt: number | undefined, now: number): Pick<Summary, "againAfterMs"> {
   const soonest = Math.min(ms ?? Infinity, opensAt === undefined ? Infinity : Math.max(opensAt - now, 0));
   return Number.isFinite(soonest) ? { againAfterMs: soonest } : {};
