@@ -14,6 +14,7 @@ export default ({ production = false }: { production?: boolean }): KnipConfigura
     "bench/simulation/main.ts!",
     "test/upgrade/record.ts",
     "test/monitoring/draw.ts",
+    "test/node/prepare.ts",
   ],
   project: ["src/**/*.ts!", "scripts/**/*.ts!", "bench/**/*.ts!", "test/**/*.ts"],
   // Run by the Makefile, or read from node_modules by the tests.
