@@ -2,10 +2,11 @@ import type { SyncedSecret } from "../../api/types.ts";
 import type { KubeObject } from "../../kube/resource.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { openingOf } from "../windows.ts";
-import type { NamespacePlan, RestartPlan } from "./decide/decide.ts";
+import type { NamespacePlan } from "./decide/decide.ts";
 import type { Pod } from "./decide/pods.ts";
 import type { RolloutSource } from "./decide/request.ts";
 import type { Refusal, Request, Restart } from "./decide/snapshot.ts";
+import type { RestartPlan } from "./decide/start.ts";
 import { idOf, type Workload } from "./decide/workload.ts";
 import type { Obstacle } from "./report/rollout-status.ts";
 

@@ -1,21 +1,13 @@
-import type { Opening } from "../../windows.ts";
+import { findingOf, missing } from "./finding.ts";
 import { type Gate, gateOf } from "./gate.ts";
 import { isInProgress, judge } from "./judge.ts";
-import { availableWith, isProving, worksBefore } from "./proof.ts";
-import type { Finding, IndexedSnapshot, NamespaceSnapshot, Request, RestartRecord, State } from "./snapshot.ts";
+import { lookMs, patience, untilOpen } from "./patience.ts";
+import { isProving } from "./proof.ts";
+import type { Finding, NamespaceSnapshot, Request } from "./snapshot.ts";
 import { staleCounter } from "./stale-pods.ts";
-import { recordOf, type Verdict } from "./verdict.ts";
-import { waitOf } from "./wait.ts";
+import { type Open, type Pending, pendingOf, type RestartPlan, start, ungated } from "./start.ts";
+import type { Verdict } from "./verdict.ts";
 import { idOf, type Workload } from "./workload.ts";
-
-/** A restart to carry out. */
-export interface RestartPlan {
-  workload: Workload;
-  /** The annotations to set, with what they record. */
-  records: ReadonlyMap<string, RestartRecord>;
-  /** The SyncedSecrets that it is for. */
-  keys: readonly string[];
-}
 
 /** What follows from a snapshot. */
 export interface NamespacePlan {
@@ -33,12 +25,6 @@ export interface NamespacePlan {
   /** Milliseconds until the next look. */
   againAfterMs: number;
 }
-
-/**
- * Milliseconds between looks: at a rollout in progress, at one of somebody else, at a workload that a person must go on
- * with, at nothing.
- */
-const lookMs = { progress: 2_000, others: 15_000, person: 60_000, idle: 600_000 };
 
 /** Decides which workloads of a namespace are restarted now. Pure. */
 export function decideRollouts(given: NamespaceSnapshot): NamespacePlan {
@@ -99,103 +85,6 @@ function isSetBackSoon(
   return concerned.some(({ key, isSettled, heldBack }) => !isSettled && !heldBack && findings.get(key)!.some(isCause));
 }
 
-/** Leaves out what a gate does not let through, and says so in its finding. */
-function ungated(open: readonly Open[], gates: ReadonlyMap<string, Gate>): Open[] {
-  return open.flatMap(({ workload, pending }) => {
-    const left = pending.filter(({ request, finding, isRevert }) => {
-      if (isRevert) return true;
-      const state = gates.get(request.key)!.stateOf(idOf(workload));
-      if (state) finding.state = state;
-      return state === undefined;
-    });
-    return left.length > 0 ? [{ workload, pending: left }] : [];
-  });
-}
-
-/** Milliseconds until a window opens; `lookMs.idle` if none is waited for. */
-function untilOpen(opening: Opening, now: number): number {
-  return opening.state === "closed" && opening.from !== undefined ? Math.max(opening.from - now, 0) : lookMs.idle;
-}
-
-/** Takes the workloads whose restart is due while there are slots, and adds them to `inProgress`. */
-function start(
-  snapshot: IndexedSnapshot,
-  open: readonly Open[],
-  inProgress: Set<string>,
-): Pick<NamespacePlan, "restarts" | "isFull" | "againAfterMs"> {
-  const restarts: RestartPlan[] = [];
-  let isFull = false;
-  let againAfterMs = lookMs.idle;
-  /** Requests by OneByOne for which a restart has been taken. */
-  const busy = new Set<string>();
-  for (const { workload, pending } of [...open].sort((a, b) => Number(isRevert(b)) - Number(isRevert(a)))) {
-    const id = idOf(workload);
-    const requests = isRevert({ pending }) ? [] : pending.map(({ request }) => request);
-    const waitMs = waitOf(snapshot, workload, requests);
-    if (requests.some(({ key }) => busy.has(key))) {
-      againAfterMs = lookMs.progress;
-    } else if (waitMs > 0) {
-      againAfterMs = Math.min(againAfterMs, waitMs);
-    } else if (!inProgress.has(id) && inProgress.size >= snapshot.slots) {
-      isFull = true;
-      if (inProgress.size > 0) againAfterMs = lookMs.progress;
-    } else {
-      inProgress.add(id);
-      for (const { request } of pending) if (request.isOneByOne) busy.add(request.key);
-      for (const { finding, record } of pending) Object.assign(finding, { state: "Restarting", record });
-      const records = new Map(pending.map(({ request, record }) => [request.mark, record]));
-      for (const { request, record, works } of pending) {
-        if (works) record.availableWith = availableWith(workload, request.mark, records);
-      }
-      restarts.push({ workload, records, keys: pending.map(({ request }) => request.key) });
-    }
-  }
-  return { restarts, isFull, againAfterMs };
-}
-
-/** A workload and a Secret whose restart revision it lacks. */
-interface Pending {
-  request: Request;
-  /** What a restart records. */
-  record: RestartRecord;
-  finding: Finding;
-  isRevert: boolean;
-  /** Whether the workload is known to work before: with Revert only. */
-  works: boolean;
-}
-
-interface Open {
-  workload: Workload;
-  pending: readonly Pending[];
-}
-
-/** Whether a restart takes back bytes that are held back. */
-function isRevert({ pending }: Pick<Open, "pending">): boolean {
-  return pending.some((one) => one.isRevert);
-}
-
-function pendingOf(
-  snapshot: IndexedSnapshot,
-  { request, workload }: { request: Request; workload: Workload },
-  verdict: Verdict,
-  finding: Finding,
-): Pending {
-  const record = { ...verdict.record! };
-  const before = recordOf(snapshot, request, workload);
-  const works = request.revertsOnFailure && worksBefore(workload, before, request.mark);
-  return { request, record, finding, isRevert: verdict.isRevert === true, works };
-}
-
-/** Milliseconds until the next look at a workload in a state. A restart that is due has a wait of its own. */
-const patience: Partial<Record<State, number>> = {
-  Restarting: lookMs.progress,
-  Paused: lookMs.person,
-  Missing: lookMs.person,
-  FirstNotReady: lookMs.person,
-  Failed: lookMs.person,
-  Manual: lookMs.person,
-};
-
 /** Finds the requests that concern a workload, without a comparison of each with each. */
 function requestsByWorkload(requests: readonly Request[]): (workload: Workload) => readonly Request[] {
   const auto = Map.groupBy(
@@ -214,36 +103,4 @@ function requestsByWorkload(requests: readonly Request[]): (workload: Workload) 
     const found = [...workload.uses.keys()].flatMap((secret) => auto.get(secret) ?? []);
     return [...found, ...(listed.get(idOf(workload)) ?? [])];
   };
-}
-
-function missing(targets: readonly string[], workloads: ReadonlyMap<string, Workload>): Finding[] {
-  return targets
-    .filter((id) => !workloads.has(id))
-    .map((id) => {
-      const [kind = "", name = ""] = id.split("/");
-      return { kind, name, uses: [], state: "Missing" as const, record: undefined, stalePods: 0 };
-    });
-}
-
-function findingOf(
-  snapshot: IndexedSnapshot,
-  request: Request,
-  workload: Workload,
-  { state, stalePods, failure }: Pick<Verdict, "state" | "failure"> & { stalePods: number },
-): Finding {
-  const { revision, mark, secret } = request;
-  const { kind, name } = workload;
-  const known = recordOf(snapshot, request, workload);
-  const isMarked = revision !== undefined && workload.marks.get(mark) === revision;
-  const record = isMarked && known?.revision !== revision ? unrecorded(request, workload) : known;
-  const finding = { kind, name, uses: workload.uses.get(secret) ?? [], state, record, stalePods };
-  const isCause =
-    request.revertsOnFailure && failure !== undefined && record?.availableWith === availableWith(workload, mark);
-  return isCause ? { ...finding, failure } : finding;
-}
-
-/** The record of a restart by a leader that ended before it was written: the old pods show whether the workload worked. */
-function unrecorded({ revision, mark, revertsOnFailure }: Request, workload: Workload): RestartRecord {
-  const works = revertsOnFailure && workload.kind === "Deployment" && workload.isAvailable;
-  return { revision, putBack: false, ...(works ? { availableWith: availableWith(workload, mark) } : {}) };
 }
