@@ -65,7 +65,7 @@ rollouts: build
 test-node: build
 	node test/cluster/build.ts
 	node test/emulator/venv.ts
-	WITH_NODE=1 NO_NODE="$$(node test/node/prepare.ts)" vitest run test/node
+	WITH_NODE=1 STRICT_TIMES=1 NO_NODE="$$(node test/node/prepare.ts)" vitest run test/node
 
 lint: $(MODULES)
 	biome check --error-on-warnings .

@@ -6,7 +6,7 @@ import { until } from "../support/operator.ts";
 import { ChartScene } from "./chart-scene.ts";
 import { whyNoNode } from "./requirements.ts";
 import { RevertingApp } from "./reverting-app.ts";
-import { DEADLINE_S, deployment, prepareShop, shop } from "./workload.ts";
+import { DEADLINE_S, deployment, prepareShop, SLACK_S, shop } from "./workload.ts";
 
 const why = await whyNoNode();
 if (why) process.stderr.write(`No real node: ${why}.\n`);
@@ -106,7 +106,7 @@ describe.skipIf(why)("installed by the chart on a real node", () => {
     for (const moment of ["new pod gone", "RolledOut"]) await timeline.until(moment, 90_000);
     expect(timeline.seconds("leader killed", "deadline exceeded")).toBeGreaterThan(0);
     // 10 s as without a kill, and 5 s for a Lease that is taken over only after the deadline.
-    expect(timeline.seconds("put", "new pod gone")).toBeLessThan(DEADLINE_S + 15);
+    expect(timeline.seconds("put", "new pod gone")).toBeLessThan(DEADLINE_S + 15 + SLACK_S);
     expect(app.pods, "the pods of the earlier ReplicaSet").toEqual(pods);
     expect(app.condition("HeldBack")).toMatchObject({ status: "True", reason: "RolloutFailed" });
     await app.untilFiles("one");
