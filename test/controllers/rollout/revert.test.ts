@@ -432,7 +432,7 @@ describe("rollout.onFailure: Revert does not set back", () => {
   });
 });
 
-describe("what a review has found about rollout.onFailure: Revert", () => {
+describe("rollout.onFailure: Revert, in less usual orders", () => {
   const held = async () => expect(await condition("HeldBack")).toMatchObject({ status: "True" });
 
   it("a broken image of a person sets no Secret back", async () => {
