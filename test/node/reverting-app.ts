@@ -49,6 +49,9 @@ export class RevertingApp {
     await cluster.run(["wait", "--for=condition=Available", `deployment/${app}`, "-n", namespace, "--timeout=90s"]);
     await created.#rolledOut();
     await Promise.all([created.timeline.synced, created.oracle.synced]);
+    // Times of the API server have whole seconds: a pod of the second of a change counts as started with it.
+    const ageMs = ({ metadata }: Pod) => Date.now() - Date.parse(metadata.creationTimestamp!);
+    await until(() => created.timeline.shown.pods(app).every((pod) => ageMs(pod) > 2_000), 10_000, "older pods");
     return created;
   }
 
