@@ -5,6 +5,12 @@ type Status = NonNullable<SyncedSecret["status"]>;
 /** The condition that tells whether the workloads run with the current bytes. */
 export const rolledOut = "RolledOut";
 
+/** Since when every workload runs with a restart revision, as a status says; undefined if it does not. */
+export function rolledOutSince({ conditions, rolledOutRevision }: Status, revision: string): string | undefined {
+  const condition = conditions?.find(({ type, status }) => type === rolledOut && status === "True");
+  return rolledOutRevision === revision ? condition?.lastTransitionTime : undefined;
+}
+
 /** A status without what the rollouts' field manager owns. */
 export function withoutRollout(status: Status): Status {
   const { conditions, rolledOutRevision: _revision, workloads: _workloads, failedRollout: _failed, ...rest } = status;

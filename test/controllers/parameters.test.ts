@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { sharedCluster } from "../cluster/shared.ts";
 import { costsOf, nothing } from "./costs.ts";
+import { secretsManager } from "./secrets-manager.ts";
 import { one, refused, steady } from "./trials.ts";
 import { makeWorld } from "./world.ts";
 
@@ -201,20 +202,11 @@ describe("parameters published by AWS", async () => {
     await refused(world, "public", "NotAllowed", [region]);
   }, 60_000);
 
-  const secretsManager = (target: string, body: object) =>
-    fetch(own.aws.url, {
-      method: "POST",
-      headers: {
-        "content-type": "application/x-amz-json-1.1",
-        "x-amz-target": `secretsmanager.${target}`,
-        authorization: "AWS4-HMAC-SHA256 Credential=AKIAX/20260101/eu-west-1/secretsmanager/aws4_request, Signature=0",
-      },
-      body: JSON.stringify(body),
-    });
+  const ask = (target: string, body: object) => secretsManager(own.aws.url, target, body);
   const db = "/aws/reference/secretsmanager/db";
 
   it("and secrets of Secrets Manager are decrypted at each look, ten minutes apart, and compared by version id", async () => {
-    await secretsManager("CreateSecret", { Name: "db", SecretString: "one" });
+    await ask("CreateSecret", { Name: "db", SecretString: "one" });
     await own.apply("secret", { data: [one("DB", db)], refresh: { pollInterval: "10s" } });
     await own.sync();
     expect(await own.data("secret")).toEqual({ DB: "one" });
@@ -239,7 +231,7 @@ describe("parameters published by AWS", async () => {
     await own.sync();
     expect(await costs()).toEqual(nothing);
 
-    await secretsManager("PutSecretValue", { SecretId: "db", SecretString: "two" });
+    await ask("PutSecretValue", { SecretId: "db", SecretString: "two" });
     await own.pass(11 * minute, 11);
     expect(await own.data("secret")).toEqual({ DB: "two" });
     expect((await source()).versionId).not.toBe(before.versionId);

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { sharedCluster } from "../../cluster/shared.ts";
 import { makeWorld } from "../world.ts";
+import { runSchedules } from "./run-schedules.ts";
 import { envOf, Workloads } from "./workloads.ts";
 
 // REVERT_SCHEDULES sets another number of schedules.
@@ -215,18 +216,5 @@ class Scene {
 }
 
 it(`has the current value, or holds it back because its rollout has failed, in ${runs} schedules`, async () => {
-  const schedule = fc.array(step, { minLength: 4, maxLength: 16 });
-  await fc.assert(
-    fc.asyncProperty(schedule, async (steps) => {
-      const scene = new Scene();
-      await scene.begin();
-      for (const one of steps) {
-        await scene.run(one);
-        await scene.look();
-      }
-      await scene.settle();
-      await scene.end();
-    }),
-    { numRuns: runs, endOnFailure: true },
-  );
+  await runSchedules(step, { minLength: 4, maxLength: 16 }, runs, () => new Scene());
 }, 1_800_000);

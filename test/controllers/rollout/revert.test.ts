@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { sharedCluster } from "../../cluster/shared.ts";
+import { secretsManager } from "../secrets-manager.ts";
 import { makeWorld } from "../world.ts";
 import { envOf, Workloads } from "./workloads.ts";
 
@@ -30,13 +31,24 @@ async function pass(ms: number): Promise<void> {
   while (await world.rollOut()) await world.sync();
 }
 
-/** A SyncedSecret of one parameter and a Deployment that uses it, of which the operator knows. */
+/** A SyncedSecret that reverts, and a Deployment that uses a key of it, of which the operator knows. */
+async function used(spec: object, key = "A"): Promise<void> {
+  await world.apply(name, { rollout: revert, ...spec } as never);
+  await world.sync();
+  await workloads.create(name, envOf(name, key));
+  await pass(1_000);
+}
+
+/** The restart begins. */
+async function restarted(): Promise<void> {
+  await pass(10_000);
+  await workloads.begin(name);
+}
+
+/** A SyncedSecret of one parameter and a Deployment that uses it. */
 async function made(rollout: object = revert, more: object = {}): Promise<void> {
   await put("one");
-  await world.apply(name, { data: [{ key: "A", parameter: { name: `/${name}` } }], rollout, ...more } as never);
-  await world.sync();
-  await workloads.create(name, envOf(name));
-  await pass(1_000);
+  await used({ data: [{ key: "A", parameter: { name: `/${name}` } }], rollout, ...more });
   expect(await condition("RolledOut")).toMatchObject({ status: "True" });
 }
 
@@ -49,8 +61,7 @@ async function changed(value: string): Promise<void> {
   await put(value);
   await world.pass(600_000, 2);
   expect(await world.data(name)).toEqual({ A: value });
-  await pass(10_000);
-  await workloads.begin(name);
+  await restarted();
 }
 
 async function rolledOut(value: string): Promise<void> {
@@ -58,6 +69,14 @@ async function rolledOut(value: string): Promise<void> {
   await workloads.rollOut(name);
   await pass(60_000);
   expect(await condition("RolledOut")).toMatchObject({ status: "True" });
+}
+
+/** The status is lost, and the operator begins anew. */
+async function loseStatus(): Promise<void> {
+  const lost = ["patch", "kss", name, "--subresource", "status", "--type", "merge", "--patch", '{"status":null}'];
+  await world.kubectl(lost);
+  await world.restart();
+  await world.sync();
 }
 
 async function failed(): Promise<void> {
@@ -185,8 +204,7 @@ describe("rollout.onFailure: Revert", () => {
     const { pendingRevision } = await status();
     await annotate(`keyferry.io/approve=${pendingRevision}`);
     await world.sync();
-    await pass(10_000);
-    await workloads.begin(name);
+    await restarted();
     await failed();
     await pass(hour);
     expect(await world.data(name)).toEqual({ A: "one" });
@@ -255,14 +273,10 @@ describe("rollout.onFailure: Revert", () => {
     await put("two");
     await label(1);
     const data = [{ key: "A", parameter: { name: `/${name}`, label: "live" } }];
-    await world.apply(name, { data, rollout: revert } as never);
-    await world.sync();
-    await workloads.create(name, envOf(name));
-    await pass(1_000);
+    await used({ data });
     await label(2);
     await world.pass(600_000, 2);
-    await pass(10_000);
-    await workloads.begin(name);
+    await restarted();
     await failed();
     expect(await world.data(name)).toEqual({ A: "one" });
     await pass(hour);
@@ -275,16 +289,12 @@ describe("rollout.onFailure: Revert", () => {
 
   it("takes the members of a path back to those of the last good revision", async () => {
     await put("one", `${name}/a`);
-    await world.apply(name, { dataFrom: [{ path: { name: `/${name}` } }], rollout: revert } as never);
-    await world.sync();
-    await workloads.create(name, envOf(name, "a"));
-    await pass(1_000);
+    await used({ dataFrom: [{ path: { name: `/${name}` } }] }, "a");
     await put("two", `${name}/a`);
     await put("new", `${name}/b`);
     await world.pass(600_000, 2);
     expect(await world.data(name)).toEqual({ a: "two", b: "new" });
-    await pass(10_000);
-    await workloads.begin(name);
+    await restarted();
     await failed();
     expect(await world.data(name)).toEqual({ a: "one" });
     await pass(hour);
@@ -323,8 +333,7 @@ describe("rollout.onFailure: Revert does not set back", () => {
     await put("two");
     await world.pass(600_000, 2);
     expect(await world.data(name)).toEqual({ A: "two" });
-    await pass(10_000);
-    await workloads.begin(name);
+    await restarted();
     await failed();
     expect(await world.data(name)).toEqual({ A: "two" });
     expect(await condition("Ready")).toMatchObject({ status: "True" });
@@ -363,14 +372,10 @@ describe("rollout.onFailure: Revert does not set back", () => {
     await failed();
     await workloads.rollOut(name);
     await pass(60_000);
-    const lost = ["patch", "kss", name, "--subresource", "status", "--type", "merge", "--patch", '{"status":null}'];
-    await world.kubectl(lost);
-    await world.restart();
-    await world.sync();
+    await loseStatus();
     await pass(hour);
     expect(await world.data(name)).toEqual({ A: "two" });
-    await pass(10_000);
-    await workloads.begin(name);
+    await restarted();
     await failed();
     expect(await world.data(name)).toEqual({ A: "two" });
     expect(await condition("HeldBack")).toMatchObject({ status: "False", reason: "RevertFailed" });
@@ -384,8 +389,7 @@ describe("rollout.onFailure: Revert does not set back", () => {
     await world.apply(name, { data, target: { labels: { a: "b" } }, rollout: revert } as never);
     await world.sync();
     await world.pass(600_000, 2);
-    await pass(10_000);
-    await workloads.begin(name);
+    await restarted();
     await failed();
     expect(await world.data(name)).toEqual({ A: "two" });
     expect(await condition("HeldBack")).toMatchObject({
@@ -395,27 +399,14 @@ describe("rollout.onFailure: Revert does not set back", () => {
   });
 
   it("and is a pause for a reference to Secrets Manager", async () => {
-    const ask = (target: string, body: object) =>
-      fetch(aws.url, {
-        method: "POST",
-        headers: {
-          "content-type": "application/x-amz-json-1.1",
-          "x-amz-target": `secretsmanager.${target}`,
-          authorization: "AWS4-HMAC-SHA256 Credential=A/20260101/eu-west-1/secretsmanager/aws4_request, Signature=0",
-        },
-        body: JSON.stringify(body),
-      });
+    const ask = (target: string, body: object) => secretsManager(aws.url, target, body);
     await ask("CreateSecret", { Name: name, SecretString: "one" });
     const data = [{ key: "A", parameter: { name: `/aws/reference/secretsmanager/${name}` } }];
-    await world.apply(name, { data, rollout: revert } as never);
-    await world.sync();
-    await workloads.create(name, envOf(name));
-    await pass(1_000);
+    await used({ data });
     await ask("PutSecretValue", { SecretId: name, SecretString: "two" });
     await world.pass(660_000, 11);
     expect(await world.data(name)).toEqual({ A: "two" });
-    await pass(10_000);
-    await workloads.begin(name);
+    await restarted();
     await failed();
     expect(await world.data(name)).toEqual({ A: "two" });
     expect(await condition("HeldBack")).toMatchObject({
@@ -486,15 +477,11 @@ describe("rollout.onFailure: Revert, in less usual orders", () => {
     await aws.putParameter({ name: `/${name}/a`, value: "one", tier: "Advanced", policies });
     await put("bee", `${name}/b`);
     const refresh = { whenExpired: "DeleteKeys" };
-    await world.apply(name, { dataFrom: [{ path: { name: `/${name}` } }], refresh, rollout: revert } as never);
-    await world.sync();
-    await workloads.create(name, envOf(name, "b"));
-    await pass(1_000);
+    await used({ dataFrom: [{ path: { name: `/${name}` } }], refresh }, "b");
     await anotherSecond();
     await world.pass(at - world.clock.now(), 1);
     expect(await world.data(name)).toEqual({ b: "bee" });
-    await pass(10_000);
-    await workloads.begin(name);
+    await restarted();
     await failed();
     await pass(60_000);
     expect(await world.data(name)).toEqual({ b: "bee" });
@@ -507,23 +494,16 @@ describe("rollout.onFailure: Revert, in less usual orders", () => {
   it("keys that are retained stay", async () => {
     await put("one", `${name}/a`);
     await put("bee", `${name}/b`);
-    await world.apply(name, { dataFrom: [{ path: { name: `/${name}` } }], rollout: revert } as never);
-    await world.sync();
-    await workloads.create(name, envOf(name, "a"));
-    await pass(1_000);
+    await used({ dataFrom: [{ path: { name: `/${name}` } }] }, "a");
     await aws.deleteParameter(`/${name}/b`);
-    const lost = ["patch", "kss", name, "--subresource", "status", "--type", "merge", "--patch", '{"status":null}'];
-    await world.kubectl(lost);
-    await world.restart();
-    await world.sync();
+    await loseStatus();
     await pass(hour);
     expect(await world.data(name)).toEqual({ a: "one", b: "bee" });
     await anotherSecond();
     await put("two", `${name}/a`);
     await world.pass(600_000, 2);
     expect(await world.data(name)).toEqual({ a: "two", b: "bee" });
-    await pass(10_000);
-    await workloads.begin(name);
+    await restarted();
     await failed();
     expect(await world.data(name)).toEqual({ a: "one", b: "bee" });
   });
@@ -578,16 +558,12 @@ describe("rollout.onFailure: Revert, in less usual orders", () => {
   it("a newer version that cannot be made does not keep the failed one", async () => {
     await aws.putParameter({ name: `/${name}`, value: '{"a":"one"}' });
     const data = [{ key: "A", parameter: { name: `/${name}` }, jmesPath: "a" }];
-    await world.apply(name, { data, rollout: revert } as never);
-    await world.sync();
-    await workloads.create(name, envOf(name));
-    await pass(1_000);
+    await used({ data });
     await anotherSecond();
     await put('{"a":"two"}');
     await world.pass(600_000, 2);
     expect(await world.data(name)).toEqual({ A: "two" });
-    await pass(10_000);
-    await workloads.begin(name);
+    await restarted();
     await put("no JSON");
     await world.pass(600_000, 2);
     expect(await world.ready(name)).toMatchObject({ reason: "InvalidData" });

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { sharedCluster } from "../../cluster/shared.ts";
 import { makeWorld } from "../world.ts";
+import { runSchedules } from "./run-schedules.ts";
 import { envOf, Workloads } from "./workloads.ts";
 
 // ROLLOUT_SCHEDULES sets another number of schedules.
@@ -238,18 +239,5 @@ class Scene {
 }
 
 it(`restarts a workload at most once for each revision, and leaves none on old bytes, in ${runs} schedules`, async () => {
-  const schedule = fc.array(step, { minLength: 3, maxLength: 14 });
-  await fc.assert(
-    fc.asyncProperty(schedule, async (steps) => {
-      const scene = new Scene();
-      await scene.begin();
-      for (const one of steps) {
-        await scene.run(one);
-        await scene.look();
-      }
-      await scene.settle();
-      await scene.end();
-    }),
-    { numRuns: runs, endOnFailure: true },
-  );
+  await runSchedules(step, { minLength: 3, maxLength: 14 }, runs, () => new Scene());
 }, 1_800_000);

@@ -38,21 +38,20 @@ export function decideRollouts(given: NamespaceSnapshot): NamespacePlan {
   const open: Open[] = [];
   let waitsForOthers = false;
   for (const workload of workloads) {
-    const concerned = concernedBy(workload);
     const verdicts: Verdict[] = [];
     const pending: Pending[] = [];
-    for (const request of concerned) {
+    for (const request of concernedBy(workload)) {
       const stalePods = staleOf(request, workload);
       const verdict = judge(snapshot, request, workload, stalePods);
       const finding = findingOf(snapshot, request, workload, { ...verdict, stalePods });
       findings.get(request.key)!.push(finding);
       verdicts.push(verdict);
+      // The Secret is about to be set back because of the workload, which keeps its slot until then.
+      if (finding.failure !== undefined && !request.isSettled && !request.heldBack) inProgress.add(idOf(workload));
       if (verdict.record) pending.push(pendingOf(snapshot, { request, workload }, verdict, finding));
       else if (verdict.state === "Waiting") waitsForOthers = true;
     }
-    if (isInProgress(snapshot, workload, verdicts) || isSetBackSoon(concerned, findings, workload)) {
-      inProgress.add(idOf(workload));
-    }
+    if (isInProgress(snapshot, workload, verdicts)) inProgress.add(idOf(workload));
     if (pending.length > 0) open.push({ workload, pending });
   }
   const gates = new Map<string, Gate>(
@@ -72,17 +71,6 @@ export function decideRollouts(given: NamespaceSnapshot): NamespacePlan {
   const firstAvailable = keysOf((gate) => gate.isFirstAvailable);
   const firstBroken = keysOf((gate) => gate.isFirstBroken);
   return { ...started, inProgress, findings, firstAvailable, firstBroken, againAfterMs };
-}
-
-/** Whether the Secret is about to be set back because of a workload, which keeps its slot until then. */
-function isSetBackSoon(
-  concerned: readonly Request[],
-  findings: ReadonlyMap<string, readonly Finding[]>,
-  workload: Workload,
-): boolean {
-  const id = idOf(workload);
-  const isCause = (finding: Finding) => finding.failure !== undefined && idOf(finding) === id;
-  return concerned.some(({ key, isSettled, heldBack }) => !isSettled && !heldBack && findings.get(key)!.some(isCause));
 }
 
 /** Finds the requests that concern a workload, without a comparison of each with each. */

@@ -1,4 +1,4 @@
-import { rolledOut } from "../../../api/rollout-status.ts";
+import { rolledOutSince } from "../../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { ObjectMeta } from "../../../kube/resource.ts";
 import { durationOr } from "../../../runtime/duration.ts";
@@ -38,6 +38,7 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
   const { mode, targets = [], first = [], bake, order, onFailure, ...times } = resource.spec.rollout!;
   const time = present && entryOf(target, present)?.time;
   const revision = present && presentRestartRevision({ present, target });
+  const since = revision === undefined ? undefined : rolledOutSince(resource.status ?? {}, revision);
   return {
     request: {
       key: `${resource.metadata.namespace}/${resource.metadata.name}`,
@@ -51,7 +52,7 @@ export function sourceOf(resource: SyncedSecret, metadata: ObjectMeta | undefine
       bakeMs: durationOr(bake, defaults.bakeMs),
       isOneByOne: order === "OneByOne",
       pausesOnFailure: onFailure !== "Continue",
-      rolledOutAt: rolledOutAt(resource, revision),
+      rolledOutAt: since === undefined ? undefined : Date.parse(since),
       revertsOnFailure: onFailure === "Revert",
       isSettled: isSettled(resource, present && { present, target }),
       heldBack: present && heldBackIn({ present, target }, time),
@@ -89,13 +90,6 @@ function heldBackIn(
   if (restartRevision === undefined || restartRevision === presentRestartRevision(secret)) return undefined;
   // Without a time no pod counts as started with them.
   return { revision: restartRevision, since: Date.parse(since ?? ""), until: Date.parse(until ?? "") };
-}
-
-/** When the condition became True for this restart revision. */
-function rolledOutAt({ status = {} }: SyncedSecret, revision: string | undefined): number | undefined {
-  const condition = status.conditions?.find(({ type }) => type === rolledOut);
-  const isRolledOut = revision !== undefined && condition?.status === "True" && status.rolledOutRevision === revision;
-  return isRolledOut ? Date.parse(condition.lastTransitionTime) : undefined;
 }
 
 /** The workloads that the status calls Current, if it was written for this restart revision. */

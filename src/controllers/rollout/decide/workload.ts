@@ -36,19 +36,6 @@ export interface Workload {
   createdAt: number;
 }
 
-function isMark(name: string): boolean {
-  return name.startsWith(markPrefix);
-}
-
-function templateDigest(
-  metadata: object | undefined,
-  annotations: [string, string][],
-  spec: object | undefined,
-): string {
-  const others = annotations.filter(([name]) => !isMark(name)).sort(([a], [b]) => (a < b ? -1 : 1));
-  return digest(JSON.stringify([{ ...metadata, annotations: others }, spec]));
-}
-
 /** Identifies a workload within its namespace. */
 export function idOf({ kind, name }: { kind: string; name: string }): string {
   return `${kind}/${name}`;
@@ -61,6 +48,7 @@ export function workloadOf(kind: Workload["kind"], object: WorkloadObject): Work
   if (!template || metadata.deletionTimestamp) return undefined;
   const owner = metadata.ownerReferences?.find((one: OwnerReference) => one.controller);
   const annotations = Object.entries(template.metadata?.annotations ?? {});
+  let digested: string | undefined;
   return {
     kind,
     name: metadata.name!,
@@ -68,7 +56,11 @@ export function workloadOf(kind: Workload["kind"], object: WorkloadObject): Work
     resourceVersion: metadata.resourceVersion!,
     generation: metadata.generation ?? 0,
     uses: usesOf(template.spec ?? {}),
-    template: templateDigest(template.metadata, annotations, template.spec),
+    // Only Revert asks for it.
+    get template() {
+      digested ??= templateDigest(template.metadata, annotations, template.spec);
+      return digested;
+    },
     marks: new Map(annotations.filter(([name]) => isMark(name))),
     owner: owner && `${owner.kind} ${owner.name}`,
     wanted: kind === "DaemonSet" ? (object.status?.desiredNumberScheduled ?? 1) : (spec.replicas ?? 1),
@@ -79,4 +71,17 @@ export function workloadOf(kind: Workload["kind"], object: WorkloadObject): Work
     isAvailable: isAvailable(kind, object),
     createdAt: Date.parse(metadata.creationTimestamp ?? "") || 0,
   };
+}
+
+function isMark(name: string): boolean {
+  return name.startsWith(markPrefix);
+}
+
+function templateDigest(
+  metadata: object | undefined,
+  annotations: [string, string][],
+  spec: object | undefined,
+): string {
+  const others = annotations.filter(([name]) => !isMark(name)).sort(([a], [b]) => (a < b ? -1 : 1));
+  return digest(JSON.stringify([{ ...metadata, annotations: others }, spec]));
 }

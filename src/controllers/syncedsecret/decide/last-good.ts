@@ -1,5 +1,5 @@
 import { annotationOf, annotations } from "../../../api/annotations.ts";
-import { rolledOut } from "../../../api/rollout-status.ts";
+import { rolledOutSince } from "../../../api/rollout-status.ts";
 import type { SyncedSecret } from "../../../api/types.ts";
 import { entryOf } from "../trust/applied.ts";
 import type { Made } from "../trust/revision.ts";
@@ -68,7 +68,7 @@ export function lastGoodAfter(snapshot: Snapshot, restartRevision: string | unde
   const { resource, revision } = snapshot;
   if (!asksForRevert(resource)) return undefined;
   const before = presentRestartRevision(snapshot);
-  const isProven = revision !== undefined && isRolledOut(resource, before ?? revision);
+  const isProven = revision !== undefined && rolledOutSince(resource.status ?? {}, before ?? revision) !== undefined;
   const isLeft = restartRevision !== before && isVerified(snapshot, pinnedOf(snapshot));
   if (isProven && isLeft)
     return { revision, restartRevision: before, until: undefined, sources: resource.status?.sources ?? [] };
@@ -117,10 +117,4 @@ export function revertRecordsOf(
     ...(lastGood ? { [target.lastGoodAnnotation]: formatLastGood(lastGood) } : {}),
     ...(held ? { [target.heldBackAnnotation]: formatHeld(held) } : {}),
   };
-}
-
-/** Whether every workload runs with a restart revision, as the status says. */
-function isRolledOut({ status = {} }: SyncedSecret, revision: string): boolean {
-  const condition = status.conditions?.find(({ type }) => type === rolledOut);
-  return condition?.status === "True" && status.rolledOutRevision === revision;
 }

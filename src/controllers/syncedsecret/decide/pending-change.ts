@@ -9,11 +9,10 @@ import { unknownSources } from "./once.ts";
 import type { PendingChange } from "./pending.ts";
 import { isVerified, pinnedOf } from "./pinned.ts";
 import { isIntact, isOnce, madeFrom, type Snapshot } from "./snapshot.ts";
-import { changesBetween, versionsOf } from "./source-changes.ts";
+import { changesAtMost, changesBetween, versionsOf } from "./source-changes.ts";
 
 /** Sources of a Secret whose changes can wait: a status lists no more, so it does not tell what was applied. */
 const sourcesAtMost = 100;
-const changesListed = 10;
 
 /** Whether a spec lets changes of the sources wait at times. */
 function delaysChanges({ resource }: Pick<Snapshot, "resource">): boolean {
@@ -47,7 +46,7 @@ export function pendingChangeOf(snapshot: Snapshot): PendingChange | undefined {
   if (all.length === 0) return undefined;
   return {
     revision: pending,
-    changes: all.slice(0, changesListed),
+    changes: all.slice(0, changesAtMost),
     count: all.length,
     needsApproval,
     approved,

@@ -1,5 +1,4 @@
-import type { Reference } from "../../../parameters/read/reference.ts";
-import { isPassedThrough } from "../../../parameters/read/reference.ts";
+import { isPassedThrough, type Reference } from "../../../parameters/read/reference.ts";
 import type { Failure } from "../../../runtime/failure.ts";
 import type { RevisionSource } from "../trust/revision.ts";
 import { revisionSourcesOf } from "../trust/status-sources.ts";
@@ -13,7 +12,7 @@ import { presentRestartRevision } from "./restart-revision.ts";
 import { mayHaveToRetain } from "./retained-keys.ts";
 import { formatHeld, type Held } from "./revert-records.ts";
 import { isIntact, madeFrom, type Snapshot } from "./snapshot.ts";
-import { changesBetween, type SourceChange } from "./source-changes.ts";
+import { changesAtMost, changesBetween, type SourceChange } from "./source-changes.ts";
 
 /** The way back to the last good revision. */
 export interface WayBack {
@@ -35,8 +34,6 @@ export type Revert =
   /** AWS must be asked first: some sources are known from the status only. */
   | { state: "unclear"; references: readonly Reference[] };
 
-/** Changes that a status lists. */
-const changesListed = 10;
 /** Characters of a problem that a status has room for. */
 const problemAtMost = 1_000;
 const unknownCause = "a workload did not become available with it";
@@ -69,7 +66,7 @@ function staysBack(snapshot: Snapshot): Revert | undefined {
   if (unseen.length > 0 && !isHeld && !isGood && !done.looked) return { state: "unclear", references: unseen };
   const cause = heldBack?.cause ?? failedRollout?.cause ?? unknownCause;
   const changes = isHeld
-    ? changesFrom(snapshot, lastGood, assessment.sources).slice(0, changesListed)
+    ? changesFrom(snapshot, lastGood, assessment.sources).slice(0, changesAtMost)
     : (heldBack?.changes ?? []).map(({ name, from, to }) => ({ name, from, to }));
   const kept = withUntil(held, snapshot);
   const report = { revision: held.token, record: formatHeld(kept), cause, problem: undefined, changes };
@@ -94,7 +91,7 @@ function failed(snapshot: Snapshot): Revert | undefined {
   if (lastGood?.revision === revision) return undefined;
   const applied = isCurrent ? assessment.sources : pinnedOf(snapshot).sources;
   const changes = lastGood ? changesFrom(snapshot, lastGood, applied) : [];
-  const listed = { cause: failedRollout.cause, changes: changes.slice(0, changesListed) };
+  const listed = { cause: failedRollout.cause, changes: changes.slice(0, changesAtMost) };
   const problem = obstacleTo(snapshot, lastGood, changes);
   if (!lastGood || problem !== undefined)
     return { state: "stuck", report: { ...listed, revision, record: undefined, problem } };

@@ -8,6 +8,9 @@ export interface SourceChange {
   to: number | undefined;
 }
 
+/** Changes that a status lists. */
+export const changesAtMost = 10;
+
 /** The sources whose versions differ, by name. */
 export function changesBetween(before: readonly RevisionSource[], after: readonly RevisionSource[]): SourceChange[] {
   const [was, is] = [versionsOf(before), versionsOf(after)];

@@ -4,7 +4,7 @@ import type { HeldBack, LastGood } from "../decide/held-back.ts";
 import { asksForRevert } from "../decide/last-good.ts";
 import type { Outcome } from "../decide/outcome.ts";
 import { formatLastGood } from "../decide/revert-records.ts";
-import { changesListed, isSettled } from "./pending-report.ts";
+import { changesListed, isSettled, versionText } from "./pending-report.ts";
 
 type Status = NonNullable<SyncedSecret["status"]>;
 type Fields = Pick<Status, "lastGood" | "heldBack">;
@@ -53,8 +53,9 @@ export function heldBackEvents(before: Status, now: readonly Asked[]) {
 }
 
 function conditionOf({ revision, cause, problem, changes }: HeldBack, name: string): Asked {
-  const version = (number: number | undefined) => (number === undefined ? "none" : `${number}`);
-  const what = changes.map(({ name: of, from, to }) => `${of} version ${version(to)}, last good ${version(from)}`);
+  const what = changes.map(
+    ({ name: of, from, to }) => `${of} version ${versionText(to)}, last good ${versionText(from)}`,
+  );
   const which = what.length > 0 ? what.join("; ") : "the last change";
   if (problem !== undefined) {
     const message = `${cause}; the Secret was not set back, and restarts stop: ${problem}: ${which}`;

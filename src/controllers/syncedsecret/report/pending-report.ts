@@ -33,6 +33,11 @@ export function pendingReport(
   return { conditions, fields, opensAt: undefined };
 }
 
+/** A version in a message. */
+export function versionText(version: number | undefined): string {
+  return version === undefined ? "none" : `${version}`;
+}
+
 /** Changes as a status lists them. */
 export function changesListed(changes: readonly SourceChange[]): NonNullable<Status["pendingChanges"]> {
   return changes.map(({ name, from, to }) => ({
@@ -46,8 +51,9 @@ function conditionOf(
   { revision, changes, count, needsApproval, approved, opening }: PendingChange,
   name: string,
 ): Asked {
-  const version = (number: number | undefined) => (number === undefined ? "none" : `${number}`);
-  const listed = changes.map(({ name: of, from, to }) => `${of} from version ${version(from)} to ${version(to)}`);
+  const listed = changes.map(
+    ({ name: of, from, to }) => `${of} from version ${versionText(from)} to ${versionText(to)}`,
+  );
   const more = count > changes.length ? ` and ${count - changes.length} more` : "";
   const what = `${listed.join(", ")}${more}`;
   const base = { type: changePending, status: "True" } as const;
