@@ -74,6 +74,20 @@ const tracesApart: Plugin = {
   },
 };
 
+/**
+ * An import of node:http evaluates all of its exports, which loads the undici within Node: 30 ms and 2 MB. A require
+ * evaluates only what is used.
+ */
+const httpByRequire: Plugin = {
+  name: "http-by-require",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?http$/ }, ({ namespace }) =>
+      namespace === "http" ? { path: "node:http", external: true } : { path: "node:http", namespace: "http" },
+    );
+    onLoad({ filter: /.*/, namespace: "http" }, () => ({ contents: 'module.exports = require("node:http");' }));
+  },
+};
+
 function isClientNode(file: string): boolean {
   return file.includes(join("node_modules", "@kubernetes", "client-node"));
 }
@@ -94,7 +108,7 @@ for (const [entryPoint, outfile] of Object.entries(bundles)) {
     format: "esm",
     sourcemap: false,
     legalComments: "none",
-    plugins: [tracesApart, onlyWhatIsUsed, undiciAgents, onlyKeyrings],
+    plugins: [httpByRequire, tracesApart, onlyWhatIsUsed, undiciAgents, onlyKeyrings],
     // Some dependencies are CommonJS and require Node's built-in modules at run time.
     banner: {
       js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
