@@ -12,10 +12,16 @@ export interface Meter {
 
 /** Milliseconds between two checks. */
 const intervalMs = 2_000;
-/** Share of a core below which the process counts as idle. On a slow machine, probes and polls alone use a tenth. */
-const idleShare = 0.2;
-/** Consecutive idle checks before a collection. */
-const idleChecks = 2;
+/**
+ * Shares of a core below which the process counts as idle, each with the number of consecutive checks before a
+ * collection. By then, idle connections have been closed. On a slow machine, probes and polls alone use a tenth. The
+ * statuses of a first sync use less than a fifth for some seconds while the API server is the limit; a collection before
+ * their end would leave their garbage.
+ */
+const idle = [
+  { share: 0.1, checks: 3 },
+  { share: 0.2, checks: 5 },
+] as const;
 /**
  * Minimum milliseconds of CPU time, or else of real time, between two collections: V8 collects small garbage itself.
  */
@@ -32,7 +38,8 @@ const minGrowth = 4 << 20;
 export class IdleCollection {
   readonly #clock: Clock;
   readonly #meter: Meter;
-  #idle = 0;
+  /** Consecutive checks below each share of `idle`. */
+  #below = idle.map(() => 0);
   #cpuMs: number;
   #at: number;
   #floor = 0;
@@ -58,16 +65,16 @@ export class IdleCollection {
 
   #check(): void {
     const [cpuMs, at] = [this.#meter.cpuMs(), this.#clock.monotonic()];
-    const isIdle = cpuMs - this.#cpuMs < idleShare * (at - this.#at);
-    this.#idle = isIdle ? this.#idle + 1 : 0;
+    const share = (cpuMs - this.#cpuMs) / (at - this.#at);
+    this.#below = this.#below.map((count, index) => (share < idle[index]!.share ? count + 1 : 0));
     if (
-      this.#idle >= idleChecks &&
+      this.#below.some((count, index) => count >= idle[index]!.checks) &&
       (cpuMs - this.#collected.cpuMs >= workMs || at - this.#collected.at >= restMs) &&
       this.#meter.heldBytes() >= this.#floor + Math.max(minGrowth, growth * this.#floor)
     ) {
       this.#meter.collect();
       this.#floor = this.#meter.heldBytes();
-      this.#idle = 0;
+      this.#below = idle.map(() => 0);
       this.#collected = { at, cpuMs: this.#meter.cpuMs() };
     }
     [this.#cpuMs, this.#at] = [this.#meter.cpuMs(), this.#clock.monotonic()];

@@ -35,9 +35,16 @@ async function pass(seconds: number, cpuMs: number): Promise<void> {
 it("collects once when the process becomes idle, and not again without growth", async () => {
   await pass(20, 800);
   expect(process.collections).toBe(0);
-  await pass(6, 5);
+  await pass(8, 5);
   expect(process.collections).toBe(1);
   await pass(3_600, 5);
+  expect(process.collections).toBe(1);
+});
+
+it("waits longer in a process that still works a little", async () => {
+  await pass(8, 150);
+  expect(process.collections).toBe(0);
+  await pass(4, 150);
   expect(process.collections).toBe(1);
 });
 
@@ -50,13 +57,13 @@ it("does not collect in a process that is never idle for long", async () => {
 });
 
 it("collects again after growth by a tenth and at least 4 MiB", async () => {
-  await pass(6, 5);
+  await pass(8, 5);
   process.heldBytes = process.leaves + 3.9 * mebibyte;
   await pass(60, 5);
   expect(process.collections).toBe(1);
   process.heldBytes = process.leaves + 4 * mebibyte;
   await pass(2, 800);
-  await pass(6, 5);
+  await pass(8, 5);
   expect(process.collections).toBe(2);
 
   process.leaves = 100 * mebibyte;
