@@ -24,12 +24,15 @@ export interface PooledConnectionOptions {
   rereadMs?: number;
 }
 
-/** Maximum connections of the pool for requests, and so of concurrent requests. Further requests wait. */
-const connections = 64;
+/**
+ * Maximum connections of the pool for requests, and so of concurrent requests. Further requests wait. Twice the writes
+ * that hold slots at once; slow writes that have released theirs use a connection each until they end.
+ */
+const connections = 128;
 /** Milliseconds before the first keep-alive probe: load balancers drop idle connections after a minute. */
 const keepAliveInitialDelay = 30_000;
 /** Milliseconds for which an idle connection is kept. Each holds 100 kB of TLS state; opening one takes 3 ms. */
-const idleMs = 5_000;
+const idleMs = 4_000;
 
 /**
  * A connection by a KubeConfig, with one pool for requests and one for watches. When the certificates change, new pools

@@ -39,7 +39,7 @@ interface Times {
 /** The minimum. Fewer would leave a healthy API server idle between two answers. */
 export const leastWrites = 4;
 /** The maximum. More would only queue in the API server, ahead of other clients' requests. */
-export const mostWrites = 32;
+export const mostWrites = 64;
 /**
  * The limit at start. A first sync of hundreds of Secrets reaches the maximum within a second if the server has room.
  */
@@ -54,8 +54,8 @@ const alpha = 4;
 const beta = 8;
 /**
  * Mean latency in milliseconds below which queueing is ignored. More concurrent writes are then better, because the API
- * server and etcd batch writes. Measured on two cores with 32 instead of the limit without queueing: a first sync takes
- * 15% less time, and the API server 10% less CPU.
+ * server and etcd batch writes. Measured on two cores, until the last Secret of a first sync: 32 instead of the limit
+ * without queueing take 15% less time, 64 another 15%, with a third less CPU time of the API server; 96 gain nothing.
  */
 const quickMs = 100;
 /** Mean latency as a multiple of the best: below the first it is noise, above the second it is a queue. */
@@ -80,7 +80,7 @@ export const firstLimit: AdaptiveLimit = {
 /**
  * Returns the state after one write. An overload halves the limit, once for all writes that were under way. A mean
  * latency far above the best of its kind, and above `quickMs`, lowers it by an eighth. Success at the full limit raises
- * it by one, or by an eighth if writes are quick.
+ * it by one, or by a quarter if writes are quick.
  */
 export function afterWrite(state: AdaptiveLimit, sample: WriteSample): AdaptiveLimit {
   const { kind, beganAt, endedAt, outcome, wasFull } = sample;
@@ -118,6 +118,7 @@ function judged({ limit, best: before, cutAt, window, sawFull }: AdaptiveLimit):
   const isCrowded = !isQuick && waiting > beta && sumMs > queueFactor * leastMs;
   const hasRoom = isQuick || waiting < alpha || sumMs < noiseFactor * leastMs;
   const eighth = Math.ceil(limit / 8);
-  const now = hasRoom && sawFull ? limit + (isQuick ? eighth : 1) : isCrowded ? limit - eighth : limit;
+  const quarter = Math.ceil(limit / 4);
+  const now = hasRoom && sawFull ? limit + (isQuick ? quarter : 1) : isCrowded ? limit - eighth : limit;
   return { limit: Math.min(Math.max(now, leastWrites), mostWrites), best, cutAt, window: {}, sawFull: false };
 }

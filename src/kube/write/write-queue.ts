@@ -19,7 +19,7 @@ const shares = new Map([
   [priorityOf("drift"), 0.125],
   [priorityOf("bulk"), 0.125],
   [priorityOf("poll"), 0.1],
-  [bulkStatusPriority, 0.03],
+  [bulkStatusPriority, 0.02],
 ]);
 
 /** The priorities of writes, the most urgent first. */
@@ -47,6 +47,11 @@ export class WriteQueue<E extends Queued> {
   push(write: E): void {
     this.#queue.push(write);
     this.#waiting.add(write);
+  }
+
+  /** Whether writes of a priority wait. */
+  has(priority: number): boolean {
+    return this.#queue.has(priority);
   }
 
   /** Whether a priority has the credit for a write before more urgent ones. */

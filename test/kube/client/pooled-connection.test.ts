@@ -96,7 +96,7 @@ describe("a connection", () => {
     // The end of an answer may cross with the next request: then there are two.
     expect(connections).toBeLessThanOrEqual(2);
     await Promise.all(Array.from({ length: 500 }, () => client.get(namespaces, undefined, "x")));
-    expect(connections).toBeLessThanOrEqual(64);
+    expect(connections).toBeLessThanOrEqual(128);
   });
 
   test("keeps the path prefix of the server's URL", async () => {

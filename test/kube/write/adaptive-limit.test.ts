@@ -48,7 +48,7 @@ describe("the adaptive limit", () => {
   });
 
   test.each([1, 2, 4, 8])("rises to the maximum on %i cores while latency stays short", (cores) => {
-    expect(served(40, { cores, workMs: 3 * cores }, firstLimit).limit).toBe(mostWrites);
+    expect(served(40, { cores, workMs: 1.4 * cores }, firstLimit).limit).toBe(mostWrites);
   });
 
   test.each([2, 4, 8])("keeps a slow server of %i cores busy with few writes queued", (cores) => {

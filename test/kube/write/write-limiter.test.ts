@@ -407,7 +407,7 @@ describe("a namespace with failing or slow writes", () => {
   test("leaves slots to others if five namespaces hang, and does not lower the limit by slow writes", async () => {
     const { clock, limiter } = setUp();
     while (limiter.limit < mostWrites) {
-      for (let i = 0; i < 40; i++) void limiter.run("bulk", "a", lasting(clock, 20));
+      for (let i = 0; i < 80; i++) void limiter.run("bulk", "a", lasting(clock, 20));
       await clock.advance(100);
     }
     for (const name of ["a", "c", "d", "e", "f"]) {
@@ -531,8 +531,8 @@ describe("lanes of writes", () => {
     await clock.advance(1_000);
     await Promise.all(all);
     const statusesBefore = begun.slice(full, begun.lastIndexOf("secret")).filter((kind) => kind === "status").length;
-    expect(statusesBefore).toBeGreaterThan(5);
-    expect(statusesBefore).toBeLessThan(20);
+    expect(statusesBefore).toBeGreaterThan(3);
+    expect(statusesBefore).toBeLessThan(14);
   });
 
   test("writes an urgent status in its own lane", async () => {
