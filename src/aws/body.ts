@@ -23,14 +23,20 @@ export class BodyTooLarge extends Error {
  * @param most maximum bytes; above it, the collector rejects with BodyTooLarge and closes the connection
  */
 export function boundedBody(most: number): (stream: Readable) => Promise<Uint8Array> {
-  return async (stream) => {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of stream) {
-      size += (chunk as Uint8Array).length;
-      if (size > most) throw new BodyTooLarge(most);
-      chunks.push(chunk as Uint8Array);
-    }
-    return Buffer.concat(chunks);
-  };
+  // Events: an iterator of the stream takes a tenth of the time of a call.
+  return (stream) =>
+    new Promise((resolve, reject) => {
+      const chunks: Uint8Array[] = [];
+      let size = 0;
+      stream.on("data", (chunk: Uint8Array) => {
+        size += chunk.length;
+        if (size > most) stream.destroy(new BodyTooLarge(most));
+        else chunks.push(chunk);
+      });
+      stream.once("end", () => resolve(Buffer.concat(chunks)));
+      stream.once("error", reject);
+      stream.once("close", () => {
+        if (!stream.readableEnded) reject(new Error("the connection was closed within an answer"));
+      });
+    });
 }

@@ -31,6 +31,7 @@ export function conditionsAfter(
   generation: number,
   now: number,
 ): Condition[] {
+  const transition = secondsOf(now);
   return asked.map(({ type, status, reason, message }) => {
     const old = before?.find((condition) => condition.type === type);
     const sameStatus = old?.status === status;
@@ -40,7 +41,7 @@ export function conditionsAfter(
       reason,
       message: message.length > messageAtMost ? `${message.slice(0, messageAtMost)}…` : message,
       observedGeneration: generation,
-      lastTransitionTime: sameStatus ? old.lastTransitionTime : secondsOf(now),
+      lastTransitionTime: sameStatus ? old.lastTransitionTime : transition,
     };
   });
 }

@@ -101,8 +101,13 @@ function foreignOf(managedFields: readonly ManagedFieldsEntry[]): ManagedFieldsE
 
 /** The fields that identify an object and its version. */
 function identityOf({ name, namespace, uid, resourceVersion, deletionTimestamp }: ObjectMeta): ObjectMeta {
-  const all = { name, namespace, uid, resourceVersion, deletionTimestamp };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+  const identity: ObjectMeta = {};
+  if (name !== undefined) identity.name = name;
+  if (namespace !== undefined) identity.namespace = namespace;
+  if (uid !== undefined) identity.uid = uid;
+  if (resourceVersion !== undefined) identity.resourceVersion = resourceVersion;
+  if (deletionTimestamp !== undefined) identity.deletionTimestamp = deletionTimestamp;
+  return identity;
 }
 
 /** The controller reference, shortened: anyone can set its name and uid to any length. */
@@ -125,6 +130,7 @@ function pick(
   all: Record<string, string> | undefined,
   isKept: (key: string, value: string) => boolean,
 ): Record<string, string> | undefined {
-  const kept = Object.entries(all ?? {}).filter(([key, value]) => isKept(key, value));
-  return kept.length > 0 ? Object.fromEntries(kept) : undefined;
+  if (!all) return undefined;
+  const kept = Object.keys(all).filter((key) => isKept(key, all[key]!));
+  return kept.length > 0 ? Object.fromEntries(kept.map((key) => [key, all[key]!])) : undefined;
 }

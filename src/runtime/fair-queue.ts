@@ -44,8 +44,8 @@ export class FairQueue<E extends Waiting> {
 
   /** Takes the next element; undefined if no element is eligible. */
   take(eligible: Eligible = always): E | undefined {
-    for (const lane of [...this.#lanes]) {
-      const due = lane.credit >= dueCredit ? this.#takeFrom(lane, eligible) : undefined;
+    for (const lane of this.#lanes.filter(({ credit }) => credit >= dueCredit)) {
+      const due = this.#takeFrom(lane, eligible);
       if (due) return due;
     }
     for (let at = 0; at < this.#lanes.length; ) {
@@ -61,6 +61,11 @@ export class FairQueue<E extends Waiting> {
   takeOf(priority: number, eligible: Eligible = always): E | undefined {
     const lane = this.#lanes.find((one) => one.priority === priority);
     return lane && this.#takeFrom(lane, eligible);
+  }
+
+  /** Whether elements of a priority wait; true also if all of them are withdrawn. */
+  has(priority: number): boolean {
+    return this.#lanes.some((lane) => lane.priority === priority);
   }
 
   /** Whether a priority has the credit for an element before higher priorities. */

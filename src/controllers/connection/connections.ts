@@ -4,9 +4,9 @@ import type { ClusterAWSConnection, SyncedSecret } from "../../api/types.ts";
 import type { Identity } from "../../aws/identity.ts";
 import { partitionOf } from "../../aws/names.ts";
 import { Failure } from "../../runtime/failure.ts";
-import type { GrantAnswer } from "../grants.ts";
+import type { GrantAnswer, Granted } from "../grants.ts";
 import type { ConnectionIdentities } from "./identities.ts";
-import { allowsNamespace, connectionKeyFor, connectionNamedBy } from "./resolve.ts";
+import { allowsNamespace, connectionKey, connectionKeyFor, connectionNamedBy } from "./resolve.ts";
 
 /** A connection that works. */
 export interface ResolvedConnection {
@@ -28,6 +28,8 @@ export type Resolved =
 /** The resolved connections and their access rules. */
 export class Connections {
   readonly #resolved = new Map<string, Resolved>();
+  /** The last grant to each namespace: it is compared before each read and each write, and equal grants are the same object. */
+  readonly #granted = new WeakMap<Resolved, Map<string, Granted>>();
   readonly #namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
   readonly #exists: (key: string) => boolean;
   readonly #clusterName: string;
@@ -117,9 +119,10 @@ export class Connections {
   grant(resource: SyncedSecret): GrantAnswer {
     const namespace = resource.metadata.namespace!;
     const { kind, namespace: of, name } = connectionNamedBy(resource, this.#fallback);
-    const resolved = this.#resolved.get(this.keyFor(resource));
+    const key = connectionKey(kind, of, name);
+    const resolved = this.#resolved.get(key);
     // The connection's first reconcile is queued, and enqueues its SyncedSecrets.
-    if (!resolved && this.#exists(this.keyFor(resource))) return { state: "pending" };
+    if (!resolved && this.#exists(key)) return { state: "pending" };
     if (!resolved && kind === "AWSConnection") {
       const message = `there is no AWSConnection ${name} in namespace ${of}: create it, or correct spec.connectionRef`;
       return { state: "refused", failure: new Failure("ConnectionNotReady", "wait", message) };
@@ -141,45 +144,61 @@ export class Connections {
       return { state: "refused", failure: new Failure("ConnectionNotReady", resolved.failure.next, message) };
     }
     const { identities } = resolved;
-    const { allow, binding } = resolved.connection.spec;
-    const closed = standsIn || resolved.connection.kind === "ClusterAWSConnection";
-    const isBound = (binding?.scope ?? "None") !== "None";
     // The answer enqueues the SyncedSecrets of the namespace.
     if (identities.isPending(namespace)) return { state: "pending" };
-    let identity: Identity;
     try {
-      identity = identities.of(namespace);
+      return { state: "granted", granted: this.#grantedTo(namespace, resolved, standsIn) };
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
       return { state: "refused", failure };
     }
+  }
+
+  /** The grant of a connection that works to a namespace that it allows. @throws Failure without an identity */
+  #grantedTo(namespace: string, resolved: Extract<Resolved, { state: "ready" }>, standsIn: boolean): Granted {
+    const identity = resolved.identities.of(namespace);
     const account = resolved.account ?? identity.account!;
+    const ofConnection = this.#granted.get(resolved) ?? new Map<string, Granted>();
+    this.#granted.set(resolved, ofConnection);
+    const key = `${namespace} ${standsIn}`;
+    const before = ofConnection.get(key);
+    if (before?.identity === identity && before.account === account) return before;
+    const granted = this.#newGrant(namespace, resolved, { identity, account, standsIn });
+    ofConnection.set(key, granted);
+    return granted;
+  }
+
+  #newGrant(
+    namespace: string,
+    { connection, identities, pollIntervalMs }: ResolvedConnection,
+    { identity, account, standsIn }: { identity: Identity; account: string; standsIn: boolean },
+  ): Granted {
+    const { allow, binding, failoverRegions = [] } = connection.spec;
+    const closed = standsIn || connection.kind === "ClusterAWSConnection";
+    const isBound = (binding?.scope ?? "None") !== "None";
     return {
-      state: "granted",
-      granted: {
-        identity,
-        standIns: (resolved.connection.spec.failoverRegions ?? []).map((region) => ({
-          region,
-          get identity() {
-            return identities.of(namespace, region);
-          },
-        })),
-        account,
-        parameters: allow?.parameters,
-        keyIds: allow?.keyIds ?? (closed && !isBound ? [] : undefined),
-        // Also with scope None: error messages for bound ciphertexts name the cluster.
-        binding: {
-          scope: binding?.scope ?? "None",
-          cluster: this.#clusterName,
-          allowUnbound: binding?.allowUnbound ?? false,
+      identity,
+      standIns: failoverRegions.map((region) => ({
+        region,
+        get identity() {
+          return identities.of(namespace, region);
         },
-        discovery: allow?.discovery && {
-          partition: allow.discovery.partition ?? partitionOf(identity.region),
-          accounts: allow.discovery.accounts.length > 0 ? allow.discovery.accounts : [account],
-        },
-        closed,
-        pollIntervalMs: resolved.pollIntervalMs,
+      })),
+      account,
+      parameters: allow?.parameters,
+      keyIds: allow?.keyIds ?? (closed && !isBound ? [] : undefined),
+      // Also with scope None: error messages for bound ciphertexts name the cluster.
+      binding: {
+        scope: binding?.scope ?? "None",
+        cluster: this.#clusterName,
+        allowUnbound: binding?.allowUnbound ?? false,
       },
+      discovery: allow?.discovery && {
+        partition: allow.discovery.partition ?? partitionOf(identity.region),
+        accounts: allow.discovery.accounts.length > 0 ? allow.discovery.accounts : [account],
+      },
+      closed,
+      pollIntervalMs,
     };
   }
 }

@@ -36,8 +36,12 @@ export class Budget<T extends KubeObject> {
   admit(object: T): T {
     const { namespace = "" } = object.metadata;
     const used = this.#used.get(namespace) ?? 0;
-    const isTooMuch = used + sizeOf(object) > this.#bound.bytesPerNamespace;
-    const kept = isTooMuch ? Object.assign(this.#bound.cut(object), { [cutMark]: true }) : object;
+    const size = sizeOf(object);
+    if (used + size <= this.#bound.bytesPerNamespace) {
+      this.#used.set(namespace, used + size);
+      return object;
+    }
+    const kept = Object.assign(this.#bound.cut(object), { [cutMark]: true });
     this.#used.set(namespace, used + sizeOf(kept));
     return kept;
   }
@@ -48,6 +52,6 @@ function sizeOf(value: unknown): number {
   if (typeof value === "string") return 16 + value.length;
   if (typeof value !== "object" || value === null) return 8;
   let size = 32;
-  for (const [key, inner] of Object.entries(value)) size += key.length + sizeOf(inner);
+  for (const key of Object.keys(value)) size += key.length + sizeOf((value as Record<string, unknown>)[key]);
   return size;
 }

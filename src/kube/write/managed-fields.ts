@@ -87,17 +87,38 @@ function parsed(text: string): unknown {
 
 /**
  * Parses FieldsV1: an object for each set, in which `f:NAME` is a field, `k:{"uid":"..."}` a list item by its key, and
- * `.` the object itself (sigs.k8s.io/structured-merge-diff, fieldpath/serialize.go).
+ * `.` the object itself (sigs.k8s.io/structured-merge-diff, fieldpath/serialize.go). Each set is read on first use, since
+ * most callers use one.
  */
 function ownedIn(fields: unknown): Owned {
   const metadata = child(fields, "f:metadata");
+  let data: Set<string> | undefined;
+  let labels: Set<string> | undefined;
+  let annotations: Set<string> | undefined;
+  let uids: Set<string> | undefined;
   return {
-    data: namesIn(child(fields, "f:data")),
-    labels: namesIn(child(metadata, "f:labels")),
-    annotations: namesIn(child(metadata, "f:annotations")),
-    ownerReferenceUids: uidsIn(child(metadata, "f:ownerReferences")),
-    type: child(fields, "f:type") !== undefined,
-    immutable: child(fields, "f:immutable") !== undefined,
+    get data() {
+      data ??= namesIn(child(fields, "f:data"));
+      return data;
+    },
+    get labels() {
+      labels ??= namesIn(child(metadata, "f:labels"));
+      return labels;
+    },
+    get annotations() {
+      annotations ??= namesIn(child(metadata, "f:annotations"));
+      return annotations;
+    },
+    get ownerReferenceUids() {
+      uids ??= uidsIn(child(metadata, "f:ownerReferences"));
+      return uids;
+    },
+    get type() {
+      return child(fields, "f:type") !== undefined;
+    },
+    get immutable() {
+      return child(fields, "f:immutable") !== undefined;
+    },
   };
 }
 

@@ -220,7 +220,7 @@ export class WriteLimiter {
    */
   #take(priority: number, isDue: boolean): WaitingWrite | undefined {
     const isOfBulk = isBulk(priority);
-    if (!this.#breaker.lets(isOfBulk)) return undefined;
+    if (!this.#queue.has(priority) || !this.#breaker.lets(isOfBulk)) return undefined;
     const { limit } = this.#limit;
     const half = Math.ceil(limit / 2);
     const most = isOfBulk && !isDue ? limit : limit + urgentReserve;

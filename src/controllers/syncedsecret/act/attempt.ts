@@ -107,6 +107,7 @@ export class Attempts {
 
 /** Whether an attempt that began under one grant may continue under another. */
 function isCovered(before: Granted, after: Granted, resource: SyncedSecret): boolean {
+  if (before === after) return true;
   const regions = ({ standIns = [] }: Granted) => standIns.map(({ region }) => region);
   const isSameIdentity =
     before.identity.key === after.identity.key &&

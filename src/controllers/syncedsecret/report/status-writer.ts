@@ -123,6 +123,9 @@ export class StatusWriter {
     } as unknown as Resource;
     const { lane, isWanted, signal, span } = attempt;
     const drop = new AbortController();
+    const cancel = () => drop.abort();
+    if (signal.aborted) cancel();
+    else signal.addEventListener("abort", cancel, { once: true });
     this.#waiting.set(key, { lane, drop });
     let hasBegun = false;
     const begin = () => {
@@ -133,7 +136,7 @@ export class StatusWriter {
       return client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" });
     };
     try {
-      const turn = { lane, isWanted, span, signal: AbortSignal.any([signal, drop.signal]) };
+      const turn = { lane, isWanted, span, signal: drop.signal };
       const written = await writes.run(turn, namespace!, begin, "status");
       if (readOnly) this.#own.set(key, status);
       const version = written.metadata.resourceVersion;
@@ -155,6 +158,7 @@ export class StatusWriter {
       log.warn({ syncedSecret: key, error: error.message }, `could not write a status, ${outlook}`);
       return { done: isFinal };
     } finally {
+      signal.removeEventListener("abort", cancel);
       this.#writing.delete(key);
     }
   }

@@ -114,11 +114,12 @@ function sourcesDigest({ account, region, sources, bound }: Made): string {
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (value !== null && typeof value === "object") {
-    const parts = Object.entries(value)
-      .filter(([, v]) => v !== undefined)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([k, v]) => `${JSON.stringify(k)}:${canonical(v)}`);
-    return `{${parts.join(",")}}`;
+    let fields = "";
+    for (const key of Object.keys(value).sort()) {
+      const field = (value as Record<string, unknown>)[key];
+      if (field !== undefined) fields += `${fields && ","}${JSON.stringify(key)}:${canonical(field)}`;
+    }
+    return `{${fields}}`;
   }
   return JSON.stringify(value);
 }
