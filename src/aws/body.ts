@@ -26,6 +26,9 @@ export function boundedBody(most: number): (stream: Readable) => Promise<Uint8Ar
   // Events: an iterator of the stream takes a tenth of the time of a call.
   return (stream) =>
     new Promise((resolve, reject) => {
+      // A stream that has ended or was destroyed before emits no event any more.
+      if (stream.readableEnded) return resolve(new Uint8Array());
+      if (stream.destroyed) return reject(stream.errored ?? closed());
       const chunks: Uint8Array[] = [];
       let size = 0;
       stream.on("data", (chunk: Uint8Array) => {
@@ -36,7 +39,11 @@ export function boundedBody(most: number): (stream: Readable) => Promise<Uint8Ar
       stream.once("end", () => resolve(Buffer.concat(chunks)));
       stream.once("error", reject);
       stream.once("close", () => {
-        if (!stream.readableEnded) reject(new Error("the connection was closed within an answer"));
+        if (!stream.readableEnded) reject(closed());
       });
     });
+}
+
+function closed(): Error {
+  return Object.assign(new Error("the connection was closed within an answer"), { code: "ECONNRESET" });
 }
