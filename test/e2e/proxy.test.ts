@@ -147,4 +147,18 @@ describe("the operator reaches AWS and the API server through the environment's 
     both.close();
     server.close();
   });
+
+  it("that the kubeconfig's proxy-url names, for the API server alone", async () => {
+    const own = await startProxy((target) => (target === api ? Number(port) : undefined));
+    const config = JSON.parse(await readFile(cluster.kubeconfigPath, "utf8"));
+    const entries = { server: `https://${api}`, "tls-server-name": "kubernetes.default.svc", "proxy-url": own.url };
+    Object.assign(config.clusters[0].cluster, entries);
+    const kubeconfig = join(folder, "kubeconfig-proxy.json");
+    await writeFile(kubeconfig, JSON.stringify(config));
+    // Ready: its watch caches are filled.
+    const operator = await stage.operator([], { kubeconfig, env: { ...trusted, HTTPS_PROXY: proxy.url } });
+    expect([...new Set(own.asked)]).toEqual([api]);
+    await operator.stop();
+    own.close();
+  });
 });
