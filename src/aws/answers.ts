@@ -15,9 +15,11 @@ export interface Answered {
  * @param asked a name or an ARN, with its selector (`/shop/db:3`), as sent
  */
 export function isAnswerTo(asked: string, { name, selector = "", arn, version }: Answered): boolean {
+  // An ARN, or version or label of a parameter with the name arn.
+  const mayBeArn = asked.startsWith("arn:");
   // The other parameters of the answer, by far the most: before anything is parsed.
-  if (!asked.startsWith("arn:") && !asked.startsWith(name)) return false;
-  const colon = asked.startsWith("arn:") ? asked.indexOf(":", asked.indexOf(":parameter/") + 1) : asked.indexOf(":");
+  if (!mayBeArn && !asked.startsWith(name)) return false;
+  const colon = mayBeArn ? asked.indexOf(":", asked.indexOf(":parameter/") + 1) : asked.indexOf(":");
   const wanted = colon < 0 ? asked : asked.slice(0, colon);
   const wantedSelector = colon < 0 ? "" : asked.slice(colon);
   if (selector !== wantedSelector) return false;

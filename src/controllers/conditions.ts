@@ -31,17 +31,19 @@ export function conditionsAfter(
   generation: number,
   now: number,
 ): Condition[] {
-  const transition = secondsOf(now);
+  // Formatted once, and only for a transition: most reconciles have none.
+  let transition: string | undefined;
   return asked.map(({ type, status, reason, message }) => {
     const old = before?.find((condition) => condition.type === type);
     const sameStatus = old?.status === status;
+    if (!sameStatus) transition ??= secondsOf(now);
     return {
       type,
       status,
       reason,
       message: message.length > messageAtMost ? `${message.slice(0, messageAtMost)}…` : message,
       observedGeneration: generation,
-      lastTransitionTime: sameStatus ? old.lastTransitionTime : transition,
+      lastTransitionTime: sameStatus ? old.lastTransitionTime : transition!,
     };
   });
 }

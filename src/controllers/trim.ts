@@ -130,7 +130,6 @@ function pick(
   all: Record<string, string> | undefined,
   isKept: (key: string, value: string) => boolean,
 ): Record<string, string> | undefined {
-  if (!all) return undefined;
-  const kept = Object.keys(all).filter((key) => isKept(key, all[key]!));
-  return kept.length > 0 ? Object.fromEntries(kept.map((key) => [key, all[key]!])) : undefined;
+  const kept = Object.entries(all ?? {}).filter(([key, value]) => isKept(key, value));
+  return kept.length > 0 ? Object.fromEntries(kept) : undefined;
 }

@@ -158,8 +158,11 @@ export class Connections {
   #grantedTo(namespace: string, resolved: Extract<Resolved, { state: "ready" }>, standsIn: boolean): Granted {
     const identity = resolved.identities.of(namespace);
     const account = resolved.account ?? identity.account!;
-    const ofConnection = this.#granted.get(resolved) ?? new Map<string, Granted>();
-    this.#granted.set(resolved, ofConnection);
+    let ofConnection = this.#granted.get(resolved);
+    if (!ofConnection) {
+      ofConnection = new Map();
+      this.#granted.set(resolved, ofConnection);
+    }
     const key = `${namespace} ${standsIn}`;
     const before = ofConnection.get(key);
     if (before?.identity === identity && before.account === account) return before;

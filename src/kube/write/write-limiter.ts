@@ -140,7 +140,7 @@ export class WriteLimiter {
     };
     if (signal) {
       signal.addEventListener("abort", abort, { once: true });
-      // A signal of AbortSignal.any() with a listener is never collected.
+      // The signal may outlive the write.
       const release = () => signal.removeEventListener("abort", abort);
       promise.then(release, release);
     }
