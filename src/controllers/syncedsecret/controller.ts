@@ -5,7 +5,7 @@ import { KubeError } from "../../kube/errors.ts";
 import { regardingOf } from "../../kube/events/event-series.ts";
 import type { EventRecorder } from "../../kube/events/recorder.ts";
 import { isCut } from "../../kube/informer/cache-bound.ts";
-import type { View } from "../../kube/informer/store.ts";
+import { keyOf, type View } from "../../kube/informer/store.ts";
 import type { LeaderView } from "../../kube/leases/lease-observer.ts";
 import { type KubeObject, syncedSecrets } from "../../kube/resource.ts";
 import type { WorkQueue } from "../../kube/work-queue.ts";
@@ -18,7 +18,7 @@ import type { ClockWatch } from "../../runtime/clock-watch.ts";
 import { defectOf, internalError } from "../../runtime/defect.ts";
 import { laneOf, priorityOf } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
-import { noteError, type Tracer, traced } from "../../runtime/tracing.ts";
+import { noteError, type Span, type Tracer, traced } from "../../runtime/tracing.ts";
 import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
 import type { SecretView } from "../secret-view.ts";
@@ -31,16 +31,17 @@ import { nextExpiryOf } from "./decide/source-metadata.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
 import { RepairBackoff } from "./repair-backoff.ts";
 import { keysInUse } from "./report/key-conditions.ts";
-import { measure } from "./report/measure.ts";
+import { measure, measureWrite } from "./report/measure.ts";
 import { staleAfterMs } from "./report/stale-after.ts";
 import { StatusWriter } from "./report/status-writer.ts";
-import { summarize } from "./report/summarize.ts";
+import { type Summary, summarize } from "./report/summarize.ts";
 import { attributesOf, noteOutcome } from "./report/trace.ts";
 import { TransitionLog } from "./report/transition-log.ts";
 import { Triggers } from "./triggers.ts";
 import type { VerifiedRevisions } from "./trust/verified-revisions.ts";
 
 type Resource = SyncedSecret & KubeObject;
+type Reported = Exclude<Outcome, { kind: "again" | "nothing" }>;
 
 export interface SyncedSecretControllerOptions {
   resources: View<Resource>;
@@ -230,14 +231,53 @@ export class SyncedSecretController {
     return { kind: "failed", problems: [internalError(defect)], hasGoodSecret };
   }
 
-  async #conclude(
-    key: string,
-    resource: Resource,
-    outcome: Exclude<Outcome, { kind: "again" | "nothing" }>,
-    attempt: Attempt,
-  ): Promise<void> {
+  async #conclude(key: string, resource: Resource, outcome: Reported, attempt: Attempt): Promise<void> {
     const { lane } = attempt;
-    const { queue, clock, clockWatch, recorder, random, keys, connections, observer, stopping } = this.#options;
+    const { queue, clock, clockWatch, random, stopping } = this.#options;
+    measureWrite(this.#options, key, outcome);
+    const at = { now: clock.now(), elapsed: clockWatch.elapsed() };
+    const report = once(() => this.#report(resource, outcome, at, attempt.span));
+    if (stopping.aborted) {
+      report();
+      return;
+    }
+    // The status may wait for all Secrets of bulk work: meanwhile others are reconciled.
+    queue.release(key);
+    // So do the summary and the metrics, which would take time from those Secrets.
+    const isLater = lane === "bulk" && "wrote" in outcome && outcome.wrote !== undefined;
+    const write = () =>
+      traced(attempt.span, "write status", {}, (span) =>
+        this.#statuses.write(key, resource, () => report().status, { ...attempt, span }),
+      );
+    try {
+      if ((isLater || report().statusChanged) && !(await write())) {
+        queue.retry(key, priorityOf(lane));
+        return;
+      }
+    } finally {
+      report();
+    }
+    const { retry, againAfterMs } = report();
+    if (retry) queue.retry(key, priorityOf("bulk"));
+    else queue.forget(key);
+    // An Expiration that is known only from the status has no expiry timer yet: reconcile when it is due.
+    const expiry = outcome.sourcesMetadata?.isStored ? nextExpiryOf(outcome.sourcesMetadata) : undefined;
+    const untilExpiryMs = (expiry ?? 0) - clock.now();
+    if (untilExpiryMs > 0) queue.addAfter(key, untilExpiryMs);
+    const quietInMs = this.#repairs.spacingMs(key) === undefined ? undefined : this.#repairs.quietInMs(key);
+    if (quietInMs !== undefined) queue.addAfter(key, quietInMs);
+    if (againAfterMs !== undefined) queue.addAfter(key, againAfterMs * (1 + 0.1 * random()));
+  }
+
+  /**
+   * Turns an outcome into events, metrics and log lines.
+   *
+   * @param at when the outcome was reached: `now` and `elapsed` of `summarize`
+   * @returns with the status to write
+   */
+  #report(resource: Resource, outcome: Reported, at: { now: number; elapsed: number }, span: Span): Summary {
+    const { recorder, keys, connections, observer } = this.#options;
+    const key = keyOf(resource);
     const grant = connections.grant(resource);
     const identity = grant.state === "granted" ? grant.granted.identity : undefined;
     // A key of a refused spec is not watched.
@@ -248,8 +288,7 @@ export class SyncedSecretController {
       outcome,
       // Without a connection no key is checked, and KeyAtRisk stays as it is.
       ...(identity ? { keys: keys.findings(key) } : {}),
-      now: clock.now(),
-      elapsed: clockWatch.elapsed(),
+      ...at,
       staleAfterMs: staleAfterMs(resource, {
         floorMs: grant.state === "granted" ? grant.granted.pollIntervalMs : defaultPollIntervalMs,
         factorOf: (askedMs) => observer.longestFactor(key, askedMs),
@@ -260,29 +299,10 @@ export class SyncedSecretController {
     });
     measure(this.#options, key, outcome, summary);
     this.#transitions.note(key, resource, summary);
-    noteOutcome(attempt.span, outcome, summary);
+    noteOutcome(span, outcome, summary);
     const regarding = regardingOf(resource);
     for (const event of summary.events) recorder.record(regarding, { ...event, action: "Sync" });
-    if (stopping.aborted) return;
-    // The status may wait for all Secrets of bulk work: meanwhile others are reconciled.
-    queue.release(key);
-    const write = () =>
-      traced(attempt.span, "write status", {}, (span) =>
-        this.#statuses.write(key, resource, summary.status, { ...attempt, span }),
-      );
-    if (summary.statusChanged && !(await write())) {
-      queue.retry(key, priorityOf(lane));
-      return;
-    }
-    if (summary.retry) queue.retry(key, priorityOf("bulk"));
-    else queue.forget(key);
-    // An Expiration that is known only from the status has no expiry timer yet: reconcile when it is due.
-    const expiry = outcome.sourcesMetadata?.isStored ? nextExpiryOf(outcome.sourcesMetadata) : undefined;
-    const untilExpiryMs = (expiry ?? 0) - clock.now();
-    if (untilExpiryMs > 0) queue.addAfter(key, untilExpiryMs);
-    const quietInMs = this.#repairs.spacingMs(key) === undefined ? undefined : this.#repairs.quietInMs(key);
-    if (quietInMs !== undefined) queue.addAfter(key, quietInMs);
-    if (summary.againAfterMs !== undefined) queue.addAfter(key, summary.againAfterMs * (1 + 0.1 * random()));
+    return summary;
   }
 
   /** Drops all state of a deleted SyncedSecret. */
@@ -300,4 +320,13 @@ export class SyncedSecretController {
     metrics.changesPending.remove(key);
     metrics.heldBack.remove(key);
   }
+}
+
+/** @returns a function that calls `make` once, and returns its result each time */
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }

@@ -24,8 +24,8 @@ const besideUrgent = { slots: leastWrites, forMs: 5_000 };
 /** Milliseconds after which a write releases its slot: an admission webhook can delay the answer by up to 30 s. */
 const slowAfterMs = 2_000;
 /**
- * Slow writes that have released their slots. A namespace with `ofNamespace` of them begins no more writes. Above
- * `ofAll` in total, counting each namespace up to its own limit, slow writes keep their slots.
+ * Slow writes that have released their slots. A namespace with `ofNamespace` of them begins no more writes of their class.
+ * Above `ofAll` in total, counting each namespace and class up to its own limit, slow writes keep their slots.
  */
 const maxSlow = { ofNamespace: 8, ofAll: 32 };
 /** Milliseconds for which a write is retried after a 429 before its caller gets the error. */
@@ -51,12 +51,15 @@ interface WaitingWrite extends Queued {
   throttledAt: number | undefined;
 }
 
+type WriteClass = "bulkStatus" | "other";
+
 /** The state of one namespace. */
 interface Tenant {
   waiting: number;
-  /** Writes under way that hold a slot, and slow writes that have released theirs. */
+  /** Writes under way that hold a slot. */
   held: number;
-  slow: number;
+  /** Slow writes that have released theirs. Statuses of bulk work that hang must not hold back Secrets. */
+  slow: Record<WriteClass, number>;
   breaker: CircuitBreaker;
 }
 
@@ -162,7 +165,8 @@ export class WriteLimiter {
     const { flow: namespace } = write;
     let tenant = this.#tenants.get(namespace);
     if (!tenant) {
-      tenant = { waiting: 0, held: 0, slow: 0, breaker: this.#makeBreaker(() => this.#dropIfIdle(namespace)) };
+      const breaker = this.#makeBreaker(() => this.#dropIfIdle(namespace));
+      tenant = { waiting: 0, held: 0, slow: { bulkStatus: 0, other: 0 }, breaker };
       this.#tenants.set(namespace, tenant);
     }
     tenant.waiting++;
@@ -182,7 +186,7 @@ export class WriteLimiter {
 
   #dropIfIdle(namespace: string): void {
     const { held, slow, waiting, breaker } = this.#tenants.get(namespace)!;
-    if (held + slow + waiting === 0 && !breaker.isOpen) this.#tenants.delete(namespace);
+    if (held + slow.bulkStatus + slow.other + waiting === 0 && !breaker.isOpen) this.#tenants.delete(namespace);
   }
 
   #fill(): void {
@@ -228,9 +232,11 @@ export class WriteLimiter {
     const beyond = priority === bulkStatusPriority ? 0 : this.#beyond(half);
     const isFree = (uncounted: number) =>
       this.#held.all - uncounted < most && (!isOfBulk || this.#held.bulk - uncounted < this.#bulkLimit());
+    const ofClass = classOf(priority);
     const mayWrite = (namespace: string, share: number) => {
       const { held, slow, breaker } = this.#tenants.get(namespace)!;
-      return held < share && (slow === 0 || held + slow < maxSlow.ofNamespace) && breaker.lets(isOfBulk);
+      const isHeldBack = slow[ofClass] > 0 && held + slow[ofClass] >= maxSlow.ofNamespace;
+      return held < share && !isHeldBack && breaker.lets(isOfBulk);
     };
     const first = isFree(beyond) ? this.#queue.take(priority, (namespace) => mayWrite(namespace, half)) : undefined;
     if (first || !isFree(0)) return first;
@@ -257,7 +263,7 @@ export class WriteLimiter {
     tenant.waiting--;
     this.#breaker.began(isOfBulk);
     tenant.breaker.began(isOfBulk);
-    const release = this.#hold(tenant, isOfBulk);
+    const release = this.#hold(tenant, priority);
     const wasFull = this.#held.all >= this.#limit.limit;
     const beganAt = clock.monotonic();
     const timer = clock.setTimer(() => {
@@ -285,7 +291,9 @@ export class WriteLimiter {
   }
 
   /** Takes a slot. Returns the functions that release it. */
-  #hold(tenant: Tenant, isOfBulk: boolean): { asSlow: () => void; fully: () => void } {
+  #hold(tenant: Tenant, priority: number): { asSlow: () => void; fully: () => void } {
+    const [isOfBulk, ofClass] = [isBulk(priority), classOf(priority)];
+    const { slow } = tenant;
     let isSlow = false;
     const add = (count: number) => {
       tenant.held += count;
@@ -295,14 +303,14 @@ export class WriteLimiter {
       if (isOfBulk) this.#held.bulk += count;
     };
     const addSlow = (count: number) => {
-      this.#slow -= Math.min(tenant.slow, maxSlow.ofNamespace);
-      tenant.slow += count;
-      this.#slow += Math.min(tenant.slow, maxSlow.ofNamespace);
+      this.#slow -= Math.min(slow[ofClass], maxSlow.ofNamespace);
+      slow[ofClass] += count;
+      this.#slow += Math.min(slow[ofClass], maxSlow.ofNamespace);
     };
     add(1);
     return {
       asSlow: () => {
-        if (tenant.slow < maxSlow.ofNamespace && this.#slow >= maxSlow.ofAll) return;
+        if (slow[ofClass] < maxSlow.ofNamespace && this.#slow >= maxSlow.ofAll) return;
         isSlow = true;
         add(-1);
         addSlow(1);
@@ -351,6 +359,10 @@ export class WriteLimiter {
     this.#push(write);
     return true;
   }
+}
+
+function classOf(priority: number): WriteClass {
+  return priority === bulkStatusPriority ? "bulkStatus" : "other";
 }
 
 function stopping(): KubeError {

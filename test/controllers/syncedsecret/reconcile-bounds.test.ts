@@ -4,6 +4,10 @@ import { WorkQueue } from "../../../src/kube/work-queue.ts";
 import { type Lane, lanes, priorityOf } from "../../../src/runtime/lane.ts";
 import { FakeClock } from "../../support/clock.ts";
 
+/** Slots of one connection, and the first of a thousand keys that waits for one. */
+const ofOne = 200;
+const next = `a/s${ofOne}`;
+
 let queue: WorkQueue;
 /** The connection that each key names. */
 let connections: Map<string, string>;
@@ -54,14 +58,14 @@ function workOff(most: number): Set<string> {
 describe("the slots of a connection", () => {
   it("all go to a namespace that is alone, and are passed on when they are free, each key once", () => {
     enter("c", keys("a", 1_000));
-    expect(working.size).toBe(400);
-    expect(workOff(400).size).toBe(1_000);
+    expect(working.size).toBe(ofOne);
+    expect(workOff(ofOne).size).toBe(1_000);
     expect(queue.depth).toBe(0);
   });
 
   it("include ten for each namespace whatever another holds, so that a hanging namespace delays no other", () => {
     enter("c", keys("hung", 5_000));
-    expect(under("hung")).toHaveLength(400);
+    expect(under("hung")).toHaveLength(ofOne);
     enter("c", keys("b", 200));
     expect(under("b")).toHaveLength(10);
     let steps = 0;
@@ -71,7 +75,7 @@ describe("the slots of a connection", () => {
       expect(under("b").length).toBeLessThanOrEqual(10);
     }
     expect(steps).toBe(200);
-    expect(under("hung")).toHaveLength(400);
+    expect(under("hung")).toHaveLength(ofOne);
   });
 
   it("go to the namespaces in turn, not first come first served", () => {
@@ -88,7 +92,7 @@ describe("the slots of a connection", () => {
 
   it("above its limit are ten for each namespace, and no more than that above 900 in total", () => {
     for (let n = 0; n < 90; n++) enter("c", keys(`n${n}`, 50));
-    expect(working.size).toBe(1_220);
+    expect(working.size).toBe(1_060);
     for (let left = 0; left < 1_000; left++) {
       const [oldest] = working;
       leave(oldest!);
@@ -110,7 +114,7 @@ it("interactive work gets a slot at once", () => {
 describe("work that hangs in one namespace", () => {
   it.each(lanes)("in the lane %s leaves slots for every other lane, namespace and connection", (lane) => {
     enter("c", keys("hung", 5_000), lane);
-    expect(under("hung")).toHaveLength(400);
+    expect(under("hung")).toHaveLength(ofOne);
     for (const other of lanes.filter((one) => one !== lane)) {
       expect(enter("c", [`hung/urgent-${other}`], other)).toHaveLength(1);
     }
@@ -126,7 +130,7 @@ describe("work that hangs in one namespace", () => {
     for (let n = 0; n < 1_000; n++) enter(`AWSConnection/hung/c${n}`, [`hung/a${n}`, `hung/b${n}`], "interactive");
     expect(under("hung")).toHaveLength(600);
     enter("c", keys("b", 500), "interactive");
-    expect(under("b").length).toBeGreaterThanOrEqual(400);
+    expect(under("b").length).toBeGreaterThanOrEqual(ofOne);
     for (let n = 0; n < 100; n++) enter("c", keys(`n${n}`, 20), "interactive");
     for (let n = 0; n < 100; n++) expect(under(`n${n}`)).toHaveLength(10);
   });
@@ -144,16 +148,16 @@ describe("work that hangs in one namespace", () => {
 });
 
 it("a slot goes to the next key if the first one has moved to another connection", () => {
-  enter("c", keys("a", 411));
-  expect(queue.isWaiting("a/s400")).toBe(true);
-  expect(enter("d", ["a/s400"])).toEqual(["a/s400"]);
+  enter("c", keys("a", ofOne + 11));
+  expect(queue.isWaiting(next)).toBe(true);
+  expect(enter("d", [next])).toEqual([next]);
   for (let n = 0; n < 10; n++) leave(`a/s${n}`);
-  expect(come()).toEqual(keys("a", 411).slice(401));
+  expect(come()).toEqual(keys("a", ofOne + 11).slice(ofOne + 1));
   expect(queue.depth).toBe(0);
 });
 
 it("slots are granted ten at once, so that batched calls are full, and the last ones all at once", () => {
-  enter("c", keys("a", 425));
+  enter("c", keys("a", ofOne + 25));
   const invited: number[] = [];
   for (let n = 0; n < 30; n++) {
     leave(`a/s${n}`);
@@ -174,9 +178,9 @@ it("a connection with few slots grants them in twos, so that a call that hangs d
 });
 
 describe("a key whose connection changes while it waits", () => {
-  const moved = keys("a", 395).map((key) => `${key}-moved`);
-  const old = keys("a", 400).map((key) => `${key}-old`);
-  const fresh = keys("b", 400).map((key) => `${key}-new`);
+  const moved = keys("a", ofOne - 5).map((key) => `${key}-moved`);
+  const old = keys("a", ofOne).map((key) => `${key}-old`);
+  const fresh = keys("b", ofOne).map((key) => `${key}-new`);
 
   it("waits only at the new one, and keeps no slot of either", () => {
     enter("old", [...old, ...moved]);
@@ -190,36 +194,36 @@ describe("a key whose connection changes while it waits", () => {
     for (const key of moved) leave(key);
     expect(queue.depth).toBe(0);
     // All slots are available again, and the next key waits for one.
-    const later = keys("a", 401);
+    const later = keys("a", ofOne + 1);
     enter("new", later);
-    expect(under("a")).toHaveLength(400);
-    for (const key of later.slice(0, 400)) leave(key);
-    expect(come()).toEqual([later[400]]);
+    expect(under("a")).toHaveLength(ofOne);
+    for (const key of later.slice(0, ofOne)) leave(key);
+    expect(come()).toEqual([later[ofOne]]);
   });
 
   it("does not begin a second time if a person's request has taken it meanwhile", () => {
-    enter("c", keys("a", 401));
-    expect(queue.isWaiting("a/s400")).toBe(true);
-    enter("c", ["a/s400"], "interactive");
-    expect(working.has("a/s400")).toBe(true);
+    enter("c", keys("a", ofOne + 1));
+    expect(queue.isWaiting(next)).toBe(true);
+    enter("c", [next], "interactive");
+    expect(working.has(next)).toBe(true);
     expect(queue.depth).toBe(0);
-    leave("a/s400");
-    for (let n = 0; n < 400; n++) leave(`a/s${n}`);
+    leave(next);
+    for (let n = 0; n < ofOne; n++) leave(`a/s${n}`);
     expect(come()).toEqual([]);
   });
 
   it("keeps its turn if it is added to the same one again", () => {
-    enter("c", keys("a", 402));
-    enter("c", ["a/s400"]);
+    enter("c", keys("a", ofOne + 2));
+    enter("c", [next]);
     for (let n = 0; n < 10; n++) leave(`a/s${n}`);
-    expect(come()).toEqual(["a/s400", "a/s401"]);
+    expect(come()).toEqual([next, `a/s${ofOne + 1}`]);
   });
 });
 
 it("a slot that is released before the work ends is granted to the next key, once", () => {
-  enter("c", keys("a", 401));
+  enter("c", keys("a", ofOne + 1));
   for (let n = 0; n < 10; n++) queue.release(`a/s${n}`);
-  expect(come()).toEqual(["a/s400"]);
+  expect(come()).toEqual([next]);
   expect(queue.isInWork("a/s0")).toBe(true);
   enter("c", keys("b", 20));
   for (let n = 0; n < 10; n++) leave(`a/s${n}`);

@@ -1,11 +1,10 @@
-import { randomBytes } from "node:crypto";
 import type { Clock } from "../../../src/runtime/clock.ts";
 import type { Call } from "../call.ts";
 import type { Denials } from "../denials.ts";
 import { type Json, ServiceError } from "../http.ts";
 import { objects, optionalString, requiredString, wholeNumber } from "../input.ts";
 import { type Key, type Keys, keyArn } from "./keys.ts";
-import { makeMaterial, rsaHashes, specs } from "./material.ts";
+import { makeKey, makeMaterial, rsaHashes, specs } from "./material.ts";
 import type { KeyStores } from "./stores.ts";
 
 const dayMs = 86_400_000;
@@ -139,7 +138,7 @@ export class KeyAdmin {
       throw new ServiceError("UnsupportedOperationException", `${key.arn} cannot be rotated`);
     }
     this.#keys.usable(key);
-    key.material.keys.push(randomBytes(32));
+    key.material.keys.push(makeKey());
     return { KeyId: key.arn };
   }
 

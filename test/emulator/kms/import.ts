@@ -1,6 +1,7 @@
 import {
   constants,
   createPublicKey,
+  createSecretKey,
   generateKeyPairSync,
   type KeyObject,
   privateDecrypt,
@@ -60,7 +61,7 @@ export class KeyImport {
     }
     if (material.length !== 32)
       throw new ServiceError("IncorrectKeyMaterialException", "The key material is not 32 bytes");
-    if (key.material.kind === "symmetric") key.material.keys = [material];
+    if (key.material.kind === "symmetric") key.material.keys = [createSecretKey(material)];
     key.validTo = expires ? (validTo as number) * 1000 : undefined;
     return { KeyId: key.arn };
   }

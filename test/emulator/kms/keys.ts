@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import type { Clock } from "../../../src/runtime/clock.ts";
 import { partitionOf, type Scope } from "../call.ts";
 import { type Json, ServiceError } from "../http.ts";
-import type { Material } from "./material.ts";
+import { type Material, makeKey } from "./material.ts";
 import type { KeyStores } from "./stores.ts";
 
 /** A KMS key of one account and region. */
@@ -140,7 +140,7 @@ export class Keys {
       usage: "ENCRYPT_DECRYPT",
       origin: "AWS_KMS",
       description: "Default key that protects my SSM parameters when no other key is defined",
-      material: { kind: "symmetric", keys: [randomBytes(32)] },
+      material: { kind: "symmetric", keys: [makeKey()] },
     };
     this.add(key);
     const alias = { key, created: this.#clock.now() };

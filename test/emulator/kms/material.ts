@@ -2,6 +2,7 @@ import {
   constants,
   createCipheriv,
   createDecipheriv,
+  createSecretKey,
   generateKeyPair,
   type KeyObject,
   privateDecrypt,
@@ -13,8 +14,11 @@ import { ServiceError } from "../http.ts";
 
 /** What a key encrypts with. Replicas of a multi-Region key hold the same object. */
 export type Material =
-  /** One AES-256 key a rotation, oldest first; none while imported material is missing. */
-  { kind: "symmetric"; keys: Buffer[] } | { kind: "pair"; publicKey: KeyObject; privateKey: KeyObject };
+  /**
+   * One AES-256 key a rotation, oldest first; none while imported material is missing. Node takes many times longer to
+   * decrypt with a Buffer as the key.
+   */
+  { kind: "symmetric"; keys: KeyObject[] } | { kind: "pair"; publicKey: KeyObject; privateKey: KeyObject };
 
 /** The key specs that can be made, and what each is for. */
 export const specs: ReadonlyMap<string, { usage: readonly string[]; bits?: number; curve?: string }> = new Map([
@@ -32,7 +36,12 @@ export async function makeMaterial(spec: string): Promise<Material> {
   const { bits, curve } = specs.get(spec)!;
   if (bits) return { kind: "pair", ...(await promisify(generateKeyPair)("rsa", { modulusLength: bits })) };
   if (curve) return { kind: "pair", ...(await promisify(generateKeyPair)("ec", { namedCurve: curve })) };
-  return { kind: "symmetric", keys: [randomBytes(32)] };
+  return { kind: "symmetric", keys: [makeKey()] };
+}
+
+/** Makes one AES-256 key. */
+export function makeKey(): KeyObject {
+  return createSecretKey(randomBytes(32));
 }
 
 /** Real blobs of symmetric keys begin with these bytes: base64 shows `AQICAH`. */
@@ -49,7 +58,12 @@ export function invalidCiphertext(): ServiceError {
  * Encrypts under the newest key with AES-256-GCM. The blob carries the key's id and which of its keys was used; the
  * context is authenticated, not carried.
  */
-export function seal(id: string, keys: readonly Buffer[], plain: Buffer, context: ReadonlyMap<string, string>): Buffer {
+export function seal(
+  id: string,
+  keys: readonly KeyObject[],
+  plain: Buffer,
+  context: ReadonlyMap<string, string>,
+): Buffer {
   const index = keys.length - 1;
   const name = Buffer.from(id);
   const head = Buffer.concat([magic, Buffer.from([name.length]), name, Buffer.from([index >> 8, index & 0xff])]);
@@ -86,7 +100,7 @@ export function parseBlob(blob: Buffer): Blob {
 }
 
 /** Opens a blob. @throws ServiceError InvalidCiphertextException for damage and for a wrong context alike */
-export function open(blob: Blob, keys: readonly Buffer[], context: ReadonlyMap<string, string>): Buffer {
+export function open(blob: Blob, keys: readonly KeyObject[], context: ReadonlyMap<string, string>): Buffer {
   const key = keys[blob.index];
   if (!key) throw invalidCiphertext();
   const tagStart = ivBytes;

@@ -294,6 +294,17 @@ describe("a namespace with failing or slow writes", () => {
     expect(underWay).toHaveLength(full);
   });
 
+  test("writes its Secrets while its statuses of bulk work hang, whichever began first", async () => {
+    const { clock, limiter } = setUp();
+    const hang = () => new Promise<void>(() => {});
+    for (let i = 0; i < 100; i++) void limiter.run("bulk", "a", hang, "status");
+    await clock.advance(3_000);
+    let done = 0;
+    for (let i = 0; i < 100; i++) void limiter.run("bulk", "a", lasting(clock, 20)).then(() => done++);
+    await clock.advance(1_000);
+    expect(done).toBe(100);
+  });
+
   test("keeps its slots once 32 slow writes have released theirs", async () => {
     const { clock, underWay, limiter, many } = setUp();
     for (let i = 0; i < 20; i++) void many("bulk", 20, `n${i}`);

@@ -14,9 +14,9 @@ export interface MeasureOptions {
   perObjectMetrics: boolean;
 }
 
-/** Counts an outcome, and logs a write of the Secret. */
+/** Counts an outcome. */
 export function measure(
-  { metrics, clock, perObjectMetrics, log }: MeasureOptions,
+  { metrics, clock, perObjectMetrics }: MeasureOptions,
   key: string,
   outcome: Outcome,
   summary: Summary,
@@ -36,6 +36,10 @@ export function measure(
     if (expiry !== undefined) metrics.expiration.set(key, expiry / 1_000);
     else if (sourcesMetadata || !hasFailed(outcome)) metrics.expiration.remove(key);
   }
+}
+
+/** Counts and logs a write of the Secret, and measures how long its change took. */
+export function measureWrite({ metrics, clock, log }: MeasureOptions, key: string, outcome: Outcome): void {
   const wrote = "wrote" in outcome ? outcome.wrote : undefined;
   if (wrote) {
     metrics.secretWrites.inc({ action: wrote });

@@ -90,21 +90,23 @@ export class StatusWriter {
 
   /**
    * @param resource that the status was decided on
+   * @param statusOf called when the write begins
    * @throws Canceled if the attempt is canceled, or overtaken, before the write begins
    * @returns whether the write is done; false if it must be retried
    */
-  async write(key: string, resource: Resource, status: Status, attempt: Attempt): Promise<boolean> {
-    return (await this.#write(key, resource, status, attempt)).done;
+  async write(key: string, resource: Resource, statusOf: () => Status, attempt: Attempt): Promise<boolean> {
+    return (await this.#write(key, resource, statusOf, attempt)).done;
   }
 
   async #write(
     key: string,
     resource: Resource,
-    status: Status,
+    statusOf: () => Status,
     attempt: Attempt,
   ): Promise<{ done: boolean; version?: string | undefined }> {
     const { client, writes, log, resources, readOnly } = this.#options;
     if (readOnly && this.#isAnothers(key)) {
+      const status = statusOf();
       this.#unwritten.set(key, { status, resourceVersion: resources.get(key)?.metadata.resourceVersion });
       const { status: ready, reason, message } = readyOf(status) ?? {};
       log.info(
@@ -113,14 +115,7 @@ export class StatusWriter {
       );
       return { done: true };
     }
-    const { apiVersion, kind, metadata } = resource;
-    const { namespace, name, uid, resourceVersion } = metadata;
-    const object = {
-      apiVersion,
-      kind,
-      metadata: { namespace, name, uid, resourceVersion },
-      status,
-    } as unknown as Resource;
+    const { namespace, resourceVersion } = resource.metadata;
     const { lane, isWanted, signal, span } = attempt;
     const drop = new AbortController();
     const cancel = () => drop.abort();
@@ -128,19 +123,22 @@ export class StatusWriter {
     else signal.addEventListener("abort", cancel, { once: true });
     this.#waiting.set(key, { lane, drop });
     let hasBegun = false;
+    let status: Status;
     const begin = () => {
       this.#waiting.delete(key);
+      status = statusOf();
       hasBegun = true;
       this.#writing.set(key, status);
       this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
-      return client.apply<Resource>(syncedSecrets, object, { fieldManager, force: true, subresource: "status" });
+      const options = { fieldManager, force: true, subresource: "status" } as const;
+      return client.apply<Resource>(syncedSecrets, objectToApply(resource, status), options);
     };
     try {
       const turn = { lane, isWanted, span, signal: drop.signal };
       const written = await writes.run(turn, namespace!, begin, "status");
-      if (readOnly) this.#own.set(key, status);
+      if (readOnly) this.#own.set(key, status!);
       const version = written.metadata.resourceVersion;
-      this.#written.note(key, status, version, resourceVersion);
+      this.#written.note(key, status!, version, resourceVersion);
       return { done: true, version };
     } catch (error) {
       if (hasBegun) this.#written.invalidate(key);
@@ -201,7 +199,7 @@ export class StatusWriter {
       const status: Status = { observedGeneration: generation, conditions };
       // Lane bulk: progress reports must not delay Secrets or final statuses, in any namespace.
       const progress: Attempt = { lane: "bulk", signal, span: noSpan, isWanted: () => !signal.aborted };
-      writing = this.#write(key, resource, status, progress).then(
+      writing = this.#write(key, resource, () => status, progress).then(
         ({ done, version }) => {
           if (done) latest = withStatus(resource, status, version);
         },
@@ -215,6 +213,11 @@ export class StatusWriter {
       return latest;
     };
   }
+}
+
+function objectToApply({ apiVersion, kind, metadata }: Resource, status: Status): Resource {
+  const { namespace, name, uid, resourceVersion } = metadata;
+  return { apiVersion, kind, metadata: { namespace, name, uid, resourceVersion }, status } as unknown as Resource;
 }
 
 /** @param resourceVersion undefined if it is unchanged */
