@@ -60,7 +60,7 @@ export class ConnectionStatuses {
     const object = { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status };
     try {
       const written = await this.#options.client.apply(resource, object as KubeObject, {
-        ...{ fieldManager, force: true },
+        ...{ fieldManager, force: true, metadataOnly: true },
         subresource: "status",
       });
       this.#written.set(key, { base: resourceVersion, version: written.metadata.resourceVersion, status });

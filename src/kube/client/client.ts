@@ -22,6 +22,8 @@ export interface ApplyOptions extends WriteOptions {
   fieldManager: string;
   /** Take over fields from other managers. Without it, such an apply fails with `fieldManagerConflict`. */
   force?: boolean;
+  /** Request PartialObjectMetadata: the answer has only apiVersion, kind and metadata. */
+  metadataOnly?: boolean;
 }
 
 export interface DeleteOptions {
@@ -131,8 +133,8 @@ export class KubeClient implements ListWatch {
    */
   async apply<T extends KubeObject>(resource: Resource, object: T, options: ApplyOptions): Promise<T> {
     const { namespace, name } = object.metadata;
-    const { fieldManager, force, dryRun, subresource, signal } = options;
-    return this.#object<T>({
+    const { fieldManager, force, metadataOnly, dryRun, subresource, signal } = options;
+    const applied = await this.#object<T>({
       verb: "apply",
       method: "PATCH",
       request: describe("PATCH", resource, namespace, name),
@@ -140,10 +142,11 @@ export class KubeClient implements ListWatch {
         objectPathOf(resource, namespace, name, subresource) +
         queryOf({ fieldManager, force, dryRun: dryRun && "All" }),
       // The API server has no type application/apply-patch+json; JSON is valid YAML.
-      headers: { "content-type": "application/apply-patch+yaml" },
+      headers: { "content-type": "application/apply-patch+yaml", ...acceptOf(metadataOnly, "PartialObjectMetadata") },
       body: JSON.stringify(object),
       signal,
     });
+    return metadataOnly ? metadataOf(applied) : applied;
   }
 
   /** JSON merge patch (RFC 7386). */

@@ -79,7 +79,8 @@ export async function applySecret(
   { object, expect, fieldManager, force }: ApplySecretOptions,
 ): Promise<Written | LookAgain | FieldConflict> {
   try {
-    return written(await client.apply<KubeObject>(secrets, conditional(object, expect), { fieldManager, force }));
+    const options = { fieldManager, force, metadataOnly: true };
+    return written(await client.apply<KubeObject>(secrets, conditional(object, expect), options));
   } catch (error) {
     return refusal(error, expect);
   }

@@ -61,6 +61,19 @@ describe("the client on a real API server", () => {
     expect(applied.status).toMatchObject({ conditions: [condition] });
     const entry = applied.metadata.managedFields?.find(({ manager }) => manager === fieldManager);
     expect(entry).toMatchObject({ operation: "Apply", subresource: "status" });
+    const again = await client.apply<KubeObject>(namespaces, object, { ...options, metadataOnly: true });
+    expect(Object.keys(again).sort()).toEqual(["apiVersion", "kind", "metadata"]);
+    expect(again.metadata.resourceVersion).toBe(applied.metadata.resourceVersion);
+  });
+
+  test("gets no data back from an apply that asks for metadata", async () => {
+    const namespace = await cluster.freshNamespace("client");
+    const object = secret(namespace, "one", { password: "aHVudGVyMg==" });
+    const applied = await client.apply(secrets, object, { fieldManager, metadataOnly: true });
+    expect(applied.kind).toBe("PartialObjectMetadata");
+    expect(JSON.stringify(applied)).toContain("f:password");
+    expect(JSON.stringify(applied)).not.toContain("aHVudGVyMg==");
+    expect(await client.get(secrets, namespace, "one")).toMatchObject({ data: { password: "aHVudGVyMg==" } });
   });
 
   test("lists in pages, and lists metadata without data", async () => {

@@ -51,7 +51,7 @@ export class RolloutStatuses {
     const { apiVersion, kind, metadata } = resource;
     const { namespace, name, uid, resourceVersion } = metadata;
     const object = { apiVersion, kind, metadata: { namespace, name, uid, resourceVersion }, status } as Resource;
-    const options = { fieldManager: rolloutManager, force: true, subresource: "status" } as const;
+    const options = { fieldManager: rolloutManager, force: true, subresource: "status", metadataOnly: true } as const;
     try {
       const write = () => client.apply<Resource>(syncedSecrets, object, options);
       const written = await writes.run("bulk", namespace!, write, "status");

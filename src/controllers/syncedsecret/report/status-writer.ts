@@ -130,7 +130,7 @@ export class StatusWriter {
       hasBegun = true;
       this.#writing.set(key, status);
       this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
-      const options = { fieldManager, force: true, subresource: "status" } as const;
+      const options = { fieldManager, force: true, subresource: "status", metadataOnly: true } as const;
       return client.apply<Resource>(syncedSecrets, objectToApply(resource, status), options);
     };
     try {
