@@ -40,8 +40,8 @@ USER 65532:65532
 # --max-old-space-size-percentage: the heap ends at a share of the memory limit; buffers, TLS and code take the rest.
 # --max-semi-space-size, --heap-growing-percent: a first sync makes much garbage. By V8's defaults it holds more of it.
 # --initial-old-space-size: no full collection below 80 MB, since nearly nothing of a first sync is garbage that is old.
-# --max-opt=2: Maglev, and no TurboFan. A first sync takes as long on the operator's thread, with a fifth less processor time of
-# its other threads and 6 MB less memory. YAML of hundreds of KiB takes twice as long.
+# --max-opt=2: Maglev, and no TurboFan. A first sync takes as long on the operator's thread, with half of the processor time
+# of its other threads and 6 MB less memory. YAML of hundreds of KiB takes twice as long.
 # --expose-gc: an idle process collects once (src/runtime/idle-collection.ts).
 # --no-wasm-tier-up, --no-wasm-dynamic-tiering: optimizing undici's HTTP parser takes 25 MB and gains nothing measurable.
 # --no-parallel-scavenge: one thread collects so small a young generation with less processor time than several.
