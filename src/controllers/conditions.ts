@@ -1,5 +1,6 @@
 import type { Condition } from "../api/conditions.ts";
 import type { Failure } from "../runtime/failure.ts";
+import { once } from "../runtime/once.ts";
 
 /** A condition without its transition time, which follows from the previous status. */
 export interface Asked {
@@ -31,19 +32,18 @@ export function conditionsAfter(
   generation: number,
   now: number,
 ): Condition[] {
-  // Formatted once, and only for a transition: most reconciles have none.
-  let transition: string | undefined;
+  // Only for a transition: most reconciles have none.
+  const transition = once(() => secondsOf(now));
   return asked.map(({ type, status, reason, message }) => {
     const old = before?.find((condition) => condition.type === type);
     const sameStatus = old?.status === status;
-    if (!sameStatus) transition ??= secondsOf(now);
     return {
       type,
       status,
       reason,
       message: message.length > messageAtMost ? `${message.slice(0, messageAtMost)}…` : message,
       observedGeneration: generation,
-      lastTransitionTime: sameStatus ? old.lastTransitionTime : transition!,
+      lastTransitionTime: sameStatus ? old.lastTransitionTime : transition(),
     };
   });
 }

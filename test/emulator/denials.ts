@@ -56,11 +56,11 @@ export class Denials {
     encryption: ReadonlyMap<string, string> = new Map(),
   ): void {
     if (call.direct) return;
-    const request = (): Request => {
-      const context = contextOf(call, encryption);
-      return { action, resource: resourceOf(call, resource), principal: call.arn, context };
-    };
-    const isAllowed = this.#allows?.(request()) ?? true;
+    const isAllowed =
+      this.#allows?.({
+        ...{ action, resource: resourceOf(call, resource), principal: call.arn },
+        context: contextOf(call, encryption),
+      }) ?? true;
     if (isAllowed && !this.#rules.some((rule) => matches(rule, call, resource, action))) return;
     const json = call.service === "ssm" || call.service === "kms";
     throw new ServiceError(

@@ -4,7 +4,8 @@ import { readyOf } from "../../api/conditions.ts";
 import type { KubeClient } from "../../kube/client/client.ts";
 import { KubeError } from "../../kube/errors.ts";
 import type { LeaderView } from "../../kube/leases/lease-observer.ts";
-import { awsConnections, clusterAWSConnections, type KubeObject } from "../../kube/resource.ts";
+import { awsConnections, clusterAWSConnections } from "../../kube/resource.ts";
+import { applyStatus } from "../../kube/write/status.ts";
 
 type Status = NonNullable<AnyConnection["status"]>;
 
@@ -54,16 +55,11 @@ export class ConnectionStatuses {
   async write(key: string, connection: AnyConnection, status: Status): Promise<boolean> {
     if (this.#options.readOnly && !this.#isOwn(key, connection)) return true;
     this.#own.set(key, status);
-    const { apiVersion, kind, metadata } = connection;
-    const { name, namespace, uid, resourceVersion } = metadata;
+    const { kind, metadata } = connection;
     const resource = kind === "AWSConnection" ? awsConnections : clusterAWSConnections;
-    const object = { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status };
     try {
-      const written = await this.#options.client.apply(resource, object as KubeObject, {
-        ...{ fieldManager, force: true, metadataOnly: true },
-        subresource: "status",
-      });
-      this.#written.set(key, { base: resourceVersion, version: written.metadata.resourceVersion, status });
+      const written = await applyStatus(this.#options.client, resource, connection, { status, fieldManager });
+      this.#written.set(key, { base: metadata.resourceVersion, version: written.resourceVersion, status });
       return true;
     } catch (error) {
       this.#written.delete(key);

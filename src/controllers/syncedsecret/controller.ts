@@ -18,6 +18,7 @@ import type { ClockWatch } from "../../runtime/clock-watch.ts";
 import { defectOf, internalError } from "../../runtime/defect.ts";
 import { laneOf, priorityOf } from "../../runtime/lane.ts";
 import type { Log } from "../../runtime/log.ts";
+import { once } from "../../runtime/once.ts";
 import { noteError, type Span, type Tracer, traced } from "../../runtime/tracing.ts";
 import type { Connections } from "../connection/connections.ts";
 import { defaultPollIntervalMs } from "../connection/reconcile.ts";
@@ -26,7 +27,7 @@ import { trimSyncedSecret } from "../trim.ts";
 import { type Attempt, Attempts } from "./act/attempt.ts";
 import { DeletedResources } from "./act/deleted-resources.ts";
 import type { SecretWriter } from "./act/write.ts";
-import { hasFailed, type Outcome } from "./decide/outcome.ts";
+import { hasFailed, type Outcome, writeOf } from "./decide/outcome.ts";
 import { nextExpiryOf } from "./decide/source-metadata.ts";
 import type { SyncedSecretReconciler } from "./reconcile.ts";
 import { RepairBackoff } from "./repair-backoff.ts";
@@ -34,7 +35,7 @@ import { keysInUse } from "./report/key-conditions.ts";
 import { measure, measureWrite } from "./report/measure.ts";
 import { staleAfterMs } from "./report/stale-after.ts";
 import { StatusWriter } from "./report/status-writer.ts";
-import { type Summary, summarize } from "./report/summarize.ts";
+import { type SummarizeInput, type Summary, summarize } from "./report/summarize.ts";
 import { attributesOf, noteOutcome } from "./report/trace.ts";
 import { TransitionLog } from "./report/transition-log.ts";
 import { Triggers } from "./triggers.ts";
@@ -189,8 +190,8 @@ export class SyncedSecretController {
       queue.forget(key);
       return true;
     }
-    const isWritten = "wrote" in outcome && outcome.wrote !== undefined;
-    if (lane === "drift" && (isWritten || hasFailed(outcome) || outcome.kind === "again")) this.#repairs.note(key);
+    if (lane === "drift" && (writeOf(outcome) || hasFailed(outcome) || outcome.kind === "again"))
+      this.#repairs.note(key);
     if (outcome.kind === "again") {
       queue.retry(key, priorityOf(lane));
       return false;
@@ -243,8 +244,8 @@ export class SyncedSecretController {
     }
     // The status may wait for all Secrets of bulk work: meanwhile others are reconciled.
     queue.release(key);
-    // So do the summary and the metrics, which would take time from those Secrets.
-    const isLater = lane === "bulk" && "wrote" in outcome && outcome.wrote !== undefined;
+    // After a write in bulk the summary waits with its status: it would take time from those Secrets.
+    const isLater = lane === "bulk" && writeOf(outcome) !== undefined;
     const write = () =>
       traced(attempt.span, "write status", {}, (span) =>
         this.#statuses.write(key, resource, () => report().status, { ...attempt, span }),
@@ -272,10 +273,10 @@ export class SyncedSecretController {
   /**
    * Turns an outcome into events, metrics and log lines.
    *
-   * @param at when the outcome was reached: `now` and `elapsed` of `summarize`
+   * @param at when the outcome was reached
    * @returns with the status to write
    */
-  #report(resource: Resource, outcome: Reported, at: { now: number; elapsed: number }, span: Span): Summary {
+  #report(resource: Resource, outcome: Reported, at: Pick<SummarizeInput, "now" | "elapsed">, span: Span): Summary {
     const { recorder, keys, connections, observer } = this.#options;
     const key = keyOf(resource);
     const grant = connections.grant(resource);
@@ -320,13 +321,4 @@ export class SyncedSecretController {
     metrics.changesPending.remove(key);
     metrics.heldBack.remove(key);
   }
-}
-
-/** @returns a function that calls `make` once, and returns its result each time */
-function once<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }

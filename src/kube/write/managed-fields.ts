@@ -1,3 +1,4 @@
+import { once } from "../../runtime/once.ts";
 import type { ManagedFieldsEntry } from "../resource.ts";
 
 /** The fields of a Secret that one field manager owns, by name. managedFields contain no values. */
@@ -92,33 +93,25 @@ function parsed(text: string): unknown {
  */
 function ownedIn(fields: unknown): Owned {
   const metadata = child(fields, "f:metadata");
-  let data: Set<string> | undefined;
-  let labels: Set<string> | undefined;
-  let annotations: Set<string> | undefined;
-  let uids: Set<string> | undefined;
+  const data = once(() => namesIn(child(fields, "f:data")));
+  const labels = once(() => namesIn(child(metadata, "f:labels")));
+  const annotations = once(() => namesIn(child(metadata, "f:annotations")));
+  const uids = once(() => uidsIn(child(metadata, "f:ownerReferences")));
   return {
     get data() {
-      data ??= namesIn(child(fields, "f:data"));
-      return data;
+      return data();
     },
     get labels() {
-      labels ??= namesIn(child(metadata, "f:labels"));
-      return labels;
+      return labels();
     },
     get annotations() {
-      annotations ??= namesIn(child(metadata, "f:annotations"));
-      return annotations;
+      return annotations();
     },
     get ownerReferenceUids() {
-      uids ??= uidsIn(child(metadata, "f:ownerReferences"));
-      return uids;
+      return uids();
     },
-    get type() {
-      return child(fields, "f:type") !== undefined;
-    },
-    get immutable() {
-      return child(fields, "f:immutable") !== undefined;
-    },
+    type: child(fields, "f:type") !== undefined,
+    immutable: child(fields, "f:immutable") !== undefined,
   };
 }
 

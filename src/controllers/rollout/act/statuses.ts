@@ -3,6 +3,7 @@ import type { SyncedSecret } from "../../../api/types.ts";
 import type { KubeClient } from "../../../kube/client/client.ts";
 import { KubeError } from "../../../kube/errors.ts";
 import { type KubeObject, syncedSecrets } from "../../../kube/resource.ts";
+import { applyStatus } from "../../../kube/write/status.ts";
 import type { WriteLimiter } from "../../../kube/write/write-limiter.ts";
 import { isSame } from "../../conditions.ts";
 import type { RolloutStatus } from "../report/rollout-status.ts";
@@ -48,14 +49,11 @@ export class RolloutStatuses {
   async write(key: string, resource: Resource, status: Partial<RolloutStatus>): Promise<boolean> {
     const { client, writes } = this.#options;
     if (isSame(rolloutOf(resource.status ?? {}), rolloutOf(status))) return true;
-    const { apiVersion, kind, metadata } = resource;
-    const { namespace, name, uid, resourceVersion } = metadata;
-    const object = { apiVersion, kind, metadata: { namespace, name, uid, resourceVersion }, status } as Resource;
-    const options = { fieldManager: rolloutManager, force: true, subresource: "status", metadataOnly: true } as const;
+    const { namespace, resourceVersion } = resource.metadata;
     try {
-      const write = () => client.apply<Resource>(syncedSecrets, object, options);
+      const write = () => applyStatus(client, syncedSecrets, resource, { status, fieldManager: rolloutManager });
       const written = await writes.run("bulk", namespace!, write, "status");
-      this.#written.set(key, { base: resourceVersion!, version: written.metadata.resourceVersion!, status });
+      this.#written.set(key, { base: resourceVersion!, version: written.resourceVersion!, status });
       return true;
     } catch (error) {
       if (error instanceof KubeError && error.kind === "notFound") return true;

@@ -93,6 +93,11 @@ export function hasFailed(outcome: Outcome): outcome is Extract<Outcome, { kind:
   return outcome.kind === "failed" || outcome.kind === "degraded";
 }
 
+/** The write of the Secret in a reconcile; undefined if there was none. */
+export function writeOf(outcome: Outcome): "created" | "updated" | "repaired" | "adopted" | "deleted" | undefined {
+  return "wrote" in outcome ? outcome.wrote : undefined;
+}
+
 /** Whether an outcome settles a refresh request, which stays pending if AWS did not answer or with --read-only. */
 export function handles(outcome: Outcome, readOnly: boolean): boolean {
   if (outcome.kind === "current") return true;

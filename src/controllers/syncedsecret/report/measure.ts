@@ -1,7 +1,7 @@
 import type { Metrics } from "../../../metrics/metrics.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import type { Log } from "../../../runtime/log.ts";
-import { hasFailed, type Outcome } from "../decide/outcome.ts";
+import { hasFailed, type Outcome, writeOf } from "../decide/outcome.ts";
 import { firstExpiryOf } from "../decide/source-metadata.ts";
 import { isSettled } from "./pending-report.ts";
 import type { Summary } from "./summarize.ts";
@@ -40,7 +40,7 @@ export function measure(
 
 /** Counts and logs a write of the Secret, and measures how long its change took. */
 export function measureWrite({ metrics, clock, log }: MeasureOptions, key: string, outcome: Outcome): void {
-  const wrote = "wrote" in outcome ? outcome.wrote : undefined;
+  const wrote = writeOf(outcome);
   if (wrote) {
     metrics.secretWrites.inc({ action: wrote });
     if (wrote === "repaired") metrics.driftRepairs.inc();

@@ -1,6 +1,6 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import { type Asked, keptConditions, secondsOf } from "../../conditions.ts";
-import type { Outcome } from "../decide/outcome.ts";
+import { type Outcome, writeOf } from "../decide/outcome.ts";
 import type { PendingChange } from "../decide/pending.ts";
 import type { SourceChange } from "../decide/source-changes.ts";
 
@@ -71,7 +71,5 @@ function conditionOf(
 
 /** Whether an outcome shows that no change waits: the Secret is current, or was written or deleted. */
 export function isSettled(outcome: Outcome): boolean {
-  return (
-    outcome.kind === "current" || outcome.kind === "degraded" || ("wrote" in outcome && outcome.wrote !== undefined)
-  );
+  return outcome.kind === "current" || outcome.kind === "degraded" || writeOf(outcome) !== undefined;
 }

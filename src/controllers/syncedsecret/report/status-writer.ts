@@ -7,6 +7,7 @@ import { KubeError } from "../../../kube/errors.ts";
 import type { View } from "../../../kube/informer/store.ts";
 import type { LeaderView } from "../../../kube/leases/lease-observer.ts";
 import { type KubeObject, syncedSecrets } from "../../../kube/resource.ts";
+import { applyStatus } from "../../../kube/write/status.ts";
 import type { WriteLimiter } from "../../../kube/write/write-limiter.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import { type Lane, priorityOf } from "../../../runtime/lane.ts";
@@ -130,14 +131,13 @@ export class StatusWriter {
       hasBegun = true;
       this.#writing.set(key, status);
       this.#written.begin(key, resources.get(key)?.metadata.resourceVersion);
-      const options = { fieldManager, force: true, subresource: "status", metadataOnly: true } as const;
-      return client.apply<Resource>(syncedSecrets, objectToApply(resource, status), options);
+      return applyStatus(client, syncedSecrets, resource, { status, fieldManager });
     };
     try {
       const turn = { lane, isWanted, span, signal: drop.signal };
       const written = await writes.run(turn, namespace!, begin, "status");
       if (readOnly) this.#own.set(key, status!);
-      const version = written.metadata.resourceVersion;
+      const version = written.resourceVersion;
       this.#written.note(key, status!, version, resourceVersion);
       return { done: true, version };
     } catch (error) {
@@ -213,11 +213,6 @@ export class StatusWriter {
       return latest;
     };
   }
-}
-
-function objectToApply({ apiVersion, kind, metadata }: Resource, status: Status): Resource {
-  const { namespace, name, uid, resourceVersion } = metadata;
-  return { apiVersion, kind, metadata: { namespace, name, uid, resourceVersion }, status } as unknown as Resource;
 }
 
 /** @param resourceVersion undefined if it is unchanged */

@@ -1,7 +1,7 @@
 import type { SyncedSecret } from "../../../api/types.ts";
 import type { Lane } from "../../../runtime/lane.ts";
 import type { Span, SpanAttributes } from "../../../runtime/tracing.ts";
-import { hasFailed, type Outcome } from "../decide/outcome.ts";
+import { hasFailed, type Outcome, writeOf } from "../decide/outcome.ts";
 import type { Summary } from "./summarize.ts";
 
 /** Attributes of the trace of one reconcile. @param tries failed tries before this one */
@@ -24,7 +24,7 @@ export function noteOutcome(span: Span, outcome: Outcome, { ready, reason }: Sum
     "keyferry.secret.name": made?.secret,
     "keyferry.secret.revision": made?.revision,
     "keyferry.secret.key.count": made?.keyCount,
-    "keyferry.secret.action": "wrote" in outcome ? outcome.wrote : undefined,
+    "keyferry.secret.action": writeOf(outcome),
     "keyferry.problem.count": hasFailed(outcome) ? outcome.problems.length : 0,
   });
   if (ready === "False") span.fail(reason);
