@@ -84,6 +84,15 @@ it("does not collect repeatedly while a nearly idle process allocates and frees 
   expect(process.collections).toBeLessThanOrEqual(20);
 });
 
+it("collects at most once a minute in a process that works a little all the time", async () => {
+  for (let second = 0; second < 600; second++) {
+    process.heldBytes += 2 * mebibyte;
+    await pass(1, 150);
+  }
+  expect(process.collections).toBeGreaterThan(5);
+  expect(process.collections).toBeLessThanOrEqual(10);
+});
+
 it("stops with the signal", async () => {
   stop.abort();
   await pass(60, 5);
