@@ -61,11 +61,19 @@ export function exchange(
         give(undefined);
         its.abort(new Error("the answer is too long"));
       },
-      onResponseEnd: () => give(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)),
+      onResponseEnd: () => onceFree(() => give(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))),
       onResponseError(_, error) {
         if (answer && answer.statusCode >= 300) give(undefined);
         else fail(error);
       },
     });
   });
+}
+
+/**
+ * Runs `act` when the connection of an answer that has just ended is free again: undici frees it in an immediate, which
+ * it sets after it has passed the end. A request made before opens another connection: a loop of requests would use two.
+ */
+function onceFree(act: () => void): void {
+  queueMicrotask(() => setImmediate(act));
 }

@@ -144,6 +144,20 @@ describe("the client's requests", () => {
   });
 });
 
+test("loops of requests use one connection each", async () => {
+  const sockets = new Set<unknown>();
+  const { client, requests } = await clientOf(({ socket }, response) => {
+    sockets.add(socket);
+    answer(response, 200, secret);
+  });
+  const loop = async () => {
+    for (let index = 0; index < 20; index++) await client.get(secrets, "shop", "checkout");
+  };
+  await Promise.all(Array.from({ length: 4 }, loop));
+  expect(requests()).toBe(80);
+  expect(sockets.size).toBe(4);
+});
+
 test("a path never leaves its resource's collection", () => {
   const all: Resource[] = [secrets, namespaces, events, syncedSecrets];
   fc.assert(
