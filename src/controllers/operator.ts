@@ -5,7 +5,7 @@ import type { Lease } from "../kube/leases/lease.ts";
 import type { LeaseObserver } from "../kube/leases/lease-observer.ts";
 import type { ShardLeases } from "../kube/leases/shard-leases.ts";
 import { type KubeObject, leases } from "../kube/resource.ts";
-import { sleep } from "../runtime/clock.ts";
+import { aborted } from "../runtime/cancellation.ts";
 import { connectionKeyFor } from "./connection/resolve.ts";
 import type { ShardTerm } from "./shards/shard-term.ts";
 import { Shards } from "./shards/shards.ts";
@@ -87,9 +87,9 @@ export class Operator {
    * ended, or after three seconds, with the Leases released, all AWS clients closed and the Events written.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log, election, leader } = this.#options;
+    const { log, election, leader } = this.#options;
     const watching = Promise.all([this.#caches.run(signal), this.#access.run(signal), leader?.run(signal)]);
-    while (!signal.aborted && !this.#caches.areFilled) await sleep(clock, 20, signal);
+    await Promise.race([this.#caches.filled, aborted(signal)]);
     if (!signal.aborted) {
       log.info({}, "caches filled");
       if (this.#shards) await this.#shards.run(signal);

@@ -108,6 +108,11 @@ export class WatchCaches implements TermCaches {
     return Object.values(this.views).every((cache) => cache.hasSynced);
   }
 
+  /** Resolves when every cache has held a full state. */
+  get filled(): Promise<unknown> {
+    return Promise.all(Object.values(this.views).map((cache) => cache.synced));
+  }
+
   /** Which watch is stuck; undefined if none is. */
   get stuck(): string | undefined {
     const progress = Object.values(this.views).flatMap((cache) => cache.progress);
