@@ -39,13 +39,13 @@ USER 65532:65532
 # --disable-sigusr1: no inspector, from the first moment on (src/cli/harden.ts closes it once it is loaded).
 # --max-old-space-size-percentage: the heap ends at a share of the memory limit; buffers, TLS and code take the rest.
 # --max-semi-space-size, --heap-growing-percent: a first sync makes much garbage. By V8's defaults it holds more of it.
-# --initial-old-space-size: no full collection below 80 MB. By V8's default a first sync of 2,000 begins five below it.
+# --initial-old-space-size: no full collection below 120 MB. By V8's default a first sync of 2,000 SyncedSecrets runs several below it.
 # --max-opt=2: Maglev, and no TurboFan. A first sync takes as long on the operator's thread, with half of the processor time
 # of its other threads and 6 MB less memory. YAML of hundreds of KiB takes twice as long.
 # --expose-gc: an idle process collects once (src/runtime/idle-collection.ts).
 # --no-wasm-tier-up, --no-wasm-dynamic-tiering: optimizing undici's HTTP parser takes 25 MB and gains nothing measurable.
 # --no-parallel-scavenge: one thread collects so small a young generation with less processor time than several.
-ENTRYPOINT ["node", "--disable-sigusr1", "--max-old-space-size-percentage=65", "--max-semi-space-size=16", "--heap-growing-percent=60", "--initial-old-space-size=80", "--max-opt=2", "--expose-gc", "--no-wasm-tier-up", "--no-wasm-dynamic-tiering", "--no-parallel-scavenge", "dist/keyferry.js"]
+ENTRYPOINT ["node", "--disable-sigusr1", "--max-old-space-size-percentage=65", "--max-semi-space-size=16", "--heap-growing-percent=60", "--initial-old-space-size=120", "--max-opt=2", "--expose-gc", "--no-wasm-tier-up", "--no-wasm-dynamic-tiering", "--no-parallel-scavenge", "dist/keyferry.js"]
 CMD ["controller"]
 ARG VERSION=dev
 ARG REVISION=unknown
