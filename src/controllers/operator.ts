@@ -43,6 +43,7 @@ export class Operator {
   readonly #caches: WatchCaches;
   readonly #shards: Shards | undefined;
   readonly #candidate: Candidate | undefined;
+  readonly #terms = new Set<WorkTerm>();
 
   constructor(options: OperatorOptions) {
     this.#options = options;
@@ -69,6 +70,11 @@ export class Operator {
   /** Whether this process does not work: another replica leads, or none, or other replicas own all shards. */
   get isStandby(): boolean {
     return this.#candidate !== undefined && !this.#candidate.isLeader;
+  }
+
+  /** Whether a write is under way that has not become slow. */
+  get isWriting(): boolean {
+    return [...this.#terms].some((term) => term.isWriting);
   }
 
   /** The shards that this process owns; undefined without shards. */
@@ -114,7 +120,7 @@ export class Operator {
     metrics.leader.set(1);
     signal.addEventListener("abort", () => metrics.leader.set(0), { once: true });
     const worlds = { ...this.#options, ...clientsOfTerm(mayWrite) };
-    return new WorkTerm(worlds, this.#caches, signal, { rolloutCaches: this.#caches });
+    return this.#following(new WorkTerm(worlds, this.#caches, signal, { rolloutCaches: this.#caches }));
   }
 
   /**
@@ -128,7 +134,14 @@ export class Operator {
     const clients = clientsOfTerm(() => shards.holds(shard));
     const worlds = { ...this.#options, ...clients, settings: own, placement };
     const rolloutCaches = shard === 0 ? { rolloutCaches: this.#caches } : {};
-    return new WorkTerm(worlds, placement.caches, signal, { ...rolloutCaches, isOthers });
+    return this.#following(new WorkTerm(worlds, placement.caches, signal, { ...rolloutCaches, isOthers }));
+  }
+
+  #following(term: WorkTerm): WorkTerm {
+    this.#terms.add(term);
+    const end = () => this.#terms.delete(term);
+    term.ended.then(end, end);
+    return term;
   }
 }
 

@@ -67,6 +67,11 @@ export class WorkTerm {
     this.ended = this.#run(signal);
   }
 
+  /** Whether a write is under way that has not become slow. */
+  get isWriting(): boolean {
+    return this.#engine.writes.isWriting;
+  }
+
   /** Resolves when no reconcile of these SyncedSecrets is queued or under way. */
   async settled(keys: readonly string[]): Promise<void> {
     await this.#engine.syncedSecrets.settled(keys);

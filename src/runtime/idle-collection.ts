@@ -4,6 +4,8 @@ import type { Clock } from "./clock.ts";
 export interface Meter {
   /** CPU time of all threads in milliseconds. */
   cpuMs(): number;
+  /** Whether a write is under way: the statuses of a first sync use little CPU time while the API server is the limit. */
+  isWriting(): boolean;
   /** Bytes of heap and buffers that the process has allocated, used or not. */
   heldBytes(): number;
   /** Runs a full garbage collection, and returns free pages to the system. */
@@ -13,15 +15,11 @@ export interface Meter {
 /** Milliseconds between two checks. */
 const intervalMs = 2_000;
 /**
- * Shares of a core below which the process counts as idle, each with the number of consecutive checks before a
- * collection. By then, idle connections have been closed. On a slow machine, probes and polls alone use a tenth. The
- * statuses of a first sync use less than a fifth for some seconds while the API server is the limit; a collection before
- * their end would leave their garbage.
+ * The process is idle if it uses less than this share of a core: on a slow machine, probes and polls alone use a tenth.
  */
-const idle = [
-  { share: 0.1, checks: 3 },
-  { share: 0.2, checks: 5 },
-] as const;
+const idleShare = 0.2;
+/** Consecutive idle checks before a collection. By then, idle connections have been closed. */
+const idleChecks = 3;
 /**
  * Minimum milliseconds between two collections: after a second of CPU time, and after less. V8 collects small garbage
  * itself. A collection every ten seconds would delay one of 100 Secrets by 0.1 s.
@@ -39,8 +37,8 @@ const minGrowth = 4 << 20;
 export class IdleCollection {
   readonly #clock: Clock;
   readonly #meter: Meter;
-  /** Consecutive checks below each share of `idle`. */
-  #below = idle.map(() => 0);
+  /** Consecutive checks at which the process was idle. */
+  #idle = 0;
   #cpuMs: number;
   #at: number;
   #floor = 0;
@@ -67,16 +65,16 @@ export class IdleCollection {
   #check(): void {
     const [cpuMs, at] = [this.#meter.cpuMs(), this.#clock.monotonic()];
     const share = (cpuMs - this.#cpuMs) / (at - this.#at);
-    this.#below = this.#below.map((count, index) => (share < idle[index]!.share ? count + 1 : 0));
+    this.#idle = share < idleShare && !this.#meter.isWriting() ? this.#idle + 1 : 0;
     const restMs = cpuMs - this.#collected.cpuMs >= rest.workMs ? rest.afterWorkMs : rest.otherwiseMs;
     if (
-      this.#below.some((count, index) => count >= idle[index]!.checks) &&
+      this.#idle >= idleChecks &&
       at - this.#collected.at >= restMs &&
       this.#meter.heldBytes() >= this.#floor + Math.max(minGrowth, growth * this.#floor)
     ) {
       this.#meter.collect();
       this.#floor = this.#meter.heldBytes();
-      this.#below = idle.map(() => 0);
+      this.#idle = 0;
       this.#collected = { at, cpuMs: this.#meter.cpuMs() };
     }
     [this.#cpuMs, this.#at] = [this.#meter.cpuMs(), this.#clock.monotonic()];

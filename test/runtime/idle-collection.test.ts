@@ -7,14 +7,15 @@ const mebibyte = 1 << 20;
 let clock: FakeClock;
 let stop: AbortController;
 /** The resource use of a fake process, and its number of collections. */
-let process: { cpuMs: number; heldBytes: number; leaves: number; collections: number };
+let process: { cpuMs: number; isWriting: boolean; heldBytes: number; leaves: number; collections: number };
 
 beforeEach(() => {
   clock = new FakeClock();
   stop = new AbortController();
-  process = { cpuMs: 0, heldBytes: 60 * mebibyte, leaves: 40 * mebibyte, collections: 0 };
+  process = { cpuMs: 0, isWriting: false, heldBytes: 60 * mebibyte, leaves: 40 * mebibyte, collections: 0 };
   const meter = {
     cpuMs: () => process.cpuMs,
+    isWriting: () => process.isWriting,
     heldBytes: () => process.heldBytes,
     collect() {
       process.collections += 1;
@@ -41,10 +42,12 @@ it("collects once when the process becomes idle, and not again without growth", 
   expect(process.collections).toBe(1);
 });
 
-it("waits longer in a process that still works a little", async () => {
-  await pass(8, 150);
+it("collects in a process that still works a little, but not while it writes", async () => {
+  process.isWriting = true;
+  await pass(20, 150);
   expect(process.collections).toBe(0);
-  await pass(4, 150);
+  process.isWriting = false;
+  await pass(8, 150);
   expect(process.collections).toBe(1);
 });
 

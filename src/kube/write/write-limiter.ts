@@ -99,6 +99,11 @@ export class WriteLimiter {
     return this.#limit.limit;
   }
 
+  /** Whether a write holds a slot. */
+  get isWriting(): boolean {
+    return this.#held.all > 0;
+  }
+
   /** For each lane with waiting writes: their number, and how long the oldest has waited. */
   waits(): Iterable<{ lane: Lane; depth: number; oldestMs: number }> {
     return this.#queue.waits(this.#options.clock.monotonic());
