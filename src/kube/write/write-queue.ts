@@ -19,7 +19,7 @@ const shares = new Map([
   [priorityOf("drift"), 0.125],
   [priorityOf("bulk"), 0.125],
   [priorityOf("poll"), 0.1],
-  [bulkStatusPriority, 0.02],
+  [bulkStatusPriority, 0.005],
 ]);
 
 /** The priorities of writes, the most urgent first. */

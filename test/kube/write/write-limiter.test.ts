@@ -537,8 +537,8 @@ describe("lanes of writes", () => {
     };
     const all: Promise<void>[] = [];
     for (let n = 0; n < 400; n++) all.push(run(n % 4 ? "bulk" : "poll", n % 3 ? "a" : "b", "status"));
-    for (let n = 0; n < 400; n++) all.push(run(n % 4 ? "bulk" : "poll", n % 5 ? "c" : "d", "secret"));
-    while (begun.length < 800) await clock.advance(1_000);
+    for (let n = 0; n < 1_600; n++) all.push(run(n % 4 ? "bulk" : "poll", n % 5 ? "c" : "d", "secret"));
+    while (begun.length < 2_000) await clock.advance(1_000);
     await clock.advance(1_000);
     await Promise.all(all);
     const statusesBefore = begun.slice(full, begun.lastIndexOf("secret")).filter((kind) => kind === "status").length;
