@@ -294,6 +294,15 @@ describe("a namespace with failing or slow writes", () => {
     expect(underWay).toHaveLength(full);
   });
 
+  test("does not count as writing once all of its writes are slow", async () => {
+    const { clock, limiter, run } = setUp();
+    expect(limiter.isWriting).toBe(false);
+    void run("bulk", "hangs");
+    expect(limiter.isWriting).toBe(true);
+    await clock.advance(2_000);
+    expect(limiter.isWriting).toBe(false);
+  });
+
   test("writes its Secrets while its statuses of bulk work hang, whichever began first", async () => {
     const { clock, limiter } = setUp();
     const hang = () => new Promise<void>(() => {});
