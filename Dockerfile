@@ -39,7 +39,7 @@ USER 65532:65532
 # --disable-sigusr1: no inspector, from the first moment on (src/cli/harden.ts closes it once it is loaded).
 # --max-old-space-size-percentage: the heap ends at a share of the memory limit; buffers, TLS and code take the rest.
 # --max-semi-space-size, --heap-growing-percent: a first sync makes much garbage. By V8's defaults it holds more of it.
-# --initial-old-space-size: no full collection below 120 MB. By V8's default a first sync of 2,000 SyncedSecrets runs several below it.
+# --initial-old-space-size: no full collection below 120 MB: V8 by itself would begin at a fraction of that.
 # --max-opt=2: Maglev, and no TurboFan. A first sync takes as long on the operator's thread, with half of the processor time
 # of its other threads and 6 MB less memory. YAML of hundreds of KiB takes twice as long.
 # --expose-gc: an idle process collects once (src/runtime/idle-collection.ts).
