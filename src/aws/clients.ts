@@ -2,6 +2,7 @@ import { KMSClient } from "@aws-sdk/client-kms";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { STSClient } from "@aws-sdk/client-sts";
+import { once } from "../runtime/once.ts";
 import { noProxies, type Proxies } from "../runtime/proxies.ts";
 import { bodyBytes, boundedBody, queueBodyBytes } from "./body.ts";
 import type { CredentialProvider, Credentials } from "./credentials.ts";
@@ -70,25 +71,12 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings, creden
     ...(useDualStack === undefined ? {} : { useDualstackEndpoint: useDualStack }),
   };
   const at = (endpoint: string | undefined) => ({ ...shared, ...(endpoint === undefined ? {} : { endpoint }) });
-  let ssm: SSMClient | undefined;
-  let kms: KMSClient | undefined;
-  let sts: STSClient | undefined;
-  let sqs: SQSClient | undefined;
-  return {
-    get ssm() {
-      ssm ??= new SSMClient(at(endpoints.ssm));
-      return ssm;
-    },
-    get kms() {
-      kms ??= new KMSClient(at(endpoints.kms));
-      return kms;
-    },
-    get sts() {
-      sts ??= new STSClient(at(endpoints.sts));
-      return sts;
-    },
-    get sqs() {
-      sqs ??= new SQSClient({
+  const ssm = once(() => new SSMClient(at(endpoints.ssm)));
+  const kms = once(() => new KMSClient(at(endpoints.kms)));
+  const sts = once(() => new STSClient(at(endpoints.sts)));
+  const sqs = once(
+    () =>
+      new SQSClient({
         ...at(endpoints.sqs),
         // The queue URL is user input: it identifies the queue but never selects the endpoint.
         useQueueUrlAsEndpoint: false,
@@ -97,8 +85,20 @@ export function makeClients(spec: IdentitySpec, settings: ClientSettings, creden
         streamCollector: boundedBody(queueBodyBytes),
         // Long polls exceed the socket timeout; calls.ts enforces the timeout of every call.
         requestHandler: handlers.handler(callTimeoutMs + longestWaitMs),
-      });
-      return sqs;
+      }),
+  );
+  return {
+    get ssm() {
+      return ssm();
+    },
+    get kms() {
+      return kms();
+    },
+    get sts() {
+      return sts();
+    },
+    get sqs() {
+      return sqs();
     },
     stsAs: (other) => new STSClient({ ...at(endpoints.sts), credentials: other }),
     credentials,
