@@ -107,8 +107,8 @@ export async function runController(settings: ControllerSettings): Promise<numbe
     });
     const endServing = await serveAll(settings, { metrics, operator, client, clock, log });
     log.info({ version, readOnly: settings.readOnly, namespaces: settings.namespaces }, "starting");
-    const meter = processMeter(() => operator.isWriting);
-    if (meter) new IdleCollection(clock, meter).start(stop.signal);
+    const meter = processMeter();
+    if (meter) new IdleCollection(clock, meter, () => operator.isWriting).start(stop.signal);
     // The operator's timers do not keep the process alive; this one does.
     const alive = setInterval(() => {}, 60_000);
     try {

@@ -3,14 +3,12 @@ import type { Meter } from "../runtime/idle-collection.ts";
 /**
  * Measures this process for IdleCollection.
  *
- * @param isWriting whether a write to the API server is under way
  * @returns undefined if Node runs without --expose-gc, which the image's ENTRYPOINT sets
  */
-export function processMeter(isWriting: () => boolean): Meter | undefined {
+export function processMeter(): Meter | undefined {
   const { gc } = globalThis;
   if (!gc) return undefined;
   return {
-    isWriting,
     cpuMs() {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1_000;

@@ -4,8 +4,6 @@ import type { Clock } from "./clock.ts";
 export interface Meter {
   /** CPU time of all threads in milliseconds. */
   cpuMs(): number;
-  /** Whether a write is under way: the statuses of a first sync use little CPU time while the API server is the limit. */
-  isWriting(): boolean;
   /** Bytes of heap and buffers that the process has allocated, used or not. */
   heldBytes(): number;
   /** Runs a full garbage collection, and returns free pages to the system. */
@@ -37,6 +35,7 @@ const minGrowth = 4 << 20;
 export class IdleCollection {
   readonly #clock: Clock;
   readonly #meter: Meter;
+  readonly #isWriting: () => boolean;
   /** Consecutive checks at which the process was idle. */
   #idle = 0;
   #cpuMs: number;
@@ -44,9 +43,14 @@ export class IdleCollection {
   #floor = 0;
   #collected = { at: -Infinity, cpuMs: 0 };
 
-  constructor(clock: Clock, meter: Meter) {
+  /**
+   * @param isWriting whether a write is under way: the statuses of a first sync use little CPU time while the API server
+   *   is the limit
+   */
+  constructor(clock: Clock, meter: Meter, isWriting: () => boolean) {
     this.#clock = clock;
     this.#meter = meter;
+    this.#isWriting = isWriting;
     this.#cpuMs = meter.cpuMs();
     this.#at = clock.monotonic();
   }
@@ -65,7 +69,7 @@ export class IdleCollection {
   #check(): void {
     const [cpuMs, at] = [this.#meter.cpuMs(), this.#clock.monotonic()];
     const share = (cpuMs - this.#cpuMs) / (at - this.#at);
-    this.#idle = share < idleShare && !this.#meter.isWriting() ? this.#idle + 1 : 0;
+    this.#idle = share < idleShare && !this.#isWriting() ? this.#idle + 1 : 0;
     const restMs = cpuMs - this.#collected.cpuMs >= rest.workMs ? rest.afterWorkMs : rest.otherwiseMs;
     if (
       this.#idle >= idleChecks &&
@@ -74,7 +78,6 @@ export class IdleCollection {
     ) {
       this.#meter.collect();
       this.#floor = this.#meter.heldBytes();
-      this.#idle = 0;
       this.#collected = { at, cpuMs: this.#meter.cpuMs() };
     }
     [this.#cpuMs, this.#at] = [this.#meter.cpuMs(), this.#clock.monotonic()];

@@ -15,19 +15,19 @@ beforeEach(() => {
   process = { cpuMs: 0, isWriting: false, heldBytes: 60 * mebibyte, leaves: 40 * mebibyte, collections: 0 };
   const meter = {
     cpuMs: () => process.cpuMs,
-    isWriting: () => process.isWriting,
     heldBytes: () => process.heldBytes,
     collect() {
       process.collections += 1;
       process.heldBytes = process.leaves;
     },
   };
-  new IdleCollection(clock, meter).start(stop.signal);
+  new IdleCollection(clock, meter, () => process.isWriting).start(stop.signal);
 });
 
-/** Advances the clock by seconds in which the process uses `ms` milliseconds of CPU time each. */
-async function pass(seconds: number, cpuMs: number): Promise<void> {
+/** Advances the clock by seconds in which the process uses `cpuMs` of CPU time and allocates `bytes` each. */
+async function pass(seconds: number, cpuMs: number, bytes = 0): Promise<void> {
   for (let second = 0; second < seconds; second++) {
+    process.heldBytes += bytes;
     process.cpuMs += cpuMs;
     await clock.advance(1_000);
   }
@@ -79,19 +79,13 @@ it("collects again after growth by a tenth and at least 4 MiB", async () => {
 });
 
 it("does not collect repeatedly while a nearly idle process allocates and frees much", async () => {
-  for (let second = 0; second < 3_600; second++) {
-    process.heldBytes += 2 * mebibyte;
-    await pass(1, 5);
-  }
+  await pass(3_600, 5, 2 * mebibyte);
   expect(process.collections).toBeGreaterThan(1);
   expect(process.collections).toBeLessThanOrEqual(20);
 });
 
 it("collects at most once a minute in a process that works a little all the time", async () => {
-  for (let second = 0; second < 600; second++) {
-    process.heldBytes += 2 * mebibyte;
-    await pass(1, 150);
-  }
+  await pass(600, 150, 2 * mebibyte);
   expect(process.collections).toBeGreaterThan(5);
   expect(process.collections).toBeLessThanOrEqual(10);
 });
